@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings
+from voicegauge.bench.running.continuation import find_run_to_continue, find_runs_of_other_plans
 from voicegauge.bench.running.journal import (
     Journal,
     JournalEvent,
@@ -19,8 +20,6 @@ from voicegauge.bench.running.journal import (
 )
 from voicegauge.bench.running.store import (
     create_run_folder,
-    find_run_to_continue,
-    find_runs_of_other_plans,
     load_run,
     run_folder,
     save_audio,

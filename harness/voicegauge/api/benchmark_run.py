@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -43,13 +42,12 @@ from voicegauge.bench.running import (
     RunOutcome,
     RunToContinue,
     StopSignal,
-    create_run_folder,
+    begin_run,
     emulated_access,
     find_run_to_continue,
     find_runs_of_other_plans,
     live_access,
     load_run,
-    make_manifest,
     measure_audio,
     run_plan,
     save_run,
@@ -181,9 +179,9 @@ def benchmark(
     stop = StopSignal()
     with _open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous)
-        folder = _begin_run(Path(out), config, planned, found)
+        folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = _send_requests(config, folder, found.state if found else None, stop, planned.listener)
-    # A live run is finished when its last file is written: until then the same command continues it.
+    # A live run is marked as finished last: until then the same command continues it.
     run = _save(folder, outcome, config, planned.listener, finished=outcome.is_complete and live is None)
     if stop.requested and stop.error is None:
         return _result(
@@ -201,9 +199,10 @@ def benchmark(
         planned.listener.notice(f"no error rates: {unscored_reason}")
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
     page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
-    save_run(folder, run)
     stopped, stop_reason = _stop_reason(outcome, stop)
-    return _result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
+    result = _result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
+    save_run(folder, run)
+    return result
 
 
 def plan_benchmark(
@@ -351,23 +350,6 @@ def _find_run(out: Path, planned: _PlannedBenchmark, *, retry_ambiguous: bool) -
     for folder in () if found else find_runs_of_other_plans(out, planned.plan):
         planned.listener.notice(f"{folder} is an interrupted run with other options or contracts: it is not continued")
     return found
-
-
-def _begin_run(out: Path, config: RunConfig, planned: _PlannedBenchmark, found: RunToContinue | None) -> Path:
-    """Return the folder of the run, with a manifest that says that it is not finished."""
-    live, created = planned.live, datetime.now(UTC)
-    if found is not None and not found.state.is_empty:
-        manifest = msgspec.structs.replace(
-            load_run(found.folder).manifest, finished=False, max_cost_usd=config.max_cost_usd
-        )
-        save_run(found.folder, Run(manifest=manifest, samples=()))  # the journal has them
-        return found.folder
-    kind = "emulated" if live is None else "live"
-    name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
-    folder = found.folder if found is not None else create_run_folder(out, name)
-    base_urls = {} if live is None else live.base_urls
-    save_run(folder, Run(manifest=make_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
-    return folder
 
 
 def _send_requests(

@@ -2,15 +2,18 @@
 
 from voicegauge.bench.running.access import ProviderAccess, emulated_access, live_access
 from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.continuation import (
+    RunToContinue,
+    begin_run,
+    find_run_to_continue,
+    find_runs_of_other_plans,
+)
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.manifest import make_manifest
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
 from voicegauge.bench.running.store import (
-    RunToContinue,
     create_run_folder,
-    find_run_to_continue,
-    find_runs_of_other_plans,
     load_run,
     run_folder,
     save_run,
@@ -23,6 +26,7 @@ __all__ = [
     "RunOutcome",
     "RunToContinue",
     "StopSignal",
+    "begin_run",
     "create_run_folder",
     "emulated_access",
     "find_run_to_continue",

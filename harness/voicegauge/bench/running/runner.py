@@ -239,7 +239,7 @@ class _Runner:
         failures = [sample.failure for sample in self._samples.values()]
         if failures and all(failure and failure.kind == "network" for failure in failures):
             assert failures[0] is not None
-            self._stop.request(NothingMeasuredError(f"no provider could be reached: {failures[0].message}"))
+            self._stop.request(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
 
     async def _measure_or_stop(self, planned: PlannedSample, clients: Mapping[str, Client]) -> None:
         """Measure one sample. An error of the tool stops the run, but not the requests in flight."""

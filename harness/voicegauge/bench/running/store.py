@@ -9,12 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench.planning import BenchPlan
-from voicegauge.bench.running.journal import JOURNAL_FILE, read_journal
+from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import write_file
@@ -43,107 +41,36 @@ def create_run_folder(out: Path, name: str) -> Path:
     raise AssertionError("itertools.count never ends")
 
 
-class RunToContinue(NamedTuple):
-    """A live run of the same plan that an earlier command left unfinished."""
-
-    folder: Path
-    state: JournalState
-
-
-def find_run_to_continue(out: Path, plan: BenchPlan, *, retry_ambiguous: bool = False) -> RunToContinue | None:
-    """Return the newest live run in `out` that a command with `plan` continues; `None` if it begins a new one.
-
-    An unfinished run is continued if something in it may have been paid for, or if it has sent nothing yet. Files that
-    are not runs are skipped.
-
-    Args:
-        out: folder of the runs.
-        plan: of the command.
-        retry_ambiguous: continue a run with ambiguous requests, finished or not.
-
-    Raises:
-        DataError: a run was paid for and cannot be continued, because its journal is damaged or another version of
-            voicegauge wrote it: a new run would silently buy everything again.
-    """
-    for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):  # folder names begin with the date
-        manifest = _read_outline(file)
-        if manifest is None or manifest.max_cost_usd is None or (manifest.finished and not retry_ambiguous):
-            continue
-        if manifest.schema_version != RUN_SCHEMA_VERSION:
-            if not manifest.finished and _measures_the_same(manifest, plan) and _has_journal(file.parent):
-                raise DataError(_other_version_message(file.parent, manifest.schema_version))
-            continue
-        if manifest.plan_sha256 != plan.sha256:
-            continue
-        try:
-            state = read_journal(file.parent)
-        except DataError as error:
-            if manifest.finished:
-                continue
-            raise DataError(f"{error}; move {file.parent} away to pay for the whole benchmark again") from error
-        if state.lost if retry_ambiguous else state.is_empty or state.may_have_been_charged:
-            return RunToContinue(file.parent, state)
-    return None
-
-
-def find_runs_of_other_plans(out: Path, plan: BenchPlan) -> list[Path]:
-    """Return the unfinished live runs in `out` of the suite and targets of `plan` with other settings or contracts."""
-    found = []
-    for file in sorted(out.glob(f"*/{RUN_FILE}")):
-        manifest = _read_outline(file)
-        if manifest is None or manifest.finished or manifest.max_cost_usd is None:
-            continue
-        if manifest.plan_sha256 != plan.sha256 and _measures_the_same(manifest, plan) and _has_journal(file.parent):
-            found.append(file.parent)
-    return found
-
-
-class _ManifestOutline(msgspec.Struct):
+class ManifestOutline(msgspec.Struct):
     """The part of a manifest that every version of voicegauge can read."""
 
-    class _Named(msgspec.Struct):
+    class Named(msgspec.Struct):
+        """Something of which only the id is read."""
+
         id: str
 
     schema_version: int
     finished: bool = False
     plan_sha256: str = ""
     max_cost_usd: float | None = None
-    suite: _Named | None = None
-    targets: list[_Named] = []
+    suite: Named | None = None
+    targets: list[Named] = []
 
 
 class _RunOutline(msgspec.Struct):
-    manifest: _ManifestOutline
+    manifest: ManifestOutline
 
 
-def _read_outline(file: Path) -> _ManifestOutline | None:
-    """Return the outline of a saved run; `None` if the file is not one."""
+def load_outline(file: Path) -> ManifestOutline | None:
+    """Return the outline of a run.json of any version; `None` if the file is not one."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=_RunOutline).manifest
+        return _decode_outline(file.read_bytes())
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _measures_the_same(manifest: _ManifestOutline, plan: BenchPlan) -> bool:
-    """Whether a run of another version has the suite and targets of `plan`: digests of plans differ by version."""
-    is_same_suite = manifest.suite is not None and manifest.suite.id == plan.suite.id
-    return is_same_suite and {one.id for one in manifest.targets} == {one.id for one in plan.targets}
-
-
-def _has_journal(folder: Path) -> bool:
-    try:
-        return (folder / JOURNAL_FILE).stat().st_size > 0
-    except OSError:
-        return False
-
-
-def _other_version_message(folder: Path, version: int) -> str:
-    is_newer = version > RUN_SCHEMA_VERSION
-    age, remedy = ("newer", "pip install -U voicegauge") if is_newer else ("older", "finish it with that version")
-    return (
-        f"{folder}: an interrupted live run of these targets, saved by {age} voicegauge (run format {version}): "
-        f"{remedy}, or move the folder away to pay for the whole benchmark again"
-    )
+def _decode_outline(raw: bytes) -> ManifestOutline:
+    return msgspec.json.decode(raw, type=_RunOutline).manifest
 
 
 def run_folder(path: Path) -> Path:
@@ -208,7 +135,7 @@ def _check_version(file: Path, raw: bytes) -> None:
         DataError: the file is not a run, or has another format version.
     """
     try:
-        version = msgspec.json.decode(raw, type=_RunOutline).manifest.schema_version
+        version = _decode_outline(raw).schema_version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{file}: is not a saved run: {error}") from error
     if version > RUN_SCHEMA_VERSION:

@@ -1,0 +1,267 @@
+"""A live benchmark that is interrupted: the same command continues it, and lists what was paid for without a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from crashes.provider import CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, StandInProvider
+
+from voicegauge.bench.running import load_run, read_journal
+from voicegauge.bench.running.journal import Journal, JournalEvent, SubmitStarted
+from voicegauge.cli import run as voicegauge
+from voicegauge.emulator.server.socket_server import running_app
+from voicegauge.errors import UsageError
+from voicegauge.speech.audio import encode
+
+
+class ScriptedFaults:
+    """The faults of the next submits and polls, in order."""
+
+    def __init__(self) -> None:
+        self.submits: list[str | None] = []
+        self.polls: list[str | None] = []
+        self.every_poll: str | None = None
+
+    def choose(self, faults: Sequence[str]) -> str | None:
+        if faults is SUBMIT_FAULTS and self.submits:
+            return self.submits.pop(0)
+        if faults is POLL_FAULTS:
+            return self.polls.pop(0) if self.polls else self.every_poll
+        return None
+
+
+@pytest.fixture(scope="module")
+def speech() -> bytes:
+    tone = np.sin(np.arange(12_000) * 0.05).astype(np.float32) * 0.3
+    return encode(tone, 24_000, "wav")[0]
+
+
+@pytest.fixture
+def provider(speech: bytes, monkeypatch: pytest.MonkeyPatch) -> StandInProvider:
+    monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789abcdef")
+    faults: Any = ScriptedFaults()
+    return StandInProvider(lambda _: speech, latency_s=0.0, job_s=0.06, faults=faults)
+
+
+Bench = Callable[..., int]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def bench(provider: StandInProvider, out: Path) -> Iterator[Bench]:
+    with running_app(provider) as url:
+
+        def run(*targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> int:
+            where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out)]
+            live = ["--live", "--base-url", url, "--warmup", "0"]
+            return voicegauge(["bench", *(f"acme/{name}" for name in targets), *where, *live, *more]) or 0
+
+        yield run
+
+
+def submits(provider: StandInProvider) -> int:
+    return sum(request.startswith("POST") for request in provider.requests)
+
+
+def only_run(out: Path) -> Path:
+    (folder,) = out.iterdir()
+    return folder
+
+
+def die(*_: object, **__: object) -> None:
+    raise MemoryError
+
+
+def test_killed_while_scoring_the_same_command_sends_nothing_again(
+    bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.api.benchmark_run.score_run", die)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                bench("sync", "queued")
+    assert submits(provider) == 6
+    assert not load_run(only_run(out)).manifest.finished
+    assert bench("sync", "queued") == 0
+    assert submits(provider) == 6
+    saved = load_run(only_run(out))
+    assert saved.manifest.finished
+    assert saved.manifest.spent_usd == pytest.approx(3 * 0.008 + 3 * 0.009)
+    assert bench("sync", "queued") == 0
+    assert submits(provider) == 12, "a finished run is not continued"
+
+
+def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_demand(
+    bench: Bench, provider: StandInProvider, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.faults.submits = [None, "connection lost after charging"]  # type: ignore[union-attr]
+    result = tmp_path / "result.json"
+    assert bench("sync", more=("--asr", "none", "--json", str(result))) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "may have been charged, without a result: acme/sync/1/1/" in printed
+    assert ", $0.0100: " in printed
+    assert "the same command with --retry-ambiguous pays for it again" in printed
+    found = json.loads(result.read_bytes())
+    (lost,) = found["ambiguous_requests"]
+    assert (lost["usd"], lost["bought_again"]) == (0.01, False)
+    assert found["manifest"]["spent_usd"] == pytest.approx(0.01 + 2 * 0.008)
+    assert (found["targets"][0]["samples"], found["targets"][0]["failures"]) == (3, 1)
+    saved = load_run(only_run(out))
+    assert [sample.id for sample in saved.samples if sample.is_lost] == [lost["id"]]
+    page = (only_run(out) / "report.html").read_text()
+    assert "Paid for, without a result" in page
+    assert lost["id"] in page
+
+    assert bench("sync", more=("--asr", "none", "--retry-ambiguous", "--json", str(result))) == 0
+    again = json.loads(result.read_bytes())
+    assert again["folder"] == found["folder"]
+    assert [one["bought_again"] for one in again["ambiguous_requests"]] == [True]
+    assert (again["targets"][0]["samples"], again["targets"][0]["failures"]) == (3, 0)
+    assert again["manifest"]["spent_usd"] == pytest.approx(0.01 + 3 * 0.008)
+    assert submits(provider) == 4
+    assert "(bought again)" in capsys.readouterr().out
+
+
+def test_without_an_ambiguous_request_nothing_is_bought_again(
+    bench: Bench, provider: StandInProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("sync") == 0
+    assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 2
+    assert "has an ambiguous request: leave out --retry-ambiguous" in " ".join(capsys.readouterr().err.split())
+    assert submits(provider) == 3
+
+
+def test_buying_again_respects_the_budget(
+    bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.faults.submits = [None, *["connection lost after charging"] * 2]  # type: ignore[union-attr]
+    budget = ("--asr", "none", "--no-report", "--max-cost", "0.03")
+    assert bench("sync", more=budget) == 0
+    assert bench("sync", more=(*budget, "--retry-ambiguous")) == 4
+    assert "raise --max-cost" in capsys.readouterr().err
+    assert submits(provider) == 3
+    assert bench("sync", more=("--asr", "none", "--no-report", "--max-cost", "0.06", "--retry-ambiguous")) == 0
+    assert submits(provider) == 5
+    saved = load_run(only_run(out))
+    assert saved.manifest.spent_usd == pytest.approx(2 * 0.01 + 3 * 0.008)
+    assert saved.manifest.max_cost_usd == 0.06
+
+
+def test_a_job_whose_status_cannot_be_fetched_is_polled_by_the_next_run(
+    bench: Bench, provider: StandInProvider, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.faults.polls = [None] + ["server error"] * 6  # type: ignore[union-attr]
+    result = tmp_path / "result.json"
+    assert bench("queued", more=("--asr", "none", "--no-report", "--json", str(result))) == 3
+    printed = capsys.readouterr()
+    assert "still open: acme/queued/1/1/" in printed.out
+    assert "1 job is still open and will be polled again by the same command" in " ".join(printed.err.split())
+    found = json.loads(result.read_bytes())
+    assert [one["usd"] for one in found["open_jobs"]] == [0.01]
+    assert found["stop_reason"] == "unreachable"
+    assert found["targets"][0]["failures"] == 1
+    assert found["manifest"]["spent_usd"] == pytest.approx(2 * 0.009 + 0.01)
+
+    assert bench("queued") == 0
+    assert submits(provider) == 3
+    saved = load_run(only_run(out))
+    assert saved.manifest.finished
+    assert {(sample.failure, sample.attempts) for sample in saved.samples} == {(None, 1)}
+    assert saved.open_jobs == ()
+    assert saved.manifest.spent_usd == pytest.approx(3 * 0.009)
+
+
+def test_an_open_job_is_counted_once(bench: Bench, provider: StandInProvider, out: Path) -> None:
+    provider.faults.every_poll = "unreadable"  # type: ignore[union-attr]
+    for _ in range(3):
+        assert bench("queued", more=("--asr", "none", "--no-report", "--max-cost", "0.03")) == 3
+        assert read_journal(only_run(out)).spent_usd == pytest.approx(0.03)
+    assert submits(provider) == 3
+
+
+def test_a_response_that_could_not_be_saved_is_listed(
+    bench: Bench,
+    provider: StandInProvider,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full_disk(*_: object) -> None:
+        raise UsageError("cannot write audio: No space left on device: free some disk space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.bench.running.runner.save_audio", full_disk)
+        assert bench("sync") == 2
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "may have been charged, without a result: acme/sync/1/1/" in printed
+    assert "$0.0080: the response (HTTP 200) arrived and could not be saved" in printed
+    assert "No space left on device" in printed
+    assert submits(provider) == 1
+    assert bench("sync") == 0
+    assert submits(provider) == 3
+    saved = load_run(only_run(out))
+    assert [(sample.is_lost, sample.failure and sample.failure.kind) for sample in saved.samples].count(
+        (True, "interrupted")
+    ) == 1
+    assert "could not be saved" in capsys.readouterr().out
+
+
+def test_lost_samples_are_left_out_of_the_results(
+    bench: Bench, provider: StandInProvider, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample that was lost because voicegauge was stopped says nothing about the provider."""
+    write = Journal.write
+
+    def stop_after_submit(journal: Journal, event: JournalEvent) -> None:
+        write(journal, event)
+        if isinstance(event, SubmitStarted):
+            die()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "write", stop_after_submit)
+        with pytest.raises((MemoryError, ExceptionGroup)):
+            bench("sync")
+    result = tmp_path / "result.json"
+    assert bench("sync", more=("--asr", "none", "--no-report", "--json", str(result))) == 0
+    found = json.loads(result.read_bytes())
+    (target,) = found["targets"]
+    assert (target["samples"], target["failures"]) == (2, 0)
+    assert len(found["ambiguous_requests"]) == 1
+    assert [sample.is_measured for sample in load_run(only_run(out)).samples].count(False) == 1
+
+
+def test_a_run_of_an_older_format_is_not_bought_again(
+    bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("sync") == 0
+    folder = only_run(out)
+    document = json.loads((folder / "run.json").read_bytes())
+    document["manifest"] |= {"schema_version": 1, "finished": False, "plan_sha256": "of an older version"}
+    (folder / "run.json").write_text(json.dumps(document))
+    assert bench("sync") == 2
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "saved by an older voicegauge (run format 1)" in printed
+    assert submits(provider) == 3
+
+
+def test_an_interrupted_run_with_other_options_is_pointed_out(
+    bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench("sync") == 0
+    folder = only_run(out)
+    saved = load_run(folder)
+    unfinished = msgspec.structs.replace(saved, manifest=msgspec.structs.replace(saved.manifest, finished=False))
+    (folder / "run.json").write_bytes(msgspec.json.encode(unfinished))
+    assert bench("sync", more=("--asr", "none", "--no-report", "--limit", "1")) == 0
+    assert f"{folder} is an interrupted run with other options" in " ".join(capsys.readouterr().err.split())
+    assert submits(provider) == 4

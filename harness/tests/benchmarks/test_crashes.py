@@ -1,0 +1,108 @@
+"""A benchmark that is killed at any step is continued by the same command, within the same budget."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from crashes.provider import RandomFaults, StandInProvider
+from crashes.simulation import (
+    SimulatedUser,
+    load_stand_in_contract,
+    plan_benchmark,
+    simulate,
+    simulated_speech,
+)
+from crashes.verdict import differences, judge_run
+
+from voicegauge.bench.planning import BenchPlan
+from voicegauge.bench.running import load_run
+from voicegauge.contract import Contract
+from voicegauge.model import Run
+from voicegauge.transport import VirtualClock
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return load_stand_in_contract()
+
+
+@pytest.fixture(scope="module")
+def plan(contract: Contract) -> BenchPlan:
+    return plan_benchmark(contract, limit=1)
+
+
+def user_of(out: Path, contract: Contract, plan: BenchPlan) -> SimulatedUser:
+    clock = VirtualClock()
+    return SimulatedUser(out, contract, plan, StandInProvider(simulated_speech, clock=clock), clock, plan.usd)
+
+
+async def unbroken_run(out: Path, contract: Contract, plan: BenchPlan) -> Run:
+    end = await user_of(out, contract, plan).run_command()
+    assert end is not None
+    return load_run(end.folder)
+
+
+async def test_a_run_that_is_killed_at_any_step_is_continued(
+    tmp_path: Path, contract: Contract, plan: BenchPlan
+) -> None:
+    unbroken = await unbroken_run(tmp_path / "unbroken", contract, plan)
+    assert all(sample.failure is None for sample in unbroken.samples)
+    killed_in: Counter[str] = Counter()
+    for step in range(1, 1_000):
+        user = user_of(tmp_path / str(step), contract, plan)
+        if await user.run_command(kill_at=step) is not None:
+            break  # the run has fewer steps
+        killed_in.update(user.killed_in)
+        end = await user.run_command()
+        assert end is not None
+        verdict = judge_run(user.out, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
+        assert verdict.problems == (), user.killed_in
+        assert differences(load_run(end.folder), unbroken) == [], user.killed_in
+    assert killed_in.keys() >= {"after SubmitStarted", "poll received", "before audio", "while scoring"}
+
+
+async def test_kills_during_the_submits_are_one_run_and_no_second_request(
+    tmp_path: Path, contract: Contract, plan: BenchPlan
+) -> None:
+    user = user_of(tmp_path, contract, plan)
+    while await user.run_command(kill_at="submit received") is None:
+        verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
+        assert verdict.problems == ()
+    submits = Counter(request for request in user.provider.requests if request.startswith("POST"))
+    assert set(submits.values()) == {1}
+    verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
+    assert verdict.lost == len(submits) == plan.requests
+    assert verdict.ledger_usd == pytest.approx(plan.usd)
+
+
+async def test_random_faults_and_kills_never_exceed_the_budget(tmp_path: Path, contract: Contract) -> None:
+    plan, kills = plan_benchmark(contract), 0
+    for seed in range(20):
+        run = await simulate(seed, tmp_path / str(seed), contract, plan)
+        assert run.verdict.problems == (), seed
+        kills += len(run.killed_in)
+    assert kills > 20
+
+
+async def test_the_verdict_sees_what_is_bought_twice(
+    tmp_path: Path, contract: Contract, plan: BenchPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge is not blind: a run that forgets its ambiguous requests is found."""
+    monkeypatch.setattr("voicegauge.bench.running.purchases.JournalState.lost", frozenset())
+    problems: list[str] = []
+    for step in range(1, 20):
+        user = user_of(tmp_path / str(step), contract, plan)
+        await user.run_command(kill_at=step)
+        await user.run_command()
+        problems += judge_run(user.out, plan, user.provider.charges, user.max_cost_usd, simulated_speech).problems
+    assert any("was charged 2 times, 0 of them on demand" in problem for problem in problems)
+
+
+def test_faults_are_chosen_by_their_probability() -> None:
+    import random
+
+    never, always = RandomFaults(random.Random(0), 0.0), RandomFaults(random.Random(0), 1.0)
+    assert {never.choose(["a", "b"]) for _ in range(20)} == {None}
+    assert {always.choose(["a", "b"]) for _ in range(20)} == {"a", "b"}

@@ -1,0 +1,133 @@
+"""Continuing the live run that an earlier command with the same plan left unfinished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.bench.planning import BenchPlan
+from voicegauge.bench.running.journal import JOURNAL_FILE, read_journal
+from voicegauge.bench.running.manifest import make_manifest
+from voicegauge.bench.running.purchases import JournalState
+from voicegauge.bench.running.runner import RunConfig
+from voicegauge.bench.running.store import (
+    RUN_FILE,
+    ManifestOutline,
+    create_run_folder,
+    load_outline,
+    load_run,
+    save_run,
+)
+from voicegauge.errors import DataError
+from voicegauge.model import RUN_SCHEMA_VERSION, Run
+
+
+class RunToContinue(NamedTuple):
+    """A live run of the same plan that an earlier command left unfinished."""
+
+    folder: Path
+    state: JournalState
+
+
+def find_run_to_continue(out: Path, plan: BenchPlan, *, retry_ambiguous: bool = False) -> RunToContinue | None:
+    """Return the newest live run in `out` that a command with `plan` continues; `None` if it begins a new one.
+
+    An unfinished run is continued if something in it may have been paid for, or if it has sent nothing yet. Files that
+    are not runs are skipped.
+
+    Args:
+        out: folder of the runs.
+        plan: of the command.
+        retry_ambiguous: continue a run with ambiguous requests, finished or not.
+
+    Raises:
+        DataError: a run was paid for and cannot be continued, because its journal is damaged or another version of
+            voicegauge wrote it: a new run would silently buy everything again.
+    """
+    for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):  # folder names begin with the date
+        manifest = load_outline(file)
+        if manifest is None or manifest.max_cost_usd is None or (manifest.finished and not retry_ambiguous):
+            continue
+        if manifest.schema_version != RUN_SCHEMA_VERSION:
+            if not manifest.finished and _measures_the_same(manifest, plan) and _has_journal(file.parent):
+                raise DataError(_other_version_message(file.parent, manifest.schema_version))
+            continue
+        if manifest.plan_sha256 != plan.sha256:
+            continue
+        try:
+            state = read_journal(file.parent)
+        except DataError as error:
+            if manifest.finished:
+                continue
+            raise DataError(f"{error}; move {file.parent} away to pay for the whole benchmark again") from error
+        if state.lost if retry_ambiguous else state.is_empty or state.may_have_been_charged:
+            return RunToContinue(file.parent, state)
+    return None
+
+
+def find_runs_of_other_plans(out: Path, plan: BenchPlan) -> list[Path]:
+    """Return the unfinished live runs in `out` of the suite and targets of `plan` with other settings or contracts."""
+    found = []
+    for file in sorted(out.glob(f"*/{RUN_FILE}")):
+        manifest = load_outline(file)
+        if manifest is None or manifest.finished or manifest.max_cost_usd is None:
+            continue
+        if manifest.plan_sha256 != plan.sha256 and _measures_the_same(manifest, plan) and _has_journal(file.parent):
+            found.append(file.parent)
+    return found
+
+
+def _measures_the_same(manifest: ManifestOutline, plan: BenchPlan) -> bool:
+    """Whether a run of another version has the suite and targets of `plan`: digests of plans differ by version."""
+    is_same_suite = manifest.suite is not None and manifest.suite.id == plan.suite.id
+    return is_same_suite and {one.id for one in manifest.targets} == {one.id for one in plan.targets}
+
+
+def _has_journal(folder: Path) -> bool:
+    try:
+        return (folder / JOURNAL_FILE).stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _other_version_message(folder: Path, version: int) -> str:
+    is_newer = version > RUN_SCHEMA_VERSION
+    age, remedy = ("a newer", "pip install -U voicegauge") if is_newer else ("an older", "finish it with that version")
+    return (
+        f"{folder}: an interrupted live run of these targets, saved by {age} voicegauge (run format {version}): "
+        f"{remedy}, or move the folder away to pay for the whole benchmark again"
+    )
+
+
+def begin_run(
+    out: Path, config: RunConfig, found: RunToContinue | None = None, *, base_urls: Mapping[str, str] = {}
+) -> Path:
+    """Save a manifest that says that the run is not finished, before anything is sent.
+
+    Args:
+        out: folder of the runs.
+        config: of the run.
+        found: the run that is continued; `None` for a new one.
+        base_urls: base URLs set by the user, by the contract's server name or "".
+
+    Returns:
+        The folder of the run.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if found is not None and not found.state.is_empty:
+        old = load_run(found.folder).manifest
+        manifest = msgspec.structs.replace(old, finished=False, max_cost_usd=config.max_cost_usd)
+        save_run(found.folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
+        return found.folder
+    created = datetime.now(UTC)
+    kind = "emulated" if config.max_cost_usd is None else "live"
+    name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
+    folder = found.folder if found is not None else create_run_folder(out, name)
+    save_run(folder, Run(manifest=make_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
+    return folder
