@@ -146,7 +146,7 @@ def test_threads_may_speak_at_once() -> None:
 def test_a_died_espeak_process_is_restarted() -> None:
     first = _speak()
     listed = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True
     )
     workers = [int(line.split()[0]) for line in listed.stdout.splitlines() if "espeak_worker" in line]
     assert workers
