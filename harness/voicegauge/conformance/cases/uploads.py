@@ -108,15 +108,22 @@ def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[Upload
     ]
     truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
     variants.append(UploadVariant(description="a truncated recording", file=truncated))
-    return tuple(variant for variant in variants if for_cloning or variant.limit is not None)
+    chosen = (variant for variant in variants if for_cloning or variant.limit is not None)
+    return tuple(variant for variant in chosen if variant.limit == "max_bytes" or not _is_too_large(variant, limits))
+
+
+def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
+    """Whether a file that tests something else exceeds the size limit, so that it is rejected for its size."""
+    return limits.max_bytes is not None and len(variant.file.data) > limits.max_bytes
 
 
 def _sizes(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield WAV files of a size around the limit. They are padded, so that decoding them takes no longer."""
     if limits.max_bytes is None:
         return
-    file = _wav(decoded.samples, decoded.sample_rate_hz, "large.wav")
     surely_valid = int(limits.max_bytes / MIB_PER_MB)
+    # The samples take at most half of the smallest file: 16 bits each, and room for the headers and the padding.
+    file = _wav(decoded.samples[: max(surely_valid // 4, 1)], decoded.sample_rate_hz, "large.wav")
     sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
     for size, is_valid in sizes:
         if is_valid and limits.formats and "wav" not in limits.formats:
