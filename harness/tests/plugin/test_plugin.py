@@ -94,7 +94,7 @@ BY_RULE = """
 def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run) -> None:
     result = run(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
     outcomes = result.parseoutcomes()
-    assert outcomes["failed"] + outcomes["passed"] == len(RULES)
+    assert outcomes["failed"] + outcomes["passed"] + outcomes["skipped"] == len(RULES)
     assert 1 <= outcomes["failed"] <= 4
     result.stdout.fnmatch_lines(["*auth-not-enforced: *openapi.yaml:*", "*curl *"])
 
@@ -276,6 +276,9 @@ def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     blocks = [part.split("```", 1)[0] for part in readme.split("```python\n")[1:]]
     code = next(block for block in blocks if block.startswith("import pytest"))
-    result = run(code, "-v", "--vg-max-calls", "8")
-    result.assert_outcomes(passed=len(RULES))
+    result = run(code, "-v", "-rs", "--vg-max-calls", "8")
+    outcomes = result.parseoutcomes()
+    assert outcomes["passed"] + outcomes["skipped"] == len(RULES)
+    assert outcomes["passed"] > 25
     result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])
+    result.stdout.fnmatch_lines(["SKIPPED*the contract states nothing that it needs: x-stream.events*"])

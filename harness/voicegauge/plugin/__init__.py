@@ -297,9 +297,20 @@ class RuleVerdict(NamedTuple):
         """All findings of the rule, disputed ones included."""
         return [finding for finding in self.report.findings if finding.rule == self.rule]
 
+    @property
+    def not_tried(self) -> str | None:
+        """Why the rule judged nothing: the contract states nothing that it needs, or nothing was received for it."""
+        entries = (entry for entry in self.report.coverage if (entry.kind, entry.name) == ("rule", self.rule))
+        return next((entry.reason or "the rule judged nothing" for entry in entries if not entry.tried), None)
+
     def assert_holds(self) -> None:
-        """Fail the test if the rule was broken, or if the check did not run to its end."""
+        """Fail the test if the rule was broken, or if the check did not run to its end; skip it if nothing was judged.
+
+        A rule that could not be applied has not held.
+        """
         fail_on_findings(self.report, self.findings)
+        if not self.findings and self.not_tried is not None:
+            pytest.skip(self.not_tried)
 
 
 @pytest.fixture
