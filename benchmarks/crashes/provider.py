@@ -58,7 +58,7 @@ class RandomFaults:
 
 @dataclass
 class StandInProvider:
-    """An ASGI application that sells speech. A request that it has begun to perform is charged, whoever is waiting."""
+    """An ASGI application that sells speech and charges every request that it has begun, even if the client is gone."""
 
     speak: Callable[[str], bytes]
     """Returns the audio of a text; the same audio for the same text."""

@@ -16,7 +16,7 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import ResponsePair, SpeechDelivery
 
 MIN_SPEED_FACTOR = 1.4
-"""Smaller changes of speed cannot be told from the variation between two syntheses of the same text."""
+"""Smaller changes of speed cannot be distinguished from the variation between two syntheses of the same text."""
 SPEED_EXPONENTS = (1 / 3, 2.0)
 """Bounds of the measured change of speed, as powers of the requested one. For twice the speed the speech must be at
 least 1.26 and at most 4 times as fast: pauses are often not shortened, and some engines scale phonemes unevenly."""

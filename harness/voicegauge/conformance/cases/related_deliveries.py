@@ -20,7 +20,7 @@ from voicegauge.model import SpeechRequest
 NORMAL_SPEED = 1.0
 """The speed of requests without a speed where no default is documented: speeds are factors."""
 MIN_SPEED_FACTOR = 1.4
-"""Smaller changes are not planned: they cannot be told from the variation between two syntheses."""
+"""Smaller changes are not planned: they cannot be distinguished from the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds at which speech is still natural; the bounds of a range often are not."""
 _SEEDS = (12345, 1)
