@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mutation.job_mutants import audio_mutants, charge_mutants, job_mutants
+from mutation.job_mutants import audio_mutants, charge_mutants, job_mutants, parameter_mutants
 from mutation.mutant import Mutant
 from mutation.request_mutants import request_mutants
 from mutation.response_mutants import correct_responses, response_mutants
@@ -27,3 +27,4 @@ def derive_mutants(contract: Contract, traffic: Mapping[str, list[Exchange]]) ->
     for target in contract.targets.values():
         yield from charge_mutants(target)
         yield from audio_mutants(target)
+        yield from parameter_mutants(target)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from mutation.mutant import Mutant, ResponseKind, response_kind
-from voicegauge.checks import Rule, select_rules
+from voicegauge.checks import Rule, SpeechDelivery, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
@@ -205,9 +205,11 @@ async def _checking(
         client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)
         service = CheckedService(contract, client, save_exchanges=save_exchanges)
 
+        deliveries: dict[str, SpeechDelivery] = {}
+
         async def check(case: ConformanceCase) -> Sequence[Finding]:
             collector = Collector((), settings.seed)
-            await CaseRunner(service, rules, collector).run([case])
+            await CaseRunner(service, rules, collector, deliveries=deliveries).run([case])
             return collector.report().findings
 
         yield check

@@ -30,6 +30,8 @@ HOST = "http://emulator.invalid"
 CASES = 30
 """Cases per run, sampled from the whole plan."""
 DELIVERIES = 6
+PAIRS = 4
+"""Deliveries per run that are compared with another one."""
 STEPS = 10
 """Steps with the jobs of one target, concurrent to the cases."""
 MAX_TIME_SCALE = 4.0
@@ -91,6 +93,8 @@ async def check_correct_provider(
         service = CheckedService(contract, client, save_exchanges=coverage.record)
         runners = [CaseRunner(service, CHECKED_RULES, collector) for _ in range(rng.randint(1, 5))]
         lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
+        # One runner for both halves of a pair: it remembers the delivery that others are compared with.
+        lanes.append(CaseRunner(service, CHECKED_RULES, collector).run(_sample_pairs(cases, rng)))
         jobs = [target for target in contract.targets.values() if target.job_operation is not None]
         await asyncio.gather(*lanes, _run_jobs(CaseRunner(service, CHECKED_RULES, collector), rng.choice(jobs), rng))
     return collector.report().findings
@@ -104,6 +108,14 @@ def _sample_cases(cases: Sequence[ConformanceCase], rng: random.Random) -> list[
     chosen = [rng.choice(rng.choice(list(by_operation.values()))) for _ in range(CASES)]
     chosen += rng.choices([case for case in cases if case.speech is not None], k=DELIVERIES)
     return chosen
+
+
+def _sample_pairs(cases: Sequence[ConformanceCase], rng: random.Random) -> list[ConformanceCase]:
+    """Sample deliveries that are compared with another one, each after that one."""
+    by_id = {case.id: case for case in cases}
+    related = [(case, case.relation) for case in cases if case.relation is not None]
+    chosen = rng.sample(related, min(PAIRS, len(related)))
+    return [one for case, relation in chosen for one in (by_id[relation.base], case)]
 
 
 async def _run_jobs(runner: CaseRunner, target: Target, rng: random.Random) -> None:

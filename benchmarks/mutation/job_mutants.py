@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mutation.mutant import Mutant, response_fault
+from voicegauge.conformance.cases import related_deliveries, valid_speech_request
 from voicegauge.contract import Operation, Target, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator import Fault
+from voicegauge.emulator import FAULTS, Fault
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults.audio import carries_audio
 from voicegauge.emulator.responses import EmulatedResponse
@@ -23,6 +24,17 @@ AUDIO_RULES = frozenset(
     {"audio-truncated", "audio-length", "audio-undecodable", "audio-not-audio", "audio-missing", "empty-body"}
 )
 FORMAT_RULES = frozenset({"audio-format", "audio-media-type"})
+
+PARAMETER_FAULTS = {
+    "speed-ignored": frozenset({"speed-ignored"}),
+    "voice-ignored": frozenset({"voice-ignored"}),
+    "language-ignored": frozenset({"language-ignored"}),
+    "seed-ignored": frozenset({"seed-ignored"}),
+    "format-changes-text": frozenset({"format-changes-speech"}),
+    "default-format-changed": frozenset({"audio-format"}),
+    "long-text-cut": frozenset({"long-text-cut"}),
+}
+"""Suitable rules by the built-in fault."""
 
 
 def job_mutants(operation: Operation) -> Iterator[Mutant]:
@@ -150,6 +162,25 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
         yield _of_target(target, "audio replaced", f"{description} for audio", rules | unread, reply=_replaced(data))
     words = "A much longer text than the requested one. " * 20
     yield _of_target(target, "audio replaced", "another text", {"audio-length"}, speech=_changed(text=words))
+
+
+def parameter_mutants(target: Target) -> Iterator[Mutant]:
+    """Iterate over faults that only two requests show: parameters without effect, and long texts cut off."""
+    if target.operation.batch is not None:
+        return  # the emulator speaks the items of a batch as those of their own target, whose faults are derived above
+    compared = {related.relation for related in related_deliveries(target, valid_speech_request(target))}
+    for fault, rules in PARAMETER_FAULTS.items():
+        # Without a second documented voice, nobody who reads the contract alone can tell that voices are ignored.
+        if FAULTS[fault].applies_to(target) and (fault != "voice-ignored" or "voice" in compared):
+            yield Mutant(
+                kind="parameter ignored",
+                id=f"{target.id}: {fault}",
+                operation=target.operation.id,
+                target=target.name,
+                rules=rules,
+                contract=target.contract,
+                emulator_faults=(f"{fault}@{target.id}",),
+            )
 
 
 def _changed(**changes: object) -> Callable[[SynthesisRequest], SynthesisRequest]:

@@ -9,7 +9,7 @@ import pytest
 from mutation.derivation import derive_mutants
 from mutation.detection import cases_for, detect, run_correct_provider
 from mutation.false_alarms import Coverage, check_correct_provider
-from mutation.job_mutants import job_mutants
+from mutation.job_mutants import job_mutants, parameter_mutants
 from mutation.request_mutants import request_mutants
 
 from voicegauge.conformance import emulator_settings, plan_cases
@@ -105,4 +105,13 @@ async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
     cases = [case for case in plan.cases if case.is_lifecycle and case.operation == "submitBatch"]
     results = [await detect(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
     assert len(results) >= 3
+    assert [result.mutant.id for result in results if result.found is None] == []
+
+
+async def test_parameters_without_effect_are_found_by_comparing_two_deliveries() -> None:
+    contract = CATALOGUE.provider("ttsai")
+    target = contract.target("kokoro-sync")
+    cases = [case for case in plan_cases([target], emulated=True, every=True).cases if case.speech is not None]
+    results = [await detect(mutant, contract, cases) for mutant in parameter_mutants(target)]
+    assert {result.mutant.id.rpartition(" ")[2] for result in results} >= {"speed-ignored", "voice-ignored"}
     assert [result.mutant.id for result in results if result.found is None] == []

@@ -13,7 +13,7 @@ import msgspec
 from voicegauge.checks import PairRelation, documented_default, request_schema
 from voicegauge.client import map_speech_request
 from voicegauge.conformance.cases.valid_requests import is_valid_body
-from voicegauge.contract import MISSING, Target
+from voicegauge.contract import MISSING, Location, Target
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest
 
@@ -87,10 +87,37 @@ def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
     schema = request_schema(target.operation, mapping.at, target.spec.media_type)
     # A voice that names the language of the used one in the same way, such as "[EN]", is tried first.
     named = sorted(schema.get("enum", ()), key=lambda name: str(name)[-4:] != used[-4:])
-    voice = next((name for name in (*named, *target.spec.voices.values()) if name != used), None)
+    known = (
+        *named,
+        *schema.get("examples", ()),
+        *_voices_in_examples(target, mapping.at),
+        *target.spec.voices.values(),
+    )
+    voice = next((name for name in known if name != used), None)
     if not isinstance(voice, str):
         return None
     return RelatedDelivery("voice", msgspec.structs.replace(speech, voice=voice), used, voice, f"the voice {voice}")
+
+
+def _voices_in_examples(target: Target, at: Location) -> Iterator[Any]:
+    """Yield the voices with which the documented requests of a contract address the model of `target`."""
+    constants = {location.tokens[-1]: value for location, value in target.spec.constants.items() if location.tokens}
+    if at.kind != "body" or not constants:
+        return
+    for operation in target.contract.operations.values():
+        for media in operation.request_media.values():
+            for example in media.examples:
+                for item in _objects(example.value):
+                    if at.tokens[-1] in item and constants.items() <= item.items():
+                        yield item[at.tokens[-1]]
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects(inner)
 
 
 def _repeated_text(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:

@@ -99,6 +99,7 @@ class CaseRunner:
         rules: Mapping[str, Rule],
         collector: Collector,
         limit: BillableLimit | None = None,
+        deliveries: dict[str, SpeechDelivery] | None = None,
     ) -> None:
         """Prepare to run cases.
 
@@ -107,12 +108,14 @@ class CaseRunner:
             rules: the rules to apply, by id.
             collector: gets findings, results and spending.
             limit: the number of billable requests that `run` may send; unlimited by default.
+            deliveries: deliveries by the id of their case, with which later ones are compared; several runners of one
+                service share them.
         """
         self.service, self._collector, self._limit = service, collector, limit or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
         self._checker = service.checker(rules)
         self._unreachable = 0
-        self._delivered: dict[str, SpeechDelivery] = {}
+        self._deliveries = {} if deliveries is None else deliveries
         self._running = _RunningCase()
         collector.register_rules(rules.values())
         collector.coverage.add_contract(service.contract, rules)
@@ -396,9 +399,9 @@ class CaseRunner:
             return []
         relation = case.relation
         if relation is None:
-            self._delivered[case.id] = delivered
+            self._deliveries[case.id] = delivered
             return []
-        base = self._delivered.get(relation.base)
+        base = self._deliveries.get(relation.base)
         if base is None:
             return []
         return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.value)]
