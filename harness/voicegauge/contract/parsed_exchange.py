@@ -1,12 +1,12 @@
 """One exchange with each of its bodies parsed at most once.
 
-Client, checks and benchmarks read the same responses. `parse_exchange` gives all of them the same object.
+Client, checks and benchmarks read the same responses. `parse_exchange` gives all of them the same values.
 """
 
 from __future__ import annotations
 
-import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
@@ -22,28 +22,29 @@ from voicegauge.formats import (
 )
 from voicegauge.model import Exchange, Request
 
+T = TypeVar("T")
+ParsedJson = tuple[Any, str | None]
+"""A JSON value, or `MISSING` with the reason why there is none."""
 MAX_NUMBER = 1e9
 """Dollars or credits. A larger number in a response is not a plausible charge."""
 
 
 def parse_exchange(exchange: Exchange) -> ParsedExchange:
-    """Return the parsed form of `exchange`; the same object each time."""
-    # `Exchange` is a frozen record with a `__dict__`: what is stored there is neither compared nor serialized, and
-    # is freed together with the exchange.
-    cache: dict[str, Any] = exchange.__dict__
-    parsed: ParsedExchange | None = cache.get("parsed")
-    if parsed is None:
-        parsed = cache["parsed"] = ParsedExchange(exchange)
-    return parsed
+    """Return the parsed form of `exchange`. What is parsed is stored with the exchange, and shared by all callers."""
+    return ParsedExchange(exchange)
 
 
 class ParsedExchange:
     """Lazily parsed bodies, query and stream events of one exchange. Parsing never raises: peers are not trusted."""
 
+    __slots__ = ("_values", "exchange")
+
     def __init__(self, exchange: Exchange) -> None:
-        """Store the exchange; use `parse_exchange` to share the result."""
+        """Refer to `exchange`."""
         self.exchange = exchange
-        self._stream: tuple[StreamSpec, EventStreamParser] | None = None
+        # `Exchange` is a frozen record with a `__dict__`: what is stored there is neither compared nor serialized. The
+        # values do not refer back to the exchange: a cycle would keep every body until the next garbage collection.
+        self._values: dict[str, Any] = exchange.__dict__
 
     @property
     def response_json(self) -> Any:
@@ -65,39 +66,41 @@ class ParsedExchange:
         """The reason why the request body is not JSON."""
         return self._request_json[1]
 
-    @functools.cached_property
-    def _response_json(self) -> tuple[Any, str | None]:
-        return _parse_json(self.exchange.response.body)
+    @property
+    def _response_json(self) -> ParsedJson:
+        return self._parsed_once("response_json", lambda: _parse_json(self.exchange.response.body))
 
-    @functools.cached_property
-    def _request_json(self) -> tuple[Any, str | None]:
-        return _parse_json(self.exchange.request.body)
+    @property
+    def _request_json(self) -> ParsedJson:
+        return self._parsed_once("request_json", lambda: _parse_json(self.exchange.request.body))
 
-    @functools.cached_property
+    @property
     def request_form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
-        request = self.exchange.request
-        if not request.body or not is_form(request_media_type(request)):
-            return None
-        try:
-            return read_form(request.header("content-type") or "", request.body)
-        except UnreadableBodyError:
-            return None
+        return self._parsed_once("request_form", lambda: _parse_form(self.exchange.request))
 
-    @functools.cached_property
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters of the request; the last value of a repeated one."""
-        return dict(parse_qsl(urlsplit(self.exchange.request.url).query, keep_blank_values=True))
+        url = self.exchange.request.url
+        return self._parsed_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
+
+    def _parsed_once(self, name: str, parse: Callable[[], T]) -> T:
+        if name not in self._values:
+            self._values[name] = parse()
+        value: T = self._values[name]
+        return value
 
     def stream(self, spec: StreamSpec) -> EventStreamParser:
         """Return the events of the response body, read by `spec`."""
-        if self._stream is None or self._stream[0] is not spec:
-            self._stream = spec, parse_event_stream(spec, self.exchange.response.body)
-        return self._stream[1]
+        stored: tuple[StreamSpec, EventStreamParser] | None = self._values.get("stream")
+        if stored is None or stored[0] is not spec:
+            stored = self._values["stream"] = spec, parse_event_stream(spec, self.exchange.response.body)
+        return stored[1]
 
     def set_stream(self, spec: StreamSpec, reader: EventStreamParser) -> None:
-        """Keep `reader`, which has read the whole body while it arrived."""
-        self._stream = spec, reader
+        """Store `reader`, which has read the whole body while it arrived."""
+        self._values["stream"] = spec, reader
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response, or `MISSING`."""
@@ -129,7 +132,16 @@ def request_media_type(request: Request) -> str:
     return (request.header("content-type") or "").split(";")[0].strip().lower()
 
 
-def _parse_json(body: bytes) -> tuple[Any, str | None]:
+def _parse_form(request: Request) -> Form | None:
+    if not request.body or not is_form(request_media_type(request)):
+        return None
+    try:
+        return read_form(request.header("content-type") or "", request.body)
+    except UnreadableBodyError:
+        return None
+
+
+def _parse_json(body: bytes) -> ParsedJson:
     try:
         return read_json(body), None
     except UnreadableBodyError as error:

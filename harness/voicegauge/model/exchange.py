@@ -1,25 +1,26 @@
-"""Requests, responses and their timing."""
+"""One request and its response, with the times that the wire gave."""
 
 from __future__ import annotations
 
 from voicegauge.model.base import Record
 
 DOWNLOAD = "(download)"
-"""The `operation` of an exchange that downloaded audio from a URL without a documented operation."""
+"""Stands for the operation of an exchange that fetched audio from a URL no document describes."""
 Headers = tuple[tuple[str, str], ...]
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """Return the first value of the header `name`, ignoring case; `None` if it is absent."""
-    wanted = name.lower()
+    """The first value of the header `name`, compared without case; `None` where absent."""
+    wanted, length = name.lower(), len(name)
     for key, value in headers:
-        if key.lower() == wanted:
+        # Rules look up dozens of headers per exchange; comparing lengths first spares most of the conversions.
+        if len(key) == length and key.lower() == wanted:
             return value
     return None
 
 
 class Request(Record, frozen=True, kw_only=True):
-    """An HTTP request as it was sent."""
+    """A request as it goes over the wire."""
 
     method: str
     url: str
@@ -27,24 +28,24 @@ class Request(Record, frozen=True, kw_only=True):
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """Return the first value of the header `name`, ignoring case; `None` if it is absent."""
+        """The first value of the header `name`, compared without case."""
         return header(self.headers, name)
 
 
 class Response(Record, frozen=True, kw_only=True):
-    """An HTTP response as it was received; any content encoding of `body` is decoded."""
+    """A response as it came over the wire; `body` is decoded from any content encoding."""
 
     status: int
     headers: Headers = ()
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """Return the first value of the header `name`, ignoring case; `None` if it is absent."""
+        """The first value of the header `name`, compared without case."""
         return header(self.headers, name)
 
     @property
     def media_type(self) -> str:
-        """The content type without parameters, in lower case; empty if there is none."""
+        """The content type without its parameters, in lower case; empty where none was sent."""
         return (self.header("content-type") or "").split(";")[0].strip().lower()
 
 
@@ -57,35 +58,35 @@ class UploadedFile(Record, frozen=True, kw_only=True):
 
 
 class Timing(Record, frozen=True, kw_only=True):
-    """The phases of one exchange, in milliseconds of a monotonic clock."""
+    """The split of one exchange, in milliseconds of a monotonic clock."""
 
     started_at: float
-    """Unix time in seconds at the start of the exchange."""
+    """Unix time, in seconds, at which the call began."""
     started_ms: float
-    """The monotonic clock at the start, so that exchanges of one run can be ordered."""
+    """The monotonic clock at that moment, so that exchanges of one run can be ordered."""
     wait_ms: float
-    """Time spent waiting for a free connection of the pool."""
+    """Waiting for a free connection of the pool."""
     connect_ms: float | None
-    """DNS lookup and TCP connect; `None` on a reused connection."""
+    """Name look-up and TCP connect; `None` on a warm connection."""
     tls_ms: float | None
-    """TLS handshake; `None` on a reused connection and without TLS."""
+    """TLS handshake; `None` on a warm connection and over plain HTTP."""
     send_ms: float
-    """Time to send the request."""
+    """Writing the request."""
     ttfb_ms: float
-    """From the last byte of the request to the first byte of the response."""
+    """From the request's last byte sent to the response's first byte."""
     receive_ms: float
-    """From the first byte of the response to its last byte."""
+    """From the response's first byte to its last."""
     total_ms: float
-    """From the start to the last byte, including the wait for a connection."""
+    """From the call to the last byte, waiting included."""
     chunks: tuple[tuple[float, int], ...] = ()
-    """The chunks of the body as (milliseconds after the start, number of bytes)."""
+    """Each piece of the body as (milliseconds after the call, bytes)."""
 
 
 class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodies are cached in its `__dict__`
     """One request and its response.
 
-    `operation` is an operation id of the contract. `timing` is `None` if it was not measured, as for a documented
-    example or an imported cassette.
+    `operation` is the contract's operation id; `timing` is `None` where nobody
+    measured (a documented example, an imported cassette).
     """
 
     provider: str
@@ -94,4 +95,4 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     response: Response
     timing: Timing | None = None
     group: str | None = None
-    """Shared by exchanges that belong together in a recording: the submit, polls and download of one job."""
+    """What belongs together in a recording shares it: the submit, the polls and the download of one job."""

@@ -47,7 +47,7 @@ class Call(CheckSubject):
     submit: Call | None = None
     """For a status request: the request that submitted the job."""
 
-    @property
+    @functools.cached_property
     def parsed(self) -> ParsedExchange:
         """The exchange with its bodies parsed."""
         return parse_exchange(self.exchange)
@@ -74,7 +74,9 @@ class Call(CheckSubject):
         """The documented response for the status; `None` if the status is not documented."""
         return self.operation.response(self.status)
 
-    @property
+    # Every rule about bodies reads the values below, so they are computed once per call.
+
+    @functools.cached_property
     def expects_json(self) -> bool:
         """Whether the Content-Type is JSON, or is missing and only JSON is documented."""
         media_type = self.exchange.response.media_type
@@ -83,7 +85,7 @@ class Call(CheckSubject):
         documented = self.documented_response.media if self.documented_response else {}
         return bool(documented) and all(map(is_json, documented))
 
-    @property
+    @functools.cached_property
     def response_json(self) -> Any:
         """The JSON value of the response body; `MISSING` if JSON is not expected, or the body is not valid JSON."""
         return self.parsed.response_json if self._has_json else MISSING
@@ -97,7 +99,7 @@ class Call(CheckSubject):
     def _has_json(self) -> bool:
         return bool(self.exchange.response.body) and self.expects_json
 
-    @property
+    @functools.cached_property
     def stream(self) -> EventStreamParser | None:
         """The events of a streamed response; `None` if the response is not an event stream, or is empty."""
         spec, response = self.operation.stream, self.exchange.response

@@ -123,6 +123,8 @@ async def settle_responses(
         TransportError: there was no response to the last attempt.
         UsageError: the request could not be built, so nothing was sent.
     """
+    if reservation is None:
+        return await sending
     provider = operation.contract.provider
     with settlement_of(reservation) as settlement:
         settlement.sending()

@@ -1,0 +1,42 @@
+"""An exchange is parsed once for all of its readers, and freed with its last reference."""
+
+from __future__ import annotations
+
+import gc
+
+from voicegauge.contract import parse_exchange
+from voicegauge.model import Exchange, Request, Response
+
+
+def exchange_with(body: bytes) -> Exchange:
+    return Exchange(
+        provider="p",
+        operation="o",
+        request=Request(method="POST", url="http://provider.test/?speed=1&speed=2", body=b'{"text": "hi"}'),
+        response=Response(status=200, body=body),
+    )
+
+
+def test_an_exchange_is_parsed_once() -> None:
+    exchange = exchange_with(b'{"state": "done"}')
+    first, second = parse_exchange(exchange), parse_exchange(exchange)
+    assert first.response_json is second.response_json
+    assert first.request_json is second.request_json
+    assert first.query is second.query
+    assert first.query == {"speed": "2"}
+
+
+def test_a_parsed_exchange_is_freed_with_its_last_reference() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        exchange = exchange_with(b'{"state": "done"}')
+        parsed = parse_exchange(exchange)
+        assert parsed.response_json == {"state": "done"}
+        assert parsed.query
+        assert parsed.request_form is None
+        del exchange, parsed
+        # A reference cycle would keep the bodies, which may be megabytes of audio, until a full collection.
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
