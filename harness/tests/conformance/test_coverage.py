@@ -66,6 +66,7 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
 
     rules = {name: entry for (kind, _, name), entry in coverage.items() if kind == "rule"}
     assert rules["status-undocumented"].inside == len(saved)
+    assert rules["response-incomplete"].inside == len(saved)
     assert not rules["job-stuck"].applies
     assert rules["job-stuck"].reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
     assert report.coverage_percent == pytest.approx(

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.checks import RULES, Call, CheckSubject, Rule, applicable_rules
+from voicegauge.checks import (
+    RULES,
+    AudioInputCall,
+    Call,
+    Callback,
+    CheckSubject,
+    IncompleteResponse,
+    JobHistory,
+    JobSet,
+    RecordingAge,
+    RequestCallbacks,
+    ResourceStep,
+    Rule,
+    SpeechDelivery,
+    applicable_rules,
+)
 from voicegauge.conformance.reporting.constraints import Constraint, list_constraints, violated_pointers
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Record
 
+_NO_SUBJECT: dict[type, str] = {
+    AudioInputCall: "no audio was sent to be transcribed or converted",
+    Callback: "no callback was received",
+    JobHistory: "no job was followed",
+    JobSet: "no jobs were submitted next to each other (--fuzz does)",
+    RecordingAge: "no live recording was read",
+    RequestCallbacks: "no request named a webhook URL",
+    ResourceStep: "no resource or batch was followed",
+    SpeechDelivery: "no delivery was judged",
+}
+"""Why a rule over each class of subjects judged nothing."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
 
 
@@ -182,7 +207,7 @@ class CoverageCounter:
     def _rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
         stated = {rule.id for operation in contract.operations.values() for rule in applicable_rules(operation)}
         for rule in RULES.values():
-            entry = self._entry("rule", contract.id, rule.id, f"nothing was judged by it (a {_subject_name(rule)})")
+            entry = self._entry("rule", contract.id, rule.id, _NO_SUBJECT.get(rule.subject, "it had nothing to judge"))
             if not entry.tried:
                 reason, applies = entry.reason, True
                 if rule.id not in self._rules:
@@ -209,15 +234,10 @@ def _missing_side(inside: int, outside: int) -> str | None:
     return "no request had a valid value" if outside else "no request had a value that it limits"
 
 
-def _rules_of(subject: type) -> Iterator[Rule]:
-    classes = subject.__mro__
+def _rules_of(subject: type[CheckSubject]) -> Iterator[Rule]:
+    # A response that broke off has a subject of its own; every complete one follows the rules over those.
+    classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
     return (rule for rule in RULES.values() if rule.subject in classes)
-
-
-def _subject_name(rule: Rule) -> str:
-    """The class of a rule's subjects in words: "job history"."""
-    letters = itertools.chain.from_iterable((" ", c.lower()) if c.isupper() else (c,) for c in rule.subject.__name__)
-    return "".join(letters).strip()
 
 
 def _full_name(operation: Operation) -> str:
