@@ -183,3 +183,9 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     assert "Streams" not in dict(
         column_groups(comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
     )
+
+
+def test_a_run_in_which_nothing_worked_has_no_lowest_number(tmp_path: Path) -> None:
+    report = summarize_runs([make_run(tmp_path, (BROKEN,), repetitions=3)])
+    assert report.runs[0].targets[0].wer is not None
+    assert [item.label for item in highlights(report.runs[0])] == ["Failed"]

@@ -50,6 +50,7 @@ from voicegauge.bench.running import (
     load_run,
     measure_audio,
     run_plan,
+    samples_without_encoding,
     save_run,
 )
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
@@ -398,6 +399,8 @@ async def _run_until_interrupted(
 def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener, *, finished: bool) -> Run:
     with phase(listener, "measuring audio", len(outcome.samples)) as measuring:
         samples = measure_audio(folder, outcome.samples, config.targets, measuring.advance)
+    for target, count in samples_without_encoding(samples).items():
+        listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
     manifest = msgspec.structs.replace(load_run(folder).manifest, finished=finished, spent_usd=outcome.spent_usd)
     if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.

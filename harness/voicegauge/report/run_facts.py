@@ -146,13 +146,14 @@ def _spent(run: RunReport) -> str:
 
 
 def highlights(run: RunReport) -> tuple[RunHighlight, ...]:
-    """Return the lowest error rate, latency and price of a run, and its failures."""
-    return (*_lowest_error_rate(run), *_lowest_latency(run), *_lowest_price(run), _failures(run))
+    """Return the lowest error rate, latency and price of the targets that delivered something, and the failures."""
+    targets = [target for target in run.targets if target.failures < target.samples]
+    return (*_lowest_error_rate(targets), *_lowest_latency(targets), *_lowest_price(targets), _failures(run))
 
 
-def _lowest_error_rate(run: RunReport) -> list[RunHighlight]:
-    words = [(t, t.wer.corpus) for t in run.targets if t.wer]
-    rates = words or [(t, t.cer.corpus) for t in run.targets if t.cer]
+def _lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+    words = [(t, t.wer.corpus) for t in targets if t.wer]
+    rates = words or [(t, t.cer.corpus) for t in targets if t.cer]
     if not rates:
         return []
     target, rate = min(rates, key=lambda pair: pair[1].value)
@@ -161,8 +162,8 @@ def _lowest_error_rate(run: RunReport) -> list[RunHighlight]:
     return [RunHighlight(label, format_percent(rate.value), "%", detail, target.target, _overlapping(rate, rates))]
 
 
-def _lowest_latency(run: RunReport) -> list[RunHighlight]:
-    times = [(t, t.total_latency_ms) for t in run.targets if t.total_latency_ms]
+def _lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+    times = [(t, t.total_latency_ms) for t in targets if t.total_latency_ms]
     if not times:
         return []
     target, time = min(times, key=lambda pair: pair[1].value)
@@ -172,8 +173,8 @@ def _lowest_latency(run: RunReport) -> list[RunHighlight]:
     ]
 
 
-def _lowest_price(run: RunReport) -> list[RunHighlight]:
-    prices = [(t, price) for t in run.targets if (price := t.cost.usd_per_1m_characters) is not None]
+def _lowest_price(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+    prices = [(t, price) for t in targets if (price := t.cost.usd_per_1m_characters) is not None]
     if not prices:
         return []
     target, price = min(prices, key=lambda pair: pair[1])

@@ -1,7 +1,7 @@
 """Running a benchmark plan: provider access, requests, the journal, timings and the saved run."""
 
 from voicegauge.bench.running.access import ProviderAccess, emulated_access, live_access
-from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.audio_facts import measure_audio, samples_without_encoding
 from voicegauge.bench.running.continuation import (
     RunToContinue,
     begin_run,
@@ -38,5 +38,6 @@ __all__ = [
     "read_journal",
     "run_folder",
     "run_plan",
+    "samples_without_encoding",
     "save_run",
 ]

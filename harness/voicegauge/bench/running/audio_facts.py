@@ -1,7 +1,11 @@
-"""Measure the audio of a run after its last request, so that decoding disturbs no timing."""
+"""Measure the audio of a run after its last request, so that decoding disturbs no timing.
+
+Audio that cannot be used is a failed sample, like no audio.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +16,14 @@ from voicegauge.bench.running.playback import add_playback, first_audio_ms
 from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
-from voicegauge.model import AudioFacts, Sample
-from voicegauge.speech.audio import EncodedAudio, PlaybackTimeline, RawAudioFormat
+from voicegauge.model import AudioFacts, Failure, Sample
+from voicegauge.speech.audio import (
+    EncodedAudio,
+    PlaybackTimeline,
+    RawAudioFormat,
+    container_of_media_type,
+    sniff_container,
+)
 
 
 def measure_audio(
@@ -23,6 +33,8 @@ def measure_audio(
     on_sample: Callable[[], None] = lambda: None,
 ) -> tuple[Sample, ...]:
     """Return the samples with the measurements of their audio and the time to first audible speech.
+
+    A sample becomes a failure if its audio cannot be decoded, or is longer than the decoder accepts.
 
     Args:
         folder: folder of the run.
@@ -43,10 +55,16 @@ def measure_audio(
     return tuple(measured)
 
 
+_TEXT_BYTES = 1024
+"""Enough of a body to tell text from samples."""
+
+
 class _MeasuredAudio(NamedTuple):
     facts: AudioFacts
     timeline: PlaybackTimeline | None
     """`None` for audio that could not be decoded."""
+    failure: Failure | None
+    """Why the audio cannot be used."""
 
 
 def _measure_file(folder: Path, saved: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
@@ -56,7 +74,26 @@ def _measure_file(folder: Path, saved: AudioFacts, target: BaseTarget | None) ->
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     audio = EncodedAudio(data, media_type=saved.media_type, raw_format=_declared_raw_format(target))
-    return _MeasuredAudio(audio.facts(saved.file), audio.playback_timeline)
+    return _MeasuredAudio(audio.facts(saved.file), audio.playback_timeline, _audio_failure(audio))
+
+
+def _audio_failure(audio: EncodedAudio) -> Failure | None:
+    if audio.decode_error is None or _has_unknown_encoding(audio.media_type, audio.data):
+        return None
+    declared = f" (declared as {audio.media_type})" if audio.media_type else ""
+    return Failure(kind="audio", message=f"the audio cannot be decoded: {audio.decode_error}{declared}")
+
+
+def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
+    """Whether it is raw samples whose encoding no document states: then it is not the provider that failed."""
+    head = data[:_TEXT_BYTES]
+    is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
+    return container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
+
+
+def samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
+    """Return by target the number of measured samples whose audio could not be decoded for lack of its encoding."""
+    return dict(Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_s is None))
 
 
 def _add_measurements(sample: Sample, audio: _MeasuredAudio) -> Sample:
@@ -67,7 +104,13 @@ def _add_measurements(sample: Sample, audio: _MeasuredAudio) -> Sample:
             ttfa_ms = first_audio_ms(streaming, audio.timeline)
             streaming, ttfs_ms = add_playback(streaming, audio.timeline, silence_s)
         latency = msgspec.structs.replace(latency, ttfa_ms=ttfa_ms, ttfs_ms=ttfs_ms)
-    return msgspec.structs.replace(sample, audio=audio.facts, latency=latency, streaming=streaming)
+    return msgspec.structs.replace(
+        sample,
+        audio=audio.facts,
+        latency=latency,
+        streaming=streaming,
+        failure=sample.failure or audio.failure,
+    )
 
 
 def _declared_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:

@@ -1,0 +1,99 @@
+"""Audio that cannot be used is a failed sample, whether or not anything is transcribed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from voicegauge.bench.running.audio_facts import measure_audio, samples_without_encoding
+from voicegauge.bench.running.store import save_audio
+from voicegauge.model import AudioFacts, Sample
+from voicegauge.speech.audio import encode
+
+from .made import FAILED, sample
+from .test_interruptions import Bench, bench, out, provider, speech  # noqa: F401 - fixtures
+
+RATE = 24_000
+SPEECH = encode(np.sin(np.arange(RATE // 2) * 0.05).astype(np.float32) * 0.3, RATE, "wav")[0]
+HTML = b"<html><body>502 Bad Gateway</body></html>"
+
+
+def measured(folder: Path, audio: bytes, media_type: str | None = "audio/wav") -> Sample:
+    digest, file = save_audio(folder, audio)
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(audio), media_type=media_type, container=None)
+    (found,) = measure_audio(folder, [msgspec.structs.replace(sample(), audio=facts)], {})
+    return found
+
+
+def test_audio_that_decodes_is_no_failure(tmp_path: Path) -> None:
+    found = measured(tmp_path, SPEECH)
+    assert found.failure is None
+    assert found.audio is not None
+    assert found.audio.audio_s == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("audio", "media_type", "message"),
+    [
+        (HTML, "text/html", "41 bytes: not a known audio container (declared as text/html)"),
+        (HTML, "audio/mpeg", "declared as audio/mpeg"),
+        (HTML, "audio/pcm", "declared as audio/pcm"),
+        (HTML, None, "not a known audio container"),
+        (SPEECH[:40], "audio/wav", "wav"),
+        (b"{}", "application/json", "declared as application/json"),
+    ],
+)
+def test_what_does_not_decode_is_a_failure(tmp_path: Path, audio: bytes, media_type: str | None, message: str) -> None:
+    found = measured(tmp_path, audio, media_type)
+    assert found.failure is not None
+    assert found.failure.kind == "audio"
+    assert message in found.failure.message
+    assert "\n" not in found.failure.message
+    assert found.audio is not None, "the bytes stay in the run, to be looked at"
+
+
+def test_audio_beyond_the_length_limit_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_S", 0.25)
+    found = measured(tmp_path, SPEECH)
+    assert found.failure is not None
+    assert "longer than" in found.failure.message
+
+
+def test_an_earlier_failure_stays(tmp_path: Path) -> None:
+    digest, file = save_audio(tmp_path, HTML)
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(HTML), media_type=None, container=None)
+    (found,) = measure_audio(tmp_path, [msgspec.structs.replace(sample(failure=FAILED), audio=facts)], {})
+    assert found.failure == FAILED
+
+
+def test_raw_samples_of_an_unknown_encoding_are_no_failure_and_pointed_out(tmp_path: Path) -> None:
+    assert measured(tmp_path, bytes(2_000), "audio/pcm").failure is None
+    found = measured(tmp_path, np.arange(-9_000, 9_000, dtype=np.int16).tobytes(), "audio/pcm")
+    assert found.failure is None
+    assert samples_without_encoding([found]) == {found.target: 1}
+    assert samples_without_encoding([measured(tmp_path, SPEECH)]) == {}
+
+
+def test_html_instead_of_audio_is_counted_as_failed_without_an_asr(
+    bench: Bench,  # noqa: F811 - a fixture
+    provider,  # type: ignore[no-untyped-def]  # noqa: F811
+    out: Path,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    provider.speak = lambda text: HTML if "kettle" in text else SPEECH
+    result = tmp_path / "result.json"
+    assert bench("sync", "queued", more=("--asr", "none", "--json", str(result))) == 0
+    found = json.loads(result.read_bytes())
+    assert [(one["samples"], one["failures"], one["failure_kinds"]) for one in found["targets"]] == [
+        (3, 1, {"audio": 1})
+    ] * 2
+    assert "1 of 3 failed (1 audio)" in capsys.readouterr().out
+
+    provider.speak = lambda _: HTML
+    assert bench("sync") == 3
+    assert "every request failed" in capsys.readouterr().err
