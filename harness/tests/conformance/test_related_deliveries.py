@@ -18,8 +18,8 @@ def _related(name: str, **settings):
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
-        ("ttsai/kokoro", {"speed", "text", "language", "format"}),
-        ("ttsai/kokoro-sync", {"speed", "text", "format"}),
+        ("ttsai/kokoro", {"speed", "voice", "text", "language", "format"}),
+        ("ttsai/kokoro-sync", {"speed", "voice", "text", "format"}),
         ("pixazo/vibevoice", {"voice", "text", "seed"}),
         ("pixazo/xtts-v2", {"text", "language"}),
     ],
@@ -49,7 +49,7 @@ def test_a_short_plan_has_comparisons_as_well() -> None:
     cases, _ = _related("ttsai/kokoro-sync", max_calls=10)
     paid = [case for case in cases if case.is_billable]
     assert len(paid) == 10
-    assert {case.relation.parameter for case in paid if case.relation is not None} >= {"speed", "text"}
+    assert {case.relation.parameter for case in paid if case.relation is not None} >= {"speed", "voice"}
     assert sum(case.relation is None for case in paid) >= 7
 
 
