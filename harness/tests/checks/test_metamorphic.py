@@ -84,6 +84,11 @@ def test_audio_that_cannot_be_compared_has_no_findings(pair, rules_of, relation)
     assert rules_of(pair(relation, values, _wav(0.2), _wav(0.2, seed=1))) == set()
 
 
+def test_silence_is_not_taken_for_an_ignored_voice(pair, rules_of) -> None:
+    silence = encode(np.zeros(4 * RATE, np.float32), RATE, "wav")[0]
+    assert "voice-ignored" not in rules_of(pair("voice", ("a", "b"), silence, silence))
+
+
 def test_a_finding_names_both_requests_and_the_parameter(pair, judge) -> None:
     [finding] = judge(pair("speed", (1.0, 2.0), _wav(4.0), _wav(4.0)))
     assert (

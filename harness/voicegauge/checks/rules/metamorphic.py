@@ -55,11 +55,15 @@ def _is_comparable(delivered: SpeechDelivery) -> bool:
 
 
 def _is_same_audio(pair: ResponsePair) -> bool:
-    """Return whether both deliveries have exactly the same samples: independent syntheses never do."""
+    """Return whether both deliveries have exactly the same samples: independent syntheses never do, unless silent."""
     import numpy as np
+
+    from voicegauge.speech.audio import is_silent
 
     one, other = pair.base.decoded, pair.changed.decoded
     if one is None or other is None or not (_is_comparable(pair.base) and _is_comparable(pair.changed)):
+        return False
+    if is_silent(one.samples, one.sample_rate_hz):
         return False
     return one.sample_rate_hz == other.sample_rate_hz and np.array_equal(one.samples, other.samples)
 
