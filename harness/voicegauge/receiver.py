@@ -55,7 +55,7 @@ class Receiver:
         """A new, unguessable webhook URL for one request."""
         return f"{self.root}/{secrets.token_urlsafe(12)}"
 
-    def sent_to(self, url: str) -> list[ReceivedCallback]:
+    def callbacks_to(self, url: str) -> list[ReceivedCallback]:
         """The callbacks that were sent to `url`."""
         token = url.rpartition("/")[2]
         return [callback for callback in self.received if callback.token == token]
@@ -86,11 +86,11 @@ class Receiver:
     ) -> list[ReceivedCallback]:
         """Wait until `is_enough` holds for the callbacks to `url`, or until the timeout; return them in both cases."""
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
-            if is_enough(self.sent_to(url)):
+            if is_enough(self.callbacks_to(url)):
                 break
             # The server runs in another event loop, whose events cannot be awaited in this one.
             await asyncio.sleep(POLL_INTERVAL_S)
-        return self.sent_to(url)
+        return self.callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Handle one HTTP request."""

@@ -39,7 +39,7 @@ async def test_each_url_has_its_own_webhooks(receiver) -> None:
     (came,) = await receiver.wait_until(mine, bool, timeout_s=5)
     assert (came.request.body, came.request.method) == (b'{"id": 1}', "POST")
     assert came.request.header("content-type") == "application/json"
-    assert [one.request.body for one in receiver.sent_to(other)] == [b"[2]"]
+    assert [one.request.body for one in receiver.callbacks_to(other)] == [b"[2]"]
 
 
 async def test_next_callback_waits_for_the_id_and_returns_each_callback_once(receiver) -> None:

@@ -96,7 +96,7 @@ def _tokens() -> list[str]:
 
     tokenizer = get_tokenizer(False)
     encoding = tokenizer.encoding
-    printable = ctranslate2_conversion.printable_bytes()
+    printable = ctranslate2_conversion.byte_to_character()
     special = {index: text for text, index in tokenizer.special_tokens.items()}
     return [
         special.get(index) or "".join(printable[byte] for byte in encoding.decode_single_token_bytes(index))

@@ -192,7 +192,7 @@ def benchmark(
             stopped=f"interrupted after {len(outcome.samples)} of {planned.plan.requests} samples",
             stop_reason="interrupted",
         )
-    _raise_if_nothing_measured(run, stop, planned.listener)
+    _raise_stop_error(run, stop, planned.listener)
     scores = _score(folder, run, asr, planned)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
@@ -410,7 +410,7 @@ def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: Progre
     return run
 
 
-def _raise_if_nothing_measured(run: Run, stop: StopSignal, listener: ProgressListener) -> None:
+def _raise_stop_error(run: Run, stop: StopSignal, listener: ProgressListener) -> None:
     """Raise the error that stopped the run, unless the budget did and something was measured before."""
     if stop.error is None:
         return

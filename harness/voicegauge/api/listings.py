@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -80,9 +81,9 @@ class RuleRow(Record, frozen=True, kw_only=True):
     description: str
     """One sentence: what holds if the rule finds nothing."""
     basis: str
-    """The statements of a contract that it is based on."""
+    """Parts of a contract that the rule reads, separated by commas: "x-resource.delete, x-resource.list"."""
     subject: str
-    """What it inspects: "call", "trail" (a job), "delivered" (audio) or "outcome" (a planned case)."""
+    """What the rule inspects, such as "call", "job history", "speech delivery" or "case outcome"."""
 
 
 class DriftRow(Record, frozen=True, kw_only=True):
@@ -253,6 +254,10 @@ def _contains(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
+def _spaced_words(class_name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()
+
+
 def _check_rules() -> tuple[RuleRow, ...]:
     return tuple(
         RuleRow(
@@ -260,7 +265,7 @@ def _check_rules() -> tuple[RuleRow, ...]:
             severity=rule.severity,
             description=rule.description,
             basis=rule.basis,
-            subject=rule.subject.__name__.lower(),
+            subject=_spaced_words(rule.subject.__name__),
         )
         for rule in checks.RULES.values()
     )

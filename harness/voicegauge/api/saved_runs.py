@@ -22,9 +22,9 @@ from voicegauge.report import CLIPS, BenchReport, render_csv, render_markdown, r
 
 ReportFormat = Literal["html", "csv", "markdown"]
 
-MISSED_SLOWDOWN = 0.30
+REQUIRED_DETECTABLE_SLOWDOWN = 0.30
 """Smallest slowdown that a run must be able to detect; otherwise its verdict is "underpowered"."""
-MISSED_ERROR_RATE = 0.05
+REQUIRED_DETECTABLE_ERROR_RATE = 0.05
 """The same for error rates, as a difference."""
 
 
@@ -139,8 +139,12 @@ def compare(
         alpha=alpha,
         session_drift=session_drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
-        latency=ChangeThreshold(min_change=min_slowdown, detectable_change=max(MISSED_SLOWDOWN, 3 * min_slowdown)),
-        error_rate=ChangeThreshold(min_change=min_wer, detectable_change=max(MISSED_ERROR_RATE, 2.5 * min_wer)),
+        latency=ChangeThreshold(
+            min_change=min_slowdown, detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * min_slowdown)
+        ),
+        error_rate=ChangeThreshold(
+            min_change=min_wer, detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * min_wer)
+        ),
         seed=seed,
     )
     before, after = (one if isinstance(one, Run) else load_run(one) for one in (baseline, run))

@@ -174,7 +174,7 @@ def _format_amounts(amounts: list[tuple[float | None, str]], before: str, after:
 
 
 def is_billable(operation: Operation) -> bool:
-    """Return whether accepted requests cost currency: every speech request, and operations with a price above zero."""
+    """Whether accepted requests cost money: every speech request does, and every operation with a price above zero."""
     if operation.speech is not None:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]

@@ -9,7 +9,7 @@ from voicegauge.model import Exchange, Record
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Request header that selects the response. Its value is a rejection reason, optionally with a field
 ("rate-limited", "invalid:text"), or the state a job shall end in ("state:FAILED")."""
-SERVER_NAME = "voicegauge-emulator"
+SERVER_HEADER = "voicegauge-emulator"
 """The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
 CONTROL_PREFIX = "/_emulator"
 """Prefix of the emulator's own routes: reset, clock, state, journal, faults, health, media."""
@@ -44,4 +44,4 @@ def is_emulated(exchange: Exchange) -> bool:
 
     Such an exchange never counts as recorded, even if it came through a proxy or a custom base URL.
     """
-    return exchange.response.header("server") == SERVER_NAME
+    return exchange.response.header("server") == SERVER_HEADER

@@ -184,7 +184,7 @@ def _lowest_price(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
 
 
 def _overlapping(best: Estimate, estimates: Sequence[tuple[TargetSummary, Estimate]]) -> str:
-    """Count the other targets whose interval overlaps that of the best one."""
+    """Describe how many other targets have an interval that overlaps that of the best one."""
     high = best.value if best.high is None else best.high
     overlapping = (e for _, e in estimates if e is not best and (e.value if e.low is None else e.low) <= high)
     return _tied(sum(1 for _ in overlapping), "intervals overlap")

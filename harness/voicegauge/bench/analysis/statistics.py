@@ -46,10 +46,9 @@ class Estimate(Record, frozen=True, kw_only=True):
 
 
 class IntervalEstimate(Record, frozen=True, kw_only=True):
-    """Estimates of the lower and the upper bound of a time that is only known between two polls.
+    """Estimates of the lower and the upper bound of a time of which polling shows only bounds (see `Interval`).
 
-    The true time lies between `low` (the last poll before the change) and `high`
-    (the first poll after it); neither is the provider's speed.
+    The true value lies between them; neither is the provider's speed.
     """
 
     low: Estimate

@@ -139,7 +139,7 @@ def make_plan(
         suite: the texts; each is sent to the targets that support its language.
         targets: the targets to measure.
         settings: sessions, repetitions, warm-up and seed.
-        provenance: `emulated` or `recorded`.
+        provenance: `emulated` or `live`.
         prices: the user's own prices in dollars per request, by target id; they replace the contracts' prices.
         base_urls: base URLs set by the user.
         voice_sample: the voice sample sent to cloning targets.

@@ -158,13 +158,13 @@ def _synthesize_references(folder: Path, samples: Sequence[Sample]) -> dict[Spok
                     seed=0,
                 )
                 wav = encode(speech, _REFERENCE_RATE_HZ, "wav")[0]
-                references[text] = _save_reference(folder, text.language, wav)
+                references[text] = _save_reference_clip(folder, text.language, wav)
     except MissingExtraError:
         return {}
     return references
 
 
-def _save_reference(folder: Path, language: str, wav: bytes) -> AudioClip:
+def _save_reference_clip(folder: Path, language: str, wav: bytes) -> AudioClip:
     audio = EncodedAudio(wav, media_type="audio/wav")
     facts = audio.facts(f"{audio.sha256}.wav")
     (folder / facts.file).write_bytes(wav)

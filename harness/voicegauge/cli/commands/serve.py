@@ -32,7 +32,7 @@ MAX_UNUSED = 10
     "--host",
     default="127.0.0.1",
     show_default=True,
-    callback=lambda _ctx, _param, value: _read_loopback(value),
+    callback=lambda _ctx, _param, value: _parse_loopback_host(value),
     help="A loopback address; other machines are not allowed, because the emulator does not protect itself.",
 )
 @click.option(
@@ -154,7 +154,7 @@ def _validate_flags(ctx: click.Context, *, replayed: bool) -> None:
             raise UsageError(f"{option.opts[0]} {reason}")
 
 
-def _read_loopback(host: str) -> str:
+def _parse_loopback_host(host: str) -> str:
     if host == "localhost":
         return "127.0.0.1"
     try:

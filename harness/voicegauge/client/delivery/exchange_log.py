@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.failures import DeliveryFailedError, kind_of_error, rejection
+from voicegauge.client.delivery.failures import DeliveryFailedError, failure_kind_of_error, rejection
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.contract import ParsedExchange, parse_exchange
 from voicegauge.errors import TransportError
@@ -96,4 +96,6 @@ class ExchangeLog:
             is_temporary: whether the request costs nothing, so that it may be sent again later.
         """
         message = self.connection.mask_secrets(f"{error}{note_if_sent if error.sent else ''}")
-        return DeliveryFailedError(Failure(kind=kind_of_error(error), message=message), is_temporary=is_temporary)
+        return DeliveryFailedError(
+            Failure(kind=failure_kind_of_error(error), message=message), is_temporary=is_temporary
+        )

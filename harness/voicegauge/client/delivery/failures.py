@@ -28,7 +28,7 @@ class DeliveryFailedError(Exception):
         self.failure, self.is_temporary = failure, is_temporary
 
 
-def kind_of_status(status: int) -> FailureKind:
+def failure_kind_of_status(status: int) -> FailureKind:
     """Return the kind of failure that an HTTP status other than 2xx means."""
     if status == 429:
         return "rate_limited"
@@ -39,7 +39,7 @@ def kind_of_status(status: int) -> FailureKind:
     return "server_error" if status >= 500 else "protocol"
 
 
-def kind_of_error(error: TransportError) -> FailureKind:
+def failure_kind_of_error(error: TransportError) -> FailureKind:
     """Return the kind of failure that a connection error means."""
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
@@ -53,7 +53,7 @@ def rejection(response: Response, secrets: Sequence[str], step: str = "") -> Fai
         step: what was requested, if it was not the submit, such as "downloading the audio".
     """
     message = f"{step + ': ' if step else ''}{describe(response, secrets)}"
-    return Failure(kind=kind_of_status(response.status), message=message, status=response.status)
+    return Failure(kind=failure_kind_of_status(response.status), message=message, status=response.status)
 
 
 def describe(response: Response, secrets: Sequence[str]) -> str:

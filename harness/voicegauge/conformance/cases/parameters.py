@@ -38,7 +38,7 @@ def parameter_cases(operation: Operation, request: RequestParts, target: Target 
 
 
 def _takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
-    """Whether the parameter takes a webhook URL: the documented example is the URL of somebody else."""
+    """Whether `x-webhook` names the parameter. Its documented example is not sent, because that URL is not ours."""
     urls = operation.webhook.url if operation.webhook is not None else ()
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
 

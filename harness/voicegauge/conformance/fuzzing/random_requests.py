@@ -72,7 +72,7 @@ def _make_test(
 ) -> MakeTest:
     def send(random: RandomRequest) -> None:
         case = request_case(target, random.request, verdict, random.description)
-        judged = search.send(runner.judge_uncollected(case))
+        judged = search.send(runner.send_and_judge(case))
         search.judge(with_request_test(judged.findings, target, case))
 
     def make(settings: hypothesis.settings, seed: int) -> FuzzTest:

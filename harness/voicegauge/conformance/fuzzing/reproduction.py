@@ -27,8 +27,8 @@ def with_request_test(findings: Sequence[Finding], target: Target, case: Conform
         return list(findings)
     changes = {name: value for name, value in body.items() if name not in base or not _is_same(base[name], value)}
     without = [name for name in base if name not in body]
-    arguments = [_literal(target.id), _literal(changes)] + ([f"without={without!r}"] if without else [])
-    call = f"voicegauge_send({', '.join([*arguments, f'expect={_literal(case.expected.verdict)}'])})"
+    arguments = [_python_literal(target.id), _python_literal(changes)] + ([f"without={without!r}"] if without else [])
+    call = f"voicegauge_send({', '.join([*arguments, f'expect={_python_literal(case.expected.verdict)}'])})"
     return [_with_test(finding, "voicegauge_send", call) for finding in findings]
 
 
@@ -43,10 +43,10 @@ def _is_same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _literal(value: Any) -> str:
+def _python_literal(value: Any) -> str:
     """The value as Python source; a long text of one repeated character as a product."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name!r}: {_literal(inner)}" for name, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{name!r}: {_python_literal(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, str) and len(value) > 100 and len(set(value)) == 1:
         return f"{value[0]!r} * {len(value)}"
     return repr(value)

@@ -37,8 +37,8 @@ from voicegauge.model import Exchange, Finding, Request
 
 MAX_JOBS = 3
 """Jobs in one sequence. Each is paid for."""
-LATE = 3
-"""A late poll comes after this many of the longest pauses between polls."""
+LATE_POLL_FACTOR = 3
+"""A late poll waits this many times the longest documented poll interval."""
 SLACK = 2.0
 """Clocks differ, and services remove old jobs only now and then. Between the documented lifetime divided by this and
 the lifetime multiplied by it, a job may exist or not."""
@@ -164,7 +164,7 @@ class StatefulJobs:
 
         request = map_speech_request(self._target, valid_speech_request(self._target, text=text))
         case = msgspec.structs.replace(self._case(operation, request, expected), text_characters=len(text))
-        return (await self._runner.judge_uncollected(case, read_subjects)).findings
+        return (await self._runner.send_and_judge(case, read_subjects)).findings
 
     def _read_job(self, submit: Call, submitted_s: float) -> _AcceptedJob | None:
         """Read the job from the response to its submit; `None` if it has no usable id."""
@@ -216,7 +216,7 @@ class StatefulJobs:
             return [call, CaseOutcome(call, expected), self._history(job), self._job_set(job)]
 
         case = self._case(self._status, _request(self._status, job.parameters), expected)
-        return (await self._runner.judge_uncollected(case, read_subjects)).findings
+        return (await self._runner.send_and_judge(case, read_subjects)).findings
 
     def _expected_poll(self, job: _AcceptedJob) -> ExpectedResponse:
         """Return the expected response to a poll now: a job may have expired."""
@@ -236,7 +236,7 @@ class StatefulJobs:
         return expect_accepted(description, status.pointer)
 
     async def _poll_late(self, job: _AcceptedJob) -> list[Finding]:
-        await self._pause(LATE * self._spec.poll.max_s)
+        await self._pause(LATE_POLL_FACTOR * self._spec.poll.max_s)
         return await self._poll(job)
 
     async def _poll_expired(self, job: _AcceptedJob) -> list[Finding]:
@@ -255,7 +255,7 @@ class StatefulJobs:
         # Whether a job that has ended can still be cancelled is not documented.
         expected = expect_undocumented("a job is cancelled", operation.pointer)
         case = self._case(operation, _request(operation, {name: job.id}), expected)
-        judged = await self._runner.judge_uncollected(case)
+        judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300
         if is_accepted and job.cancelled_after is None:
             job.cancelled_after = len(job.polls)
@@ -275,7 +275,7 @@ class StatefulJobs:
         unknown = similar_unknown_id(job.id, {job.id for job in self._jobs})
         parameters = {name: unknown if value == job.id else value for name, value in job.parameters.items()}
         case = self._case(self._status, _request(self._status, parameters), expected)
-        return (await self._runner.judge_uncollected(case)).findings
+        return (await self._runner.send_and_judge(case)).findings
 
 
 def similar_unknown_id(job_id: str, known: Collection[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
 from voicegauge.contract import MISSING, Contract, Operation, status_operation
 from voicegauge.contract.extension import CallbackTiming
-from voicegauge.emulator import SERVER_NAME
+from voicegauge.emulator import SERVER_HEADER
 from voicegauge.model import Finding, Provenance, ReceivedCallback, Record
 
 
@@ -116,5 +116,5 @@ def _names_a_model_of(operation: Operation, body: object) -> bool:
 
 
 def _provenance(received: ReceivedCallback) -> Provenance:
-    is_emulated = received.request.header("user-agent") == SERVER_NAME
+    is_emulated = received.request.header("user-agent") == SERVER_HEADER
     return Provenance.EMULATED if is_emulated else Provenance.LIVE

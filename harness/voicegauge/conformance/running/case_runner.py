@@ -183,7 +183,7 @@ class CaseRunner:
             return await self._judge_lifecycle(case)
         return await (self._judge_delivery(case) if case.speech is not None else self._judge_call(case))
 
-    async def judge_uncollected(
+    async def send_and_judge(
         self, case: ConformanceCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> JudgedCase:
         """Send one single call and judge it without collecting the findings, for a search that shrinks them first.
@@ -205,7 +205,7 @@ class CaseRunner:
             return JudgedCase(self._judge(subjects, case), exchange.response.status, skipped, exchange)
 
     def collect(self, findings: Sequence[Finding]) -> None:
-        """Collect findings of `judge_uncollected`."""
+        """Collect findings of `send_and_judge`."""
         self._collector.add_findings(findings)
 
     def _judge(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:

@@ -11,7 +11,7 @@ from voicegauge.contract.extension import FieldMapping, ResponseAudio
 from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, SpeechRequest
 
-_UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
+_GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
 _WORD = re.compile(r"[^\W\d_]{1,15}")
 _MIN_WORDS = 3
@@ -56,7 +56,7 @@ def _response_audio(call: Call, location: ResponseAudio) -> bytes:
     if location.delivered == "stream":
         return streamed_audio(call)
     media_type = call.exchange.response.media_type
-    is_audio = location.delivered == "bytes" and (media_type.startswith("audio/") or media_type in _UNTYPED)
+    is_audio = location.delivered == "bytes" and (media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES)
     return call.exchange.response.body if is_audio else b""
 
 

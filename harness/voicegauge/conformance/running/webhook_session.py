@@ -81,4 +81,4 @@ class WebhookSession:
                 self._url, lambda so_far: bool(callbacks(so_far).final_bodies), timeout_s=timeout_s
             )
             await asyncio.sleep(0 if self._emulated else SETTLE_S)
-        return callbacks(self._receiver.sent_to(self._url), is_complete=True)
+        return callbacks(self._receiver.callbacks_to(self._url), is_complete=True)

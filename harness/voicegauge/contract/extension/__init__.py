@@ -20,7 +20,7 @@ from voicegauge.contract.extension.audio_input import (
 from voicegauge.contract.extension.grammar_schema import json_schema
 from voicegauge.contract.extension.job import JobCancellation, JobSpec, JobState, PollSchedule, SubmitResponse
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
-from voicegauge.contract.extension.provider import CreditSpec, ProviderSpec, RecordingRules, RetryPolicy
+from voicegauge.contract.extension.provider import CreditSpec, ProviderSpec, RecordingAgeLimit, RetryPolicy
 from voicegauge.contract.extension.rejections import RejectionReason
 from voicegauge.contract.extension.resources import (
     BatchSpec,
@@ -79,7 +79,7 @@ __all__ = [
     "PollSchedule",
     "PriceSpec",
     "ProviderSpec",
-    "RecordingRules",
+    "RecordingAgeLimit",
     "RejectionReason",
     "ResourceDeletion",
     "ResourceListing",

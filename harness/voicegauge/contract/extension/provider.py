@@ -29,7 +29,7 @@ class RetryPolicy(Record, frozen=True, kw_only=True):
     source: SourceReference | None = None
 
 
-class RecordingRules(Record, frozen=True, kw_only=True):
+class RecordingAgeLimit(Record, frozen=True, kw_only=True):
     """When recordings of a provider are stale."""
 
     max_age_days: Positive = 90.0
@@ -50,4 +50,4 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     headers: dict[str, str] = {}
     """Headers to send with every request."""
-    recordings: RecordingRules = RecordingRules()
+    recordings: RecordingAgeLimit = RecordingAgeLimit()

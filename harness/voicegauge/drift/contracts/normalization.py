@@ -148,7 +148,7 @@ class SchemaNormalizer:
                 name: {child: digest(inner) for child, inner in mapping.items()}
                 for name, mapping in schema.schema_mappings.items()
             },
-            {name: digest(inner) for name, inner in schema.subschemas.items()},
+            {name: digest(inner) for name, inner in schema.single_schemas.items()},
         ]
         is_whole = all(fingerprint.is_whole for fingerprint in used)
         return SchemaFingerprint(hashlib.sha256(canonical_json(content)).digest(), is_whole=is_whole)

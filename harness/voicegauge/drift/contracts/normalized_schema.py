@@ -72,7 +72,7 @@ class NormalizedSchema:
     """Keywords with lists of schemas."""
     schema_mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
     """Keywords with mappings from names to schemas."""
-    subschemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
+    single_schemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
     """Keywords with a schema."""
     nullable: bool | None = None
     """Whether null is valid, if `nullable` or the branches of the schema determine it."""
@@ -125,13 +125,15 @@ class NormalizedSchema:
     @property
     def has_no_subschemas(self) -> bool:
         """Whether all keywords have plain values."""
-        return not self.schema_lists and not self.schema_mappings and not self.subschemas
+        return not self.schema_lists and not self.schema_mappings and not self.single_schemas
 
     @property
     def has_only_branches(self) -> bool:
         """Whether the schema has nothing but lists of schemas and annotations."""
         return (
-            not (self.keywords.keys() - set(ANNOTATION_KEYWORDS)) and not self.schema_mappings and not self.subschemas
+            not (self.keywords.keys() - set(ANNOTATION_KEYWORDS))
+            and not self.schema_mappings
+            and not self.single_schemas
         )
 
     @property
@@ -151,7 +153,7 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
     A schema that is `false` is read as `{"not": {}}`, which no value satisfies either.
     """
     if node.value is False:
-        return NormalizedSchema(node, subschemas={"not": ()})
+        return NormalizedSchema(node, single_schemas={"not": ()})
     keys = node.value.keys() if isinstance(node.value, dict) else ()
     keywords = {
         key: keyword for key in PLAIN_KEYWORDS if key in keys and (keyword := _read_keyword(node, key)) is not None
@@ -166,10 +168,10 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
         for key in SCHEMA_MAPPING_KEYWORDS
         if key in keys and isinstance(node.value[key], dict)
     }
-    subschemas = {
+    single_schemas = {
         key: (node.child(key),) for key in SUBSCHEMA_KEYWORDS if key in keys and node.value[key] not in (True, {})
     }
-    return NormalizedSchema(node, keywords, _without_empty(lists), _without_empty(mappings), subschemas)
+    return NormalizedSchema(node, keywords, _without_empty(lists), _without_empty(mappings), single_schemas)
 
 
 def _without_empty(mapping: Mapping[str, _Value]) -> dict[str, _Value]:
@@ -213,11 +215,11 @@ def merge_schemas(
     """
     if outer.is_empty:
         return inner
-    keys = [{*schema.keywords, *schema.subschemas} for schema in (outer, inner)]
+    keys = [{*schema.keywords, *schema.single_schemas} for schema in (outer, inner)]
     if any(key in keys[0] | keys[1] for key in unmergeable) or all(key & set(INTERDEPENDENT_KEYWORDS) for key in keys):
         return None
     in_both = (outer.schema_lists.keys() & inner.schema_lists.keys()) | (
-        outer.subschemas.keys() & inner.subschemas.keys()
+        outer.single_schemas.keys() & inner.single_schemas.keys()
     )
     if in_both or any(
         outer.schema_mappings.get(key) and inner.schema_mappings.get(key)
@@ -234,7 +236,7 @@ def merge_schemas(
         keywords,
         {**outer.schema_lists, **inner.schema_lists},
         _without_empty(mappings),
-        {**outer.subschemas, **inner.subschemas},
+        {**outer.single_schemas, **inner.single_schemas},
     )
 
 

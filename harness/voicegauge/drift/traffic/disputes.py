@@ -7,7 +7,7 @@ from voicegauge.contract.extension import Dispute
 from voicegauge.drift.traffic.reading import ObservedExchange
 from voicegauge.formats import read_pointer, unescape
 
-_CHECK_RULES = {
+_CHECK_RULES_BY_DRIFT_RULE = {
     "observed-status-undocumented": ("status-undocumented", "wrong-error-status"),
     "observed-media-type-undocumented": ("content-type",),
     "observed-header-value-undocumented": ("header-schema",),
@@ -26,7 +26,7 @@ def is_disputed(observed: ObservedExchange, rule: str, pointer: str) -> bool:
         rule: the id of the drift rule.
         pointer: the part of the contract that is contradicted; disputes about its parents count too.
     """
-    check_rules = set(_CHECK_RULES.get(rule, _BODY_CHECK_RULES))
+    check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule, _BODY_CHECK_RULES))
     for candidate in _disputed_pointers(observed, pointer):
         for dispute, location in observed.contract.disputes(candidate):
             if check_rules & set(dispute.rules) and _covers(dispute, observed, location):

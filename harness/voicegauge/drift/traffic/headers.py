@@ -56,14 +56,14 @@ def _media_types(exchanges: Sequence[ObservedExchange]) -> set[str]:
 
 def _header_values(exchanges: Sequence[ObservedExchange], name: str) -> frozenset[JsonScalar]:
     return frozenset(
-        _parse_number(value)
+        _number_or_text(value)
         for observed in exchanges
         for key, value in observed.exchange.response.headers
         if key.lower() == name
     )
 
 
-def _parse_number(text: str) -> JsonScalar:
+def _number_or_text(text: str) -> JsonScalar:
     """Return the value as a number if it is one, so that counters are recognized by counting up."""
     try:
         return float(text)

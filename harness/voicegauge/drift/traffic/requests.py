@@ -19,7 +19,7 @@ def request_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
     operation = observed.operation
     if operation is None or observed.status >= 300:
         return
-    documented = _query_parameters(observed, operation)
+    documented = _query_parameter_names(observed, operation)
     for name, value in parse_qsl(urlsplit(observed.exchange.request.url).query, keep_blank_values=True):
         if name not in documented:
             yield _change(observed, f"query.{name}", operation.pointer, value)
@@ -32,7 +32,7 @@ def request_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
         yield _change(observed, f"request body#{extra.path}", extra.parent_pointer, extra.value)
 
 
-def _query_parameters(observed: ObservedExchange, operation: Operation) -> set[str]:
+def _query_parameter_names(observed: ObservedExchange, operation: Operation) -> set[str]:
     """Return the documented query parameters, including those that carry the key."""
     names = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
     schemes = observed.contract.security_schemes.values()

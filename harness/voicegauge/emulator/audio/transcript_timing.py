@@ -51,7 +51,7 @@ def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phras
 
 
 def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float]]:
-    """Return start and end of each voiced interval in seconds; the whole audio if there is no pause."""
+    """Return start and end in seconds of each voiced interval; the whole audio if nothing is voiced."""
     import numpy as np
 
     size = max(1, int(rate_hz * _FRAME_S))

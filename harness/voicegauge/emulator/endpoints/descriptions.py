@@ -6,7 +6,7 @@ from voicegauge.contract import Operation
 from voicegauge.contract.extension import TranscriptionSpec
 from voicegauge.emulator.endpoints.jobs import download_operations
 
-_PURPOSES = {
+_EFFECT_BY_PURPOSE = {
     "voice": "shifts the pitch of the audio depending on the requested voice",
     "translate": "transcribes the audio and returns a pseudo-translation marked as emulated",
     "style": "changes the pitch and speed of the audio",
@@ -45,7 +45,7 @@ def _describe_speech(operation: Operation) -> str | None:
 def _describe_audio_input(operation: Operation) -> str | None:
     if isinstance(operation.audio_input, TranscriptionSpec):
         return "transcribes the audio"
-    return _PURPOSES[operation.audio_input.purpose] if operation.audio_input is not None else None
+    return _EFFECT_BY_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
 
 
 def _describe_follow_up(operation: Operation) -> str | None:

@@ -112,7 +112,7 @@ def change_error_shape(response: EmulatedResponse) -> None:
         response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
 
 
-def has_documented_error(target: Target) -> bool:
+def has_error_schema(target: Target) -> bool:
     """Return whether the body of some error has a schema."""
     return any(
         media.schema_pointer is not None

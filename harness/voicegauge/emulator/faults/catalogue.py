@@ -115,7 +115,7 @@ _ALL = (
         id="wrong-error-shape",
         description="Error bodies do not have the documented shape.",
         change_response=bodies.change_error_shape,
-        applies_to=bodies.has_documented_error,
+        applies_to=bodies.has_error_schema,
     ),
     Fault(id="empty-body", description="Successful responses have no body.", change_response=bodies.empty_body),
     Fault(

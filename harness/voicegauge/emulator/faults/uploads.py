@@ -40,14 +40,14 @@ def change_sample_rate(response: EmulatedResponse) -> None:
 
 
 def has_size_limit(target: Target) -> bool:
-    """Return whether the target's voice sample has a size limit."""
+    """Whether uploads of the operation have a size limit, and the voice sample is a limited upload."""
     return any(
         upload.max_bytes is not None for upload in target.operation.limits.uploads.values()
     ) and _has_limited_voice_sample(target)
 
 
 def has_format_limit(target: Target) -> bool:
-    """Return whether the target's voice sample is limited to some formats."""
+    """Whether uploads of the operation are limited to some formats, and the voice sample is a limited upload."""
     return any(upload.formats for upload in target.operation.limits.uploads.values()) and _has_limited_voice_sample(
         target
     )

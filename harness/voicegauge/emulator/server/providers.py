@@ -17,7 +17,7 @@ from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse, send_stream
 from voicegauge.emulator.server.journal import RequestJournal
 from voicegauge.emulator.server.request_bodies import body_limit, read_body
-from voicegauge.emulator.settings import SERVER_NAME, EmulatorSettings
+from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
 
 
@@ -101,7 +101,7 @@ def _netloc(scope: Scope) -> str:
 
 def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
     headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
-    headers["server"] = SERVER_NAME
+    headers["server"] = SERVER_HEADER
     if response.media_type:
         headers["content-type"] = response.media_type
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from voicegauge.contract.extension import WebhookEmulation
-from voicegauge.emulator.settings import SERVER_NAME, EmulatorSettings
+from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
 from voicegauge.hosts import is_loopback
 
 
@@ -34,7 +34,7 @@ async def deliver(
     """
     import httpx
 
-    headers = {"Content-Type": "application/json", "User-Agent": SERVER_NAME}
+    headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER}
     status: int | None = None
     async with httpx.AsyncClient(timeout=plan.timeout_s, trust_env=False) as client:
         for attempt in range(plan.attempts):

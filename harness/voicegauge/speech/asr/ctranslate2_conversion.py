@@ -115,7 +115,7 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def printable_bytes() -> dict[int, str]:
+def byte_to_character() -> dict[int, str]:
     """GPT-2's mapping of bytes to printable characters: printable ones to themselves, the others to 256 and above."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]

@@ -81,7 +81,7 @@ def _item_pairs(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) 
     """Return the schemas of items and of additional properties, which are compared like properties."""
     kind = SCHEMA_KINDS[pair.kind.property_kind]
     for keyword in ("items", "additionalProperties"):
-        before, after = old.subschemas.get(keyword, ()), new.subschemas.get(keyword, ())
+        before, after = old.single_schemas.get(keyword, ()), new.single_schemas.get(keyword, ())
         is_comparable = keyword == "items" or not (_is_closed(old) or _is_closed(new))
         if (before or after) and is_comparable:
             nodes = (old.node.child(keyword), new.node.child(keyword))
@@ -90,12 +90,12 @@ def _item_pairs(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) 
 
 def _is_closed(schema: NormalizedSchema) -> bool:
     """Whether `additionalProperties` is false."""
-    return any(node.value is False for node in schema.subschemas.get("additionalProperties", ()))
+    return any(node.value is False for node in schema.single_schemas.get("additionalProperties", ()))
 
 
 def _compare_assertions(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[DriftChange]:
     """Compare subschemas such as `not` as a whole, since a change in one may both narrow and widen."""
-    used = {*old.schema_mappings, *old.subschemas, *new.schema_mappings, *new.subschemas}
+    used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
     for keyword, name in ASSERTIONS.items():
         for action, before, after in _compare_assertion(pair, keyword, old, new) if keyword in used else ():
             yield pair.scope.change(rule_id(pair.kind, f"{name}-{action}"), before, after)
@@ -120,6 +120,6 @@ def _compare_assertion(
 def _assertion_schemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
     """Return the subschemas of a keyword by name; the name is empty if the keyword has a single one."""
     schemas = dict(schema.schema_mappings.get(keyword, {}))
-    if keyword in schema.subschemas:
-        schemas[""] = schema.subschemas[keyword]
+    if keyword in schema.single_schemas:
+        schemas[""] = schema.single_schemas[keyword]
     return schemas
