@@ -1,7 +1,7 @@
-"""Export of findings as JUnit XML, SARIF and GitHub annotations, and baselines of accepted findings.
+"""Writes findings as JUnit XML, SARIF and GitHub annotations, and builds and reads baselines of accepted findings.
 
-`ExportedReport` is the common input of all writers. Each command converts its own report to it; the writers are pure
-functions from it to text.
+`ExportedReport` is the common input of all writers. Each command converts its own report to an `ExportedReport`. The
+writers are pure functions that return text.
 """
 
 from voicegauge.outputs.baseline import AcceptedFinding, FindingsBaseline, build_baseline, load_baseline

@@ -20,25 +20,25 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     provider: str
     operation: str | None = None
     statement: str | None = None
-    """JSON pointer into the contract to what the finding contradicts."""
+    """JSON pointer to the part of the contract that the finding contradicts; for drift, the changed part."""
     pointer: str | None = None
-    """JSON pointer into the body that the finding is about."""
+    """JSON pointer to the part of the body that the finding is about; `None` if it is not about a part of a body."""
     message: str
 
     def __str__(self) -> str:
-        """One line, for a message about an accepted finding that no longer occurs."""
+        """Format the finding as one line, for a message about an accepted finding that no longer occurs."""
         return f"{self.rule} {self.provider}/{self.operation or ''}: {self.message}"
 
 
 class FindingsBaseline(Record, frozen=True, kw_only=True):
-    """Content of a baseline file."""
+    """The content of a baseline file."""
 
     schema: Literal["voicegauge/baseline/1"] = "voicegauge/baseline/1"
     accepted: tuple[AcceptedFinding, ...] = ()
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        """Fingerprints of all accepted findings."""
+        """The fingerprints of all accepted findings."""
         return frozenset(entry.fingerprint for entry in self.accepted)
 
 

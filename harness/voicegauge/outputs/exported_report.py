@@ -1,4 +1,4 @@
-"""The report model that JUnit XML, SARIF and GitHub annotations are written from."""
+"""Defines the report from which JUnit XML, SARIF and GitHub annotations are written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.model import Record
 
 
 class ResultLevel(StrEnum):
-    """Severity of a finding in the terms of SARIF, most severe first."""
+    """Severity of a finding as SARIF names it. The most severe level comes first."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -20,18 +20,18 @@ class ResultLevel(StrEnum):
 
 
 class FileLocation(Record, frozen=True, kw_only=True):
-    """A file, or one line of it."""
+    """A file, or one line of a file."""
 
     file: str
     line: int | None = None
-    """Counted from 1; `None` for the whole file."""
+    """Line number, counted from 1; `None` if the location is the whole file."""
 
     def __str__(self) -> str:
-        """The location as compilers print it: file:line."""
+        """Format the location as compilers do: "file:line", or only the file if there is no line."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def relative_to(self, root: Path) -> str | None:
-        """The POSIX path of the file relative to `root`; `None` if the file is outside it."""
+        """Return the path of the file relative to `root`, with slashes; `None` if the file is outside of `root`."""
         path, root = Path(self.file).resolve(), root.resolve()
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
 
@@ -43,54 +43,54 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """Id of the rule."""
     level: ResultLevel
     severity: str
-    """Severity in the terms of the report, such as "disputed" or "breaking"."""
+    """Severity as the command's own report names it, such as "disputed" or "breaking"."""
     message: str
     """One sentence."""
     suite: str
     """Provider or API that the finding is about."""
     operation: str | None = None
-    """Operation id; `None` if the finding is about no operation, or about several."""
+    """Id of the operation that the finding is about; `None` if the finding is about no single operation."""
     location: FileLocation | None = None
-    """Where the finding is shown."""
+    """The file and line at which the finding is shown."""
     related_location: FileLocation | None = None
-    """The other side of a comparison."""
+    """The file and line on the other side of a comparison; `None` if two inputs were not compared."""
     extra_lines: tuple[str, ...] = ()
-    """Additional lines for the detailed output."""
+    """Lines that the detailed output shows after the message and the location."""
     occurrences: int = 1
-    """How often the finding was observed."""
+    """Number of times that the finding was observed."""
     fingerprint: str
-    """Identifies the finding across runs."""
+    """Id of the finding that stays the same from run to run."""
     fails: bool
     """Whether the finding makes the command fail."""
     properties: Mapping[str, Any] = {}
-    """Additional properties for SARIF."""
+    """Additional properties of the finding in SARIF. Properties with the value `None` are left out."""
 
     @property
     def subject(self) -> str:
-        """The suite, with the operation if there is one: "acme/speak"."""
+        """The suite and, if there is one, the operation: "acme/speak"."""
         return f"{self.suite}/{self.operation}" if self.operation else self.suite
 
     @property
     def details(self) -> str:
-        """Message, location and additional lines, one per line."""
+        """The message, the location and the additional lines, each on its own line."""
         occurrences = f" ({self.occurrences} times)" if self.occurrences > 1 else ""
         location = [] if self.location is None else [f"at {self.location}"]
         return "\n".join((f"{self.message}{occurrences}", *location, *self.extra_lines))
 
 
 class JUnitCase(Record, frozen=True, kw_only=True):
-    """A JUnit test case without a finding: passed, or skipped."""
+    """A JUnit test case that has no finding because it passed or was skipped."""
 
     suite: str
     subject: str
-    """As `ReportedFinding.subject`: "acme/speak"."""
+    """What the case is about, usually a suite and an operation: "acme/speak"."""
     name: str
     skipped: str | None = None
-    """Why there is no verdict; `None` for a passed case."""
+    """The reason why the case has no verdict; `None` if the case passed."""
 
 
 class RuleDescription(Record, frozen=True, kw_only=True):
-    """A rule as SARIF describes it."""
+    """The description of a rule in SARIF."""
 
     id: str
     level: ResultLevel
@@ -98,20 +98,20 @@ class RuleDescription(Record, frozen=True, kw_only=True):
     summary: str
     """One sentence."""
     help: str
-    """Longer explanation."""
+    """A longer explanation of the rule."""
 
 
 class ExportedReport(Record, frozen=True, kw_only=True):
-    """Findings, cases and rules of one report, independent of the command that wrote it."""
+    """Findings, cases and rules of one report, in a form that is the same for all commands."""
 
     created_at: str
-    """UTC, ISO 8601."""
+    """The time at which the report was created: UTC in ISO 8601."""
     finished: bool = True
-    """Whether the run was completed."""
+    """Whether the run was completed rather than interrupted."""
     findings: tuple[ReportedFinding, ...]
-    """Most severe first."""
+    """Findings that no baseline accepts, most severe first."""
     accepted: tuple[ReportedFinding, ...] = ()
-    """Findings that a baseline accepts; not among `findings`."""
+    """Findings that a baseline accepts. They are not in `findings`."""
     cases: tuple[JUnitCase, ...] = ()
     rules: tuple[RuleDescription, ...]
-    """All rules of `findings` and `accepted`; may contain others."""
+    """All rules that `findings` and `accepted` refer to. Other rules may be listed too."""

@@ -1,7 +1,7 @@
-"""GitHub Actions: annotations through workflow commands, and the job summary.
+"""Writes findings for GitHub Actions: as annotations, which workflow commands create, and as a job summary.
 
-Workflow commands escape %, CR and LF in their message, and : and , as well in their properties. GitHub shows only the
-first ten annotations per level and step; the summary lists up to `MAX_ROWS` findings.
+In the message of a workflow command, %, CR and LF are escaped. In its properties, ":" and "," are escaped too.
+GitHub shows only the first ten annotations of each level in a step. The summary lists up to `MAX_ROWS` findings.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from voicegauge.outputs.markdown import escape_markdown
 
 COMMANDS = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
 MAX_ROWS = 200
-"""Findings in a summary: GitHub rejects summaries of more than 1 MiB, and a row can have some kilobytes."""
+"""Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 
 
 def workflow_commands(report: ExportedReport, root: Path) -> str:
-    """One workflow command per finding, one per line, most severe first.
+    """Return one workflow command per finding, each on its own line, most severe first.
 
     Args:
-        report: the findings.
-        root: the checkout; a file outside it is named only in the message, because GitHub cannot show it.
+        report: the report with the findings.
+        root: the folder of the checkout. GitHub cannot show files outside of it, so they are named only in the message.
     """
     return "".join(f"{_annotation(finding, root)}\n" for finding in report.findings)
 
@@ -47,10 +47,10 @@ def _escape_property(text: str) -> str:
 
 
 def step_summary(report: ExportedReport, headline: str) -> str:
-    """The job summary in GitHub's Markdown: a headline and a table of findings.
+    """Return the job summary in GitHub's Markdown, with a headline and a table of findings.
 
     Args:
-        report: the findings.
+        report: the report with the findings.
         headline: one line that sums up the report.
     """
     return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_table(report.findings), ""])

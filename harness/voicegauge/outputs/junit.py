@@ -1,7 +1,7 @@
-"""JUnit XML, as read by Jenkins, GitLab and other CI servers.
+"""Writes findings as JUnit XML, which Jenkins, GitLab and other CI servers read.
 
-A test suite is a provider or an API. Its test cases are, in this order: passed cases, one case per operation and rule
-with findings, and skipped cases.
+Each provider or API becomes a test suite. Its test cases come in this order: first the passed cases, then one case per
+operation and rule with findings, then the skipped cases.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INVALID_XML_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000
 
 
 def junit_xml(report: ExportedReport) -> str:
-    """Write `report` as JUnit XML; findings that do not fail the command become `system-out`."""
+    """Return `report` as JUnit XML. Findings that do not make the command fail are written as `system-out`."""
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.suite for case in report.cases), *(finding.suite for finding in report.findings)]
     for name in dict.fromkeys(names):

@@ -1,10 +1,10 @@
-"""Escaping of untrusted text for GitHub's Markdown."""
+"""Escapes untrusted text for GitHub's Markdown."""
 
 from __future__ import annotations
 
 
 def escape_markdown(text: str) -> str:
-    """Escape untrusted text for one table cell: no markup, no mentions, no cell or line breaks."""
+    """Escape untrusted text so that it stays in one table cell, without markup, mentions or line breaks."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "\\`*_[]|#!~$":
         plain = plain.replace(mark, f"\\{mark}")

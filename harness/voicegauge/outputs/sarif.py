@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS), as read by GitHub code scanning and editors."""
+"""Writes findings as SARIF 2.1.0 (an OASIS standard), which GitHub code scanning and editors read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def sarif_json(report: ExportedReport, root: Path) -> str:
-    """Write `report` as SARIF; accepted findings are included with a suppression.
+    """Return `report` as SARIF. Accepted findings are included, marked as suppressed.
 
     Args:
-        report: findings and rules.
-        root: the folder that file paths are made relative to, normally the checkout.
+        report: the report with the findings and rules.
+        root: the folder to which file paths are made relative, normally the checkout.
     """
     used = {finding.rule for finding in (*report.findings, *report.accepted)}
     rules = [rule for rule in report.rules if rule.id in used]
@@ -62,7 +62,7 @@ def _result(finding: ReportedFinding, rule_index: dict[str, int], root: Path) ->
         "level": finding.level.value,
         "message": {"text": finding.message},
         "locations": [location],
-        # GitHub matches results of different runs by this, so that a moved line does not reopen an alert.
+        # GitHub matches results of different runs by this fingerprint, so that a moved line does not reopen an alert.
         "partialFingerprints": {"voicegauge/v1": finding.fingerprint},
         "occurrenceCount": finding.occurrences,
         "properties": {name: value for name, value in finding.properties.items() if value is not None},
