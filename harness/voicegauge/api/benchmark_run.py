@@ -25,8 +25,8 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_names,
 )
-from voicegauge.bench import BenchPlanResult, BenchResult, describe_unresolved, summarize_plan
-from voicegauge.bench.analysis import TEXT_LENGTH, summarize
+from voicegauge.bench import BenchPlanResult, BenchResult, summarize_plan
+from voicegauge.bench.analysis import TEXT_LENGTH, describe_unresolved, summarize
 from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,

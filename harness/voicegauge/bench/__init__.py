@@ -1,10 +1,9 @@
 """Benchmarks: planning, running, scoring, and the statistics of saved runs."""
 
-from voicegauge.bench.result import BenchPlanResult, BenchResult, describe_unresolved, summarize_plan
+from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_plan
 
 __all__ = [
     "BenchPlanResult",
     "BenchResult",
-    "describe_unresolved",
     "summarize_plan",
 ]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.bench import describe_unresolved
+from voicegauge.bench.analysis import describe_unresolved
 from voicegauge.model import Interval, Record, Run, Sample, Score
 from voicegauge.report.comparison_table import TableCell, comparison_columns, comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, latest_scores

@@ -128,7 +128,7 @@ def command(
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
     from voicegauge import api
-    from voicegauge.bench import describe_unresolved
+    from voicegauge.bench.analysis import describe_unresolved
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
 
@@ -194,7 +194,7 @@ def _how_to_resume(result: BenchResult, *, live: bool) -> str:
 
 def _print(result: BenchResult) -> None:
     from voicegauge.api import load_run
-    from voicegauge.bench import describe_unresolved
+    from voicegauge.bench.analysis import describe_unresolved
     from voicegauge.cli.bench_tables import print_summaries
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
