@@ -1,4 +1,4 @@
-"""Folders of the data that is bundled with voicegauge (contracts, suites, fixtures), and of the cache."""
+"""Finds the folders of the data bundled with voicegauge (contracts, suites, fixtures), and the cache folder."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ CACHE_VARIABLE = "VOICEGAUGE_CACHE"
 
 
 def data_dir(name: str) -> Path:
-    """Return the folder `name` ("contracts", "benchmarks", "fixtures") of the wheel or the checkout.
+    """Return the bundled folder `name` ("contracts", "benchmarks" or "fixtures").
 
-    A wheel has the folders as package data. An editable install reads those of the checkout, so that edits take effect
-    immediately.
+    A wheel contains the folders as package data. An editable install uses the folders of the checkout, so that edits
+    take effect immediately.
     """
     packaged = _PACKAGE / "data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / name
 
 
 def cache_folder() -> Path:
-    """Return the cache folder: VOICEGAUGE_CACHE, else one in the user's cache folder. It may not exist yet."""
+    """Return the path of the cache folder, which may not exist yet.
+
+    It is the value of VOICEGAUGE_CACHE if that is set, otherwise a folder in the user's cache folder.
+    """
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named)

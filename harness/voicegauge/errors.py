@@ -5,16 +5,16 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
 
     VoicegaugeError                exit 2
     ├── UsageError                 a flag, a setting or a name that cannot be used
-    │   └── UnknownNameError       an unknown name; suggests the nearest known one
-    ├── ContractError              a contract document that cannot be used; file, line, reason
+    │   └── UnknownNameError       an unknown name; the message suggests the most similar known name
+    ├── ContractError              a contract document that cannot be used; has file, line and reason
     ├── DataError                  a saved run, recording, suite or audio file that cannot be used
     ├── MissingKeyError            the environment variable of a provider's key is not set
     ├── MissingExtraError          an optional part of voicegauge is not installed
     ├── TransportError             exit 3: no response could be received
-    │   ├── UnreachableError       name not resolved, connection refused, TLS failed
-    │   │   └── IncompleteResponseError  a response began, and its body broke off
+    │   ├── UnreachableError       a name was not resolved, a connection failed or was lost, or TLS failed
+    │   │   └── IncompleteResponseError  a connection was lost before the end of a response's body
     │   ├── TimedOutError          a phase of a request exceeded its time limit
-    │   └── OversizeError          a body larger than the limit
+    │   └── OversizeError          a body is larger than the limit
     ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
     └── BudgetError                exit 4: the next request would exceed the budget
 """
@@ -31,7 +31,7 @@ EXIT_UNUSABLE = 2
 EXIT_NOTHING_MEASURED = 3
 EXIT_BUDGET = 4
 EXIT_INTERRUPTED = 130
-"""What a shell reports for a program ended by Ctrl-C."""
+"""The exit code that a shell reports for a program that was stopped with Ctrl-C."""
 
 
 class VoicegaugeError(Exception):
@@ -45,7 +45,7 @@ class UsageError(VoicegaugeError):
 
 
 class UnknownNameError(UsageError):
-    """A name is unknown; the message suggests the nearest known one."""
+    """A name is unknown; the message suggests the most similar known name."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Report that `name` is not among the `known` names of a `kind` such as "target" or "rule"."""
@@ -59,7 +59,7 @@ class ContractError(VoicegaugeError):
     """A contract document that cannot be used."""
 
     def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
-        """Report the `reason` with file and line; `line` counts from 1 and is `None` if unknown."""
+        """Report the `reason`, with the file and the line; `line` counts from 1 and is `None` if it is unknown."""
         where = f"{path}:{line}" if line else str(path)
         super().__init__(f"{where}: {reason}")
         self.path, self.line, self.reason = path, line, reason
@@ -93,7 +93,13 @@ class TransportError(VoicegaugeError):
     exit_code = EXIT_NOTHING_MEASURED
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
-        """Report a failed request; if it was `sent`, the provider may have charged it, and a retry may cost twice."""
+        """Report a failed request.
+
+        Args:
+            message: one line about the failure.
+            sent: whether the request was sent. If so, the provider may have charged for it, and a retry may be
+                charged again.
+        """
         super().__init__(message)
         self.sent = sent
 
@@ -106,7 +112,7 @@ class IncompleteResponseError(UnreachableError):
     """A response began, and the connection was lost before the end of its body."""
 
     def __init__(self, message: str, status: int, headers: tuple[tuple[str, str], ...]) -> None:
-        """Report a response of which only `status` and `headers` are complete."""
+        """Report a response whose `status` and `headers` were received completely, but not its body."""
         super().__init__(message)
         self.status, self.headers = status, headers
 

@@ -29,10 +29,10 @@ def check_writable(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write `path` completely or not at all; missing folders are created, links are followed.
+    """Write `content` to `path` completely or not at all. Missing folders are created, and links are followed.
 
-    The bytes are written to a hidden file in the same folder, which then replaces `path`: a reader never sees a
-    half-written file, and a rename within a folder is atomic.
+    The bytes are written to a hidden file in the same folder, which is then renamed to `path`. A rename within a folder
+    is atomic, so a reader never sees a half-written file.
 
     Raises:
         UsageError: the disk is full, or `path` is not writable.

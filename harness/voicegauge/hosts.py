@@ -1,4 +1,4 @@
-"""Loopback hosts, and URLs of servers on this machine."""
+"""Recognizes hosts that are this machine, and builds the URLs of servers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether `host` is this machine: localhost (RFC 6761, section 6.3) or a loopback address."""
+    """Whether `host` is this machine, that is, localhost (RFC 6761, section 6.3) or a loopback address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -16,5 +16,5 @@ def is_loopback(host: str) -> bool:
 
 
 def url_of(host: str, port: int) -> str:
-    """Return the URL of a server at a port of `host`; an IPv6 address is put in brackets."""
+    """Return the URL of the server that listens on `port` of `host`; an IPv6 address is put in brackets."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

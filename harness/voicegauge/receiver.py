@@ -1,7 +1,7 @@
 """Webhook receiver: a small server that accepts the callbacks of providers.
 
-Used by checks, by `voicegauge listen` and by tests. It responds to every callback with an empty 200, never reveals what
-it has received, and limits the size and the number of bodies, because its URL may be public.
+Checks, `voicegauge listen` and tests use the receiver. It responds to every accepted callback with an empty 200.
+Because its URL may be public, the receiver never reveals what it has received, and limits size and number of bodies.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from voicegauge.errors import TimedOutError, UsageError
 from voicegauge.model import ReceivedCallback, Request
 
 MAX_BODY_BYTES = 1024 * 1024
-"""Callbacks usually have a few hundred bytes."""
+"""Maximum size of one callback's body. Callbacks usually have a few hundred bytes."""
 MAX_CALLBACKS = 10_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
-"""Limit for all bodies together, so that nobody who learns the URL can exhaust the memory."""
+"""Maximum size of all bodies together, so that nobody who learns the URL can exhaust the memory."""
 READ_TIMEOUT_S = 10.0
-"""Time for a body to arrive, so that a slow sender cannot occupy a connection forever."""
+"""Maximum time that a body may take to arrive, so that a slow sender cannot occupy a connection forever."""
 POLL_INTERVAL_S = 0.01
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -42,7 +42,7 @@ class Receiver:
             on_callback: called with each callback, in the server's thread.
         """
         self.root = ""
-        """Base URL under which providers reach the receiver: its own address, or that of a tunnel."""
+        """Base URL under which providers reach the receiver: the receiver's own address, or the URL of a tunnel."""
         self.received: list[ReceivedCallback] = []
         """All callbacks, in the order in which they arrived."""
         self._on_callback = on_callback or (lambda _received: None)
@@ -66,11 +66,11 @@ class Receiver:
         """Wait for the next callback that this method has not returned yet.
 
         Args:
-            request_id: consider only callbacks whose body contains this id.
-            timeout_s: how long to wait, in seconds.
+            request_id: the id that the callback's body must contain; `None` accepts any callback.
+            timeout_s: the longest time to wait, in seconds.
 
         Raises:
-            TimedOutError: none arrived in time.
+            TimedOutError: no such callback arrived in time.
         """
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
             for index, callback in enumerate(self.received):
@@ -84,7 +84,10 @@ class Receiver:
     async def wait_until(
         self, url: str, is_enough: Callable[[list[ReceivedCallback]], bool], *, timeout_s: float
     ) -> list[ReceivedCallback]:
-        """Wait until `is_enough` holds for the callbacks to `url`, or until the timeout; return them in both cases."""
+        """Wait until `is_enough` is true for the callbacks to `url`, or until the timeout.
+
+        Return the callbacks to `url` in both cases.
+        """
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
             if is_enough(self.callbacks_to(url)):
                 break

@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 StopReason = Literal["interrupted", "budget", "unreachable"]
-"""Why a check, a recording or a benchmark ended before its plan: Ctrl-C, a spent budget, or an unreachable service."""
+"""Why a check, a recording or a benchmark stopped early: Ctrl-C was pressed ("interrupted"), the budget was used up
+("budget"), or the service could not be reached ("unreachable")."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,13 +24,13 @@ class Provenance(StrEnum):
     """Where traffic comes from."""
 
     DOCUMENTED = "documented"
-    """An example printed in a provider's document; it was never sent."""
+    """The traffic is an example in a provider's document; it was never sent."""
     EMULATED = "emulated"
-    """The responses of voicegauge's own emulator."""
+    """The responses come from voicegauge's own emulator."""
     RECORDED = "recorded"
-    """The responses of a live service, read from a recording."""
+    """The responses come from a live service and were read from a recording."""
     LIVE = "live"
-    """The responses of a live service, received by this command."""
+    """The responses come from a live service and were received by this command."""
 
 
 class Severity(StrEnum):

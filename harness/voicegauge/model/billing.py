@@ -1,4 +1,4 @@
-"""What is known about the charge for a request, and requests whose money may have bought nothing."""
+"""Records of whether requests are charged, and of requests that may have been charged without a saved result."""
 
 from __future__ import annotations
 
@@ -8,35 +8,37 @@ from voicegauge.model.base import Record
 
 
 class BillingStatus(StrEnum):
-    """Whether the provider charges for a request, as far as is known."""
+    """What is known about whether the provider charges for a request."""
 
     NOT_SENT = "not_sent"
-    """Nothing has left this machine."""
+    """The request was not sent."""
     REJECTED = "rejected"
-    """The provider did not perform the request, or documents that its outcome is free."""
+    """The provider did not perform the request, or it documents that requests with this outcome are free."""
     AMBIGUOUS = "ambiguous"
-    """Sent, but the provider failed or its response was lost: it may have been performed and charged."""
+    """The request was sent, but the provider failed or its response was lost. The provider may have performed the
+    request and charged for it."""
     ACCEPTED = "accepted"
 
     @property
     def may_be_charged(self) -> bool:
-        """Whether the price counts as spent."""
+        """Whether the price of the request counts as spent."""
         return self in (BillingStatus.AMBIGUOUS, BillingStatus.ACCEPTED)
 
 
 class AmbiguousRequest(Record, frozen=True, kw_only=True):
-    """A request that counts as spent although nothing is known, or saved, of its result."""
+    """A request whose price counts as spent although its result is unknown or was not saved."""
 
     id: str
-    """Id of the sample or case that the request was sent for."""
+    """Id of the sample or test case that the request was sent for."""
     sent_at: str
-    """UTC, ISO 8601."""
+    """Time at which the request was sent: UTC, in ISO 8601 format."""
     usd: float | None
-    """The price that counts as spent; `None` where it is unknown, at an emulator."""
+    """The price that counts as spent, in US dollars; `None` if the price is unknown, which happens only with an
+    emulator."""
     reason: str
-    """Why nothing is known of the result, in one line."""
+    """One line that explains why the result is unknown or was not saved."""
     bought_again: bool = False
-    """Whether the request was sent again later, at the user's demand."""
+    """Whether the request was sent again later because the user asked for it."""
 
 
 class OpenJob(Record, frozen=True, kw_only=True):
@@ -47,8 +49,9 @@ class OpenJob(Record, frozen=True, kw_only=True):
     job: str
     """The provider's id of the job."""
     sent_at: str
-    """UTC, ISO 8601."""
+    """Time at which the request was sent: UTC, in ISO 8601 format."""
     usd: float | None
-    """The price that counts as spent; `None` where it is unknown, at an emulator."""
+    """The price that counts as spent, in US dollars; `None` if the price is unknown, which happens only with an
+    emulator."""
     reason: str
-    """Why the job was not followed to its end, in one line."""
+    """One line that explains why voicegauge stopped polling before the job ended."""

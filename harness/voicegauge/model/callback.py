@@ -1,4 +1,4 @@
-"""A callback of a provider, as the receiver recorded it."""
+"""Record of a callback that a provider sent to the webhook receiver."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ class ReceivedCallback(Record, frozen=True, kw_only=True):
     """One POST request to the receiver's webhook URL."""
 
     at: float
-    """Unix time in seconds at which the request was complete."""
+    """Unix time, in seconds, at which the request had been received completely."""
     at_ms: float
-    """The monotonic clock at that moment, the same clock as `Timing.started_ms`."""
+    """The same moment on the monotonic clock that `Timing.started_ms` uses, in milliseconds."""
     token: str
-    """First segment of the path. Each request gets a URL with another token, so callbacks can be matched to it."""
+    """Last segment of the URL's path. Each request to a provider names a URL with a different token, so that callbacks
+    can be matched to requests."""
     request: Request

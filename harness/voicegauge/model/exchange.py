@@ -1,26 +1,26 @@
-"""One request and its response, with the times that the wire gave."""
+"""Records of one HTTP request and its response, with the times measured on the connection."""
 
 from __future__ import annotations
 
 from voicegauge.model.base import Record
 
 DOWNLOAD = "(download)"
-"""Stands for the operation of an exchange that fetched audio from a URL no document describes."""
+"""Used as the operation id of an exchange that downloaded audio from a URL which no document describes."""
 Headers = tuple[tuple[str, str], ...]
 
 
 def header(headers: Headers, name: str) -> str | None:
-    """The first value of the header `name`, compared without case; `None` where absent."""
+    """The first value of the header `name`, ignoring case; `None` if the header is absent."""
     wanted, length = name.lower(), len(name)
     for key, value in headers:
-        # Rules look up dozens of headers per exchange; comparing lengths first spares most of the conversions.
+        # Rules look up dozens of headers per exchange; comparing lengths first avoids most calls of `lower`.
         if len(key) == length and key.lower() == wanted:
             return value
     return None
 
 
 class Request(Record, frozen=True, kw_only=True):
-    """A request as it goes over the wire."""
+    """An HTTP request as it is sent."""
 
     method: str
     url: str
@@ -28,24 +28,24 @@ class Request(Record, frozen=True, kw_only=True):
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """The first value of the header `name`, compared without case."""
+        """The first value of the header `name`, ignoring case; `None` if the header is absent."""
         return header(self.headers, name)
 
 
 class Response(Record, frozen=True, kw_only=True):
-    """A response as it came over the wire; `body` is decoded from any content encoding."""
+    """An HTTP response as it was received, except that any content encoding of `body` has been decoded."""
 
     status: int
     headers: Headers = ()
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """The first value of the header `name`, compared without case."""
+        """The first value of the header `name`, ignoring case; `None` if the header is absent."""
         return header(self.headers, name)
 
     @property
     def media_type(self) -> str:
-        """The content type without its parameters, in lower case; empty where none was sent."""
+        """The content type without its parameters, in lower case; empty if the response has none."""
         return (self.header("content-type") or "").split(";")[0].strip().lower()
 
 
@@ -58,35 +58,35 @@ class UploadedFile(Record, frozen=True, kw_only=True):
 
 
 class Timing(Record, frozen=True, kw_only=True):
-    """The split of one exchange, in milliseconds of a monotonic clock."""
+    """How long each phase of one exchange took, in milliseconds of a monotonic clock."""
 
     started_at: float
     """Unix time, in seconds, at which the call began."""
     started_ms: float
-    """The monotonic clock at that moment, so that exchanges of one run can be ordered."""
+    """The same moment on the monotonic clock, in milliseconds, so that the exchanges of one run can be ordered."""
     wait_ms: float
-    """Waiting for a free connection of the pool."""
+    """Time spent waiting for a free connection of the pool."""
     connect_ms: float | None
-    """Name look-up and TCP connect; `None` on a warm connection."""
+    """Duration of the name lookup and the TCP connect; `None` if an open connection was reused."""
     tls_ms: float | None
-    """TLS handshake; `None` on a warm connection and over plain HTTP."""
+    """Duration of the TLS handshake; `None` if an open connection was reused, and with plain HTTP."""
     send_ms: float
-    """Writing the request."""
+    """Time spent writing the request."""
     ttfb_ms: float
-    """From the request's last byte sent to the response's first byte."""
+    """Time from sending the request's last byte to receiving the response's first byte."""
     receive_ms: float
-    """From the response's first byte to its last."""
+    """Time from the response's first byte to its last byte."""
     total_ms: float
-    """From the call to the last byte, waiting included."""
+    """Time from the call to the response's last byte, including the wait for a connection."""
     chunks: tuple[tuple[float, int], ...] = ()
-    """Each piece of the body as (milliseconds after the call, bytes)."""
+    """For each piece of the body, its arrival time in milliseconds after the call and its number of bytes."""
 
 
 class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodies are cached in its `__dict__`
     """One request and its response.
 
-    `operation` is the contract's operation id; `timing` is `None` where nobody
-    measured (a documented example, an imported cassette).
+    `operation` is the contract's operation id. `timing` is `None` if the exchange was not timed, as in a documented
+    example or an imported cassette.
     """
 
     provider: str
@@ -95,4 +95,5 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     response: Response
     timing: Timing | None = None
     group: str | None = None
-    """What belongs together in a recording shares it: the submit, the polls and the download of one job."""
+    """Id shared by the exchanges of a recording that belong together: the submit, the polls and the download of one
+    job."""

@@ -1,4 +1,4 @@
-"""Findings: violations of rules by a provider's traffic."""
+"""Records of findings; a finding is a violation of a rule by a provider's traffic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.model.base import Provenance, Record, Severity
 
 
 class FindingLocation(Record, frozen=True, kw_only=True):
-    """What a finding is about: provider and operation, and the positions in traffic and contract."""
+    """What a finding is about: the provider and operation, and the positions in the traffic and in the contract."""
 
     provider: str
     operation: str | None = None
@@ -19,9 +19,9 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     file: str | None = None
     """The contract document with the violated statement."""
     line: int | None = None
-    """Line of that statement, counted from 1."""
+    """Line of the violated statement in `file`, counted from 1."""
     contract_pointer: str | None = None
-    """JSON pointer to that statement."""
+    """JSON pointer to the violated statement in `file`."""
 
 
 class Finding(Record, frozen=True, kw_only=True):
@@ -30,29 +30,29 @@ class Finding(Record, frozen=True, kw_only=True):
     rule: str
     severity: Severity
     message: str
-    """One sentence: the expected and the observed value."""
+    """One sentence that states the expected and the observed value."""
     where: FindingLocation
     provenance: Provenance
     case: str | None = None
-    """Id of the planned case that led to it."""
+    """Id of the planned test case whose traffic has the violation."""
     evidence: str | None = None
-    """An excerpt of the traffic that shows it, shortened and without secrets."""
+    """An excerpt of the traffic that shows the violation, shortened and without secrets."""
     reproduce: str | None = None
     """A shell command that sends the request again; keys are read from environment variables."""
     test: str | None = None
-    """For a finding of fuzzing: a pytest test that sends the request again, with voicegauge's plugin."""
+    """For a finding of fuzzing: a pytest test that sends the request again and uses voicegauge's pytest plugin."""
     reading: str | None = None
-    """For a disputed finding: the contradicting claim that the traffic conforms to."""
+    """For a disputed finding: the contradicting statement that the traffic conforms to."""
     occurrences: int = 1
-    """How often it was found; the other fields describe the first occurrence."""
+    """Number of times the violation was found; the other fields describe the first occurrence."""
 
     @property
     def fingerprint(self) -> str:
-        """An identifier of the finding across runs: 16 hexadecimal digits.
+        """An identifier of the finding that is the same in every run: 16 hexadecimal digits.
 
-        It is computed from the rule, the provider, the operation, the violated statement and the location in the
-        traffic. So it stays the same when lines move, when messages are reworded and when another target of the
-        operation is the first to show it. All items of a list count as one location.
+        The fingerprint is computed from the rule, the provider, the operation, the violated statement and the location
+        in the traffic. So it stays the same when lines move, when messages are reworded and when another target of the
+        operation is the first to show the violation. All items of a list count as one location.
         """
         where = self.where
         pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))

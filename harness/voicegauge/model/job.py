@@ -1,4 +1,4 @@
-"""Deliveries: the job states observed while polling, and the audio, transcript or failure at the end."""
+"""Records of deliveries: the job states observed while polling, and the resulting audio, transcript or failure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FailureKind = Literal[
     "audio",
     "interrupted",
 ]
-"""`failed`: the job ended in failure; `protocol`: a response could not be understood; `audio`: the audio that arrived
-cannot be used; `interrupted`: voicegauge was stopped before the result was saved."""
+"""Kinds of failure. `failed`: the job ended in failure. `protocol`: a response could not be understood. `audio`: the
+received audio cannot be used. `interrupted`: voicegauge was stopped before the result was saved."""
 
 
 class Interval(Record, frozen=True, kw_only=True):
@@ -36,15 +36,15 @@ class StateObservation(Record, frozen=True, kw_only=True):
 
     state: str
     at_ms: float
-    """When the response was complete, in milliseconds after the start of the submit."""
+    """Time at which the response was complete, in milliseconds after the start of the submit request."""
     requested_ms: float
-    """When the request was sent, in milliseconds after the start of the submit."""
+    """Time at which the request was sent, in milliseconds after the start of the submit request."""
     exchange: int
-    """Index into the delivery's exchanges."""
+    """Index of the exchange with this response in `Delivery.exchanges`."""
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """A job with its observed states; the first is from the submit response, if that has a state."""
+    """A job with its observed states. If the submit response reports a state, that is the first one."""
 
     id: str | None
     status_operation: str
@@ -57,7 +57,7 @@ class Failure(Record, frozen=True, kw_only=True):
     kind: FailureKind
     message: str
     status: int | None = None
-    """The HTTP status, if one caused the failure."""
+    """The HTTP status that caused the failure; `None` if the failure has another cause."""
 
 
 class Delivery(Record, frozen=True, kw_only=True):
@@ -69,21 +69,21 @@ class Delivery(Record, frozen=True, kw_only=True):
     target: str
     exchanges: tuple[Exchange, ...]
     attempts: int
-    """Number of submits sent, including retries."""
+    """Number of submit requests that were sent, including retries."""
     job: Job | None = None
     audio: bytes | None = None
     text: str | None = None
-    """The transcript, for a transcription."""
+    """The transcript, if the request asked for a transcription."""
     media_type: str | None = None
     """The media type that the provider declares for the audio; `None` if it declares none."""
     audio_exchange: int | None = None
-    """Index of the exchange with the audio or the transcript."""
+    """Index in `exchanges` of the exchange with the audio or the transcript."""
     submit_exchange: int | None = None
-    """Index of the exchange of the last submit."""
+    """Index in `exchanges` of the last submit request."""
     charged_usd: float | None = None
     charged_credits: float | None = None
     billing: BillingStatus = BillingStatus.ACCEPTED
-    """Whether the provider charges for it, as far as is known."""
+    """What is known about whether the provider charges for the request."""
     has_open_job: bool = False
-    """Whether the job may still succeed: its status or its result could not be fetched."""
+    """Whether the job may still succeed because its status or its result could not be fetched."""
     failure: Failure | None = None

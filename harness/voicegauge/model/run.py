@@ -9,7 +9,7 @@ from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.sample import Sample, Score
 
 RUN_SCHEMA_VERSION = 3
-"""Format of run.json; raised when a key is renamed or its meaning changes."""
+"""Version of the format of run.json; it is increased when a key is renamed or its meaning changes."""
 
 RunKind = Literal["speech", "transcription", "conversion"]
 """What the targets of a run do: synthesize texts, transcribe audio, or convert audio into other audio."""
@@ -23,7 +23,7 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     sha256: str
     """SHA-256 of the suite file; runs with different digests are not comparable."""
     texts: int
-    """Number of texts after --language, --category and --limit."""
+    """Number of texts that remain after --language, --category and --limit are applied."""
 
 
 class AmountPerUnit(Record, frozen=True, kw_only=True):
@@ -31,20 +31,20 @@ class AmountPerUnit(Record, frozen=True, kw_only=True):
 
     amount: float
     unit: Literal["request", "character", "minute"]
-    """`minute` is a minute of audio."""
+    """What the amount is charged for; `minute` is a minute of audio."""
 
 
 class TargetPrice(Record, frozen=True, kw_only=True):
     """The price of a target as its contract documented it, or as the user gave it with --price."""
 
     description: str
-    """Human-readable, such as "$0.015 / request"."""
+    """The price as text for people, such as "$0.015 / request"."""
     usd: AmountPerUnit | None = None
-    """`None` where no document states a price in dollars."""
+    """The price in US dollars; `None` if no document states one."""
     credits: AmountPerUnit | None = None
-    """`None` where no document states a price in credits."""
+    """The price in credits; `None` if no document states one."""
     disputed: bool = False
-    """The documents contradict each other about the price."""
+    """Whether the documents contradict each other about the price."""
     sources: tuple[str, ...] = ()
     """Titles and dates of the documents that state the price."""
 
@@ -58,9 +58,9 @@ class TargetRef(Record, frozen=True, kw_only=True):
     contract_sha256: str
     price: TargetPrice
     max_characters: int | None = None
-    """Longest text of one request; `None` where no document states a limit."""
+    """Maximum number of characters in the text of one request; `None` if no document states a limit."""
     languages: tuple[str, ...] = ()
-    """Empty where no document lists the languages."""
+    """Languages that the target supports; empty if no document lists them."""
 
 
 class Manifest(Record, frozen=True, kw_only=True):
@@ -69,62 +69,65 @@ class Manifest(Record, frozen=True, kw_only=True):
     schema_version: int
     run_id: str
     created_at: str
-    """UTC, ISO 8601."""
+    """Time at which the run was started: UTC, in ISO 8601 format."""
     finished: bool
-    """`False` for a run that was interrupted or stopped: the same command continues it."""
+    """Whether the run is complete. If it was interrupted or stopped, the same command continues it."""
     voicegauge: str
     """Version of voicegauge that measured the run."""
     provenance: Provenance
-    """`emulated` or `recorded`."""
+    """Where the traffic of the run comes from."""
     suite: SuiteRef
     kind: RunKind = "speech"
     targets: tuple[TargetRef, ...]
     sessions: int
     repetitions: int
     warmup: int
-    """Warm-up requests per target and session; they are left out of every result."""
+    """Number of warm-up requests per target and session; they are excluded from every result."""
     concurrency: int
-    """Upper limit of requests in flight."""
+    """Maximum number of requests that are in progress at the same time."""
     seed: int
     base_urls: dict[str, str] = {}
-    """Base URLs set by the user, by "<provider>" or "<provider>/<server>"."""
+    """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
     environment: dict[str, str] = {}
-    """Python, platform, processor and library versions."""
+    """The platform, the processor, and the versions of Python and of libraries."""
     max_cost_usd: float | None = None
-    """The budget; `None` for an emulated run."""
+    """The budget in US dollars; `None` for an emulated run."""
     spent_usd: float = 0.0
-    """Everything that was or may have been charged, open jobs and ambiguous requests included."""
+    """Sum of everything that was or may have been charged, in US dollars, including open jobs and ambiguous
+    requests."""
     plan_sha256: str = ""
-    """SHA-256 over everything that decides what is sent; an interrupted run is resumed by an equal plan only."""
+    """SHA-256 of everything that determines which requests are sent. An interrupted run can be resumed only with an
+    equal plan."""
 
 
 class AsrErrorFloor(Record, frozen=True, kw_only=True):
-    """The ASR engine's own errors on clean reference speech of the suite's texts, for one language."""
+    """The ASR engine's own errors on clean reference speech of the suite's texts in one language."""
 
     language: str
     unit: str
-    """`word` or `character`."""
+    """The unit in which errors are counted: `word` or `character`."""
     units: int
-    """Units in the reference texts."""
+    """Number of units in the reference texts."""
     errors: int
     texts: int
 
 
 class ScoreSet(Record, frozen=True, kw_only=True):
-    """Scores of one run by one ASR engine and normalizer."""
+    """Scores of one run that were computed with one ASR engine and one normalizer."""
 
     asr: str
-    """Engine, model and hash of its weights, such as "whisper:base.en@ed3a0b6b"."""
+    """The ASR engine, its model and the hash of the model's weights, such as "whisper:base.en@ed3a0b6b"."""
     asr_reason: str
     """Why this engine was selected."""
     normalizer: str
-    """Name and version, such as "whisper-english/1"."""
+    """Name and version of the normalizer, such as "whisper-english/1"."""
     settings: dict[str, str] = {}
     """Engine settings and library versions that can change a transcript or an error count."""
     left_out: tuple[str, ...] = ()
     """Languages that the engine does not support; their samples have no score."""
     closed_vocabulary: bool = False
-    """Small-vocabulary ASR made for the bundled suites: its error rates are too low, and useless for other texts."""
+    """Whether the ASR engine knows only the small vocabulary of the bundled suites. Its error rates are then too low,
+    and meaningless for other texts."""
     scores: tuple[Score, ...] = ()
     floor: tuple[AsrErrorFloor, ...] = ()
 
@@ -135,8 +138,8 @@ class Run(Record, frozen=True, kw_only=True):
     manifest: Manifest
     samples: tuple[Sample, ...]
     score_sets: tuple[ScoreSet, ...] = ()
-    """Oldest first; the last one is shown."""
+    """The score sets, oldest first; reports show the last one."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
-    """The requests that count as spent although nothing is known, or saved, of their result; by sample id."""
+    """The requests whose price counts as spent although their result is unknown or was not saved, oldest first."""
     open_jobs: tuple[OpenJob, ...] = ()
-    """The jobs that were paid for and may still succeed; by sample id."""
+    """The jobs that were paid for and may still succeed."""

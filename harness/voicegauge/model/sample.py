@@ -1,4 +1,4 @@
-"""Records of one benchmark sample: latency, streaming, audio, cost and score."""
+"""Records of one benchmark sample: its latency, streaming, audio, cost and score."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from voicegauge.model.job import Failure, Interval
 
 
 class Latency(Record, frozen=True, kw_only=True):
-    """Times of one sample in milliseconds, counted from the start of its (last) submit."""
+    """Times of one sample in milliseconds. A time "until" an event is counted from the start of the last submit."""
 
     submit_latency_ms: float
-    """Until the response to the submit was complete."""
+    """Time until the response to the submit was complete."""
     queue_ms: Interval | None = None
-    """Queue time of a job, as lower and upper bounds between two polls; `None` without a queue state."""
+    """Lower and upper bound of a job's time in the queue, because its end lies between two polls; `None` if the
+    contract documents no queue state."""
     processing_ms: Interval | None = None
-    """Processing time of a job, as lower and upper bounds between two polls."""
+    """Lower and upper bound of a job's processing time, because its start and end lie between two polls."""
     completion_ms: Interval | None = None
-    """Completion time of a job: between the last poll that saw it unfinished and the first that saw it succeed."""
+    """Lower and upper bound of the time until a job ended, because the end lies between the last poll that reported it
+    as unfinished and the first that reported its final state."""
     download_ms: float | None = None
     """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: float | None = None
-    """Until the first byte of the response that carries the audio."""
+    """Time until the first byte of the response that carries the audio."""
     ttfa_ms: float | None = None
-    """Until the first byte of audio data, after any header."""
+    """Time until the first byte of audio data, not counting a file header."""
     ttfs_ms: float | None = None
     """Time to first audible speech: `ttfa_ms` plus the leading silence, plus any stall of a player before it."""
     total_latency_ms: float | None = None
-    """Until the last byte of audio, polling and download included."""
+    """Time until the last byte of audio, including polling and download."""
 
 
 class Streaming(Record, frozen=True, kw_only=True):
@@ -38,19 +40,20 @@ class Streaming(Record, frozen=True, kw_only=True):
     """
 
     first_event_ms: float | None = None
-    """Until the first event of an event stream; `None` for a plain byte stream."""
+    """Time until the first event of an event stream; `None` for a plain byte stream."""
     chunks: tuple[tuple[float, int], ...]
-    """Each chunk as (arrival time, bytes of audio received so far); arrivals within a millisecond are merged."""
+    """For each chunk, its arrival time and the number of audio bytes received so far. Chunks that arrive within a
+    millisecond are merged."""
     gap_p50_ms: float | None = None
-    """Median inter-chunk gap; `None` for a single chunk."""
+    """Median gap between two chunks; `None` if there is only one chunk."""
     gap_max_ms: float | None = None
-    """Longest inter-chunk gap."""
+    """Longest gap between two chunks; `None` if there is only one chunk."""
     first_speech_ms: float | None = None
     """Arrival time of the first audible speech, without the playing time of the silence before it."""
     underruns: int | None = None
-    """Buffer underruns of a player that starts with the first audio."""
+    """Number of times that a player runs out of audio if it starts to play as soon as the first audio arrives."""
     stalled_ms: float | None = None
-    """Total time that this player stalls."""
+    """Total time for which this player stalls because it has run out of audio."""
 
 
 class AudioFacts(Record, frozen=True, kw_only=True):
@@ -58,18 +61,18 @@ class AudioFacts(Record, frozen=True, kw_only=True):
 
     sha256: str
     file: str
-    """Path relative to the run's folder."""
+    """Path of the file, relative to the run's folder."""
     bytes: int
     media_type: str | None
-    """As the provider declared it."""
+    """The media type that the provider declared for the audio."""
     container: str | None
-    """"wav", "mp3", "flac", "ogg", ...; `None` where the audio could not be decoded."""
+    """Container format, such as "wav", "mp3", "flac" or "ogg"; `None` if the audio could not be decoded."""
     sample_rate_hz: int | None = None
     channels: int | None = None
     raw_format: str | None = None
-    """Encoding of audio without a header, as the contract declares it: "pcm_s16le", "mulaw", ..."""
+    """Encoding of audio without a header, such as "pcm_s16le" or "mulaw", as the contract declares it."""
     audio_s: float | None = None
-    """Duration."""
+    """Duration of the audio in seconds."""
     leading_silence_s: float | None = None
     rms_dbfs: float | None = None
 
@@ -82,7 +85,7 @@ class Cost(Record, frozen=True, kw_only=True):
     charged_usd: float | None = None
     charged_credits: float | None = None
     disputed: bool = False
-    """The documents contradict each other about the price."""
+    """Whether the documents contradict each other about the price."""
 
 
 class Sample(Record, frozen=True, kw_only=True):
@@ -99,49 +102,49 @@ class Sample(Record, frozen=True, kw_only=True):
     session: int
     repetition: int
     warmup: bool
-    """Warm-up samples are left out of every result."""
+    """Whether this is a warm-up sample; those are excluded from every result."""
     started_at: str
-    """UTC, ISO 8601."""
+    """Time at which the request was started: UTC, in ISO 8601 format."""
     attempts: int
-    """Submits sent, retries included."""
+    """Number of submit requests that were sent, including retries."""
     polls: int
-    """Status requests sent."""
+    """Number of status requests that were sent."""
     request_id: str | None = None
     """The provider's id of the job."""
     latency: Latency | None = None
     streaming: Streaming | None = None
-    """`None` where the audio was not streamed, or its chunks were not timed."""
+    """How the streamed audio arrived; `None` if the audio was not streamed or its chunks were not timed."""
     audio: AudioFacts | None = None
-    """Audio received; for speech to text, the audio sent."""
+    """The received audio; for speech to text, the audio that was sent."""
     transcript: str | None = None
-    """The target's own transcript, for speech to text."""
+    """For speech to text, the transcript that the target returned."""
     cost: Cost = Cost()
     failure: Failure | None = None
     is_lost: bool = False
-    """Its request counts as spent, and nothing is known, or saved, of its result."""
+    """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 
     @property
     def is_measured(self) -> bool:
-        """Whether it counts in results: not warm-up, and not lost because voicegauge was stopped."""
+        """Whether the sample counts in results: it is no warm-up, and was not lost because voicegauge was stopped."""
         return not self.warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """Transcript and error counts of one sample by one ASR engine and normalizer."""
+    """Transcript and error counts of one sample, determined with one ASR engine and one normalizer."""
 
     sample_id: str
     audio_content: Literal["speech", "silence", "missing", "undecodable"]
-    """Anything but "speech" counts as every unit deleted."""
+    """What the audio contains. If it is not "speech", every unit of the reference counts as deleted."""
     unit: Literal["word", "character"]
-    """Characters for languages written without spaces between words."""
+    """The unit in which errors are counted: "character" for languages written without spaces, else "word"."""
     reference: str
-    """The normalized text."""
+    """The text of the sample after normalization."""
     hypothesis: str
-    """The normalized transcript."""
+    """The transcript after normalization."""
     transcript: str
-    """The transcript as the ASR engine wrote it."""
+    """The transcript as the ASR engine returned it, before normalization."""
     units: int
-    """Units in the reference."""
+    """Number of units in `reference`."""
     hits: int
     substitutions: int
     deletions: int
@@ -149,10 +152,10 @@ class Score(Record, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> int:
-        """Substitutions, deletions and insertions."""
+        """Number of errors: substitutions, deletions and insertions together."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def error_rate(self) -> float:
-        """Errors divided by reference units; for an empty reference, the number of insertions."""
+        """Number of errors divided by the number of reference units; for an empty reference, the number of errors."""
         return self.errors / max(self.units, 1)

@@ -1,4 +1,4 @@
-"""Speech requests in provider-independent terms, which each contract maps to its own fields."""
+"""Records of speech requests with provider-independent fields, which each contract maps to the provider's fields."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     speed: float | None = None
     seed: int | None = None
     extra: dict[str, Any] = {}
-    """Further values by location, such as {"body#/temperature": 0.7}."""
+    """Further values to send. Each key is the location of a value, as in {"body#/temperature": 0.7}."""
