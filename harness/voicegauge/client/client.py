@@ -1,4 +1,4 @@
-"""The client: speech and audio input for one provider, within a budget."""
+"""The client sends requests for speech and requests with audio input to one provider, within a budget."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Client(ProviderConnection):
         """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
 
         Args:
-            contract: of the provider.
-            transport: open; the caller closes it.
-            base_urls: base URL of each server by its name in the contract, or by "" for all servers.
-            key: API key.
-            clock: for waits between polls and retries.
+            contract: the contract of the provider.
+            transport: an open transport; the caller closes it.
+            base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
+            key: the API key; `None` sends no key.
+            clock: the clock used for waits between polls and retries; the real clock by default.
             ledger: the budget from which requests reserve their price; `None` spends without a limit.
-            rate_limiter: of the account; `None` sends requests without delay.
-            seed: of the random jitter in retry waits.
+            rate_limiter: the rate limiter of the account; `None` sends requests without delay.
+            seed: seed of the random jitter in retry waits.
         """
         super().__init__(
             contract, transport, base_urls=base_urls, key=key, clock=clock, rate_limiter=rate_limiter, seed=seed
@@ -66,11 +66,11 @@ class Client(ProviderConnection):
         charged is never sent again: a connection lost after sending is a failure.
 
         Args:
-            target: of this client's contract.
-            speech: text, voice and options.
+            target: a speech target of this client's contract.
+            speech: the text, the voice and the options to request.
             observer: notified before and after every submit.
-            price_usd: of this request; replaces the contract's price.
-            cancel_on_interrupt: whether the job is cancelled, where the provider documents how, if the task is.
+            price_usd: the price of this request in dollars; replaces the contract's price.
+            cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -99,13 +99,13 @@ class Client(ProviderConnection):
         """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
         Args:
-            intake: of this client's contract.
-            audio: the upload.
+            intake: a target of this client's contract that audio is sent to.
+            audio: the file to upload.
             audio_s: duration of the upload in seconds, from which its price is computed.
             fields: further inputs, by their provider-neutral names.
             observer: notified before and after every submit.
-            price_usd: of this request; replaces the contract's price.
-            cancel_on_interrupt: whether the job is cancelled, where the provider documents how, if the task is.
+            price_usd: the price of this request in dollars; replaces the contract's price.
+            cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
 
         Raises:
             UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
@@ -128,13 +128,13 @@ class Client(ProviderConnection):
     ) -> Delivery:
         """Poll and download a job that was submitted earlier; nothing is reserved.
 
-        Times are measured from this call. The first poll is sent without a wait. The job is not cancelled if the task
-        is: it can be resumed again.
+        Times are measured from this call. The first poll is sent without a wait. Cancelling the task does not cancel
+        the job, so the job can be resumed again.
 
         Args:
-            target: of this client's contract, that the job was submitted for.
+            target: the target of this client's contract that the job was submitted for.
             job_id: the provider's id of the job.
-            reservation: of the price, held since the submit; settled by what the job reports.
+            reservation: the price, reserved since the submit; it is settled with the charge that the job reports.
             charged_usd: the charge that the response to the submit reported.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Access to one provider: its servers, its key, and one exchange at a time."""
+"""Builds and sends single requests to one provider, with the provider's base URLs and API key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voicegauge.transport import Clock, RealClock, Transport
 
 
 class KeyDefault(enum.Enum):
-    """Marker for the client's own key, because `None` means to send no key."""
+    """Marks that the client's own key is to be sent, because `None` means to send no key."""
 
     KEY = enum.auto()
 
@@ -43,13 +43,13 @@ class ProviderConnection:
         """Configure the connection; nothing is sent yet.
 
         Args:
-            contract: of the provider.
-            transport: open; the caller closes it.
-            base_urls: base URL of each server by its name in the contract, or by "" for all servers.
-            key: API key; see `client_key`.
-            clock: for waits between polls and retries; the real clock by default.
-            rate_limiter: of the account; `None` sends requests without delay.
-            seed: of the random jitter in retry waits.
+            contract: the contract of the provider.
+            transport: an open transport; the caller closes it.
+            base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
+            key: the API key, as `client_key` returns it; `None` sends no key.
+            clock: the clock used for waits between polls and retries; the real clock by default.
+            rate_limiter: the rate limiter of the account; `None` sends requests without delay.
+            seed: seed of the random jitter in retry waits.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -63,7 +63,7 @@ class ProviderConnection:
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
-        """Scheme, host and port of every server of the provider: the only ones that receive the key."""
+        """Scheme, host and port of every server of the provider. Only these servers receive the key."""
         return self._builder.origins
 
     @property
@@ -81,8 +81,8 @@ class ProviderConnection:
         """Build the HTTP request of `operation`.
 
         Args:
-            operation: of this provider's contract.
-            parts: values of its parameters and body.
+            operation: an operation of this provider's contract.
+            parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
             url: replaces the operation's URL; a URL outside `origins` gets no key.
 
@@ -94,7 +94,8 @@ class ProviderConnection:
     async def wait_for_rate_limit(self, operation: Operation) -> None:
         """Return when the account's plan allows one more request.
 
-        Status requests are not counted: providers limit jobs per minute, and a delayed poll would distort its times.
+        Status requests are not counted, because providers limit jobs per minute, and because a delayed poll would
+        distort the measured times of the job.
         """
         if self._rate_limiter is not None and operation.job is None:
             await self._rate_limiter.acquire()
@@ -103,8 +104,8 @@ class ProviderConnection:
         """Send `request` and return its exchange.
 
         Args:
-            request: as built by `build`.
-            operation_id: of the contract, or `DOWNLOAD`.
+            request: a request made with `build`.
+            operation_id: id of an operation of the contract, or `DOWNLOAD`.
             address: IP address to connect to instead of resolving the host name.
 
         Raises:
@@ -124,10 +125,10 @@ class ProviderConnection:
         """Build one request, wait for the rate limit, and send it.
 
         Args:
-            operation: of this provider's contract.
-            parts: values of its parameters and body.
+            operation: an operation of this provider's contract.
+            parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
-            server: the `x-name` of another server than the operation's own.
+            server: `x-name` of the server to use instead of the operation's own.
 
         Raises:
             UsageError: a value in `parts` cannot be sent; nothing was sent.

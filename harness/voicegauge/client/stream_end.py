@@ -1,4 +1,4 @@
-"""Detecting the end of an event stream while it arrives."""
+"""Detects the end of an event stream while the stream arrives."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from voicegauge.model import Exchange
 
 
 class StreamEndDetector:
-    """Reads the chunks of one streamed response; called with each of them."""
+    """Reads one streamed response. It is called with each chunk."""
 
     def __init__(self, spec: StreamSpec) -> None:
         """Read events as `spec` describes them."""
         self._spec, self._reader, self._size_bytes = spec, EventStreamParser(spec), 0
 
     def __call__(self, chunk: bytes) -> bool:
-        """Read `chunk`; return whether the stream is complete, or cannot be read any further."""
+        """Read `chunk`; return whether the stream is complete or cannot be read any further."""
         self._reader.feed(chunk)
         self._size_bytes += len(chunk)
         return self._reader.is_complete or self._reader.error is not None
 
     def share_events(self, exchange: Exchange) -> None:
-        """Share the events with later readers of `exchange`, unless chunks were not seen (in process, compressed)."""
+        """Share the parsed events with later readers of `exchange`.
+
+        Nothing is shared if chunks were not seen, because the exchange was in process or compressed.
+        """
         if self._size_bytes == len(exchange.response.body):
             parse_exchange(exchange).set_stream(self._spec, self._reader)
 

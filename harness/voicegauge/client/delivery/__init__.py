@@ -1,4 +1,4 @@
-"""Deliveries: submit, poll and download, with retries and protection against hostile responses."""
+"""Performs deliveries: submits, polls and downloads, with retries and protection against hostile responses."""
 
 from voicegauge.client.delivery.audio_input import FetchedAudio, audio_input_request, fetch_response_audio
 from voicegauge.client.delivery.delivery import DeliveryTask

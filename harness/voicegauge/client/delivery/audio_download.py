@@ -1,4 +1,4 @@
-"""Audio of a response: its body, base64 in it, stream events, or a file behind a URL."""
+"""Gets the audio of a response from the body, from base64 text, from stream events, or from a file behind a URL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DownloadedAudio(NamedTuple):
     data: bytes
     media_type: str | None
     exchange: int
-    """Index of the exchange that carried it."""
+    """Index of the exchange whose response contained the audio."""
 
 
 def _protocol_failure(message: str) -> DeliveryFailedError:
@@ -46,9 +46,9 @@ async def fetch_audio(
     Args:
         log: sends and keeps download requests.
         source: the exchange with the response.
-        location: of the audio, by the contract.
-        operation: of `source`.
-        index: of `source` in the log.
+        location: where the response has the audio, as the contract documents.
+        operation: the operation that `source` requested.
+        index: the index of `source` in the log.
 
     Raises:
         DeliveryFailedError: there is no audio, or it could not be downloaded.
@@ -75,7 +75,7 @@ async def fetch_audio(
 
 
 def _decode_inline(text: str) -> tuple[bytes, str | None]:
-    """Return the bytes of base64 or of a data URL (RFC 2397), and the media type that the URL names."""
+    """Decode base64 or a data URL (RFC 2397); return the bytes, and the media type that the data URL names."""
     media_type = None
     if text.startswith("data:"):
         head, comma, text = text[len("data:") :].partition(",")
@@ -100,7 +100,8 @@ def _join_url(base: str, url: str) -> str:
 class _Download:
     """Downloads from a URL that a response names. The URL is untrusted.
 
-    The key is not sent, private addresses are not contacted, and redirects are counted.
+    The key is sent only to a documented download from the provider itself. Private addresses are not contacted, and
+    the number of redirects is limited.
     """
 
     def __init__(self, log: ExchangeLog, location: ResponseAudio) -> None:
@@ -136,7 +137,10 @@ class _Download:
         return bare_request(url)
 
     async def _addresses(self, url: str) -> tuple[str | None, ...]:
-        """Return the addresses to connect to; `None` for the provider's own URL, or if a proxy resolves the name."""
+        """Return the IP addresses to connect to.
+
+        The only item is `None` if the URL is the provider's own or a proxy resolves the host name.
+        """
         if origin(url) in self._connection.origins or self._connection.transport.in_process:
             return (None,)
         try:

@@ -1,4 +1,4 @@
-"""Audio sent to be transcribed or converted: building the request, and fetching the audio of the response."""
+"""Builds requests that send audio to be transcribed or converted, and fetches the audio of the responses."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class FetchedAudio(NamedTuple):
     """The audio that a response contains or links to."""
 
     files: tuple[bytes, ...]
-    """Encoded audio in the order of the response; empty for a transcript or an analysis."""
+    """The audio files in the order of the response; empty for a transcript or an analysis."""
     exchanges: tuple[Exchange, ...]
-    """The downloads."""
+    """The exchanges of the downloads."""
     failure: Failure | None = None
-    """The reason why a file could not be downloaded; the files before it are present."""
+    """The reason why a file could not be downloaded; the files before that file are present."""
 
 
 def audio_input_request(

@@ -1,4 +1,4 @@
-"""Audio from the events of a streamed response."""
+"""Joins the audio in the events of a streamed response."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
 
     Args:
         exchange: the streamed response.
-        operation: with an `x-stream`.
-        secrets: masked in failure messages.
+        operation: the operation that was requested; it has an `x-stream`.
+        secrets: texts to mask in failure messages.
 
     Raises:
-        DeliveryFailedError: the response is not an event stream, breaks off, ends in failure, or its audio cannot be
-            decoded.
+        DeliveryFailedError: the response is not an event stream, is incomplete or ends in failure, or its audio cannot
+            be decoded.
     """
     assert operation.stream is not None, "audio delivered as stream has an x-stream"
     response = exchange.exchange.response

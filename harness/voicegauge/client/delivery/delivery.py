@@ -1,4 +1,4 @@
-"""One request for speech, or one with audio input, from the submit to the result."""
+"""Performs one request for speech, or one request with audio input, from the submit to the result."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from voicegauge.formats import Location
 from voicegauge.model import BillingStatus, Delivery, Failure, Request
 
 MAX_FAILED_POLLS = 5
-"""Consecutive polls that may fail. A job that is charged is not given up for a short network outage."""
+"""Number of consecutive polls that may fail. A charged job is not given up because of a short network outage."""
 MIN_POLL_S = 0.2
 """Lower bound for a requested wait: `Retry-After: 0` must not turn polling into a flood of requests."""
 CANCEL_S = 5.0
-"""Limit for the cancellation request, because the user has pressed Ctrl-C and waits."""
+"""Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
 
 class ReceivedTranscript(NamedTuple):
@@ -32,11 +32,11 @@ class ReceivedTranscript(NamedTuple):
 
     text: str
     exchange: int
-    """Index of the exchange that carried it."""
+    """Index of the exchange whose response contained the transcript."""
 
 
 class DeliveryTask:
-    """One delivery in progress: submit, poll, download. Used once."""
+    """One delivery in progress: submit, poll, download. An instance is used once."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class DeliveryTask:
         """Prepare a delivery.
 
         Args:
-            connection: to the provider of `target`.
-            target: that the request is for.
+            connection: the connection to the provider of `target`.
+            target: the target that the request is for.
             observer: notified before and after every submit.
-            settlement: updated with what becomes known about the charge.
-            cancel_on_interrupt: whether the job is cancelled, where the provider documents how, if the task is.
+            settlement: is updated with what becomes known about the charge.
+            cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
         """
         self._connection, self._target, self._observer = connection, target, observer
         self._settlement, self._cancel_on_interrupt = settlement, cancel_on_interrupt
@@ -120,7 +120,7 @@ class DeliveryTask:
     # Submit
 
     async def _submit(self, request: Request) -> ParsedExchange:
-        """Send `request`, again while it is rejected with a status that the contract documents for retries."""
+        """Send `request`; repeat it while it is rejected with a status that the contract documents for retries."""
         retry = self._target.contract.provider.retry
         for wait in (*retry_waits(retry, self._connection.jitter), None):
             # Before the clock starts: the wait for the rate limit is not the provider's latency.
@@ -151,7 +151,7 @@ class DeliveryTask:
         raise AssertionError("the last attempt has no wait")
 
     def _accept(self, submit: ParsedExchange) -> bool:
-        """Note the response to a submit; return whether it was accepted.
+        """Note the response to a submit; return whether the submit was accepted.
 
         The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
         """
@@ -182,7 +182,7 @@ class DeliveryTask:
         """Poll until the job has succeeded.
 
         Raises:
-            DeliveryFailedError: it failed, or did not end in time.
+            DeliveryFailedError: the job failed, or did not end in time.
         """
         schedule = job.spec.poll
         deadline_s = self._clock.monotonic() + schedule.timeout_s
@@ -208,7 +208,10 @@ class DeliveryTask:
         raise DeliveryFailedError(failure, is_temporary=failed_polls > 0)
 
     async def _send_poll(self, job: JobTracker, request: Request, *, is_last_try: bool) -> ParsedExchange | None:
-        """Send one status request; `None` if the connection failed. It costs nothing, so failures are tolerated."""
+        """Send one status request; return `None` if the connection failed.
+
+        Status requests cost nothing, so failures are tolerated.
+        """
         try:
             poll = await self._log.send(request, job.status_operation.id)
         except TransportError as error:
@@ -233,7 +236,7 @@ class DeliveryTask:
         return await self._audio(result, job.spec.audio, operation)
 
     async def _cancel_job(self) -> None:
-        """Cancel the job, if the provider documents how: nobody waits for its result any more."""
+        """Cancel the job, if the provider documents how, because nobody is waiting for the result any more."""
         job = self._job
         if job is None or job.spec.cancel is None or job.has_ended:
             return
@@ -288,6 +291,6 @@ class DeliveryTask:
 
 
 def _requested_wait_s(poll: ParsedExchange, schedule: PollSchedule) -> float | None:
-    """Return the wait before the next poll that a status response requests by `Retry-After`."""
+    """Return the wait before the next poll, in seconds, that a status response requests with `Retry-After`."""
     requested = retry_after_s(poll.exchange.response)
     return None if requested is None else max(requested, min(MIN_POLL_S, schedule.min_s))

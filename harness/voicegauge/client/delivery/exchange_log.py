@@ -1,4 +1,4 @@
-"""The exchanges of one delivery in order, and repetition of free requests."""
+"""Records the exchanges of one delivery in order, and retries requests that cost nothing."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class ExchangeLog:
     async def send_with_retries(
         self, request: Request, operation_id: str, addresses: Sequence[str | None] = (None,)
     ) -> ParsedExchange:
-        """Send a request that costs nothing, again while it fails for a passing reason.
+        """Send a request that costs nothing, and send it again while it fails for a temporary reason.
 
         Args:
-            request: idempotent: a status, result or download request.
-            operation_id: of the contract, or `DOWNLOAD`.
-            addresses: IP addresses to try in turn; `None` resolves the host name.
+            request: an idempotent request: for a status, a result or a download.
+            operation_id: id of an operation of the contract, or `DOWNLOAD`.
+            addresses: IP addresses to try in turn; `None` means that the host name is resolved.
 
         Raises:
             DeliveryFailedError: no attempt got a response, or the provider asks for too long a wait.
@@ -56,16 +56,16 @@ class ExchangeLog:
         raise AssertionError("the last attempt has no wait")
 
     def is_temporary(self, status: int) -> bool:
-        """Return whether a later attempt may get another status.
+        """Whether a later attempt may get another status.
 
         408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
-        except 501: a method that is not implemented stays so (RFC 9110, section 15.6.2).
+        except 501, because a method that is not implemented stays so (RFC 9110, section 15.6.2).
         """
         temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
         return status in temporary or (status >= 500 and status != 501)
 
     def rejected(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
-        """Return the failure that a response other than 2xx to a free request means; `step` says what was requested."""
+        """Return the failure for a response other than 2xx to a free request; `step` says what was requested."""
         response = exchange.exchange.response
         failure = rejection(response, self.connection.secrets, step)
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
@@ -88,10 +88,10 @@ class ExchangeLog:
     def transport_failure(
         self, error: TransportError, note_if_sent: str = "", *, is_temporary: bool = False
     ) -> DeliveryFailedError:
-        """Return the failure that a connection error means.
+        """Return the failure for a connection error.
 
         Args:
-            error: of the connection.
+            error: the connection error.
             note_if_sent: appended to the message if the request had been sent.
             is_temporary: whether the request costs nothing, so that it may be sent again later.
         """

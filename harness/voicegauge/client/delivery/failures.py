@@ -1,4 +1,4 @@
-"""Reasons why no audio was delivered, each in one line without secrets."""
+"""Describes in one line, without secrets, why no audio was delivered."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from voicegauge.model import Failure, FailureKind, Response
 from voicegauge.recording import mask_credentials
 
 _EXCERPT_CHARACTERS = 200
-"""Two to three lines of a terminal."""
+"""Maximum length of an excerpt: two to three lines of a terminal."""
 _MASKED_CHARACTERS = 4_096
-"""Characters that are masked before the excerpt is cut: whitespace is collapsed, so more than the excerpt is needed."""
+"""Number of characters that are masked before the excerpt is cut. It exceeds the excerpt, because white space is
+collapsed."""
 
 
 class DeliveryFailedError(Exception):
@@ -29,7 +30,7 @@ class DeliveryFailedError(Exception):
 
 
 def failure_kind_of_status(status: int) -> FailureKind:
-    """Return the kind of failure that an HTTP status other than 2xx means."""
+    """Return the kind of failure for an HTTP status other than 2xx."""
     if status == 429:
         return "rate_limited"
     if status == 402:
@@ -40,16 +41,16 @@ def failure_kind_of_status(status: int) -> FailureKind:
 
 
 def failure_kind_of_error(error: TransportError) -> FailureKind:
-    """Return the kind of failure that a connection error means."""
+    """Return the kind of failure for a connection error."""
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
 
 def rejection(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
-    """Return the failure that a response other than 2xx means.
+    """Return the failure for a response other than 2xx.
 
     Args:
         response: the response.
-        secrets: masked in the message, because some providers echo the key.
+        secrets: texts to mask in the message, because some providers echo the key.
         step: what was requested, if it was not the submit, such as "downloading the audio".
     """
     message = f"{step + ': ' if step else ''}{describe(response, secrets)}"
@@ -58,7 +59,7 @@ def rejection(response: Response, secrets: Sequence[str], step: str = "") -> Fai
 
 def describe(response: Response, secrets: Sequence[str]) -> str:
     """Return the status and an excerpt of the body."""
-    # A character of UTF-8 has at most four bytes; one more, so that `excerpt` sees whether the text goes on.
+    # A character of UTF-8 has at most four bytes. One more is read, so that `excerpt` sees whether the text continues.
     text = excerpt(response.body[: 4 * _MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
     return f"HTTP {response.status}: {text}" if text else f"HTTP {response.status} with an empty body"
 

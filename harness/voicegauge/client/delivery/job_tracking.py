@@ -1,4 +1,4 @@
-"""The state of one job while it is polled: its id, the states seen, and whether it has ended."""
+"""Tracks one job while it is polled: its id, the states seen, and whether the job has ended."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from voicegauge.errors import UsageError
 from voicegauge.model import BillingStatus, Failure, Job, Request, StateObservation
 
 MAX_STATE_CHARACTERS = 100
-"""A state name is shown in messages and stored; documented ones are one word."""
+"""Maximum length of a state name, which is shown in messages and stored. Documented names are one word."""
 
 
 class JobTracker:
-    """Follows one job by the status operation of its target."""
+    """Follows one job with the status operation of the job's target."""
 
     def __init__(
         self, connection: ProviderConnection, target: BaseTarget, status_operation: Operation, settlement: Settlement
     ) -> None:
-        """Start before the submit; `settlement` learns of reported charges."""
+        """Start before the submit; charges that the provider reports are noted in `settlement`."""
         self._connection, self._target, self._settlement = connection, target, settlement
         self.status_operation = status_operation
         self.id: str | None = None
@@ -42,14 +42,17 @@ class JobTracker:
 
     @property
     def can_be_resumed(self) -> bool:
-        """Whether the id alone is enough to poll the job: a URL from a response is not saved, it may carry a token."""
+        """Whether the id alone is enough to poll the job.
+
+        A URL from a response is not saved, because it may contain a token.
+        """
         try:
             return self.id is not None and self.poll_request_by_id(self.id) is not None
         except DeliveryFailedError:  # an id that cannot be sent
             return False
 
     def record(self) -> Job | None:
-        """Return what was seen of the job; `None` if nothing was."""
+        """Return what was seen of the job; `None` if nothing was seen."""
         if self.id is None and not self._observations:
             return None
         return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
@@ -65,10 +68,10 @@ class JobTracker:
         """Return the status request.
 
         The documented link comes first. A URL from the response is used only if it is the provider's own, because
-        the request carries the key. The id is the last resort.
+        the request contains the key. The id is used last.
 
         Raises:
-            DeliveryFailedError: the response has nothing to identify the job by.
+            DeliveryFailedError: the response has neither a link, nor a URL, nor an id to poll the job with.
         """
         by_link = link_parameters(submit, self._target.operation, self.status_operation)
         if by_link is not None:
@@ -83,12 +86,15 @@ class JobTracker:
         return request
 
     def poll_request_by_id(self, job_id: str) -> Request | None:
-        """Return the status request for a job id; `None` if the contract does not say which parameter takes it."""
+        """Return the status request for a job id; `None` if the contract does not say which parameter takes the id."""
         name = id_parameter(self._target.operation, self.status_operation, self.spec.submit.id)
         return None if name is None else self.request(self.status_operation, {name: job_id})
 
     def request_by_id(self, operation: Operation) -> Request | None:
-        """Return the request of another operation about the job, such as its cancellation."""
+        """Return the request of another operation about the job, such as its cancellation.
+
+        Return `None` if the job id or the parameter that takes it is not known.
+        """
         name = id_parameter(self._target.operation, operation, self.spec.submit.id)
         return None if name is None or self.id is None else self.request(operation, {name: self.id})
 
@@ -104,7 +110,7 @@ class JobTracker:
         """Return the request of `operation` with parameters from a response.
 
         Raises:
-            DeliveryFailedError: a value cannot be sent. It came from the provider, so this is not a usage error.
+            DeliveryFailedError: a value cannot be sent. The value came from the provider, so this is not a usage error.
         """
         grouped = parameters_by_location(operation, values)
         parts = RequestParts(path=grouped["path"], query=grouped["query"], headers=grouped["header"])
@@ -133,7 +139,8 @@ class JobTracker:
     def observe_poll(self, poll: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> bool:
         """Note the state in a status response; return whether the job has succeeded.
 
-        A state that the contract does not name is noted as well, and polling goes on: a provider may add one.
+        A state that the contract does not name is noted as well, and polling continues, because a provider may add
+        states.
 
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
@@ -166,5 +173,5 @@ class JobTracker:
             raise DeliveryFailedError(Failure(kind="failed", message=message))
 
     def failure(self, message: str) -> DeliveryFailedError:
-        """Return the failure that the provider broke its protocol."""
+        """Return a failure for a response that violates the provider's own protocol."""
         return DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))

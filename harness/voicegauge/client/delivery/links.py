@@ -1,4 +1,7 @@
-"""Parameters of a follow-up request (status, result, cancellation) from a response, by the contract's links."""
+"""Takes the parameters of a follow-up request (status, result, cancellation) from a response.
+
+The links in the contract document which value of the response is used for which parameter.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,17 @@ from voicegauge.formats import Location, is_json, unescape
 
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
 MAX_ID_CHARACTERS = 512
-"""An id becomes part of a URL. Servers commonly reject URLs over 2,000 characters; real ids are far shorter."""
+"""Maximum length of an id, which becomes part of a URL. Servers commonly reject URLs over 2,000 characters; real ids
+are far shorter."""
 
 
 def is_id(value: Any) -> bool:
-    """Return whether `value` can be a job id: a short text without control characters."""
+    """Whether `value` can be a job id: a short text without control characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()
 
 
 def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
-    """Return the value of an OpenAPI runtime expression, or the constant itself (OpenAPI 3.1, section 4.8.20.4)."""
+    """Return the value of an OpenAPI runtime expression (OpenAPI 3.1, section 4.8.20.4), or a constant unchanged."""
     if not isinstance(expression, str) or not expression.startswith("$"):
         return expression
     found = _EXPRESSION.match(expression)
@@ -54,9 +58,9 @@ def _tokens(fragment: str) -> list[str]:
 
 
 def link_parameters(exchange: ParsedExchange, source: Operation, destination: Operation) -> dict[str, Any] | None:
-    """Return the parameters of `destination` by the link that the response of `source` documents.
+    """Return the parameters of `destination` according to the link that the response of `source` documents.
 
-    `None` if no link leads there, or a value that it needs is missing from the exchange.
+    Return `None` if no link names `destination`, or if a value that the link needs is missing from the exchange.
     """
     response = source.response(exchange.exchange.response.status)
     if response is None:
@@ -71,15 +75,15 @@ def link_parameters(exchange: ParsedExchange, source: Operation, destination: Op
 
 
 def _is_constant(value: Any) -> bool:
-    """Return whether `value` is a number or a boolean, which a URL can carry besides an id."""
+    """Whether `value` is a number or a boolean, which a URL can contain besides an id."""
     return isinstance(value, bool | int | float)
 
 
 def id_parameter(source: Operation | None, destination: Operation, id_location: Location | None) -> str | None:
     """Return the name of the parameter of `destination` that takes the job id.
 
-    It is the parameter to which a link of `source` assigns the value at `id_location`; without such a link the only
-    required parameter of `destination`. `None` if there is neither.
+    This is the parameter to which a link of `source` assigns the value at `id_location`. Without such a link it is the
+    only required parameter of `destination`. Return `None` if neither exists.
     """
     expression = f"$response.{id_location}"
     for response in source.responses.values() if source else ():

@@ -1,4 +1,4 @@
-"""Waits before retries and polls: documented intervals with backoff, and `Retry-After`."""
+"""Computes the waits before retries and polls from documented intervals with backoff, and from `Retry-After`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from voicegauge.contract.extension import PollSchedule, RetryPolicy
 from voicegauge.model import Response
 
 MAX_RETRY_AFTER_S = 120.0
-"""Longer waits are not honoured: a faulty `Retry-After` must not stall a whole run. Rate limits
-are usually counted per minute, so that two minutes are enough."""
+"""Maximum requested wait in seconds. Longer waits are not honored, because a faulty `Retry-After` must not stall a
+whole run. Rate limits are usually counted per minute, so two minutes are enough."""
 JITTER = 0.1
-"""Fraction by which a wait is randomly extended, so that clients that failed together do not retry together."""
+"""Maximum fraction by which a wait is randomly extended, so that clients that failed together do not retry together."""
 
 
 def retry_after_s(response: Response, *, now: float | None = None) -> float | None:
     """Return the wait that `Retry-After` requests, in seconds; `None` if the header is missing or not valid.
 
-    It is a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
+    The header is a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
 
     Args:
-        response: with the header.
+        response: the response whose header is read.
         now: Unix time in seconds; the current time by default.
     """
     value = (response.header("retry-after") or "").strip()
@@ -46,7 +46,7 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
 
 
 def retry_waits(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
-    """Yield the waits between attempts in seconds, one fewer than attempts; never shorter than documented."""
+    """Yield the waits between attempts in seconds, one fewer than attempts. No wait is shorter than documented."""
     wait = retry.initial_delay_s
     for _ in range(retry.max_attempts - 1):
         yield wait * (1 + JITTER * jitter.random())

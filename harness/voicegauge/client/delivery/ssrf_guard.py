@@ -1,4 +1,4 @@
-"""Protection against server-side request forgery: URLs from responses must not lead into the user's network."""
+"""Protects against server-side request forgery: rejects URLs from responses that point into the user's network."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from urllib.parse import urlsplit
 from voicegauge.errors import UnreachableError
 
 _TRANSLATED = [ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")]
-"""NAT64 (RFC 6052) and IPv4-compatible addresses carry an IPv4 address in their last four bytes."""
+"""Networks of NAT64 (RFC 6052) and IPv4-compatible addresses, which have an IPv4 address in their last four bytes."""
 
 
 class ForbiddenAddressError(Exception):
-    """A URL leads to an address that is not public."""
+    """Raised when the host of a URL has an address that is not public."""
 
 
 async def public_addresses(url: str) -> tuple[str, ...]:
     """Resolve the host of `url` and return the addresses to connect to.
 
-    The caller must connect to these addresses: a second lookup could return other ones (DNS rebinding). With both
-    IPv6 and IPv4, one of each is returned, in the system's order: one of the networks may not work.
+    The caller must connect to these addresses, because a second lookup could return other ones (DNS rebinding). If
+    the host has both IPv6 and IPv4 addresses, one of each is returned, in the system's order, because one of the two
+    networks may not work.
 
     Raises:
-        ForbiddenAddressError: one of its addresses is loopback, private, link-local,
-            multicast or reserved.
+        ForbiddenAddressError: one of the host's addresses is loopback, private, link-local, multicast or reserved.
         UnreachableError: the name cannot be resolved.
     """
     parts = urlsplit(url)
@@ -46,7 +46,7 @@ def check_address(host: str, address: str) -> None:
     """Check that `address`, and any IPv4 address embedded in it, is public.
 
     Raises:
-        ForbiddenAddressError: it is not.
+        ForbiddenAddressError: an address is not public.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     for candidate in (ip, *_embedded_ipv4(ip)):
@@ -55,7 +55,7 @@ def check_address(host: str, address: str) -> None:
 
 
 def _embedded_ipv4(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """Return the IPv4 addresses to which an IPv6 address is translated or tunnelled."""
+    """Return the IPv4 addresses to which an IPv6 address is translated or tunneled."""
     if isinstance(ip, ipaddress.IPv4Address):
         return []
     found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
@@ -67,10 +67,10 @@ def _embedded_ipv4(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ip
 def check_literal(url: str) -> None:
     """Check that the host of `url` is not written as a private address, or as the name of this machine.
 
-    Used if a proxy resolves the name: then the addresses behind it are not known here.
+    This check is used if a proxy resolves the name, because the addresses of the host are then not known here.
 
     Raises:
-        ForbiddenAddressError: it is.
+        ForbiddenAddressError: the host is a private address or this machine.
     """
     host = (urlsplit(url).hostname or "").rstrip(".")  # a fully qualified name may end with a dot
     if host == "localhost" or host.endswith(".localhost"):
@@ -78,7 +78,7 @@ def check_literal(url: str) -> None:
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
-        try:  # "2130706433" and "0x7f.1" are IPv4 addresses for inet_aton, and so for many proxies
+        try:  # "2130706433" and "0x7f.1" are IPv4 addresses for inet_aton, and therefore for many proxies
             address = socket.inet_ntoa(socket.inet_aton(host))
         except OSError:
             return

@@ -1,4 +1,4 @@
-"""Building requests: speech requests mapped to a contract, keys, and curl commands."""
+"""Builds requests: maps speech requests to a contract, adds keys, and prints requests as curl commands."""
 
 from voicegauge.client.requests.curl_command import curl_command
 from voicegauge.client.requests.http_request import RequestBuilder, bare_request, origin

@@ -1,4 +1,4 @@
-"""Requests as curl commands that read the API key from its environment variable."""
+"""Writes requests as curl commands, which read the API key from its environment variable."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from voicegauge.formats import UnreadableBodyError, read_form
 from voicegauge.model import Request
 
 MAX_BODY_CHARACTERS = 4_000
-"""A longer body is replaced by a file name, so that a finding stays readable."""
+"""Maximum length of a body in a command. A longer body is replaced by a file name, so that a finding stays readable."""
 _OMITTED_HEADERS = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
-"""curl sets the first two itself; the others do not change what providers do."""
+"""Headers that are not part of the command: curl sets host and content-length itself, and the rest do not change what
+providers do."""
 
 
 def curl_command(request: Request, contract: Contract, *, key: str | None = None) -> str:
     """Return the shell command that sends `request` again.
 
     Args:
-        request: as it was sent.
-        contract: describes the environment variable and the location of the key.
-        key: the key in use. Another key in the request (a wrong one, sent on purpose) is shown. If left out, every
-            value at the location of a key is replaced by the variable.
+        request: the request as it was sent.
+        contract: the contract, which names the environment variable and the place of the key.
+        key: the key in use. Another key in the request (a wrong one, sent on purpose) is shown. If `None`, every value
+            at the place of a key is replaced by the variable.
     """
     replacer = _KeyReplacer(contract, key)
     parts = ["curl", "-sS", "-i"]
@@ -115,7 +116,7 @@ def _data(body: bytes) -> list[str]:
 
 
 def _form(request: Request) -> list[str]:
-    """Return the options for a multipart form: fields by value, files by name."""
+    """Return curl's options for a multipart form: fields with their values, files with their names."""
     try:
         form = read_form(request.header("content-type") or "", request.body)
     except UnreadableBodyError:

@@ -1,4 +1,4 @@
-"""Building HTTP requests: URL, headers, key and encoded body."""
+"""Builds HTTP requests with URL, headers, key and encoded body."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ _OWN_HEADERS = {
 }
 
 Origin = tuple[str, str, int]
-"""Scheme, host and port (RFC 6454): a key for https://host must not be sent to http://host."""
+"""Scheme, host and port (RFC 6454). It includes the scheme, because a key for https://host must not be sent to
+http://host."""
 
 
 @functools.lru_cache(maxsize=256)
 def origin(url: str) -> Origin | None:
     """Return the origin of an absolute http(s) URL; `None` for any other text.
 
-    URLs with user information or control characters have none: parsers disagree about their host.
+    Return `None` for URLs with user information or control characters too, because parsers disagree about the host.
     """
     try:
         parts = urlsplit(url)
@@ -52,8 +53,8 @@ class RequestBuilder:
         """Resolve the base URL of each server.
 
         Args:
-            contract: whose operations are called.
-            base_urls: by server name, or by "" for every server without an entry.
+            contract: the contract whose operations are called.
+            base_urls: replacement base URLs by server name; the name "" means every server without an entry.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -70,10 +71,12 @@ class RequestBuilder:
         }
         found = [origin(url) for url in self._bases.values()]
         self.origins = frozenset(one for one in found if one is not None)
-        """The only origins that receive the key."""
+        """The origins of the servers. Only these receive the key."""
 
     def url(self, operation: Operation, path: Mapping[str, Any], server: str | None = None) -> str:
-        """Return the URL of `operation` with its path parameters, at its own server or the named one.
+        """Return the URL of `operation` with the given path parameters.
+
+        The server is the one named `server`, by default the operation's own.
 
         Raises:
             UsageError: a path parameter is missing or empty.
@@ -94,9 +97,10 @@ class RequestBuilder:
         """Return the HTTP request.
 
         Args:
-            operation: that is called.
-            parts: values of its parameters and body.
-            key: placed by the operation's security scheme, if the URL is the provider's own; `None` sends no key.
+            operation: the operation to call.
+            parts: values of the operation's parameters and body.
+            key: the API key, which is sent as the operation's security scheme documents, and only if the URL is the
+                provider's own; `None` sends no key.
             url: replaces the operation's URL.
 
         Raises:
@@ -146,7 +150,7 @@ def _urlencode(query: list[tuple[str, str]]) -> str:
 
 
 def _set_headers(headers: dict[str, str], more: Mapping[str, str]) -> None:
-    """Add `more`; names are case-insensitive, so a header replaces one that differs in case only."""
+    """Add the headers in `more`. A header replaces one whose name is the same apart from upper and lower case."""
     for name, value in more.items():
         for present in [present for present in headers if present.lower() == name.lower()]:
             del headers[present]

@@ -1,4 +1,4 @@
-"""API keys: read from the environment, and placed in requests."""
+"""Reads API keys from the environment and determines where requests contain them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voicegauge.errors import MissingKeyError, UsageError
 
 
 def client_key(contract: Contract, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the API key of a provider; `None` if it is not set and the provider accepts requests without one.
+    """Return the API key of a provider; `None` if the key is not set and the provider accepts requests without a key.
 
     Raises:
-        MissingKeyError: it is not set, but required.
-        UsageError: it has characters that a header cannot carry.
+        MissingKeyError: the key is not set, but required.
+        UsageError: the key has characters that a header cannot contain.
     """
     variable = contract.provider.key_env
     key = environment.get(variable, "").strip()
@@ -30,16 +30,16 @@ def client_key(contract: Contract, environment: Mapping[str, str] = os.environ) 
 
 
 class Credential(NamedTuple):
-    """A header, query parameter or cookie that carries the key."""
+    """A header, query parameter or cookie that contains the key."""
 
     place: str
-    """"header", "query" or "cookie"."""
+    """Where the credential is sent: "header", "query" or "cookie"."""
     name: str
     value: str
 
 
 def credentials(operation: Operation, key: str) -> list[Credential]:
-    """Return the credentials of `operation`, by its first documented security requirement that uses a key."""
+    """Return the credentials for the first documented security requirement of `operation` that uses a key."""
     schemes = operation.contract.security_schemes
     requirement = next((requirement for requirement in operation.security if requirement), {})
     return [_credential(schemes.get(name, {}), key) for name in requirement]

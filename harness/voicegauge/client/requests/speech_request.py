@@ -1,4 +1,4 @@
-"""Mapping provider-neutral speech requests to the parameters and body fields of a contract."""
+"""Maps provider-neutral speech requests to the parameters and body fields of a contract."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _HOW_TO_GIVE: dict[SpeechField, str] = {
 
 
 class RequestParts(Record, frozen=True, kw_only=True):
-    """The values of one request by location, before URL, key and encoding are added."""
+    """The values of one request by location, before the URL and the key are added and the body is encoded."""
 
     path: dict[str, Any] = {}
     query: dict[str, Any] = {}
-    """A list is sent as one parameter per item."""
+    """Query parameters by name. A list is sent as one parameter per item."""
     headers: dict[str, str] = {}
     body: Any = None
-    """A JSON value, a dict of form fields (values may be `UploadedFile`), text, or raw bytes."""
+    """The body: a JSON value, a dict of form fields (values may be `UploadedFile`), text, or raw bytes."""
     media_type: str | None = None
     """Media type of the body; `None` for multipart with an upload, otherwise the first documented one."""
 
@@ -66,7 +66,7 @@ def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
 
 
 def _given_fields(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
-    """Return the fields of `speech`, with the target's defaults for those that it has a parameter for."""
+    """Return the fields of `speech`, with the target's defaults for fields that the target has a parameter for."""
     spec = target.spec
     given: dict[SpeechField, Any] = {
         "text": speech.text,
@@ -116,9 +116,9 @@ def _require_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
 
 
 def _is_implied(spec: TargetSpec, name: SpeechField, value: Any) -> bool:
-    """Return whether the target does what the field requests without a parameter for it.
+    """Whether the target does what the field requests although it has no parameter for the field.
 
-    The language follows from text and voice; a target with one format always uses it.
+    The language is implied by the text and the voice. A target with only one format always uses that format.
     """
     if name == "language":
         return value in (spec.languages or (spec.language,))
@@ -177,7 +177,7 @@ class _RequestDraft:
 def choose_media_type(operation: Operation, body: Any) -> str | None:
     """Return the media type for `body`: multipart for an upload, otherwise the first documented one.
 
-    `None` without a body.
+    Return `None` if there is no body.
 
     Raises:
         UsageError: there is a body, but the operation documents none.

@@ -1,4 +1,4 @@
-"""Bounded spending: the ledger, its rule for charges, a budget shared between processes, and rate limits."""
+"""Limits spending: the ledger, the rule for charges, a budget shared between processes, and rate limits."""
 
 from voicegauge.client.spending.ledger import AmbiguousCharge, Ledger, Reservation
 from voicegauge.client.spending.observer import PaymentObserver

@@ -1,4 +1,4 @@
-"""The ledger: money is reserved before a request is sent, and settled when its outcome is known."""
+"""The ledger reserves money before a request is sent, and settles it when the outcome of the request is known."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from voicegauge.errors import BudgetError
 
 _MICRO = 1_000_000
-"""Amounts are integers of millionths of a dollar: sums of binary floats would drift from the budget."""
+"""Amounts are whole millionths of a dollar, because sums of binary floats would drift from the budget."""
 
 
 def _micro_dollars(usd: float) -> int:
-    """Convert and round up, so that a reservation is never smaller than the price."""
+    """Convert dollars to millionths and round up, so that a reservation is never smaller than the price."""
     if not math.isfinite(usd) or usd < 0:
         raise ValueError(f"{usd} is not a valid price: it must be a finite number of dollars, zero or more")
     # Rounded to thousandths first: 0.000123 * 1e6 is 123.00000000000001, which must not become 124.
@@ -20,18 +20,18 @@ def _micro_dollars(usd: float) -> int:
 
 
 class AmbiguousCharge(NamedTuple):
-    """Money that counts as spent although nothing is known of the result of its request."""
+    """Money that counts as spent although the result of the request is not known."""
 
     usd: float
     reason: str
-    """Why nothing is known, in one line."""
+    """Why the result is not known, in one line."""
 
 
 class Reservation:
-    """Money held for one request, until `settle` is called the first time."""
+    """Money held for one request until `settle` is called for the first time."""
 
     def __init__(self, ledger: Ledger, micro_usd: int) -> None:
-        """Use `Ledger.reserve`."""
+        """Hold `micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
         self._ledger, self._micro_usd, self._is_open = ledger, micro_usd, True
 
     @property
@@ -46,9 +46,9 @@ class Reservation:
 
         Args:
             may_be_charged: whether the reserved amount counts as spent; if not, it is released.
-            charged_usd: the charge that the provider reported, which counts instead. It may exceed the reservation
-                and the budget: it is spent nevertheless, and nothing more can be reserved.
-            ambiguous_reason: why nothing is known of the result; `None` if it is known.
+            charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
+                the budget, it counts as spent nevertheless, and nothing more can be reserved.
+            ambiguous_reason: why the result is not known; `None` if it is known.
         """
         if not self._is_open:
             return
@@ -70,13 +70,13 @@ class Ledger:
         """Open the ledger.
 
         Args:
-            max_cost_usd: the budget; with `None` spending is counted without a limit.
-            spent_usd: the part of the budget that an interrupted run has spent already.
+            max_cost_usd: the budget in dollars; `None` counts spending without a limit.
+            spent_usd: the part of the budget in dollars that an interrupted run has spent already.
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * _MICRO, 3))
         self._spent, self._reserved = _micro_dollars(spent_usd), 0
         self.ambiguous: list[AmbiguousCharge] = []
-        """The charges, included in what is spent, for requests of whose result nothing is known."""
+        """The charges for requests whose result is not known. The amount spent includes them."""
 
     @property
     def spent_usd(self) -> float:
@@ -97,7 +97,7 @@ class Ledger:
         """Hold `usd` for one request.
 
         Raises:
-            BudgetError: less than that is left.
+            BudgetError: less than `usd` is left.
         """
         micro_usd = _micro_dollars(usd)
         if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
@@ -110,13 +110,13 @@ class Ledger:
         return Reservation(self, micro_usd)
 
     def hold(self, usd: float) -> Reservation:
-        """Hold `usd` for a request that an earlier process sent. It is spent already, even if it exceeds the budget."""
+        """Hold `usd` for a request that an earlier process sent. The money is held even if it exceeds the budget."""
         micro_usd = _micro_dollars(usd)
         self._reserved += micro_usd
         return Reservation(self, micro_usd)
 
     def close(self, reserved: int, spent: int) -> None:
-        """Replace a reservation of `reserved` by spending of `spent`, in millionths of a dollar.
+        """Replace a reservation of `reserved` millionths of a dollar by spending of `spent` millionths.
 
         Called by `Reservation`.
         """

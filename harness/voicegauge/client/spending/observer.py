@@ -1,4 +1,4 @@
-"""Notification before and after a request that may be charged."""
+"""Notifies an observer before and after a request that may be charged."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from voicegauge.client.spending.settlement import Settlement
 
 
 class PaymentObserver(Protocol):
-    """Is notified of every submit, so that a journal can record a charge that a crash would hide.
+    """Is notified of every submit, so that a journal knows of a possible charge even after a crash.
 
-    `before_submit` is followed by one of the other two, or by neither if the connection was lost after sending:
-    whether that request was charged is unknown.
+    `before_submit` is followed by `submit_not_sent` or `after_submit`. If the connection was lost after sending,
+    neither follows, because it is unknown whether that request was charged.
     """
 
     def before_submit(self) -> None:
-        """Note that a request is about to be sent: from now on it may be charged."""
+        """Note that a request is about to be sent. From now on it may be charged."""
         ...
 
     def submit_not_sent(self) -> None:
@@ -26,8 +26,9 @@ class PaymentObserver(Protocol):
         """Note the response: a job, audio, or a rejection.
 
         Args:
-            http_status: of the response.
+            http_status: HTTP status of the response.
             settlement: what the response says about the charge.
-            job_id: id of the job by which it can be polled; `None` if the response accepted no job.
+            job_id: id with which the job can be polled; `None` if the response accepted no job, or the job cannot be
+                polled with its id alone.
         """
         ...

@@ -1,4 +1,4 @@
-"""Respecting the rate limit of an account's plan, in requests per minute."""
+"""Delays requests to respect the rate limit of an account's plan, in requests per minute."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Clock, RealClock
 
 WINDOW_S = 60.0
-"""Plans state requests per minute. Providers may count in fixed or sliding windows; a sliding one satisfies both."""
+"""Length of the window in seconds, because plans state requests per minute. Providers may count in fixed or sliding
+windows; a sliding window satisfies both."""
 
 
 class RateLimiter:
-    """Delays requests so that no window of 60 seconds has more of them than a plan allows.
+    """Delays requests so that no window of 60 seconds has more requests than a plan allows.
 
     A burst up to the limit passes without delay. Requests pass in the order of their arrival. A rate limiter belongs
     to one account and one event loop.
@@ -27,11 +28,11 @@ class RateLimiter:
         self.requests_per_minute = requests_per_minute
         self._clock: Clock = clock or RealClock()
         self._times: deque[float] = deque(maxlen=requests_per_minute)
-        """Times of the last requests, at most as many as a window may have."""
+        """Times of the last requests, at most as many as one window may have."""
         self._queue = asyncio.Lock()
 
     async def acquire(self) -> None:
-        """Wait until one more request may be sent, and count it."""
+        """Wait until one more request may be sent, and count that request."""
         async with self._queue:
             if len(self._times) == self._times.maxlen:
                 left_s = self._times[0] + WINDOW_S - self._clock.monotonic()
@@ -44,8 +45,8 @@ def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) ->
     """Return the limits of the user's plan with each provider, by provider id.
 
     Args:
-        contracts: of the providers.
-        names: of the user's plans. A provider without a named plan gets its smallest.
+        contracts: the contracts of the providers.
+        names: names of the user's plans. For a provider without a named plan, the first plan of its contract counts.
 
     Raises:
         UnknownNameError: no contract has a plan of a given name.
@@ -59,5 +60,5 @@ def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) ->
 
 
 def rate_limiter_for(plan: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
-    """Return the rate limiter for `plan`; `None` without a documented rate, or if requests go to other servers."""
+    """Return the rate limiter for `plan`; `None` if no rate is documented, or if `base_urls` replaces the servers."""
     return RateLimiter(plan.requests_per_minute) if plan.requests_per_minute and not base_urls else None

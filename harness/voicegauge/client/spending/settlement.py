@@ -1,6 +1,6 @@
-"""The rule for money: what may have been charged counts as spent until it is known that it was not.
+"""Applies the rule for money: what may have been charged counts as spent until it is known that it was not charged.
 
-It holds for a delivery and for a single request alike:
+The rule is the same for a delivery and for a single request:
 
 - an accepted request (2xx), a server error (5xx) and a connection lost after sending are spent;
 - a rejection (3xx, 4xx) and a failure before anything was sent release the reservation;
@@ -38,7 +38,7 @@ class Settlement:
     """What is known so far about the charge for one request."""
 
     def __init__(self) -> None:
-        """Nothing has been sent."""
+        """Start with nothing sent and nothing charged."""
         self.status = BillingStatus.NOT_SENT
         self.charged_usd: float | None = None
         """The charge that the provider reported, in dollars."""
@@ -52,7 +52,7 @@ class Settlement:
         return self._reason if self.status is BillingStatus.AMBIGUOUS else None
 
     def sending(self) -> None:
-        """Note that the request is about to leave, or to leave again: from now on it may be charged."""
+        """Note that the request is about to be sent, for the first time or again. From now on it may be charged."""
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
         self._reason = "stopped before a response arrived"
 
@@ -69,8 +69,8 @@ class Settlement:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
 
         Args:
-            exchange: whose response is read.
-            location: of the charge, by the contract.
+            exchange: the exchange whose response is read.
+            location: where the response has the charge, as the contract documents; `None` if it has none.
             credits: the provider's credits; `None` if it charges dollars.
         """
         amount = exchange.read_number(location)
@@ -85,7 +85,7 @@ class Settlement:
 
 @contextmanager
 def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
-    """Settle `reservation` when the context ends, also by an exception, with what is known then."""
+    """Yield a settlement, and settle `reservation` with it when the context ends, even if an exception ends it."""
     settlement = Settlement()
     try:
         yield settlement
@@ -99,7 +99,7 @@ def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
 
 
 def charge_location(operation: Operation) -> Location | None:
-    """Return where a response to `operation` reports the charge; `None` if no document says."""
+    """Return where a response to `operation` reports the charge; `None` if the contract does not document it."""
     if operation.chat is not None:
         return operation.chat.charged
     if operation.speech is not None:
@@ -112,12 +112,12 @@ def charge_location(operation: Operation) -> Location | None:
 async def settle_responses(
     reservation: Reservation | None, operation: Operation, sending: Awaitable[Sequence[Exchange]]
 ) -> Sequence[Exchange]:
-    """Await the exchanges of a single request, retries included, and settle its reservation by the last of them.
+    """Await the exchanges of a single request and its retries, and settle its reservation with the last exchange.
 
     Args:
-        reservation: of the price; `None` for a free request.
-        operation: that is called.
-        sending: sends the request and returns its exchanges; before the last one all were rejected.
+        reservation: the reserved price; `None` for a free request.
+        operation: the operation that is called.
+        sending: sends the request and returns its exchanges, all of which except the last were rejected.
 
     Raises:
         TransportError: there was no response to the last attempt.

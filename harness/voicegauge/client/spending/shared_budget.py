@@ -1,4 +1,4 @@
-"""One budget for several processes: the amount spent in a locked file."""
+"""Shares one budget between several processes: a locked file contains the amount spent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _WIDTH = 32
 class SharedBudget:
     """A budget in a file, used by one process at a time.
 
-    While a process uses it, the file marks it as held. If that process dies, the budget stays held: the amount that
-    it spent is unknown, so the others must not spend the rest.
+    While a process uses the budget, the file marks it as held. If that process dies, the budget stays held, because
+    the amount that the process spent is unknown and other processes must not spend the rest.
     """
 
     def __init__(self, file: Path, max_cost_usd: float) -> None:
-        """Share the budget of `max_cost_usd` dollars by `file`, which is created if it does not exist."""
+        """Share the budget of `max_cost_usd` dollars through `file`, which is created if it does not exist."""
         self._file, self._limit = file, max_cost_usd
 
     @contextmanager
@@ -32,7 +32,7 @@ class SharedBudget:
         """Wait until no other process uses the budget, and yield its ledger.
 
         Raises:
-            BudgetError: a process died while it used the budget.
+            BudgetError: an earlier process died while it used the budget.
         """
         with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -48,7 +48,10 @@ class SharedBudget:
 
 
 def _write(file: TextIO, text: str) -> None:
-    """Overwrite the text in place. Truncating first would leave an empty file, a new budget, if the disk is full."""
+    """Overwrite the text in place.
+
+    Truncating first would leave an empty file if the disk is full, and an empty file means a new budget.
+    """
     file.seek(0)
     file.write(text.ljust(_WIDTH))
     file.flush()
