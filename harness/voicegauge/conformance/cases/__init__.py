@@ -1,4 +1,4 @@
-"""Planning conformance cases: the requests that follow from a contract, and the response that each should get."""
+"""Plans conformance cases: the requests that follow from a contract, and the response that each should get."""
 
 from voicegauge.conformance.cases.audio_input import recorded_sentence, uploaded_audio
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value

@@ -14,7 +14,7 @@ from voicegauge.contract.extension import AudioInputField
 from voicegauge.model import UploadedFile
 
 Options = dict[AudioInputField, object]
-"""Optional fields of a request, by their neutral names."""
+"""Values of optional request fields, by the provider-independent names of the fields."""
 
 
 def audio_input_cases(
@@ -23,8 +23,8 @@ def audio_input_cases(
     """Yield `cases` with the target that each addresses, then complete requests to every target of `operation`.
 
     Args:
-        operation: one with `x-transcription` or `x-conversion`.
-        cases: the cases planned for it as for any operation with a body.
+        operation: an operation with `x-transcription` or `x-conversion`.
+        cases: the cases that are planned for every operation with a request body, here for `operation`.
     """
     targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
     for case in cases:
@@ -35,7 +35,7 @@ def audio_input_cases(
 
 
 def _option_sets(target: AudioInputTarget) -> Iterator[Options]:
-    """Yield no options, then those that add something to the response of a transcription."""
+    """Yield an empty set of options, then the options that make the response of a transcription more detailed."""
     yield {}
     if target.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
@@ -57,9 +57,10 @@ def _complete_case(target: AudioInputTarget, options: Options) -> ConformanceCas
 
 
 def _with_target(case: ConformanceCase, targets: list[AudioInputTarget]) -> ConformanceCase:
-    """Return `case` with the target whose constants its request contains, else the first one.
+    """Return `case` with the target whose constants its request contains, or with the first target if there is none.
 
-    The recording for voice cloning, which the case was planned with, is replaced by the shorter sentence.
+    If the request uploads the recording for voice cloning, that is replaced by the recording of one sentence, which
+    is shorter.
     """
     request = case.request
     target = next((target for target in targets if _has_constants(request or RequestParts(), target)), targets[0])
@@ -74,7 +75,7 @@ def _has_constants(request: RequestParts, target: AudioInputTarget) -> bool:
 
 
 def recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
-    """Return the recording that is uploaded, in a format that the operation of `target` accepts."""
+    """Return the recording to upload, in a format that the operation of `target` accepts."""
     limits = target.operation.limits.uploads.get(_audio_field(target))
     formats = limits.formats if limits is not None else ()
     return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])

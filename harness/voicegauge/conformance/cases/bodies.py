@@ -1,4 +1,4 @@
-"""Cases that change one value of a valid body, unusual texts, and the request bodies that the documents print."""
+"""Plans cases that change one value of a valid body, that send unusual texts, or that send a documented body."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from voicegauge.formats import is_form
 from voicegauge.model import UploadedFile
 
 TEXT_LIMIT = 10_000
-"""Characters of the longest valid text that is sent: about ten minutes of speech, which are paid for."""
+"""Number of characters in the longest valid text that is sent. It is about ten minutes of speech, which cost money."""
 UNUSUAL_TEXTS: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
     "of only white space": " \t ",
@@ -45,7 +45,7 @@ UNUSUAL_TEXTS: dict[str, str] = {
     "of digits": "1234567890" * 4 + " 1,000.50 2026-01-01",
     "outside the basic plane": "𝔊𝔬𝔬𝔡 𝔪𝔬𝔯𝔫𝔦𝔫𝔤 𐍈 🀄",  # noqa: RUF001 - letters beyond U+FFFF are the point
 }
-"""A text of each kind that documents seldom mention and that services stumble over, by its description."""
+"""Texts of kinds that documents seldom mention and that services often handle wrongly, by their description."""
 
 
 def body_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
@@ -70,7 +70,7 @@ def body_cases(operation: Operation, request: RequestParts, target: Target | Non
 
 
 def optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield `request` in every documented media type, and each time without each of its optional fields."""
+    """Yield `request` in every documented media type, and in each media type once without each optional field."""
     operation = target.operation
     for media in operation.request_media.values():
         same = RequestParts(
@@ -88,14 +88,14 @@ def optional_field_cases(target: Target, request: RequestParts) -> Iterator[Conf
 
 
 def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
-    """Whether the body has a file in a media type that cannot carry one."""
+    """Whether `body` contains a file although `media` cannot carry files."""
     return media.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
 
 
 def _optional_fields(target: Target, request: RequestParts, media: MediaType) -> list[str]:
-    """Return the fields of `request` without which it still addresses its target.
+    """Return the fields that can be left out of `request` so that the request still addresses its target.
 
-    Those are the fields that do not identify the target, and those whose default is the value that is sent.
+    Those are the fields that do not identify the target, and the fields whose default is the value that is sent.
     """
     identifying = [
         *target.spec.constants,
@@ -115,9 +115,10 @@ def _optional_fields(target: Target, request: RequestParts, media: MediaType) ->
 def _boundary_case(
     operation: Operation, request: RequestParts, boundary: BoundaryValue, target: Target | None
 ) -> ConformanceCase | None:
-    """Return the case of a boundary value; `None` where the request is not as valid as the value is meant to make it.
+    """Return the case of a boundary value; `None` if it is not certain whether the request should be accepted.
 
-    So an expectation is never guessed: a value that breaks one branch of `oneOf` may well fit another.
+    It is certain only if validating the request against the schema agrees with `boundary.is_valid`: a value that
+    breaks one branch of `oneOf` may fit another branch.
     """
     is_free = accepts_any_valid_value(target, boundary) if target is not None else _is_not_an_id(boundary)
     if not boundary.path or (boundary.is_valid and not is_free):
@@ -129,15 +130,19 @@ def _boundary_case(
 
 
 def _is_not_an_id(boundary: BoundaryValue) -> bool:
-    """Whether an operation without a target accepts any valid value here: a text without a bound may be an id."""
+    """Whether an operation without a target should accept any valid value at the path of `boundary`.
+
+    A text without a documented bound may have to be an existing id, so it is not certain to be accepted.
+    """
     return not isinstance(boundary.value, str) or boundary.keyword in ("enum", "const", "maxLength")
 
 
 def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     """Whether `target` should accept any value that fits the schema at the path of `boundary`.
 
-    Not so for a field that names something that must exist (a voice, a model, a URL to fetch), for the constants of
-    the target, and for a text longer than `TEXT_LIMIT` or than the smallest account plan allows.
+    It need not accept any value of a field that names something that must exist (a voice, a model, a URL to fetch),
+    or of the constants of the target. It also need not accept a text that is longer than `TEXT_LIMIT` or than the
+    smallest account plan allows.
     """
     if any(location.tokens == boundary.path for location in target.spec.constants):
         return False
@@ -164,7 +169,7 @@ def _missing_field_cases(
 
 
 def _example_cases(operation: Operation, media: MediaType, target: Target | None) -> Iterator[ConformanceCase]:
-    """Yield the request bodies that the documents print, unless they name what exists in one account only."""
+    """Yield the documented request bodies, except those that name a resource that exists only in one account."""
     for example in media.examples:
         request = RequestParts(body=_with_files(media, example.value), media_type=media.name)
         if not example.inferred and is_valid_body(operation, request) and not _uses_a_resource(operation, request):
@@ -174,13 +179,13 @@ def _example_cases(operation: Operation, media: MediaType, target: Target | None
 
 
 def _uses_a_resource(operation: Operation, request: RequestParts) -> bool:
-    """Whether a request names a resource that another operation creates: only its account can use it."""
+    """Whether a request names a resource that another operation creates, which only its owner's account can use."""
     uses = (use for creator in operation.contract.operations.values() for use in creator.uses_of(operation))
     return any(use.id.read_request(request) is not MISSING for use in uses)
 
 
 def _with_files(media: MediaType, value: Any) -> Any:
-    """Return a printed body with a file in each file field; a document prints the name of a file there."""
+    """Return a documented form body with a file in each file field, where the document shows only a file name."""
     if not is_form(media.name) or not isinstance(value, dict):
         return value
     schema = media.schema if isinstance(media.schema, dict) else {}
@@ -196,9 +201,10 @@ def _file(name: str) -> UploadedFile:
 
 
 def text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield a request with each unusual text; one that breaks the schema must be rejected.
+    """Yield a request with each unusual text.
 
-    Where such a text is not documented, the service may accept or reject it, but must not fail.
+    A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must
+    not respond with a server error.
     """
     field, operation = target.speech.request["text"], target.operation
     if field.at.kind != "body" or not is_valid_body(operation, request):

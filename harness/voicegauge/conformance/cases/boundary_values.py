@@ -1,7 +1,7 @@
-"""Values at, just inside and just outside the bounds of a schema.
+"""Lists values at, just inside and just outside the bounds of a schema.
 
-Each value is only meant to be valid or invalid. Whether the whole request is then valid is decided by validating it
-against the schema, so that an expectation is never guessed.
+Each value is marked as valid or invalid for the schema that it tests. The caller must still validate the whole request,
+because a value that breaks one branch of `oneOf` may fit another branch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape
 
 MAX_TEXT = 200_000
-"""Characters of the longest text: twice the largest `maxLength` in the bundled contracts."""
+"""Number of characters in the longest text: twice the largest `maxLength` in the bundled contracts."""
 MAX_ITEMS = 1_000
-"""Items of the longest list."""
+"""Number of items in the longest list."""
 MAX_DEPTH = 3
-"""Levels of objects and lists inside a body that are varied."""
+"""Number of nested levels of objects and lists inside a body whose values are varied."""
 _FILLER = "The quick brown fox jumps over the lazy dog. "
 _OUTSIDE_ENUM = "no-such-value"
 _WRONG_TYPE: dict[str, Any] = {
@@ -34,25 +34,25 @@ _WRONG_TYPE: dict[str, Any] = {
     "object": "no object",
     "null": "something",
 }
-"""A value of another type for each JSON type. No service can read the texts as numbers or booleans."""
+"""For each JSON type, a value of another type. No service can read the texts as numbers or booleans."""
 
 
 class BoundaryValue(NamedTuple):
     """A value to send at one path of a body."""
 
     path: tuple[str, ...]
-    """Keys and indexes that lead to it, outermost first."""
+    """Keys and indexes of the path at which the value is sent, outermost first."""
     value: Any
     description: str
     """The value in words: "text of 501 characters"."""
     pointer: str
-    """JSON pointer into the contract, to the schema keyword that it tests."""
+    """JSON pointer into the contract, to the schema keyword that the value tests."""
     is_valid: bool
-    """Whether it is meant to fit the schema."""
+    """Whether the value fits the keyword that it tests."""
 
     @property
     def keyword(self) -> str:
-        """The schema keyword that it tests."""
+        """The schema keyword that the value tests."""
         return self.pointer.rpartition("/")[2]
 
 
@@ -68,10 +68,10 @@ def list_boundary_values(
     """Yield the boundary values of a schema and of the schemas inside it.
 
     Args:
-        schemas: resolves references.
+        schemas: the schemas of the contract, which resolve references.
         schema: the schema of the value at `path`.
         pointer: JSON pointer to the schema in the contract.
-        path: keys and indexes that lead to the value in the body.
+        path: keys and indexes of the value in the body, outermost first.
     """
     schema, pointer = schemas.resolve(schema, pointer)
     if not isinstance(schema, dict):
@@ -131,7 +131,7 @@ def _enum_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], na
 
 
 def _outside_enum(values: list[Any]) -> Any:
-    """Return a value that is not in `values` but of the same type: another type would be rejected for that."""
+    """Return a value that is not in `values` but has the same type, so that it is not rejected for its type."""
     if all(type(value) is int for value in values):
         return next(number for number in itertools.count(min(values)) if number not in values)
     return _OUTSIDE_ENUM
@@ -212,7 +212,7 @@ def _empty_list(schema: dict[str, Any], pointer: str, path: tuple[str, ...], nam
 def _list_lengths(
     schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
 ) -> Iterator[BoundaryValue]:
-    """Yield lists of as many items as are allowed, of one less and of one more."""
+    """Yield lists with the largest allowed number of items, with one item less and with one item more."""
     item, longest = sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
     if longest is None or item is MISSING or longest > MAX_ITEMS:
         return

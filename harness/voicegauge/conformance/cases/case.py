@@ -22,7 +22,9 @@ USUAL_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
     "internal": (500,),
     "busy": (503,),
 }
-"""Status codes as HTTP defines them (RFC 9110, section 15; RFC 6585), for reasons without an `x-rejection-reason`."""
+"""Status codes that HTTP defines for each rejection reason (RFC 9110, section 15; RFC 6585).
+
+They are used if no example of the operation states the reason with `x-rejection-reason`."""
 
 CaseKind = Literal[
     "delivery",
@@ -37,7 +39,7 @@ CaseKind = Literal[
     "lifecycle",
 ]
 """`delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a resource or a batch
-from creation to its end; the others as in `ExpectedResponse.kind`."""
+from creation to its end. The other kinds are explained at `ExpectedResponse.kind`."""
 
 
 class UploadPadding(Record, frozen=True, kw_only=True):
@@ -53,7 +55,7 @@ class CallbackUrl(Record, frozen=True, kw_only=True):
     """A request parameter that takes a webhook URL."""
 
     at: Location
-    """Its location in the request; the URL itself is only known when the request is sent."""
+    """Location of the parameter in the request. The URL itself is only known when the request is sent."""
     posts: CallbackTiming
     """Which callbacks should arrive."""
 
@@ -65,7 +67,7 @@ class CaseRelation(Record, frozen=True, kw_only=True):
     base: str
     """Id of the other case, which comes earlier in the plan."""
     base_value: str | float | int | None = None
-    """Value of the parameter in the other request, or its documented default; `None` if neither is known."""
+    """Value of the parameter in the other request, or the documented default; `None` if neither is known."""
     value: str | float | int
 
 
@@ -73,7 +75,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """One planned request, or a sequence of requests that starts with it."""
 
     id: str
-    """Unique within a plan: "<provider>/<target or operation>: <description>"."""
+    """Identifier that is unique within a plan: "<provider>/<target or operation>: <description>"."""
     provider: str
     operation: str
     target: str | None = None
@@ -82,34 +84,36 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     request: RequestParts | None = None
     """The request of a single call; `None` for a delivery."""
     speech: SpeechRequest | None = None
-    """The speech of a delivery: its job is polled to the end and the audio downloaded."""
+    """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
+    cases."""
     key: Literal["valid", "missing", "wrong"] = "valid"
     """The API key that is sent."""
     is_lifecycle: bool = False
-    """`request` creates a resource or a batch, which is followed to its end."""
+    """Whether `request` creates a resource or a batch, which the check then follows to its end."""
     vary_other_fields: bool = False
-    """In a lifecycle: use the resource also with each value of the other fields of the operations that take it."""
+    """Whether a lifecycle also uses the resource together with each value of the other fields of the operations that
+    accept its id."""
     relation: CaseRelation | None = None
-    """For a delivery that is compared with another one."""
+    """The other delivery with which this delivery is compared; `None` if it is compared with none."""
     expects_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     is_billable_operation: bool = False
-    """A single call to a billable operation without targets, such as a chat completion."""
+    """Whether the case is a single call to a billable operation without targets, such as a chat completion."""
     text_characters: int = 0
-    """Length of its text, for the price."""
+    """Number of characters in the text of the request, from which the price is computed."""
     audio_s: float = 0.0
-    """Duration of the recording that it uploads, for the price."""
+    """Duration in seconds of the recording that the request uploads, from which the price is computed."""
     padding: UploadPadding | None = None
     callback_url: CallbackUrl | None = None
     is_representative: bool = False
-    """A single call that shows the complete response of its operation, as a delivery does for speech. It is sent even
-    in a plan without further billable requests."""
+    """Whether the case is a single call that shows the complete response of its operation, as a delivery does for
+    speech. Such a call is sent even in a plan without further billable requests."""
     is_fuzzed: bool = False
-    """Generated at random."""
+    """Whether the request was generated at random."""
 
     @property
     def kind(self) -> CaseKind:
-        """The kind of the case, by which spending is broken down."""
+        """The kind of the case. Reports of spending are grouped by it."""
         if self.is_fuzzed:
             return "fuzzing"
         if self.is_lifecycle:
@@ -118,7 +122,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
 
     @property
     def is_billable(self) -> bool:
-        """Whether it costs money if it is accepted, and may be accepted."""
+        """Whether the case may be accepted, and costs money if it is."""
         has_price = self.target is not None or self.is_billable_operation
         return self.is_lifecycle or (has_price and self.expected.verdict != "rejected")
 
@@ -131,7 +135,7 @@ class SkippedCase(Record, frozen=True, kw_only=True):
 
 
 def operation_name(operation: Operation) -> str:
-    """The name of an operation across providers: <provider>/<operation id>."""
+    """Return the name of an operation that is unique across providers: <provider>/<operation id>."""
     return f"{operation.contract.id}/{operation.id}"
 
 
@@ -142,7 +146,7 @@ def make_case(
 
     Args:
         operation: the operation that is called.
-        expected: the response that it should get.
+        expected: the response that the case should get.
         target: name of the target within the provider.
         name: first part of the id; the operation's name by default.
         more: other fields of the case.
@@ -165,7 +169,7 @@ def expect_accepted(description: str, contract_pointer: str) -> ExpectedResponse
 
 
 def expect_undocumented(description: str, contract_pointer: str, statuses: tuple[int, ...] = ()) -> ExpectedResponse:
-    """Return the expected response where accepting and rejecting are both right, because neither is documented."""
+    """Return the expected response to a request that may be accepted or rejected, because neither is documented."""
     return ExpectedResponse(
         verdict="either",
         statuses=statuses,
@@ -187,9 +191,10 @@ def expect_invalid(operation: Operation, description: str, contract_pointer: str
 
 
 def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[int, ...]:
-    """Return the documented statuses for a rejection reason: those with an example of it, else the usual ones.
+    """Return the statuses that `operation` documents for a rejection reason.
 
-    Empty where the operation documents none.
+    These are the statuses with an example of that reason. If there is no such example, they are the documented ones
+    among `USUAL_STATUSES`. The result is empty if the operation documents none of them.
     """
     with_example = {
         int(status)
@@ -204,9 +209,9 @@ def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[i
 
 
 def inconclusive_reason(status: int) -> str | None:
-    """Return why a response to a valid request proves nothing about the contract; `None` where it does.
+    """Return why a response to a valid request proves nothing about the contract; `None` if it can prove something.
 
-    Rate limits, full queues and empty accounts reject a request before it is looked at.
+    A service with a rate limit, a full queue or an empty account rejects a request without looking at it.
     """
     if status in (429, 503):
         return f"rate limited or busy, try again later ({status})"
@@ -214,10 +219,10 @@ def inconclusive_reason(status: int) -> str | None:
 
 
 def no_verdict_reason(case: ConformanceCase, status: int) -> str | None:
-    """Return why a response to `case` proves nothing about the contract; `None` where it does."""
+    """Return why a response to `case` proves nothing about the contract; `None` if it can prove something."""
     return None if status in case.expected.statuses else inconclusive_reason(status)
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
-    """Whether a response asks to retry later, and the case was not meant to provoke just that."""
+    """Whether a response asks to retry later, unless the case was meant to get that response."""
     return status in contract.provider.retry.statuses and status not in case.expected.statuses

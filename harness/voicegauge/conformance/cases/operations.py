@@ -1,4 +1,4 @@
-"""Cases of operations without speech targets: status, lists, health, downloads, chat, and creation of resources."""
+"""Plans cases of operations without speech targets: status, lists, health, downloads, chat, creation of resources."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _unknown_id_case(operation: Operation, request: RequestParts) -> Conformance
 def _valid_and_invalid_cases(
     operation: Operation, request: RequestParts, *, emulated: bool, include_billable: bool
 ) -> Iterator[ConformanceCase]:
-    """Yield the cases of an operation that can be called without an id: a plain request, and its boundary values."""
+    """Yield the cases of an operation that can be called without an id: a plain request and its boundary values."""
     yield make_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
     yield from parameter_cases(operation, request, None)
     yield from body_cases(operation, request, None)
@@ -89,14 +89,14 @@ def _valid_and_invalid_cases(
 
 
 def _lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> ConformanceCase | None:
-    """Return the case that follows the resource that `operation` creates; `None` if it creates none.
+    """Return the case that follows the resource that `operation` creates.
 
-    `None` also where no valid request to the operation is known. Only the first request is planned: the later ones
-    need the id that the service hands out.
+    The result is `None` if the operation creates no resource, or if no valid request to it is known. Only the first
+    request is planned, because the later requests need the id that the service returns.
 
     Args:
         operation: the operation that may create a resource.
-        vary_other_fields: as in `ConformanceCase`.
+        vary_other_fields: value of `ConformanceCase.vary_other_fields`.
     """
     resource, request = operation.resource, minimal_request(operation)
     if resource is None or request is None:
@@ -119,7 +119,8 @@ def mark_billable(
 
     Args:
         cases: the cases of one operation.
-        show_each_media_type: whether its first valid request in each media type is sent in every plan.
+        show_each_media_type: whether the first valid request in each media type is sent even in a plan without further
+            billable requests.
     """
     shown: set[str | None] = set()
     for case in cases:

@@ -1,8 +1,9 @@
-"""The order of a plan: free requests first, then the most informative ones.
+"""Orders the cases of a plan: free requests first, then the most informative ones.
 
-Each further request is the one that tests most that is new: values that no earlier request had, then pairs of values.
+Each further request is the one that adds most to the earlier ones: values that no earlier request had, and pairs of
+values.
 Deliveries for the metamorphic rules are spread among them: each is the only request that shows its parameter ignored.
-So a plan can be cut off anywhere (`--max-calls`).
+Therefore a plan can be cut off after any request (`--max-calls`).
 """
 
 from __future__ import annotations
@@ -16,26 +17,30 @@ from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.model import UploadedFile
 
 VALUE_WEIGHT = 8
-"""A new value counts as much as this many new pairs: most faults need a single parameter (see `pairwise`)."""
+"""Number of new pairs that count as much as one new value, because most faults need one parameter (see `pairwise`)."""
 PAIR_INTERVAL = 3
-"""Billable single requests between two deliveries for metamorphic rules. A delivery shows one fault, a single request
-shows several at the beginning of a plan and less than one after about ten of them."""
+"""Number of billable single requests between two deliveries for metamorphic rules. A delivery shows one fault. A single
+request shows more than one at the beginning of a plan, and less than one after about ten requests."""
 TEXT_LENGTH_STEP = 250
-"""Characters by which two readable texts must differ to count as different values."""
+"""Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
 FieldValue = tuple[str, str]
-"""A field and its value, or that it was left out."""
+"""Name of a field, and a label for its value or for its absence."""
 
 
 def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
     """Return `cases` in the order in which they are sent.
 
-    First requests that should be rejected, which are free; then one delivery of each target, which shows the complete
-    response; single requests, each by what it adds to those before it, with one delivery per operation and parameter
-    for metamorphic rules; other deliveries.
+    The order is:
+
+    1. requests that should be rejected, which are free;
+    2. one delivery of each target, which shows the complete response;
+    3. single requests, the one that adds most to the earlier ones first, and among them one delivery for each operation
+       and parameter for the metamorphic rules;
+    4. the remaining deliveries.
 
     Args:
-        cases: in the order of the contract.
-        max_calls: number of billable requests that are left in; all of them by default.
+        cases: the cases in the order of the contract.
+        max_calls: number of billable requests to keep; all of them by default.
     """
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     delivered: set[tuple[str, str | None]] = set()
@@ -51,7 +56,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
 
 
 def _turn(case: ConformanceCase, delivered: set[tuple[str, str | None]]) -> int:
-    """The part of the plan, from 0, that a case belongs to; `delivered` gets the targets that have had a delivery."""
+    """Return the part of the plan, from 0, that `case` belongs to; add the target of a delivery to `delivered`."""
     if case.expected.verdict == "rejected":
         return 0
     if case.speech is None:
@@ -62,9 +67,10 @@ def _turn(case: ConformanceCase, delivered: set[tuple[str, str | None]]) -> int:
 
 
 def _first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
-    """Split `deliveries` into the first one for each operation and changed parameter, and the others.
+    """Split `deliveries` into the first one for each operation and changed parameter, and the remaining ones.
 
-    Other formats are left to the end: what a format changes in a response shows in single requests as well.
+    All deliveries that change the format are among the remaining ones, because single requests also show what a format
+    changes in a response.
     """
     seen: set[tuple[str, str, str]] = set()
     first: list[ConformanceCase] = []
@@ -78,7 +84,7 @@ def _first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[Conformanc
 
 
 def _spread(pairs: Sequence[ConformanceCase], singles: Sequence[ConformanceCase]) -> list[ConformanceCase]:
-    """Return `singles` with one of `pairs` after every few billable ones, and the remaining pairs at the end."""
+    """Return `singles` with one of `pairs` after every `PAIR_INTERVAL` billable ones, and other pairs at the end."""
     waiting = iter(pairs)
     ordered = []
     billable = 0
@@ -91,10 +97,10 @@ def _spread(pairs: Sequence[ConformanceCase], singles: Sequence[ConformanceCase]
 
 
 def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
-    """Order `cases` greedily by what each adds.
+    """Order `cases` greedily: the next case is always the one with the largest gain.
 
-    The gain of a case can only fall as others are chosen. So an outdated gain is an upper bound, and a case whose
-    updated gain is still the best of the heap can be taken without computing all others (lazy greedy).
+    The gain of a case can only fall while other cases are chosen. Therefore an outdated gain is an upper bound, and a
+    case whose updated gain is still the best of the heap can be chosen without updating all other gains (lazy greedy).
     """
     names = _field_names(cases)
     values = [_field_values(case, names[case.provider, case.operation]) for case in cases]
@@ -115,13 +121,13 @@ def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[Conformanc
 
 
 def _gain(values: Sequence[FieldValue], seen: set[object]) -> int:
-    """The weighted number of values and pairs of values that were not seen yet."""
+    """Return the weighted number of values and pairs of values that are not in `seen`."""
     new_values = sum(value not in seen for value in values)
     return VALUE_WEIGHT * new_values + sum(pair not in seen for pair in itertools.combinations(values, 2))
 
 
 def _field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
-    """The names of all fields in the requests to each operation, by provider and operation."""
+    """Return the names of all fields in the requests to each operation, by provider and operation."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for case in cases:
         names = found.setdefault((case.provider, case.operation), {})
@@ -145,10 +151,10 @@ def _field_values(case: ConformanceCase, names: Sequence[str]) -> list[FieldValu
 
 
 def _label(value: object) -> str:
-    """A text that is equal for values that test the same."""
+    """Return a text that is equal for values that test the same thing."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"
     text = repr(value)
-    # Two readable texts test the same unless one is much longer.
+    # Two readable texts test the same thing unless one is much longer.
     length = len(text) // TEXT_LENGTH_STEP * TEXT_LENGTH_STEP
     return f"a text of {length} characters or more" if " " in text else text

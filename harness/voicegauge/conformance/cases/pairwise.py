@@ -1,7 +1,7 @@
-"""Valid requests that combine values: every pair of values of two fields is in one of them.
+"""Plans valid requests that combine values, so that every pair of values of two fields occurs in a request.
 
-A fault that needs two fields at once is invisible to cases that change one value. Most such faults need no more than
-two (Kuhn, Wallace, Gallo, IEEE TSE 30(6), 2004).
+Cases that change one value cannot show a fault that needs certain values in two fields. Most faults that need more than
+one field need only two (Kuhn, Wallace, Gallo, IEEE TSE 30(6), 2004).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from voicegauge.model import UploadedFile
 
 
 class PairwiseField(NamedTuple):
-    """A field and the values that are combined with those of other fields; `MISSING` leaves it out."""
+    """A field and the values that are combined with the values of other fields; `MISSING` means no field."""
 
     name: str
     values: tuple[Any, ...]
     pointer: str
-    """JSON pointer to its schema in the contract."""
+    """JSON pointer to the schema of the field in the contract."""
     documented_values: Mapping[str, Sequence[Any]] | None = None
-    """The values documented for each target, by its name; `None` where any value that fits the schema is valid."""
+    """The documented values of each target, by target name; `None` if any value that fits the schema is valid."""
 
 
 TargetRequest = tuple[Target, RequestParts]
-"""A target and a valid request to it, whose values are changed."""
+"""A target, and a valid request to it whose values are changed."""
 
 
 def combination_cases(requests: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
-    """Yield requests in which every two values of two fields occur together; the target counts as a field.
+    """Yield requests in which every pair of values of two fields occurs; the target counts as a field.
 
     Args:
-        requests: every target of one operation that is checked, with a valid request to it.
+        requests: every checked target of one operation, with a valid request to it.
     """
     fields = list(pairwise_fields(requests))
     if len(fields) + (len(requests) > 1) < 2:
@@ -54,9 +54,9 @@ def combination_cases(requests: Sequence[TargetRequest]) -> Iterator[Conformance
 
 
 def _row_filter(requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]) -> Callable[[Sequence[int]], bool]:
-    """Return a function that tells whether the beginning of a row can occur in a valid request.
+    """Return a function that returns whether the beginning of a row can occur in a valid request.
 
-    A row is the index of a request, then the index of a value for each field.
+    A row starts with the index of a request, followed by the index of one value for each field.
     """
     supported = [
         [{index for index, value in enumerate(field.values) if supports(target, field, value)} for field in fields]
@@ -80,17 +80,17 @@ def _values_of(fields: Sequence[PairwiseField], row: Sequence[int]) -> list[Any]
 
 
 def covering_rows(sizes: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
-    """Return rows of one index per field in which every two indexes occur together, if a row with both is possible.
+    """Return rows of one index per field. Every possible pair of indexes of two fields occurs in a row.
 
     Args:
         sizes: the number of values of each field.
-        is_possible: whether the beginning of a row can occur in a request.
+        is_possible: returns whether the beginning of a row can occur in a request.
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
 
     rows = [tuple(row) for row in AllPairs([range(size) for size in sizes], filter_func=is_possible)]
     covered = {pair for row in rows for pair in _pairs(row)}
-    # The greedy search of AllPairs gives up some possible pairs when others are impossible: they are added here.
+    # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
     for one, two in itertools.combinations(range(len(sizes)), 2):
         for a, b in itertools.product(range(sizes[one]), range(sizes[two])):
             if (one, a, two, b) not in covered:
@@ -101,11 +101,13 @@ def covering_rows(sizes: Sequence[int], is_possible: Callable[[Sequence[int]], b
 
 
 def value_rows(sizes: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
-    """Return few rows in which each possible index occurs, for requests of which all pairs would cost too much.
+    """Return a small number of rows in which each possible index occurs.
+
+    They are meant for requests that are too expensive to be sent for every pair of values.
 
     Args:
-        sizes: as for `covering_rows`.
-        is_possible: as for `covering_rows`.
+        sizes: the number of values of each field.
+        is_possible: returns whether the beginning of a row can occur in a request.
     """
     diagonals = (tuple(turn % size for size in sizes) for turn in range(max(sizes, default=0)))
     rows = [row for row in diagonals if is_possible(row)]
@@ -117,11 +119,13 @@ def value_rows(sizes: Sequence[int], is_possible: Callable[[Sequence[int]], bool
 
 
 def value_requests(start: TargetRequest, unchanged: Collection[str] = ()) -> Iterator[tuple[str, RequestParts]]:
-    """Yield few valid requests to one target in which each value of every free field occurs, with a description.
+    """Yield a small number of valid requests to one target, each with a description.
+
+    Each value of every field that can be changed occurs in one of the requests.
 
     Args:
         start: the target and the valid request to change.
-        unchanged: names of fields that are left as they are.
+        unchanged: names of the fields that are not changed.
     """
     fields = [field for field in pairwise_fields([start]) if field.name not in unchanged]
     if not fields:
@@ -133,7 +137,7 @@ def value_requests(start: TargetRequest, unchanged: Collection[str] = ()) -> Ite
 
 
 def _pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the pairs of a row as (position, index, later position, its index)."""
+    """Yield each pair of indexes in a row as (position, index, later position, index at the later position)."""
     for (one, a), (two, b) in itertools.combinations(enumerate(row), 2):
         yield one, a, two, b
 
@@ -144,9 +148,9 @@ def _complete_row(
     is_possible: Callable[[Sequence[int]], bool],
     row: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
-    """Return the first possible row with the `fixed` indexes by position, or an empty row.
+    """Return the first possible row that has the `fixed` index at each given position, or an empty row.
 
-    Depth first: a beginning that is not possible is not extended.
+    The search is depth-first: the beginning of a row is only extended if it is possible.
     """
     if len(row) == len(sizes):
         return row
@@ -160,13 +164,15 @@ def _complete_row(
 
 
 def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
-    """Yield the fields of an operation that can have several values: enums, numbers at their bounds, optional fields.
+    """Yield the fields of an operation that can have more than one value, with these values.
 
-    A field that names something, or whose form no schema states, has the values that are documented for each target:
-    those of examples, defaults and listed languages.
+    An enum has all of its values, a number has its bounds, and an optional field can be left out. A field that names
+    something, or whose valid values no schema states, has the values in the examples, defaults and language lists that
+    are documented for each target.
 
     Args:
-        requests: as for `combination_cases`. The first request decides which fields are left as they are.
+        requests: every checked target of one operation, with a valid request to it. The first target and its request
+            determine which fields are varied.
     """
     target, request = requests[0]
     media = target.operation.request_media.get(request.media_type or "")
@@ -197,15 +203,15 @@ def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField
 
 
 def _identifying_fields(target: Target) -> set[str]:
-    """The names of the fields that make a request one to `target`."""
+    """Return the names of the body fields by which a request addresses `target`."""
     needed = [field.at for word, field in target.speech.request.items() if word in target.spec.required_fields]
     return {location.tokens[0] for location in (*needed, *target.spec.constants)}
 
 
 def _documented_values(start: TargetRequest, media: MediaType, name: str) -> list[Any]:
-    """The documented values of a field for a target, first that of its valid request.
+    """Return the documented values of a field for a target, starting with the value in the valid request.
 
-    None for a file, and for the id of a resource, which belongs to a single account.
+    The list is empty for a file, and for the id of a resource, because a resource belongs to a single account.
     """
     target, request = start
     schema, _ = media.schemas.resolve(media.schema.get("properties", {}).get(name, {}))
@@ -237,7 +243,7 @@ def _schema_values(schema: dict[str, Any]) -> list[Any]:
 
 
 def supports(target: Target, field: PairwiseField, value: Any) -> bool:
-    """Whether a request to `target` may have `value` in `field`; where nothing is documented, it may."""
+    """Whether a request to `target` may have `value` in `field`. It may if nothing else is documented."""
     if value is MISSING:
         return field.name not in _identifying_fields(target)
     if field.documented_values is not None:
@@ -284,7 +290,10 @@ def _describe_value(field: PairwiseField, value: Any) -> str:
 
 
 def _tested_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
-    """The statement that a rejection would contradict: a disputed field first, so that the finding becomes disputed."""
+    """Return a JSON pointer to the statement of the contract that a rejection of the request would contradict.
+
+    This is the schema of a disputed field if there is one, so that the finding is reported as disputed.
+    """
     for field in fields:
         if any("rejects-valid" in dispute.rules for dispute, _ in target.contract.disputes(field.pointer)):
             return field.pointer

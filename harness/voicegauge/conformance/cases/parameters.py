@@ -1,4 +1,4 @@
-"""Cases over query and header parameters, and requests to operations that have no target."""
+"""Plans cases for query and header parameters, and makes requests to operations that have no target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.conformance.cases.valid_requests import minimal_request, text_ch
 from voicegauge.contract import MISSING, Operation, Parameter, Target, parse_text_value
 
 _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
-"""Ids that do not exist. The first one that fits the schema is sent, so that it is not rejected for its form."""
+"""Ids that do not exist. The first one that fits the schema is sent, so that its form is not a reason to reject it."""
 
 
 def parameter_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
@@ -26,7 +26,7 @@ def parameter_cases(operation: Operation, request: RequestParts, target: Target 
         schema = parameter.data.get("schema", {})
         for boundary in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
             text = to_parameter_text(boundary.value)
-            # The text is read back by the schema: 1.5 as text may well be a valid string.
+            # The schema decides how the text is read: the text "1.5" may be a valid string.
             if text is None or fits_parameter(parameter, text) is not boundary.is_valid or _may_be_an_id(boundary):
                 continue
             yield _parameter_case(operation, _with_parameter(request, parameter, text), boundary, target)
@@ -38,18 +38,18 @@ def parameter_cases(operation: Operation, request: RequestParts, target: Target 
 
 
 def _takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
-    """Whether `x-webhook` names the parameter. Its documented example is not sent, because that URL is not ours."""
+    """Whether the parameter takes a webhook URL, whose documented example is not sent because it is not our URL."""
     urls = operation.webhook.url if operation.webhook is not None else ()
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
 
 
 def _may_be_an_id(boundary: BoundaryValue) -> bool:
-    """Whether a valid text may have to name an existing resource or a reachable URL: one that is not of an enum."""
+    """Whether a valid text may have to name an existing resource or a reachable URL, because no enum lists it."""
     return boundary.is_valid and isinstance(boundary.value, str) and boundary.keyword not in ("enum", "const")
 
 
 def to_parameter_text(value: Any) -> str | None:
-    """Return the value of a parameter as it is sent; `None` for a value that has no such form."""
+    """Return the text that is sent for the value of a parameter; `None` if the value cannot be sent as text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -59,7 +59,7 @@ def to_parameter_text(value: Any) -> str | None:
 
 
 def fits_parameter(parameter: Parameter, text: str) -> bool:
-    """Whether `text` fits the schema of the parameter, converted to its type."""
+    """Whether `text` fits the schema of the parameter after conversion to the type of the parameter."""
     value = parse_text_value(parameter.schemas, parameter.schema, text)
     return next(iter(parameter.errors(value)), None) is None
 
@@ -89,10 +89,10 @@ def _parameter_case(
 
 
 def operation_request(operation: Operation) -> tuple[RequestParts | None, bool]:
-    """Return a request to an operation that has no target, and whether everything that it names exists.
+    """Return a request to an operation that has no target, and whether everything that the request names exists.
 
-    Ids of resources cannot be known beforehand, so they are invented. The request is `None` where no value is known
-    for a required parameter or field.
+    Ids of resources cannot be known beforehand, so they are invented. The request is `None` if no value is known for a
+    required parameter or field.
     """
     body = minimal_request(operation)
     if body is None:
@@ -112,10 +112,10 @@ def operation_request(operation: Operation) -> tuple[RequestParts | None, bool]:
 
 
 def _required_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
-    """Return a value for a required parameter, and whether what it names exists."""
+    """Return a value for a required parameter, and whether the resource that the value names exists."""
     if "enum" in parameter.schema or "default" in parameter.schema:
         return sample_value(operation.contract.schemas, parameter.schema), True
-    # Zeros in the form of the documented id, for services whose ids have a prefix or a length that no schema states.
+    # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
     zeros = re.sub("[0-9a-f]", "0", str(parameter.data.get("example", "")))
     unknown = next((text for text in (*_UNKNOWN_IDS, zeros) if text and fits_parameter(parameter, text)), MISSING)
     return unknown, False

@@ -1,7 +1,7 @@
-"""The plan of a check: the cases that follow from contracts. Equal contracts give equal plans.
+"""Plans a check: lists the cases that follow from contracts. Equal contracts give equal plans.
 
-Cases that should be rejected come first: they are free, and a service that accepts anything is found out before money
-is spent on it.
+Cases that should be rejected come first, because they are free. They show whether a service accepts anything before
+money is spent on it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest
 
 LARGE_BYTES = 32 * 2**20
-"""Uploads above this take a while on most connections."""
+"""Size in bytes above which an upload is large: it takes long on most connections."""
 
 
 BATCH_ITEMS = 3
-"""Enough that some items have ended while others are still being processed."""
+"""Number of items in a planned batch: enough that some items have ended while others are still being processed."""
 
 
 class CasePlan(Record, frozen=True, kw_only=True):
@@ -42,7 +42,8 @@ class CasePlan(Record, frozen=True, kw_only=True):
     cases: tuple[ConformanceCase, ...]
     skipped: tuple[SkippedCase, ...] = ()
     max_calls: int | None = None
-    """Upper limit of billable requests, including those that should be rejected but are accepted."""
+    """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
+    limit."""
 
 
 def plan_cases(
@@ -62,7 +63,8 @@ def plan_cases(
         emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         every: whether billable valid requests are planned beyond one delivery per target.
         text: the text of requests whose text does not matter.
-        max_calls: with `every`, the number of billable requests to plan: the most informative ones.
+        max_calls: the maximum number of billable requests. If `every` is true, only the most informative ones are
+            planned.
         large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
         webhooks: whether requests with a webhook URL are planned.
     """
@@ -124,7 +126,7 @@ def _other_operations(
 def _target_cases(
     target: Target, text: str, *, is_first: bool, emulated: bool, every: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield the cases of a target; the first target of an operation also gets those of the operation."""
+    """Yield the cases of a target; for the first target of an operation also the cases of the operation itself."""
     speech = valid_speech_request(target, text=text)
     request = map_speech_request(target, speech)
     operation = target.operation
@@ -141,7 +143,7 @@ def _target_cases(
         yield from [batch] if batch is not None else []
     upload = target.speech.request.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.spec.required_fields:
-        # The ids of upload cases name the operation, so those of its first target with an upload are left in the plan.
+        # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.
         yield from upload_cases(operation, request, upload.at.tokens[0], target.name, emulated=emulated)
     plain = _delivery_case(target, speech, "a full delivery")
     yield plain
@@ -161,7 +163,7 @@ def _target_cases(
 
 
 def _batch_case(target: Target, request: RequestParts) -> ConformanceCase | None:
-    """Return the case that repeats the one item of `request`; `None` if the operation takes no batches."""
+    """Return the case of a batch that repeats the one item of `request`; `None` if the operation takes no batches."""
     operation = target.operation
     if operation.batch is None:
         return None
@@ -178,7 +180,7 @@ def _batch_case(target: Target, request: RequestParts) -> ConformanceCase | None
 
 
 def _combination_cases(targets: Sequence[Target], text: str) -> Iterator[ConformanceCase]:
-    """Yield requests that combine values, for each operation over all of its targets."""
+    """Yield requests that combine the values of fields, and the targets, of each operation."""
     requests: dict[tuple[str, str], list[tuple[Target, RequestParts]]] = {}
     for target in targets:
         try:
@@ -211,7 +213,7 @@ def _delivery_case(
 
 
 def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[ConformanceCase]:
-    """Yield deliveries that the emulator ends in each documented failure, on demand."""
+    """Yield one delivery for each documented failure, with which the emulator ends the delivery on demand."""
     job = target.job_operation.job if target.job_operation else None
     states = job.states if job else {}
     events = target.operation.stream.events if target.operation.stream else {}

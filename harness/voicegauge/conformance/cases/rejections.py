@@ -1,4 +1,4 @@
-"""Cases that a service should reject for a reason other than an invalid request."""
+"""Plans cases that a service should reject for a reason other than an invalid request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.emulator import SCENARIO_HEADER
 
 REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
 PROVOKED_BY_REQUESTS: tuple[RejectionReason, ...] = ("invalid", "unauthorized")
-"""Reasons that other cases test with requests that really are invalid or unauthorized."""
+"""Rejection reasons that other cases test, with requests that really are invalid or unauthorized."""
 
 
 def authentication_cases(
@@ -48,13 +48,13 @@ def rejection_reason_cases(
     target: Target | None,
     tested: Container[RejectionReason] = PROVOKED_BY_REQUESTS,
 ) -> Iterator[ConformanceCase]:
-    """Yield a request for each documented rejection reason, such as a full queue; the emulator plays it on demand.
+    """Yield a request for each documented rejection reason, such as a full queue. The emulator rejects it on demand.
 
     Args:
         operation: the operation that is called.
         request: a valid request to it.
         target: the target of the request.
-        tested: reasons that other cases test.
+        tested: rejection reasons that are left out, because other cases test them.
     """
     for reason in REJECTION_REASONS:
         statuses = rejection_statuses(operation, reason)

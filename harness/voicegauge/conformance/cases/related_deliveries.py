@@ -1,6 +1,6 @@
-"""Deliveries that differ from the plain one in a single parameter, for the metamorphic rules.
+"""Plans deliveries that differ from the plain delivery of a target in a single parameter, for the metamorphic rules.
 
-Each costs one request: its other half is the delivery that is planned for every target anyway.
+Each costs one request. It is compared with the plain delivery, which is planned for every target in any case.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest
 
 NORMAL_SPEED = 1.0
-"""The speed of requests without a speed where no default is documented: speeds are factors."""
+"""The assumed default speed if no default is documented. Speeds are factors."""
 MIN_SPEED_FACTOR = 1.4
-"""Smaller changes are not planned: they cannot be distinguished from the variation between two syntheses."""
+"""Smallest factor between two compared speeds. Smaller ones cannot be told from the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
-"""Speeds at which speech is still natural; the bounds of a range often are not."""
+"""Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
 _SEEDS = (12345, 1)
 MAX_LANGUAGES_TRIED = 3
 _LATIN = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
 _NOT_LATIN = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
-"""Languages that a text in another script cannot be detected as."""
+"""Languages that are not written in the Latin script. A Latin text cannot be detected as one of them."""
 _AUTOMATIC = "auto"
-"""Not a language, but listed as one: the language of the text is detected."""
+"""A listed value that is not a language: it asks the service to detect the language of the text."""
 
 
 class RelatedDelivery(NamedTuple):
@@ -38,13 +38,13 @@ class RelatedDelivery(NamedTuple):
     relation: PairRelation
     speech: SpeechRequest
     base_value: Any
-    """Value of the parameter in the plain delivery, or its documented default; `None` if neither is known."""
+    """Value of the parameter in the plain delivery, or the documented default; `None` if neither is known."""
     value: Any
     description: str
 
 
 def related_deliveries(target: Target, speech: SpeechRequest) -> Iterator[RelatedDelivery]:
-    """Yield the deliveries to compare with the plain delivery of `speech`, the most revealing first."""
+    """Yield the deliveries to compare with the plain delivery of `speech`, those that show most faults first."""
     for found in (
         _other_speed(target, speech),
         _other_voice(target, speech),
@@ -85,7 +85,7 @@ def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
     if mapping is None or used is None or speech.voice_sample is not None or target.spec.voice_sample_url is not None:
         return None
     schema = request_schema(target.operation, mapping.at, target.spec.media_type)
-    # A voice that names the language of the used one in the same way, such as "[EN]", is tried first.
+    # A voice whose name ends with the same language mark as the used one, such as "[EN]", is tried first.
     named = sorted(schema.get("enum", ()), key=lambda name: str(name)[-4:] != used[-4:])
     known = (
         *named,
@@ -100,7 +100,7 @@ def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
 
 
 def _voices_in_examples(target: Target, at: Location) -> Iterator[Any]:
-    """Yield the voices with which the documented requests of a contract address the model of `target`."""
+    """Yield the voices in the documented requests of the contract that address the model of `target`."""
     constants = {location.tokens[-1]: value for location, value in target.spec.constants.items() if location.tokens}
     if at.kind != "body" or not constants:
         return
@@ -142,13 +142,13 @@ def _other_language(target: Target, speech: SpeechRequest) -> RelatedDelivery | 
 
 
 def _is_other_script(language: str, text: str) -> bool:
-    """Return whether a service that detects the language of `text` surely does not take it for `language`."""
+    """Whether a service that detects the language of `text` certainly does not detect `language`."""
     is_latin = sum(character.isascii() for character in text) > len(text) / 2
     return language in (_NOT_LATIN if is_latin else _LATIN)
 
 
 def _primary(language: str) -> str:
-    """Return the primary subtag of a language tag: "en" of "en-US"."""
+    """Return the primary subtag of a language tag, such as "en" for "en-US"."""
     return language.lower().replace("_", "-").partition("-")[0]
 
 

@@ -1,4 +1,4 @@
-"""One value that fits a schema: the document's own example or default before an invented one."""
+"""Finds one value that fits a schema: the documented example or default if there is one, else an invented value."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _BY_FORMAT = {
 
 
 def sample_value(schemas: Schemas, schema: Any) -> Any:
-    """Return a value that fits `schema`, or `MISSING` where none is found.
+    """Return a value that fits `schema`, or `MISSING` if none is found.
 
-    Bounds, enumerations and required properties are respected. A pattern is met only by an example or a default.
+    An invented value respects bounds, enumerations and required properties, but not patterns. Only an example or a
+    default can match a pattern.
     """
     schema, _ = schemas.resolve(schema)
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Cases over uploaded recordings: around each documented limit, and of kinds that no document mentions."""
+"""Plans cases that upload recordings near each documented limit, or of kinds that no document mentions."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 MIB_PER_MB = 2**20 / 10**6
-"""A limit in MB may be meant in MiB. A file is surely too large only if it exceeds both readings, and surely small
-enough only if it exceeds neither."""
+"""Number of megabytes in a mebibyte. A limit in MB may be meant in MiB. A file is certainly too large only if it
+exceeds both readings, and certainly small enough only if it exceeds neither."""
 SHORT_S = 0.5
-"""A duration far below any documented minimum."""
+"""A duration in seconds that is far below any documented minimum."""
 LONG_S = 90
-"""A duration far above any documented maximum, in a file still below any documented size."""
+"""A duration in seconds that is far above any documented maximum, in a file that is below any documented size limit."""
 LOW_RATE_HZ = 8_000
-"""The sample rate of telephones: below any documented minimum."""
+"""The sample rate of telephones, which is below any documented minimum."""
 STEP_S = 0.5
-"""Distance from a documented duration of uploads just inside and outside it."""
+"""Difference in seconds between a documented limit of the duration and the uploads just inside and outside of it."""
 
 
 class UploadVariant(Record, frozen=True, kw_only=True):
@@ -50,15 +50,16 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     description: str
     file: UploadedFile
     reason: RejectionReason = "invalid"
-    """Why it is rejected, if it is."""
+    """The reason for which the recording should be rejected if it is not valid."""
     limit: str | None = None
-    """The key of `x-limits.uploads` that it tests; `None` where nothing is documented."""
+    """The key of `x-limits.uploads` that the recording tests; `None` if no limit is documented."""
     is_valid: bool = False
-    """Whether it is within that limit."""
+    """Whether the recording is within that limit."""
     size: int | None = None
-    """Size in bytes to which it is padded before it is sent; `None` for no padding."""
+    """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
     is_ambiguous: bool = False
-    """Whether it is within only one reading of MB, so that a live service may accept it or not."""
+    """Whether the recording is within only one of the two readings of MB, so that a live service may accept or reject
+    it."""
 
 
 def upload_cases(
@@ -74,7 +75,7 @@ def upload_cases(
         emulated: whether the emulator responds, which reads MB as the contract does.
     """
     limits = operation.limits.uploads.get(field) or UploadLimits()
-    # Only what the variants depend on, so that operations with equal limits share the cached recordings.
+    # Only the limits that the variants depend on are kept, so that operations with equal ones share cached recordings.
     limits = UploadLimits(
         max_bytes=limits.max_bytes,
         min_s=limits.min_s,
@@ -92,7 +93,8 @@ def upload_cases(
 def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[UploadVariant, ...]:
     """Return the recordings for one set of limits.
 
-    Kinds that no document mentions are only tried with a voice to clone: elsewhere they would prove little.
+    Kinds of recordings that no document mentions are only tried for cloning voices. For other uploads they would prove
+    little.
     """
     from voicegauge.speech.audio import decode  # numpy takes long to import
 
@@ -113,16 +115,16 @@ def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[Upload
 
 
 def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
-    """Whether a file that tests something else exceeds the size limit, so that it is rejected for its size."""
+    """Whether a file exceeds the size limit. It is then rejected for its size, so it cannot test another limit."""
     return limits.max_bytes is not None and len(variant.file.data) > limits.max_bytes
 
 
 def _sizes(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
-    """Yield WAV files of a size around the limit. They are padded, so that decoding them takes no longer."""
+    """Yield WAV files of sizes near the limit. They are padded to their size, so that decoding them stays fast."""
     if limits.max_bytes is None:
         return
     surely_valid = int(limits.max_bytes / MIB_PER_MB)
-    # The samples take at most half of the smallest file: 16 bits each, and room for the headers and the padding.
+    # The samples take at most half of the smallest file. They have 16 bits, and headers and padding need space.
     file = _wav(decoded.samples[: max(surely_valid // 4, 1)], decoded.sample_rate_hz, "large.wav")
     sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
     for size, is_valid in sizes:
@@ -153,7 +155,7 @@ def _durations(decoded: DecodedAudio, limits: UploadLimits, *, for_cloning: bool
 
 
 def _repeated(decoded: DecodedAudio, seconds: float) -> Samples:
-    """The recording, repeated or cut to a duration."""
+    """Return the recording, repeated or cut to last `seconds`."""
     import numpy as np
 
     frames = round(seconds * decoded.sample_rate_hz)
@@ -247,9 +249,10 @@ def _expected(operation: Operation, field: str, variant: UploadVariant) -> Expec
 
 
 def padded_request(case: ConformanceCase) -> RequestParts | None:
-    """Return the request of a case with its upload padded.
+    """Return the request of a case with the uploaded file padded to its planned size; `None` if it has no request.
 
-    This happens only when it is sent: a plan with several uploads of a hundred megabytes would fill the memory.
+    The file is padded just before the request is sent, because a plan with padded uploads of a hundred megabytes would
+    fill the memory.
     """
     if case.padding is None or case.request is None:
         return case.request
@@ -259,7 +262,7 @@ def padded_request(case: ConformanceCase) -> RequestParts | None:
 
 
 def _pad_wav(wav: bytes, size: int) -> bytes:
-    """Return a WAV of `size` bytes: a JUNK chunk of zeros, which every reader must skip (RIFF), after the samples."""
-    # Both lengths leave out the 8 bytes of their own chunk header.
+    """Return `wav` padded to `size` bytes by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
+    # Neither length includes the 8 bytes of its own chunk header.
     riff_length, junk_length = ((size - 8).to_bytes(4, "little"), (size - len(wav) - 8).to_bytes(4, "little"))
     return b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length)).ljust(size, b"\0")

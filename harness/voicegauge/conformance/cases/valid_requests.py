@@ -1,4 +1,4 @@
-"""Valid requests. Most cases change one value of such a request."""
+"""Makes valid requests. Most cases change one value of such a request."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from voicegauge.formats import is_form, read_pointer
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
 SENTENCE_S = 3.0
-"""Duration that is cut from the bundled recording: it ends in the pause after the first sentence."""
+"""Duration in seconds of the part that is cut from the bundled recording. It ends in the pause after the first
+sentence."""
 TEXT = "Good morning. This is a short test of a long story."
-"""Two sentences: long enough that audible speech can be distinguished from noise, short enough to be cheap."""
+"""The default text of requests: long enough that speech can be told from noise, and short enough to be cheap."""
 
 
 def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:
@@ -38,7 +39,7 @@ def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:
 
 
 def voice_sample() -> VoiceSample:
-    """Return the bundled recording of a voice: fourteen seconds, for targets that clone voices."""
+    """Return the bundled recording of a voice, which lasts fourteen seconds, for targets that clone voices."""
     path = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
@@ -48,16 +49,16 @@ class SpokenSentence(NamedTuple):
 
     file: UploadedFile
     text: str
-    """The sentence."""
+    """The words that are spoken."""
     audio_s: float
-    """Duration of the recording."""
+    """Duration of the recording in seconds."""
 
 
 @functools.cache
 def spoken_sentence(name: str = "wav") -> SpokenSentence:
     """Return the first sentence of the bundled recording in the format `name`.
 
-    It is long enough to be transcribed, and short enough to be uploaded many times.
+    The sentence is long enough to be transcribed, and short enough to be uploaded many times.
     """
     from voicegauge.speech.audio import decode, encode_at_bitrate, media_type_of  # numpy takes long to import
 
@@ -70,9 +71,10 @@ def spoken_sentence(name: str = "wav") -> SpokenSentence:
 
 
 def minimal_request(operation: Operation, media: MediaType | None = None) -> RequestParts | None:
-    """Return the smallest body that an operation without targets must accept; `None` where no such body is known.
+    """Return a request with the smallest body that an operation without targets must accept.
 
-    It has the required fields; a file field gets the bundled recording.
+    The body has only the required fields; a file field contains the bundled recording. The result is `None` if no such
+    body is known.
 
     Args:
         operation: the operation to call.
@@ -92,7 +94,7 @@ def minimal_request(operation: Operation, media: MediaType | None = None) -> Req
 
 
 def _required_fields(operation: Operation, schema: Any) -> Iterator[str]:
-    """Yield the fields that a body must have; of the branches of `anyOf` and `oneOf`, those of the first."""
+    """Yield the fields that a body must have. Of `anyOf` and `oneOf` only the first branch is considered."""
     schema, _ = operation.contract.schemas.resolve(schema)
     if not isinstance(schema, dict):
         return
@@ -114,13 +116,13 @@ def _voice_file() -> UploadedFile:
 
 
 def text_characters(operation: Operation, request: RequestParts) -> int:
-    """Return the length of the text that is charged for: of all items of a batch, 0 for an operation without speech."""
+    """Return the number of charged characters, in all items of a batch; 0 for an operation without speech."""
     if operation.speech is None:
         return 0
     text = operation.speech.request["text"].at
     texts = [text.read_body(request.body)]
     if operation.batch is not None:
-        # The location of the text is that in the first item: <list>/0/<field>.
+        # The documented location of the text is the one in the first item: <list>/0/<field>.
         depth = len(operation.batch.items.tokens) + 1
         items = operation.batch.items.read_body(request.body)
         texts = [read_pointer(item, text.tokens[depth:]) for item in items] if isinstance(items, list) else []
@@ -128,7 +130,7 @@ def text_characters(operation: Operation, request: RequestParts) -> int:
 
 
 def _missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:
-    """Return values for the required parameters that `request` lacks, by location."""
+    """Return values for the required parameters that are missing in `request`, by location."""
     given = {"path": request.path, "query": request.query, "header": request.headers, "cookie": {}}
     values = {}
     for parameter in operation.parameters:
@@ -142,19 +144,19 @@ def _missing_parameters(operation: Operation, request: RequestParts) -> dict[str
 
 
 def with_required(operation: Operation, request: RequestParts) -> RequestParts:
-    """Return `request` with a value for each required field that it lacks.
+    """Return `request` with a value for each required field that is missing in it.
 
     Raises:
-        UsageError: no value is known for one of them.
+        UsageError: no value is known for a missing field.
     """
     return msgspec.structs.replace(request, body={**request.body, **_missing_fields(operation, request)})
 
 
 def _missing_fields(operation: Operation, request: RequestParts) -> dict[str, Any]:
-    """Return values for the required fields of the body that it lacks, by name.
+    """Return values for the required fields that are missing in the body of `request`, by name.
 
     Raises:
-        UsageError: no value is known for one of them.
+        UsageError: no value is known for a missing field.
     """
     media = operation.request_media.get(request.media_type or "")
     schema = media.schema if media else None
@@ -172,9 +174,10 @@ def _missing_fields(operation: Operation, request: RequestParts) -> dict[str, An
 
 
 def body_value(media: MediaType, body: Any) -> Any:
-    """Return a body as the value that its schema is applied to: form fields are text that is converted by schema.
+    """Return the JSON value of a body to which the schema is applied.
 
-    A file is represented by a string of as many characters as it has bytes.
+    Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
+    per byte.
     """
     if not is_form(media.name) or not isinstance(body, dict):
         return body
@@ -190,7 +193,7 @@ def body_value(media: MediaType, body: Any) -> Any:
 
 
 def _field_text(value: Any) -> str:
-    """A form field as it is sent: text as it is, everything else as JSON."""
+    """Return the text that is sent for a form field: a text unchanged, any other value as JSON."""
     from voicegauge.transport import encode_body
 
     return value if isinstance(value, str) else encode_body("application/json", value)[1].decode()

@@ -1,4 +1,4 @@
-"""Cases whose request contains a webhook URL."""
+"""Plans cases whose request contains a webhook URL."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 
 PLAIN_HTTP_URL = "http://webhook.invalid/plain"
-""".invalid never resolves (RFC 6761), so no callback reaches anybody if the URL is accepted by mistake."""
+"""A webhook URL without TLS. Names in .invalid never resolve (RFC 6761), so no callback is delivered if a service
+accepts the URL by mistake."""
 
 
 def with_webhook_cases(
     cases: Iterable[ConformanceCase | SkippedCase], contracts: Mapping[str, Contract]
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield `cases`, and after the first complete one of each operation with `x-webhook` the same with a webhook URL.
+    """Yield `cases`, and after the first complete case of each operation with `x-webhook` that case with a webhook URL.
 
     Args:
         cases: the planned cases.
-        contracts: their contracts, by provider id.
+        contracts: the contracts of the providers of `cases`, by provider id.
     """
     seen: set[tuple[str, str]] = set()
     for case in cases:
@@ -46,7 +47,7 @@ def with_webhook_cases(
 
 
 def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[ConformanceCase]:
-    """Yield `base` with a webhook URL in each documented mode, and with an http URL where https is required."""
+    """Yield `base` with a webhook URL in each documented mode, and with an http URL if https is required."""
     assert operation.webhook is not None
     name = base.id.partition(":")[0]
     for index, url in enumerate(operation.webhook.url):
@@ -84,7 +85,7 @@ def _plain_http_case(base: ConformanceCase, operation: Operation, name: str, loc
 
 
 def _modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
-    """Yield the values of the mode field with the callbacks that each asks for; `None` where there is no such field."""
+    """Yield each value of the mode field with the callbacks that it asks for; `None` if there is no such field."""
     if url.mode is None:
         yield None, "terminal"
     else:
@@ -107,7 +108,7 @@ def with_value_at(case: ConformanceCase, location: Location, value: str) -> Conf
 
 
 def _request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
-    """The request of a case; that of a delivery is mapped from its speech."""
+    """Return the request of a case. The request of a delivery is mapped from its speech."""
     if case.speech is None:
         return case.request
     assert case.target is not None, "a delivery has a target"
