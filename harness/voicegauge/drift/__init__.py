@@ -1,4 +1,4 @@
-"""Detect drift: how an API changed between two contracts, from a contract to traffic, or between two recordings."""
+"""Detects drift: how an API changed between two contracts, from a contract to traffic, or between two recordings."""
 
 from voicegauge.drift.baseline import apply_baseline, make_baseline
 from voicegauge.drift.comparison import compare, propose_contract_patch

@@ -1,4 +1,4 @@
-"""Baselines of drift: changes that a team has accepted, so that only new ones are reported."""
+"""Creates and applies baselines of changes that a team has accepted, so that only new changes are reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 
 def make_baseline(report: DriftReport) -> FindingsBaseline:
-    """Create a baseline that accepts every change of `report`, including those that it accepted already."""
+    """Create a baseline that accepts every change of `report`, including those that a baseline already accepts."""
     name = report.name
     return build_baseline(_accept(name, change) for change in (*report.changes, *report.accepted))
 
@@ -28,7 +28,7 @@ def _accept(name: str, change: DriftChange) -> AcceptedFinding:
 def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftReport:
     """Return `report` with the changes that `baseline` accepts moved to `accepted`.
 
-    A baseline that was applied before is replaced, not added to.
+    If another baseline was applied before, `baseline` replaces it.
     """
     every_change = (*report.changes, *report.accepted)
     accepted, found = baseline.fingerprints, {change.fingerprint for change in every_change}

@@ -1,4 +1,4 @@
-"""Choosing the comparison by the inputs: contracts or recordings."""
+"""Chooses how two inputs are compared, depending on whether each is a contract or a recording."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _COMPARISONS: dict[tuple[InputKind, InputKind], Callable[[Path, Path, Sequence[P
     ("contract", "recording"): lambda old, new, _: compare_recording_with_contract(old, new),
     ("recording", "recording"): compare_recording_files,
 }
-"""Functions by the kinds of the older and the newer input; their last argument is the folders of contracts."""
+"""Comparison functions by the kinds of the older and the newer input. Their last argument is the contract folders."""
 _MAX_LISTED = 5
-"""Contracts listed in an error message, so that the message stays on one line."""
+"""Largest number of contracts listed in an error message, so that the message stays on one line."""
 
 
 def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
@@ -35,8 +35,8 @@ def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
 
     Args:
         old: path of the older contract or recording, or id of a known provider.
-        new: path of the newer contract or recording, or id of a known provider; traffic counts as newer than the
-            contract that it is compared with.
+        new: path of the newer contract or recording, or id of a known provider. If traffic is compared with a contract,
+            the traffic is the newer input.
         contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
 
     Raises:
@@ -52,7 +52,7 @@ def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
 
 
 def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -> tuple[DriftReport, ContractPatch]:
-    """Compare traffic with its contract, and propose additions to the contract for what it does not document.
+    """Compare traffic with its contract, and propose additions to the contract that document what traffic shows.
 
     Args:
         old: path of the contract, or id of a known provider.
@@ -62,7 +62,7 @@ def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -
     Raises:
         UsageError: `old` is not a contract, or `new` is not a recording.
         ContractError: the contract is not valid.
-        DataError: the recording cannot be read, or is of another provider.
+        DataError: the recording cannot be read, or was made with another provider.
     """
     (old_kind, old_path), (new_kind, new_path) = _find_input(old, contracts), _find_input(new, contracts)
     if (old_kind, new_kind) != ("contract", "recording"):
@@ -76,7 +76,7 @@ def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -
 
 
 def _find_input(name: str, contracts: Sequence[Path]) -> tuple[InputKind, Path]:
-    """Return the kind and the path of an input; a path takes precedence over a provider's id."""
+    """Return the kind and the path of an input. A path takes precedence over a provider with the same id."""
     path = Path(name)
     if path.is_dir():
         return _find_in_folder(path)

@@ -1,4 +1,4 @@
-"""Proposed additions to a contract for what recorded traffic shows: a patch for a person to review."""
+"""Proposes additions to a contract that document what recorded traffic shows, as a patch for a person to review."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _PATCHABLE_RULES = {
     "observed-field-undocumented",
     "observed-value-undocumented",
 }
-"""Rules whose changes an addition can document."""
+"""Ids of the rules whose changes can be documented by an addition to the contract."""
 _EXCHANGE_POINTER = re.compile(r"/log/entries/(\d+)")
 
 
 class ContractPatch:
-    """Additions to one contract, each marked as inferred, with the recording as its source."""
+    """Additions to one contract. Each is marked as inferred and names the recording as its source."""
 
     def __init__(self, traffic: RecordedTraffic) -> None:
-        """Start without additions.
+        """Create a patch without additions.
 
         Args:
             traffic: the recordings from which values, types and schemas are taken.
 
         Raises:
-            UsageError: the contract has YAML that cannot be edited.
+            UsageError: the contract contains YAML that cannot be edited.
         """
         self._contract = traffic.contract
         self._traffic = traffic
@@ -53,12 +53,12 @@ class ContractPatch:
             ) from error
         self._source_name = f"recording {traffic.compared_input.file.rpartition('/')[2]}"
         self._new_headers: dict[str, dict[str, Any]] = {}
-        """Headers of responses that document none yet, by the pointer of the response: they share one addition."""
+        """New headers by the pointer of their response, for responses without `headers`. They become one addition."""
         self.unpatched_changes: list[DriftChange] = []
-        """Changes that no addition can document, for a person to decide on."""
+        """Changes that no addition can document. A person has to decide about them."""
 
     def add_change(self, change: DriftChange) -> None:
-        """Document a change, or add it to `unpatched_changes`."""
+        """Add what documents `change` to the patch. If nothing can document it, add it to `unpatched_changes`."""
         observed = self._find_exchange(change)
         if change.rule not in _PATCHABLE_RULES or observed is None or observed.operation is None:
             self.unpatched_changes.append(change)
@@ -71,7 +71,7 @@ class ContractPatch:
             self.unpatched_changes.append(change)
 
     def unified_diff(self) -> str:
-        """Return the patch of the contract, for `patch -p0`; empty if there are no additions."""
+        """Return the patch as a unified diff that `patch -p0` applies; empty if there are no additions."""
         for pointer, headers in self._new_headers.items():
             self._editor.add_key(pointer, "headers", headers)
         self._new_headers.clear()
@@ -92,7 +92,7 @@ class ContractPatch:
         return next((one for one in self._traffic.exchanges if (one.file, one.index) == key), None)
 
     def _document(self, change: DriftChange, observed: ObservedExchange) -> bool:
-        """Add what documents a change; `False` if nothing can."""
+        """Add what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
         pointer = change.old_position.pointer
         if change.rule == "observed-status-undocumented":
@@ -125,7 +125,7 @@ class ContractPatch:
         return {"schema": {"type": "integer" if text.isdecimal() else "string"}, "x-source": self._source()}
 
     def _add_enum_value(self, pointer: str, value: Any) -> bool:
-        """Add a value to the enum at `pointer`; `False` if another keyword rejects the value."""
+        """Add a value to the enum at `pointer`. Return `False` if `pointer` refers to another keyword than `enum`."""
         schema, _, keyword = pointer.rpartition("/")
         if keyword != "enum":
             return False
@@ -156,7 +156,7 @@ class ContractPatch:
         return {"document": self._source_name, "inferred": True}
 
     def _add_source(self) -> None:
-        """List the recording among the sources of the contract, since the additions refer to it."""
+        """Add the recording to the sources of the contract, because the additions refer to it."""
         if self._editor.result() != self._text:
             compared = self._traffic.compared_input
             source = {"title": f"Recorded traffic ({compared.title})", "date": (compared.version or "1970-01-01")[:10]}
@@ -166,13 +166,13 @@ class ContractPatch:
 def make_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> ContractPatch:
     """Propose additions that document what traffic shows.
 
-    Fields are added with their observed type, values to their enum, statuses, headers and media types with their
-    observed schema. Nothing is removed or relaxed: a missing field, another type or a value out of range may be a
-    defect of the service as well as of the contract, so they are left to a person.
+    Fields are added with their observed type, and values are added to their enum. Statuses, headers and media types are
+    added with a schema inferred from the recorded values. Nothing is removed or relaxed, because a missing field,
+    another type or a value out of range may be a defect of the service rather than of the contract.
 
     Args:
         traffic: the recorded traffic.
-        report: the comparison of the traffic with its contract.
+        report: the report of comparing the traffic with its contract.
     """
     patch = ContractPatch(traffic)
     for change in report.changes:
@@ -182,7 +182,7 @@ def make_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contra
 
 
 def _observed_value(change: DriftChange, observed: ObservedExchange) -> Any:
-    """Return the value of the response that a change is about; of several, the first."""
+    """Return the value of the response that a change is about. If there are several such values, return the first."""
     assert change.new_position is not None
     tokens = [unescape(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
     value = read_pointer(observed.body, tokens)
@@ -193,7 +193,7 @@ def _observed_value(change: DriftChange, observed: ObservedExchange) -> Any:
 
 
 def _values_at(value: Any, tokens: Sequence[str]) -> list[Any]:
-    """Return all values at a path with `*` for list indices."""
+    """Return all values at a path in which `*` means any list index."""
     values = [value]
     for token in tokens:
         if token == ANY_INDEX:

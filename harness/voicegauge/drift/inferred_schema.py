@@ -1,4 +1,4 @@
-"""Inference of JSON Schemas from observed values."""
+"""Infers JSON Schemas from observed values."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from voicegauge.drift.traffic.reading import json_type_of
 
 _MAX_DEPTH = 8
-"""Deeper values get an empty schema, so that a patch stays short enough to review."""
+"""Largest depth of inferred schemas. Deeper values get an empty schema, so that a patch is short enough to review."""
 _MAX_PROPERTIES = 60
-"""An object with more properties is taken for a map whose keys are data."""
+"""Largest number of properties of an object. An object with more is taken for a map whose keys are data."""
 
 
 def infer_schema(values: Sequence[Any], depth: int = 0) -> dict[str, Any]:
     """Infer a schema that all `values` satisfy, with types and properties only.
 
-    Required properties, enums and ranges are left out, since a few samples cannot show them.
+    Required properties, enums and ranges are left out, because a small number of samples cannot show them.
 
     Args:
-        values: JSON values of the same field.
-        depth: levels of nesting above the values.
+        values: the JSON values of one field.
+        depth: number of levels of nesting above the values.
     """
     types = sorted({_schema_type(value) for value in values})
     if not types or depth > _MAX_DEPTH:

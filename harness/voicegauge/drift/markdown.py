@@ -1,4 +1,4 @@
-"""Drift reports as Markdown, for a pull request or an issue."""
+"""Renders drift reports as Markdown for a pull request or an issue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport
 from voicegauge.outputs import escape_markdown
 
 MAX_ROWS = 200
-"""Rows per level: GitHub rejects comments above 65,536 characters. The JSON output has all changes."""
+"""Largest number of rows per level, because GitHub rejects comments above 65,536 characters. JSON has all changes."""
 _HEADINGS = {
     DriftLevel.BREAKING: "Breaking",
     DriftLevel.POSSIBLY_BREAKING: "Possibly breaking",
@@ -18,7 +18,7 @@ _HEADINGS = {
 
 
 def render_markdown(report: DriftReport) -> str:
-    """Render one table per level that has changes; compatible changes are collapsed."""
+    """Render one table for each level that has changes. The table of compatible changes is collapsed."""
     counts = ", ".join(f"{report.counts[level]} {level.value}" for level in DriftLevel)
     lines = ["# API drift", "", f"{_input(report.old)} → {_input(report.new)}: {counts}.", ""]
     for level, changes in groupby(report.changes, key=lambda change: change.level):

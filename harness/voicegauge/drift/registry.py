@@ -1,7 +1,7 @@
-"""The catalogue of drift rules.
+"""Holds the catalog of drift rules.
 
-A rule that is equivalent to a check of oasdiff (https://github.com/oasdiff/oasdiff) has the same id and the same level:
-oasdiff's ERR is breaking, WARN is possibly breaking, INFO is compatible.
+A rule that is equivalent to a check of oasdiff (https://github.com/oasdiff/oasdiff) has the same id and an equivalent
+level: ERR in oasdiff is breaking here, WARN is possibly breaking, and INFO is compatible.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 _RULE_ID = re.compile(r"[a-z]+(-[a-z]+)*")
 
 DriftComparison = Literal["contracts", "recording-contract", "recordings"]
-"""Which inputs are compared: two contracts, recorded traffic with a contract, or two sets of recordings."""
+"""The kind of comparison: two contracts, recorded traffic with a contract, or two sets of recordings."""
 
 
 class DriftLevel(StrEnum):
-    """The effect of a change on clients that were written before it, from worst to best."""
+    """The effect of a change on clients that were written before the change, from worst to best."""
 
     BREAKING = "breaking"
     """A request that worked may be rejected, or a client may no longer understand a response."""
@@ -39,12 +39,12 @@ class DriftRule(NamedTuple):
     id: str
     level: DriftLevel
     description: str
-    """One sentence about the newer side, without a full stop: "A field was removed"."""
+    """One sentence about the newer input, without a period at the end: "A field was removed"."""
     comparison: DriftComparison
 
 
 DRIFT_RULES: dict[str, DriftRule] = {}
-"""All rules by id. The packages that compare register theirs when `voicegauge.drift` is imported."""
+"""All rules by id. When `voicegauge.drift` is imported, its sub-packages register their rules here."""
 
 
 def register(rules: Iterable[DriftRule]) -> None:

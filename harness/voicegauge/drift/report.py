@@ -1,4 +1,4 @@
-"""Drift reports: the changes of one comparison, each with its position in both inputs."""
+"""Defines drift reports: the changes that one comparison found, each with its position in both inputs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from voicegauge.drift.registry import DRIFT_RULES, DriftComparison, DriftLevel
 from voicegauge.model import Record
 
 MAX_VALUE_CHARACTERS = 120
-"""Longer values are shortened in reports, so that each change stays readable on one or two terminal lines."""
+"""Largest number of characters of a value in a report. Longer values are shortened, so that changes stay readable."""
 
 
 class FilePosition(Record, frozen=True, kw_only=True):
-    """A position in one of the two compared files."""
+    """A position in one of the compared files."""
 
     file: str
     line: int | None = None
-    """Counted from 1; `None` in recordings, where line numbers do not help a reader."""
+    """Line number, counted from 1; `None` for a recording, because line numbers do not help its reader."""
     pointer: str
-    """JSON pointer into the file."""
+    """JSON pointer to the value in the file."""
 
     def __str__(self) -> str:
-        """Format as compilers do, so that editors make it a link: "file:line"."""
+        """Format the position as "file:line", which editors make a link, or as "file#pointer" if there is no line."""
         return f"{self.file}:{self.line}" if self.line else f"{self.file}#{self.pointer}"
 
 
@@ -45,25 +45,25 @@ class DriftChange(Record, frozen=True, kw_only=True):
     rule: str
     level: DriftLevel
     message: str
-    """One sentence that describes the newer input."""
+    """A sentence that says what is different in the newer input, with the older and the newer value."""
     operation: str | None
-    """Id of the operation in which the change was found first; `None` for the whole API."""
+    """Id of the first operation in which the change was found; `None` if the change is about the whole API."""
     location: str
     """The changed part of the operation: "request body#/text", "200 header.Retry-After", "x-job/poll/min_s"."""
     old_position: FilePosition | None
-    """Where the older input has the changed part, or its parent; `None` for a part that is new as a whole."""
+    """The position of the changed part, or of its parent, in the older input; `None` if the part was added."""
     new_position: FilePosition | None
-    """Where the newer input has the changed part, or its parent; `None` for a part that was removed as a whole."""
+    """The position of the changed part, or of its parent, in the newer input; `None` if the part was removed."""
     old_value: str | None = None
-    """The older value as JSON, shortened; `None` if the change has none to show."""
+    """The older value as JSON, shortened if necessary; `None` if the change has no older value to show."""
     new_value: str | None = None
-    """The newer value as JSON, shortened; `None` if the change has none to show."""
+    """The newer value as JSON, shortened if necessary; `None` if the change has no newer value to show."""
     other_operations: tuple[str, ...] = ()
-    """Ids of other operations with the same change, because they share the changed component."""
+    """Ids of other operations with the same change, for example because they share the changed component."""
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the change across comparisons, independent of line numbers: 16 hexadecimal digits."""
+        """An id of 16 hexadecimal digits that is the same in later comparisons, even if line numbers change."""
         parts = (self.rule, self.operation, self.location, self.old_value, self.new_value)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
@@ -75,7 +75,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
 
     @property
     def positions(self) -> str:
-        """Both positions: "old.yaml:3 -> new.yaml:4"."""
+        """The older and the newer position: "old.yaml:3 -> new.yaml:4"."""
         return f"{self.old_position or ''} -> {self.new_position or ''}".strip()
 
 
@@ -87,17 +87,17 @@ class DriftReport(Record, frozen=True, kw_only=True):
     old: ComparedInput
     new: ComparedInput
     counts: dict[DriftLevel, int]
-    """Number of changes per level; every level is listed."""
+    """Number of changes per level. Every level is listed, even if it has no changes."""
     changes: tuple[DriftChange, ...]
-    """Worst level first; within a level, in the order of the documents."""
+    """The changes that no baseline accepts, worst level first, and within a level in the order of the documents."""
     accepted: tuple[DriftChange, ...] = ()
-    """Changes that the baseline accepts; not counted and not among `changes`."""
+    """The changes that the baseline accepts. They are neither in `counts` nor in `changes`."""
     unused_baseline: tuple[str, ...] = ()
-    """Baseline entries that match no change any more, one line each."""
+    """One line for each baseline entry that no longer matches any change."""
 
     @property
     def name(self) -> str:
-        """Name of the API: its title, or the file name of the older input if it has no title."""
+        """The title of the API, or the file name of the older input if neither input has a title."""
         return self.old.title or self.new.title or Path(self.old.file).name
 
     def has_change_at_least(self, level: DriftLevel) -> bool:
@@ -106,7 +106,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
 
 
 def shorten(value: Any) -> str:
-    """Format `value` as JSON on one line, shortened in the middle to `MAX_VALUE_CHARACTERS`."""
+    """Format `value` as JSON on one line. If it is longer than `MAX_VALUE_CHARACTERS`, leave out its middle."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
         return text
@@ -126,12 +126,12 @@ def make_change(
     """Create a change with the level and the description of `rule`.
 
     Args:
-        rule: an id of `DRIFT_RULES`.
+        rule: the id of a rule in `DRIFT_RULES`.
         location: the changed part of the operation.
-        operation: the id of the operation.
+        operation: the id of the operation; `None` if the change is about the whole API.
         old: the position in the older input.
         new: the position in the newer input.
-        values: the values to show, under "old" and "new"; they must not contain secrets.
+        values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
     """
     shown = {side: shorten(value) for side, value in (values or {}).items()}
     return DriftChange(
@@ -156,7 +156,7 @@ def _message(description: str, shown: Mapping[str, str]) -> str:
 def make_report(
     comparison: DriftComparison, old: ComparedInput, new: ComparedInput, changes: Iterable[DriftChange]
 ) -> DriftReport:
-    """Create a report: worst level first, and one entry for a change in a component that operations share."""
+    """Create a report, worst level first. A change in a component that several operations share is listed once."""
     groups: dict[tuple[Any, ...], list[DriftChange]] = {}
     for change in changes:
         groups.setdefault(_identity(change), []).append(change)
@@ -167,14 +167,14 @@ def make_report(
 
 
 def _identity(change: DriftChange) -> tuple[Any, ...]:
-    """The same for changes that are one change, found in several operations."""
+    """Return a key that is equal for changes that are the same change, found in several operations."""
     if change.old_position is None and change.new_position is None:
         return (change.rule, change.operation, change.location, change.old_value, change.new_value)
     return (change.rule, change.old_position, change.new_position, change.old_value, change.new_value)
 
 
 def count_levels(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:
-    """Return the number of changes of each level, including levels without any."""
+    """Return the number of changes of each level, including levels without changes."""
     levels = [change.level for change in changes]
     return {level: levels.count(level) for level in DriftLevel}
 

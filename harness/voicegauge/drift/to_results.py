@@ -1,4 +1,4 @@
-"""Conversion of drift reports to the model that JUnit XML, SARIF and GitHub annotations are written from."""
+"""Converts drift reports to the model from which JUnit XML, SARIF and GitHub annotations are written."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ GRADES = {
 
 
 def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING) -> ExportedReport:
-    """Convert `report`; the title of the API becomes the name of the suite.
+    """Convert `report`. The title of the API becomes the name of the suite.
 
     A report without changes becomes one passed case, because CI servers treat a suite without cases as an error.
 
     Args:
         report: the drift report.
-        fail_on: changes of this level and of worse ones count as failures.
+        fail_on: the level from which changes count as failures. Worse levels count too.
     """
     name = report.name
     unchanged = JUnitCase(suite=name, subject=name, name="nothing has changed")
@@ -39,7 +39,7 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
 
 
 def _item(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
-    # A position with a line comes first, because annotations need a line: recordings have none, their contract has.
+    # A position with a line comes first, because annotations need a line. Contracts have lines, recordings do not.
     positions = [position for position in (change.new_position, change.old_position) if position is not None]
     positions.sort(key=lambda position: position.line is None)
     first, second = (*positions, None, None)[:2]

@@ -1,7 +1,7 @@
-"""Additions to a YAML or JSON document that leave everything else untouched: comments, order and formatting.
+"""Adds to a YAML or JSON document and leaves everything else unchanged, such as comments, order and formatting.
 
-The document is parsed to nodes with their positions in the text. An addition is a piece of text at one position;
-additions are collected and applied together, so that positions stay valid.
+The document is parsed into nodes with their positions in the text. An addition is a piece of text at one position.
+Additions are collected and applied together, so that positions stay valid.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from voicegauge.formats import LOADER, unescape
 
 INDENT = 2
 _MAX_WIDTH = 120
-"""Columns up to which an added mapping is written on one line."""
+"""Largest number of characters in a line of an added mapping. A longer mapping is written on several lines."""
 _PLAIN_SCALAR = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
-"""Strings that need no quotes in any YAML version; others are quoted as JSON, which YAML includes."""
+"""Matches strings that need no quotes in any YAML version. Others are written as JSON, which is valid YAML."""
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
-"""Words that YAML 1.1 or 1.2 does not read as strings."""
+"""Words that YAML 1.1 or 1.2 does not read as strings if they have no quotes."""
 
 
 class TextInsertion(NamedTuple):
     """A piece of text to insert into the document."""
 
     offset: int
-    """Index of the character before which the text is inserted."""
+    """Index of the character in the document before which the text is inserted."""
     text: str
     depth: int
-    """Depth of the node that is added to: several nodes may end at the same offset, and inner ones go first."""
+    """Depth of the node that gets the addition. If several nodes end at the same offset, the inner ones come first."""
 
 
 class NotAddedError(Exception):
-    """There is no mapping or list at the pointer."""
+    """The addition is not possible, for example because there is no mapping or list at the pointer."""
 
 
 class YamlEditor:
-    """Collects additions to one document."""
+    """Collects additions to one document, and applies them."""
 
     def __init__(self, source: str, *, json_only: bool = False) -> None:
         """Parse a document.
 
         Args:
             source: the text of the document, in YAML or JSON.
-            json_only: write additions as JSON, with quotes and braces.
+            json_only: whether to write additions as JSON, with quotes and braces.
 
         Raises:
             yaml.YAMLError: the document is not valid YAML.
@@ -56,7 +56,7 @@ class YamlEditor:
         self._root: Any = yaml.compose(source, Loader=LOADER)
         self._insertions: list[TextInsertion] = []
         self._added: dict[int, set[str]] = {}
-        """Additions by the identity of the node, since aliases make one node reachable by several pointers."""
+        """Additions by the `id` of the node, because one node has several pointers if YAML aliases refer to it."""
 
     def result(self) -> str:
         """Return the document with all additions."""
@@ -67,7 +67,7 @@ class YamlEditor:
         return "".join((*pieces, self._source[end:]))
 
     def has(self, pointer: str) -> bool:
-        """Whether the document has a value at `pointer`; references are not followed."""
+        """Whether the document has a value at `pointer`. References are not followed."""
         try:
             self._find(pointer)
         except NotAddedError:
@@ -75,7 +75,7 @@ class YamlEditor:
         return True
 
     def add_key(self, pointer: str, key: str, value: Any) -> None:
-        """Add `key: value` to the end of the mapping at `pointer`, unless the mapping has the key.
+        """Add `key: value` to the end of the mapping at `pointer`. Do nothing if the mapping already has the key.
 
         Raises:
             NotAddedError: there is no mapping at `pointer`.
@@ -93,7 +93,7 @@ class YamlEditor:
             self._insertions.append(TextInsertion(self._next_line(node), text, pointer.count("/")))
 
     def add_item(self, pointer: str, value: Any) -> None:
-        """Add `value` to the end of the list at `pointer`, unless it was added before.
+        """Add `value` to the end of the list at `pointer`. Do nothing if the same value was already added.
 
         Raises:
             NotAddedError: there is no list at `pointer`.
@@ -112,7 +112,7 @@ class YamlEditor:
             self._insertions.append(TextInsertion(self._next_line(node), f"{margin}- {text}\n", pointer.count("/")))
 
     def _remember(self, node: Any, text: str) -> bool:
-        """Remember an addition; `False` if the node has it already."""
+        """Remember an addition. Return `False` if the same addition was already made to the node."""
         added = self._added.setdefault(id(node), set())
         if text in added:
             return False
@@ -120,7 +120,7 @@ class YamlEditor:
         return True
 
     def _insert_before_bracket(self, node: Any, text: str, depth: int) -> None:
-        """Add to a mapping or list in brackets."""
+        """Add `text` to a mapping or list that is written in brackets."""
         offset = node.end_mark.index - 1
         while self._source[offset - 1].isspace():  # the closing bracket may be on the next line
             offset -= 1
@@ -141,7 +141,7 @@ class YamlEditor:
         return node
 
     def _next_line(self, node: Any) -> int:
-        """Return the offset of the line after the last line of `node`."""
+        """Return the offset at which the line after the last line of `node` starts."""
         newline = self._source.find("\n", self._end(node))
         if newline < 0:
             raise NotAddedError("the document does not end with a line break")
@@ -150,7 +150,7 @@ class YamlEditor:
     def _end(self, node: Any) -> int:
         """Return an offset in the last line of `node`.
 
-        The end mark of a block collection does not help, because it comes after comments and blank lines that follow.
+        The end mark of a block collection cannot be used, because it comes after comments and blank lines that follow.
         """
         while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]
@@ -166,7 +166,7 @@ class YamlEditor:
         return len(self._source[:offset].rstrip())
 
     def _block(self, key: str, value: Any, column: int) -> Iterator[str]:
-        """Format `key: value` as lines at `column`; a mapping that fits on one line stays on it."""
+        """Yield the lines of `key: value`, indented to `column`. A mapping is written on one line if it fits."""
         margin, name = " " * column, self._scalar(key)
         flow = self._flow(value)
         if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _MAX_WIDTH:
@@ -194,7 +194,7 @@ class YamlEditor:
 
 
 def _entries(node: yaml.MappingNode) -> dict[str, Any]:
-    """Return the values of a mapping by key, including those that `<<` merges, which do not override its own keys."""
+    """Return the values of a mapping by key. Keys that `<<` merges are included, but do not override its own keys."""
     entries = {key.value: value for key, value in node.value if key.tag != _MERGE_TAG}
     for key, value in node.value:
         if key.tag == _MERGE_TAG:

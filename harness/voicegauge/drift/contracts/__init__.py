@@ -1,4 +1,4 @@
-"""Comparison of two contracts: any OpenAPI 3 documents, with the `x-` extensions if both are voicegauge contracts."""
+"""Compares two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts."""
 
 from voicegauge.drift.contracts import extension_rules, operation_rules, schema_rules
 from voicegauge.drift.contracts.document_comparison import compare_contracts

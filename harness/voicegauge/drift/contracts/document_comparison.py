@@ -1,4 +1,4 @@
-"""Comparison of two OpenAPI documents as a whole."""
+"""Compares two whole OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from voicegauge.formats import Document, read_document
 
 
 def compare_contracts(old: Path, new: Path) -> DriftReport:
-    """Compare two OpenAPI 3 documents; the `x-` extensions are compared if both are voicegauge contracts.
+    """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
     Raises:
-        ContractError: a document cannot be read, is not an OpenAPI 3 document, has a reference that points to
-            nothing, or an extension that is not valid.
+        ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
+            nothing, or contains an extension that is not valid.
     """
     old_document, new_document = _read(old), _read(new)
     changes = _changes(

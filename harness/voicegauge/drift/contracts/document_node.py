@@ -1,4 +1,4 @@
-"""Values in an OpenAPI document, with their positions in the file."""
+"""Gives access to the values in an OpenAPI document and to their positions in the file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from voicegauge.drift.report import FilePosition
 from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
 
 MAX_REFERENCES = 100
-"""References in a row before a document is rejected: real documents use a few, so more are most likely a circle."""
+"""Largest number of references in a row. Real documents have fewer, so more are most likely a circle."""
 
 
 @dataclass(frozen=True)
 class DocumentNode:
-    """A JSON pointer into a document, with its value; `value` is `MISSING` if the document has none there."""
+    """A JSON pointer into a document, with the value there; `value` is `MISSING` if the document has no such value."""
 
     document: Document = field(repr=False, compare=False)
     pointer: str
@@ -31,32 +31,32 @@ class DocumentNode:
 
     @property
     def position(self) -> FilePosition:
-        """The position in the file; of a missing value, the line of the nearest parent that exists."""
+        """The position in the file. If the value is missing, the line is that of the nearest parent that exists."""
         return FilePosition(file=str(self.document.path), line=self.document.line(self.pointer), pointer=self.pointer)
 
     def child(self, key: str | int) -> DocumentNode:
-        """Return the node below `key`; its value is `MISSING` if this is not a container or has no such key."""
+        """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""
         name, value = str(key), self.value
         inner = value.get(name, MISSING) if isinstance(value, dict) else read_pointer(value, [name])
         return DocumentNode(self.document, f"{self.pointer}/{escape(name)}", inner)
 
     def children(self) -> Iterator[tuple[str, DocumentNode]]:
-        """Iterate over the nodes of a mapping by key or of a list by index; a scalar has none."""
+        """Yield the key and the node of each entry of a mapping, or the index and the node of each list item."""
         if isinstance(self.value, dict):
             yield from ((key, self.child(key)) for key in self.value)
         elif isinstance(self.value, list):
             yield from ((str(index), self.child(index)) for index in range(len(self.value)))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the plain value below `key`."""
+        """Return the value below `key`, or `default` if there is none."""
         node = self.child(key)
         return node.value if node.exists else default
 
     def resolve(self) -> DocumentNode:
-        """Follow `$ref` until a node without one.
+        """Follow `$ref` from node to node, and return the first node without `$ref`.
 
         Raises:
-            ContractError: a reference points to nothing, to itself, or out of the document.
+            ContractError: a reference points to nothing or out of the document, or the references form a circle.
         """
         node = self
         for _ in range(MAX_REFERENCES):
@@ -67,7 +67,7 @@ class DocumentNode:
         raise self.document.error(self.pointer, "the references from here lead in a circle")
 
     def reference_target(self) -> DocumentNode:
-        """Return the node that this node, the text of a `$ref`, points to.
+        """Return the node to which this node points; the value of this node is the text of a `$ref`.
 
         Raises:
             ContractError: the reference points to nothing or out of the document.
@@ -84,7 +84,7 @@ class DocumentNode:
 
 
 def is_same_json(first: Any, second: Any) -> bool:
-    """Whether two values are the same JSON: 1 and 1.0 are, 1 and true are not, and the order of keys is ignored."""
+    """Whether two JSON values are equal. 1 and 1.0 are equal, 1 and true are not, and the order of keys is ignored."""
     return canonical_json(first) == canonical_json(second)
 
 

@@ -1,4 +1,4 @@
-"""Comparison of the `x-` extensions of two contracts, by the tables of `extension_rules`."""
+"""Compares the `x-` extensions of two contracts. The tables of `extension_rules` list what is compared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.formats import MISSING, encode_location
 
 _ExtensionTables = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
-"""Record type and facts by extension."""
+"""The record type and the compared facts of each extension, by the name of the extension."""
 
 _OPERATION_EXTENSIONS: _ExtensionTables = {
     "x-speech": (SpeechSpec, SPEECH),
@@ -67,7 +67,7 @@ _DOCUMENT_EXTENSIONS: _ExtensionTables = {
 
 
 class _FactVersion(NamedTuple):
-    """A value in the older or the newer contract; `MISSING` if it is not documented."""
+    """The value of a fact in the older or the newer contract; `MISSING` if the contract does not document the fact."""
 
     value: Any
     node: DocumentNode
@@ -80,7 +80,7 @@ class _FactVersion(NamedTuple):
 def compare_operation_extensions(
     scope: ComparisonScope, old: DocumentNode, new: DocumentNode, roots: tuple[DocumentNode, DocumentNode]
 ) -> Iterator[DriftChange]:
-    """Yield every change of the extensions of an operation; none unless both documents are voicegauge contracts.
+    """Yield every change of an operation's extensions, or nothing if either document is not a voicegauge contract.
 
     Raises:
         ContractError: an extension is not valid.
@@ -92,7 +92,7 @@ def compare_operation_extensions(
 
 
 def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Yield every change of the extensions of a whole document; none unless both are voicegauge contracts.
+    """Yield every change of a document's own extensions, or nothing if either document is not a voicegauge contract.
 
     Raises:
         ContractError: an extension is not valid.
@@ -125,7 +125,7 @@ def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _Fa
 
 
 def _compare_event_schemas(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Compare the schemas of the events that both streams have; events are parts of a response body."""
+    """Compare the schemas of the events that both streams have. They are compared like parts of a response body."""
     new_events = new.child("events")
     for name, event in old.child("events").children():
         before, after = event.child("schema"), new_events.child(name).child("schema")
@@ -136,7 +136,7 @@ def _compare_event_schemas(scope: ComparisonScope, old: DocumentNode, new: Docum
 def _compare_fact(
     scope: ComparisonScope, fact: ExtensionFact, keys: list[str], old: _FactVersion, new: _FactVersion
 ) -> Iterator[DriftChange]:
-    """Follow the remaining `keys` of a fact's path, with `*` for every key that both versions have."""
+    """Follow the remaining `keys` of a fact's path. The key `*` means every key that both versions have."""
     if not keys:
         yield from _fact_changes(scope, fact, old, new)
         return
@@ -163,7 +163,7 @@ def _fact_changes(
 
 
 def _difference(comparison: FactComparison, old: Any, new: Any) -> str:
-    """Return the difference as the end of the rule id; empty if there is none."""
+    """Return the end of the id of the rule that reports the difference; empty if there is no difference."""
     if comparison == "flag":  # a flag that is not documented is false
         return "" if (old is True) == (new is True) else "began" if new is True else "ended"
     if old is MISSING or new is MISSING:
@@ -196,7 +196,7 @@ def _name_changes(
 
 
 def _names(value: Any) -> dict[bytes, Any]:
-    """Return the entries of a list or the keys of a mapping, by their canonical JSON."""
+    """Return the entries of a list or the keys of a mapping. The keys of the result are their canonical JSON."""
     if value is MISSING:
         return {}
     names = [_without_source(item) if isinstance(item, dict) else item for item in value]

@@ -1,8 +1,8 @@
-"""Rules for the `x-` extensions of contracts: one table row per fact that an extension can state.
+"""Defines the rules for the `x-` extensions of contracts, in tables with one row per fact in an extension.
 
-A row names a value in the record of an extension (`voicegauge.contract.extension`), how two values are compared, and
-the level of each kind of difference. Its rules follow from it. Values without a row are not compared: titles, sources
-and everything that only the emulator uses.
+A row names a value in the record of an extension (`voicegauge.contract.extension`), how two such values are compared,
+and the level of each kind of difference. The rules are created from the rows. Values without a row are not compared:
+these are titles, sources and everything that only the emulator uses.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Literal, NamedTuple
 
 from voicegauge.drift.registry import DriftLevel, DriftRule
 
-# One letter each, because the tables below are read by column.
+# Each name is a single letter, because the tables below are read by column.
 B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
 
 FactComparison = Literal["number", "value", "names", "choices", "flag"]
 """How two values of a fact are compared.
 
-- number: increased or decreased; `None` if it is not documented
-- value: added, removed or changed
-- names: names added to or removed from a list or a mapping; the order is ignored
-- choices: the same, but an empty list means that nothing is documented rather than that nothing is allowed
-- flag: true or not true
+- number: the number was increased, decreased, newly documented, or is no longer documented
+- value: the value was added, removed or changed
+- names: names were added to or removed from a list or a mapping; the order is ignored
+- choices: as for names, but an empty list means that nothing is documented rather than that nothing is allowed
+- flag: the value became true or is no longer true
 """
 _DIFFERENCES = {
     "increased": "was increased",
@@ -33,23 +33,23 @@ _DIFFERENCES = {
     "removed": "was removed",
     "changed": "was changed",
 }
-"""Predicates of rule descriptions by the end of the rule id."""
+"""The words that rule descriptions use for each difference, by the end of the rule id."""
 _FLAG_DIFFERENCES = {"began": "now", "ended": "no longer"}
-"""Words that replace `{}` in the description of a flag."""
+"""The words that replace `{}` in the description of a flag, by the end of the rule id."""
 
 
 class ExtensionFact(NamedTuple):
-    """A fact that an extension can state, and the rules for its changes."""
+    """A fact that an extension can document, and the rules for changes of the fact."""
 
     path: str
-    """Path in the record, with `*` for every key: "states/*/charged"; empty for the extension as a whole."""
+    """Path in the record, in which `*` means every key: "states/*/charged". Empty for the extension as a whole."""
     id_prefix: str
-    """Prefix of its rule ids."""
+    """Start of the ids of the rules for this fact."""
     subject: str
-    """Subject of its rule descriptions; for a flag, the whole sentence with `{}` for "now" or "no longer"."""
+    """Subject of the rule descriptions. For a flag, the whole sentence, with `{}` in place of "now" or "no longer"."""
     comparison: FactComparison
     levels: dict[str, DriftLevel]
-    """Levels by the end of the rule id. Differences without a level are not reported."""
+    """Level of each difference, by the end of the rule id. Differences without a level are not reported."""
 
     def description(self, difference: str) -> str:
         """Return the description of the rule for a difference."""
@@ -61,45 +61,45 @@ class ExtensionFact(NamedTuple):
 def _optional_number(
     path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """A number that may be undocumented; levels: increased, decreased, now documented, no longer documented."""
+    """Describe a number that may be undocumented. Levels: increased, decreased, documented, no longer documented."""
     differences = ("increased", "decreased", "set", "unset")
     return ExtensionFact(path, prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
 def _number(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """A number that always has a value; levels: increased, decreased."""
+    """Describe a number that always has a value. Levels: increased, decreased."""
     differences = ("increased", "decreased")
     return ExtensionFact(path, prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
 def _value(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]) -> ExtensionFact:
-    """An optional value; levels: added, removed, changed."""
+    """Describe an optional value. Levels: added, removed, changed."""
     differences = ("added", "removed", "changed")
     return ExtensionFact(path, prefix, subject, "value", dict(zip(differences, levels, strict=True)))
 
 
 def _required_value(path: str, prefix: str, subject: str, changed: DriftLevel) -> ExtensionFact:
-    """A value that is always documented, or whose presence another row compares."""
+    """Describe a value that is always documented, or whose presence another row compares."""
     return ExtensionFact(path, prefix, subject, "value", {"changed": changed})
 
 
 def _presence(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """A part whose content other rows compare; levels: added, removed."""
+    """Describe a part whose content other rows compare. Levels: added, removed."""
     return ExtensionFact(path, prefix, subject, "value", dict(zip(("added", "removed"), levels, strict=True)))
 
 
 def _names(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """A list or the keys of a mapping; levels: a name was added, a name was removed."""
+    """Describe a list, or the keys of a mapping. Levels: a name was added, a name was removed."""
     return ExtensionFact(path, prefix, subject, "names", dict(zip(("added", "removed"), levels, strict=True)))
 
 
 def _choices(path: str, prefix: str, subject: str) -> ExtensionFact:
-    """Values that a client may choose from, if the document lists them at all."""
+    """Describe the values that a client may choose from. A document may list no values."""
     return ExtensionFact(path, prefix, subject, "choices", {"added": C, "removed": B, "set": P, "unset": P})
 
 
 def _flag(path: str, prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """A flag; levels: it became true, it became false."""
+    """Describe a flag. Levels: the flag became true, the flag became false."""
     return ExtensionFact(path, prefix, sentence, "flag", dict(zip(("began", "ended"), levels, strict=True)))
 
 
@@ -358,7 +358,7 @@ _TABLES = (PROVIDER, LIMITS, JOB, SPEECH, STREAM, WEBHOOK, RESOURCE, BATCH, CHAT
 
 
 def rules() -> Iterable[DriftRule]:
-    """Return all rules for extensions; facts with the same `id_prefix` share rules."""
+    """Return all rules for extensions. Facts with the same `id_prefix` share their rules."""
     found = {}
     for fact in (fact for table in _TABLES for fact in table):
         for difference, level in fact.levels.items():

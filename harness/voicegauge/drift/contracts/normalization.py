@@ -1,8 +1,8 @@
-"""Normalization of JSON Schemas, so that equivalent spellings of a schema compare as equal.
+"""Normalizes JSON Schemas, so that different ways to write the same schema compare as equal.
 
-References are followed, the parts of an `allOf` are merged where no keyword is in several of them, an `anyOf` of a
-schema and null becomes a nullable schema, `nullable` and boolean `exclusiveMinimum` of OpenAPI 3.0 are converted to
-3.1, and keywords without effect (`minItems: 0`) are dropped.
+References are followed. The parts of an `allOf` are merged if a single schema can express them. An `anyOf` of a schema
+and null becomes a nullable schema. `nullable` and a boolean `exclusiveMinimum`, which OpenAPI 3.0 has, are converted to
+OpenAPI 3.1. Keywords without effect (`minItems: 0`) are dropped.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from voicegauge.drift.contracts.normalized_schema import (
 )
 
 MAX_NESTING = 60
-"""Levels of branches within branches that are simplified; it bounds the recursion for schemas from strangers."""
+"""Largest number of levels of nested branches that are simplified, to limit the recursion in untrusted schemas."""
 MAX_DEPTH = 12
-"""Levels of subschemas in a fingerprint. Deeper differences are still found, by comparing properties one by one."""
+"""Number of levels of subschemas in a fingerprint. Deeper differences are found by comparing single properties."""
 
 
 class SchemaFingerprint(NamedTuple):
@@ -35,32 +35,32 @@ class SchemaFingerprint(NamedTuple):
 
     digest: bytes
     is_whole: bool
-    """Whether it covers the whole schema; `False` if a part of it lies deeper than `MAX_DEPTH`."""
+    """Whether the digest covers the whole schema. It does not if a part of the schema is deeper than `MAX_DEPTH`."""
 
 
 _Pointers = tuple[str, ...]
-"""Pointers of the schema objects that apply together: the cache key of a schema."""
+"""The pointers of schema objects that all apply to the same value. They are used as a cache key."""
 
 
 class SchemaNormalizer:
-    """Normalizes and fingerprints the schemas of one document, each of them once."""
+    """Normalizes and fingerprints the schemas of one document. Each schema is processed only once."""
 
     def __init__(self) -> None:
-        """Start with empty caches."""
+        """Create a normalizer with empty caches."""
         self._normalized: dict[_Pointers, NormalizedSchema] = {}
         self._in_progress: set[_Pointers] = set()
         self._fingerprints: dict[tuple[_Pointers, int], SchemaFingerprint] = {}
-        """By schema and depth; depth 0 if the fingerprint covers the whole schema and so holds for every depth."""
+        """Fingerprints by schema and depth. The depth is 0 if a fingerprint covers the whole schema at any depth."""
 
     def normalize(self, applied: AppliedSchemas, fallback: DocumentNode) -> NormalizedSchema:
-        """Normalize schemas that apply together.
+        """Combine schemas that all apply to the same value into one normalized schema.
 
         Args:
             applied: the schema objects.
-            fallback: the node of the result if `applied` is empty.
+            fallback: the node of the returned schema if `applied` is empty.
 
         Raises:
-            ContractError: a reference points to nothing or in a circle.
+            ContractError: a reference points to nothing, or references form a circle.
         """
         key = _pointers(applied)
         if not key:
@@ -80,7 +80,7 @@ class SchemaNormalizer:
                 unmerged.append((fragment.node,))
             else:
                 schema = merged
-        # With a single one left, keywords such as `not` cannot be mixed up with those of another fragment.
+        # If a single fragment is left, its keywords such as `not` cannot be mixed up with those of another fragment.
         if len(unmerged) == 1:
             merged = merge_schemas(schema, read_schema(unmerged[0][0]), unmergeable=SIBLING_DEPENDENT_KEYWORDS)
             schema, unmerged = (merged, []) if merged else (schema, unmerged)
@@ -92,7 +92,7 @@ class SchemaNormalizer:
         return _convert_nullable(schema)
 
     def _simplify_branches(self, schema: NormalizedSchema, key: str) -> NormalizedSchema:
-        """Replace a null branch of `key` by nullability, and a single branch or plain types by their keywords."""
+        """Replace a null branch of `key` with nullability, and a single branch or plain types with their keywords."""
         branches = schema.schema_lists[key]
         is_recursive = any(_pointers(branch) in self._in_progress for branch in branches)
         if len(self._in_progress) > MAX_NESTING or is_recursive:
@@ -116,7 +116,7 @@ class SchemaNormalizer:
         return replace(schema, schema_lists={**other_lists, key: non_null}, nullable=nullable)
 
     def fingerprint(self, applied: AppliedSchemas) -> SchemaFingerprint:
-        """Return a fingerprint that is the same for equivalent schemas, up to `MAX_DEPTH` levels of subschemas."""
+        """Return a fingerprint that is equal for equivalent schemas. It covers `MAX_DEPTH` levels of subschemas."""
         return self._cached_fingerprint(applied, MAX_DEPTH)
 
     def _cached_fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
@@ -159,7 +159,7 @@ def _pointers(applied: AppliedSchemas) -> _Pointers:
 
 
 def _fragments(applied: AppliedSchemas) -> Iterator[NormalizedSchema]:
-    """Iterate over all schema objects that apply: those given, behind their references and in their `allOf`."""
+    """Yield all schema objects that apply: `applied`, what their references point to, and the parts of `allOf`."""
     stack, visited = list(reversed(applied)), set[str]()
     while stack:
         node = stack.pop()
@@ -180,7 +180,7 @@ def _fragments(applied: AppliedSchemas) -> Iterator[NormalizedSchema]:
 def _merge_single_branch(
     schema: NormalizedSchema, other_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
 ) -> NormalizedSchema | None:
-    """Merge `schema` with its only branch; the annotations of `schema` take precedence."""
+    """Merge `schema` with its only branch, or return `None` if they cannot be merged. Annotations of `schema` win."""
     merged = merge_schemas(replace(schema, schema_lists=other_lists), branch)
     if merged is None:
         return None
@@ -198,15 +198,15 @@ def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
 
 
 def _any_nullable(branches: list[NormalizedSchema]) -> bool | None:
-    """Whether null is valid in any branch; `None` if none is known to allow it and one of them is undetermined."""
+    """Whether null is valid in any branch; `None` if no branch is known to allow null but some may allow it."""
     nullability = {branch.is_nullable for branch in branches}
     return True if True in nullability else None if None in nullability else False
 
 
 def _plain_types(branches: list[NormalizedSchema], key: str) -> list[str]:
-    """Return the types of branches that have no other keyword; empty if one of them has.
+    """Return the types of all branches, or an empty list if any branch has another keyword than `type`.
 
-    A `oneOf` of integer and number is excluded: it rejects integers, which match both.
+    A `oneOf` of integer and number also gives an empty list, because it rejects integers, which match both branches.
     """
     if not all(branch.has_no_subschemas and branch.keywords.keys() == {"type"} for branch in branches):
         return []
@@ -219,7 +219,7 @@ def _is_null(schema: NormalizedSchema) -> bool:
 
 
 def _comparable(key: str, keyword: DocumentNode) -> tuple[str, object]:
-    """Return a keyword and its value for a fingerprint: `const` as an enum, and unordered lists sorted."""
+    """Return a keyword and its value for a fingerprint. `const` becomes an enum, and unordered lists are sorted."""
     if key == "type":
         return key, sorted(set(as_strings(keyword.value)) - {"null"})
     if key in ("enum", "required", "const"):
@@ -229,5 +229,5 @@ def _comparable(key: str, keyword: DocumentNode) -> tuple[str, object]:
 
 
 def _order_branches(key: str, digests: list[str]) -> list[str]:
-    """Sort the branches, whose order has no meaning, except for `prefixItems`."""
+    """Sort the digests of branches, because their order has no meaning. Keep the order for `prefixItems`."""
     return digests if key == "prefixItems" else sorted(digests)

@@ -1,4 +1,4 @@
-"""JSON Schemas as sets of keywords with their positions, and merging of two schemas that apply to the same value."""
+"""Reads JSON Schemas as keywords with positions, and merges two schemas that apply to the same value."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ PLAIN_KEYWORDS = (
 )
 """Keywords whose value is plain data."""
 ANNOTATION_KEYWORDS = ("readOnly", "writeOnly", "deprecated", "default", "x-advice")
-"""Keywords that describe a property rather than restrict its values: of two, the outer one takes precedence."""
+"""Keywords that describe a property but do not restrict its values. In a merge, the outer schema's value is kept."""
 SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "unevaluatedItems")
 """Keywords whose effect depends on the properties or items next to them, so that merging would change them."""
 INTERDEPENDENT_KEYWORDS = ("if", "then", "else", "not", "contains", "minContains", "maxContains")
-"""Keywords that belong together within one schema object, so that those of two objects must not be mixed."""
+"""Keywords that affect each other in a schema object. Those of two schema objects must therefore not be mixed."""
 
 _NO_EFFECT: Mapping[str, Any] = {
     **dict.fromkeys(("minLength", "minItems", "minProperties"), 0),
@@ -48,7 +48,7 @@ _NO_EFFECT: Mapping[str, Any] = {
     "enum": [],
     "x-advice": {},
 }
-"""Values that have the same meaning as a missing keyword."""
+"""The value that has the same meaning as leaving out the keyword, by keyword."""
 _NUMERIC_KEYWORDS = (*UPPER_BOUNDS, *LOWER_BOUNDS, "multipleOf")
 _VALUE_TYPES: Mapping[str, Any] = {
     **dict.fromkeys(_NUMERIC_KEYWORDS, int | float),
@@ -57,28 +57,28 @@ _VALUE_TYPES: Mapping[str, Any] = {
     "discriminator": dict,
     "pattern": str,
 }
-"""Types that keywords must have; keywords with another type are ignored, as JSON Schema does not define them."""
+"""The types that values must have, by keyword. Keywords with a value of another type are ignored as undefined."""
 
 
 @dataclass(frozen=True)
 class NormalizedSchema:
-    """The keywords of a schema, grouped by the kind of their value; keywords without effect are left out."""
+    """The keywords of a schema, grouped by the kind of their value. Keywords without effect are left out."""
 
     node: DocumentNode
-    """The node whose line stands for the whole schema."""
+    """The node whose line is reported for the whole schema."""
     keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
-    """Keywords with plain values."""
+    """Nodes of the keywords whose value is plain data, by keyword."""
     schema_lists: Mapping[str, tuple[AppliedSchemas, ...]] = field(default_factory=dict)
-    """Keywords with lists of schemas."""
+    """The listed schemas of the keywords whose value is a list of schemas, by keyword."""
     schema_mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
-    """Keywords with mappings from names to schemas."""
+    """The schemas by name of the keywords whose value is a mapping from names to schemas, by keyword."""
     single_schemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
-    """Keywords with a schema."""
+    """The schemas of the keywords whose value is a schema, by keyword."""
     nullable: bool | None = None
-    """Whether null is valid, if `nullable` or the branches of the schema determine it."""
+    """Whether null is valid; `None` if neither the keyword `nullable` nor the branches of the schema determine it."""
 
     def keyword(self, key: str) -> DocumentNode:
-        """Return the node of a keyword with a plain value; missing if the schema does not have it."""
+        """Return the node of a keyword with a plain value. Its value is `MISSING` if the schema has no such keyword."""
         return self.keywords.get(key) or DocumentNode(self.node.document, f"{self.node.pointer}/{key}", MISSING)
 
     @property
@@ -88,13 +88,13 @@ class NormalizedSchema:
 
     @property
     def types(self) -> frozenset[str] | None:
-        """The types without null; `None` if the schema has no `type`."""
+        """The allowed types except null; `None` if the schema has no `type`."""
         keyword = self.keywords.get("type")
         return None if keyword is None else frozenset(as_strings(keyword.value)) - {"null"}
 
     @property
     def values(self) -> list[Any] | None:
-        """The values of `enum` or the one of `const`; `None` if the schema has neither."""
+        """The values that `enum` or `const` allows; `None` if the schema has neither keyword."""
         if "const" in self.keywords:
             return [self.keywords["const"].value]
         enum = self.keywords.get("enum")
@@ -114,7 +114,7 @@ class NormalizedSchema:
 
     @property
     def required(self) -> list[str]:
-        """The required properties, whether or not `properties` lists them."""
+        """The names of the required properties, including those that `properties` does not list."""
         keyword = self.keywords.get("required")
         return [] if keyword is None else as_strings(keyword.value)
 
@@ -129,7 +129,7 @@ class NormalizedSchema:
 
     @property
     def has_only_branches(self) -> bool:
-        """Whether the schema has nothing but lists of schemas and annotations."""
+        """Whether the schema contains only annotations and keywords with a list of schemas, such as `anyOf`."""
         return (
             not (self.keywords.keys() - set(ANNOTATION_KEYWORDS))
             and not self.schema_mappings
@@ -143,12 +143,12 @@ class NormalizedSchema:
 
 
 def as_strings(value: Any) -> list[str]:
-    """Return the value of `type` or `required`, a string or a list of strings, as a list."""
+    """Return a string or a list of strings as a list. `type` may be either, and `required` is a list."""
     return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
 
 
 def read_schema(node: DocumentNode) -> NormalizedSchema:
-    """Read the keywords of one schema object; `$ref`, `allOf` and single branches are left to the normalizer.
+    """Read the keywords of one schema object except `$ref`, `allOf` and single branches, which the normalizer handles.
 
     A schema that is `false` is read as `{"not": {}}`, which no value satisfies either.
     """
@@ -185,7 +185,7 @@ def has_single_branch(node: DocumentNode, key: str) -> bool:
 
 
 def _read_keyword(node: DocumentNode, key: str) -> DocumentNode | None:
-    """Return a keyword as OpenAPI 3.1 writes it; `None` if it is missing, without effect or of the wrong type."""
+    """Return a keyword in the form of OpenAPI 3.1; `None` if it is missing, has no effect or has the wrong type."""
     keyword = node.child(key)
     value = keyword.value
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
@@ -206,10 +206,10 @@ def merge_schemas(
     *,
     unmergeable: tuple[str, ...] = (*SIBLING_DEPENDENT_KEYWORDS, *INTERDEPENDENT_KEYWORDS),
 ) -> NormalizedSchema | None:
-    """Merge two schemas that both apply; `None` if no single schema object can express both.
+    """Merge two schemas that apply to the same value; `None` if no single schema object can express both.
 
     Args:
-        outer: the schema whose node and annotations take precedence.
+        outer: the schema whose node and annotations are kept.
         inner: the other schema.
         unmergeable: keywords that prevent merging if either schema has them.
     """
@@ -258,7 +258,7 @@ def _merge_keywords(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[st
 
 
 def _merge_keyword(key: str, outer: DocumentNode, inner: DocumentNode) -> DocumentNode | None:
-    """Return the keyword that means the same as both together; `None` if there is none."""
+    """Return a keyword with the same meaning as both keywords together; `None` if there is no such keyword."""
     first, second = outer.value, inner.value
     if key in ANNOTATION_KEYWORDS or canonical_json(first) == canonical_json(second):
         return outer

@@ -1,4 +1,4 @@
-"""Rules for everything in an OpenAPI document outside of JSON Schemas."""
+"""Defines the rules for all parts of an OpenAPI document except JSON Schemas and extensions."""
 
 from __future__ import annotations
 
@@ -105,6 +105,6 @@ _TABLES = (
 
 
 def rules() -> Iterator[DriftRule]:
-    """Return all rules for operations, parameters, messages, servers and security."""
+    """Yield all rules for operations, parameters, messages, servers and security."""
     for level, descriptions in _TABLES:
         yield from (DriftRule(name, level, description, "contracts") for name, description in descriptions.items())

@@ -1,4 +1,4 @@
-"""Comparison of the paths, operations, servers, callbacks and webhooks of two documents."""
+"""Compares the paths, operations, servers, callbacks and webhooks of two documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class DocumentOperation(NamedTuple):
-    """An operation of an OpenAPI document, with the path item whose parameters and servers it inherits."""
+    """An operation of an OpenAPI document, with the path item from which it inherits parameters and servers."""
 
     path: str
     method: str
@@ -28,22 +28,22 @@ class DocumentOperation(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The `operationId`, or method and path if there is none."""
+        """The `operationId`, or the method and the path if the operation has no `operationId`."""
         operation_id = self.node.get("operationId")
         return operation_id if isinstance(operation_id, str) else f"{self.method.upper()} {self.path}"
 
     @property
     def parameter_owners(self) -> ParameterOwners:
-        """The nodes that may have parameters of the operation."""
+        """The path, the path item and the operation itself. All of them may define parameters of the operation."""
         return self.path, self.path_item, self.node
 
 
 _OperationKey = tuple[str, str]
-"""Path, without the names of its parameters, and method."""
+"""The path, without the names of its parameters, and the method."""
 
 
 def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Yield every change of paths, operations and webhooks; `old` and `new` are whole documents."""
+    """Yield every change of paths, operations and webhooks between the whole documents `old` and `new`."""
     old_operations, new_operations = _operations(old.child("paths")), _operations(new.child("paths"))
     new_paths = {path for path, _ in new_operations}
     for key, operation in old_operations.items():
@@ -124,7 +124,7 @@ def _compare_tags(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) 
 def _compare_own_servers(
     scope: ComparisonScope, old: DocumentOperation, new: DocumentOperation, roots: tuple[DocumentNode, DocumentNode]
 ) -> Iterator[DriftChange]:
-    """Compare the servers if either operation overrides those of the document, which are compared only once."""
+    """Compare the servers of two operations if either has its own. Servers of the document are compared elsewhere."""
     old_servers, new_servers = _own_servers(old), _own_servers(new)
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
@@ -151,7 +151,7 @@ def compare_servers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode
 
 
 def _servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
-    """Return the servers by their URL with the default values of its variables."""
+    """Return the servers by URL, in which variables are replaced with their default values."""
     found = {}
     for _, server in servers.children():
         url = str(server.get("url", "/"))
@@ -162,7 +162,7 @@ def _servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
 
 
 def _callbacks(operation: DocumentNode) -> dict[str, DocumentOperation]:
-    """Return the requests of callbacks by method and URL; the name of a callback has no effect on the wire."""
+    """Return the requests of callbacks by method and URL. Names of callbacks are ignored, because they are not sent."""
     callbacks = [callback.resolve() for _, callback in operation.child("callbacks").children()]
     path_items = [path_item for callback in callbacks for path_item in callback.children()]
     return {key: request for url, path_item in path_items for key, request in _provider_requests(url, path_item)}
@@ -191,13 +191,13 @@ def _compare_webhooks(scope: ComparisonScope, old: DocumentNode, new: DocumentNo
 def _compare_provider_requests(
     scope: ComparisonScope, kind: str, old: dict[str, DocumentOperation], new: dict[str, DocumentOperation]
 ) -> Iterator[DriftChange]:
-    """Compare requests that the provider sends: the client receives them and sends the responses.
+    """Compare requests that the provider sends to the client, which answers them.
 
     Args:
-        scope: the operation, or the document for webhooks.
+        scope: the scope of the operation; for webhooks, the scope of the document.
         kind: "callback" or "webhook".
-        old: the older requests by method and URL or name.
-        new: the newer requests by method and URL or name.
+        old: the older requests, by the method and the URL of a callback or the name of a webhook.
+        new: the newer requests, by the method and the URL of a callback or the name of a webhook.
     """
     for key in dict.fromkeys((*old, *new)):
         nested = replace(scope.nested(f"{kind} {key.partition(' ')[2]} "), is_callback=True)

@@ -1,4 +1,4 @@
-"""Comparison of the parameters of two operations, by location and name; path parameters by their position."""
+"""Compares the parameters of two operations. They are matched by location and name, path parameters by position."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 
 _IGNORED_HEADERS = ("accept", "content-type", "authorization")
-"""OpenAPI ignores header parameters with these names, because it describes them elsewhere (Parameter Object)."""
+"""Names of header parameters that OpenAPI ignores, because it describes these headers elsewhere (Parameter Object)."""
 _DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 
 ParameterOwners = tuple[str, DocumentNode, DocumentNode]
-"""Path, path item and operation."""
+"""The path, the path item and the operation."""
 
 
 class _Parameter(NamedTuple):
     node: DocumentNode
     is_shared: bool
-    """Whether it belongs to the path item and so to all its operations."""
+    """Whether the parameter belongs to the path item and therefore to all operations of the path item."""
 
     @property
     def is_required(self) -> bool:
@@ -62,7 +62,7 @@ def compare_parameters(scope: ComparisonScope, old: ParameterOwners, new: Parame
 
 
 def _parameters(path: str, path_item: DocumentNode, operation: DocumentNode) -> dict[tuple[str, str], _Parameter]:
-    """Return the parameters by location and name; those of the operation override those of the path item."""
+    """Return the parameters by location and name. Parameters of the operation override those of the path item."""
     positions = {name: str(index) for index, name in enumerate(re.findall(r"\{([^}]*)\}", path))}
     found = {}
     for owner, is_shared in ((path_item, True), (operation, False)):

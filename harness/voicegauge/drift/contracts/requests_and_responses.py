@@ -1,4 +1,4 @@
-"""Comparison of the request bodies and the responses of two operations: media types, headers and links."""
+"""Compares the request bodies and the responses of two operations, including media types, headers and links."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _need(node: DocumentNode) -> str:
 def compare_responses(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the responses of two operations.
 
-    Of callbacks only the statuses are compared, because the client sends their responses.
+    For callbacks, only the statuses are compared, because the client sends the responses.
     """
     old_responses, new_responses = _responses(old), _responses(new)
     for status in dict.fromkeys((*old_responses, *new_responses)):
@@ -104,16 +104,16 @@ def _compare_body_schemas(
 
 
 def _media_types(node: DocumentNode) -> dict[str, DocumentNode]:
-    """Return media types by lower-case name without spaces, since neither distinguishes them (RFC 9110, 8.3.1)."""
+    """Return media types by name, in lower case and without spaces, because neither has a meaning (RFC 9110, 8.3.1)."""
     return {"".join(name.lower().split()): media for name, media in node.child("content").children()}
 
 
 def _match_renamed_media_types(
     scope: ComparisonScope, old: dict[str, DocumentNode], new: dict[str, DocumentNode]
 ) -> Iterator[DriftChange]:
-    """Match media types that differ only in parameters, or of which one is a range that includes the other.
+    """Match media types that differ only in their parameters. Also match a range such as `audio/*` with its members.
 
-    A match is moved to its newer name in `old`, so that its schemas are compared afterwards.
+    In `old`, a matched media type is renamed to its newer name, so that the caller compares the schemas of both.
     """
     removed = [name for name in old if name not in new]
     added = [name for name in new if name not in old]
@@ -128,7 +128,7 @@ def _match_renamed_media_types(
 
 
 def _media_type_relation(old: str, new: str) -> str:
-    """Return the end of the rule id for a renamed media type; empty if the two are unrelated."""
+    """Return the end of the rule id for a renamed media type; empty if the two media types are unrelated."""
     if old == new:
         return "changed"
     if fnmatch.fnmatchcase(old, new):
@@ -152,7 +152,7 @@ def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNod
 
 
 def _headers(response: DocumentNode) -> dict[str, DocumentNode]:
-    """Return the headers by lower-case name, except Content-Type, which OpenAPI describes by media types."""
+    """Return the headers by lower-case name. Content-Type is left out, because OpenAPI describes it as media types."""
     children = response.child("headers").children()
     return {name.lower(): node.resolve() for name, node in children if name.lower() != "content-type"}
 

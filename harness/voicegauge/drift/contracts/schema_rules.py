@@ -1,8 +1,8 @@
-"""Rules for JSON Schemas: each change of a keyword, for each kind of schema in an OpenAPI document.
+"""Defines the rules for changes of JSON Schemas, for each keyword and each kind of schema in an OpenAPI document.
 
-The level of a change follows from two facts: whether fewer or more values are valid after it, and whether the client
-sends the value or receives it. A client that sends a value breaks if fewer values are valid, a client that receives it
-if more are. `_LEVEL_EXCEPTIONS` has the rules for which oasdiff has another level.
+The level of a change depends on two facts: whether the change makes fewer or more values valid, and whether the client
+sends or receives the value. A client that sends the value breaks if fewer values are valid. A client that receives the
+value breaks if more values are valid. `_LEVEL_EXCEPTIONS` lists the rules for which oasdiff has another level.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ class SchemaChangeEffect(Enum):
 
 
 class SchemaKind(NamedTuple):
-    """A kind of schema in an OpenAPI document, by where it is used."""
+    """A kind of schema in an OpenAPI document. The kind depends on where the schema is used."""
 
     id_prefix: str
-    """Prefix of its rule ids."""
+    """Start of the ids of the rules for this kind."""
     label: str
-    """Subject of its rule descriptions."""
+    """Subject of the descriptions of the rules for this kind."""
     is_sent: bool
-    """Whether the client sends the value; otherwise the client receives it."""
+    """Whether the client sends the value rather than receives it."""
     property_kind: str
-    """The `id_prefix` of the kind of its properties and items."""
+    """The `id_prefix` of the kind that properties and items of such a schema have."""
 
     @property
     def message(self) -> str:
-        """The message that contains it: "request", "response" or "callback"."""
+        """The message that contains the schema: "request", "response" or "callback"."""
         return self.id_prefix.partition("-")[0]
 
 
@@ -62,7 +62,7 @@ SCHEMA_KINDS = {
         SchemaKind("callback-parameter", "Callback parameter", is_sent=False, property_kind="callback-property"),
     )
 }
-"""All kinds by `id_prefix`."""
+"""All kinds of schemas by `id_prefix`."""
 
 BOUNDS = {
     "maximum": "max",
@@ -78,7 +78,7 @@ BOUNDS = {
     "maxContains": "max-contains",
     "minContains": "min-contains",
 }
-"""Keywords with a limit, with their names in rule ids."""
+"""Keywords that set a limit, with their names in rule ids."""
 ASSERTIONS = {
     "not": "not",
     "if": "if",
@@ -96,9 +96,9 @@ ASSERTIONS = {
     "multipleOf": "multiple-of",
     "dependentRequired": "dependent-required",
 }
-"""Keywords that restrict values: adding one narrows, removing one widens, changing one may do both."""
+"""Keywords that restrict values, with their names in rule ids. Changing one may both allow and forbid values."""
 BRANCHES = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "all-of", "prefixItems": "prefix-items"}
-"""Keywords with a list of schemas, with their names in rule ids."""
+"""Keywords whose value is a list of schemas, with their names in rule ids."""
 
 
 class _SchemaAction(NamedTuple):
@@ -175,7 +175,7 @@ _LEVELS = {
     True: {_NARROWS: DriftLevel.BREAKING, _WIDENS: DriftLevel.COMPATIBLE},
     False: {_NARROWS: DriftLevel.COMPATIBLE, _WIDENS: DriftLevel.BREAKING},
 }
-"""Levels by whether the client sends the value, and by the effect of the change."""
+"""Levels of changes. The outer key says whether the client sends the value, the inner key is the effect."""
 _LEVEL_EXCEPTIONS = (
     (r"request-.*-(max|min)(-length|-items|-properties|-contains)?-set", DriftLevel.POSSIBLY_BREAKING),
     (r"request-.*-pattern-changed", DriftLevel.POSSIBLY_BREAKING),
@@ -187,9 +187,9 @@ _LEVEL_EXCEPTIONS = (
     (r"request-parameter-default-value-.*", DriftLevel.BREAKING),
     (r"request-parameter-property-type-changed", DriftLevel.POSSIBLY_BREAKING),
 )
-"""Levels of oasdiff that differ, and of rules analogous to those; the whole id must match."""
+"""Exceptions from `_LEVELS` for rules of oasdiff and similar rules. Each pattern must match the whole rule id."""
 _OASDIFF_IDS = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
-"""Ids of oasdiff that do not follow its own pattern."""
+"""Ids of oasdiff that do not follow the pattern of its other ids, by the id that the pattern would give."""
 
 
 def rule_id(kind: SchemaKind, action: str) -> str:
@@ -197,7 +197,7 @@ def rule_id(kind: SchemaKind, action: str) -> str:
 
     Args:
         kind: the kind of the schema.
-        action: the `id_suffix` of the change.
+        action: the end of the rule id that describes the change, such as "max-increased".
     """
     if action == "type-specialized" and kind.id_prefix in ("request-body", "request-property", "request-parameter"):
         action = "type-changed"  # oasdiff distinguishes the two only in responses
@@ -228,7 +228,7 @@ def _rule(name: str, level: DriftLevel, description: str) -> DriftRule:
 
 
 def _property_rules() -> Iterator[DriftRule]:
-    """Rules for properties that are added, removed, or become required or optional."""
+    """Yield the rules for properties that are added, removed, or become required or optional."""
     for kind in (kind for kind in SCHEMA_KINDS.values() if kind.id_prefix.endswith("-property")):
         prefix, noun = kind.id_prefix, kind.label.lower()
         yield from _sent_property_rules(prefix, noun) if kind.is_sent else _received_property_rules(kind.message, noun)
@@ -259,7 +259,7 @@ def _received_property_rules(message: str, noun: str) -> Iterator[DriftRule]:
 
 
 def _access_rules() -> Iterator[DriftRule]:
-    """Rules for properties that become or stop being read-only or write-only."""
+    """Yield the rules for properties that become or stop being read-only or write-only."""
     for message in ("request", "response", "callback"):
         for need in ("required", "optional"):
             for access in ("read", "write"):
@@ -273,7 +273,7 @@ def _access_rules() -> Iterator[DriftRule]:
 
 
 def rules() -> Iterator[DriftRule]:
-    """Return all rules for schemas."""
+    """Yield all rules for schemas."""
     yield from _keyword_rules()
     yield from _property_rules()
     yield from _access_rules()

@@ -1,4 +1,4 @@
-"""The current position of a comparison of two documents, from which changes are created."""
+"""Keeps track of the part of two documents that is being compared, and creates changes of that part."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class ComparisonScope:
     old_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     unchanged_pairs: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
-    """Schemas without any change, so that a shared component is compared once: id of the kind and both pointers."""
+    """Kind and both pointers of schemas without changes. They are kept so that shared components are compared once."""
 
     def nested(self, suffix: str) -> ComparisonScope:
-        """Return the scope of a part of this one; `suffix` is appended to the location."""
+        """Return the scope of a part of this scope, with `suffix` appended to the location."""
         return replace(self, location=f"{self.location}{suffix}")
 
     def change(self, rule: str, old: DocumentNode | None, new: DocumentNode | None, /, **values: Any) -> DriftChange:
-        """Create a change at this scope.
+        """Create a change of the part that this scope describes.
 
         Args:
             rule: the id of the rule.
-            old: the node that changed or was removed; `None` if it was added as a whole.
-            new: the node that changed or was added; `None` if it was removed as a whole.
-            values: the values to show, under "old" and "new".
+            old: the older node; `None` if the part was added as a whole.
+            new: the newer node; `None` if the part was removed as a whole.
+            values: the values that the report shows, named `old` and `new`.
         """
         return make_change(
             rule,
@@ -59,17 +59,17 @@ class SchemaPair:
     old: AppliedSchemas
     new: AppliedSchemas
     old_fallback: DocumentNode
-    """Node of the older schema if `old` is empty."""
+    """The node that is used for the older schema if `old` is empty."""
     new_fallback: DocumentNode
-    """Node of the newer schema if `new` is empty."""
+    """The node that is used for the newer schema if `new` is empty."""
 
     @property
     def key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-        """The same for pairs whose comparison gives the same changes."""
+        """A key that is equal for pairs whose comparison gives the same changes."""
         old, new = (tuple(node.pointer for node in applied) for applied in (self.old, self.new))
         return (self.kind.id_prefix, old, new)
 
     def normalized(self) -> tuple[NormalizedSchema, NormalizedSchema]:
-        """Return both schemas normalized."""
+        """Return both schemas in normalized form."""
         old = self.scope.old_schemas.normalize(self.old, self.old_fallback)
         return old, self.scope.new_schemas.normalize(self.new, self.new_fallback)

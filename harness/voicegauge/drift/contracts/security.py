@@ -1,4 +1,4 @@
-"""Comparison of the authentication methods of operations, and of the security schemes that they refer to."""
+"""Compares the authentication methods of operations and the security schemes that they refer to."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from voicegauge.drift.report import DriftChange
 _CREDENTIAL_KEYS = ("in", "name", "scheme")
 """The keys of a security scheme that define how the credential is sent."""
 NodePair = tuple[DocumentNode, DocumentNode]
-"""The nodes of the older and the newer document."""
+"""Two nodes: one of the older and one of the newer document."""
 
 
 class _SecurityRequirement(NamedTuple):
-    """One alternative of `security`; all of its schemes are required together."""
+    """One alternative listed in `security`. A request must use all security schemes of the alternative."""
 
     node: DocumentNode
     scopes: dict[bytes, list[str]]
-    """OAuth scopes by security scheme."""
+    """The required OAuth scopes by security scheme."""
 
 
 _Requirements = dict[frozenset[bytes], _SecurityRequirement]
-"""The alternatives by their security schemes; an empty set allows requests without authentication."""
+"""The alternatives by their security schemes. An empty set of schemes allows requests without authentication."""
 
 
 def compare_security(scope: ComparisonScope, operations: NodePair, roots: NodePair) -> Iterator[DriftChange]:
-    """Yield the changes of the authentication methods of an operation, or the global ones if it has none itself."""
+    """Yield the changes of the authentication methods of an operation. The document's `security` is the default."""
     has_own = [operation.child("security").exists for operation in operations]
     prefix = "api-security" if any(has_own) else "api-global-security"
     nodes = [
@@ -85,9 +85,9 @@ def _requirements(security: DocumentNode, root: DocumentNode, roots: NodePair) -
 
 
 def _scheme_identity(name: str, root: DocumentNode, roots: NodePair) -> bytes:
-    """Identify a scheme by its name if both documents have it, otherwise by its content.
+    """Identify a security scheme by its name if both documents have that name, otherwise by its content.
 
-    So a scheme that was only renamed is not reported as a change.
+    Therefore, a scheme that was only renamed is not reported as a change.
     """
     if all(name in _schemes(document) for document in roots):
         return name.encode()
@@ -138,7 +138,7 @@ def _compare_scheme(scope: ComparisonScope, old: DocumentNode, new: DocumentNode
 
 
 def _credential_value(key: str, scheme: DocumentNode) -> str:
-    """Return a value of the scheme; HTTP schemes and header names are case-insensitive, so they are lower-cased."""
+    """Return a value of the security scheme. HTTP schemes and header names are lower-cased, as case has no meaning."""
     value = str(scheme.get(key, ""))
     return value.lower() if key == "scheme" or scheme.get("in") == "header" else value
 

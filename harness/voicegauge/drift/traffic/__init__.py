@@ -1,4 +1,4 @@
-"""Comparison of recorded traffic with a contract or with older traffic."""
+"""Compares recorded traffic with a contract or with older traffic."""
 
 from voicegauge.drift.registry import register
 from voicegauge.drift.traffic.reading import RecordedTraffic, read_traffic

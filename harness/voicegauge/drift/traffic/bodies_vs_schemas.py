@@ -1,4 +1,4 @@
-"""Comparison of recorded response bodies with their documented schemas."""
+"""Compares recorded response bodies with their documented schemas."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from voicegauge.formats import escape, read_pointer, unescape
 from voicegauge.recording import MASK
 
 _MAX_ERRORS = 20
-"""Schema errors reported per body: a list of a thousand entries has the same error in each."""
+"""Largest number of schema errors reported per body, because every entry of a long list may have the same error."""
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
-"""Keywords whose errors are reported as undocumented fields instead."""
+"""Keywords whose schema errors are not reported, because undocumented fields are reported instead."""
 _RULES_BY_KEYWORD = {
     "type": "observed-type-undocumented",
     "enum": "observed-value-undocumented",
@@ -35,7 +35,7 @@ _RULES_BY_KEYWORD = {
 
 
 def body_changes(observed: ObservedExchange, media_type: MediaType) -> Iterator[DriftChange]:
-    """Yield the undocumented fields of a response body, and the errors of its schema."""
+    """Yield the undocumented fields of a response body, and the parts of the body that its schema rejects."""
     for extra in undocumented_properties(observed.contract.schemas, observed.body, body_schemas(media_type)):
         yield contradiction(
             observed,
@@ -55,7 +55,7 @@ def _error_change(observed: ObservedExchange, error: SchemaError) -> Iterator[Dr
     value = read_pointer(observed.body, tokens)
     rule = _rule(observed, error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
-        return  # of a redacted value only the type is known, which was a string
+        return  # only the type of a redacted value is known: the value was a string
     yield contradiction(
         observed,
         rule,
@@ -67,7 +67,7 @@ def _error_change(observed: ObservedExchange, error: SchemaError) -> Iterator[Dr
 
 
 def _rule(observed: ObservedExchange, error: SchemaError, value: Any) -> str:
-    """Return the rule for a schema error; an error of anyOf or oneOf is a type, a value or a range error."""
+    """Return the id of the rule for a schema error. An error of anyOf or oneOf is a type, a value or a range error."""
     if error.keyword in _RULES_BY_KEYWORD:
         return _RULES_BY_KEYWORD[error.keyword]
     if error.keyword not in ("anyOf", "oneOf"):
@@ -96,7 +96,7 @@ def _has_type(value: Any, types: set[str]) -> bool:
 
 
 def _generalize(value: Any, tokens: list[str]) -> str:
-    """Return the path of `tokens` with `*` for list indices, so that the same error in each entry is one change."""
+    """Return the path of `tokens`, in which `*` replaces list indices: the same error in each entry is one change."""
     path = ""
     for index, token in enumerate(tokens):
         parent = read_pointer(value, tokens[:index])

@@ -1,4 +1,4 @@
-"""Creation of the changes by which recorded traffic contradicts its contract."""
+"""Creates the changes that report how recorded traffic contradicts its contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.drift.traffic.reading import ObservedExchange
 
 
 def contract_position(contract: Contract, pointer: str) -> FilePosition:
-    """Return the position of the part of a contract at `pointer`."""
+    """Return the position in the contract file of the value at `pointer`."""
     document = contract.document
     return FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer)
 
@@ -19,14 +19,14 @@ def contract_position(contract: Contract, pointer: str) -> FilePosition:
 def contradiction(
     observed: ObservedExchange, rule: str, location: str, *, pointer: str, part: str, value: Any
 ) -> DriftChange:
-    """Create a change; if the contract records a dispute about it, under the rule for disputed readings.
+    """Create a change for a contradiction. If the contract records it as disputed, use the rule for disputed readings.
 
     Args:
         observed: the exchange that contradicts the contract.
-        rule: the id of the rule, unless the contradiction is disputed.
-        location: the part of the operation.
-        pointer: the part of the contract that is contradicted.
-        part: the part of the exchange, as `ObservedExchange.position` takes it.
+        rule: the id of the rule to use if the contradiction is not disputed.
+        location: the part of the operation that is contradicted, as `DriftChange.location`.
+        pointer: JSON pointer to the part of the contract that is contradicted.
+        part: the part of the exchange, in the format that `ObservedExchange.position` takes.
         value: the observed value.
     """
     return make_change(

@@ -1,4 +1,4 @@
-"""Traffic that contradicts the contract but agrees with another document, which the contract records as disputed."""
+"""Finds out whether a contradiction is disputed: the contract records that another document agrees with the traffic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHECK_RULES_BY_DRIFT_RULE = {
     "observed-state-undocumented": ("job-state-unknown",),
     "observed-transition-undocumented": ("job-transition-illegal",),
 }
-"""Rules of checks, to which disputes refer, by the drift rule that reports the same of traffic."""
+"""The equivalent check rules of each drift rule. They are needed because disputes name check rules."""
 _BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
 
 
@@ -24,7 +24,7 @@ def is_disputed(observed: ObservedExchange, rule: str, pointer: str) -> bool:
     Args:
         observed: the exchange that contradicts the contract.
         rule: the id of the drift rule.
-        pointer: the part of the contract that is contradicted; disputes about its parents count too.
+        pointer: JSON pointer to the part of the contract that is contradicted. Disputes about its parents count too.
     """
     check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule, _BODY_CHECK_RULES))
     for candidate in _disputed_pointers(observed, pointer):
@@ -35,7 +35,7 @@ def is_disputed(observed: ObservedExchange, rule: str, pointer: str) -> bool:
 
 
 def _disputed_pointers(observed: ObservedExchange, pointer: str) -> list[str]:
-    """Return where a dispute about the exchange may be: the part itself, the response or the operation."""
+    """Return the pointers at which a dispute may be recorded: the part itself, the response and the operation."""
     pointers = [pointer]
     if observed.response_spec is not None:
         pointers.append(observed.response_spec.pointer)
@@ -60,7 +60,7 @@ def _covers(dispute: Dispute, observed: ObservedExchange, location: str) -> bool
 
 
 def _schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
-    """Find the schema of a dispute in the document, since its references are resolved by its position."""
+    """Return the pointers to the schema of a dispute. References in a schema can be resolved only by its position."""
     found = []
     tokens = [unescape(token) for token in location.split("/")[1:]]
     for key in ("x-source", "source"):

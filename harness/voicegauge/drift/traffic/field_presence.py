@@ -1,4 +1,4 @@
-"""Comparison of two recordings by the fields of bodies: removed, sometimes missing, or added."""
+"""Compares which fields the bodies of two recordings have: removed, sometimes missing and added fields."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from voicegauge.formats import escape
 
 
 class _FieldCounts(NamedTuple):
-    """How often one field is present in one case, on both sides."""
+    """Number of times that one field is present in one case, in the older and in the newer recording."""
 
     old_fields: int
     old_objects: int
-    """Number of objects that may have the field."""
+    """Number of objects in the older recording that could have the field."""
     new_fields: int
     new_objects: int
 
 
 def field_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
-    """Yield the fields that were removed, that are sometimes missing, or that were added."""
+    """Yield a change for each field that was removed, is sometimes missing, or was added."""
     counts = _count_fields(cases)
     rules = {path: rule for path, found in counts.items() if (rule := _presence_rule(found)) is not None}
     for path, rule in rules.items():
@@ -51,12 +51,12 @@ def field_change(
     """Create a change of a field in a body.
 
     Args:
-        context: the context of the responses.
+        context: what the compared responses have in common.
         rule: the id of the rule.
-        path: the path of the field.
+        path: the path of the field in the body.
         examples: an older and a newer exchange that show the change.
-        values: the values to show, under "old" and "new"; `None` is left out.
-        part: the part of a URL that changed.
+        values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
+        part: the part of a URL that changed; empty if the value is not a URL.
     """
     old, new = examples
     return make_change(
@@ -70,7 +70,7 @@ def field_change(
 
 
 def _presence_rule(counts: Sequence[_FieldCounts]) -> str | None:
-    """Return the rule that reports the presence of a field in all cases; `None` if there is nothing to report."""
+    """Return the id of the rule for how the presence of a field changed; `None` if there is nothing to report."""
     comparable = [one for one in counts if one.old_objects and one.new_objects]
     removed = sum(one.old_fields == one.old_objects and one.new_fields == 0 for one in comparable)
     in_both = sum(bool(one.old_fields and one.new_fields) for one in comparable)
@@ -86,7 +86,7 @@ def _presence_rule(counts: Sequence[_FieldCounts]) -> str | None:
 
 
 def _count_fields(cases: Sequence[FlattenedCase]) -> dict[str, list[_FieldCounts]]:
-    """Count each field in each case, by the path of the field."""
+    """Return the counts of each field in each case, by the path of the field."""
     found: dict[str, list[_FieldCounts]] = defaultdict(list)
     for case in cases:
         (old_fields, old_objects), (new_fields, new_objects) = _count_side(case.old), _count_side(case.new)
@@ -99,7 +99,7 @@ def _count_fields(cases: Sequence[FlattenedCase]) -> dict[str, list[_FieldCounts
 
 
 def _count_side(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the number of fields and the number of objects, by path."""
+    """Return the number of fields at each path and the number of objects at each path."""
     fields: dict[str, int] = defaultdict(int)
     objects: dict[str, int] = defaultdict(int)
     for body in bodies:
@@ -111,7 +111,7 @@ def _count_side(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[s
 
 
 def _example_exchanges(cases: Sequence[FlattenedCase], path: str) -> tuple[ObservedExchange, ObservedExchange]:
-    """Return an older and a newer exchange to show, if possible of a case whose older side has the field."""
+    """Return an older and a newer exchange as examples, if possible of a case whose older bodies have the field."""
     for case in cases:
         for body in case.old:
             if _has_path(body, path):

@@ -1,4 +1,4 @@
-"""Comparison of two recordings by the types and the values of fields in bodies."""
+"""Compares the types and the values that the fields of bodies have in two recordings."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from voicegauge.drift.traffic.reading import (
 )
 
 _MIN_NEVER_NULL = 4
-"""Responses in which a value was never null, before null counts as a new type rather than as chance."""
+"""Number of older values without null that are needed before null counts as a new type rather than as chance."""
 _SCALAR_TYPES = ("string", "number", "boolean")
 
 DocumentedValues = Callable[[str], frozenset[JsonScalar]]
-"""Returns the values that the contract lists for a field, by the path of the field."""
+"""A function that takes the path of a field and returns the values that the contract lists for the field."""
 
 _CaseValues = dict[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]]
 
 
 class _FieldValues(NamedTuple):
-    """The values of one field in each case, with the exchanges that have them."""
+    """The values of one field in each case, each value with the exchange in which it was found."""
 
     old: _CaseValues
     new: _CaseValues
@@ -51,7 +51,7 @@ def _values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldValues]:
 
 
 def type_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
-    """Yield the fields that have a JSON type that they did not have before."""
+    """Yield a change for each field that has a JSON type that it did not have before."""
     for path, field in _values_by_field(cases).items():
         shared = field.old.keys() & field.new.keys()
         before = {value.type for case in shared for value, _ in field.old[case]}
@@ -71,13 +71,13 @@ def type_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> It
 def value_changes(
     context: ResponseContext, cases: Sequence[FlattenedCase], *, skip: Collection[str], known: DocumentedValues
 ) -> Iterator[DriftChange]:
-    """Yield the fields that have values that they did not have before, and lists that lost entries.
+    """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
 
     Args:
-        context: the context of the responses.
-        cases: the flattened bodies.
-        skip: paths of fields that other rules compare: the job state and the charge.
-        known: returns the values that the contract lists for a field.
+        context: what the compared responses have in common.
+        cases: the flattened bodies of the responses.
+        skip: the paths of the job state and the charge, which other rules compare.
+        known: a function that returns the values that the contract lists for the field at a path.
     """
     for path, field in _values_by_field(cases).items():
         if path in skip:
@@ -99,7 +99,7 @@ _SplitValues = dict[CaseKey, frozenset[JsonScalar]]
 
 
 def _split_values(field: _FieldValues) -> dict[str, tuple[_SplitValues, _SplitValues]]:
-    """Return the values of each part of a field, older and newer; a value that is not a URL has one part."""
+    """Return the older and the newer values of each part of a field. A value that is not a URL has only one part."""
     found: dict[str, tuple[_SplitValues, _SplitValues]] = {}
     for index, side in enumerate((field.old, field.new)):
         for case, values in side.items():
@@ -116,7 +116,7 @@ def _shown(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
 
 
 def _examples(field: _FieldValues, difference: ValueDifference) -> tuple[ObservedExchange, ObservedExchange]:
-    """Return exchanges with a removed and with an added value, or the first ones if only parts of values differ."""
+    """Return an exchange with a removed value and one with an added value. By default, return the first exchanges."""
     old = [(value.value, observed) for values in field.old.values() for value, observed in values]
     new = [(value.value, observed) for values in field.new.values() for value, observed in values]
     before = next((observed for value, observed in old if value in difference.removed), old[0][1])
@@ -136,7 +136,7 @@ def _entry_changes(context: ResponseContext, path: str, field: _FieldValues) -> 
 
 
 def _entries_by_case(side: Mapping[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]]) -> _SplitValues:
-    """Return the entries of a list by conversation, whichever outer list entry they are in."""
+    """Return the entries of a list by conversation, combined for all entries of an outer list."""
     found: _SplitValues = {}
     for case, values in side.items():
         conversation = case[:1]

@@ -1,4 +1,4 @@
-"""Comparison of two recordings by the headers of responses."""
+"""Compares the headers of responses in two recordings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from voicegauge.drift.traffic.reading import (
 )
 
 CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
-"""Headers about a single connection or response, which are not part of an API."""
+"""Names of headers about a single connection or response, which are not part of an API."""
 
 
 def header_changes(context: ResponseContext, pairs: Sequence[PairedResponses]) -> Iterator[DriftChange]:
-    """Yield the headers that were removed, added, or have another value."""
+    """Yield a change for each header that was removed, was added, or has another value."""
     responses = [observed for pair in pairs for observed in (*pair.old, *pair.new)]
     for name in sorted({name for observed in responses for name in _header_names(observed)} - CONNECTION_HEADERS):
         yield from _compare_presence(context, pairs, name)
@@ -64,7 +64,7 @@ def _header_values(exchanges: Sequence[ObservedExchange], name: str) -> frozense
 
 
 def _number_or_text(text: str) -> JsonScalar:
-    """Return the value as a number if it is one, so that counters are recognized by counting up."""
+    """Return `text` as a number if it is one, so that a counter is recognized because its values increase."""
     try:
         return float(text)
     except ValueError:

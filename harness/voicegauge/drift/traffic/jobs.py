@@ -1,4 +1,4 @@
-"""Comparison of two recordings by jobs: their states, the order of states, their outcome and their charge."""
+"""Compares the jobs of two recordings: their states, the order of the states, their outcome and their charge."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange,
 from voicegauge.formats import Location
 
 _StateOrder = dict[tuple[str, str], ObservedExchange]
-"""An earlier and a later state of one job, with an exchange that reports the later one."""
+"""Pairs of an earlier and a later state of one job, each with an exchange that reports the later state."""
 
 
 def state_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    """Yield new job states, changed orders of states, and jobs that end in another state."""
+    """Yield a change for each new job state, changed order of states, and job that ends in another state."""
     old_states = {state for pair in pairs for observed in pair.old if (state := observed.state)}
     reported: set[str] = set()
     for pair in pairs:
@@ -35,7 +35,7 @@ def _compare_outcomes(pair: ConversationPair, reported: set[str]) -> Iterator[Dr
 
 
 def _last_report(conversation: Sequence[ObservedExchange]) -> ObservedExchange | None:
-    """Return the exchange that reports the last state; `None` if the job was still in progress.
+    """Return the exchange that reports the last state of the job; `None` if the job was still in progress.
 
     An undocumented state counts as terminal, because nothing is known about it.
     """
@@ -75,7 +75,7 @@ def _change(rule: str, old: ObservedExchange, new: ObservedExchange, values: Map
 
 
 def charge_locations(observed: ObservedExchange) -> Iterator[Location]:
-    """Return the locations of charges in a response, for synthesis, audio input, jobs and chats."""
+    """Yield the locations of charges in a response of a synthesis, audio input, job or chat operation."""
     operation = observed.operation
     if operation is None or observed.status >= 300:
         return
@@ -85,7 +85,7 @@ def charge_locations(observed: ObservedExchange) -> Iterator[Location]:
 
 
 def charge_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    """Yield the identical requests whose responses report another charge."""
+    """Yield a change for each response to an identical request that reports another charge."""
     for pair in pairs:
         if not pair.is_identical_request:
             continue

@@ -1,4 +1,4 @@
-"""Comparison of recordings by path: finding the contract of a recording, and the recordings of a folder."""
+"""Compares recordings given by their path: finds the contract of a recording and the recordings in a folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def load_traffic(contract: Contract, path: Path) -> RecordedTraffic:
 
     Args:
         contract: the contract of the recorded provider.
-        path: a recording, or a folder of recordings.
+        path: the path of a recording or of a folder of recordings.
 
     Raises:
-        DataError: there is no recording, or one of them cannot be read or is of another provider.
+        DataError: there is no recording, a recording cannot be read, or a recording was made with another provider.
     """
     return read_traffic(contract, str(path), load_recordings(path))
 
@@ -30,12 +30,12 @@ def compare_recording_with_contract(contract: Path, recording: Path) -> DriftRep
     """Compare recorded traffic with its contract.
 
     Args:
-        contract: path of the contract.
-        recording: a recording, or a folder of recordings.
+        contract: the path of the contract.
+        recording: the path of a recording or of a folder of recordings.
 
     Raises:
         ContractError: the contract is not valid.
-        DataError: the recording cannot be read, or is of another provider.
+        DataError: the recording cannot be read, or was made with another provider.
     """
     return compare_traffic_with_contract(load_traffic(load_contract(contract), recording))
 
@@ -44,8 +44,8 @@ def compare_recording_files(old: Path, new: Path, contracts: Sequence[Path] = ()
     """Compare two recordings of one provider.
 
     Args:
-        old: the older recording, or a folder of recordings.
-        new: the newer recording, or a folder of recordings.
+        old: the path of the older recording or of a folder of recordings.
+        new: the path of the newer recording or of a folder of recordings.
         contracts: folders of contracts in addition to the bundled ones.
 
     Raises:

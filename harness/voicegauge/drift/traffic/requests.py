@@ -1,4 +1,4 @@
-"""Undocumented fields and parameters of requests that the provider accepted."""
+"""Finds undocumented fields and parameters in requests that the provider accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.recording import bare_media_type
 
 
 def request_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
-    """Yield the undocumented query parameters and fields of a request with a successful response."""
+    """Yield a change for each undocumented query parameter or field of a request with a successful response."""
     operation = observed.operation
     if operation is None or observed.status >= 300:
         return
@@ -33,7 +33,7 @@ def request_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
 
 
 def _query_parameter_names(observed: ObservedExchange, operation: Operation) -> set[str]:
-    """Return the documented query parameters, including those that carry the key."""
+    """Return the names of the documented query parameters, including those that contain the API key."""
     names = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
     schemes = observed.contract.security_schemes.values()
     return names | {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}

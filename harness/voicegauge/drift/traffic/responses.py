@@ -1,4 +1,4 @@
-"""Comparison of two recordings by whole responses: status, media type, readable body, audio."""
+"""Compares whole responses of two recordings: status, media type, whether the body is readable, and audio."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voicegauge.formats import is_json
 from voicegauge.speech.audio import EncodedAudio, sniff_container
 
 TEMPORARY_ERRORS = (429, 502, 503, 504)
-"""Statuses of overload, which say nothing about the API: the same request works later."""
+"""Statuses of an overloaded service. They are no change of the API, because the same request works later."""
 
 
 def response_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    """Yield the changes of whole responses, per conversation and operation."""
+    """Yield the changes of whole responses for each operation in each conversation."""
     for pair in pairs:
         old, new = _by_operation(pair.old), _by_operation(pair.new)
         for operation in old:  # not a set, so that changes come in the order of the conversation
@@ -32,7 +32,7 @@ def _by_operation(conversation: Sequence[ObservedExchange]) -> dict[str, list[Ob
 
 
 def _compare_operation(old: Sequence[ObservedExchange], new: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
-    # Reversed, so that of several responses with one status the first is compared.
+    # The order is reversed, so that the first of several responses with the same status is compared.
     before, after = ({observed.status: observed for observed in reversed(side)} for side in (old, new))
     shared = before.keys() & after.keys()
     if not shared:
@@ -71,7 +71,7 @@ def _compare_audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[Dri
 
 
 def _audio_format(body: bytes) -> str | None:
-    """Return sample rate and number of channels; `None` if the audio cannot be decoded."""
+    """Return the sample rate and the number of channels as text; `None` if the audio cannot be decoded."""
     decoded = EncodedAudio(body).decoded
     return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
 

@@ -1,4 +1,4 @@
-"""Rules for recorded traffic: compared with a contract, and with older traffic."""
+"""Defines the rules for recorded traffic that is compared with a contract or with older traffic."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TRAFFIC_VS_CONTRACT = {
     "documented-value-not-recorded": (_COMPATIBLE, "A documented value is in no recording"),
     "documented-state-not-recorded": (_COMPATIBLE, "A documented job state is in no recording"),
 }
-"""Level and description by rule id."""
+"""The level and the description of each rule, by the id of the rule."""
 TRAFFIC_VS_TRAFFIC = {
     "recorded-field-gone": (_BREAKING, "A field was removed"),
     "recorded-field-sometimes-gone": (_POSSIBLY, "A field that was always present is sometimes missing"),
@@ -52,7 +52,7 @@ TRAFFIC_VS_TRAFFIC = {
     "recorded-charge-changed": (_POSSIBLY, "The charge for the same request was changed"),
     "recorded-request-not-repeated": (_COMPATIBLE, "A request of the older recording is not in the newer one"),
 }
-"""Level and description by rule id."""
+"""The level and the description of each rule, by the id of the rule."""
 
 
 def rules() -> list[DriftRule]:

@@ -1,4 +1,4 @@
-"""Comparison of recorded traffic with its contract: what is undocumented, and what no recording covers."""
+"""Compares recorded traffic with its contract to find what is undocumented and what no recording covers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ STANDARD_HEADERS = frozenset(
         *("strict-transport-security", "transfer-encoding", "vary", "via", "www-authenticate"),
     )
 )
-"""Headers of HTTP itself (RFC 9110, 9111, 6797), which API documents do not list unless they rely on them."""
+"""Names of general HTTP headers (such as those of RFC 9110, 9111 and 6797), which API documents need not list."""
 
 
 def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
-    """Report what traffic shows that its contract does not document, and what the contract documents unseen."""
+    """Report what traffic shows but its contract does not document, and what is documented but not in the traffic."""
     contract = traffic.contract
     old = ComparedInput(file=str(contract.document.path), title=contract.provider.title, version=contract.version)
     return make_report("recording-contract", old, traffic.compared_input, _without_repetitions(_changes(traffic)))
 
 
 def _without_repetitions(changes: Iterator[DriftChange]) -> Iterator[DriftChange]:
-    """Yield each change once, for the first exchange that shows it."""
+    """Yield each change only once, with the first exchange that shows the change."""
     reported = set[tuple[Any, ...]]()
     for change in changes:
         key = (change.rule, change.operation, change.location, change.old_position, change.new_value)

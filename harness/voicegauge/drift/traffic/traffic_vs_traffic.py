@@ -1,4 +1,4 @@
-"""Comparison of recordings with older recordings: what the API does differently now."""
+"""Compares recordings with older recordings to find what the API does differently now."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from voicegauge.formats import read_pointer, unescape
 
 
 def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
-    """Compare the traffic of one provider with older traffic, both interpreted by the same contract.
+    """Compare the traffic of one provider with older traffic. Both are interpreted with the same contract.
 
-    Requests are matched by operation and by their values. Values of responses are compared only if the provider
-    defines them: ids, times, signed URLs and counters are recognized by changing with every request.
+    Requests are matched by operation and by their values. Values of responses are compared only if the provider defines
+    them. Ids, times, signed URLs and counters are left out; they are recognized because they change with every request.
     """
     pairing = pair_conversations(old, new)
     changes = _without_repetitions(_changes(pairing))
@@ -73,7 +73,7 @@ def _body_changes(context: ResponseContext, responses: list[PairedResponses]) ->
 
 
 def _separately_compared(responses: Iterable[PairedResponses]) -> set[str]:
-    """Return the paths of the job state and the charge, which `jobs` compares."""
+    """Return the paths of the job state and the charge, which the module `jobs` compares."""
     paths = set()
     for pair in responses:
         for observed in pair.new:
@@ -84,7 +84,7 @@ def _separately_compared(responses: Iterable[PairedResponses]) -> set[str]:
 
 
 def _documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
-    """Return the values that schemas and examples document for a field."""
+    """Return the scalar values that schemas and examples document for the field at `path`."""
     tokens = [unescape(token) for token in path.split("/")[1:]]
     found = documented_values(media_type, tokens)
     for example in media_type.examples:
@@ -95,7 +95,7 @@ def _documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScala
 
 
 def _without_repetitions(changes: Iterable[DriftChange]) -> Iterator[DriftChange]:
-    """Yield each change once, whichever responses show it, and changes of a header once for all operations."""
+    """Yield each change only once, even if several responses show it. Merge equal header changes of all operations."""
     unique: dict[tuple[Any, ...], DriftChange] = {}
     for change in changes:
         key = (change.rule, change.operation, change.location, change.old_value, change.new_value)

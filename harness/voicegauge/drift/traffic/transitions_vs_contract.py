@@ -1,4 +1,4 @@
-"""Comparison of recorded job states and transitions with the documented state machine."""
+"""Compares recorded job states and transitions with the documented state machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.drift.traffic.reading import ObservedExchange, job_states
 
 
 def job_changes(conversation: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
-    """Yield the undocumented states and transitions of the job in a conversation."""
+    """Yield a change for each undocumented state or transition of the job in a conversation."""
     last: str | None = None
     for observed, state in job_states(conversation):
         assert observed.job is not None
@@ -29,7 +29,7 @@ def job_changes(conversation: Sequence[ObservedExchange]) -> Iterator[DriftChang
 
 
 def _status_operation_pointer(observed: ObservedExchange) -> str:
-    """Return the pointer of the operation that has `x-job`, which a submit only refers to."""
+    """Return the pointer of the operation that contains `x-job`. A submit operation only refers to that operation."""
     operation = observed.operation
     assert operation is not None
     if operation.job is None and operation.speech is not None and operation.speech.response.job:
@@ -38,7 +38,7 @@ def _status_operation_pointer(observed: ObservedExchange) -> str:
 
 
 def _can_reach(job: JobSpec, start: str, end: str) -> bool:
-    """Whether transitions lead from one state to another, through states that no poll may have reported."""
+    """Whether a job can get from `start` to `end`, also through states between them that no poll reported."""
     reached, pending = set[str](), [start]
     while pending:
         for state in job.states[pending.pop()].next:

@@ -1,4 +1,4 @@
-"""The parts of a contract that no recording covers."""
+"""Finds the parts of a contract that no recording covers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicegauge.recording import MASK
 
 
 def uncovered_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
-    """Yield the operations, statuses, media types, headers, fields, values and job states that no response shows."""
+    """Yield a change for each operation, status, media type, header, field, value and job state that is not covered."""
     by_operation: dict[str, list[ObservedExchange]] = defaultdict(list)
     for observed in traffic.exchanges:
         by_operation[observed.operation_id].append(observed)
@@ -87,7 +87,7 @@ def _uncovered_fields(
 
 
 def _values_by_path(exchanges: Sequence[ObservedExchange]) -> dict[str, set[JsonScalar]]:
-    """Return the scalars at each path of the bodies; objects and lists count as null."""
+    """Return the scalars at each path in the bodies. Objects and lists count as null."""
     values: dict[str, set[JsonScalar]] = defaultdict(set)
     for observed in exchanges:
         if observed.body is not MISSING:
@@ -99,7 +99,7 @@ def _values_by_path(exchanges: Sequence[ObservedExchange]) -> dict[str, set[Json
 def _uncovered_states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
     if operation.job is None:
         return
-    # Of all exchanges, since submit responses report a state too.
+    # States are collected from the exchanges of all operations, because responses to a submit report a state too.
     reported = {observed.state for observed in traffic.exchanges if observed.job is operation.job}
     for state in operation.job.states:
         if state not in reported:

@@ -1,4 +1,4 @@
-"""Comparison of the JSON Schemas of two OpenAPI documents."""
+"""Compares the JSON Schemas of two OpenAPI documents."""
 
 from voicegauge.drift.contracts.schemas.schema_comparison import compare_schemas
 

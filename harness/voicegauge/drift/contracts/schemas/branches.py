@@ -1,4 +1,4 @@
-"""Comparison of the schemas in `oneOf`, `anyOf`, `allOf` and `prefixItems`, whose elements have no names."""
+"""Compares the schemas in `oneOf`, `anyOf`, `allOf` and `prefixItems`, which have no names."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _Branches = tuple[AppliedSchemas, ...]
 
 
 class MatchedBranches(NamedTuple):
-    """The branches of two lists, as far as they are not equal."""
+    """The differences between two lists of branches. Equal branches are left out."""
 
     changed: list[tuple[AppliedSchemas, AppliedSchemas]]
-    """Older and newer version of the same branch."""
+    """The older and the newer version of each branch that is in both lists but may have changed."""
     removed: list[AppliedSchemas]
     added: list[AppliedSchemas]
 
 
 class _BranchIdentity(NamedTuple):
-    """Functions for the older and the newer document whose results are the same for the same branch.
+    """Functions that return the same key for the same branch in the older and the newer document.
 
-    A false result identifies nothing.
+    An empty key identifies no branch.
     """
 
     old: Callable[[AppliedSchemas], Hashable]
@@ -34,9 +34,9 @@ class _BranchIdentity(NamedTuple):
 
 
 def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedBranches:
-    """Match equal branches, then those with the same reference or title, then the last remaining two.
+    """Match equal branches, then branches with the same reference or title, and then the last two if only two remain.
 
-    Equal ones go first, so that a renamed but otherwise unchanged branch is not reported.
+    Equal branches are matched first, so that a branch that was only renamed is not reported.
     """
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old), list(new)
@@ -51,7 +51,7 @@ def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedB
                 match = candidates[key].pop(0)
                 old_left.remove(branch)
                 new_left.remove(match)
-                # A fingerprint that is not whole leaves differences below its depth to be found.
+                # A fingerprint that is not whole does not show deeper differences, so the branches must be compared.
                 if not (isinstance(key, SchemaFingerprint) and key.is_whole):
                     changed.append((branch, match))
     if len(old_left) == len(new_left) == 1:
@@ -60,7 +60,7 @@ def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedB
 
 
 def _branch_name(branch: AppliedSchemas) -> str:
-    """Return the reference or the title of a branch; empty if it has neither."""
+    """Return the reference or the title of a branch; empty if the branch has neither."""
     node = branch[0]
     reference, title = node.get("$ref"), node.get("title")
     return reference if isinstance(reference, str) else title if isinstance(title, str) else ""
@@ -69,9 +69,9 @@ def _branch_name(branch: AppliedSchemas) -> str:
 def compare_wrapping(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or was taken out of one.
+    """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or if a branch became the whole schema.
 
-    The branches to compare are appended to `following`; nothing is yielded or appended if neither is the case.
+    The branches to compare next are appended to `following`. In all other cases, nothing is yielded or appended.
     """
     for key in ("oneOf", "anyOf"):
         for wrapped, single in ((new, old), (old, new)):
@@ -91,7 +91,7 @@ def compare_wrapping(
 def compare_branches(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each branch that was added or removed; append changed branches to `following`."""
+    """Yield a change for each branch that was added or removed, and append changed branches to `following`."""
     for key in BRANCHES:
         old_branches, new_branches = old.schema_lists.get(key, ()), new.schema_lists.get(key, ())
         if key == "prefixItems":
@@ -106,7 +106,7 @@ def compare_branches(
 
 
 def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
-    """Match the schemas of `prefixItems`, which are identified by their index."""
+    """Match the schemas of `prefixItems` by their index."""
     return MatchedBranches(
         list(zip(old, new, strict=False)),  # the longer list has the removed or the added ones
         list(old[len(new) :]),

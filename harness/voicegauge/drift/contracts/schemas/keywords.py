@@ -1,4 +1,4 @@
-"""Comparison of the keywords of two schemas that have plain values."""
+"""Compares those keywords of two schemas whose values are plain data."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CHANGE_ONLY_KEYWORDS = {
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
 }
-"""Keywords for which any difference has the same rule, with their names in rule ids."""
+"""Keywords for which one rule reports any difference, with their names in rule ids."""
 _FLAG_KEYWORDS = {
     "deprecated": ("deprecated", "reactivated"),
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }
-"""Boolean keywords, with the rule id suffixes for becoming true and becoming false."""
+"""Boolean keywords, each with the ends of the rule ids for becoming true and for becoming false."""
 
 
 def compare_keywords(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
@@ -72,11 +72,11 @@ def _compare_values(name: str, old: DocumentNode, new: DocumentNode) -> Iterator
 
 
 def compare_flags(became_true: str, became_false: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
-    """Yield a change if a boolean keyword, which is false if missing, has another value.
+    """Yield a change if the value of a boolean keyword changed. A missing keyword counts as false.
 
     Args:
-        became_true: rule id suffix if it became true.
-        became_false: rule id suffix if it became false.
+        became_true: the end of the rule id if the keyword became true.
+        became_false: the end of the rule id if the keyword became false.
         old: the keyword of the older schema.
         new: the keyword of the newer schema.
     """
@@ -85,7 +85,7 @@ def compare_flags(became_true: str, became_false: str, old: DocumentNode, new: D
 
 
 def _compare_enums(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Compare `enum`, and `const` as an enum with one value; null is left to the comparison of nullability."""
+    """Compare `enum` and `const`, which counts as an enum with one value. Null is left to `compare_types`."""
     old_const, new_const = old.keyword("const"), new.keyword("const")
     if old_const.exists or new_const.exists:
         other_values = (old if new_const.exists else new).values

@@ -1,4 +1,4 @@
-"""Comparison of the properties of two object schemas."""
+"""Compares the properties of two object schemas."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voicegauge.formats import escape
 
 @dataclass(frozen=True)
 class _PropertyVersion:
-    """One property in the older or the newer schema."""
+    """A property in the older or the newer schema."""
 
     applied: AppliedSchemas
     """The schemas of the property; empty if `properties` does not list it."""
@@ -24,19 +24,19 @@ class _PropertyVersion:
     schema: NormalizedSchema
     is_required: bool
     required_node: DocumentNode
-    """The keyword `required` of the object."""
+    """The node of the keyword `required` of the object that has the property."""
     is_hidden: bool
-    """Whether messages omit it: a request has no read-only property, a response no write-only one."""
+    """Whether messages leave out the property. Requests omit read-only properties, responses omit write-only ones."""
 
     @property
     def need(self) -> str:
-        """The word for the property in rule ids."""
+        """The word "required" or "optional", which rule ids contain."""
         return "required" if self.is_required else "optional"
 
 
 @dataclass(frozen=True)
 class _PropertyPair:
-    """A property in both schemas."""
+    """A property as the older and as the newer schema describe it."""
 
     scope: ComparisonScope
     kind: SchemaKind
@@ -44,14 +44,14 @@ class _PropertyPair:
     new: _PropertyVersion
 
     def change(self, rule: str) -> DriftChange:
-        """Create a change of the property as a whole."""
+        """Create a change that is about the property as a whole."""
         return self.scope.change(rule, self.old.node, self.new.node)
 
 
 def compare_properties(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield the changes of properties as a whole; append the schemas of those in both versions to `following`."""
+    """Yield the changes of properties as a whole. Append the schemas of properties in both versions to `following`."""
     kind = SCHEMA_KINDS[pair.kind.property_kind]
     for name in dict.fromkeys((*old.properties, *new.properties, *old.required, *new.required)):
         scope = pair.scope.nested(f"/{escape(name)}")
@@ -78,7 +78,7 @@ def _property_version(
 
 def _compare_property(pair: _PropertyPair, following: list[SchemaPair]) -> Iterator[DriftChange]:
     old, new, kind = pair.old, pair.new, pair.kind
-    # A property that both require exists in both, even if only one of them describes it.
+    # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.applied) != bool(new.applied) and not (old.is_required and new.is_required):
         if not old.is_hidden and not new.is_hidden:
             yield pair.change(_added_rule(kind, new) if new.applied else _removed_rule(kind, old))

@@ -1,4 +1,4 @@
-"""Comparison of two JSON Schemas with all schemas in them."""
+"""Compares two JSON Schemas and all schemas that they contain."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from voicegauge.drift.report import DriftChange
 
 
 def compare_schemas(scope: ComparisonScope, kind: str, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Yield every change between the schemas at two nodes; a missing schema allows any value.
+    """Yield every change between the schemas at two nodes. A missing schema counts as one that allows any value.
 
     Args:
-        scope: the part of the operation that has the schemas.
-        kind: a key of `SCHEMA_KINDS`.
+        scope: the scope of the part of the operation that contains the schemas.
+        kind: the kind of the schemas, a key of `SCHEMA_KINDS`.
         old: the node of the older schema.
         new: the node of the newer schema.
     """
@@ -45,13 +45,13 @@ def compare_schemas(scope: ComparisonScope, kind: str, old: DocumentNode, new: D
 
 
 def _component_pointer(node: DocumentNode) -> str:
-    """Return the pointer of the shared component behind a plain reference, or of the node itself."""
+    """Return the pointer of the component to which a plain reference points, or else the pointer of the node."""
     is_plain_reference = isinstance(node.value, dict) and node.value.keys() == {"$ref"}
     return node.resolve().pointer if is_plain_reference else node.pointer
 
 
 def _compare_pair(pair: SchemaPair, following: list[SchemaPair]) -> Iterator[DriftChange]:
-    """Yield the changes of one pair, and append the pairs of schemas in it to `following`."""
+    """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `following`."""
     old, new = pair.normalized()
     wrapping = list(compare_wrapping(pair, old, new, following))
     if wrapping or following:
@@ -78,7 +78,7 @@ def _compare_additional_properties(
 
 
 def _item_pairs(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[SchemaPair]:
-    """Return the schemas of items and of additional properties, which are compared like properties."""
+    """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
     kind = SCHEMA_KINDS[pair.kind.property_kind]
     for keyword in ("items", "additionalProperties"):
         before, after = old.single_schemas.get(keyword, ()), new.single_schemas.get(keyword, ())
@@ -94,7 +94,7 @@ def _is_closed(schema: NormalizedSchema) -> bool:
 
 
 def _compare_assertions(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[DriftChange]:
-    """Compare subschemas such as `not` as a whole, since a change in one may both narrow and widen."""
+    """Compare subschemas such as `not` as a whole, because a change inside of one may both allow and forbid values."""
     used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
     for keyword, name in ASSERTIONS.items():
         for action, before, after in _compare_assertion(pair, keyword, old, new) if keyword in used else ():
@@ -118,7 +118,7 @@ def _compare_assertion(
 
 
 def _assertion_schemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
-    """Return the subschemas of a keyword by name; the name is empty if the keyword has a single one."""
+    """Return the subschemas of a keyword by name. The name is empty if the value of the keyword is a single schema."""
     schemas = dict(schema.schema_mappings.get(keyword, {}))
     if keyword in schema.single_schemas:
         schemas[""] = schema.single_schemas[keyword]

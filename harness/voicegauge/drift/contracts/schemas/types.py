@@ -1,4 +1,4 @@
-"""Comparison of the types, the formats and the nullability of two schemas."""
+"""Compares the types, the formats and the nullability of two schemas."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class KeywordChange(NamedTuple):
     """A change of one keyword."""
 
     action: str
-    """Suffix of the rule id, without the kind of the schema."""
+    """The part of the rule id that follows the kind of the schema."""
     old: DocumentNode
     new: DocumentNode
     values: Mapping[str, Any]
-    """The values to show, under "old" and "new"."""
+    """The values that the report shows, under the keys "old" and "new"."""
 
 
 _SetRelation = Literal["same", "wider", "narrower", "other"]
-"""The values that the newer schema allows, relative to those of the older one."""
+"""How the set of values that the newer schema allows relates to the set that the older schema allows."""
 _INCLUDED_FORMATS = {
     "double": {"float"},
     "int64": {"int32"},
     "bigint": {"int32", "int64"},
     "date-time": {"date", "time"},
 }
-"""Formats with the formats that oasdiff considers to be contained in them."""
+"""For each format, the narrower formats that oasdiff considers to be part of it."""
 _TYPE_ACTIONS: Mapping[_SetRelation, str] = {"wider": "type-generalized", "narrower": "type-specialized"}
 
 
@@ -54,14 +54,14 @@ def compare_types(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[Keyw
 
 
 def _combine(types: _SetRelation, formats: _SetRelation) -> _SetRelation:
-    """Combine the relations of types and formats: where they contradict each other, the result is "other"."""
+    """Combine the relations of types and formats. If they contradict each other, the result is "other"."""
     if types == "other" or formats == "same":
         return types
     return formats if types in ("same", formats) else "other"
 
 
 def are_disjoint(old: NormalizedSchema, new: NormalizedSchema) -> bool:
-    """Whether the schemas have no type in common, so that comparing other keywords would only add noise."""
+    """Whether the schemas have no type in common. If so, comparing other keywords would not help a reader."""
     old_types, new_types = _effective_types(old), _effective_types(new)
     if not old_types or not new_types:
         return False
@@ -76,7 +76,7 @@ def _type_node(schema: NormalizedSchema) -> DocumentNode:
 
 
 def _effective_types(schema: NormalizedSchema) -> frozenset[str] | None:
-    """Return the types of `type`, or those of the values of `enum`; `None` if the schema has neither."""
+    """Return the types that `type` lists or that the values of `enum` have; `None` if the schema has neither."""
     if schema.types is not None or schema.values is None:
         return schema.types
     return frozenset(_type_of(value) for value in schema.values if value is not None) or None

@@ -1,4 +1,4 @@
-"""Reading of recordings for comparison: matching requests, flattening bodies, telling stable values from others."""
+"""Prepares recordings for comparison: matches requests, flattens bodies, and tells stable values from others."""
 
 from voicegauge.drift.traffic.reading.comparison_context import (
     FlattenedBody,

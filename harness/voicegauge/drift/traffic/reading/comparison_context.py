@@ -1,4 +1,4 @@
-"""Grouping of responses that can be compared with each other: same operation, status and job state."""
+"""Groups responses that can be compared because they have the same operation, status and job state."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange
 
 
 class ResponseContext(NamedTuple):
-    """The facts that two responses must have in common to be compared."""
+    """What two responses must have in common to be compared."""
 
     operation: str
     status: int
     state: str | None
-    """The job state that the responses report."""
+    """The job state that the responses report; `None` if they report no job state."""
 
     @property
     def body_location(self) -> str:
-        """The start of locations in the bodies of these responses."""
+        """The text with which the locations of changes in the bodies of these responses start."""
         return f"{self.status} body#"
 
 
 class PairedResponses(NamedTuple):
-    """The responses of one pair of conversations in one context; there is at least one on each side."""
+    """The responses of one pair of conversations in one context. `old` and `new` have at least one response each."""
 
     case: str
-    """Identifies the pair of conversations."""
+    """Id of the pair of conversations."""
     old: tuple[ObservedExchange, ...]
     new: tuple[ObservedExchange, ...]
 
 
 def group_by_context(pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
-    """Group the responses of all pairs by context; a context that only one side of a pair has is left out."""
+    """Group the responses of all pairs by context. A context that only one conversation of a pair has is left out."""
     groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(pairs):
         old, new = _by_context(pair.old), _by_context(pair.new)
@@ -59,7 +59,7 @@ def _by_context(conversation: Sequence[ObservedExchange]) -> dict[ResponseContex
 
 
 class FlattenedBody(NamedTuple):
-    """The flattened JSON of one response."""
+    """The flattened JSON body of one response."""
 
     observed: ObservedExchange
     values: list[FlattenedValue]
@@ -67,16 +67,16 @@ class FlattenedBody(NamedTuple):
 
 
 class FlattenedCase(NamedTuple):
-    """The flattened bodies of one pair of conversations; there is at least one on each side."""
+    """The flattened bodies of one pair of conversations. `old` and `new` have at least one body each."""
 
     case: str
-    """Identifies the pair of conversations."""
+    """Id of the pair of conversations."""
     old: list[FlattenedBody]
     new: list[FlattenedBody]
 
 
 def flatten_bodies(pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
-    """Flatten the JSON bodies of one context; responses without JSON are left out."""
+    """Flatten the JSON bodies of the responses in one context. Responses without JSON are left out."""
     entry_keys = learn_entry_keys(_bodies(pair.old for pair in pairs), _bodies(pair.new for pair in pairs))
     cases = (
         FlattenedCase(pair.case, _flatten_all(pair.old, entry_keys), _flatten_all(pair.new, entry_keys))

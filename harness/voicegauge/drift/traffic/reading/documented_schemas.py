@@ -1,4 +1,4 @@
-"""The documented schemas of JSON values: which schemas apply to each part of a body, and which parts have none."""
+"""Finds the documented schemas that apply to each part of a body, and the parts that no schema documents."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from voicegauge.drift.traffic.reading.flatten import ANY_INDEX, JsonScalar
 from voicegauge.formats import escape
 
 MAX_DEPTH = 20
-"""Levels of properties that are visited, because schemas may refer to themselves."""
+"""Largest number of levels of properties that are visited. It is limited because schemas may contain themselves."""
 
 
 class LocatedSchema(NamedTuple):
-    """A schema object and the pointer to it."""
+    """A schema object, and the pointer to it in the contract."""
 
     schema: dict[str, Any]
     pointer: str
 
 
 def applicable_schemas(schemas: Schemas, schema: Any, pointer: str) -> list[LocatedSchema]:
-    """Return all schema objects that may apply to a value: the schema, and the branches of its combinations."""
+    """Return all schema objects that may apply to a value: the schema and the branches of `allOf`, `if` and so on."""
     found: list[LocatedSchema] = []
     _collect(schemas, schema, pointer, found)
     return found
@@ -53,7 +53,7 @@ def body_schemas(media_type: MediaType) -> list[LocatedSchema]:
 
 
 def property_schemas(schemas: Schemas, parents: Sequence[LocatedSchema], name: str) -> list[LocatedSchema]:
-    """Return the schemas that may apply to the property `name`, which may come from `additionalProperties`."""
+    """Return the schemas that may apply to the property `name`, from `properties` or else `additionalProperties`."""
     found: list[LocatedSchema] = []
     for schema, pointer in parents:
         properties = schema.get("properties")
@@ -99,7 +99,7 @@ class UndocumentedProperty(NamedTuple):
     """A property of a value that no schema describes or allows."""
 
     path: str
-    """JSON pointer with `*` for indices."""
+    """JSON pointer in which `*` replaces list indices."""
     name: str
     value: Any
     parents: list[LocatedSchema]
@@ -114,13 +114,13 @@ class UndocumentedProperty(NamedTuple):
 def undocumented_properties(
     schemas: Schemas, value: Any, located: list[LocatedSchema], path: str = ""
 ) -> Iterator[UndocumentedProperty]:
-    """Iterate over all properties in a value that are not documented, outermost first.
+    """Yield all properties in a value that are not documented. A property comes before the properties inside of it.
 
     Args:
         schemas: the schemas of the contract.
         value: the JSON value.
         located: the schemas that may apply to the value.
-        path: JSON pointer to the value.
+        path: the JSON pointer to the value.
     """
     if path.count("/") > MAX_DEPTH or not located:
         return
@@ -139,23 +139,23 @@ def undocumented_properties(
 
 
 class DocumentedProperty(NamedTuple):
-    """A property that schemas list."""
+    """A property that at least one schema lists."""
 
     path: str
-    """JSON pointer with `*` for indices."""
+    """JSON pointer in which `*` replaces list indices."""
     schemas: list[LocatedSchema]
-    """The schemas that may apply to its value."""
+    """The schemas that may apply to the value of the property."""
 
 
 def documented_properties(
     schemas: Schemas, located: list[LocatedSchema], path: str = ""
 ) -> Iterator[DocumentedProperty]:
-    """Iterate over all properties that schemas list, outermost first.
+    """Yield all properties that schemas list. A property comes before the properties inside of it.
 
     Args:
         schemas: the schemas of the contract.
         located: the schemas that may apply to one value.
-        path: JSON pointer to the value.
+        path: the JSON pointer to the value.
     """
     if path.count("/") > MAX_DEPTH:
         return
@@ -170,7 +170,7 @@ def documented_properties(
 
 
 def enumerated_values(located: Sequence[LocatedSchema]) -> list[JsonScalar]:
-    """Return the scalars that `enum` and `const` of the schemas list."""
+    """Return the scalars that the keywords `enum` and `const` of the schemas list."""
     found: dict[JsonScalar, None] = {}
     for schema, _ in located:
         values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
@@ -179,7 +179,7 @@ def enumerated_values(located: Sequence[LocatedSchema]) -> list[JsonScalar]:
 
 
 def documented_values(media_type: MediaType, tokens: Sequence[str]) -> set[JsonScalar]:
-    """Return the values that the schema of a body lists for the field at `tokens`, with `*` for an index."""
+    """Return the values that the schema of a body lists for the field at `tokens`, in which `*` means any index."""
     located = body_schemas(media_type)
     for token in tokens:
         schemas = media_type.schemas

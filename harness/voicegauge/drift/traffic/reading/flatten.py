@@ -1,6 +1,7 @@
-"""Flattening of JSON bodies to paths and values, so that bodies can be compared field by field.
+"""Flattens JSON bodies into paths and values, so that bodies can be compared field by field.
 
-List entries are matched across recordings by a field that identifies them, such as an id, since their order may differ.
+Entries of a list are matched by a field that identifies them, such as an id, because their order may differ between
+recordings.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any, NamedTuple
 from voicegauge.formats import escape
 
 ANY_INDEX = "*"
-"""Replaces list indices in paths."""
+"""The text that replaces list indices in paths."""
 _MAX_COMBINED_FIELDS = 8
-"""Fields of an entry that are tried in pairs; it bounds the number of pairs, which grows with the square."""
+"""Largest number of fields that are tried in pairs. It limits the number of pairs, which grows with its square."""
 _MIN_SHARED = 0.5
-"""Part of the entries that both recordings must have, by a field's values, for the field to identify entries."""
+"""Smallest share of entries with equal values in both recordings for which a field may identify the entries."""
 
 JsonScalar = str | float | bool | None
 
@@ -25,11 +26,11 @@ class FlattenedValue(NamedTuple):
     """A scalar in a JSON body, or an object or list without its content."""
 
     path: str
-    """JSON pointer with `*` for indices."""
+    """JSON pointer in which `*` replaces list indices."""
     entry: str
-    """Identifies the list entries that contain the value; empty outside of lists."""
+    """Id of the list entries that contain the value; empty if the value is not in a list."""
     type: str
-    """JSON type; "number" for integers too."""
+    """JSON type of the value. Integers have the type "number"."""
     value: JsonScalar
 
 
@@ -42,11 +43,11 @@ class FlattenedObject(NamedTuple):
 
 
 EntryKeys = Mapping[str, tuple[str, ...]]
-"""By the path of a list of objects: the field, or the two fields, whose values identify its entries."""
+"""The one or two fields whose values identify the entries of a list of objects, by the path of the list."""
 
 
 def json_type_of(value: Any) -> str:
-    """Return the JSON type of `value`; "number" for integers too."""
+    """Return the JSON type of `value`. Integers have the type "number"."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -57,7 +58,7 @@ def json_type_of(value: Any) -> str:
 
 
 def flatten_json(value: Any, entry_keys: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
-    """Iterate over every object and every value in a JSON body."""
+    """Yield every object and every value in a JSON body."""
     yield from _flatten(value, "", "", entry_keys)
 
 
@@ -80,7 +81,7 @@ def _flatten(value: Any, path: str, entry: str, entry_keys: EntryKeys) -> Iterat
 
 
 def _entry_identity(entry: Any, index: int, fields: tuple[str, ...] | None) -> str:
-    """Identify a list entry by the values of `fields` or by its index; scalars are not distinguished."""
+    """Return an id of a list entry: the values of `fields`, or the index. All scalars in a list have the same id."""
     if isinstance(entry, dict):
         return ", ".join(str(entry.get(field)) for field in fields) if fields else str(index)
     return str(index) if isinstance(entry, list) else ANY_INDEX
@@ -89,8 +90,9 @@ def _entry_identity(entry: Any, index: int, fields: tuple[str, ...] | None) -> s
 def learn_entry_keys(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """Find the fields that identify the entries of each list of objects.
 
-    They are the first field, or the first two fields together, that every entry has, that differ between the entries
-    of a list, and whose values both recordings share for most entries.
+    For each list, the result is the first field for which three conditions hold: every entry has the field, the values
+    differ between the entries, and at least half of the values are in both recordings. If there is no such field, pairs
+    of fields are tried.
 
     Args:
         old: the JSON bodies of the older recording.
@@ -109,7 +111,7 @@ def learn_entry_keys(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[
 
 
 def _object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
-    """Return all non-empty lists of objects by path."""
+    """Return all non-empty lists of objects, by their path."""
     found: dict[str, list[list[dict[str, Any]]]] = {}
 
     def visit(value: Any, path: str) -> None:
@@ -128,7 +130,7 @@ def _object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]
 
 
 def _candidates(lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
-    """Iterate over the fields, and then the pairs of fields, whose values are unique within each list."""
+    """Yield the fields, and then the pairs of fields, whose values are unique within each list."""
     names = [
         name for name in lists[0][0] if all(_is_identifier(entry.get(name)) for entries in lists for entry in entries)
     ]

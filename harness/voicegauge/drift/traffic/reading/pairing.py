@@ -1,4 +1,4 @@
-"""Matching of the conversations of two recordings by their requests."""
+"""Matches the conversations of two recordings by their requests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import NamedTuple
 from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange, RecordedTraffic
 
 MIN_SIMILARITY = 0.5
-"""From here on two requests count as the same case with another text or id."""
+"""Smallest similarity of two requests that count as the same case, with another text or id."""
 _DECISIVE_VALUES = ("key", "header x-voicegauge-")
-"""Values that distinguish cases on purpose, such as a wrong key: requests that differ in them are not matched."""
+"""Names of values that distinguish cases on purpose, such as a wrong key. Requests with other values never match."""
 
 Conversation = tuple[ObservedExchange, ...]
 
 
 class ConversationPair(NamedTuple):
-    """A conversation of the older recording, and its repetition in the newer one."""
+    """A conversation of the older recording, and the matching conversation of the newer recording."""
 
     old: Conversation
     new: Conversation
     is_identical_request: bool
-    """Whether all values of the first requests are equal."""
+    """Whether the first requests of both conversations have equal values."""
 
 
 class ConversationPairing(NamedTuple):
@@ -29,15 +29,15 @@ class ConversationPairing(NamedTuple):
 
     pairs: list[ConversationPair]
     not_repeated: list[Conversation]
-    """Conversations of the older recording whose request is not in the newer one."""
+    """Conversations of the older recording whose first request is not in the newer recording."""
 
 
 _RequestValues = dict[str, str]
-"""The values of a request by where they are."""
+"""The values of a request, by their location in the request."""
 
 
 def pair_conversations(old: RecordedTraffic, new: RecordedTraffic) -> ConversationPairing:
-    """Match conversations that begin with the same request, in their order, and then those with similar requests."""
+    """Match conversations that begin with equal requests, in their order, and then those with similar requests."""
     pairing = ConversationPairing([], [])
     new_conversations = _by_operation(new)
     for operation, conversations in _by_operation(old).items():
@@ -50,7 +50,7 @@ def _pair_operation(
     new: list[tuple[_RequestValues, Conversation]],
     pairing: ConversationPairing,
 ) -> None:
-    """Add the matches of one operation to `pairing`; matched conversations are removed from `new`."""
+    """Add the matches of one operation to `pairing`, and remove matched conversations from `new`."""
     unmatched, repeated = [], []
     for values, conversation in old:
         match = next((candidate for candidate in new if candidate[0] == values), None)
@@ -79,7 +79,7 @@ def _by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValu
 
 
 def _similarity(one: _RequestValues, other: _RequestValues) -> float:
-    """Return the similarity of two requests from 0 to 1; a different value counts half as much as an equal one."""
+    """Return the similarity of two requests, from 0 to 1. A different value counts half as much as an equal value."""
     names = one.keys() | other.keys()
     if any(one.get(name) != other.get(name) for name in names if name.startswith(_DECISIVE_VALUES)):
         return 0.0

@@ -1,4 +1,4 @@
-"""Recordings interpreted by a contract: exchanges with their operations, conversations and job states."""
+"""Interprets recordings with the help of a contract: finds the operations, conversations and job states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicegauge.recording.replay import RequestSignature, request_signature
 
 @dataclass(frozen=True, eq=False)
 class ObservedExchange:
-    """An exchange of a recording, with its operation in the contract."""
+    """An exchange of a recording, with the operation of the contract that it belongs to."""
 
     contract: Contract = field(repr=False)
     file: str
@@ -27,28 +27,28 @@ class ObservedExchange:
     """Index of the exchange in the file, counted from 0."""
     exchange: Exchange = field(repr=False)
     operation: Operation | None = field(repr=False)
-    """`None` for a download, and for an operation that the contract does not have."""
+    """The operation of the exchange; `None` if the exchange is a download or the contract has no such operation."""
     body: Any = field(repr=False)
-    """The parsed JSON of the response; `MISSING` if there is none or if it cannot be parsed."""
+    """The parsed JSON body of the response; `MISSING` if the body is not JSON or cannot be parsed."""
 
     @property
     def status(self) -> int:
-        """The status of the response."""
+        """The HTTP status of the response."""
         return self.exchange.response.status
 
     @property
     def operation_id(self) -> str:
-        """The id of the operation, also if the contract does not have it; "(download)" for a download."""
+        """The id of the operation, even if the contract has no such operation; "(download)" for a download."""
         return self.exchange.operation
 
     @property
     def response_spec(self) -> ResponseSpec | None:
-        """The documented response for the status, if there is one."""
+        """The documented response for the status; `None` if the contract documents none."""
         return self.operation.response(self.status) if self.operation else None
 
     @property
     def media_type(self) -> MediaType | None:
-        """The documented media type of the response; the most specific one that matches, as OpenAPI requires."""
+        """The most specific documented media type that matches the response (as in OpenAPI); `None` if none matches."""
         media_type = self.exchange.response.media_type
         documented = self.response_spec.media if self.response_spec else {}
         for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
@@ -60,22 +60,22 @@ class ObservedExchange:
         """Return the position of the exchange in its file.
 
         Args:
-            part: a pointer into the exchange, to return the position of a part: "/response/headers" or
-                "/response/content/text#/output_url", where a second pointer leads into the JSON of a body.
+            part: a pointer to the part of the exchange whose position is returned: "/response/headers" or
+                "/response/content/text#/output_url". The text after "#" is a pointer into the JSON body.
         """
         return FilePosition(file=self.file, pointer=f"/log/entries/{self.index}{part}")
 
     def body_position(self, path: str) -> FilePosition:
-        """Return the position of a value in the JSON of the response."""
+        """Return the position of the value at `path` in the JSON body of the response."""
         return self.position(f"/response/content/text#{path}")
 
     @property
     def request_signature(self) -> RequestSignature:
-        """The values of the request, independent of how they are encoded."""
+        """The values of the request, in a form that does not depend on their encoding."""
         return request_signature(self.contract, self.exchange.request, self.operation)
 
     def read(self, location: Location | None) -> Any:
-        """Return the value of the response at a location; `MISSING` if there is none or if it was redacted."""
+        """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
         if location is None:
             return MISSING
         value = location.read_response(self.body, self.exchange.response.headers)
@@ -83,19 +83,19 @@ class ObservedExchange:
 
     @property
     def job(self) -> JobSpec | None:
-        """The job that the exchange submits or polls."""
+        """The documented job that the exchange submits or polls; `None` if it does neither."""
         return self.operation.job or _submitted_job(self.operation) if self.operation else None
 
     @property
     def state_location(self) -> Location | None:
-        """The location of the job state in the response; `None` for an error and without a job."""
+        """The location of the job state in the response; `None` if the response is an error or there is no job."""
         if self.operation is None or self.job is None or self.status >= 300:
             return None
         return self.job.state if self.operation.job else self.job.submit.state
 
     @property
     def state(self) -> str | None:
-        """The job state that the response reports, if any."""
+        """The job state that the response reports; `None` if it reports no job state."""
         state = self.read(self.state_location)
         return state if isinstance(state, str) else None
 
@@ -113,14 +113,14 @@ class RecordedTraffic:
     compared_input: ComparedInput
     exchanges: tuple[ObservedExchange, ...]
     conversations: tuple[tuple[ObservedExchange, ...], ...] = field(repr=False)
-    """The exchanges, grouped by what belongs together: a submit with its polls and its download."""
+    """The exchanges in groups. A submit, its polls and its download are in one group."""
 
 
 def load_recordings(path: Path) -> list[tuple[str, Recording]]:
-    """Load the recordings of a file or a folder; at least one, each with its path.
+    """Load a recording, or all recordings in a folder, each with its path. The result has at least one recording.
 
     Raises:
-        DataError: there is no recording, a file is not a recording of voicegauge, or they are of several providers.
+        DataError: there is no recording, a file is not a recording of voicegauge, or providers differ between files.
     """
     loaded = [(str(file), load_har(file)) for file in (find_recordings(path) if path.is_dir() else [path])]
     if not loaded:
@@ -132,15 +132,15 @@ def load_recordings(path: Path) -> list[tuple[str, Recording]]:
 
 
 def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> RecordedTraffic:
-    """Interpret recordings by their contract.
+    """Interpret recordings with the help of the contract of their provider.
 
     Args:
         contract: the contract of the provider.
-        path: the path to show in reports.
-        recordings: recordings with their paths.
+        path: the path that reports show.
+        recordings: the recordings, each with its path.
 
     Raises:
-        DataError: a recording is of another provider.
+        DataError: a recording was made with another provider.
     """
     exchanges: list[ObservedExchange] = []
     conversations: list[tuple[ObservedExchange, ...]] = []
@@ -175,9 +175,9 @@ def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> O
 
 
 def job_states(conversation: Sequence[ObservedExchange]) -> Iterator[tuple[ObservedExchange, str]]:
-    """Iterate over the states of the job in a conversation, each with the first exchange that reports it.
+    """Yield the states of the job in a conversation, each with the first exchange that reports the state.
 
-    Polls that report the same state again are skipped.
+    Polls that report the same state as the exchange before are skipped.
     """
     last = None
     for observed in conversation:

@@ -1,7 +1,7 @@
-"""Distinguishing the values that a provider defines from those that belong to a single request.
+"""Distinguishes the values that a provider defines from those that belong to a single request.
 
-An id, a time, a signed URL or a counter changes with every request, so it says nothing about the API. Nothing is
-assumed about names of fields: the recorded values of a field show what it is.
+An id, a time, a signed URL or a counter changes with every request and therefore does not show how the API behaves.
+Such fields are recognized by their recorded values, not by their names.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from voicegauge.drift.traffic.reading.flatten import JsonScalar
 from voicegauge.recording import MASK
 
 CaseKey = tuple[str, ...]
-"""Identifies a conversation, with the list entry if a value is in a list; the same in both recordings."""
+"""Id of a conversation and, if a value is in a list, of the list entry. It is the same in both recordings."""
 ValuesByCase = Mapping[CaseKey, frozenset[JsonScalar]]
 """The values of one field in each case."""
 
 _EPOCH_SECONDS = (1_000_000_000, 5_000_000_000)
-"""Numbers that are taken for Unix times: from 2001 to 2128."""
+"""Smallest and largest number that is taken for a Unix time, in 2001 and 2128."""
 _EPOCH_MILLISECONDS = (_EPOCH_SECONDS[0] * 1000, _EPOCH_SECONDS[1] * 1000)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
-"""The start of an ISO 8601 date, or of an HTTP date (RFC 9110, section 5.6.7)."""
+"""Matches the start of an ISO 8601 date or of an HTTP date (RFC 9110, section 5.6.7)."""
 
 
 class ValueDifference(NamedTuple):
@@ -37,10 +37,10 @@ class ValueDifference(NamedTuple):
 
 
 def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
-    """Split a value into parts that may be stable on their own: a URL into host, path and parameters.
+    """Split a URL into host, path and parameters, because some of them may be stable. Other values have one part.
 
     Yields:
-        Name and value of each part; the name is empty for a value that is not a URL.
+        The name and the value of each part. The name is empty if the value is not a URL.
     """
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
         yield "", value
@@ -63,14 +63,15 @@ def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
 def compare_values(
     old: ValuesByCase, new: ValuesByCase, *, known: frozenset[JsonScalar] = frozenset()
 ) -> ValueDifference | None:
-    """Compare the values of one field; `None` if nothing changed or if the values belong to single requests.
+    """Compare the values of one field. Return `None` if nothing changed or if the values belong to single requests.
 
-    Values count as the provider's if most cases repeat them, or if several cases of one recording share them.
+    Values count as defined by the provider if at least half of the cases have equal values in both recordings, or if
+    several cases of one recording share the values.
 
     Args:
         old: the values in the older recording.
         new: the values in the newer recording.
-        known: values that the contract lists; they are the provider's even if only one case has them.
+        known: the values that the contract lists. They count as defined by the provider even if only one case has them.
     """
     old, new = _without_redacted(old, new)
     shared = old.keys() & new.keys()
@@ -91,7 +92,7 @@ def compare_values(
 
 
 def _without_redacted(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
-    """Return the values without the cases in which either recording has a redacted one."""
+    """Return the values without those cases in which either recording has a redacted value."""
     redacted = {case for side in (old, new) for case, values in side.items() if any(map(_is_redacted, values))}
     before, after = ({case: values for case, values in side.items() if case not in redacted} for side in (old, new))
     return before, after
@@ -102,7 +103,7 @@ def _is_redacted(value: JsonScalar) -> bool:
 
 
 def _is_volatile(observed: ValuesByCase) -> bool:
-    """Whether a single case has several values, or the values count up or down from case to case."""
+    """Whether a single case has several values, or the values steadily increase or decrease from case to case."""
     if any(len(values) > 1 for values in observed.values()):
         return True
     numbers = [value for values in observed.values() for value in values]
@@ -120,7 +121,7 @@ def _is_monotonic(numbers: list[JsonScalar]) -> bool:
 
 
 def _are_shared(observed: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
-    """Whether cases have values in common; numbers must all be equal, since durations and counts agree by chance."""
+    """Whether cases share values. Numbers must all be equal, because durations and counts may agree by chance."""
     if len(observed) < 2:
         return False
     if any(_is_number(value) for value in values):
@@ -130,7 +131,7 @@ def _are_shared(observed: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
 
 
 def compare_word_lists(old: ValuesByCase, new: ValuesByCase) -> ValueDifference | None:
-    """Compare the entries of lists of scalars; `None` if nothing changed or if they share less than half."""
+    """Compare the entries of lists of scalars. Return `None` if they are equal or if fewer than half are shared."""
     shared = old.keys() & new.keys()
     before, after = (
         frozenset(value for case in shared for value in side[case] if not _is_redacted(value)) for side in (old, new)
