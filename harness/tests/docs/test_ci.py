@@ -52,7 +52,7 @@ def test_every_option_is_accepted(command: str, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     (tmp_path / "known.json").touch()
     (tmp_path / "fixtures").mkdir()
-    _, name, *arguments = shlex.split(command)
+    _, name, *arguments = shlex.split(command, comments=True)
     found = cli.get_command(None, name)  # type: ignore[arg-type]  # our group needs no context
     assert found is not None
     found.make_context(name, arguments)
@@ -65,7 +65,7 @@ def test_every_command_succeeds(tmp_path: Path) -> None:
     environment = {**os.environ, "CI": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "NO_COLOR": "1"}
     baseline = next(command for command in COMMANDS if "--write-baseline" in command)
     for command in [baseline, *COMMANDS]:
-        words = [sys.executable, "-m", *shlex.split(command)]
+        words = [sys.executable, "-m", *shlex.split(command, comments=True)]
         words += ["--dry-run"] * ("--live" in words and "--dry-run" not in words)
         words += ["--fault", "accepts-invalid"] if "--fuzz" in words else []
         done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -108,6 +108,12 @@ def written_files() -> list[Path]:
     return [path for path in files if path not in data and path.parent.name != "suites"]
 
 
+def own_words(path: Path) -> str:
+    """The text of a file; without the changelog's list of renamed keys, which quotes the old words."""
+    text = path.read_text(encoding="utf-8")
+    return re.sub(r"(?s)\n### Renamed\n.*?(?=\n## )", "", text) if path.name == "CHANGELOG.md" else text
+
+
 @pytest.mark.parametrize("word", FORBIDDEN)
 def test_plain_words(word) -> None:
     # An underscore or a capital also begins a word: `_told_of`, `HeardText`.
@@ -115,7 +121,7 @@ def test_plain_words(word) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for path in written_files()
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(own_words(path).splitlines(), 1)
         if pattern.search(line)
     ]
     assert found == []

@@ -125,7 +125,7 @@ class Sample(Record, frozen=True, kw_only=True):
 
     @property
     def is_measured(self) -> bool:
-        """Whether the sample counts in results: it is no warm-up, and was not lost because voicegauge was stopped."""
+        """Whether the sample counts in results: it is not a warm-up and was not lost because voicegauge was stopped."""
         return not self.warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 
