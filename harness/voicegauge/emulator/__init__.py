@@ -1,7 +1,7 @@
 """HTTP server that behaves as contracts document, over a real socket and with synthesized speech.
 
-It interprets contracts independently: it imports neither the client nor the checks, so that a wrong
-reading of a contract on one side shows up as a disagreement between the two.
+The emulator imports neither the client nor the checks. It interprets contracts independently, so that a
+wrong interpretation on one side shows up as a disagreement between the two.
 """
 
 from __future__ import annotations

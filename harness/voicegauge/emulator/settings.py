@@ -1,4 +1,4 @@
-"""Settings of the emulator and constants shared with its clients."""
+"""Defines the settings of the emulator and the constants that it shares with its clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voicegauge.model import Exchange, Record
 
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Request header that selects the response. Its value is a rejection reason, optionally with a field
-("rate-limited", "invalid:text"), or the state a job shall end in ("state:FAILED")."""
+("rate-limited", "invalid:text"), or "state:" with the state that a job must end in ("state:FAILED")."""
 SERVER_HEADER = "voicegauge-emulator"
 """The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
 CONTROL_PREFIX = "/_emulator"
@@ -16,21 +16,22 @@ CONTROL_PREFIX = "/_emulator"
 
 
 class EmulatorSettings(Record, frozen=True, kw_only=True):
-    """Settings an emulator is started with."""
+    """The settings with which an emulator is started."""
 
     seed: int = 0
-    """Seed of ids and jitter: the same requests in the same order get the same responses."""
+    """Seed of ids and jitter. With the same seed, the same requests in the same order get the same responses."""
     clock: Literal["real", "virtual", "per-poll"] = "real"
-    """"virtual" only moves when it is advanced through the control route. With "per-poll", nothing takes
-    time and each status request moves its job to the next state."""
+    """How the emulator's time advances. A "virtual" clock moves only when it is advanced through the control
+    route. With "per-poll", nothing takes time, and each status request moves its job to the next state."""
     time_scale: float = 1.0
     """Factor for all emulated durations: 0.1 is ten times faster, 0 is immediate."""
     faults: tuple[str, ...] = ()
     """Faults to inject: "id", "id@provider", "id@provider/target" or "id@provider/operation"."""
     plan: str | None = None
-    """Account plan whose limits apply. Default, also for providers without this plan: the one with the highest rate."""
+    """Account plan whose limits apply. By default, and for providers without this plan, the plan with the highest
+    request rate applies."""
     credits: float | None = None
-    """Initial balance of every account. Default: `x-provider.credits.free`."""
+    """Initial balance of every account. If it is `None`, `x-provider.credits.free` of the contract is used."""
     webhook_http: bool = False
     """Whether plain http webhook URLs to this machine are accepted even where the contract requires https."""
     webhook_hosts: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
 
 
 def is_emulated(exchange: Exchange) -> bool:
-    """Return whether the emulator sent this response, by its `Server` header.
+    """Whether the emulator sent this response, according to the `Server` header.
 
     Such an exchange never counts as recorded, even if it came through a proxy or a custom base URL.
     """

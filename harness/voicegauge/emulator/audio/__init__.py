@@ -1,4 +1,4 @@
-"""Audio produced or analyzed by the emulator: synthesis, conversion, transcription."""
+"""Produces and analyzes audio for the emulator: synthesis, conversion and transcription."""
 
 from voicegauge.emulator.audio.conversion import AudioEffect, analyze_music, apply_effect, split_stems
 from voicegauge.emulator.audio.output_formats import choose_media_type, find_format

@@ -1,7 +1,7 @@
-"""Audio conversion and effects.
+"""Applies effects to audio, splits it into stems, and estimates its key and tempo.
 
 The effects are audible but do not represent what a provider's models do. FFmpeg filters change pitch
-and speed and keep the words intelligible; stems are frequency bands that sum to the input; key and
+and speed but keep the words intelligible. Stems are frequency bands whose sum is the input. Key and
 tempo are simple estimates.
 """
 
@@ -25,7 +25,7 @@ STEMS = {
     5: ("vocals", "drums", "bass", "piano", "other"),
     6: ("vocals", "drums", "bass", "guitar", "piano", "other"),
 }
-"""Stem names by their number, as common separation models name them."""
+"""For each number of stems, the names that common separation models use."""
 _NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
@@ -37,11 +37,11 @@ class AudioEffect(NamedTuple):
     """An effect to apply to audio."""
 
     purpose: str
-    """A purpose, as in `x-conversion.purpose`."""
+    """Purpose of the conversion, one of the values of `x-conversion.purpose`."""
     voice: str | None = None
     speed: float = 1.0
     strength: int = 2
-    """From 1 (weak) to 5 (strong)."""
+    """Strength of the effect, from 1 (weak) to 5 (strong)."""
 
 
 def apply_effect(samples: Samples, rate_hz: int, change: AudioEffect) -> Samples:
@@ -72,13 +72,16 @@ def _tempo_filter(factor: float) -> list[tuple[str, str]]:
 
 
 def pitch_shift_semitones(voice: str | None) -> int:
-    """Return the pitch shift that stands for `voice`: the same for the same name, never 0."""
+    """Return the pitch shift that represents `voice`; it is never 0, and always the same for the same name."""
     steps = [step for step in range(-MAX_SEMITONES, MAX_SEMITONES + 1) if step]
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]
 
 
 def split_stems(samples: Samples, rate_hz: int, count: int) -> dict[str, Samples]:
-    """Split audio into `count` frequency bands by stem name; they sum to `samples`, and the first contains speech."""
+    """Split audio into `count` frequency bands, and return them with the stem names as keys.
+
+    The sum of the bands is `samples`; the first band contains the speech.
+    """
     import numpy as np
 
     spectrum = np.fft.rfft(samples)
@@ -96,7 +99,7 @@ def split_stems(samples: Samples, rate_hz: int, count: int) -> dict[str, Samples
 
 
 def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
-    """Estimate key, scale and tempo, with the names of `x-conversion.response.facts`."""
+    """Estimate key, scale and tempo, and return them under the names that `x-conversion.response.facts` uses."""
     root, scale = _estimate_key(samples, rate_hz)
     number, letter = _camelot(root, scale)
     other = "A" if letter == "B" else "B"
@@ -117,7 +120,7 @@ def _estimate_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
 
     power = np.square(np.abs(np.fft.rfft(samples)))
     frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
-    tonal = (frequencies > 55) & (frequencies < 2000)  # below A1 hum, above B6 mostly overtones
+    tonal = (frequencies > 55) & (frequencies < 2000)  # hum lies below A1, and above B6 there are mostly overtones
     notes = np.round(12 * np.log2(frequencies[tonal] / 440)).astype(int) + 9  # A is nine semitones above C
     energy = np.bincount(notes % 12, weights=power[tonal], minlength=12)
     fits = {
@@ -143,7 +146,10 @@ def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
 
 @functools.cache
 def _camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
-    """Return number and letter of the Camelot wheel by root and scale; each fifth adds one to the number."""
+    """Return the number and letter of each key on the Camelot wheel; the keys of the dictionary are (root, scale).
+
+    Each step of a fifth adds one to the number.
+    """
     found = {}
     for step in range(12):
         found[step * 7 % 12, "Major"] = ((7 + step) % 12 + 1, "B")  # C major is 8B

@@ -1,4 +1,4 @@
-"""Audio formats that the emulator delivers: their names in requests, their media types, and their encoding."""
+"""Finds, names and encodes the audio formats that the emulator delivers, and chooses their media types."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")
 _RANGES = ("audio/*", "*/*")
 _FFMPEG_FORMATS = ("m4a", "aac", "webm")
-"""Formats that `encode` of `speech.audio` does not write."""
+"""Formats that the function `encode` of `speech.audio` cannot write."""
 OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FFMPEG_FORMATS))
 """Names of all formats that the emulator writes."""
 _ALIASES = {
@@ -61,7 +61,7 @@ _MEDIA_TYPES = {
     "alaw": ("audio/pcma", "audio/alaw", "audio/x-alaw", "audio/x-alaw-basic"),
     "pcm_s16le": ("audio/pcm", "audio/x-pcm", "audio/l16", "audio/raw"),
 }
-"""Media types of formats that share a container with others, most specific first."""
+"""Media types of the formats that share a container with other formats, most specific first."""
 _ALTERNATIVES = {
     "pcm_s16le": "wav",
     "pcm_s16be": "wav",
@@ -75,13 +75,16 @@ _ALTERNATIVES = {
     "opus": "webm",
     "webm": "opus",
 }
-"""Formats with the same samples or the same codec in another container."""
+"""For each format, another one that has the same samples or the same codec in a different container."""
 _AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sampling frequencies of AAC (ISO/IEC 14496-3, table 1.18)."""
 
 
 def find_format(name: str) -> str | None:
-    """Return the format that a field value or a media type names; `None` if the emulator does not know it."""
+    """Return the format that `name`, a field value or a media type, refers to.
+
+    Return `None` if the emulator does not know the format.
+    """
     short_name = name.partition(";")[0].strip().lower().removeprefix("audio/").removeprefix("x-")
     for candidate in (short_name, *re.split(r"[_\-.]", short_name)):  # "mp3_44100_128", "riff-24khz-16bit-mono-pcm"
         candidate = _ALIASES.get(candidate, candidate)
@@ -95,11 +98,12 @@ def choose_media_type(format_name: str, documented: Iterable[str]) -> str | None
 
     Args:
         format_name: a format that the emulator writes.
-        documented: documented media types, in lower case.
+        documented: the documented media types of the response, in lower case.
 
     Returns:
-        A media type of the format, else the actual one if any audio is documented, else a generic one, else one that
-        is not known to mean another format. `None` if all documented media types mean other formats.
+        The first of these that exists: a documented media type of the format; the format's usual media type, if a range
+        such as "audio/*" is documented; a documented generic media type; a documented audio media type that is not
+        known to mean another format. `None` if there is none of these.
     """
     documented = tuple(documented)
     actual = media_type_of(format_name)
@@ -121,7 +125,7 @@ def choose_media_type(format_name: str, documented: Iterable[str]) -> str | None
 
 
 def _may_contain(media_type: str, format_name: str) -> bool:
-    """Return whether a media type is for the container of a format, and for no other format in it."""
+    """Whether `media_type` names the container of the format, and no other format in the same container."""
     container = container_of_media_type(media_type)
     if container is None or container != container_of_media_type(media_type_of(format_name)):
         return False
@@ -133,11 +137,15 @@ def _has_meaning(media_type: str) -> bool:
 
 
 def deliverable_format(format_name: str, documented: Iterable[str]) -> str:
-    """Return the format to deliver, for a requested one and the documented media types of the response.
+    """Return the format in which audio is delivered if `format_name` is requested.
 
-    It differs from the requested format if only the other one has a documented media type: PCM without a media type
-    of its own is sent as WAV. A format that no documented media type fits is delivered as requested, so that a check
-    reports the missing media type.
+    It differs from the requested format only if that has no documented media type but an alternative format has one.
+    For example, PCM without a documented media type is sent as WAV. If neither has one, the format is delivered as
+    requested, so that a check reports the missing media type.
+
+    Args:
+        format_name: the requested format.
+        documented: the documented media types of the response, in lower case.
     """
     documented = tuple(documented)
     if not documented or choose_media_type(format_name, documented) is not None:
@@ -147,7 +155,10 @@ def deliverable_format(format_name: str, documented: Iterable[str]) -> str:
 
 
 def encode_output(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:
-    """Encode mono samples in any format of `find_format`; the sample rate is raised if the codec does not have it."""
+    """Encode mono samples in any format that `find_format` returns.
+
+    If the codec does not support the sample rate, the next higher supported rate is used.
+    """
     if format_name not in _FFMPEG_FORMATS:
         return encode(samples, sample_rate_hz, format_name)[0]
     if format_name != "webm" and sample_rate_hz not in _AAC_RATES_HZ:

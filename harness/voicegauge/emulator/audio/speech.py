@@ -1,4 +1,4 @@
-"""Speech synthesis: the parameters a request asks for, and the audio."""
+"""Reads the synthesis parameters from speech requests, and synthesizes the speech."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
-"""Intelligible espeak-ng variants; a hash of the target id selects one if the contract sets none."""
+"""Intelligible espeak-ng variants. A hash of the target id selects one of them if the contract sets none."""
 PITCH_SPREAD = 9
-"""Largest offset of a named voice from the target's pitch (0 to 99); makes voices distinguishable."""
+"""Largest offset of a named voice from the target's pitch (0 to 99), which makes voices distinguishable."""
 CACHE_SIZE = 64
-"""Number of cached audio files: the audio of a job is often downloaded more than once."""
+"""Number of cached audio files. They are cached because the audio of a job is often downloaded more than once."""
 
 
 AUTOMATIC_LANGUAGE = "auto"
@@ -40,21 +40,22 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     text: str
     language: str
     voice: str
-    """espeak-ng variant."""
+    """Name of an espeak-ng variant."""
     words_per_minute: int
     pitch: int
     sample_rate_hz: int
     lead_s: float
     format: str
-    """Format name, as `find_format` returns it."""
+    """Name of the audio format, as `find_format` returns it."""
     seed: int
     silent: bool = False
 
 
 def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField) -> Any:
-    """Return the value a request gives a provider-independent field such as "voice", mapped back from the provider's.
+    """Return the value that a request has for a provider-independent field such as "voice".
 
-    If the request leaves it out, the default of the schema is returned; `MISSING` if there is none.
+    A provider-specific value is mapped back to the provider-independent one. If the request omits the field, the
+    default from the schema is returned, or `MISSING` if there is no default.
     """
     slot = target.speech.request.get(field)
     if slot is None:
@@ -68,9 +69,10 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
 
 
 def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
-    """Return the part of `text` that is spoken: without template text and without what the contract marks as unspoken.
+    """Return the part of `text` that is spoken.
 
-    A template such as "Speaker 0: {}" means a script: the "Speaker N: " label of every line is removed.
+    The text of the template and everything that matches a pattern in `unspoken` are removed. If the template is that
+    of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is removed.
     """
     before, _, after = slot.template.partition("{}")
     if before.strip():
@@ -96,11 +98,11 @@ def read_synthesis_request(
 
     Args:
         request: the speech request.
-        target: the target it addresses.
-        location: where the response carries the audio, with its fixed format if there is one.
-        seed: seed of the emulator.
+        target: the target that the request addresses.
+        location: where the response carries the audio; it may also set a fixed format and sample rate.
+        seed: the emulator's seed.
         strict: whether unsupported values are rejected; otherwise defaults replace them.
-        read_field: reads a field of the request, as `read_speech_field` does.
+        read_field: function that reads a field of the request, as `read_speech_field` does.
 
     Raises:
         Rejection: the text is blank, or the emulator does not support the language or format.
@@ -133,7 +135,7 @@ def read_synthesis_request(
 
 
 def slot_field_name(slot: FieldMapping) -> str:
-    """Return the outermost field, or the parameter, that a mapping refers to, as errors name it."""
+    """Return the name that errors use for the location of a mapping: its outermost field, or the parameter."""
     return slot.at.field_name
 
 
@@ -150,10 +152,10 @@ def _voice_pitch(base: int, voice: Any) -> int:
 
 
 def _requested_language(request: ParsedRequest, target: Target, text: str, value: Any, *, strict: bool) -> str:
-    """Return the requested language, or else a guess from the text; always one that espeak-ng speaks.
+    """Return the language to speak, which is the requested one if espeak-ng speaks it, else a guess from the text.
 
     Raises:
-        Rejection: the language is neither spoken nor documented.
+        Rejection: the requested language is neither documented nor spoken by espeak-ng.
     """
     if isinstance(value, str) and value and value.lower() != AUTOMATIC_LANGUAGE:
         if has_voice_for(value):
@@ -173,7 +175,7 @@ def _requested_language(request: ParsedRequest, target: Target, text: str, value
 def _requested_format(
     request: ParsedRequest, target: Target, location: ResponseAudio, value: Any, *, strict: bool
 ) -> str:
-    """Return the format to deliver: fixed by the contract, requested, or the default.
+    """Return the format to deliver: the one that the contract fixes, else the requested one, else the default.
 
     Raises:
         Rejection: the requested format is neither known to the emulator nor documented.
@@ -196,20 +198,24 @@ def _requested_format(
 
 
 def _documented_media_types(target: Target, location: ResponseAudio) -> Iterable[str]:
-    """Return the documented media types of the response whose body is the audio; none if audio is only linked to."""
+    """Return the documented media types of the response whose body is the audio; none if no such response exists."""
     if location.delivered == "bytes":
         return _audio_operation(target).success.media
     return target.contract.operation(location.download).success.media if location.download is not None else ()
 
 
 def _audio_operation(target: Target) -> Operation:
-    """Return the operation whose response is the audio, or links to it."""
+    """Return the operation whose response contains the audio or links to it."""
     job = target.job_operation.job if target.job_operation else None
     return target.contract.operation(job.result) if job and job.result else target.operation
 
 
 def _default_format(target: Target) -> str:
-    """Return the format for requests that name none: of the emulation, else a documented media type, else WAV."""
+    """Return the format for requests that name none.
+
+    It is the format that the contract sets in `emulation`, else the first known format among the documented media
+    types, else WAV.
+    """
     if target.spec.emulation.format is not None:
         return find_format(target.spec.emulation.format) or "wav"
     documented = (find_format(name) for name in _audio_operation(target).success.media if name.startswith("audio/"))
@@ -217,10 +223,10 @@ def _default_format(target: Target) -> str:
 
 
 def check_emulation_settings(target: Target) -> None:
-    """Check that the emulator can do what `emulation` of a target asks for.
+    """Check that the emulator can do what the contract asks for in `emulation` of a target.
 
     Raises:
-        ContractError: unknown voice or format, or an invalid pattern; the message names the line.
+        ContractError: a voice or format is unknown, or a pattern is invalid; the message names the line.
         MissingExtraError: the emulator's voices are not installed.
     """
     emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
@@ -263,9 +269,9 @@ class SpeechSynthesizer:
 
 @functools.lru_cache(maxsize=CACHE_SIZE)
 def render_speech(synthesis: SynthesisRequest) -> bytes:
-    """Return encoded audio; equal requests give equal bytes.
+    """Return encoded audio; equal requests result in equal bytes.
 
-    Cached per process, so that emulators started one after the other (as in tests) share audio.
+    The audio is cached per process, so that emulators that run one after the other, as in tests, share it.
     """
     import numpy as np
 
@@ -295,7 +301,10 @@ class _RecordingFacts(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _measure_recording(data: bytes) -> _RecordingFacts | str:
-    """Decode a recording, or return why it cannot be decoded; cached, as tests upload the same file repeatedly."""
+    """Decode a recording and measure it, or return the reason why it cannot be decoded.
+
+    The result is cached, because tests upload the same file repeatedly.
+    """
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
@@ -309,7 +318,7 @@ def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
     """Check an uploaded recording against `x-limits.uploads`.
 
     Raises:
-        Rejection: it is too large, not audio, too short or too long, or its format or sample rate is not allowed.
+        Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
     """
     if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
         raise Rejection("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")

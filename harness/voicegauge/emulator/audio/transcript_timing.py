@@ -1,8 +1,8 @@
-"""Timestamps for a transcript: its words are distributed over the audio between pauses.
+"""Estimates timestamps for the words of a transcript.
 
-The embedded ASR engine returns no timestamps. Each voiced interval gets words in proportion to its
-duration, and each word a share of the interval in proportion to its letters: close to the truth and
-always in order.
+The embedded ASR engine returns no timestamps. Therefore, the words are distributed over the audio between
+pauses: each voiced interval gets words in proportion to its duration, and each word a share of the interval in
+proportion to its number of letters. The estimates are close to the true times and always in order.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 PAUSE_S = 0.25
-"""A silence at least this long ends a phrase."""
+"""Shortest silence, in seconds, that ends a phrase."""
 SPEAKER = "SPEAKER_00"
-"""Label of every segment: speakers are not distinguished."""
+"""Speaker label of every segment, because the emulator does not distinguish speakers."""
 _FRAME_S = 0.02
 _SPEECH_RANGE_DB = 30.0
-"""Frames quieter than the loudest one by more than this count as silence."""
+"""A frame counts as silence if it is quieter than the loudest frame by more than this."""
 
 
 class Phrase(NamedTuple):
@@ -36,7 +36,7 @@ class Phrase(NamedTuple):
 
 
 def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
-    """Distribute the words of `transcript` over the voiced intervals of mono `samples`, by their length."""
+    """Distribute the words of `transcript` over the voiced intervals of mono `samples`, in proportion to length."""
     words = transcript.split()
     intervals = _voiced_intervals(samples, rate_hz) if words else []
     total, assigned, elapsed_s = sum(end - start for start, end in intervals), 0, 0.0
@@ -51,7 +51,10 @@ def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phras
 
 
 def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float]]:
-    """Return start and end in seconds of each voiced interval; the whole audio if nothing is voiced."""
+    """Return the start and end of each voiced interval, in seconds.
+
+    If nothing is voiced, the whole audio is returned as one interval.
+    """
     import numpy as np
 
     size = max(1, int(rate_hz * _FRAME_S))
@@ -70,13 +73,13 @@ def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float
 def transcript_values(
     response: TranscriptResponse, spoken: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
 ) -> dict[Location, Any]:
-    """Return the values of a transcript response other than its text, by location.
+    """Return the values of a transcript response except its text, each under its location in the response.
 
     Args:
-        response: locations of the values in the response.
+        response: the documented locations of the values in the response.
         spoken: the phrases of the transcript, in order.
-        language: the requested language, or the one reported as detected.
-        audio_s: duration of the upload.
+        language: the requested language, or the language that is reported as detected.
+        audio_s: the duration of the upload in seconds.
         words: whether word timestamps were requested.
         speakers: whether speaker labels were requested.
     """

@@ -1,4 +1,4 @@
-"""Transcription of uploaded recordings by the embedded ASR engine."""
+"""Transcribes uploaded recordings with the embedded ASR engine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 ASR_LANGUAGE = "en"
-"""The only language of the embedded engine; also reported as the detected language."""
+"""The only language of the embedded engine, which is also reported as the detected language."""
 UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the ASR engine of the emulator supports only English"
 CACHE_SIZE = 256
-"""Number of cached transcripts: a check uploads the same recording many times."""
+"""Number of cached transcripts. They are cached because a check uploads the same recording many times."""
 _cache: OrderedDict[str, str] = OrderedDict()
 _lock = threading.Lock()
-"""Guards the engine, which is not thread-safe, and the cache."""
+"""Protects the cache and the engine, which is not thread-safe."""
 
 
 async def transcribe_upload(recording: UploadedFile, field: str, language: str = ASR_LANGUAGE) -> str:
@@ -35,8 +35,8 @@ async def transcribe_upload(recording: UploadedFile, field: str, language: str =
 
     Args:
         recording: audio in any format that can be decoded.
-        field: form field of the upload, named by the rejection.
-        language: spoken language, a code such as "en".
+        field: the name of the upload's form field, which the rejection mentions.
+        language: the code of the spoken language, such as "en".
 
     Raises:
         Rejection: the upload is not audio.
@@ -52,7 +52,7 @@ async def transcribe_upload(recording: UploadedFile, field: str, language: str =
 
 
 async def transcribe_samples(samples: Samples, rate_hz: int, language: str = ASR_LANGUAGE) -> str:
-    """Transcribe mono `samples` in a thread; silence gives an empty text.
+    """Transcribe mono `samples` in a thread; the transcript of silence is empty.
 
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.

@@ -1,4 +1,4 @@
-"""Operations that take audio input: transcription, conversion, translation, stem separation, analysis."""
+"""Responds to operations with audio input: transcription, conversion, translation, stem separation and analysis."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 
 _DEFAULT_RATE_HZ = 24_000
 _SILENCE_S = 1.0
-"""Duration of the silence that replaces an undecodable upload, if a fault makes the emulator accept it."""
+"""Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
 _MAX_RATE_HZ = 48_000
-"""Higher sample rates are reduced before effects are applied: not all output formats support them."""
+"""Audio with a higher sample rate is resampled to this one before effects are applied, because not all output formats
+support higher rates."""
 
 
 class DecodedUpload(NamedTuple):
@@ -57,10 +58,10 @@ class AudioInputResult(NamedTuple):
     """The result of processing an upload."""
 
     values: Mapping[Location, Any]
-    """Response values by location."""
+    """The values of the response, each under its location."""
     generated: GeneratedAudio | None = None
     url: str = ""
-    """URL of `generated`, if the response links to it."""
+    """URL of `generated` if the response links to that audio, else empty."""
 
 
 class AudioInputEndpoint:
@@ -217,7 +218,7 @@ def _silence() -> DecodedAudio:
 
 
 def _convert(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
-    """Return the converted upload: a real conversion for "convert", an audible effect for other purposes.
+    """Return the converted upload. The purpose "convert" is a real conversion; other purposes apply audible effects.
 
     Raises:
         Rejection: the output format does not support the requested sample rate, channels or bitrate.
@@ -257,9 +258,10 @@ def _with_limited_rate(decoded: DecodedAudio) -> tuple[Any, int]:
 
 
 def _output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
-    """Return the requested format, else the one of the emulation, else the one of the upload, if it is documented.
+    """Return the format of the output.
 
-    Otherwise it is the first format with a documented media type, or WAV.
+    It is the requested format, else the one that the contract sets in `emulation`, else the upload's format if that is
+    documented, else the first format with a documented media type, else WAV.
     """
     requested = read_audio_field(request, target, "format")
     found = find_format(requested) if isinstance(requested, str) else None

@@ -1,4 +1,4 @@
-"""Reading requests with audio input: the addressed target, its fields and the uploaded files."""
+"""Reads requests with audio input: the addressed target, the fields and the uploaded files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.emulator.http import ParsedRequest, default_value_at, uploaded_f
 
 
 def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
-    """Return the target whose constants the request contains, with schema defaults for omitted values."""
+    """Return the target whose constants the request contains; the schema's default counts if a value is omitted."""
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
     def matches(target: AudioInputTarget) -> bool:
@@ -28,7 +28,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
 
 
 def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
-    """Return the value of a provider-independent field, or its documented default; `None` if there is neither."""
+    """Return the request's value of a provider-independent field, or the documented default; `None` without both."""
     slot = target.audio_input.request.get(field)
     if slot is None:
         return None

@@ -1,4 +1,4 @@
-"""Batch operations: one request with a list of speech requests, each of which becomes a job."""
+"""Responds to batch operations: one request contains a list of speech requests, each of which becomes a job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BatchEndpoint:
     """Responds to batch requests, and adds the progress of batches to status responses."""
 
     def __init__(self, context: EndpointContext, speech: SpeechEndpoint) -> None:
-        """Plan the items of batches as `speech` plans single requests."""
+        """Use `speech` to plan the items of batches like single requests."""
         self._context, self._speech = context, speech
 
     async def respond(

@@ -1,4 +1,7 @@
-"""Chat operations: text or speech in, a reply as text and speech out. The reply is a fixed phrase, not a model's."""
+"""Responds to chat operations, whose input is text or speech, and whose reply is text and speech.
+
+No model generates the replies: they are fixed phrases.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
 
 MAX_QUOTED_CHARACTERS = 200
-"""Longer messages are cut when the reply quotes them, which keeps its audio short."""
+"""Maximum number of characters that a reply quotes from a message, which keeps the reply's audio short."""
 
 
 class ChatEndpoint:
@@ -42,9 +45,9 @@ class ChatEndpoint:
 
         Args:
             request: the chat request.
-            chat: locations of message, reply and audio.
+            chat: the documented locations of the message, the reply and the audio.
             account: the account that is charged.
-            conversations: the stored conversation that the request continues, if any.
+            conversations: the stored conversation that the request continues; empty if it starts a new one.
 
         Raises:
             Rejection: there is no message, or the balance is too low.
@@ -95,7 +98,7 @@ def _text_message(request: ParsedRequest, chat: ChatSpec) -> str:
 
 
 def _reply_to(turns: Sequence[str]) -> str:
-    """Return a reply that shows the number of turns and the previous one, so that tests can check the memory."""
+    """Return a reply that states the number of turns and quotes the previous turn, so that tests can check memory."""
     reply = f"This is an emulated answer, turn {len(turns)}. You said: {turns[-1][:MAX_QUOTED_CHARACTERS]}"
     return reply if len(turns) < 2 else f"{reply} Before that, you said: {turns[-2][:MAX_QUOTED_CHARACTERS]}"
 

@@ -1,4 +1,4 @@
-"""What all endpoints of one provider share."""
+"""Defines the objects that all endpoints of one provider share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voicegauge.emulator.state import AccountRegistry, EmulatedClock
 
 @dataclass(frozen=True)
 class EndpointContext:
-    """Contract, settings and state of one emulated provider, as its endpoints use them."""
+    """Contract, settings and state of one emulated provider, for use by the endpoints."""
 
     contract: Contract
     settings: EmulatorSettings

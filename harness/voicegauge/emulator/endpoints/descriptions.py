@@ -1,4 +1,4 @@
-"""Descriptions of what the emulator does for each operation."""
+"""Describes what the emulator does for each operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio that clients download by URL: of jobs, of speech responses, and of processed uploads."""
+"""Serves the audio that clients download: from jobs, from speech responses and from processed uploads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from voicegauge.emulator.state import AudioFileStore, EmulatedJob
 from voicegauge.speech.audio import media_type_of
 
 MAX_SPEECH_FILES = 20_000
-"""Older ones are forgotten, so that memory stays bounded. Only parameters are stored, not the audio."""
+"""Number of speech files that can be downloaded; older files are forgotten, so that memory stays bounded. Only the
+parameters of the synthesis are stored, not the audio."""
 
 
 class AudioDownloads:
@@ -24,7 +25,7 @@ class AudioDownloads:
         self._job_store, self._injector = job_store, injector
         self.synthesizer = synthesizer
         self.files = AudioFileStore()
-        """Processed uploads by file name."""
+        """Audio made from uploads, each under its file name."""
         self._speech: OrderedDict[str, tuple[Target, SynthesisRequest]] = OrderedDict()
 
     def add_speech(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
@@ -38,7 +39,10 @@ class AudioDownloads:
         return await self.synthesizer.synthesize(self._injector.change_synthesis(synthesis, target))
 
     async def find(self, name: str) -> EmulatedResponse | None:
-        """Return the response for the file `name`, with or without an extension; `None` if there is none (yet)."""
+        """Return the response with the file `name`, which may have an extension.
+
+        Return `None` if the file does not exist or is not ready yet.
+        """
         for media_id in (name, name.rpartition(".")[0]):
             job = self._job_store.jobs.get(media_id)
             if job is not None and self._job_store.has_succeeded(job):

@@ -1,4 +1,4 @@
-"""Jobs of one provider: creation, lookup, state changes, charges and refunds."""
+"""Stores the jobs of one provider: creates, finds and updates them, and charges and refunds accounts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from voicegauge.emulator.state import (
 from voicegauge.formats import Location
 
 MAX_STORED_JOBS = 20_000
-"""Older jobs are forgotten, so that memory stays bounded in long runs."""
+"""Number of stored jobs; older jobs are forgotten, so that memory stays bounded in long runs."""
 
 
 class PlannedSpeech(NamedTuple):
@@ -35,7 +35,7 @@ class PlannedSpeech(NamedTuple):
     target: Target
     synthesis: SynthesisRequest
     characters: int
-    """Length of the text that is charged."""
+    """Number of characters that are charged."""
     submit_s: float
     queue_s: float
     processing_s: float
@@ -56,16 +56,16 @@ class JobStore:
     def charge_target(
         self, account: EmulatedAccount, target: BaseTarget, characters: int, audio_s: float | None = None
     ) -> float | None:
-        """Charge the price of a request, changed by faults.
+        """Charge the price of a request; faults can change the amount.
 
         Args:
             account: the account to charge.
             target: the target that was used.
-            characters: length of the text.
-            audio_s: duration of the uploaded audio in seconds, for audio input.
+            characters: the number of characters in the text.
+            audio_s: for audio input, the duration of the uploaded audio in seconds.
 
         Returns:
-            The amount in credits if the provider has them, else in US dollars; `None` without a price.
+            The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
 
         Raises:
             Rejection: the balance is too low.
@@ -83,11 +83,11 @@ class JobStore:
 
         Args:
             account: the account to charge.
-            price: the price; `None` charges nothing.
-            change: returns the amount to charge instead, for faults.
+            price: the price; if it is `None`, nothing is charged.
+            change: function of a fault that returns the amount to charge for a given amount.
 
         Returns:
-            The amount in credits if the provider has them, else in US dollars; `None` without a price.
+            The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
 
         Raises:
             Rejection: the balance is too low.
@@ -147,7 +147,7 @@ class JobStore:
         return job
 
     def next_rng(self) -> random.Random:
-        """Return a new random generator; the same sequence of calls gives the same ids in every run."""
+        """Return a new random generator. In every run with the same seed, the n-th call returns an equal generator."""
         self._ids += 1
         return seeded_random(self._settings.seed, self._contract.id, self._ids)
 
@@ -183,7 +183,7 @@ class JobStore:
         self.update_state(job)
 
     def update_state(self, job: EmulatedJob, *, poll: bool = False) -> str:
-        """Return the current state of a job, and refund its charge if this state is documented as free."""
+        """Update a job and return its current state; refund the charge if the contract documents the state as free."""
         state = job.update_state(self._clock, poll=poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
@@ -193,18 +193,18 @@ class JobStore:
         return state
 
     def _update_refundable_jobs(self) -> None:
-        """Update jobs that end in a refund, so that accounts get it even if nobody polls."""
+        """Update the jobs that end in a refund, so that accounts are refunded even if nobody polls."""
         for job in self._refundable:
             self.update_state(job)
         self._refundable = [job for job in self._refundable if not job.refunded]
 
     def update_all(self) -> None:
-        """Update all jobs to the current time, which also makes their refunds."""
+        """Update all jobs to the current time, and make the refunds that are due."""
         for job in self.jobs.values():
             self.update_state(job)
 
     def has_succeeded(self, job: EmulatedJob) -> bool:
-        """Return whether a job has succeeded by now."""
+        """Whether a job has succeeded by now."""
         operation = job.target.job_operation
         state = self.update_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
@@ -212,7 +212,7 @@ class JobStore:
 
 
 def draw_constants(target: Target, rng: random.Random) -> dict[Location, object]:
-    """Return the fixed values of a target, with random digits where they contain "{hexN}"."""
+    """Return the fixed values of a target; every "{hexN}" in them is replaced by N random digits."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value
         for location, value in target.spec.emulation.constants.items()

@@ -1,4 +1,4 @@
-"""Operations on existing jobs: status, cancellation, results, and downloads of audio."""
+"""Responds to operations on existing jobs: status, cancellation, results, and downloads of audio."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class JobRole(NamedTuple):
 
     name: Literal["status", "result", "cancel", "download"]
     spec: JobSpec | None
-    """The job it refers to; `None` for downloads, which name a file."""
+    """The contract's description of the jobs that the operation refers to; `None` for downloads, which name a file."""
 
 
 class JobEndpoint:
-    """Responds to the operations that follow a submit."""
+    """Responds to the operations that follow a submit: status, result, cancellation and download."""
 
     def __init__(self, context: EndpointContext, batches: BatchEndpoint) -> None:
-        """Find the operations in the contract of `context`; `batches` adds the progress of batches."""
+        """Find the operations in the contract of `context`; `batches` adds the progress of batches to responses."""
         self._context, self._batches = context, batches
         self._roles = _find_roles(context.contract)
 
     def handles(self, operation: Operation) -> bool:
-        """Return whether `operation` is one of these."""
+        """Whether this endpoint responds to `operation`."""
         return operation.id in self._roles
 
     async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         """Return the response to `request`.
 
         Raises:
-            Rejection: there is no such job or file, or the job has not succeeded yet.
+            Rejection: the job or file does not exist, or the job has not succeeded yet.
         """
         role = self._roles[request.operation.id]
         if role.name == "download":
@@ -83,7 +83,7 @@ def _find_roles(contract: Contract) -> Mapping[str, JobRole]:
             if operation.job.cancel is not None:
                 roles[operation.job.cancel.operation] = JobRole("cancel", operation.job)
         roles.update((name, JobRole("download", None)) for name in download_operations(operation))
-    # Last, because polling takes precedence where one operation both reports and returns a result.
+    # Polling is last because it takes precedence if one operation both reports the status and returns the result.
     roles.update((o.id, JobRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
     return roles
 

@@ -1,4 +1,4 @@
-"""One emulated provider: routing, authentication, and dispatch to its endpoints."""
+"""Emulates one provider: routes and authenticates requests, and dispatches them to the endpoints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EmulatedProvider:
         synthesizer: SpeechSynthesizer,
         injector: FaultInjector,
     ) -> None:
-        """Start without accounts, jobs and resources; to reset them, create a new provider."""
+        """Start without accounts, jobs and resources. To reset a provider, create a new one."""
         self.contract = contract
         self._clock, self._injector = clock, injector
         self._builder = ResponseBuilder(contract)
@@ -109,7 +109,7 @@ class EmulatedProvider:
 
     @contextlib.contextmanager
     def _in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
-        """Count a request that does work towards the limit of concurrent requests."""
+        """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
         is_counted = operation.speech is not None or operation.audio_input is not None
         account.in_flight += is_counted
         try:
@@ -125,7 +125,11 @@ class EmulatedProvider:
         raise Rejection("not-found", None, f"no such path: {incoming.path}")
 
     def _authenticate(self, incoming: IncomingRequest, operation: Operation) -> EmulatedAccount:
-        """Return the account of a request, unless the scenario header asks for a rejection."""
+        """Return the account of a request.
+
+        Raises:
+            Rejection: the key is missing or rejected, or the scenario header asks for a rejection.
+        """
         scenario = (incoming.header(SCENARIO_HEADER) or "").strip()
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:

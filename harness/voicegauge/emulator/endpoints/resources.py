@@ -1,4 +1,4 @@
-"""Resources that accounts create and keep, such as saved voices and conversations (`x-resource`)."""
+"""Stores the resources that accounts create and keep, such as saved voices and conversations (`x-resource`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
 
 MAX_STORED_RESOURCES = 20_000
-"""Older ones are forgotten, so that memory stays bounded in long runs."""
+"""Number of stored resources; older resources are forgotten, so that memory stays bounded in long runs."""
 
 
 @dataclass
@@ -41,11 +41,11 @@ class StoredResource:
     id: str
     account: EmulatedAccount
     body: Any
-    """JSON object as returned when it was created, and as lists show it."""
+    """The JSON object that was returned when the resource was created, and that lists contain."""
     state: str | None
     deleted: bool = False
     turns: list[str] = field(default_factory=list)
-    """Messages of the user, if the resource is a conversation."""
+    """The user's messages if the resource is a conversation, else empty."""
 
 
 class ResourceRole(NamedTuple):
@@ -54,23 +54,23 @@ class ResourceRole(NamedTuple):
     action: Literal["create", "list", "delete", "set"]
     resource: ResourceSpec
     id: Location | None = None
-    """Location of the resource id in the request."""
+    """Location of the resource id in the request; `None` if requests contain no id."""
     state: str | None = None
-    """State that the operation sets."""
+    """State that the operation sets; `None` if it sets none."""
 
 
 class ResourceStore:
     """The resources of all accounts of one provider."""
 
     def __init__(self, contract: Contract, injector: FaultInjector, *, quota: bool) -> None:
-        """Start empty; `quota` enables the documented limit of resources per account."""
+        """Start without resources; `quota` tells whether the documented limit of resources per account is enforced."""
         self._contract, self._injector, self._quota = contract, injector, quota
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
         self._roles = dict(_find_roles(contract))
 
     def handles(self, operation: Operation) -> bool:
-        """Return whether `operation` is answered by `respond`; chats create conversations but are not."""
+        """Whether `respond` handles `operation`. It does not handle chats, although they create conversations."""
         return operation.id in self._roles and operation.chat is None
 
     def find_used(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
@@ -139,7 +139,7 @@ class ResourceStore:
         body = write_at(body, resource.id, stored.id)
         if resource.state is not None:
             body = write_at(body, resource.state, state)
-        if isinstance(body.get("id"), int):  # a row number next to the documented id
+        if isinstance(body.get("id"), int):  # a row number in addition to the documented id
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
             body["created_at"] = format_timestamp(now, body["created_at"])
@@ -216,7 +216,7 @@ def _with_state(stored: StoredResource) -> Any:
 
 
 def _with_request_fields(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
-    """Return the example body with the values (or defaults) of the request in fields of the same name."""
+    """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
     body = dict(response.body)
     for name in body:
         value = request.read(Location("body", tokens=(name,)))

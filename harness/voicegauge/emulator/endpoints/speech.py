@@ -1,4 +1,4 @@
-"""Speech operations: audio in the response, streamed audio, or a job."""
+"""Responds to speech operations with audio, with streamed audio, or by accepting a job."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class SpeechEndpoint:
     """Responds to speech requests."""
 
     def __init__(self, context: EndpointContext) -> None:
-        """Respond by the contract of `context`."""
+        """Respond as the contract of `context` documents."""
         self._context = context
         self._text_counts: Counter[str] = Counter()
 
     async def respond(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
-        """Return speech, or accept a job.
+        """Return the speech, or create a job and return the response that accepts it.
 
         Raises:
             Rejection: the request violates a limit, or the balance is too low.
@@ -43,7 +43,7 @@ class SpeechEndpoint:
         if speech.target.response.job is None:
             processing_s = speech.queue_s + speech.processing_s
             pace = streaming_pace(speech.target)
-            # A streamed response starts before the audio is complete: its pieces wait instead.
+            # A streamed response starts before the audio is complete, so its pieces wait instead.
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
             response = await self._speech_response(request, speech.target, account, speech.synthesis, charge)
             if pace is not None:
@@ -58,7 +58,8 @@ class SpeechEndpoint:
         """Return what to synthesize for a request, and how long each phase takes.
 
         Raises:
-            Rejection: the target needs a key, a limit is exceeded, or the synthesis is not supported.
+            Rejection: the target requires a key and none was sent, the request exceeds a limit, or the emulator does
+                not support the requested synthesis.
         """
         context = self._context
         target = select_target(request, strict=strict)
@@ -82,7 +83,10 @@ class SpeechEndpoint:
     def _phase_durations_s(
         self, target: Target, synthesis: SynthesisRequest, characters: int
     ) -> tuple[float, float, float]:
-        """Return submit, queue and processing time, distributed log-normally around the documented durations."""
+        """Return the submit, queue and processing time in seconds.
+
+        The times are drawn from log-normal distributions around the documented durations.
+        """
         emulation = target.spec.emulation
         text_key = f"{target.id}:{synthesis.text}"
         self._text_counts[text_key] += 1

@@ -1,4 +1,4 @@
-"""Selection of the target that a request addresses."""
+"""Selects the target that a request addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.emulator.http import ParsedRequest, Rejection
 
 
 def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
-    """Return the best-matching target by constants, required fields and language.
+    """Return the target that best matches the constants, the required fields and the language of the request.
 
     Raises:
         Rejection: no target matches, and the contract documents an error for unknown models.
@@ -26,7 +26,7 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
 
 
 def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
-    """Return how well a request matches a target; `None` if it contradicts one of the target's constants."""
+    """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
     for location, constant in target.spec.constants.items():
         value = request.read(location)
@@ -40,13 +40,13 @@ def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | N
 
 
 def billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:
-    """Return the length of the text that is charged: as sent, not as spoken."""
+    """Return the number of characters to charge: those of the text in the request, not of the text that is spoken."""
     text = read_speech_field(request, target, "text")
     return len(text) if isinstance(text, str) else len(synthesis.text)
 
 
 def audio_location(target: Target) -> ResponseAudio:
-    """Return where a target's audio is delivered: in the response, or by its job."""
+    """Return the location of a target's audio, which is in the response to the request or in that of its job."""
     if target.response.audio is not None:
         return target.response.audio
     assert target.job_operation is not None

@@ -46,5 +46,5 @@ def replace_by_html(response: EmulatedResponse) -> None:
 
 
 def carries_audio(response: EmulatedResponse) -> bool:
-    """Return whether the body is audio."""
+    """Whether the body is audio."""
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)

@@ -88,7 +88,7 @@ def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
 
 
 def can_invalidate(change: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
-    """Return a predicate: whether `change` makes some successful response of a target invalid."""
+    """Return a predicate that tells whether `change` makes some successful response of a target invalid."""
 
     def can_be_invalid(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
@@ -113,7 +113,7 @@ def change_error_shape(response: EmulatedResponse) -> None:
 
 
 def has_error_schema(target: Target) -> bool:
-    """Return whether the body of some error has a schema."""
+    """Whether the body of some error has a schema."""
     return any(
         media.schema_pointer is not None
         for status, spec in target.operation.responses.items()

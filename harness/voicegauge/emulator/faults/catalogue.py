@@ -77,7 +77,7 @@ def _has_job(target: Target) -> bool:
 
 
 def _has_resource(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
-    """Return a predicate: whether the contract of a target has a resource that meets `condition`."""
+    """Return a predicate that tells whether the contract of a target has a resource that meets `condition`."""
 
     def applies_to(target: Target) -> bool:
         resources = (operation.resource for operation in target.contract.operations.values())

@@ -23,7 +23,7 @@ def change_status(response: EmulatedResponse) -> None:
 
 
 def has_undocumented_status(target: Target) -> bool:
-    """Return whether the operation leaves one of the unusual status codes undocumented."""
+    """Whether the operation leaves one of the unusual status codes undocumented."""
     return _undocumented_status(target.operation) is not None
 
 
@@ -37,7 +37,7 @@ def remove_retry_after(response: EmulatedResponse) -> None:
 
 
 def has_retry_after(target: Target) -> bool:
-    """Return whether some response of the operation documents Retry-After."""
+    """Whether some response of the operation documents Retry-After."""
     return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
 
 
@@ -48,7 +48,7 @@ def remove_documented_headers(response: EmulatedResponse) -> None:
 
 
 def has_required_headers(target: Target) -> bool:
-    """Return whether the operation documents a required header other than Retry-After."""
+    """Whether the operation documents a required header other than Retry-After."""
     return any(
         header.required and name.lower() != "retry-after"
         for spec in target.operation.responses.values()
@@ -90,7 +90,7 @@ def _is_on_bound(schema: dict[str, Any], value: Any) -> bool:
 
 
 def has_bounds(target: Target) -> bool:
-    """Return whether some field of the request has a documented bound."""
+    """Whether some field of the request has a documented bound."""
     return any(_fields_with_bounds(target))
 
 

@@ -24,7 +24,7 @@ class _InjectedFault:
     operation: str | None = None
 
     def applies_to(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
-        """Return whether the fault applies; while the target of a request is unknown, its operation decides."""
+        """Whether the fault applies; while the target of a request is unknown, its operation decides."""
         here = [operation for operation in operations if operation is not None]
         if self.provider is not None:
             contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
@@ -133,7 +133,7 @@ class FaultInjector:
         return callbacks
 
     def skips_check(self, check: SkippableCheck, operation: Operation) -> bool:
-        """Return whether a fault disables a check."""
+        """Whether a fault disables a check."""
         return any(fault.skipped_check == check for fault in self._applicable_faults(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:

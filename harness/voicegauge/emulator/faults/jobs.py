@@ -34,7 +34,7 @@ def go_backwards(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def can_go_backwards(target: Target) -> bool:
-    """Return whether jobs have at least two states before the terminal one."""
+    """Whether jobs have at least two states before the terminal one."""
     spec = _job_spec(target)
     return spec is not None and len(shortest_path(spec)) > 2
 
@@ -57,19 +57,19 @@ def fail(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def can_fail(target: Target) -> bool:
-    """Return whether jobs have a failure state."""
+    """Whether jobs have a failure state."""
     spec = _job_spec(target)
     return spec is not None and bool(failure_states(spec))
 
 
 def has_cancellation(target: Target) -> bool:
-    """Return whether jobs can be cancelled."""
+    """Whether jobs can be cancelled."""
     spec = _job_spec(target)
     return spec is not None and spec.cancel is not None
 
 
 def has_expiry(target: Target) -> bool:
-    """Return whether jobs can be polled only for a limited time."""
+    """Whether jobs can be polled only for a limited time."""
     spec = _job_spec(target)
     return spec is not None and spec.expires_s is not None
 
@@ -91,7 +91,7 @@ def remove_output(response: EmulatedResponse) -> None:
 
 
 def has_output_in_status(target: Target) -> bool:
-    """Return whether the status response carries the audio, instead of a separate result operation."""
+    """Whether the status response carries the audio, instead of a separate result operation."""
     spec = _job_spec(target)
     return spec is not None and spec.result is None
 
@@ -105,7 +105,7 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
 
 
 def has_failure_reason(target: Target) -> bool:
-    """Return whether the status of a failed job states a reason."""
+    """Whether the status of a failed job states a reason."""
     spec = _job_spec(target)
     return spec is not None and spec.reason is not None and bool(failure_states(spec))
 
@@ -116,7 +116,7 @@ def create_after_end(response: EmulatedResponse) -> None:
 
 
 def has_timestamps(target: Target) -> bool:
-    """Return whether status responses carry the creation time and a later one."""
+    """Whether status responses carry the creation time and a later one."""
     spec = _job_spec(target)
     return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
 
@@ -139,7 +139,7 @@ def _shift_created(response: EmulatedResponse, seconds: float) -> None:
 
 
 def has_created(target: Target) -> bool:
-    """Return whether status responses carry the creation time."""
+    """Whether status responses carry the creation time."""
     spec = _job_spec(target)
     return spec is not None and spec.created is not None
 
@@ -154,7 +154,7 @@ def change_id(response: EmulatedResponse) -> None:
 
 
 def has_id_in_status(target: Target) -> bool:
-    """Return whether status responses repeat the job id."""
+    """Whether status responses repeat the job id."""
     spec = _job_spec(target)
     return spec is not None and spec.id is not None and spec.id.in_body
 
@@ -169,7 +169,7 @@ def change_model(response: EmulatedResponse) -> None:
 
 
 def has_model_in_status(target: Target) -> bool:
-    """Return whether status responses name the model."""
+    """Whether status responses name the model."""
     spec = _job_spec(target)
     return spec is not None and spec.model is not None and spec.model.in_body and target.spec.model is not None
 
@@ -188,7 +188,7 @@ def change_polling_url(response: EmulatedResponse) -> None:
 
 
 def has_polling_url(target: Target) -> bool:
-    """Return whether the submit response carries a polling URL."""
+    """Whether the submit response carries a polling URL."""
     spec = _job_spec(target)
     return spec is not None and spec.submit.url is not None
 
@@ -209,7 +209,7 @@ def overcharge(amount: float) -> float:
 
 
 def has_charge(target: Target) -> bool:
-    """Return whether the target has a price and some response reports the charge."""
+    """Whether the target has a price and some response reports the charge."""
     spec = _job_spec(target)
     reports_charge = target.response.charged is not None or (spec is not None and spec.charged is not None)
     return reports_charge and target.pricing is not None

@@ -37,12 +37,12 @@ def other_default_format(request: ParsedRequest, target: Target, field: SpeechFi
 
 
 def has_field(field: SpeechField) -> Callable[[Target], bool]:
-    """Return a predicate: whether requests to a target can have a field."""
+    """Return a predicate that tells whether requests to a target can have a field."""
     return lambda target: field in target.speech.request
 
 
 def has_several(field: SpeechField) -> Callable[[Target], bool]:
-    """Return a predicate: whether a target documents several values of `language` or `format` to choose from."""
+    """Return a predicate that tells whether a target documents several values of `language` or `format`."""
 
     def applies_to(target: Target) -> bool:
         values = target.spec.languages if field == "language" else target.spec.formats

@@ -62,29 +62,29 @@ def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[Strea
 
 
 def has_stream(target: Target) -> bool:
-    """Return whether the target responds with a stream of events."""
+    """Whether the target responds with a stream of events."""
     return target.operation.stream is not None
 
 
 def has_event_before_audio(target: Target) -> bool:
-    """Return whether an event precedes the audio."""
+    """Whether an event precedes the audio."""
     spec = target.operation.stream
     return spec is not None and next(iter(spec.events)) != spec.audio.event
 
 
 def has_numbered_events(target: Target) -> bool:
-    """Return whether audio events are numbered."""
+    """Whether audio events are numbered."""
     spec = target.operation.stream
     return spec is not None and spec.audio.index is not None
 
 
 def has_max_gap(target: Target) -> bool:
-    """Return whether a longest gap between events is documented."""
+    """Whether a longest gap between events is documented."""
     spec = target.operation.stream
     return spec is not None and spec.max_gap_s is not None
 
 
 def has_data_schema(target: Target) -> bool:
-    """Return whether the data of some event has a schema."""
+    """Whether the data of some event has a schema."""
     spec = target.operation.stream
     return spec is not None and any(event.schema is not None for event in spec.events.values())

@@ -59,12 +59,12 @@ def _has_limited_voice_sample(target: Target) -> bool:
 
 
 def has_transcription(target: Target) -> bool:
-    """Return whether the provider transcribes audio."""
+    """Whether the provider transcribes audio."""
     return any(intake.transcription for intake in target.contract.audio_input_targets.values())
 
 
 def has_sample_rate_conversion(target: Target) -> bool:
-    """Return whether the provider converts audio to a requested sample rate."""
+    """Whether the provider converts audio to a requested sample rate."""
     return any(
         intake.conversion and "sample_rate" in intake.audio_input.request
         for intake in target.contract.audio_input_targets.values()

@@ -46,20 +46,20 @@ def break_shape(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
 
 
 def has_webhook(target: Target) -> bool:
-    """Return whether requests to the target may name a webhook URL."""
+    """Whether requests to the target may name a webhook URL."""
     return target.operation.webhook is not None
 
 
 def has_progress_callbacks(target: Target) -> bool:
-    """Return whether payloads can report a job that has not ended."""
+    """Whether payloads can report a job that has not ended."""
     return target.operation.webhook is not None and target.operation.webhook.body is None
 
 
 def can_break_shape(target: Target) -> bool:
-    """Return whether payloads have a documented schema."""
+    """Whether payloads have a documented schema."""
     return has_webhook(target) and callback_media(target.operation).schema_pointer is not None
 
 
 def requires_https(target: Target) -> bool:
-    """Return whether plain http webhook URLs must be rejected."""
+    """Whether plain http webhook URLs must be rejected."""
     return target.operation.webhook is not None and target.operation.webhook.https_only

@@ -24,7 +24,7 @@ def _documented_default(operation: Operation, media: MediaType | None, location:
 
 
 def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
-    """Return whether the schema names `value`: as an enumerated value, a constant, a default or an example."""
+    """Whether the schema names `value`: as an enumerated value, a constant, a default or an example."""
     return value in _documented_values(request.operation, request.media, location)
 
 

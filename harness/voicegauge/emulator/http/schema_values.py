@@ -168,7 +168,7 @@ class SchemaValueBuilder:
                 yield _resolve(self._schemas, schema[key], f"{node.pointer}/{key}")
 
     def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
-        """Return whether `value` can be completed to fit `branch`: no fixed value of the branch contradicts it."""
+        """Whether `value` can be completed to fit `branch`: no fixed value of the branch contradicts it."""
         if not isinstance(value, dict):
             return self._schemas.fits(branch.pointer, value)
         if branch.schema.get("type", "object") != "object":

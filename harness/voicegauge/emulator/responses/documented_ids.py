@@ -25,7 +25,7 @@ def _is_enumerated(parameter: Parameter) -> bool:
 
 
 def documents_unknown_ids(operation: Operation) -> bool:
-    """Return whether a response for unknown ids is documented: status 404, or an example marked as not found."""
+    """Whether a response for unknown ids is documented: status 404, or an example marked as not found."""
     return "404" in operation.responses or any(
         example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
         for response in operation.responses.values()
@@ -35,7 +35,7 @@ def documents_unknown_ids(operation: Operation) -> bool:
 
 
 def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
-    """Return whether the contract names `value`: as an example of the parameter, or anywhere in its examples."""
+    """Whether the contract names `value`: as an example of the parameter, or anywhere in its examples."""
     return value in _documented_ids(operation.contract) or value in _parameter_examples(operation, parameter_name)
 
 
@@ -85,7 +85,7 @@ def _objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def contains_value(value: Any, wanted: str) -> bool:
-    """Return whether an example contains an object with the value `wanted`."""
+    """Whether an example contains an object with the value `wanted`."""
     return any(str(member) == wanted for item in _objects_in(value) for member in item.values())
 
 

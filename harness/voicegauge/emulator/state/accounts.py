@@ -150,7 +150,7 @@ class AccountRegistry:
 
 
 def allows_keyless_requests(operation: Operation) -> bool:
-    """Return whether some targets of `operation` can be used without a key."""
+    """Whether some targets of `operation` can be used without a key."""
     targets = operation.speech.targets.values() if operation.speech else ()
     return not operation.needs_key or any(target.keyless for target in targets)
 

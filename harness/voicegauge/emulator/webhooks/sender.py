@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 
 
 def may_reach(url: str, settings: EmulatorSettings) -> bool:
-    """Return whether callbacks may be sent to `url`: to this machine, or a host allowed in the settings."""
+    """Whether callbacks may be sent to `url`: to this machine, or a host allowed in the settings."""
     host = urlsplit(url).hostname or ""
     return is_loopback(host) or host in settings.webhook_hosts
 
