@@ -1,4 +1,4 @@
-"""HTTP with measured timings and limits, bodies encoded and decoded, and clocks."""
+"""Sends HTTP requests with measured timings and limits, encodes and decodes bodies, and provides clocks."""
 
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import decode_body

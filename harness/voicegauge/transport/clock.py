@@ -13,7 +13,7 @@ class Clock(Protocol):
     """A monotonic clock that can be waited on."""
 
     def monotonic(self) -> float:
-        """Return seconds since an arbitrary, fixed moment; never decreases."""
+        """Return seconds since an arbitrary, fixed moment. The value never decreases."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -25,7 +25,7 @@ class RealClock:
     """The machine's monotonic clock."""
 
     def monotonic(self) -> float:
-        """Return seconds, from `time.perf_counter`."""
+        """Return the seconds of `time.perf_counter`."""
         return time.perf_counter()
 
     async def sleep(self, seconds: float) -> None:
@@ -34,7 +34,7 @@ class RealClock:
 
 
 class VirtualClock:
-    """A clock that advances only by sleeping on it, and does so without waiting.
+    """A clock that advances only when a task sleeps on it. A sleep advances the clock at once, without real waiting.
 
     Tasks that sleep at the same time wake in the order of their deadlines. `sleeps` lists the duration of every
     sleep in seconds, so that a test can check a schedule of waits.

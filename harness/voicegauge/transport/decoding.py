@@ -1,4 +1,4 @@
-"""Removing content encodings (RFC 9110, section 8.4) within a size limit, against decompression bombs."""
+"""Removes content encodings (RFC 9110, section 8.4) within a size limit that stops decompression bombs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from voicegauge.errors import OversizeError
 
 MAX_CODINGS = 2
-"""Servers compress a body once; a proxy may do so a second time."""
+"""Maximum number of encodings of one body. Servers compress a body once; a proxy may do so a second time."""
 MAX_MEMBERS = 100
-"""Limit for concatenated gzip members (RFC 1952, section 2.2). Real bodies have one."""
+"""Maximum number of concatenated gzip members (RFC 1952, section 2.2). Real bodies have one."""
 _PIECE_BYTES = 2**16
-"""Read and decompressed at a time, so that nothing far beyond the limit is."""
+"""Number of bytes that are decompressed at a time, so that the output never exceeds the limit by much."""
 _ANY_HEADER, _RAW = 47, -15
 """zlib window bits: 47 detects gzip and zlib headers. "deflate" means zlib (RFC 9110, section 8.4.1.2), but some
 servers send raw deflate without that header: -15."""
@@ -22,8 +22,8 @@ servers send raw deflate without that header: -15."""
 def decode_body(body: bytes, content_encoding: str, *, limit: int, host: str) -> bytes:
     """Return `body` without its content encoding.
 
-    A body that cannot be decoded, or has another encoding than gzip and deflate, is returned unchanged: it is a
-    defect of the provider, which the checks report.
+    A body that cannot be decoded, or has another encoding than gzip and deflate, is returned unchanged, because it is
+    a defect of the provider, which the checks report.
 
     Raises:
         OversizeError: the decoded body exceeds `limit` bytes.

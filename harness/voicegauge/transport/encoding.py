@@ -1,4 +1,4 @@
-"""Encoding request bodies: JSON, URL-encoded and multipart forms, text, files."""
+"""Encodes request bodies: JSON, URL-encoded and multipart forms, text, files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
 
     Args:
         media_type: "application/json", "multipart/form-data" (a boundary is added if there is none),
-            "application/x-www-form-urlencoded" or any other.
+            "application/x-www-form-urlencoded" or any other media type.
         body: a JSON value; for forms a dict of fields, in multipart also with `UploadedFile` values; text for any
             other media type. Bytes are sent unchanged.
 
@@ -95,7 +95,8 @@ def _multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
 def _boundary(contents: Sequence[bytes]) -> str:
     """Return the first numbered boundary that does not occur in `contents`.
 
-    Numbered and not random, so that equal fields give equal bytes, which recordings are matched by.
+    Boundaries are numbered and not random, so that equal fields give equal bytes. Recordings are matched by these
+    bytes.
     """
     numbered = (f"voicegauge-{number}" for number in itertools.count())
     return next(name for name in numbered if not any(name.encode() in content for content in contents))

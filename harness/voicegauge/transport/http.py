@@ -1,4 +1,4 @@
-"""Sending one request and measuring it, over httpx or in process."""
+"""Sends one request and measures it, with httpx or in process."""
 
 from __future__ import annotations
 
@@ -30,40 +30,43 @@ from voicegauge.transport.in_process import call_app
 from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
-"""About six minutes of 16-bit stereo at 48 kHz, longer than the audio of any single request."""
+"""Maximum size of a response body: about six minutes of 16-bit stereo at 48 kHz. No single request returns so much."""
 KEEP_ALIVE_S = 30.0
-"""Longer than any documented poll interval, so that polls reuse the connection and are not timed with a handshake."""
+"""Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval, so that polls
+reuse the connection and their times include no handshake."""
 LINGER_S = 0.5
-"""Time for which a stream is read after its last event. Events after the end violate the contract, and have to be
-seen; but some servers leave the connection open."""
+"""Maximum time for which a stream is read after its last event, in seconds. Events after the end violate the contract
+and must be seen, but some servers leave the connection open."""
 
 
 class Timeouts(Record, frozen=True, kw_only=True):
     """Time limits of one exchange, in seconds."""
 
     connect_s: float = 10.0
-    """Name resolution, TCP connect and TLS handshake."""
+    """Limit for name resolution, TCP connect and TLS handshake together."""
     write_s: float = 60.0
-    """Between two chunks of the request."""
+    """Limit between two chunks of the request."""
     read_s: float = 120.0
-    """Between two chunks of the response. Synchronous speech sends its first byte only when all of it is ready."""
+    """Limit between two chunks of the response. Synchronous operations send nothing until all audio is ready."""
     pool_s: float = 60.0
-    """Wait for a free connection of the pool."""
+    """Limit for the wait for a free connection of the pool."""
     total_s: float = 300.0
-    """The whole exchange: a response that trickles in never exceeds the other limits."""
+    """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
 
 
 @functools.cache
 def _ssl_context() -> ssl.SSLContext:
-    """Return the context that all transports share: loading the certificates takes 30 ms.
+    """Return the context that all transports share, because loading the certificates takes 30 ms.
 
-    httpx honours SSL_CERT_FILE and SSL_CERT_DIR.
+    httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
     """
     return httpx.create_ssl_context()
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`; `None` for this machine."""
+    """Return the proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`.
+
+    Return `None` if no proxy is named, or if the host is this machine."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
@@ -76,10 +79,10 @@ def proxy_for(url: str) -> str | None:
 
 
 class Transport:
-    """Sends requests and measures them. An async context manager.
+    """Sends requests and measures them. A transport is an async context manager.
 
     Redirects are not followed and cookies are not stored. Only Host and Content-Length are added to a request.
-    Proxies of the environment are used, except for this machine.
+    The proxies that the environment names are used, except for requests to this machine.
     """
 
     def __init__(
@@ -93,10 +96,10 @@ class Transport:
         """Configure the transport; connections are opened by `send`.
 
         Args:
-            timeouts: of each phase and in total.
-            max_body_bytes: limit for a response body, both compressed and decompressed.
+            timeouts: time limits of each phase and of the whole exchange.
+            max_body_bytes: maximum size of a response body, both compressed and decompressed.
             app: ASGI application to call in this process instead of the network. Its exchanges have no timing.
-            max_connections: open at the same time; further requests wait.
+            max_connections: maximum number of connections open at the same time; further requests wait.
         """
         self._timeouts, self._limit = timeouts, max_body_bytes
         self.in_process = app is not None
@@ -108,7 +111,7 @@ class Transport:
         """Return the connection pool for a proxy, or for direct connections.
 
         httpx's pools are used without its client, which would follow redirects and store cookies. A pool looks
-        connections up by address, so a host whose address is pinned gets a pool of its own: a connection whose
+        connections up by address, so a host whose address is pinned gets a pool of its own, because a connection whose
         certificate was verified for one name must not be used for another name.
         """
         if (proxy, pinned) not in self._pools:
@@ -128,7 +131,7 @@ class Transport:
             raise UsageError(f"the proxy named by the environment cannot be used: {_reason(error)}") from error
 
     async def __aenter__(self) -> Self:
-        """Return itself."""
+        """Return this transport."""
         return self
 
     async def __aexit__(
@@ -147,20 +150,21 @@ class Transport:
         address: str | None = None,
         stream_ended: Callable[[bytes], bool] | None = None,
     ) -> Exchange:
-        """Send `request` and read the whole response, whatever its status.
+        """Send `request` and read the whole response, whatever the status of the response.
 
         Args:
-            request: with an absolute URL.
-            provider: id, for the exchange.
-            operation: id, for the exchange.
+            request: the request, with an absolute URL.
+            provider: provider id to store in the exchange.
+            operation: operation id to store in the exchange.
             address: IP address to connect to instead of resolving the host name. TLS and the Host header still use
                 the name.
-            stream_ended: called with each chunk of an event stream; returns whether the stream is complete. The
-                connection is then read for `LINGER_S` more at most. Not called in process.
+            stream_ended: is called with each chunk of an event stream and returns whether the stream is complete. The
+                connection is then read for at most `LINGER_S` more. It is not called in process.
 
         Raises:
-            UnreachableError: there is no connection, or it was lost; `sent` tells whether the request had been sent.
-            IncompleteResponseError: the connection was lost in the body of the response.
+            UnreachableError: there is no connection, or the connection was lost; `sent` tells whether the request had
+                been sent.
+            IncompleteResponseError: the connection was lost while the body of the response was received.
             TimedOutError: a phase exceeded its limit.
             OversizeError: the response exceeds the size limit.
         """
@@ -217,7 +221,7 @@ class Transport:
     async def _read(
         self, response: httpx.Response, trace: ExchangeTrace, host: str, stream_ended: Callable[[bytes], bool] | None
     ) -> bytes:
-        """Read the body, still encoded, and time its chunks."""
+        """Read the body without decoding it, and time the chunks of the body."""
         body = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         ended = False
         with contextlib.suppress(TimeoutError):
@@ -261,14 +265,14 @@ def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, 
 
 
 def _is_stream(response: httpx.Response) -> bool:
-    """Return whether the response is an event stream without compression, whose chunks can be read as they come."""
+    """Whether the response is an event stream without compression, whose chunks can be read as they arrive."""
     headers = response.headers
     return headers.get("content-type", "").lower().startswith("text/event-stream") and "content-encoding" not in headers
 
 
 @functools.lru_cache(maxsize=256)
 def _parse(url: str) -> httpx.URL:
-    """Parse an absolute URL. Cached, because the requests of a run share few URLs."""
+    """Parse an absolute URL. The result is cached, because the requests of a run share a small number of URLs."""
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
@@ -279,7 +283,9 @@ def _parse(url: str) -> httpx.URL:
 
 
 def _translate(error: Exception, host: str, trace: ExchangeTrace, limits: Timeouts) -> TransportError:
-    """Return our error for one of httpx: a line with host and phase, without the URL, which may contain a key."""
+    """Return the `TransportError` for an exception of httpx.
+
+    Its message is one line with the host and the phase, but without the URL, which may contain a key."""
     if isinstance(error, httpx.TimeoutException):
         seconds = {
             httpx.ConnectTimeout: limits.connect_s,

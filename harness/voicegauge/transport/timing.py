@@ -1,4 +1,4 @@
-"""The phases of one exchange, timed by the trace events of httpcore."""
+"""Times the phases of one exchange with the trace events of httpcore."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from voicegauge.model import Timing
 
 MAX_CHUNKS = 10_000
-"""Chunks that are timed separately. Later ones are added to the last, so that a body sent byte by byte cannot
-exhaust the memory."""
+"""Maximum number of chunks that are timed separately. Later chunks are added to the last one, so that a body sent byte
+by byte cannot exhaust the memory."""
 
 _PHASES = {
     "connect_tcp": "connecting",
@@ -25,7 +25,8 @@ _PHASES = {
 class ExchangeTrace:
     """The `trace` extension of one httpcore request. All times are those of `time.perf_counter`.
 
-    A request through a proxy is sent after a CONNECT request; times of the later one replace those of the earlier.
+    A request through a proxy is sent after a CONNECT request. The times of the later request replace those of the
+    earlier one.
     """
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ class ExchangeTrace:
             self._chunks[-1] = (at, self._chunks[-1][1] + size)
 
     def timing(self) -> Timing | None:
-        """Return the timing, with the end of the body now; `None` if there were no events."""
+        """Return the timing, in which the body ends now; `None` if there were no events."""
         now = time.perf_counter()
         if self._first is None or "receive_response_headers.complete" not in self._at:
             return None
