@@ -1,4 +1,4 @@
-"""Data formats, independent of contracts: JSON and form bodies, locations in them, SSE, YAML with line numbers."""
+"""Reads data formats independently of contracts: JSON and form bodies, locations, SSE, YAML with line numbers."""
 
 from voicegauge.formats.bodies import (
     MAX_JSON_NODES,

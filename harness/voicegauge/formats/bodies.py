@@ -12,14 +12,16 @@ import msgspec
 from voicegauge.model import UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
-"""Eight minutes of 16-bit speech at 24 kHz in base64. A text with an emoji takes four times as much memory."""
+"""Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64. Parsed text that contains an emoji
+takes four times as much memory."""
 MAX_JSON_DEPTH = 64
-"""No speech API nests this deep; a malicious response must not exhaust the stack of code that walks its JSON."""
+"""Maximum nesting of a JSON body. No speech API nests this deep, and a malicious response must not exhaust the stack of
+code that walks the JSON."""
 MAX_JSON_NODES = 500_000
-"""Values and keys of a document, which may take a hundred times the memory of their text. A transcript of an hour with
-the time of each character has 200,000, a list of thousands of voices about as many."""
+"""Maximum number of values and keys in a JSON body, which may take a hundred times the memory of their text. A
+transcript of an hour with the time of each character has 200,000. A list of thousands of voices has about as many."""
 MAX_PARTS = 1000
-"""Of a multipart body or a form: far more than any API has fields."""
+"""Maximum number of parts of a multipart body or fields of a form. It is far more than any API uses."""
 
 
 class UnreadableBodyError(ValueError):
@@ -35,17 +37,19 @@ class Form(NamedTuple):
 
 _BOM = b"\xef\xbb\xbf"
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-"""A text in JSON. Possessive, so that matching neither backtracks nor uses memory for each character."""
+"""Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
+character."""
 _CONSTANT = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
 _UNPAIRED_SURROGATE = re.compile(rb"\\u[dD](?:[c-fC-F]|[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
 
 
 def read_json(body: bytes) -> Any:
-    """Parse a JSON body. Its size and its number of values are checked before any value is created.
+    """Parse a JSON body. The size of the body and the number of values in it are checked before any value is created.
 
     Raises:
-        UnreadableBodyError: the body is not valid JSON, not UTF-8, larger or nested deeper than the limits above, or
-            has NaN, Infinity or an unpaired surrogate, which cannot be encoded as UTF-8 again (RFC 8259, section 8.2).
+        UnreadableBodyError: the body is not valid JSON in UTF-8, or exceeds `MAX_JSON_BYTES`, `MAX_JSON_DEPTH` or
+            `MAX_JSON_NODES`. NaN, Infinity and unpaired surrogates, which cannot be encoded as UTF-8 again (RFC 8259,
+            section 8.2), are not valid.
     """
     if len(body) > MAX_JSON_BYTES:
         raise UnreadableBodyError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
@@ -62,7 +66,10 @@ def read_json(body: bytes) -> Any:
 
 
 def count_json_nodes(body: bytes, limit: int) -> int:
-    """Return how many values and keys a JSON text has at most, without creating them; any number above `limit`."""
+    """Return an upper bound of the number of values and keys in a JSON text, without creating them.
+
+    If the bound exceeds `limit`, the number returned is not exact.
+    """
     highest = 1 + _max_nodes(body, 0, len(body))
     if highest <= limit:
         return highest
@@ -77,7 +84,10 @@ def count_json_nodes(body: bytes, limit: int) -> int:
 
 
 def _max_nodes(body: bytes, start: int, end: int) -> int:
-    """Return an upper limit: every value and key but the first follows one of these characters."""
+    """Return the number of characters that values and keys follow.
+
+    It is an upper bound of the number of nodes, because every value and key except the first follows such a character.
+    """
     return sum(body.count(sign, start, end) for sign in (b",", b":", b"[", b"{"))
 
 
@@ -116,17 +126,17 @@ def decode_base64(text: str) -> bytes:
 
 
 def is_json(media_type: str) -> bool:
-    """Return whether a media type is JSON."""
+    """Whether a media type is JSON."""
     return media_type == "application/json" or media_type.endswith("+json")
 
 
 def is_form(media_type: str) -> bool:
-    """Return whether a media type is a form."""
+    """Whether a media type is a form."""
     return media_type in ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """Parse a form. Of fields with the same name the last one counts.
+    """Parse a form. If several fields have the same name, the last one counts.
 
     Raises:
         UnreadableBodyError: the body is not a valid form of this content type.

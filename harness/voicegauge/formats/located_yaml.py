@@ -19,18 +19,20 @@ import yaml
 from voicegauge.errors import ContractError
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""The largest description of a provider known to us (OpenAI's) is smaller than 3 MB."""
+"""Maximum size of a file. The largest description of a provider known to us (OpenAI's) is smaller than 3 MB."""
 MAX_DEPTH = 100
-"""Schemas nest about 20 deep; code that reads the document recurses."""
+"""Maximum nesting. Schemas nest about 20 deep, and code that reads the document recurses."""
 MAX_VALUES = 500_000
-"""An alias counts as often as it is used: nested aliases grow exponentially (the "billion laughs" attack)."""
+"""Maximum number of values. An alias counts as often as it is used, because nested aliases grow exponentially (the
+"billion laughs" attack)."""
 MAX_CHARACTERS = 64 * 1024 * 1024
-"""Of text, where an alias counts as often as it is used."""
+"""Maximum number of characters of text, where an alias counts as often as it is used."""
 
 _Event = Any
-"""PyYAML's stubs give events no attributes."""
+"""An event of PyYAML's parser. The type is `Any`, because PyYAML's stubs give events no attributes."""
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The C loader is ten times as fast. Use this one everywhere: the two accept different documents."""
+"""PyYAML's C loader if it is installed, which is ten times as fast. Use `LOADER` everywhere, because the C loader and
+the Python loader accept different documents."""
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -64,7 +66,7 @@ class Document:
         return self._lines.get(pointer)
 
     def error(self, pointer: str, reason: str) -> ContractError:
-        """Return an error with file and line for what is wrong at `pointer`."""
+        """Return an error with file and line, which says what is wrong at `pointer`."""
         return ContractError(self.path, self.line(pointer), " ".join(reason.split()))
 
 
@@ -92,7 +94,7 @@ class _DocumentBuilder:
         """Return the data of the only document; `None` for an empty stream.
 
         Raises:
-            ContractError: there are several documents, or one exceeds a limit.
+            ContractError: there are several documents, or the document exceeds a limit.
         """
         next(self._events)  # StreamStartEvent
         if isinstance(next(self._events), yaml.StreamEndEvent):

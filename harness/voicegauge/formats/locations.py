@@ -1,4 +1,6 @@
-"""Locations of values in a request, a response or an event, as contracts write them.
+"""Parses, reads and writes locations of values in a request, a response or an event.
+
+A contract writes a location as follows:
 
 - `body`: the whole body
 - `body#/output/url/0`: a JSON pointer (RFC 6901) into a JSON body, or a form field
@@ -25,9 +27,10 @@ from voicegauge.model import Headers, header
 
 LocationKind = Literal["body", "query", "path", "header"]
 MISSING: Any = object()
-"""Marks the absence of a value, since `None` is a value that JSON can carry."""
+"""Marks the absence of a value, because `None` is the JSON value `null`."""
 MAX_INDEX = 9_999
-"""The largest list index that is written. A larger one is a typing error, and would fill the memory with `None`."""
+"""The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
+`None`."""
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _BAD_ESCAPE = re.compile("~(?![01])")
 _Parsed = TypeVar("_Parsed")
@@ -50,11 +53,11 @@ class RequestValues(Protocol):
 
     @property
     def body(self) -> Any:
-        """A JSON value, or a mapping of form fields."""
+        """The body: a JSON value, or a mapping of form fields."""
 
 
 class _WrittenForm:
-    """Base of the locations: compared, hashed and printed as they are written in a contract."""
+    """Base class of the locations, which are compared, hashed and printed in the form that contracts use."""
 
     __slots__ = ("_text",)
     _text: str
@@ -68,7 +71,7 @@ class _WrittenForm:
         return f"{type(self).__name__}({self._text!r})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same kind of location, written in the same way."""
+        """Whether `other` is the same kind of location and is written in the same way."""
         return isinstance(other, _WrittenForm) and type(other) is type(self) and other._text == self._text
 
     def __hash__(self) -> int:
@@ -78,25 +81,25 @@ class _WrittenForm:
 
 @final
 class Location(_WrittenForm):
-    """Where a value is in a request or a response. Make one with `parse_location`."""
+    """Where a value is in a request or a response. Make a location with `parse_location`."""
 
     __slots__ = ("kind", "name", "tokens")
     kind: LocationKind
-    """The part of the message."""
+    """The part of the message that has the value."""
     name: str
     """The parameter's or header's name; empty for a body."""
     tokens: tuple[str, ...]
     """Keys and list indices into a body, outermost first."""
 
     def __init__(self, kind: LocationKind, name: str = "", tokens: Sequence[str] = ()) -> None:
-        """Make a location of the `name` of a parameter or header, or of the keys that lead into a body."""
+        """Make a location from the `name` of a parameter or header, or from the keys and indices of a body value."""
         self.kind, self.name, self.tokens = kind, name, tuple(tokens)
         pointer = "".join(f"/{escape(token)}" for token in tokens)
         self._text = f"{kind}.{name}" if kind != "body" else f"body#{pointer}" if pointer else "body"
 
     @property
     def field_name(self) -> str:
-        """The outermost field of the body, or the parameter or header: the name by which errors call it."""
+        """Name of the outermost body field, or of the parameter or header. Error messages use this name."""
         return self.tokens[0] if self.tokens else self.name
 
     @property
@@ -106,19 +109,19 @@ class Location(_WrittenForm):
 
     @property
     def pointer(self) -> str:
-        """The JSON pointer into the body; empty for all of it."""
+        """The JSON pointer into the body; empty for the whole body."""
         return self._text.removeprefix("body").removeprefix("#") if self.kind == "body" else ""
 
     def child(self, *tokens: str) -> Location:
-        """The location of a value inside this value of a body."""
+        """Return the location of a value inside the value at this location of a body."""
         return Location("body", tokens=(*self.tokens, *tokens))
 
     def read_body(self, body: Any) -> Any:
-        """The value in a parsed body; `MISSING` where there is none, or where the location is not in a body."""
+        """Return the value in a parsed body; `MISSING` if there is no value, or if the location is not in a body."""
         return read_pointer(body, self.tokens) if self.kind == "body" else MISSING
 
     def read_request(self, request: RequestValues) -> Any:
-        """The value in a request; `MISSING` where there is none."""
+        """Return the value in a request; `MISSING` if there is no value."""
         if self.kind == "body":
             return read_pointer(request.body, self.tokens)
         if self.kind == "header":
@@ -127,10 +130,10 @@ class Location(_WrittenForm):
         return values.get(self.name, MISSING)
 
     def read_response(self, body: Any, headers: Headers) -> Any:
-        """The value in a response; `MISSING` where there is none.
+        """Return the value in a response; `MISSING` if there is no value.
 
         Args:
-            body: the parsed body, or `MISSING`.
+            body: the parsed body; `MISSING` if it could not be parsed.
             headers: the response's headers.
         """
         if self.kind == "header":
@@ -139,12 +142,12 @@ class Location(_WrittenForm):
         return self.read_body(body)
 
     def write_body(self, body: Any, value: Any) -> Any:
-        """Return `body` with `value` at this location; mappings and lists in between are created.
+        """Return `body` with `value` at this location. Mappings and lists on the way to the location are created.
 
-        `body` is changed in place where it is a mapping or a list.
+        If `body` is a mapping or a list, it is changed in place.
 
         Raises:
-            ValueError: the location is not in a body, or leads through a text or a number.
+            ValueError: the location is not in a body, or is inside a text or a number.
         """
         if self.kind != "body":
             raise ValueError(f"{self} is not in the body")
@@ -153,7 +156,7 @@ class Location(_WrittenForm):
 
 @final
 class EventLocation(_WrittenForm):
-    """Where a value is in a server-sent event. Make one with `parse_event_location`."""
+    """Where a value is in a server-sent event. Make a location with `parse_event_location`."""
 
     __slots__ = ("kind", "tokens")
     kind: Literal["event", "data"]
@@ -161,7 +164,7 @@ class EventLocation(_WrittenForm):
     """Keys and list indices into the data, outermost first."""
 
     def __init__(self, kind: Literal["event", "data"], tokens: Sequence[str] = ()) -> None:
-        """Make a location of the event type ("event"), or of the keys that lead into the data."""
+        """Make a location of the event type ("event"), or of the value at `tokens` in the event's data ("data")."""
         self.kind, self.tokens = kind, tuple(tokens)
         pointer = "".join(f"/{escape(token)}" for token in tokens)
         self._text = f"{kind}#{pointer}" if pointer else kind
@@ -172,12 +175,12 @@ class EventLocation(_WrittenForm):
         return self.kind == "data"
 
     def read(self, event_type: str | None, data: bytes, value: Any) -> Any:
-        """The value in one event; `MISSING` where there is none.
+        """Return the value in one event; `MISSING` if there is no value.
 
         Args:
             event_type: the event field of the message.
             data: the data as it was received, as UTF-8.
-            value: the data as JSON; `MISSING` where it is not JSON.
+            value: the data as JSON; `MISSING` if the data is not JSON.
         """
         if self.kind == "event":
             return MISSING if event_type is None else event_type
@@ -211,7 +214,7 @@ class LocationValues(Mapping[Location, Any]):
         return f"LocationValues({self._values!r})"
 
     def __hash__(self) -> int:
-        """A hash over the locations: the values may be lists or mappings."""
+        """A hash of the locations only, because the values may be lists or mappings, which have no hash."""
         return hash(tuple(self._values))
 
 
@@ -223,7 +226,7 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
 
 
 def _pointer_tokens(pointer: str) -> tuple[str, ...] | None:
-    """The keys of a JSON pointer; `None` where it is not valid."""
+    """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
     if not pointer.startswith("/") or _BAD_ESCAPE.search(pointer):
         return None
     return tuple(unescape(token) for token in pointer.split("/")[1:])
@@ -234,7 +237,7 @@ def parse_location(text: str) -> Location:
     """Parse a location in a request or a response.
 
     Raises:
-        ValueError: `text` is none of the forms above.
+        ValueError: `text` has none of the forms that the module documents.
     """
     if text == "body":
         return Location("body")
@@ -255,7 +258,7 @@ def parse_event_location(text: str) -> EventLocation:
     """Parse a location in a server-sent event.
 
     Raises:
-        ValueError: `text` is none of the forms above.
+        ValueError: `text` has none of the forms that the module documents.
     """
     if text in ("event", "data"):
         return EventLocation(cast('Literal["event", "data"]', text))
@@ -266,11 +269,11 @@ def parse_event_location(text: str) -> EventLocation:
 
 
 def decode_location(kind: type[_Parsed], value: Any) -> _Parsed:
-    """Make a `Location`, `EventLocation` or `LocationValues` of plain data: a `dec_hook` for msgspec.
+    """Make a `Location`, `EventLocation` or `LocationValues` from plain data. This is a `dec_hook` for msgspec.
 
     Raises:
         ValueError: `value` is not a text, or not a valid location.
-        NotImplementedError: `kind` is none of these.
+        NotImplementedError: `kind` is none of these three classes.
     """
     parsed: Any
     if kind is LocationValues:
@@ -289,10 +292,10 @@ def decode_location(kind: type[_Parsed], value: Any) -> _Parsed:
 
 
 def encode_location(value: Any) -> Any:
-    """Make plain data of a `Location`, `EventLocation` or `LocationValues`: an `enc_hook` for msgspec.
+    """Make plain data from a `Location`, `EventLocation` or `LocationValues`. This is an `enc_hook` for msgspec.
 
     Raises:
-        NotImplementedError: `value` is none of these.
+        NotImplementedError: `value` is an instance of none of these three classes.
     """
     if isinstance(value, Location | EventLocation):
         return str(value)
@@ -302,7 +305,7 @@ def encode_location(value: Any) -> Any:
 
 
 def read_pointer(value: Any, tokens: Sequence[str]) -> Any:
-    """Return the value that `tokens` lead to, or `MISSING`."""
+    """Return the value at the keys and indices `tokens` inside `value`; `MISSING` if there is no such value."""
     for token in tokens:
         if isinstance(value, dict) and token in value:
             value = value[token]
@@ -314,12 +317,12 @@ def read_pointer(value: Any, tokens: Sequence[str]) -> Any:
 
 
 def write_pointer(root: Any, tokens: Sequence[str], new: Any) -> Any:
-    """Return `root` with `new` at `tokens`; mappings and lists in between are created.
+    """Return `root` with `new` at the keys and indices `tokens`. Mappings and lists on the way are created.
 
-    `root` is changed in place where it is a mapping or a list.
+    If `root` is a mapping or a list, it is changed in place.
 
     Raises:
-        ValueError: `tokens` lead through a text or a number, or a list is given a key that is not an index.
+        ValueError: `tokens` lead inside a text or a number, or a token for a list is not an index.
     """
     if not tokens:
         return new

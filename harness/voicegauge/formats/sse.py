@@ -1,6 +1,6 @@
 """Parses server-sent events (WHATWG HTML, section 9.2.6) and records where each message ends in the body.
 
-The end is needed to time the arrival of a message; no library reports it.
+The end is needed to time the arrival of a message, and no library reports the end.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from voicegauge.formats.bodies import UnreadableBodyError
 
 MEDIA_TYPE = "text/event-stream"
 MAX_MESSAGE_BYTES = 16 * 2**20
-"""Six minutes of 16-bit speech at 16 kHz in base64; one message has only a chunk of that."""
+"""Maximum size of a message: six minutes of 16-bit speech at 16 kHz in base64. A real message has only a chunk of
+the speech."""
 MAX_MESSAGES = 100_000
-"""More than a stream of speech has: an hour in chunks of 50 ms is 72,000."""
+"""Maximum number of messages in a stream. It is more than a stream of speech has, because an hour in chunks of 50 ms is
+72,000 messages."""
 MAX_STREAM_BYTES = 32 * 2**20
-"""As for JSON: eight minutes of 16-bit speech at 24 kHz in base64."""
+"""Maximum size of a stream, the same as for JSON: eight minutes of 16-bit speech at 24 kHz in base64."""
 _MIN_FIELD_BYTES = 64
-"""What even an empty field counts towards the size of its message, since it takes about as much memory."""
+"""Minimum number of bytes that a field counts towards the size of its message, because even an empty field takes about
+as much memory."""
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"[\r\n]")
 
@@ -29,7 +32,7 @@ class Message(NamedTuple):
     event: str
     """The event field; "message" if there is none, as the standard specifies."""
     data: bytes
-    """The data fields, joined by line feeds, as UTF-8. Not as `str`, which takes up to four times the memory."""
+    """The data fields in UTF-8, joined with line feeds. A `str` would take up to four times the memory."""
     end: int
     """Number of bytes of the body up to the end of the message."""
 
@@ -40,7 +43,7 @@ class Message(NamedTuple):
 
 
 class MessageParser:
-    """Parses a stream incrementally; chunks may be split anywhere."""
+    """Parses a stream incrementally. The stream may be split into chunks anywhere."""
 
     def __init__(self) -> None:
         """Start with an empty stream."""

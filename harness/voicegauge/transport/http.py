@@ -66,7 +66,8 @@ def _ssl_context() -> ssl.SSLContext:
 def proxy_for(url: str) -> str | None:
     """Return the proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`.
 
-    Return `None` if no proxy is named, or if the host is this machine."""
+    Return `None` if no proxy is named, or if the host is this machine.
+    """
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
@@ -285,7 +286,8 @@ def _parse(url: str) -> httpx.URL:
 def _translate(error: Exception, host: str, trace: ExchangeTrace, limits: Timeouts) -> TransportError:
     """Return the `TransportError` for an exception of httpx.
 
-    Its message is one line with the host and the phase, but without the URL, which may contain a key."""
+    Its message is one line with the host and the phase, but without the URL, which may contain a key.
+    """
     if isinstance(error, httpx.TimeoutException):
         seconds = {
             httpx.ConnectTimeout: limits.connect_s,
