@@ -1,4 +1,4 @@
-"""Contracts: OpenAPI 3.1 documents with a few `x-` keys, which describe providers."""
+"""Loads and checks contracts: OpenAPI 3.1 documents with additional `x-` keys, which describe providers."""
 
 from voicegauge.contract.callbacks import callback_id_location, callback_media, status_operation
 from voicegauge.contract.catalogue import Catalogue, load_catalogue

@@ -1,4 +1,4 @@
-"""Lookups for operations with `x-webhook`: the documented callback, the id in it, and the status operation."""
+"""Finds the documented callback, the location of its id, and the status operation for operations with `x-webhook`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def callback_media(operation: Operation) -> MediaType:
 
 
 def _callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
-    """Yield the JSON bodies of `callbacks` and `webhooks` with the operation id of each."""
+    """Yield each JSON body in `callbacks` and `webhooks`, after the operation id of its callback."""
     for name, node in operation.data.get("callbacks", {}).items():
         items, at = operation.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
         yield from _posted_bodies(operation.schemas, items, at)
@@ -45,7 +45,7 @@ def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], at: str) -> Itera
 
 
 def callback_id_location(operation: Operation) -> Location:
-    """Return where the response to the request has the id that callbacks repeat."""
+    """Return the location, in the response to the request, of the id that callbacks repeat."""
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
     if webhook.body is not None and webhook.body.submit_id is not None:
@@ -57,6 +57,6 @@ def callback_id_location(operation: Operation) -> Location:
 
 
 def status_operation(operation: Operation) -> Operation | None:
-    """Return the operation that reports the status of this operation's jobs; `None` if it starts none."""
+    """Return the operation that reports the status of this operation's jobs; `None` if the operation starts no jobs."""
     name = operation.speech.response.job if operation.speech is not None else None
     return operation.contract.operations.get(name) if name else None

@@ -1,4 +1,4 @@
-"""The available contracts: the bundled ones, and those in folders of the user."""
+"""Collects the available contracts: the bundled ones, and those in folders of the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Catalogue:
     """Contracts by provider id."""
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
-        """Collect contracts; of two with the same provider id the later one counts."""
+        """Collect contracts. If several have the same provider id, the last one counts."""
         self._contracts = {contract.id: contract for contract in contracts}
 
     def __iter__(self) -> Iterator[Contract]:
@@ -37,7 +37,7 @@ class Catalogue:
         """Return the contract of a provider.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: no contract has that provider id.
         """
         try:
             return self._contracts[provider_id]
@@ -45,7 +45,7 @@ class Catalogue:
             raise UnknownNameError("provider", provider_id, self._contracts) from None
 
     def select(self, names: Sequence[str]) -> list[Target]:
-        """Return the speech targets for names such as "provider" or "provider/target"; all targets for no names.
+        """Return the speech targets for names such as "provider" or "provider/target"; all targets if `names` is empty.
 
         Raises:
             UnknownNameError: a name is neither a provider nor a target.
@@ -77,6 +77,6 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
 
 @functools.lru_cache(maxsize=64)
 def _bundled(path: Path, changed_ns: int) -> Contract:
-    """Load a bundled contract once per process, as contracts are immutable, and again if its file was modified."""
+    """Load a bundled contract, once per process because contracts are immutable, and again if the file was modified."""
     del changed_ns  # only part of the cache key
     return load_contract(path)

@@ -1,6 +1,6 @@
-"""A loaded contract: the operations of a provider, its servers, and the targets that the operations serve.
+"""Represents a loaded contract: the operations and servers of a provider, and the targets that the operations serve.
 
-These classes refer to each other, so they are defined in one module.
+The classes are defined in one module because they refer to each other.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Server:
     """A base URL of the provider."""
 
     name: str
-    """`x-name`, by default the host."""
+    """Name of the server: `x-name` in the document, by default the host."""
     url: str
-    """Absolute, without a slash at the end."""
+    """Absolute base URL, without a slash at the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,21 +60,21 @@ class Operation(ContractPart):
 
     contract: Contract = field(repr=False)
     id: str
-    """The `operationId`."""
+    """The `operationId` in the document."""
     method: str
-    """In upper case."""
+    """The HTTP method in upper case."""
     path: str
     """The path template, such as "/v1/speech/{id}"."""
     parameters: tuple[Parameter, ...]
     server: Server
     """The server that requests are sent to by default."""
     security: tuple[Mapping[str, Any], ...]
-    """Alternatives; an empty mapping means that no key is needed."""
+    """The alternative security requirements. An empty mapping means that no key is needed."""
     speech: SpeechSpec | None
     job: JobSpec | None
     pricing: PriceSpec | None
     limits: LimitsSpec
-    """The operation's own limits, and the contract's where it has none."""
+    """The operation's own limits, completed with the contract's limits."""
     resource: ResourceSpec | None = None
     stream: StreamSpec | None = None
     batch: BatchSpec | None = None
@@ -94,7 +94,7 @@ class Operation(ContractPart):
 
     @property
     def targets(self) -> Iterator[BaseTarget]:
-        """The targets that this operation serves, speech targets first."""
+        """The targets that this operation serves. Speech targets come first."""
         contract = self.contract
         for target in (*contract.targets.values(), *contract.audio_input_targets.values()):
             if target.operation is self:
@@ -121,7 +121,7 @@ class Operation(ContractPart):
         return found
 
     def response(self, status: int) -> ResponseSpec | None:
-        """Return the documented response for a status code: that of the code, its class, or the default."""
+        """Return the documented response for a status code, else for the class of the code, else the default."""
         for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
             if key in self.responses:
                 return self.responses[key]
@@ -165,7 +165,7 @@ class BaseTarget(ABC):
     """One model or mode of a provider."""
 
     name: str
-    """Unique within the provider: "xtts-v2", "stt-whisper"."""
+    """Name of the target, unique within the provider: "xtts-v2", "stt-whisper"."""
     operation: Operation = field(repr=False)
     spec: TargetSpec | AudioInputTargetSpec = field(repr=False)
     pointer: str
@@ -178,17 +178,17 @@ class BaseTarget(ABC):
 
     @property
     def id(self) -> str:
-        """The full name: <provider>/<name>."""
+        """The id of the target: <provider>/<name>."""
         return f"{self.contract.id}/{self.name}"
 
     @property
     @abstractmethod
     def response(self) -> SpeechResponse:
-        """The response of its operation: audio, or a job."""
+        """The documented response of the target's operation: audio or a job."""
 
     @functools.cached_property
     def job_operation(self) -> Operation | None:
-        """The status operation; `None` if the response to the request is final."""
+        """The operation that reports the status of jobs; `None` if the target starts no jobs."""
         return self.contract.operation(self.response.job) if self.response.job else None
 
     @property
@@ -198,7 +198,7 @@ class BaseTarget(ABC):
 
     @property
     def pricing(self) -> PriceSpec | None:
-        """The target's own price, else that of its operation."""
+        """The target's own price, else the price of its operation; `None` if no price is documented."""
         return self.spec.pricing or self.operation.pricing
 
 
@@ -210,63 +210,63 @@ class Target(BaseTarget):
 
     @property
     def speech(self) -> SpeechSpec:
-        """The `x-speech` of its operation."""
+        """The `x-speech` of the target's operation."""
         assert self.operation.speech is not None
         return self.operation.speech
 
     @property
     def response(self) -> SpeechResponse:
-        """The response of its operation: audio, or a job."""
+        """The documented response of the target's operation: audio or a job."""
         return self.speech.response
 
     @property
     def needs_key(self) -> bool:
-        """Whether a request to the target needs a key: some targets are served without one."""
+        """Whether a request to the target needs a key. Some targets need none although their operation does."""
         return super().needs_key and not self.spec.keyless
 
 
 @dataclass(frozen=True, eq=False)
 class AudioInputTarget(BaseTarget):
-    """A target that audio is sent to: it transcribes, converts or analyses."""
+    """A target that audio is sent to, which it transcribes, converts or analyzes."""
 
     spec: AudioInputTargetSpec = field(repr=False)
 
     @property
     def audio_input(self) -> AudioInputSpec:
-        """The `x-transcription` or `x-conversion` of its operation."""
+        """The `x-transcription` or `x-conversion` of the target's operation."""
         assert self.operation.audio_input is not None
         return self.operation.audio_input
 
     @property
     def transcription(self) -> TranscriptionSpec | None:
-        """The `x-transcription` of its operation; `None` for a conversion."""
+        """The `x-transcription` of the target's operation; `None` for a conversion."""
         return self.audio_input if isinstance(self.audio_input, TranscriptionSpec) else None
 
     @property
     def conversion(self) -> ConversionSpec | None:
-        """The `x-conversion` of its operation; `None` for a transcription."""
+        """The `x-conversion` of the target's operation; `None` for a transcription."""
         return self.audio_input if isinstance(self.audio_input, ConversionSpec) else None
 
     @property
     def response(self) -> SpeechResponse:
-        """The response of its operation; without audio for a transcription, and never a job."""
+        """The documented response of the target's operation. A transcription has no audio, and none is a job."""
         audio = self.conversion.response.audio if self.conversion else None
         return SpeechResponse(audio=audio, charged=self.audio_input.response.charged)
 
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """A loaded contract document. Make one with `load_contract`."""
+    """A loaded contract document. Load a contract with `load_contract`."""
 
     document: Document = field(repr=False)
     provider: ProviderSpec
     schemas: Schemas = field(repr=False)
     servers: Mapping[str, Server] = field(repr=False)
-    """By name."""
+    """The servers by name."""
     limits: LimitsSpec = field(repr=False)
     """The `x-limits` at the root of the document."""
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
-    """Reads the operations of the document: they refer to the contract, so they are created after it."""
+    """Reads the operations of the document. It is called after the contract exists, because operations refer to it."""
 
     @functools.cached_property
     def operations(self) -> Mapping[str, Operation]:
@@ -317,7 +317,7 @@ class Contract:
 
     @property
     def security_schemes(self) -> Mapping[str, dict[str, Any]]:
-        """The OpenAPI security schemes, which say how a key is sent, by name."""
+        """The OpenAPI security schemes by name. A scheme describes how a key is sent."""
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
 
@@ -331,7 +331,7 @@ class Contract:
         """Return the server with that name.
 
         Raises:
-            UnknownNameError: the document has none.
+            UnknownNameError: the document has nothing with that name.
         """
         return self._find("server", name, self.servers)
 
@@ -339,7 +339,7 @@ class Contract:
         """Return the operation with that id.
 
         Raises:
-            UnknownNameError: the document has none.
+            UnknownNameError: the document has nothing with that name.
         """
         return self._find("operation", operation_id, self.operations)
 
@@ -347,12 +347,12 @@ class Contract:
         """Return the speech target with that name within the provider.
 
         Raises:
-            UnknownNameError: the document has none.
+            UnknownNameError: the document has nothing with that name.
         """
         return self._find("target", name, self.targets)
 
     def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """Return the operation for a method and a path, with its path parameters.
+        """Return the operation for a method and a path, and the path parameters; `None` if no operation matches.
 
         A path without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2).
         """
@@ -366,7 +366,7 @@ class Contract:
     def disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
         """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
 
-        Each comes with the pointer of the part that it is about.
+        Each dispute is followed by the JSON pointer to the part that the dispute is about.
         """
         tokens = pointer.split("/")
         for end in range(len(tokens), 0, -1):

@@ -34,7 +34,7 @@ _Spec = TypeVar("_Spec")
 
 
 class _PathItem(NamedTuple):
-    """An entry of `paths`, with its reference followed."""
+    """An entry of `paths`, after its reference was resolved."""
 
     path: str
     pointer: str
@@ -155,13 +155,16 @@ def _read_operation(contract: Contract, item: _PathItem, method: str, server: Se
 
 
 def _merge_limits(common: LimitsSpec, own: LimitsSpec | None) -> LimitsSpec:
-    """Return an operation's own limits, completed by those at the root of the document."""
+    """Return an operation's own limits, completed with the limits at the root of the document."""
     overrides = {name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(own, name, None))}
     return msgspec.structs.replace(common, **overrides)
 
 
 def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
-    """Read parameters; one of the operation replaces that of its path item (OpenAPI, section 4.8.9.1)."""
+    """Yield the parameters in `nodes`.
+
+    A parameter of the operation replaces the same parameter of the path item (OpenAPI, section 4.8.9.1).
+    """
     found: dict[tuple[str, str], Parameter] = {}
     for at, node in nodes:
         data, pointer = schemas.resolve(node, at)

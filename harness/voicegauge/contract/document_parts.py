@@ -1,4 +1,4 @@
-"""Parts of an OpenAPI document that describe a message: parameters, responses, media types and their examples."""
+"""Represents the parts of an OpenAPI document that describe a message: parameters, responses, media types, examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.formats import escape
 
 @dataclass(frozen=True, eq=False)
 class ContractPart:
-    """An object of the document, with its position."""
+    """An object in the document, and its position."""
 
     schemas: Schemas = field(repr=False)
     """The schemas of the whole document, which resolve references."""
@@ -35,12 +35,12 @@ class Example:
     name: str
     value: Any
     rejection_reason: str | None
-    """`x-rejection-reason`: why the request was rejected, perhaps with the field at fault: "invalid:text"."""
+    """Why the request was rejected (`x-rejection-reason`), perhaps with the field at fault: "invalid:text"."""
     request: str | None
-    """`x-request`: the name of the request example that this is the response to."""
+    """The name of the request example to which this example is the response (`x-request`)."""
     pointer: str
     inferred: bool = False
-    """No document prints the example (`x-source.inferred`): it was written for the emulator."""
+    """Whether the example was written for the emulator, because no document has one (`x-source.inferred`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,25 +48,25 @@ class MediaType(ContractPart):
     """One media type of a request or response body."""
 
     name: str
-    """In lower case, without parameters such as a charset."""
+    """The media type in lower case, without parameters such as a charset."""
 
     @property
     def schema_pointer(self) -> str | None:
-        """JSON pointer to the schema; `None` if the document has none."""
+        """JSON pointer to the schema; `None` if the document has no schema for this media type."""
         return f"{self.pointer}/schema" if "schema" in self.data else None
 
     @functools.cached_property
     def schema(self) -> Any:
-        """The schema with its reference resolved; empty if the document has none."""
+        """The schema with its reference resolved; empty if the document has no schema here."""
         return self.schemas.resolve(self.data.get("schema", {}))[0]
 
     def errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Yield every violation of the schema by `instance`."""
+        """Yield an error for every part of `instance` that violates the schema."""
         if self.schema_pointer is not None:
             yield from self.schemas.errors(self.schema_pointer, instance)
 
     def fits(self, instance: Any) -> bool:
-        """Return whether `instance` is valid; faster than collecting the errors."""
+        """Whether `instance` is valid against the schema. This is faster than collecting the errors."""
         return self.schema_pointer is None or self.schemas.fits(self.schema_pointer, instance)
 
     @functools.cached_property
@@ -95,11 +95,11 @@ class Parameter(ContractPart):
 
     @functools.cached_property
     def schema(self) -> Any:
-        """The schema with its reference resolved; empty if the document has none."""
+        """The schema with its reference resolved; empty if the document has no schema here."""
         return self.schemas.resolve(self.data.get("schema", {}))[0]
 
     def errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Yield every violation of the schema by `instance`."""
+        """Yield an error for every part of `instance` that violates the schema."""
         if "schema" in self.data:
             yield from self.schemas.errors(f"{self.pointer}/schema", instance)
 
@@ -109,7 +109,7 @@ class ResponseSpec(ContractPart):
     """One documented response of an operation."""
 
     status: str
-    """A status code, a class such as "4XX", or "default"."""
+    """The status of the response: a code, a class such as "4XX", or "default"."""
 
     @functools.cached_property
     def headers(self) -> Mapping[str, Parameter]:
@@ -128,7 +128,7 @@ class ResponseSpec(ContractPart):
 
     @property
     def links(self) -> Mapping[str, dict[str, Any]]:
-        """OpenAPI links: operations that use values of this response."""
+        """The OpenAPI links by name. A link documents an operation that uses values of this response."""
         links: dict[str, Any] = self.data.get("links", {})
         return {name: self.schemas.resolve(node)[0] for name, node in links.items()}
 
@@ -136,7 +136,7 @@ class ResponseSpec(ContractPart):
 def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
     """Return the `content` of a request body or response by media type, without parameters such as a charset.
 
-    Of two entries that differ only in parameters the first one counts: traffic is matched without parameters.
+    If entries differ only in such parameters, the first one counts, because traffic is matched without parameters.
     """
     found: dict[str, MediaType] = {}
     for name, data in node.data.get("content", {}).items():

@@ -1,4 +1,4 @@
-"""Iterates over the objects of a document, without values that are only data."""
+"""Iterates over the objects of a document, but skips values that are only data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EXTENSIONS = frozenset(
         *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
     )
 )
-"""The keys whose grammar is `voicegauge.contract.extension`."""
+"""The keys whose grammar `voicegauge.contract.extension` defines."""
 _NAMES = frozenset(
     (
         *("callbacks", "content", "definitions", "dependentSchemas", "encoding", "examples", "headers", "links"),
@@ -22,9 +22,9 @@ _NAMES = frozenset(
         *("plans", "sources", "states", "targets", "uploads"),
     )
 )
-"""Keys whose values map names to objects; a name is not a keyword: a property may be called `default`."""
+"""Keys whose values map names to objects. The names are not keywords: a property may be called `default`."""
 _DATA = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
-"""Keys whose values are data of the provider, not parts of the document."""
+"""Keys whose values are the provider's data, not parts of the document."""
 
 
 def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""Parses a stream of server-sent events according to `x-stream`: the type and data of each event, and the audio."""
+"""Parses the type, the data and the audio of server-sent events as `x-stream` documents."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class StreamEvent(NamedTuple):
     """One event of a stream."""
 
     type: str | None
-    """The event type, documented or not; `None` if the event has none at the documented location."""
+    """The event type, even if it is not documented; `None` if the event has no type at the documented location."""
     field: str
-    """The event field of the message; "message" if there is none."""
+    """The event field of the message; "message" if there is no such field."""
     data: bytes
-    """The data as it was received, as UTF-8."""
+    """The data as it was received, in UTF-8."""
     value: Any
     """The data as JSON; `MISSING` if it is not valid JSON."""
     end: int
     """Number of bytes of the body up to the end of the event."""
 
     def read(self, location: EventLocation | None) -> Any:
-        """Return the value at a location of the event; `MISSING` if there is none."""
+        """Return the value at a location of the event; `MISSING` if there is no value."""
         return MISSING if location is None else location.read(self.field, self.data, self.value)
 
     @property
@@ -45,10 +45,10 @@ class StreamEvent(NamedTuple):
 
 
 class EventStreamParser:
-    """Parses a stream incrementally; chunks may be split anywhere."""
+    """Parses a stream incrementally. The stream may be split into chunks anywhere."""
 
     def __init__(self, spec: StreamSpec) -> None:
-        """Parse according to `spec`."""
+        """Parse events as `spec` documents them."""
         self._spec, self._parser = spec, MessageParser()
         self.events: list[StreamEvent] = []
         self.ending: StreamEvent | None = None
@@ -56,12 +56,12 @@ class EventStreamParser:
         self.has_end_marker = False
         """Whether the end marker was received."""
         self.error: str | None = None
-        """Why parsing stopped."""
+        """Why parsing stopped because of an error; `None` if there was no error."""
         self._outcome: str | None = None
         self._nodes = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Parse the next chunk of the body; after an error chunks are ignored."""
+        """Parse the next chunk of the body. After an error, chunks are ignored."""
         if self.error is not None:
             return
         try:
@@ -108,7 +108,7 @@ class EventStreamParser:
         """Yield each event that has audio, with the decoded bytes.
 
         Raises:
-            UnreadableBodyError: the audio is missing, or not in the documented encoding.
+            UnreadableBodyError: the audio is missing, or is not in the documented encoding.
         """
         for event in self.events:
             if event.type == self._spec.audio.event:
@@ -126,7 +126,7 @@ def decode_event_audio(event: StreamEvent, audio: EventAudio) -> bytes:
     """Return the audio in one event.
 
     Raises:
-        UnreadableBodyError: the audio is missing, or not in the documented encoding.
+        UnreadableBodyError: the audio is missing, or is not in the documented encoding.
     """
     text = event.read(audio.at)
     if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Loads contracts from files; a document that cannot be used is rejected with file, line and reason."""
+"""Loads contracts from files. A document that cannot be used is rejected with file, line and reason."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def _check_openapi(document: Document) -> None:
 
 
 def find_contract_files(folder: Path) -> list[Path]:
-    """Return `folder` itself if it is a file, else its documents: single files and `<provider>/openapi.yaml`.
+    """Return the contract files in `folder`: single files and `<provider>/openapi.yaml`.
+
+    If `folder` is itself a file, return only that file.
 
     Raises:
         ContractError: there are none.

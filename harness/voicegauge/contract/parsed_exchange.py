@@ -1,4 +1,4 @@
-"""One exchange with each of its bodies parsed at most once.
+"""Parses each body of an exchange at most once.
 
 Client, checks and benchmarks read the same responses. `parse_exchange` gives all of them the same values.
 """
@@ -24,9 +24,9 @@ from voicegauge.model import Exchange, Request
 
 T = TypeVar("T")
 ParsedJson = tuple[Any, str | None]
-"""A JSON value, or `MISSING` with the reason why there is none."""
+"""A JSON value and `None`, or `MISSING` and the reason why there is no value."""
 MAX_NUMBER = 1e9
-"""Dollars or credits. A larger number in a response is not a plausible charge."""
+"""Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
 
 
 def parse_exchange(exchange: Exchange) -> ParsedExchange:
@@ -35,7 +35,10 @@ def parse_exchange(exchange: Exchange) -> ParsedExchange:
 
 
 class ParsedExchange:
-    """Lazily parsed bodies, query and stream events of one exchange. Parsing never raises: peers are not trusted."""
+    """The bodies, query and stream events of one exchange, parsed when they are first used.
+
+    Parsing never raises an error, because peers are not trusted.
+    """
 
     __slots__ = ("_values", "exchange")
 
@@ -53,7 +56,7 @@ class ParsedExchange:
 
     @property
     def response_json_error(self) -> str | None:
-        """The reason why the response body is not JSON."""
+        """The reason why the response body is not JSON; `None` if it is JSON."""
         return self._response_json[1]
 
     @property
@@ -63,7 +66,7 @@ class ParsedExchange:
 
     @property
     def request_json_error(self) -> str | None:
-        """The reason why the request body is not JSON."""
+        """The reason why the request body is not JSON; `None` if it is JSON."""
         return self._request_json[1]
 
     @property
@@ -81,7 +84,7 @@ class ParsedExchange:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query parameters of the request; the last value of a repeated one."""
+        """The query parameters of the request. If a parameter is repeated, its last value counts."""
         url = self.exchange.request.url
         return self._parsed_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
 
@@ -92,7 +95,7 @@ class ParsedExchange:
         return value
 
     def stream(self, spec: StreamSpec) -> EventStreamParser:
-        """Return the events of the response body, read by `spec`."""
+        """Return a parser that has read the events of the response body as `spec` documents them."""
         stored: tuple[StreamSpec, EventStreamParser] | None = self._values.get("stream")
         if stored is None or stored[0] is not spec:
             stored = self._values["stream"] = spec, parse_event_stream(spec, self.exchange.response.body)
@@ -103,20 +106,26 @@ class ParsedExchange:
         self._values["stream"] = spec, reader
 
     def read_response(self, location: Location | None) -> Any:
-        """Return the value at a location of the response, or `MISSING`."""
+        """Return the value at a location of the response; `MISSING` if there is no value."""
         if location is None:
             return MISSING
         return location.read_response(self.response_json, self.exchange.response.headers)
 
     def read_text(self, location: Location | None) -> str | None:
-        """Return the non-empty text, or the whole number as text, at a location of the response."""
+        """Return the non-empty text at a location of the response; `None` if there is none.
+
+        A whole number is returned as text.
+        """
         value = self.read_response(location)
         if isinstance(value, str):
             return value or None
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
     def read_number(self, location: Location | None) -> float | None:
-        """Return the number from 0 to `MAX_NUMBER` at a location of the response; headers carry it as text."""
+        """Return the number from 0 to `MAX_NUMBER` at a location of the response; `None` if there is none.
+
+        A number in a header is converted from text.
+        """
         value = self.read_response(location)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None

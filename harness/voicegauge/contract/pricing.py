@@ -1,4 +1,4 @@
-"""Prices of requests, as contracts document them."""
+"""Computes and describes prices of requests as contracts document them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from voicegauge.contract.extension import PriceSpec
 from voicegauge.errors import UsageError
 
 SPEECH_CHARACTERS_PER_S = 15.0
-"""English is spoken at about 150 words, or 900 characters, per minute: the estimate for prices per minute of audio."""
+"""Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
+words, or 900 characters, per minute."""
 
 
 class PriceQuote(NamedTuple):
     """The price of one request."""
 
     usd: float | None
-    """In dollars; `None` if neither a document nor the user states a price."""
+    """The price in dollars; `None` if neither a document nor the user states it."""
     credits: float | None
     disputed: bool
-    """The documents contradict each other. An amount that the price itself lacks is the highest alternative."""
+    """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
 
 
 def parse_price_override(text: str) -> tuple[str, float]:
     """Parse a price per request in dollars that the user sets for a target: "acme/voice-1=0.02".
 
     Raises:
-        UsageError: the text has another form, or the amount is not a valid number.
+        UsageError: the text does not have that form, or the amount is not a valid number.
     """
     target, _, amount = text.partition("=")
     try:
@@ -44,10 +45,10 @@ def quote_price(
     """Return the price of one request.
 
     Args:
-        target: a target, or an operation with a price of its own.
-        characters: length of the text; 0 for an audio input.
-        audio_s: duration of the audio in seconds, if known; by default estimated from the text.
-        usd: price of one request that the user set; takes precedence over the contract.
+        target: the target or the operation that is requested.
+        characters: number of characters in the text; 0 for audio input.
+        audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
+        usd: price of one request in dollars that the user set; it takes precedence over the contract.
     """
     price = target.pricing
     if price is None:
@@ -72,7 +73,7 @@ class _Cost(NamedTuple):
 
 
 def _apply_price(price: PriceSpec, units: float, credit_usd: float | None) -> _Cost:
-    """Return the cost in dollars and credits; a price in credits alone is converted with the price of a credit."""
+    """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
         return _Cost(price.usd * units, credits)
@@ -104,9 +105,10 @@ def _count_units(price: PriceSpec, characters: int, audio_s: float | None) -> fl
 
 
 def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
-    """Return the unit prices of `target` in dollars and in credits; `None` if not documented.
+    """Return the unit price of `target` in dollars and the one in credits; each is `None` if it is not documented.
 
-    If the price itself has no amount, it is the alternative with the highest cost for a text of `characters`.
+    If the price itself has no amount, the alternative with the highest cost for a text of `characters` characters is
+    returned.
     """
     price = target.pricing
     if price is None:
@@ -120,7 +122,7 @@ def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, 
 
 
 def _select_unit_price(prices: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
-    """Select one of the unit prices, of which the first is that of the price itself and the others alternatives."""
+    """Select one of the unit prices. The first is that of the price itself, the rest are those of its alternatives."""
     known = [(p, amount) for p, amount in prices if amount is not None]
     if not known:
         return None
@@ -153,7 +155,7 @@ def describe_price(target: BaseTarget) -> str:
 
 
 def price_sources(target: BaseTarget) -> tuple[str, ...]:
-    """Return titles and dates of the documents that state the price, without duplicates."""
+    """Return the titles and dates of the documents that state the price, without duplicates."""
     price = target.pricing
     if price is None:
         return ()
@@ -163,7 +165,7 @@ def price_sources(target: BaseTarget) -> tuple[str, ...]:
 
 
 def _format_amounts(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
-    """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; empty if there are none."""
+    """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; "" if there are no amounts."""
     by_unit: dict[str, dict[str, None]] = {}
     for amount, per in amounts:
         if amount is not None:
@@ -174,7 +176,7 @@ def _format_amounts(amounts: list[tuple[float | None, str]], before: str, after:
 
 
 def is_billable(operation: Operation) -> bool:
-    """Whether accepted requests cost money: every speech request does, and every operation with a price above zero."""
+    """Whether accepted requests cost money. Requests for speech do, and so do operations with a price above zero."""
     if operation.speech is not None:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]

@@ -1,4 +1,4 @@
-"""Converts the data of an `x-` key to its record; errors have the line of the key that does not fit."""
+"""Converts the data of an `x-` key to a record. Errors name the line of the key that does not fit."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def _expand_short_forms(value: Any, kind: type[Any]) -> Any:
 
 
 def _path_of_error(value: Any, kind: type[Any], message: str, where: str) -> list[str]:
-    """Return the keys that lead to the value that `message` is about.
+    """Return the keys on the path to the value that `message` is about.
 
-    msgspec writes "[...]" for any key of a mapping. The key at fault is the one that gives the same message when it is
-    the only one.
+    msgspec writes "[...]" instead of a mapping's key. The key at fault is the one that gives the same message when the
+    mapping contains no other key.
     """
     path = _PATH.search(where)
     steps = _STEP.findall(path[1]) if path else []

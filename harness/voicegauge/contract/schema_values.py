@@ -1,4 +1,4 @@
-"""Questions about values that a schema describes: whether it has a location for one, and how a text is read."""
+"""Answers whether a schema allows a value at a location, and parses a text as the type that a schema documents."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from voicegauge.formats import MISSING
 
 
 def allows_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
-    """Return whether a value at `tokens` is documented, or at least not excluded.
+    """Whether the schema documents a value at the keys and indices `tokens`, or at least does not exclude it.
 
-    `False` only if the schema lists properties and none of them leads there.
+    `False` is returned only if the schema lists properties and none of them is on the path to that value.
     """
     return _has_location(schemas, schema, tokens) is not False
 
 
 def _has_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
-    """Return whether the schema lists the location; `None` if it lists nothing at all."""
+    """Whether the schema lists the location; `None` if the schema lists no properties or items."""
     if not tokens:
         return True
     schema, _ = schemas.resolve(schema)
@@ -40,10 +40,11 @@ def _has_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool 
 
 
 def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
-    """Parse a form field, query value or header as the JSON type that its schema documents.
+    """Parse the text of a form field, query parameter or header as the JSON type that its schema documents.
 
     Returns:
-        `text` itself if it cannot be read as any type of the schema, so that validation reports what is wrong.
+        The parsed value; `text` itself if it cannot be read as any type of the schema, so that validation reports
+        what is wrong.
     """
     schema, _ = schemas.resolve(schema)
     if not isinstance(schema, dict):

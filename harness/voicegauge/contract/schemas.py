@@ -1,4 +1,4 @@
-"""JSON Schema validation over a whole document, with its references."""
+"""Validates values against the JSON Schemas of a document and resolves references in it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import jsonschema_rs
 from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
 
 _PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
-"""The regex engine without backtracking: a malicious string in traffic cannot stall a check."""
+"""Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
 MAX_REASON_CHARACTERS = 200
-"""The validator's message may quote the whole schema."""
+"""Maximum length of a reason, because the validator's message may quote the whole schema."""
 
 
 class SchemaError(NamedTuple):
     """One violation of a schema."""
 
     pointer: str
-    """JSON pointer into the instance."""
+    """JSON pointer to the value in the instance that violates the schema."""
     schema_pointer: str
-    """JSON pointer into the document, to the violated keyword."""
+    """JSON pointer to the violated keyword in the document."""
     keyword: str
     message: str
 
@@ -73,11 +73,11 @@ class Schemas:
         self._validator(pointer)
 
     def fits(self, pointer: str, instance: Any) -> bool:
-        """Return whether `instance` is valid against the schema at `pointer`."""
+        """Whether `instance` is valid against the schema at `pointer`."""
         return self._validator(pointer).is_valid(instance)
 
     def errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
-        """Yield every violation of the schema at `pointer` by `instance`."""
+        """Yield an error for every part of `instance` that violates the schema at `pointer`."""
         for error in self._validator(pointer).iter_errors(instance):
             path = list(error.schema_path)
             yield SchemaError(
@@ -88,12 +88,12 @@ class Schemas:
             )
 
     def resolve(self, node: Any, pointer: str = "") -> tuple[Any, str]:
-        """Return `node` with its `$ref` followed, and the pointer to where it is defined.
+        """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.
 
-        Keys next to a `$ref` override those of the referenced object: JSON Schema 2020-12 lets both apply.
+        Keys next to a `$ref` override those of the referenced object, because JSON Schema 2020-12 applies both.
 
         Raises:
-            ContractError: a reference leads out of the document, nowhere, or back to itself.
+            ContractError: a reference points outside the document, to a part that does not exist, or back to itself.
         """
         overlay: dict[str, Any] = {}
         seen: set[str] = set()

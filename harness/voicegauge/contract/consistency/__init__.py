@@ -1,4 +1,4 @@
-"""Consistency checks of a contract: what one part of the document states about another must be true."""
+"""Checks that a contract is consistent: what one part of the document states about another must be true."""
 
 from voicegauge.contract.consistency.contracts import check_consistency
 from voicegauge.contract.consistency.references import check_references, check_schemas

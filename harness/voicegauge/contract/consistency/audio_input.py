@@ -17,7 +17,7 @@ def check_audio_input(operation: Operation, spec: AudioInputSpec) -> None:
     """Check the fields, targets and response of an operation that audio is sent to.
 
     Raises:
-        ContractError: a location is not documented, or the audio has none.
+        ContractError: a location is not documented, or no location is given for the audio.
     """
     key = "x-transcription" if isinstance(spec, TranscriptionSpec) else "x-conversion"
     at, document = f"{operation.pointer}/{key}", operation.contract.document

@@ -1,4 +1,4 @@
-"""All consistency checks of a contract, in one call."""
+"""Runs all consistency checks of a contract in one call."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def check_consistency(contract: Contract) -> None:
     """Check that the parts of a contract fit together.
 
     Raises:
-        ContractError: a part does not; the message has the line of the first one found.
+        ContractError: a part does not fit; the message has the line of the first such part.
     """
     check_names(contract)
     check_sources(contract)
-    # Everything of one operation, then targets: later checks rely on the locations that earlier ones have checked.
+    # Operations are checked before targets, because later checks rely on locations that earlier ones have checked.
     for operation in contract.operations.values():
         _check_operation(operation)
     for target in contract.targets.values():

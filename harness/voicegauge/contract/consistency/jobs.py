@@ -31,7 +31,7 @@ def check_job(operation: Operation, job: JobSpec) -> None:
     _check_cancelling(operation, job)
     if job.expires_s is not None and job.expires_s <= 0:
         raise document.error(f"{at}/expires_s", f"expires_s must be more than 0, not {job.expires_s:g}")
-    # Where a second operation fetches the result, the audio is in the responses of that one.
+    # If a second operation fetches the result, the audio is in the responses of that operation.
     result = operation.contract.operation(job.result) if job.result else operation
     check_response_audio(result, f"{at}/audio", job.audio)
     if job.poll.min_s > job.poll.max_s:

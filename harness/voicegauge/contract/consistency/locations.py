@@ -1,4 +1,4 @@
-"""Checks that locations and operation ids in `x-` keys lead to documented parts."""
+"""Checks that the locations and operation ids in `x-` keys are documented."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from voicegauge.contract.schema_values import allows_location
 from voicegauge.formats import Location, LocationKind, is_form, is_json
 
 _HEADERLESS_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
-"""Formats of raw samples: only the contract can tell their sample rate."""
+"""Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
 
 
 def check_operation_id(operation: Operation, at: str, name: str | None) -> None:
-    """Check that `name` is an operation of the document.
+    """Check that `name` is the id of an operation in the document; `None` is accepted.
 
     Raises:
-        ContractError: it is not.
+        ContractError: no operation has that id.
     """
     if name is not None and name not in operation.contract.operations:
         raise operation.contract.document.error(at, f"{name!r} is not an operation of this document")
 
 
 def check_request_location(operation: Operation, at: str, location: Location) -> None:
-    """Check that requests to `operation` have the location.
+    """Check that the document describes the location for requests to `operation`.
 
     Raises:
-        ContractError: they do not.
+        ContractError: the location is not documented, or is in a part of the message that is not allowed.
     """
     if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
         reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
@@ -36,10 +36,12 @@ def check_request_location(operation: Operation, at: str, location: Location) ->
 
 
 def check_response_location(operation: Operation, at: str, location: Location | None) -> None:
-    """Check that successful responses of `operation` have the location; headers need not be documented.
+    """Check that the document describes the location for successful responses of `operation`.
+
+    Headers need not be documented. `None` is accepted.
 
     Raises:
-        ContractError: they do not.
+        ContractError: the location is not documented, or is in a part of the message that is not allowed.
     """
     if location is None:
         return
@@ -51,10 +53,10 @@ def check_response_location(operation: Operation, at: str, location: Location | 
 
 
 def check_location_kind(operation: Operation, at: str, location: Location, kinds: tuple[LocationKind, ...]) -> None:
-    """Check that the location is in one of these parts of a message.
+    """Check that the location is in one of the parts `kinds` of a message.
 
     Raises:
-        ContractError: it is not.
+        ContractError: the location is in another part.
     """
     if location.kind not in kinds:
         reason = f"{str(location)!r} must be in the {' or the '.join(kinds)}"
@@ -62,7 +64,7 @@ def check_location_kind(operation: Operation, at: str, location: Location, kinds
 
 
 def _check_documented(operation: Operation, at: str, location: Location, media: list[MediaType], what: str) -> None:
-    # One body with the location is enough: a request may be sent as JSON or as a form, with different fields.
+    # One body with the location is enough, because a request may be sent as JSON or as a form, with different fields.
     structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
     if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {what} of {operation.id}"
@@ -73,7 +75,7 @@ def check_response_audio(operation: Operation, at: str, audio: ResponseAudio) ->
     """Check the location and the format of audio in responses of `operation`.
 
     Raises:
-        ContractError: a location is not documented, or raw audio has no sample rate.
+        ContractError: a location is not documented, or no sample rate is given for raw audio.
     """
     document = operation.contract.document
     if audio.delivered in ("bytes", "stream") and audio.at != Location("body"):

@@ -1,4 +1,4 @@
-"""Checks what any operation has: security, links, and the marks of its examples."""
+"""Checks the keys that any operation may have: security, links, and the `x-` keys of its examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REJECTION_REASONS = get_args(RejectionReason)
 
 
 def check_security(operation: Operation) -> None:
-    """Check that security schemes exist, and that a key can be sent where requests are made.
+    """Check that the security schemes of an operation exist, and that the client can send a key as they describe.
 
     Raises:
         ContractError: a scheme is not documented, or is neither apiKey nor http.
@@ -32,7 +32,7 @@ def check_security(operation: Operation) -> None:
 
 
 def _is_supported(scheme: dict[str, Any]) -> bool:
-    """Return whether the client can send such a key: plain, or after a word such as Bearer, Basic or "Token"."""
+    """Whether the client can send a key by this scheme: plain, or after a word such as Bearer, Basic or "Token"."""
     return scheme.get("type") in ("apiKey", "http")
 
 

@@ -14,10 +14,10 @@ _PARAMETER = re.compile(r"/parameters/\d+$")
 
 
 def check_references(schemas: Schemas, document: Document) -> None:
-    """Check that references lead somewhere and not back to themselves, and that operation ids are unique.
+    """Check that references point to existing parts and form no cycles, and that operation ids are unique.
 
     Raises:
-        ContractError: one does not; the message has the line of the first one found.
+        ContractError: a reference or an id is wrong; the message has the line of the first wrong one.
     """
     leads_to: dict[str, list[str]] = {}
     operation_ids: set[str] = set()
@@ -33,12 +33,13 @@ def check_references(schemas: Schemas, document: Document) -> None:
     try:
         TopologicalSorter(leads_to).prepare()
     except CycleError as error:
-        # A cycle through `properties` or `items` is fine: an instance ends it. These keywords apply to one instance.
+        # A cycle through `properties` or `items` is fine, because every instance ends. The keywords that are followed
+        # here apply to one and the same instance.
         raise document.error(error.args[1][0], "the schema leads back to itself without an end") from error
 
 
 def _subschemas(pointer: str, node: dict[str, Any]) -> list[str]:
-    """Return the pointers of the subschemas that apply to the same instance as the schema."""
+    """Return the pointers of the subschemas of `node` that apply to the same instance as `node` itself."""
     found = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
     for key in ("allOf", "anyOf", "oneOf"):
         branches = node.get(key)
@@ -47,7 +48,7 @@ def _subschemas(pointer: str, node: dict[str, Any]) -> list[str]:
 
 
 def _check_reference(schemas: Schemas, document: Document, pointer: str, reference: str) -> str:
-    """Check one reference; return the pointer that it leads to."""
+    """Check one reference; return the pointer of the part that it refers to."""
     found, at = schemas.resolve({"$ref": reference}, f"{pointer}/$ref")
     if _PARAMETER.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
         raise document.error(f"{pointer}/$ref", f"$ref {reference!r} does not lead to a parameter")
@@ -58,7 +59,7 @@ def check_schemas(schemas: Schemas, document: Document) -> None:
     """Check that every schema can be used, so that none fails in the middle of a run.
 
     Raises:
-        ContractError: one cannot; the message has the line of the first one found.
+        ContractError: a schema cannot be used; the message has the line of the first such schema.
     """
     for pointer, _ in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")

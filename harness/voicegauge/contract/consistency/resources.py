@@ -15,7 +15,7 @@ def check_resource(operation: Operation, resource: ResourceSpec) -> None:
     """Check the `x-resource` of the operation that creates the resource.
 
     Raises:
-        ContractError: an operation, location or state that it names is not documented.
+        ContractError: `resource` names an operation, location or state that is not documented.
     """
     contract, at = operation.contract, f"{operation.pointer}/x-resource"
     check_response_location(operation, f"{at}/id", resource.id)
@@ -65,7 +65,7 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
     """Check the `x-batch` of an operation.
 
     Raises:
-        ContractError: the fields are not in the items of the batch, or an item does not start a job.
+        ContractError: the fields are not in the items of the batch, or the items do not start jobs.
     """
     contract, at = operation.contract, f"{operation.pointer}/x-batch"
     job = operation.speech.response.job if operation.speech else None
@@ -93,7 +93,7 @@ def check_chat(operation: Operation, chat: ChatSpec) -> None:
     """Check the `x-chat` of an operation.
 
     Raises:
-        ContractError: a location, operation or target that it names is not documented.
+        ContractError: `chat` names a location, operation or target that is not documented.
     """
     at = f"{operation.pointer}/x-chat"
     for key in ("text", "audio", "voice"):

@@ -16,7 +16,7 @@ def check_sources(contract: Contract) -> None:
     """Check that every named source document is listed in `x-provider.sources`.
 
     Raises:
-        ContractError: one is not, or an `x-source` or `x-advice` is malformed.
+        ContractError: a document is not listed, or an `x-source` or `x-advice` is malformed.
     """
     document, sources = contract.document, contract.provider.sources
     for pointer, node in walk_objects(document.data):
@@ -31,10 +31,10 @@ def check_sources(contract: Contract) -> None:
 
 
 def check_price(contract: Contract, at: str, price: PriceSpec | None) -> None:
-    """Check that a price has an amount, at least in one of its disputed alternatives.
+    """Check that a price, or at least one of its disputed alternatives, has an amount.
 
     Raises:
-        ContractError: it has none.
+        ContractError: neither has an amount.
     """
     readings = (price, *price.alternatives) if price else ()
     if readings and all(reading.usd is None and reading.credits is None for reading in readings):

@@ -28,7 +28,7 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     """Check the fields and the response of `x-speech`.
 
     Raises:
-        ContractError: a location is not documented, or the text or the audio has none.
+        ContractError: a location is not documented, or no location is given for the text or the audio.
     """
     contract, at = operation.contract, f"{operation.pointer}/x-speech"
     if "text" not in speech.request:
@@ -62,7 +62,8 @@ def check_target(target: Target) -> None:
     """Check a speech target.
 
     Raises:
-        ContractError: it requires, sets or has a default for a field that its operation has no location for.
+        ContractError: for example, the target requires, sets or has a default for a field that its operation has no
+            location for.
     """
     operation, document, spec = target.operation, target.contract.document, target.spec
     fields = target.speech.request
@@ -98,7 +99,7 @@ def _check_emulation(target: Target) -> None:
 
 
 def _check_body(target: Target, locations: list[Location]) -> None:
-    """Check that all fields of a target fit into one body: none is inside another one's value."""
+    """Check that all fields of a target fit into one body, so that no field is inside the value of another field."""
     body: Any = None
     for location in locations:
         if location.in_body:

@@ -1,4 +1,4 @@
-"""Checks a graph of job states or stream events: every node is reachable, and leads on or ends."""
+"""Checks a graph of job states or stream events: every node is reachable, and either has successors or ends."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class GraphNode(Protocol):
 def check_graph(
     document: Document, at: str, nodes: Mapping[str, GraphNode], *, kind: str, starts: Sequence[str]
 ) -> None:
-    """Check that every node is reachable and has either `next` or `end`, and that one ends in success.
+    """Check that every node is reachable and has either `next` or `end`, and that some node ends in success.
 
     Args:
         document: the contract document, for error messages.
         at: JSON pointer to the mapping of nodes.
-        nodes: by name.
+        nodes: the nodes by name.
         kind: what a node is, for error messages: "state" or "event".
         starts: the names of the nodes that may come first.
 
     Raises:
-        ContractError: one does not.
+        ContractError: a node is not reachable or has neither or both of them, or no node ends in success.
     """
     for name, node in nodes.items():
         for following in node.next:

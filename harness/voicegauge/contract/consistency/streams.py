@@ -10,10 +10,10 @@ from voicegauge.formats import MEDIA_TYPE, EventLocation
 
 
 def check_stream(operation: Operation) -> None:
-    """Check that an operation has `x-stream` exactly if it delivers audio as a stream, and that it is consistent.
+    """Check that an operation has a consistent `x-stream` if it delivers audio as a stream, and none otherwise.
 
     Raises:
-        ContractError: it has not, or it is not.
+        ContractError: `x-stream` is missing, not expected, or not consistent.
     """
     response = operation.speech.response if operation.speech else None
     is_streamed = response is not None and response.audio is not None and response.audio.delivered == "stream"
@@ -34,7 +34,7 @@ def _check_spec(operation: Operation, spec: StreamSpec, *, is_streamed: bool) ->
     ):
         raise document.error(at, f"no 2xx response of {operation.id} is documented as {MEDIA_TYPE}")
     failures = [name for name, event in spec.events.items() if event.end == "failure"]
-    # A stream begins with the first event that is listed, or fails at once.
+    # A stream begins with the first event that is listed, or with an event that ends it in failure.
     starts = [next(iter(spec.events)), *failures]
     check_graph(document, f"{at}/events", spec.events, kind="event", starts=starts)
     if spec.audio.event not in spec.events:
@@ -51,7 +51,7 @@ def _check_spec(operation: Operation, spec: StreamSpec, *, is_streamed: bool) ->
 
 
 def _check_location(operation: Operation, spec: StreamSpec, event: str, at: str, location: EventLocation) -> None:
-    """Check that the schema of an event's data allows the location."""
+    """Check that the schema of the event's data allows the location."""
     if not location.tokens:
         return
     schema = spec.events[event].schema

@@ -1,4 +1,4 @@
-"""Checks the provider id and the names of targets, which form the ids on the command line."""
+"""Checks the provider id and the names of targets, which together form the ids that users write on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def check_names(contract: Contract) -> None:
-    """Check that names are well formed, and that no two targets of the provider share one.
+    """Check that the names are well formed, and that no two targets of the provider have the same name.
 
     Raises:
         ContractError: a name is malformed or used twice.

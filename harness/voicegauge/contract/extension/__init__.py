@@ -1,4 +1,4 @@
-"""Records of the `x-` keys, which describe what OpenAPI cannot.
+"""Defines the records of the `x-` keys, which describe what OpenAPI cannot.
 
 These records are the grammar of contracts: `docs/contract-extension.schema.json` is generated from them, and loading
 fails with file, line and reason for a document that does not fit. `voicegauge.formats.locations` describes how

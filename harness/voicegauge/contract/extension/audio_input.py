@@ -1,4 +1,4 @@
-"""`x-transcription` and `x-conversion`: operations that audio is sent to, and their targets."""
+"""Defines `x-transcription` and `x-conversion`: operations that audio is sent to, and their targets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AudioInputField = Literal[
     "stems",
     "strength",
 ]
-"""Provider-independent fields of a request with audio. `language` is that of the speech, or of the translation."""
+"""Provider-independent fields of a request with audio. `language` is that of the speech or of the translation."""
 AudioFact = Literal[
     "transcript",
     "translation",
@@ -38,10 +38,10 @@ AudioFact = Literal[
     "camelot",
     "compatible_keys",
 ]
-"""Facts about the audio that a response may have besides the converted audio."""
+"""Facts about the audio that a response may contain besides the converted audio."""
 ConversionPurpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
-"""What a conversion changes: the voice, the language, the speaking style, the noise, the mix (into stems), the echo,
-nothing (it only analyses), or the format."""
+"""What a conversion changes, in this order: the voice, the language, the speaking style, the noise, the mix (into
+stems), the echo, nothing (the conversion only analyzes the audio), or the format."""
 
 
 class AudioInputEmulation(Record, frozen=True, kw_only=True):
@@ -49,11 +49,11 @@ class AudioInputEmulation(Record, frozen=True, kw_only=True):
 
     base_ms: float = 250.0
     ms_per_audio_s: float = 40.0
-    """Response time per second of audio, in addition to `base_ms`."""
+    """Response time in milliseconds per second of audio, in addition to `base_ms`."""
     jitter: float = 0.15
     """Standard deviation of the logarithm of the response time."""
     format: str | None = None
-    """Format of the audio in responses if the request has none; by default that of the upload."""
+    """Format of the audio in responses if the request names no format; by default the format of the upload."""
 
 
 class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
@@ -61,13 +61,13 @@ class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
 
     title: str
     constants: LocationValues = field(default_factory=LocationValues)
-    """Constants of each request: {"body#/model": whisper}."""
+    """Values that every request contains, by location: {"body#/model": whisper}."""
     voice: str | None = None
     """The default voice."""
     language: str | None = None
     """The default language."""
     languages: tuple[str, ...] = ()
-    """BCP 47 codes of the supported languages; empty if the document lists none."""
+    """BCP 47 codes of the supported languages; empty if no document lists them."""
     pricing: PriceSpec | None = None
     emulation: AudioInputEmulation = AudioInputEmulation()
     source: SourceReference | None = None
@@ -81,7 +81,7 @@ class TranscriptSegment(Record, frozen=True, kw_only=True):
     text: str = "text"
     speaker: str | None = None
     words: str | None = None
-    """The list of words with their times, if word timestamps were requested."""
+    """Name of the field with the list of words and their times, which is present if word timestamps were requested."""
 
 
 class TranscriptResponse(Record, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class TranscriptResponse(Record, frozen=True, kw_only=True):
     segments: Location | None = None
     segment: TranscriptSegment = TranscriptSegment()
     charged: Location | None = None
-    """Location of the charge, in credits, or in dollars if the provider has no credits."""
+    """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
 
 
 class TranscriptionSpec(Record, frozen=True, kw_only=True):
@@ -111,11 +111,11 @@ class StemList(Record, frozen=True, kw_only=True):
     at: Location
     """Location of the list of stems."""
     name: str = "name"
-    """The field with the name of a stem."""
+    """Name of the field with the name of a stem."""
     url: str = "url"
-    """The field with the URL of a stem."""
+    """Name of the field with the URL of a stem."""
     download: str | None = None
-    """Id of the operation that serves the URLs, if it is documented."""
+    """Id of the operation that serves the URLs; `None` if it is not documented."""
 
 
 class ConversionResponse(Record, frozen=True, kw_only=True):
@@ -126,7 +126,7 @@ class ConversionResponse(Record, frozen=True, kw_only=True):
     facts: dict[AudioFact, Location] = {}
     """Location of each fact."""
     charged: Location | None = None
-    """Location of the charge, in credits, or in dollars if the provider has no credits."""
+    """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
 
 
 class ConversionSpec(Record, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The grammar of contracts as a JSON Schema, for editors."""
+"""Generates a JSON Schema of the grammar of contracts, for editors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EVENT_LOCATION = r"^(event|data(#/.*)?)$"
 
 
 def _location_schema(kind: type[Any]) -> dict[str, Any]:
-    """Return the JSON Schema of the types that msgspec does not know."""
+    """Return the JSON Schema of a location class, which msgspec does not know."""
     if kind is LocationValues:
         return {"type": "object", "propertyNames": {"pattern": _LOCATION}}
     return {"type": "string", "pattern": _LOCATION if kind is Location else _EVENT_LOCATION}
@@ -32,7 +32,7 @@ def _location_schema(kind: type[Any]) -> dict[str, Any]:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the `x-` keys within the structure of an OpenAPI document.
 
-    It covers the keys with a fixed position. `x-source` is allowed on any object; its schema is
+    The schema covers the keys with a fixed position. `x-source` is allowed on any object; its schema is
     `$defs/SourceReference`.
     """
     records = (

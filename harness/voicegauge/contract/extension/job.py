@@ -1,4 +1,4 @@
-"""`x-job` on a status operation: the states of a job, and how to poll them."""
+"""Defines `x-job` on a status operation: the states of a job, and how to poll the job."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class JobState(Record, frozen=True, kw_only=True):
     """A state of a job."""
 
     next: tuple[str, ...] = ()
-    """Direct successors. A state may be skipped between two polls, so a later one may be observed next."""
+    """Names of the direct successors. A state may pass between two polls, so a later state may be observed next."""
     end: Literal["success", "failure"] | None = None
-    """How a terminal state ends the job; `None` for other states."""
+    """How a terminal state ends the job; `None` if the state is not terminal."""
     charged: bool | None = None
     """Whether a job that ends in this state is charged; `None` if no document states it."""
     required: tuple[Location, ...] = ()
     """Locations in the status response that must have a value in this state."""
     partial: bool = False
-    """Whether the response may have audio in this state, such as a finished part, although it is not terminal."""
+    """Whether the response may have audio in this state, such as a finished part, although the job has not ended."""
     max_s: float | None = None
     """The documented maximum time of a job in this state, in seconds."""
 
@@ -35,9 +35,9 @@ class PollSchedule(Record, frozen=True, kw_only=True):
     min_s: Positive = 1.0
     max_s: Positive = 5.0
     factor: Annotated[float, Meta(ge=1)] = 1.5
-    """By which the interval grows from `min_s` to `max_s`, after each poll."""
+    """Factor by which the interval grows after each poll, from `min_s` to `max_s`."""
     timeout_s: Positive = 300.0
-    """Time after which a job is given up."""
+    """Time after which the client gives up on a job, in seconds."""
     source: SourceReference | None = None
 
 
@@ -47,16 +47,17 @@ class SubmitResponse(Record, frozen=True, kw_only=True):
     id: Location
     state: Location | None = None
     url: Location | None = None
-    """Location of the polling URL, which is used only if its host is a server of the contract: it receives the key."""
+    """Location of the polling URL. The URL is used only if its host is a server of the contract, because the host
+    receives the key."""
 
 
 class JobCancellation(Record, frozen=True, kw_only=True):
     """The operation that cancels a job, and the state that it leads to."""
 
     operation: str
-    """Operation id."""
+    """Id of the operation that cancels a job."""
     state: str
-    """The state of a cancelled job; the states before it list it in `next`."""
+    """The state of a cancelled job. States from which a job can be cancelled list it in `next`."""
 
 
 class JobSpec(Record, frozen=True, kw_only=True):
@@ -64,13 +65,13 @@ class JobSpec(Record, frozen=True, kw_only=True):
 
     submit: SubmitResponse
     id: Location | None = None
-    """Location of the job id in the status response; `None` if it is not repeated."""
+    """Location of the job id in the status response; `None` if the response does not repeat the id."""
     state: Location
     states: dict[str, JobState]
-    """In chronological order: a job starts in the first one."""
+    """The states by name, in chronological order. A job starts in the first one."""
     audio: ResponseAudio
     result: str | None = None
-    """Id of the operation that fetches the result, if the status response does not have it."""
+    """Id of the operation that fetches the result; `None` if the status response has the result."""
     reason: Location | None = None
     model: Location | None = None
     created: Location | None = None
@@ -80,5 +81,5 @@ class JobSpec(Record, frozen=True, kw_only=True):
     poll: PollSchedule = PollSchedule()
     cancel: JobCancellation | None = None
     expires_s: float | None = None
-    """How long an ended job can be polled, in seconds. Then the response is the example with the rejection reason
-    `expired`, or `not-found` if there is none."""
+    """How long an ended job can be polled, in seconds. After that the response is the example with the rejection reason
+    `expired`, or the one with `not-found` if there is no such example."""

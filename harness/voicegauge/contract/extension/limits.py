@@ -1,4 +1,4 @@
-"""`x-limits`: limits of accounts, uploads and requests without a key."""
+"""Defines `x-limits`: limits of accounts, uploads and requests without a key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UploadLimits(Record, frozen=True, kw_only=True):
     """Limits of an uploaded audio file."""
 
     max_bytes: int | None = None
-    """If a document says MB, read it as MiB: only a file above both readings is certainly too large."""
+    """Maximum size in bytes. Write MB in a document as MiB, because a file is certainly too large only above that."""
     min_s: float | None = None
     max_s: float | None = None
     min_sample_rate_hz: int | None = None
@@ -41,15 +41,18 @@ class LimitsSpec(Record, frozen=True, kw_only=True):
     """`x-limits` at the root or on an operation, where it overrides the limits of the root."""
 
     plans: dict[str, PlanLimits] = {}
-    """By name; the first one is that of a new account."""
+    """The account plans by name. The first one is the plan of a new account."""
     uploads: dict[str, UploadLimits] = {}
-    """By form field."""
+    """Limits of uploads by the name of the form field."""
     keyless: KeylessLimits | None = None
     headers: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
     """Names of the response headers that report the rate limit."""
     source: SourceReference | None = None
 
     def plan(self, names: Collection[str] = ()) -> PlanLimits:
-        """Return the first plan in `names`, else the first plan; a plan without limits if none is documented."""
+        """Return the first documented plan that `names` contains, else the first documented plan.
+
+        If no plan is documented, return a plan without limits.
+        """
         named = [plan for name, plan in self.plans.items() if name in names]
         return next(iter(named or self.plans.values()), PlanLimits())

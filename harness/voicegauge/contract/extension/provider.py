@@ -1,4 +1,4 @@
-"""`x-provider` at the root: identity, key, source documents, credits and retries."""
+"""Defines `x-provider` at the root: identity, key, source documents, credits and retries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class CreditSpec(Record, frozen=True, kw_only=True):
     usd: float | None = None
     """Price of one credit in dollars; `None` if no document states it."""
     free: float | None = None
-    """Credits of a new account."""
+    """Number of free credits of a new account."""
     source: SourceReference | None = None
 
 
@@ -25,7 +25,7 @@ class RetryPolicy(Record, frozen=True, kw_only=True):
     factor: float = 2.0
     max_delay_s: float = 30.0
     max_attempts: int = 4
-    """Including the first attempt."""
+    """Maximum number of attempts, including the first one."""
     source: SourceReference | None = None
 
 
@@ -33,7 +33,7 @@ class RecordingAgeLimit(Record, frozen=True, kw_only=True):
     """When recordings of a provider are stale."""
 
     max_age_days: Positive = 90.0
-    """Age of the oldest exchange with the live service; emulated exchanges do not age."""
+    """Maximum age in days of the oldest exchange with the live service. Emulated exchanges do not age."""
 
 
 class ProviderSpec(Record, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     id: str
     title: str
     key_env: str
-    """Environment variable with the key."""
+    """Name of the environment variable with the API key."""
     key_optional: bool = False
     """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]

@@ -1,4 +1,4 @@
-"""Reasons for which a provider rejects a request."""
+"""Defines the reasons for which a provider rejects a request."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ RejectionReason = Literal[
     "internal",
     "busy",
 ]
-"""Why a provider rejects a request. `x-rejection-reason` marks the example of an error response with one of these."""
+"""Why a provider rejects a request. `x-rejection-reason` gives the reason for the example of an error response."""

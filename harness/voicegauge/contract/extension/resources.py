@@ -1,4 +1,4 @@
-"""`x-resource`, `x-batch` and `x-chat`: resources of an account, batches of jobs, and conversations."""
+"""Defines `x-resource`, `x-batch` and `x-chat`: resources of an account, batches of jobs, and conversations."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ResourceListing(Record, frozen=True, kw_only=True):
 
     operation: str
     count: Location | None = None
-    """Location of their number in the response."""
+    """Location of the number of resources in the response."""
     limit: Location | None = None
-    """Location of the maximum number in the response."""
+    """Location of the maximum number of resources in the response."""
 
 
 class ResourceTransition(Record, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class ResourceTransition(Record, frozen=True, kw_only=True):
 
     operation: str
     id: Location
-    """Location of the resource id in its request."""
+    """Location of the resource id in the request."""
     state: str
 
 
@@ -32,13 +32,13 @@ class ResourceUse(Record, frozen=True, kw_only=True):
 
     operation: str
     id: Location
-    """Location of the resource id in its request."""
+    """Location of the resource id in the request."""
     replaces: tuple[Location, ...] = ()
-    """Locations in its request that the id replaces: they are not sent together with it."""
+    """Locations in the request whose values are not sent, because the resource id replaces them."""
     states: tuple[str, ...] = ()
-    """The states in which the resource may be used; empty for any state."""
+    """The states in which the resource may be used; empty if it may be used in any state."""
     server: str | None = None
-    """`x-name` of the server for such requests, if it is not the operation's default."""
+    """`x-name` of the server for such requests; `None` means the operation's default server."""
     source: SourceReference | None = None
 
 
@@ -47,24 +47,26 @@ class ResourceDeletion(Record, frozen=True, kw_only=True):
 
     operation: str
     id: Location
-    """Location of the resource id in its request."""
+    """Location of the resource id in the request."""
 
 
 class ResourceSpec(Record, frozen=True, kw_only=True):
     """`x-resource` on the operation that creates a resource: saved on the server, and visible to its account only."""
 
     name: str
-    """What a resource is called: "saved voice"."""
+    """What a resource is called in messages: "saved voice"."""
     id: Location
-    """Location of the id in the response that creates it. Its last key is also the name of the id in lists."""
+    """Location of the id in the response that creates a resource. The last key of the location is also the name of the
+    id in lists."""
     state: Location | None = None
-    """Location of the state, in the same way; `None` if resources have no states."""
+    """Location of the state in the response that creates a resource. The last key of the location is also the name of
+    the state in lists. `None` if resources have no states."""
     states: tuple[str, ...] = ()
-    """All states; the first is that of a new resource."""
+    """All states. The first is the state of a new resource."""
     list: ResourceListing | None = None
     delete: ResourceDeletion | None = None
     transitions: tuple[ResourceTransition, ...] = ()
-    """In an order in which they can be applied to a new resource."""
+    """The transitions, in an order in which they can be applied to a new resource."""
     uses: tuple[ResourceUse, ...] = ()
     id_format: str = "{hex12}"
     """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits."""
@@ -75,25 +77,25 @@ class BatchSpec(Record, frozen=True, kw_only=True):
     """`x-batch` on an operation with `x-speech` that accepts several requests at once and starts a job for each."""
 
     items: Location
-    """Location of the list of requests; `x-speech.request` has the locations in its first item."""
+    """Location of the list of requests. The locations in `x-speech.request` are those in its first item."""
     item_operation: str
-    """Id of the operation that each item is a request to."""
+    """Id of the operation that would accept an item as a single request."""
     results: Location
-    """Location of the list of their jobs in the status response, in the order of the request."""
+    """Location of the list of jobs in the status response, in the order of the requests."""
     job_id: str
-    """The field with the job id, in an item of `results`."""
+    """Name of the field with the job id, in an item of `results`."""
     index: str | None = None
-    """The field with the index of the item, from 0, in an item of `results`."""
+    """Name of the field with the index of the request, counted from 0, in an item of `results`."""
     state: str | None = None
-    """The field with the job state, in an item of `results`."""
+    """Name of the field with the job state, in an item of `results`."""
     charged: str | None = None
-    """The field with the charge, in an item of `results`."""
+    """Name of the field with the charge, in an item of `results`."""
     url: str | None = None
-    """The field with the URL of the audio of a successful job, in an item of `results`."""
+    """Name of the field with the URL of a successful job's audio, in an item of `results`."""
     total: Location | None = None
     """Location of the number of items, in the response to the submit and in the status response."""
     completed: Location | None = None
-    """Location of the number of ended items, in both responses."""
+    """Location of the number of ended items, in the response to the submit and in the status response."""
     source: SourceReference | None = None
 
 
@@ -109,10 +111,10 @@ class ChatSpec(Record, frozen=True, kw_only=True):
     reply: Location
     """Location of the text of the reply."""
     reply_audio: ResponseAudio
-    """The speech of the reply in the response."""
+    """Where and how the response has the speech of the reply."""
     emulation_target: str
     """Name of the target whose voice the emulator replies with."""
     voice: Location | None = None
-    """Location of the requested voice."""
+    """Location of the requested voice in the request."""
     charged: Location | None = None
     source: SourceReference | None = None

@@ -1,4 +1,4 @@
-"""Source documents of facts, and contradictions between them."""
+"""Defines the source documents of facts, and contradictions between documents."""
 
 from __future__ import annotations
 
@@ -9,38 +9,39 @@ from msgspec import Meta
 from voicegauge.model import Record
 
 NonNegative = Annotated[float, Meta(ge=0)]
-"""An amount of money."""
+"""An amount of money, in dollars or credits."""
 Positive = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
-"""A limit: allowing nothing at all would make no sense."""
+"""A limit. It is at least 1, because a limit that allows nothing would make no sense."""
 
 
 class Dispute(Record, frozen=True, kw_only=True):
     """A contradicting claim about the same fact."""
 
     claim: str
-    """The claim, in one sentence."""
+    """One sentence that says what the other document states."""
     document: str
-    """The document with the claim: a file name among `x-provider.sources`."""
+    """The document that makes the claim: a file name listed in `x-provider.sources`."""
     rules: tuple[str, ...] = ()
-    """Rules whose findings about this part of the contract are disputed instead of errors."""
+    """Ids of the rules whose findings about this part of the contract are reported as disputed instead of as errors."""
     status: int | None = None
-    """Only for responses with this status."""
+    """HTTP status of the responses that the dispute is about; `None` means any status."""
     media_type: str | None = None
-    """Only for bodies with this media type."""
+    """Media type of the bodies that the dispute is about; `None` means any media type."""
     schema: dict[str, Any] | None = None
-    """Only for JSON bodies that fit this schema."""
+    """JSON Schema of the JSON bodies that the dispute is about; `None` means any body."""
 
 
 class SourceReference(Record, frozen=True, kw_only=True):
     """`x-source` on any object: the document that states the fact."""
 
     document: str
-    """A file name among `x-provider.sources`."""
+    """The document: a file name listed in `x-provider.sources`."""
     note: str | None = None
-    """A quotation or explanation, where the statement in the contract is not enough."""
+    """A quotation or explanation; `None` if the contract is clear without it."""
     inferred: bool = False
-    """Not stated explicitly, but derived from an example or from the behaviour of the provider's client."""
+    """Whether the fact is not stated explicitly, but derived from an example or from the behavior of the provider's
+    client."""
     disputed: tuple[Dispute, ...] = ()
 
 
@@ -49,5 +50,5 @@ class SourceDocument(Record, frozen=True, kw_only=True):
 
     title: str
     date: str
-    """The date of the document, or when it was read: YYYY-MM-DD."""
+    """The date of the document, or the date when it was read: YYYY-MM-DD."""
     url: str | None = None

@@ -1,4 +1,4 @@
-"""`x-speech` and `x-pricing`: a speech synthesis operation, its targets and their prices."""
+"""Defines `x-speech` and `x-pricing`: a speech synthesis operation, its targets and prices."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class FieldMapping(Record, frozen=True, kw_only=True):
 
     at: Location
     template: str = "{}"
-    """`{}` is replaced by the value: "Speaker 0: {}"."""
+    """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
     map: dict[str, str] = {}
-    """From provider-independent values to those of the provider: {en: en-US}."""
+    """The provider's value for each provider-independent value: {en: en-US}. Other values are sent unchanged."""
 
 
 class ResponseAudio(Record, frozen=True, kw_only=True):
@@ -39,27 +39,27 @@ class ResponseAudio(Record, frozen=True, kw_only=True):
 
     at: Location
     delivered: Literal["bytes", "url", "base64", "stream"]
-    """`stream`: in events, as `x-stream` of the operation describes."""
+    """How the audio is delivered. `stream` means in events, as the operation's `x-stream` describes."""
     media_type: Location | None = None
-    """Location of the media type; for bytes it is the Content-Type."""
+    """Location of the media type; `None` means that the Content-Type of bytes applies."""
     format: str | None = None
-    """The only format, if responses do not declare it: "wav", "pcm_s16le"."""
+    """The format of the audio, if responses do not declare it: "wav", "pcm_s16le"."""
     sample_rate_hz: int | None = None
     """For raw PCM."""
     channels: int = 1
     """For raw PCM."""
     download: str | None = None
-    """For a URL: id of the operation that serves it, if it is documented."""
+    """Id of the operation that serves the URL of the audio; `None` if it is not documented."""
 
 
 class SpeechResponse(Record, frozen=True, kw_only=True):
     """The response to a speech request: a job or audio."""
 
     job: str | None = None
-    """Id of the status operation."""
+    """Id of the status operation; `None` if the response is audio."""
     audio: ResponseAudio | None = None
     charged: Location | None = None
-    """Location of the charge, in credits, or in dollars if the provider has no credits."""
+    """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
     balance: Location | None = None
     """Location of the remaining balance."""
 
@@ -68,9 +68,9 @@ class AudioPacing(Record, frozen=True, kw_only=True):
     """How the emulator streams audio."""
 
     chunk_s: Positive = 0.25
-    """Seconds of audio per chunk."""
+    """Duration of the audio in a chunk, in seconds."""
     speed: Positive = 4.0
-    """Relative to real time: above 1 a player never stalls."""
+    """Speed of the delivery relative to real time. Above 1 a player never stalls."""
 
 
 class SpeechEmulation(Record, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     """An espeak-ng variant, such as "klatt4" or "f3"; by default selected by the target's name."""
     words_per_minute: int = 165
     pitch: int = 50
-    """0 to 99."""
+    """Pitch of the espeak-ng voice, from 0 to 99."""
     submit_ms: float = 30.0
     queue_ms: float = 200.0
     base_ms: float = 300.0
@@ -89,18 +89,18 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     """Standard deviation of the logarithm of each duration."""
     sample_rate_hz: int = 24000
     format: str | None = None
-    """Format of the audio if the request has none; by default a documented media type, else WAV."""
+    """Format of the audio if the request names no format; by default that of a documented media type, else WAV."""
     leading_silence_s: float = 0.12
-    """Seconds of silence before the speech."""
+    """Duration of the silence before the speech, in seconds."""
     id_format: str | None = None
     """Format of job ids; "{hexN}" is replaced by N random hexadecimal digits: "xtts-v2-api_019d{hex4}-{hex4}"."""
     constants: LocationValues = field(default_factory=LocationValues)
-    """Values to write into responses to submits and polls, where the example has the location.
+    """Values to write into responses to submits and polls, if the documented example has the location.
 
     "{hexN}" in a text is replaced by N hexadecimal digits, drawn once per job.
     """
     pacing: AudioPacing | None = None
-    """Makes the emulator send audio bytes in chunks instead of at once. Event streams are always sent in chunks."""
+    """How the emulator sends audio bytes in chunks; `None` sends them at once. Event streams always have chunks."""
     unspoken_patterns: tuple[str, ...] = ()
     """Regular expressions for parts of a text that are not spoken, such as "^[(][^)]*[)]" for a stage direction."""
 
@@ -123,18 +123,18 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     model: str | None = None
     """Name of the model in responses, at `x-job.model`; `None` if no document states it."""
     constants: LocationValues = field(default_factory=LocationValues)
-    """Constants of each request: {"body#/model": kokoro}."""
+    """Values that every request contains, by location: {"body#/model": kokoro}."""
     voice: str | None = None
     """The default voice."""
     voices: dict[str, str] = {}
-    """Default voices by language, where they differ from `voice`: {zh: "Bowen [ZH]"}."""
+    """Default voices of the languages whose default differs from `voice`: {zh: "Bowen [ZH]"}."""
     voice_description: str | None = None
     voice_sample_url: str | None = None
     required_fields: tuple[SpeechField, ...] = ()
     """Fields that a request must have, such as voice_sample_upload for voice cloning."""
     language: str | None = None
     languages: tuple[str, ...] = ()
-    """BCP 47 codes of the supported languages; empty if the document lists none."""
+    """BCP 47 codes of the supported languages; empty if no document lists them."""
     format: str | None = None
     formats: tuple[str, ...] = ()
     recommended_max_characters: int | None = None
@@ -142,7 +142,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     media_type: str | None = None
     """Media type of requests, if the operation accepts several."""
     keyless: bool = False
-    """Works without a key."""
+    """Whether the target works without a key."""
     pricing: PriceSpec | None = None
     emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
     source: SourceReference | None = None

@@ -1,4 +1,4 @@
-"""`x-stream` on an operation: a response of server-sent events with audio."""
+"""Defines `x-stream` on an operation: a response of server-sent events with audio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EventAudio(Record, frozen=True, kw_only=True):
     event: str
     """The event type with audio."""
     at: EventLocation
-    """"data" (all of it) or "data#/pointer"."""
+    """Location of the audio in the event: "data" for the whole data, or "data#/pointer"."""
     encoding: Literal["base64", "hex"] = "base64"
     index: EventLocation | None = None
     """Location of the sequence number of an audio event."""
@@ -39,7 +39,8 @@ class StreamSpec(Record, frozen=True, kw_only=True):
     event_type: EventLocation = field(default_factory=lambda: EventLocation("event"))
     """Location of the event type: "event" for the event field, or "data#/pointer"."""
     events: dict[str, EventSpec]
-    """In chronological order: a stream begins with the first one, or with one that ends it in failure."""
+    """The event types by name, in chronological order. A stream begins with the first one, or with an event that ends
+    the stream in failure."""
     audio: EventAudio
     end_marker: str | None = None
     """Data of a final message that is not an event, such as "[DONE]"."""

@@ -1,4 +1,4 @@
-"""`x-webhook` on an operation whose requests may have a webhook URL, to which the provider sends callbacks.
+"""Defines `x-webhook` on an operation whose requests may have a webhook URL, to which the provider sends callbacks.
 
 OpenAPI's `callbacks` and `webhooks` document the callbacks; these records state when they are sent and what they mean.
 """
@@ -12,7 +12,7 @@ from voicegauge.formats import Location
 from voicegauge.model import Record
 
 CallbackTiming = Literal["terminal", "progress", "any"]
-"""`terminal`: one callback when the job has ended. `progress`: also before. `any`: not documented which are sent."""
+"""Which callbacks are sent. `terminal`: one when the job has ended. `progress`: also others before. `any`: unknown."""
 
 
 class WebhookModeField(Record, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class WebhookModeField(Record, frozen=True, kw_only=True):
     at: Location
     values: dict[str, CallbackTiming]
     default: str
-    """The value that applies if a request has none."""
+    """The value that applies if a request does not have the field."""
 
 
 class WebhookUrlField(Record, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class WebhookUrlField(Record, frozen=True, kw_only=True):
 
     at: Location
     mode: WebhookModeField | None = None
-    """`None` if there is no choice: one callback when the job has ended."""
+    """The field that selects which callbacks are sent; `None` if one callback is always sent when the job has ended."""
 
 
 class WebhookBody(Record, frozen=True, kw_only=True):
@@ -37,12 +37,12 @@ class WebhookBody(Record, frozen=True, kw_only=True):
 
     id: Location
     submit_id: Location | None = None
-    """Location of the same id in the response to the submit; default: `x-job.submit.id`."""
+    """Location of the same id in the response to the submit; `None` means `x-job.submit.id`."""
     state: Location
     states: dict[str, Literal["success", "failure"]]
     """The outcome for each value of `state`."""
     result: Location | None = None
-    """Location of the URL of the result."""
+    """Location of the URL of the result in the callback."""
     charged: Location | None = None
     created: Location | None = None
     completed: Location | None = None
@@ -54,7 +54,7 @@ class WebhookEmulation(Record, frozen=True, kw_only=True):
     progress_interval_s: float = 5.0
     """Seconds between two progress callbacks."""
     attempts: int = 3
-    """Attempts to deliver a callback until the response is 2xx."""
+    """Maximum number of attempts to deliver a callback until the response is 2xx."""
     retry_delay_s: float = 1.0
     """Seconds between two attempts."""
     timeout_s: float = 5.0
@@ -65,11 +65,11 @@ class WebhookSpec(Record, frozen=True, kw_only=True):
     """`x-webhook` on an operation."""
 
     url: tuple[WebhookUrlField, ...]
-    """If a request has several of these, the first one counts."""
+    """Locations of the webhook URL. If a request has several of them, the first one counts."""
     callback: str
     """The `operationId` in `callbacks` of this operation or in `webhooks` that documents the callback."""
     body: WebhookBody | None = None
-    """`None` if a callback has the same body as the status response."""
+    """Locations in the body of a callback; `None` if a callback has the same body as the status response."""
     https_only: bool = False
     """Whether URLs with plain http are rejected."""
     progress_max_s: float | None = None
