@@ -1,4 +1,4 @@
-"""Requests as received and as parsed by the contract, with helpers for ids, timestamps and schema values."""
+"""Parses requests as the contract documents them, and provides helpers for ids, timestamps and schema values."""
 
 from voicegauge.emulator.http.body_values import has_location, is_location_documented, read_at, write_at
 from voicegauge.emulator.http.documented_values import default_value_at, is_documented_value

@@ -1,4 +1,4 @@
-"""Reading and writing response bodies at locations such as "body#/data/0/url"."""
+"""Reads and writes values of response bodies at locations such as "body#/data/0/url"."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from voicegauge.formats import Location
 
 
 def read_at(body: Any, location: Location | None) -> Any:
-    """Return the value at a body location; `MISSING` if there is none or `location` is not in the body."""
+    """Return the value at `location`; `MISSING` if there is no value, or if `location` is not a body location."""
     return MISSING if location is None else location.read_body(body)
 
 
 def write_at(body: Any, location: Location, value: Any) -> Any:
-    """Return `body` with `value` at `location`; missing parents are created, scalars in the way replaced."""
+    """Return `body` with `value` at `location`.
+
+    Missing parents are created, and a scalar in the place of a parent is replaced.
+    """
     return _write_tokens(body, location.tokens, value)
 
 

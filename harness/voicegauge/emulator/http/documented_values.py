@@ -1,4 +1,4 @@
-"""Defaults and other values that a contract documents for one location of a request."""
+"""Finds the default and other values that a contract documents for one location of a request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _documented_default(operation: Operation, media: MediaType | None, location:
 
 
 def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
-    """Whether the schema names `value`: as an enumerated value, a constant, a default or an example."""
+    """Whether the schema contains `value` as an enumerated value, a constant, a default or an example."""
     return value in _documented_values(request.operation, request.media, location)
 
 

@@ -1,4 +1,4 @@
-"""Generated ids, and timestamps in the format of the contract's examples."""
+"""Generates ids, and formats timestamps like the contract's examples."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 _HEX = re.compile(r"\{hex(\d+)\}")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
 DEFAULT_ID = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
-"""Version 4 UUID, used where the contract gives no id format."""
+"""Template of a version 4 UUID, which is used if the contract states no id format."""
 _MILLISECONDS_FROM = 1e11
-"""Larger numbers are milliseconds: as seconds since 1970 they would lie beyond the year 5138."""
+"""Larger timestamps are in milliseconds, because in seconds since 1970 they would be later than the year 5138."""
 
 
 def seeded_random(*parts: object) -> random.Random:
@@ -21,7 +21,7 @@ def seeded_random(*parts: object) -> random.Random:
 
 
 def fill_random_hex(template: str, rng: random.Random) -> str:
-    """Replace every "{hexN}" of `template` by N random hexadecimal digits."""
+    """Return `template` with every "{hexN}" replaced by N random hexadecimal digits."""
     return _HEX.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
 
 

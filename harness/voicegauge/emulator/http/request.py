@@ -1,4 +1,4 @@
-"""An incoming request, before and after it is parsed by the contract."""
+"""Defines incoming requests, before and after they are parsed according to the contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects
 
         Args:
             reason: the rejection reason, for example "invalid" or "not-found".
-            field: name of the field or parameter at fault, if there is one.
+            field: name of the field or parameter that caused the rejection; `None` if none did.
             detail: one sentence about what is wrong.
         """
         super().__init__(detail)
@@ -27,19 +27,19 @@ class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects
 
 @dataclass(frozen=True)
 class IncomingRequest:
-    """A request as received."""
+    """A request as it was received."""
 
     method: str
     path: str
     """Path below the provider's prefix, with its percent-escapes."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    """Keys in lower case."""
+    """Headers of the request, with names in lower case."""
     body: bytes
     base_url: str
-    """"http://host:port/provider", from the Host header."""
+    """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
     client: str
-    """Address of the client."""
+    """Network address of the client."""
 
     def header(self, name: str) -> str | None:
         """Return the header `name`, ignoring case."""
@@ -55,11 +55,11 @@ class ParsedRequest:
     path: Mapping[str, Any]
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
-    """Keys in lower case."""
+    """Headers of the request, with names in lower case."""
     body: Any = MISSING
     """JSON value, or form fields by name; `MISSING` if the request has no body."""
     media: MediaType | None = None
-    """Documented media type of the body."""
+    """Documented media type that the body has; `None` if there is none."""
 
     def read(self, location: Location) -> Any:
         """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""

@@ -1,4 +1,4 @@
-"""Parsing of requests by the contract, and rejection of invalid ones."""
+"""Parses requests as the contract documents them, and rejects invalid ones."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _read_body(incoming: IncomingRequest, operation: Operation) -> tuple[MediaTy
 
 
 def _first_required(documented: Mapping[str, MediaType]) -> str | None:
-    """Return the first required field, as the error of an empty body usually names it."""
+    """Return the first required field, because the error for an empty body usually names that field."""
     for media in documented.values():
         if isinstance(media.schema, dict) and media.schema.get("required"):
             return str(media.schema["required"][0])
@@ -119,7 +119,7 @@ def _check_body(media: MediaType, body: Any, ignored: tuple[str, ...]) -> None:
 
 
 def _schema_stand_in(media: MediaType, name: str, value: Any) -> Any:
-    """Return a JSON value that stands for a form field when its schema is applied; JSON has no files."""
+    """Return the JSON value to validate in place of a form field, because JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
         for schema in schemas_at(media.schemas, media.schema, [name])
@@ -132,7 +132,7 @@ def _schema_stand_in(media: MediaType, name: str, value: Any) -> Any:
 
 
 def _outermost_field(error: SchemaError) -> str | None:
-    """Return the outermost field of a schema error, as documented errors name it."""
+    """Return the outermost field that a schema error is about, because documented errors name that field."""
     tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
     if tokens:
         return tokens[0]
@@ -141,6 +141,6 @@ def _outermost_field(error: SchemaError) -> str | None:
 
 
 def uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
-    """Yield the uploaded files of a form with their field names."""
+    """Yield the field name and the file of every upload in a form."""
     if isinstance(body, dict):
         yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))

@@ -1,4 +1,4 @@
-"""Values that are valid under a schema, for responses without a complete example in the contract."""
+"""Builds values that are valid under a schema, for responses without a complete example in the contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicegauge.contract import Schemas
 from voicegauge.formats import escape
 
 PLACEHOLDER_URL = "https://voicegauge-emulator.invalid/"
-"""Stands for URLs without an example until the emulator's own URL replaces it."""
+"""Placeholder for URLs without an example, until a URL of the emulator replaces it."""
 _SAMPLES_BY_FORMAT = {
     "uri": PLACEHOLDER_URL,
     "url": PLACEHOLDER_URL,
@@ -22,7 +22,8 @@ _SAMPLES_BY_FORMAT = {
     "ipv4": "192.0.2.1",
 }
 _MAX_DEPTH = 24
-"""Deeper than any documented response; ends the recursion of a schema that requires itself."""
+"""Maximum depth of a value. It is deeper than any documented response, and ends the recursion of a schema that requires
+itself."""
 
 
 class _SchemaNode(NamedTuple):
@@ -75,7 +76,7 @@ def _branches(schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
 
 
 class SchemaValueBuilder:
-    """Builds and completes values by the schemas of one document."""
+    """Builds and completes values according to the schemas of one document."""
 
     def __init__(self, schemas: Schemas, text: str = "") -> None:
         """Use `text` for strings that the schema does not restrict further."""
@@ -86,7 +87,10 @@ class SchemaValueBuilder:
         return self._sample(_resolve(self._schemas, schema, pointer), 0)
 
     def complete(self, schema: Any, pointer: str, value: Any) -> Any:
-        """Add to `value` whatever `schema` requires and it lacks; lists and objects are changed in place."""
+        """Add to `value` everything that `schema` requires but `value` does not have, and return it.
+
+        Lists and objects are changed in place.
+        """
         return self._complete(_resolve(self._schemas, schema, pointer), value, 0)
 
     def _sample(self, node: _SchemaNode, depth: int) -> Any:
@@ -150,7 +154,7 @@ class SchemaValueBuilder:
                 value[name] = self._complete(member, value[name], depth + 1)
 
     def _applying(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
-        """Yield the subschemas that apply to `value`: of oneOf and anyOf, the first compatible branch."""
+        """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
         schema = node.schema
         for index, branch in enumerate(schema.get("allOf", ())):
             yield _resolve(self._schemas, branch, f"{node.pointer}/allOf/{index}")
@@ -168,7 +172,7 @@ class SchemaValueBuilder:
                 yield _resolve(self._schemas, schema[key], f"{node.pointer}/{key}")
 
     def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
-        """Whether `value` can be completed to fit `branch`: no fixed value of the branch contradicts it."""
+        """Whether `value` can be completed to fit `branch`, that is, contradicts no fixed value of the branch."""
         if not isinstance(value, dict):
             return self._schemas.fits(branch.pointer, value)
         if branch.schema.get("type", "object") != "object":

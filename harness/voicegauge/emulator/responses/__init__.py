@@ -1,4 +1,4 @@
-"""Responses of the emulator: bodies, headers, streams and callback payloads, built from the contract."""
+"""Builds the emulator's responses from the contract: bodies, headers, streams and callback payloads."""
 
 from voicegauge.emulator.responses.bodies import (
     STATUS_CODES_BY_REASON,

@@ -1,4 +1,4 @@
-"""Response bodies from the contract's examples, or from its schemas if there are none."""
+"""Builds response bodies from the contract's examples, or from its schemas if there are no examples."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
     "internal": (500,),
     "busy": (503,),
 }
-"""Status codes commonly used for each rejection reason, most likely first; the first documented one is used."""
+"""Common status codes for each rejection reason, most likely first; the first one that is documented is used."""
 
 
 class BodyTemplate(NamedTuple):
-    """A body to fill in, copied from an example if there is one."""
+    """A response body to fill in, which is a copy of an example if the contract has one."""
 
     value: Any
     example: Example | None
 
 
 def error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """Return the documented error whose `x-rejection-reason` fits best, else one with a common status code."""
+    """Return the documented error whose `x-rejection-reason` fits best.
+
+    If none fits, return an error with a common status code.
+    """
     found = _find_marked_error(operation, rejection.reason, rejection.field)
     if found is not None:
         spec, media, example = found
@@ -45,7 +48,7 @@ def error_response(operation: Operation, rejection: Rejection) -> EmulatedRespon
 
 
 def _unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """Return the error documented under a common status code, where no `x-rejection-reason` matches."""
+    """Return the error that is documented under a common status code, if no `x-rejection-reason` matches."""
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.response(status)
@@ -117,7 +120,7 @@ def _minimal_body(media: MediaType, text: str) -> Any:
 
 
 def _undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
-    """Return a body for an error without documentation, in the shape of another documented error."""
+    """Return a body for an undocumented error, with the structure of another error that is documented."""
     for response in operation.responses.values():
         media = _json_media(response)
         if media is not None and not response.status.startswith("2"):
@@ -132,7 +135,7 @@ def _json_media(response: ResponseSpec | None) -> MediaType | None:
 
 
 def success_response(operation: Operation, kind: Any, draft: Callable[[MediaType], BodyTemplate]) -> EmulatedResponse:
-    """Return the first documented success response; `draft` makes the body if it is JSON."""
+    """Return the first documented success response; if its media type is JSON, `draft` builds the body."""
     spec = operation.success
     status = int(spec.status) if spec.status.isdecimal() else 200
     media = _json_media(spec)
@@ -149,7 +152,10 @@ def success_response(operation: Operation, kind: Any, draft: Callable[[MediaType
 
 
 def default_body(media: MediaType) -> BodyTemplate:
-    """Return the best example of `media`: valid, documented before inferred, first; or a minimal valid value."""
+    """Return the best example of `media`, or a minimal valid value if there is no example.
+
+    Valid examples are preferred, then documented ones over inferred ones, then earlier ones.
+    """
     return select_body(media, lambda _: ())
 
 
@@ -160,8 +166,8 @@ def select_body(
 
     Args:
         media: the documented media type.
-        rank: returns sort keys of an example, most significant first; `None` excludes it.
-        seed: body values by location that a value built from the schema must contain.
+        rank: returns the sort keys of an example, most significant first; `None` excludes the example.
+        seed: values that a value built from the schema must contain, each under its location in the body.
     """
     ranked: list[tuple[Any, ...]] = []
     for example in media.examples:
@@ -186,7 +192,7 @@ def _is_valid(media: MediaType, example: Example) -> bool:
 
 
 def replace_url_prefixes(value: Any, replacements: Mapping[str, str]) -> Any:
-    """Return `value` with URL prefixes replaced: keys of `replacements` by their values, in all texts."""
+    """Return `value` with URL prefixes replaced in all texts: each key of `replacements` by its value."""
     if isinstance(value, dict):
         return {key: replace_url_prefixes(item, replacements) for key, item in value.items()}
     if isinstance(value, list):

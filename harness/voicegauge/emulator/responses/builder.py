@@ -1,4 +1,4 @@
-"""Successful responses of a provider: documented examples filled with the values of the request."""
+"""Builds the successful responses of a provider: fills documented examples with the values of the request."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ from voicegauge.emulator.state import EmulatedJob, GeneratedAudio
 from voicegauge.formats import Location
 
 _MIN_EMBEDDED_ID_LENGTH = 6
-"""Shorter documented ids, such as "1", are only replaced where they are the whole value, not within texts."""
+"""Shorter documented ids, such as "1", are replaced only if they are the whole value, not within texts."""
 
 
 class ResponseBuilder:
     """Builds the responses of one provider from its contract."""
 
     def __init__(self, contract: Contract) -> None:
-        """Build responses by `contract`."""
+        """Build responses as `contract` documents them."""
         self._contract = contract
 
     def path_candidates(self, path: str) -> Iterator[str]:
-        """Yield the paths to look up in the contract: `path` itself, and without the path prefix of each server."""
+        """Yield the paths to look up in the contract: `path`, then `path` without the path prefix of each server."""
         yield path
         for server in self._contract.servers.values():
             prefix = urlsplit(server.url).path.rstrip("/")
@@ -81,7 +81,7 @@ class ResponseBuilder:
         return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
 
     def unrouted_response(self, incoming: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
-        """Return the error for a path or method that no operation has."""
+        """Return the error for a request whose path or method belongs to no operation."""
         operations = self._contract.operations.values()
         methods = sorted(
             {o.method for o in operations for path in self.path_candidates(incoming.path) if o.match(path) is not None}
@@ -101,12 +101,13 @@ class ResponseBuilder:
         return response
 
     def documented_response(self, request: ParsedRequest, *, is_filtered: bool = True) -> EmulatedResponse:
-        """Return the documented success of an operation without a state: an example, for the documented id if any.
+        """Return the documented success response of an operation for which the emulator stores nothing.
 
-        Lists are filtered by query parameters that are named like a field of the list's items.
+        If the request names an id, the response is the example for that id. If `is_filtered` is set, lists are filtered
+        by query parameters that are named like a field of the list's items.
 
         Raises:
-            Rejection: the request names an id that no example has, and the operation documents a status for that.
+            Rejection: no example contains the id in the request, and the operation documents a response for that.
         """
         operation = request.operation
         ids = requested_ids(request)
@@ -152,7 +153,7 @@ class ResponseBuilder:
     def _rank_submit(
         self, request: ParsedRequest, target: Target, example: Example, values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
-        """Rank examples by matching state, then by belonging to a request example for the same target."""
+        """Rank an example by whether its state matches, then by whether it belongs to a request to the same target."""
         states = [read_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]]
         documented = request.media.examples if request.media is not None else ()
         example_request = next((e.value for e in documented if e.name == example.request), None)
@@ -179,12 +180,12 @@ class ResponseBuilder:
         return response
 
     def cancel_response(self, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
-        """Return the response to a cancellation: the documented one with the values of this job.
+        """Return the documented response to a cancellation, with the values of this job.
 
         Args:
-            request: the cancellation.
-            spec: the documented jobs.
-            job: the job, already cancelled unless it had ended.
+            request: the cancellation request.
+            spec: the contract's description of the jobs.
+            job: the job, which is already canceled unless it had ended before.
         """
 
         def draft(media: MediaType) -> BodyTemplate:
@@ -200,7 +201,7 @@ class ResponseBuilder:
         return response
 
     def _write_job(self, response: EmulatedResponse, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> None:
-        """Write what is known of a job wherever the documented body has a location for it."""
+        """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
         shown = self._shown_ids(job.target, spec, response)
         response.body = _replace_ids(response.body, shown, job.id) if response.is_json else response.body
@@ -216,7 +217,7 @@ class ResponseBuilder:
                 write_values(response, {spec.reason: "the request could not be processed"})
 
     def _write_urls(self, response: EmulatedResponse, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> None:
-        """Replace URLs that were made up for a state without an example; audio is found there once the job is done."""
+        """Replace placeholder URLs, which occur in bodies for states without an example, by URLs of the emulator."""
         made_up = (PLACEHOLDER_URL, "")
         status = job.target.job_operation
         poll, audio = spec.submit.url, spec.audio
@@ -227,7 +228,7 @@ class ResponseBuilder:
             write_values(response, {audio.at: url})
 
     def _shown_ids(self, target: Target, spec: JobSpec, response: EmulatedResponse) -> set[str]:
-        """Return the job ids of documented examples; wherever else they occur, the id of the job is meant."""
+        """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
         found = [read_at(response.body, location) for location in (spec.id, spec.submit.id)]
         found += (
             read_at(example.value, spec.submit.id)
@@ -302,11 +303,11 @@ class ResponseBuilder:
 
         Args:
             request: the request.
-            intake: the target that processed it.
-            values: response values by location.
-            generated: audio of the response, if it has any.
-            url: URL of that audio, for responses that link to it.
-            charge: amount charged.
+            intake: the target that processed the audio.
+            values: the values of the response, each under its location.
+            generated: the audio of the response; `None` if it has no audio.
+            url: the URL of `generated`, for responses that link to it.
+            charge: the amount charged; `None` if the request has no price.
         """
         response = success_response(request.operation, "audio-input", default_body)
         response.request = request
@@ -318,7 +319,7 @@ class ResponseBuilder:
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
-        """Write the fixed values of a target, where the body or its schema has their location."""
+        """Write those fixed values of a target whose locations exist in the body or its schema."""
         write_values(response, constants, has_location)
 
     def mark_as_download(self, response: EmulatedResponse, request: ParsedRequest) -> None:
@@ -343,7 +344,7 @@ class ResponseBuilder:
         return request.incoming.base_url + path + (f"?{urlencode(query)}" if query else "")
 
     def audio_url(self, base_url: str, location: ResponseAudio, media_id: str, format_name: str) -> str:
-        """Return the URL of audio: of the documented download operation, or else a route of the emulator."""
+        """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
         ending = EXTENSIONS.get(format_name, format_name)
         if location.download is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
@@ -357,7 +358,10 @@ class ResponseBuilder:
 
 
 def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Keep the items that have the `wanted` values, and update counts equal to the length of the list."""
+    """Remove list items whose fields differ from the `wanted` values, and update counts that equaled the list's length.
+
+    Items without such a field are kept.
+    """
     for name, items in list(body.items()):
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             continue
@@ -374,7 +378,7 @@ def _has_succeeded(spec: JobSpec, job: EmulatedJob) -> bool:
 
 
 def _replace_ids(value: Any, shown_ids: Iterable[str], job_id: str) -> Any:
-    """Return `value` with the ids of documented examples replaced, also within longer texts such as URLs."""
+    """Return `value` with `shown_ids` replaced by `job_id`, also within longer texts such as URLs."""
     if isinstance(value, dict):
         return {key: _replace_ids(item, shown_ids, job_id) for key, item in value.items()}
     if isinstance(value, list):

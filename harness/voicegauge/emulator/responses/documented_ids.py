@@ -1,4 +1,4 @@
-"""Ids that the examples of a contract name, for operations whose resources the emulator does not store."""
+"""Finds the ids in a contract's examples, for operations whose resources the emulator does not store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.emulator.http import ParsedRequest
 
 
 def requested_ids(request: ParsedRequest) -> Mapping[str, str]:
-    """Return the values of the required path and query parameters that can have any value, by parameter name."""
+    """Return the values of the required path and query parameters that can have any value, with their names as keys."""
     found = {}
     for parameter in request.operation.parameters:
         values = {"path": request.path, "query": request.query}.get(parameter.location, {})
@@ -25,7 +25,7 @@ def _is_enumerated(parameter: Parameter) -> bool:
 
 
 def documents_unknown_ids(operation: Operation) -> bool:
-    """Whether a response for unknown ids is documented: status 404, or an example marked as not found."""
+    """Whether a response for unknown ids is documented, either as status 404 or as an example marked as not found."""
     return "404" in operation.responses or any(
         example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
         for response in operation.responses.values()
@@ -35,7 +35,7 @@ def documents_unknown_ids(operation: Operation) -> bool:
 
 
 def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
-    """Whether the contract names `value`: as an example of the parameter, or anywhere in its examples."""
+    """Whether `value` is an example of the parameter, or occurs as an id in any success example of the contract."""
     return value in _documented_ids(operation.contract) or value in _parameter_examples(operation, parameter_name)
 
 
@@ -54,7 +54,7 @@ def _parameter_examples(operation: Operation, parameter_name: str) -> frozenset[
 
 @functools.lru_cache(maxsize=64)
 def _documented_ids(contract: Contract) -> frozenset[str]:
-    """Return all texts of the success examples, and the numbers whose names end with "id"."""
+    """Return all texts in the success examples, and the numbers in fields whose names end with "id"."""
     found: set[str] = set()
     for item in _example_objects(contract):
         for name, value in item.items():

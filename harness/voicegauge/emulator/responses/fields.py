@@ -1,4 +1,4 @@
-"""Writing the values of a request, a job or audio into the documented body of a response."""
+"""Writes the values of a request, a job or audio into the documented body of a response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voicegauge.formats import Location
 from voicegauge.speech.audio import media_type_of
 
 EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
-"""File name extensions of formats that differ from the format name."""
+"""File name extensions of the formats whose extension differs from the format name."""
 
 LocationFilter = Callable[[MediaType | None, Any, Location], bool]
 
@@ -52,14 +52,14 @@ def write_audio(
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
-    """Set the Content-Type of a response whose body is audio: the documented one that fits best."""
+    """Set the Content-Type of a response whose body is audio to the documented media type that fits best."""
     documented = response.spec.media if response.spec is not None else {}
     response.media_type = choose_media_type(format_name, documented) or media_type_of(format_name)
     response.media = documented.get(response.media_type)
 
 
 def _media_type_value(response: EmulatedResponse, location: Location, format_name: str) -> str:
-    """Return the value that reports a format in a body: a documented one, else in the style of the example."""
+    """Return the value with which a body reports a format: a documented value, else one in the example's style."""
     documented = list(_enumerated_texts(response, location))
     by_media_type = {value.partition(";")[0].strip().lower(): value for value in documented if "/" in value}
     found = choose_media_type(format_name, by_media_type)
@@ -81,7 +81,7 @@ def _enumerated_texts(response: EmulatedResponse, location: Location) -> Iterato
 
 
 def write_amounts(response: EmulatedResponse, amounts: Mapping[Location | None, float | None]) -> None:
-    """Write amounts of money or credits at their locations in body or headers; `None` is not written."""
+    """Write amounts of money or credits at their locations in the body or the headers; `None` is not written."""
     for location, amount in amounts.items():
         if location is None or amount is None:
             continue
@@ -92,7 +92,11 @@ def write_amounts(response: EmulatedResponse, amounts: Mapping[Location | None, 
 
 
 def _round_like_documented(response: EmulatedResponse, location: Location, amount: float) -> int | float:
-    """Return `amount` as an integer if the schema requires or the example shows one, else rounded to 6 digits."""
+    """Return `amount` with the precision that the contract documents.
+
+    It is rounded to an integer if the schema requires one, else to 6 decimal places. A whole number is returned as an
+    integer if the example shows one.
+    """
     assert response.media is not None
     schemas = schemas_at(response.media.schemas, response.media.schema, location.tokens)
     if any(schema.get("type") == "integer" for schema in schemas):
@@ -119,7 +123,7 @@ def write_times(response: EmulatedResponse, spec: JobSpec, job: EmulatedJob) -> 
 
 
 def _timestamp_example(media: MediaType, location: Location, shown: Any) -> Any:
-    """Return the value whose timestamp format to copy: of the body, or else of any example."""
+    """Return the value whose timestamp format is to be copied: the one in the body, else one in any example."""
     if shown not in (MISSING, None):
         return shown
     values = (read_at(example.value, location) for example in media.examples)

@@ -1,4 +1,4 @@
-"""Documented response headers, with values from the state of the emulator."""
+"""Adds the documented response headers, with values from the emulator's state."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
 _EPOCH_FROM = 1_000_000_000
-"""Reset headers whose examples reach this value are Unix times, others are seconds to wait."""
+"""A reset header with an example or a minimum of at least this value contains a Unix time, any other contains the
+number of seconds to wait."""
 BUSY_RETRY_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 
 def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) -> None:
-    """Add the documented headers: rate limits, the charge, and any other required header.
+    """Add the documented headers: rate limits, the charge, and all other required headers.
 
     Args:
-        response: changed in place.
-        rate: values by role, from `AccountRegistry.rate_limit_facts`.
+        response: the response, which is changed in place.
+        rate: the result of `AccountRegistry.rate_limit_facts`.
     """
     if response.spec is None or response.operation is None:
         return
@@ -61,7 +62,7 @@ def _rate_value(response: EmulatedResponse, header: Parameter, role: str, rate: 
 
 
 def _charged_amount(response: EmulatedResponse, name: str) -> float | None:
-    """Return the job's charge if `name` is the header that reports charges in any response of the contract."""
+    """Return the job's charge if any response in the contract reports charges in the header `name`, else `None`."""
     if response.job is None or response.operation is None:
         return None
     for operation in response.operation.contract.operations.values():

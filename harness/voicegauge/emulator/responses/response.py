@@ -1,4 +1,4 @@
-"""A response under construction: built from the contract, then changed by faults, then sent."""
+"""Defines a response under construction, which is built from the contract, changed by faults and then sent."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.state import EmulatedJob
 
 ResponseKind = Literal["submit", "speech", "status", "result", "audio", "audio-input", "other", "error"]
-"""The role of a response: accepts a job, returns speech at once, reports a job's state, returns a job's result,
-is a download of audio, processes uploaded audio, anything else that is documented, or an error."""
+"""What a response does: it accepts a job ("submit"), returns speech at once ("speech"), reports a job's state
+("status"), returns a job's result ("result"), is a download of audio ("audio"), returns the result for uploaded audio
+("audio-input"), is another documented response ("other"), or an error ("error")."""
 
 
 @dataclass
@@ -21,16 +22,16 @@ class StreamPiece:
     """One chunk of a streamed body, or one server-sent event, before it is encoded."""
 
     wait_s: float
-    """Delay after the previous piece; skipped unless the clock is real."""
+    """Delay in seconds after the previous piece; it is skipped unless the clock is real."""
     event: str | None = None
-    """Event type; `None` for plain bytes and for the end marker."""
+    """Type of the event; `None` for plain bytes and for the end marker."""
     value: Any = None
     """Data of the event, without its audio."""
     audio: bytes = b""
     text: str | None = None
-    """Data of the event if it is not JSON, such as an end marker."""
+    """Data of the event if that is not JSON, as in an end marker; else `None`."""
     stall_s: float = 0.0
-    """Extra delay, waited even if the clock is not real: clients must be able to measure it."""
+    """Extra delay in seconds. It also happens if the clock is not real, because clients must be able to measure it."""
     corrupt: bool = False
     """Whether the audio is encoded incorrectly."""
 
@@ -42,29 +43,30 @@ class EmulatedResponse:
     kind: ResponseKind
     status: int
     body: Any = b""
-    """JSON value if `media_type` is JSON, else bytes."""
+    """The body: a JSON value if `media_type` is JSON, else bytes."""
     media_type: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     spec: ResponseSpec | None = None
-    """Documented response this one follows."""
+    """The documented response on which this response is based; `None` if it is undocumented."""
     media: MediaType | None = None
-    """Documented media type the body follows."""
+    """The documented media type of the body; `None` if it is undocumented."""
     operation: Operation | None = None
     target: Target | None = None
     job: EmulatedJob | None = None
     request: ParsedRequest | None = None
     rejection_reason: str | None = None
-    """Why the request was rejected, if it was."""
+    """The reason why the request was rejected; `None` if it was not."""
     split_body: Callable[[bytes], list[StreamPiece]] | None = None
-    """Splits a streamed body into pieces; called after faults have changed `body`. `None` if it is not streamed."""
+    """Function that splits a streamed body into pieces, called after faults have changed `body`; `None` if the body is
+    not streamed."""
     pieces: list[StreamPiece] | None = None
-    """Pieces of a streamed body, sent instead of `body`."""
+    """Pieces of a streamed body, which are sent instead of `body`; `None` if the body is not streamed."""
     cut: bool = False
     """Whether the connection is closed before the end of the body."""
     audio_format: str | None = None
-    """Format of the audio in the body of a download."""
+    """Format of the audio if the body is a download of audio, else `None`."""
     raw: bytes | None = None
-    """Bytes sent instead of `body` and of `pieces`; the media type stays."""
+    """Bytes that are sent instead of `body` and `pieces`, with unchanged media type; `None` if there are none."""
 
     @property
     def is_json(self) -> bool:
@@ -72,7 +74,7 @@ class EmulatedResponse:
         return not isinstance(self.body, bytes)
 
     def payload(self) -> bytes:
-        """Return the bytes of an unstreamed body."""
+        """Return the bytes to send if the body is not streamed."""
         if self.raw is not None:
             return self.raw
         if isinstance(self.body, bytes):

@@ -1,4 +1,4 @@
-"""Streamed audio: as server-sent events, or as chunks of plain bytes.
+"""Streams audio as server-sent events or as chunks of plain bytes.
 
 Each chunk is sent when a synthesis that runs at `emulation.pacing.speed` times real time would have produced it.
 """
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 STATE_SCENARIO_PREFIX = "state:"
 """Prefix of scenario header values that name the final state of a job or the final event of a stream."""
 _CHUNK_UNIT_BYTES = 12
-"""Chunk sizes are multiples of this: whole samples of every raw format, and whole groups of base64 (3 bytes)."""
+"""Chunk sizes are multiples of this, so that a chunk contains whole samples of every raw format, and whole groups of
+base64 (3 bytes)."""
 _FAILURE_TEXT = "the text could not be spoken"
 
 
@@ -42,14 +43,14 @@ class StreamPacing:
     operation: Operation
     audio_s: float
     first_s: float
-    """Delay from the response head to the first audio."""
+    """Delay in seconds from the response's status and headers to the first audio."""
     pace: AudioPacing
     jitter: float
     rng: random.Random
     scale: Callable[[float], float]
-    """Applies the emulator's time scale to a duration."""
+    """Function that applies the emulator's time scale to a duration."""
     end: str | None = None
-    """Event type that the stream must end with, if the request asks for one."""
+    """Type of the event with which the stream must end; `None` if the request does not ask for one."""
 
     def pieces(self, body: bytes) -> list[StreamPiece]:
         """Split `body` into the pieces to send."""
@@ -107,7 +108,7 @@ class _EventSequence:
 
 
 def _shortest_event_path(spec: StreamSpec, start: str, ends: Sequence[str]) -> list[str]:
-    """Return the shortest path of events from `start` to one of `ends`; only `start` if there is none."""
+    """Return the shortest path of events from `start` to one of `ends`; only `start` if there is no such path."""
     paths = deque([[start]])
     seen = {start}
     while paths:
@@ -122,7 +123,7 @@ def _shortest_event_path(spec: StreamSpec, start: str, ends: Sequence[str]) -> l
 
 
 def _as_body_location(location: EventLocation) -> Location:
-    """Convert a location in an event's data to one in a body, so that the same functions can write it."""
+    """Convert a location in an event's data to one in a body, so that the functions for bodies can write to it."""
     return Location("body", tokens=location.tokens)
 
 
@@ -146,7 +147,7 @@ def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
 
 
 def requested_end_event(operation: Operation, scenario: str) -> str | None:
-    """Return the event that the scenario header asks a stream to end with.
+    """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
     Raises:
             Rejection: the stream has no such final event.
@@ -160,7 +161,7 @@ def requested_end_event(operation: Operation, scenario: str) -> str | None:
 
 
 def streaming_pace(target: Target) -> AudioPacing | None:
-    """Return how a target's audio is streamed; `None` if it is sent at once."""
+    """Return the documented pacing of a target's streamed audio; `None` if the audio is sent at once."""
     return target.spec.emulation.pacing or (AudioPacing() if target.operation.stream is not None else None)
 
 
@@ -175,9 +176,9 @@ def audio_length_s(data: bytes, synthesis: SynthesisRequest) -> float:
 async def send_stream(
     response: EmulatedResponse, pieces: Sequence[StreamPiece], clock: EmulatedClock, receive: Receive, send: Send
 ) -> None:
-    """Send the pieces of `response` at their times, until all are sent or the client disconnects.
+    """Send each piece of `response` at its time, until all are sent or the client disconnects.
 
-    If the response is cut, the connection breaks after half of the pieces.
+    If a fault cuts the response, the connection is closed after half of the pieces.
     """
     spec = response.operation.stream if response.operation is not None else None
 

@@ -1,4 +1,4 @@
-"""Payloads of callbacks: when one is due, and its body."""
+"""Determines when callbacks are due, and builds their bodies."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class EmulatedCallback:
     media: MediaType
     """Documented media type of the body."""
     is_final: bool
-    """Whether it reports the terminal state."""
+    """Whether the callback reports the terminal state."""
     is_due: bool
-    """Whether it is sent: non-final callbacks only go to subscribers of progress."""
+    """Whether the callback is sent. Non-final callbacks are sent only to subscribers that asked for progress."""
     essential_fields: frozenset[tuple[str, ...]] = frozenset()
     """Paths of the fields that identify the job and its state; faults avoid breaking them."""
     completed: Location | None = None
-    """Location of the completion time."""
+    """Location of the completion time in the body; `None` if the body has none."""
 
 
 @dataclass
 class WebhookSubscription:
-    """A request that named a webhook URL."""
+    """A request that named a webhook URL, and so subscribed to callbacks."""
 
     url: str
     timing: CallbackTiming
     response: EmulatedResponse
-    """Response to the request."""
+    """The emulator's response to the request."""
     request: ParsedRequest
 
     @property
@@ -49,12 +49,12 @@ class WebhookSubscription:
 
     @property
     def job(self) -> EmulatedJob | None:
-        """The job that the request started; `None` if its response was already final."""
+        """The job that the request started; `None` if the response to the request was already final."""
         return self.response.job
 
 
 def requested_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
-    """Return the parameter that names a webhook URL and the URL; `None` if the request names none."""
+    """Return the field or parameter that contains a webhook URL, and the URL; `None` if the request names no URL."""
     for location in request.operation.webhook.url if request.operation.webhook else ():
         value = request.read(location.at)
         if value not in (MISSING, None, ""):
@@ -63,7 +63,7 @@ def requested_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str]
 
 
 def requested_callbacks(request: ParsedRequest, location: WebhookUrlField) -> CallbackTiming:
-    """Return when the request asks for callbacks; undocumented timing counts as "terminal", the safest assumption."""
+    """Return when the request wants callbacks. Undocumented timing counts as "terminal", which is safest to assume."""
     mode = location.mode
     if mode is None:
         return "terminal"
@@ -78,9 +78,9 @@ def next_callback(
     """Return the callback for the current state; `None` if no document describes one.
 
     Args:
-        builder: builds status bodies.
+        builder: builder of status bodies.
         subscription: the request that named the webhook URL.
-        state: documented state of the job; `None` if there is no job, or its state is undocumented.
+        state: the documented state of the job; `None` if there is no job or its state is undocumented.
     """
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None

@@ -1,4 +1,4 @@
-"""Webhooks: callbacks that the emulator sends to receivers."""
+"""Sends callbacks to the webhook URLs that requests name."""
 
 from voicegauge.emulator.webhooks.notifier import WebhookNotifier
 

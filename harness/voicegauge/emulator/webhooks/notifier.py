@@ -27,9 +27,9 @@ from voicegauge.emulator.webhooks.sender import deliver, may_reach
 from voicegauge.hosts import is_loopback
 
 MAX_REMEMBERED = 1_000
-"""Limit of pending subscriptions, and of sent callbacks that the control API lists."""
+"""Maximum number of pending subscriptions, and of sent callbacks that the control API lists."""
 MAX_CYCLES = 1_000
-"""Limit of checks per subscription, so that a stuck job does not run a task forever."""
+"""Maximum number of checks per subscription, so that the task for a stuck job does not run forever."""
 MIN_WAIT_S = 0.01  # with a time scale of 0, checks would otherwise block the event loop
 
 
@@ -39,11 +39,11 @@ class SentCallback:
 
     job: str | None
     final: bool
-    """Whether it reported a terminal state."""
+    """Whether the callback reported a terminal state."""
     status: int | None
-    """Status code of the receiver; `None` if it did not respond, or nothing was sent."""
+    """Status code of the receiver's response; `None` if the receiver did not respond or the callback was not sent."""
     sent: bool
-    """Whether it was sent: receivers on other machines must be allowed in the settings."""
+    """Whether the callback was sent. It is not sent to other machines unless the settings allow them."""
 
 
 class WebhookNotifier:
@@ -69,7 +69,7 @@ class WebhookNotifier:
         """Check the webhook URL of a request, if it names one.
 
         Raises:
-            Rejection: it is not an absolute URL, or uses plain http although https is required.
+            Rejection: the webhook URL is not absolute, or it uses plain http although https is required.
         """
         named = requested_webhook_url(request)
         if named is None:
@@ -89,9 +89,9 @@ class WebhookNotifier:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
     async def subscribe(self, response: EmulatedResponse) -> None:
-        """Subscribe the request to callbacks if it named a URL, and send the callbacks that are due.
+        """Subscribe the request to callbacks if it named a webhook URL, and send the callbacks that are due.
 
-        With a real clock, callbacks are sent later by a background task, else before the response.
+        With a real clock, a background task sends callbacks later. Otherwise, they are sent before the response.
         """
         request, job = response.request, response.job
         if request is None or response.kind == "error":
@@ -115,7 +115,10 @@ class WebhookNotifier:
             await self._send_due(subscription)
 
     async def send_due_callbacks(self) -> None:
-        """Send the callbacks due after a virtual clock was advanced; one advance counts as one cycle of the queue."""
+        """Send the callbacks that are due after a virtual clock was advanced.
+
+        Each pending subscription gets at most one progress report per advance.
+        """
         for subscription in list(self._waiting.values()):
             await self._send_due(subscription)
 

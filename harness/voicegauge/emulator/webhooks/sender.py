@@ -1,4 +1,4 @@
-"""Delivery of a callback, with retries."""
+"""Delivers a callback, with retries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 
 
 def may_reach(url: str, settings: EmulatorSettings) -> bool:
-    """Whether callbacks may be sent to `url`: to this machine, or a host allowed in the settings."""
+    """Whether callbacks may be sent to `url`, because it is on this machine or on a host that the settings allow."""
     host = urlsplit(url).hostname or ""
     return is_loopback(host) or host in settings.webhook_hosts
 
@@ -26,8 +26,8 @@ async def deliver(
     Args:
         url: URL of the receiver.
         payload: JSON body.
-        plan: number of attempts, timeout and delay between attempts.
-        pause: waits between attempts, given a duration in seconds.
+        plan: the number of attempts, the timeout and the delay between attempts.
+        pause: function that waits for a duration in seconds, used between attempts.
 
     Returns:
         The last status code; `None` if the last attempt got no response.
