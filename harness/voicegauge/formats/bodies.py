@@ -84,9 +84,9 @@ def count_json_nodes(body: bytes, limit: int) -> int:
 
 
 def _max_nodes(body: bytes, start: int, end: int) -> int:
-    """Return the number of characters that values and keys follow.
+    """Count the commas, colons and opening brackets in a part of a JSON text.
 
-    It is an upper bound of the number of nodes, because every value and key except the first follows such a character.
+    Every value and key except the first follows such a character, so the count limits the number of nodes.
     """
     return sum(body.count(sign, start, end) for sign in (b",", b":", b"[", b"{"))
 

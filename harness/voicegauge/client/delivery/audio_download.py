@@ -19,10 +19,10 @@ from voicegauge.model import DOWNLOAD, Failure, Request
 from voicegauge.transport import proxy_for
 
 MAX_REDIRECTS = 5
-"""Storage services redirect once or twice; browsers give up after 20. Each redirect is a chance to probe the user's
-network, so few are followed."""
+"""Maximum number of redirects that are followed. Storage services redirect once or twice; browsers give up after 20.
+The limit is low, because each redirect is a chance to probe the user's network."""
 _REDIRECTS = (301, 302, 303, 307, 308)
-"""Statuses with a `Location` to follow (RFC 9110, section 15.4); 300 and 304 have none."""
+"""Statuses with a `Location` to follow (RFC 9110, section 15.4). 300 and 304 are not among them."""
 
 
 class DownloadedAudio(NamedTuple):

@@ -17,7 +17,8 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Failure, UploadedFile
 
 MAX_STEMS = 32
-"""Source separation yields a handful of stems. A hostile list of thousands must not cause as many downloads."""
+"""Maximum number of stems that are downloaded. Source separation yields a small number of stems, and a hostile list of
+thousands must not cause as many downloads."""
 
 
 class FetchedAudio(NamedTuple):

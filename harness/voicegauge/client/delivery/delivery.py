@@ -22,7 +22,7 @@ from voicegauge.model import BillingStatus, Delivery, Failure, Request
 MAX_FAILED_POLLS = 5
 """Number of consecutive polls that may fail. A charged job is not given up because of a short network outage."""
 MIN_POLL_S = 0.2
-"""Lower bound for a requested wait: `Retry-After: 0` must not turn polling into a flood of requests."""
+"""Lower bound for a requested wait in seconds. `Retry-After: 0` must not turn polling into a flood of requests."""
 CANCEL_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
@@ -247,7 +247,7 @@ class DeliveryTask:
                 async with asyncio.timeout(CANCEL_S):
                     await self._log.send(request, operation.id)
         except (TransportError, DeliveryFailedError, TimeoutError):
-            return  # the job goes on, as it would have without the attempt
+            return  # the job continues, as it would have without the attempt
 
     # Shared
 

@@ -62,8 +62,8 @@ def check_target(target: Target) -> None:
     """Check a speech target.
 
     Raises:
-        ContractError: for example, the target requires, sets or has a default for a field that its operation has no
-            location for.
+        ContractError: the target requires, sets or has a default for a field that its operation has no location for,
+            or another part of the target is wrong.
     """
     operation, document, spec = target.operation, target.contract.document, target.spec
     fields = target.speech.request

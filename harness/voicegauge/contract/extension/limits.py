@@ -22,7 +22,7 @@ class UploadLimits(Record, frozen=True, kw_only=True):
     """Limits of an uploaded audio file."""
 
     max_bytes: int | None = None
-    """Maximum size in bytes. Write MB in a document as MiB, because a file is certainly too large only above that."""
+    """Maximum size in bytes. MB in a document is read as MiB, so that only files above both readings are too large."""
     min_s: float | None = None
     max_s: float | None = None
     min_sample_rate_hz: int | None = None

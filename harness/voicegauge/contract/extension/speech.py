@@ -45,9 +45,9 @@ class ResponseAudio(Record, frozen=True, kw_only=True):
     format: str | None = None
     """The format of the audio, if responses do not declare it: "wav", "pcm_s16le"."""
     sample_rate_hz: int | None = None
-    """For raw PCM."""
+    """Sample rate in hertz. Needed only for raw samples, which have no header."""
     channels: int = 1
-    """For raw PCM."""
+    """Number of channels. Used only for raw samples, which have no header."""
     download: str | None = None
     """Id of the operation that serves the URL of the audio; `None` if it is not documented."""
 
