@@ -1,4 +1,4 @@
-"""Faults that the emulator can inject into its responses."""
+"""Defines the faults that the emulator can inject into its responses."""
 
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault
 from voicegauge.emulator.faults.injection import FaultInjector

@@ -1,4 +1,4 @@
-"""Faults of audio: silence, wrong format, wrong text, truncation."""
+"""Implements the faults of audio: silence, wrong format, wrong text and truncation."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from voicegauge.emulator.responses import EmulatedResponse
 
 _HTML = b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 _TRUNCATED_SHARE = 0.4
-"""Share of the bytes that remain: too little to be explained by a fast speaking rate."""
-_FEW_WORDS = 8  # a shorter text is repeated instead: its first word alone might take as long
+"""Share of the bytes that remain; it is too small to be explained by a fast speaking rate."""
+_FEW_WORDS = 8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
 _REPETITIONS = 8
 
 
 def silence(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Produce silence of the duration that the speech would have."""
+    """Produce silence that is as long as the speech would be."""
     return msgspec.structs.replace(synthesis, silent=True)
 
 

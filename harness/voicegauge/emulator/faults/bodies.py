@@ -1,4 +1,4 @@
-"""Faults of response bodies: fields with a wrong type, name or value, missing bodies, wrong media types."""
+"""Implements the faults of response bodies: wrong fields, missing bodies and wrong media types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.emulator.responses import EmulatedResponse, default_body
 from voicegauge.formats import read_pointer
 
 _Change = Callable[[Any, str], None]
-"""Changes one member of an object so that it becomes invalid."""
+"""Function that changes one member of an object so that the object becomes invalid."""
 
 
 def change_type(response: EmulatedResponse) -> None:
@@ -53,10 +53,10 @@ def _invalidate(response: EmulatedResponse, change: _Change) -> None:
 
 
 def invalidated(media: MediaType, body: Any, change: _Change, essential_fields: frozenset[tuple[str, ...]]) -> Any:
-    """Return `body` with the first of its fields changed whose change violates the schema.
+    """Return `body` with one field changed: the first one for which the result of `change` violates the schema.
 
-    Fields at the paths `essential_fields` are changed only if no other works, so that clients can still
-    follow the job. If the schema allows every change, `body` is returned unchanged.
+    Fields at the paths `essential_fields` are changed only if changing any other field violates nothing, so that
+    clients can still follow the job. If the schema allows every change, `body` is returned unchanged.
     """
     fields = sorted(_fields(body, ()), key=lambda path: path in essential_fields)
     for path in fields:
@@ -78,7 +78,7 @@ def _fields(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
-    """Return the paths of the fields that clients need to follow a job."""
+    """Return the paths of the fields that clients need in order to follow a job."""
     target = response.target
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
     if spec is None:
@@ -113,7 +113,7 @@ def change_error_shape(response: EmulatedResponse) -> None:
 
 
 def has_error_schema(target: Target) -> bool:
-    """Whether the body of some error has a schema."""
+    """Whether the body of at least one documented error has a schema."""
     return any(
         media.schema_pointer is not None
         for status, spec in target.operation.responses.items()

@@ -1,4 +1,4 @@
-"""The catalogue of faults: mistakes a provider might make, each injected by a small function."""
+"""The catalog of faults, which are mistakes that a provider might make; a small function injects each fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, St
 from voicegauge.emulator.state import EmulatedJob
 
 SLOW_S = 3.0
-"""Exceeds every emulated duration, yet is short enough for tests to wait for."""
+"""Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""
 
 
 SkippableCheck = Literal[
@@ -33,10 +33,10 @@ SkippableCheck = Literal[
     "cancelling",
     "expiry",
 ]
-"""Checks of a correct provider that a fault can leave out: authentication ("key"), the request schema ("request"),
-lengths of lists in requests ("items"), filters of lists ("filters"), limits of uploads, https of webhook URLs,
-cancellation and expiry of jobs; of resources their owner ("account"), their deletion, their removal from lists
-("delisting") and their state."""
+"""Checks and actions of a correct provider that a fault can leave out. Requests: authentication ("key"), the schema
+("request"), the lengths of lists ("items"), filters of lists ("filters"), the limits of uploads, and https for webhook
+URLs. Jobs: cancellation and expiry. Resources: the check of their owner ("account"), their deletion, their removal from
+lists ("delisting"), and the check of their state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +47,30 @@ class Fault:
     description: str
     """One sentence about the behavior of a provider with this fault."""
     applies_to: Callable[[Target], bool] = lambda _: True
-    """Returns whether the fault can show on a target, judging by its contract."""
+    """Function that returns whether the fault can be visible at a target, according to the target's contract."""
     change_response: Callable[[EmulatedResponse], None] | None = None
-    """Changes a response before it is sent."""
+    """Function that changes a response before it is sent."""
     change_states: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
-    """Returns the states that a job passes through."""
+    """Function that returns the states that a job passes through."""
     choose_job: Callable[[EmulatedJob, Sequence[EmulatedJob]], EmulatedJob] | None = None
-    """Returns the job that a status response reports; called with all jobs, oldest first."""
+    """Function that returns the job which a status response reports, given the requested job and all jobs, oldest
+    first."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
-    """Returns the synthesis to perform."""
+    """Function that returns the synthesis to perform."""
     change_field: parameters.ChangeField | None = None
-    """Returns the value of a speech field, instead of the one in the request or its default."""
+    """Function that returns the value of a speech field, to be used instead of the value in the request or the
+    default."""
     change_stream: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None
-    """Returns the pieces of a streamed response."""
+    """Function that returns the pieces of a streamed response."""
     change_charge: Callable[[float], float] | None = None
-    """Returns the amount to charge."""
+    """Function that returns the amount to charge."""
     change_callbacks: Callable[[EmulatedCallback], Iterable[EmulatedCallback]] | None = None
-    """Returns the callbacks to send instead of one."""
+    """Function that returns the callbacks to send instead of a given callback."""
     reject: Callable[[ParsedRequest, int], str | None] | None = None
-    """Returns a rejection reason or `None`; called with the number of the request to its operation, from 1."""
+    """Function that returns a rejection reason, or `None` to accept the request. Its second argument is the number of
+    requests to the operation so far, including this one."""
     skipped_check: SkippableCheck | None = None
-    """A check that the emulator leaves out."""
+    """The check that the emulator leaves out; `None` if it makes all checks."""
     delay_s: float = 0.0
     """Delay added to every response, in seconds."""
 
@@ -453,4 +456,4 @@ _ALL = (
     ),
 )
 FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL}
-"""All faults by id."""
+"""All faults, with their ids as keys."""

@@ -1,4 +1,4 @@
-"""Faults of status codes, headers and connections."""
+"""Implements the faults of status codes, headers and connections."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _undocumented_status(operation: Operation) -> int | None:
 
 
 def remove_retry_after(response: EmulatedResponse) -> None:
-    """Remove Retry-After."""
+    """Remove the header Retry-After."""
     _remove_headers(response, lambda name: name == "retry-after")
 
 
@@ -66,12 +66,12 @@ def cut_connection(response: EmulatedResponse) -> None:
 
 
 def reject_every_second(request: ParsedRequest, number: int) -> str | None:
-    """Return "busy" for every second speech request."""
+    """Return the rejection reason "busy" for every second speech request."""
     return "busy" if request.operation.speech is not None and number % 2 == 1 else None
 
 
 def fail_at_boundary(request: ParsedRequest, _number: int) -> str | None:
-    """Return "internal" if a number or the length of a text equals a documented bound."""
+    """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
     if not isinstance(request.body, dict) or request.media is None:
         return None
     for name, value in request.body.items():

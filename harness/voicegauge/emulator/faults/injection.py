@@ -1,4 +1,4 @@
-"""Injection of configured faults at the points where the emulator consults them."""
+"""Injects the configured faults into requests, jobs and responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _InjectedFault:
     operation: str | None = None
 
     def applies_to(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
-        """Whether the fault applies; while the target of a request is unknown, its operation decides."""
+        """Whether the fault applies; if the target of a request is not known yet, the operation decides."""
         here = [operation for operation in operations if operation is not None]
         if self.provider is not None:
             contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
@@ -43,12 +43,12 @@ class FaultInjector:
         """Resolve fault names.
 
         Args:
-            names: as in `EmulatorSettings.faults`.
+            names: names of faults, in the form that `EmulatorSettings.faults` documents.
             contracts: contracts of the emulated providers.
             extra: faults that apply everywhere, in addition to the named ones.
 
         Raises:
-            UnknownNameError: unknown fault, provider, target or operation.
+            UnknownNameError: a name contains an unknown fault, provider, target or operation.
         """
         self.names = tuple(names)
         by_id = {contract.id: contract for contract in contracts}
@@ -115,7 +115,10 @@ class FaultInjector:
         return amount
 
     def rejection_reason(self, request: ParsedRequest, number: int) -> str | None:
-        """Return the reason a fault rejects a request for; `None` if it does not. `number` counts from 1."""
+        """Return the reason why a fault rejects a request; `None` if no fault rejects it.
+
+        `number` is the number of requests to the operation so far, including this one.
+        """
         for fault in self._applicable_faults(None, request.operation):
             rejection_reason = fault.reject(request, number) if fault.reject is not None else None
             if rejection_reason is not None:
@@ -137,7 +140,7 @@ class FaultInjector:
         return any(fault.skipped_check == check for fault in self._applicable_faults(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:
-        """Return the added delay of a response in seconds."""
+        """Return the delay, in seconds, that faults add to a response."""
         return sum(fault.delay_s for fault in self._applicable_faults(target, operation))
 
 

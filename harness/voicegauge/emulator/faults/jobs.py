@@ -1,4 +1,4 @@
-"""Faults of jobs: states, status responses and charges."""
+"""Implements the faults of jobs: wrong states, status responses and charges."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def can_fail(target: Target) -> bool:
 
 
 def has_cancellation(target: Target) -> bool:
-    """Whether jobs can be cancelled."""
+    """Whether jobs can be canceled."""
     spec = _job_spec(target)
     return spec is not None and spec.cancel is not None
 
@@ -75,7 +75,7 @@ def has_expiry(target: Target) -> bool:
 
 
 def get_stuck(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Never reach the last state."""
+    """Remove the last state, so that the job never ends."""
     return path[:-1] or path
 
 

@@ -1,4 +1,4 @@
-"""Faults of speech parameters: ignored, or with another default than documented."""
+"""Implements the faults of speech parameters, which are ignored or have another default than the documented one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.http import ParsedRequest, default_value_at
 
 ChangeField = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
-"""Returns the value that a speech field has for the emulator, instead of the one in the request or its default."""
+"""Function that returns the value of a speech field, to be used instead of the value in the request or the default."""
 _MAX_CHARACTERS = 60
-"""Longer than the usual text of a check, and shorter than twice that text."""
+"""Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
 
 
 def ignore_field(ignored: SpeechField) -> ChangeField:
@@ -37,7 +37,7 @@ def other_default_format(request: ParsedRequest, target: Target, field: SpeechFi
 
 
 def has_field(field: SpeechField) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether requests to a target can have a field."""
+    """Return a predicate that tells whether requests to a target can have `field`."""
     return lambda target: field in target.speech.request
 
 

@@ -1,4 +1,4 @@
-"""Faults of streams: missing, reordered, late or malformed events."""
+"""Implements the faults of streams: missing, reordered, late or malformed events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voicegauge.contract import Operation, Target
 from voicegauge.emulator.responses import StreamPiece
 
 _STALL_FACTOR = 1.2
-"""Factor of a stall over the longest documented gap: clearly longer, without slowing tests down."""
+"""A stall is longer than the longest documented gap by this factor. It is noticeable but does not slow tests down."""
 _UNKNOWN_EVENT = "heartbeat-v2"
 
 
@@ -18,7 +18,7 @@ def _audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]
 
 
 def drop_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Drop the second last audio event: the gap in the numbering shows it, unlike that after the last one."""
+    """Drop the second-to-last audio event; unlike a missing last event, it leaves a gap in the numbering."""
     at = _audio_indices(operation, pieces)[-2:-1]
     return [piece for i, piece in enumerate(pieces) if i not in at]
 
@@ -49,7 +49,7 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
 
 
 def wrap_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Wrap the data of every event with a schema in another object."""
+    """Put the data of every event that has a schema into another object."""
     spec = operation.stream
     described = [name for name, event in spec.events.items() if event.schema is not None] if spec is not None else []
     return [replace(piece, value={"data": piece.value}) if piece.event in described else piece for piece in pieces]

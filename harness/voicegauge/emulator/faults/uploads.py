@@ -1,4 +1,4 @@
-"""Faults of uploads: unenforced limits, and results that do not belong to the upload."""
+"""Implements the faults of uploads: results that do not belong to the upload, and limits that are not enforced."""
 
 from __future__ import annotations
 

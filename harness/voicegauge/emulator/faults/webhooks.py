@@ -1,4 +1,4 @@
-"""Faults of webhooks: which callbacks are sent, and their payloads."""
+"""Implements the faults of webhooks: missing, repeated and early callbacks, and wrong payloads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def send_twice(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
 
 
 def send_early(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send progress callbacks even to subscribers of the final one only."""
+    """Send progress callbacks even to subscribers that asked only for the final callback."""
     yield replace(callback, is_due=True)
 
 

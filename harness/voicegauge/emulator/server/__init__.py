@@ -1,4 +1,4 @@
-"""The emulator as a server: ASGI application, control routes, subprocess and socket."""
+"""Serves the emulator: as an ASGI application with control routes, on a socket or in a subprocess."""
 
 from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.server.process import EmulatorProcessConfig, EmulatorStartup, RunningEmulator, running_emulator

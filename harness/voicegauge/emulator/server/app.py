@@ -1,4 +1,4 @@
-"""ASGI application of the emulator: all providers by their ids, and the control routes."""
+"""Creates the emulator's ASGI application, which serves all providers and the control routes."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def create_app(
 ) -> ASGIApp:
     """Create an ASGI application that emulates the providers of `contracts`.
 
-    Each provider is served below "/<provider id>/", which stands for all of its servers; the control
+    Each provider is served below "/<provider id>/", which replaces the URLs of all its servers; the control
     routes are below "/_emulator/".
 
     Args:
         contracts: contracts of the providers.
         settings: settings; defaults if omitted.
         extra_faults: faults in addition to the known ones; they apply to all requests.
-        hosts: names of this machine under which the control routes are available, next to loopback names and the
-            address that the server listens on.
+        hosts: names of this machine under which the control routes are available, in addition to loopback names and
+            the address that the server listens on.
 
     Raises:
         UnknownNameError: the settings name an unknown fault, provider, target or operation.
@@ -49,7 +49,7 @@ def create_app(
     control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(providers))]), hosts)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        # Only control routes go through Starlette's router: requests to providers are routed by their contract.
+        # Only control routes use Starlette's router, because the contract determines the routes of a provider.
         controlling = scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/")
         await (control if controlling else providers)(scope, receive, send)
 

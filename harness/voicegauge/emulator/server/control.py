@@ -1,4 +1,4 @@
-"""Control routes: health, reset, clock, state, journal, faults, and audio without a documented URL."""
+"""Implements the control routes: health, reset, clock, state, journal, faults, and audio without a documented URL."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Control:
         return JSONResponse({"kind": clock.kind, "now": clock.now()})
 
     async def advance(self, request: Request) -> Response:
-        """Advance the clock; body: {"advance_s": 12.5}."""
+        """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
         body = await _json(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
@@ -99,7 +99,7 @@ class _Control:
         return JSONResponse({"injected": list(self._emulated.injector.names), "known": known})
 
     async def set_faults(self, request: Request) -> Response:
-        """Inject these faults and no others; body: {"faults": ["wrong-type@provider"]}."""
+        """Replace the injected faults by those in the body, such as {"faults": ["wrong-type@provider"]}."""
         body = await _json(request)
         names = body.get("faults") if isinstance(body, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -1,8 +1,8 @@
-"""Protection of the control routes against web pages and large bodies.
+"""Protects the control routes against web pages and large bodies.
 
-A page in the user's browser can send requests to any address. With a name that resolves to this machine (DNS
-rebinding) it could also read the responses: the journal, and the state of accounts. The Host header still has the
-page's name then, and its Origin header names the page.
+A page in the user's browser can send requests to any address. If the page's host name resolves to this machine (DNS
+rebinding), the page could also read the responses, such as the journal and the state of accounts. Such requests can be
+recognized, because their Host header contains the page's host name, and their Origin header names the page.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.hosts import is_loopback
 
 _PUBLIC_PREFIX = f"{CONTROL_PREFIX}/media/"
-"""Audio for clients of the providers, which may use other names of this machine. File names are random."""
+"""Path prefix of audio for clients of the providers. It is not protected, because those clients may use other names of
+this machine, and because file names are random."""
 
 
 class ControlGuard:
     """Rejects requests to the control routes that do not come from this machine's own clients."""
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
-        """Protect `app`; `hosts` are accepted as names of this machine, next to loopback names and addresses."""
+        """Protect `app`; `hosts` are accepted as names of this machine, in addition to loopback names and addresses."""
         self._app, self._hosts = app, frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +48,7 @@ class ControlGuard:
         await self._app(scope, replay_body(body, receive), send)
 
     def _rejection(self, scope: Scope) -> str | None:
-        """Return why a request is rejected; `None` if it is not."""
+        """Return the reason why a request is rejected; `None` if it is accepted."""
         headers = {name: value.decode("latin-1").strip().lower() for name, value in scope["headers"]}
         host = headers.get(b"host", "")
         if not self._is_own_host(host, scope):

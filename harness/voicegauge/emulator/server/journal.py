@@ -1,4 +1,4 @@
-"""Journal of requests without credentials, for tests and for people who print it."""
+"""Keeps a journal of requests, without credentials, for tests and for users."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from voicegauge.emulator.settings import SCENARIO_HEADER
 MAX_ENTRIES = 10_000
 MASK = "[redacted]"
 _CREDENTIAL_NAME = re.compile("key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE)
-"""Parts of the names of documented parameters that may carry a credential."""
+"""Matches the names of documented parameters that may contain a credential."""
 _MIN_SECRET_LENGTH = 8
-"""Shorter keys, as tests use them, would match parts of ordinary words."""
+"""Minimum length of a credential that is masked within other texts. Shorter keys, which only tests use, would match
+parts of ordinary words."""
 _PLAIN_HEADERS = frozenset(
     (
         "accept",
@@ -46,11 +47,11 @@ _PLAIN_HEADERS = frozenset(
         SCENARIO_HEADER.lower(),
     )
 )
-"""Headers whose values are shown although the contract does not document them. Any other header can hold a key."""
+"""Headers whose values are shown although the contract does not document them. Any other header may contain a key."""
 
 
 class RequestJournal:
-    """The latest requests to all providers, in order of their responses."""
+    """The latest requests to all providers, in the order of their responses."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -88,7 +89,7 @@ class RequestJournal:
 
 
 def _shown_names(contract: Contract, response: EmulatedResponse, location: str) -> frozenset[str]:
-    """Return the names of documented parameters, in lower case, except for those that carry keys."""
+    """Return the lower-case names of the documented parameters at `location`, except for those that contain keys."""
     if response.operation is None:
         return frozenset()
     documented = {p.name.lower() for p in response.operation.parameters if p.location == location}
@@ -106,7 +107,7 @@ def _key_names(contract: Contract) -> frozenset[str]:
 
 
 def _secrets(contract: Contract, incoming: IncomingRequest) -> Iterator[str]:
-    """Yield the credentials of a request and their parts, which must not appear elsewhere in its entry either."""
+    """Yield the credentials of a request and their parts, none of which may appear anywhere in the request's entry."""
     pairs = (*incoming.headers.items(), *incoming.query.items())
     hidden = [value for name, value in pairs if _is_credential(contract, name.lower())]
     for value in hidden:

@@ -1,4 +1,4 @@
-"""The emulator in a subprocess."""
+"""Runs the emulator in a subprocess."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Record
 
 START_LIMIT_S = 60.0
-"""Starting takes about 1 s; much longer on a busy machine."""
+"""Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""
 STOP_LIMIT_S = 10.0
 
 
@@ -27,7 +27,7 @@ class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
     """Configuration of the subprocess: one line of JSON on its standard input."""
 
     contracts: tuple[str, ...]
-    """Paths of the documents."""
+    """Paths of the contract documents."""
     settings: EmulatorSettings
     host: str = "127.0.0.1"
     port: int = 0

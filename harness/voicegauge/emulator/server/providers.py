@@ -1,4 +1,4 @@
-"""All emulated providers as one ASGI application, with a journal of requests."""
+"""Serves all emulated providers in one ASGI application, and keeps a journal of their requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicegauge.emulator.state import EmulatedClock
 
 
 class EmulatedProviders:
-    """The emulated providers, with a shared clock and speech synthesizer, and a journal."""
+    """The emulated providers, with a clock, a speech synthesizer and a journal that they share."""
 
     def __init__(
         self, contracts: Sequence[Contract], settings: EmulatorSettings, extra_faults: Sequence[Fault] = ()
@@ -38,7 +38,7 @@ class EmulatedProviders:
         self.reset()
 
     def reset(self) -> None:
-        """Reset clock, journal and all providers; faults stay."""
+        """Reset the clock, the journal and all providers; faults are kept."""
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
         self.providers = {
@@ -74,7 +74,7 @@ class EmulatedProviders:
 
 
 def raw_path(scope: MutableMapping[str, Any]) -> str:
-    """Return the path with its escapes, so that an escaped slash stays within its parameter."""
+    """Return the path with its percent-escapes, so that an escaped slash does not split a path parameter."""
     raw: bytes | None = scope.get("raw_path")
     return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
 
@@ -108,7 +108,7 @@ def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
 
 
 async def send_response(response: EmulatedResponse, send: Send) -> None:
-    """Send an unstreamed response; if it is cut, the connection breaks after half of its body."""
+    """Send a response that is not streamed; if a fault cuts it, the connection is closed after half of the body."""
     payload = response.payload()
     head = _encode_headers(response)
     if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6

@@ -1,6 +1,6 @@
-"""Time limits for reading requests: clients that send headers or bodies too slowly are disconnected.
+"""Disconnects clients that send headers or bodies of requests too slowly.
 
-uvicorn limits idle time between requests only; a client that sends one byte per minute would hold its connection
+uvicorn limits only the idle time between requests, so a client that sends one byte per minute could keep its connection
 forever.
 """
 
@@ -16,14 +16,15 @@ _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nconte
 
 
 class ReadTimeouts(NamedTuple):
-    """Limits in seconds for reading one request."""
+    """Time limits, in seconds, for reading one request."""
 
     headers_s: float = 30.0
-    """From the first byte of a request, or from the connection, to the end of its headers."""
+    """Longest time from the first byte of a request to the end of its headers. For the first request of a connection,
+    the time counts from the connection."""
     body_pause_s: float = 30.0
-    """Longest pause within a body."""
+    """Longest pause between two parts of a body."""
     body_s: float = 300.0
-    """Whole body: enough for the largest accepted upload at half a megabyte per second."""
+    """Longest time for the whole body. It is enough for the largest accepted upload at half a megabyte per second."""
 
 
 def protocol_with_timeouts(limits: ReadTimeouts) -> type[asyncio.Protocol]:
@@ -92,7 +93,7 @@ class _TimedProtocol(H11Protocol):
         self._timer = None
         cycle: Any = self.cycle
         if self._reads_body and self.flow.read_paused:
-            # The server has stopped reading until the application takes more of the body: the client is not slow.
+            # The client is not slow: the server has stopped reading until the application takes more of the body.
             self._start_timer(self.read_timeouts.body_pause_s)
             return
         has_responded = self._reads_body and cycle is not None and cycle.response_started

@@ -1,19 +1,20 @@
-"""Reading of request bodies with a limit, so that no client can fill the memory."""
+"""Reads request bodies up to a limit, so that no client can exhaust the memory."""
 
 from __future__ import annotations
 
 from starlette.types import Message, Receive, Scope
 
 MAX_UPLOAD_BYTES = 128 * 1024 * 1024
-"""Higher than every documented upload limit, so that these are tested."""
+"""Maximum size of an upload. It exceeds every documented upload limit, so that checks can test those limits."""
 MAX_TEXT_BYTES = 16 * 1024 * 1024
-"""JSON and URL-encoded forms: no documented text comes near, and parsed JSON takes many times its size in memory."""
+"""Maximum size of JSON and URL-encoded forms. All documented texts are much shorter, and parsed JSON needs many times
+its size in memory."""
 MAX_CONTROL_BYTES = 1024 * 1024
-"""Bodies of control routes: a list of faults, or a number of seconds."""
+"""Maximum size of the bodies for control routes, which contain a list of faults or a number of seconds."""
 
 
 def body_limit(scope: Scope) -> int:
-    """Return the most bytes that the body of a request to a provider may have, by its Content-Type."""
+    """Return the maximum number of bytes in the body of a request to a provider, which depends on the Content-Type."""
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
     is_text = b"json" in content_type or content_type.startswith(b"application/x-www-form-urlencoded")
     return MAX_TEXT_BYTES if is_text else MAX_UPLOAD_BYTES
@@ -43,7 +44,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
 
 
 def replay_body(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that yields a body that was read before, then what `receive` yields."""
+    """Return a function that first returns `body`, which was read before, and then calls `receive`."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

@@ -1,4 +1,4 @@
-"""Serving of an ASGI application on a socket of this process."""
+"""Serves an ASGI application on a socket in this process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 BACKLOG = 2048
 GRACE_S = 1
-"""Time that responses in progress get to finish on shutdown."""
+"""Time, in seconds, within which responses in progress can finish when the server is shut down."""
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 KEEP_ALIVE_S = 75
-"""Longer than clients keep idle connections, so that no client sends a request on a closing connection."""
+"""Seconds after which the server closes an idle connection. Clients close idle connections earlier, so that no client
+sends a request on a closing connection."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -56,9 +57,10 @@ def serve(
     Args:
         contracts: contracts of the providers.
         settings: settings of the emulator.
-        bound: socket from `bind`; closed at the end.
-        host: name or address that `bound` was bound to; the control routes are available under it.
-        ready: called once requests are accepted, with a function that stops the server from any thread.
+        bound: the socket returned by `bind`, which is closed at the end.
+        host: the name or address to which `bound` was bound; the control routes are available under it.
+        ready: function that is called once the server accepts requests. Its argument is a function that stops the
+            server and can be called from any thread.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -77,9 +79,10 @@ def serve_app(
 
     Args:
         app: the application.
-        bound: socket from `bind`; closed at the end.
-        ready: called once requests are accepted, with a function that stops the server from any thread.
-        read_timeouts: limits for slow clients; defaults if omitted.
+        bound: the socket returned by `bind`, which is closed at the end.
+        ready: function that is called once the server accepts requests. Its argument is a function that stops the
+            server and can be called from any thread.
+        read_timeouts: time limits for slow clients; if omitted, the defaults of `ReadTimeouts` apply.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -118,7 +121,7 @@ def running_app(app: Any, *, port: int = 0, read_timeouts: ReadTimeouts | None =
     Args:
         app: an ASGI application.
         port: port to listen on; 0 selects a free one.
-        read_timeouts: limits for slow clients; defaults if omitted.
+        read_timeouts: time limits for slow clients; if omitted, the defaults of `ReadTimeouts` apply.
 
     Raises:
         UsageError: the port is in use, or the server does not start.

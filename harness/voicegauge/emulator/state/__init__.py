@@ -1,4 +1,4 @@
-"""Mutable state of the emulator: accounts, jobs, audio files and the clock."""
+"""Holds the mutable state of the emulator: accounts, jobs, audio files and the clock."""
 
 from voicegauge.emulator.state.accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator.state.batches import EmulatedBatch

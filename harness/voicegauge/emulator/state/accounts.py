@@ -1,4 +1,4 @@
-"""Accounts of an emulated provider: balance, rate window and keyless allowance."""
+"""Keeps the accounts of an emulated provider: their balances, rate windows and keyless allowances."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 WINDOW_S = 60.0  # documented rates are requests per minute
 DAY_S = 86_400.0
 REFUSED_KEY_PREFIX = "invalid"
-"""Keys that begin with this are rejected; any other key is accepted and opens an account."""
+"""Keys that begin with this text are rejected; any other key is accepted and opens an account."""
 
 
 @dataclass
@@ -31,18 +31,18 @@ class RateWindow:
             self.started, self.used = now, 0
 
     def reset_s(self, now: float) -> int:
-        """Return the whole seconds until the window ends, at least 1 as for Retry-After."""
+        """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
         return max(1, math.ceil(self.started + WINDOW_S - now))
 
 
 @dataclass
 class EmulatedAccount:
-    """State of one API key, or of one client address without a key."""
+    """State of the account of one API key, or of one client address that sends no key."""
 
     name: str
     keyless: bool
     credits: float | None
-    """Balance; `None` if the contract and the settings state none."""
+    """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
     spent: float = 0.0
     window: RateWindow = field(default_factory=RateWindow)
     in_flight: int = 0
@@ -58,10 +58,10 @@ class EmulatedAccount:
 
 
 class AccountRegistry:
-    """The accounts of one provider by key."""
+    """The accounts of one provider, which are found by API key or client address."""
 
     def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
-        """Start without accounts; each is opened by its first request."""
+        """Start without accounts; the first request with a key opens the key's account."""
         self._contract, self._settings = contract, settings
         self._known: dict[str, EmulatedAccount] = {}
 
@@ -70,10 +70,10 @@ class AccountRegistry:
         return iter(self._known.values())
 
     def identify(self, incoming: IncomingRequest, operation: Operation, *, enforced: bool = True) -> EmulatedAccount:
-        """Return the account that a request belongs to, by its key or client address.
+        """Return the account to which a request belongs, according to the request's key or client address.
 
         Raises:
-            Rejection: a required key is missing, or the key is rejected.
+            Rejection: `enforced` is set, and a required key is missing or the key is rejected.
         """
         key = _find_key(self._contract, operation, incoming)
         if key is None and operation.security and not allows_keyless_requests(operation) and enforced:
@@ -131,14 +131,17 @@ class AccountRegistry:
         account.keyless_characters += characters
 
     def remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
-        """Return the balance in credits, or for keyless accounts the characters left today."""
+        """Return the balance in credits, or for keyless accounts with an allowance the characters left today."""
         allowance = operation.limits.keyless
         if account.keyless and allowance is not None:
             return float(allowance.characters_per_day - account.keyless_characters)
         return account.credits
 
     def rate_limit_facts(self, account: EmulatedAccount | None, operation: Operation, now: float) -> Mapping[str, int]:
-        """Return values for rate-limit headers by their role in `x-limits.headers`; "reset" is Unix time."""
+        """Return the values of rate-limit headers, with the headers' roles in `x-limits.headers` as keys.
+
+        The value for "reset" is a Unix time.
+        """
         plan = self.plan_for(operation.limits)
         window = account.window if account is not None else RateWindow()
         reset_s = window.reset_s(now) if window.used else int(WINDOW_S)

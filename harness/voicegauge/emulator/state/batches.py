@@ -1,4 +1,4 @@
-"""Batches: jobs that consist of other jobs."""
+"""Defines batches, which are jobs that consist of other jobs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class EmulatedBatch(EmulatedJob):
     items: list[EmulatedJob] = field(default_factory=list)
 
     def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
-        """Update the items, then the batch; with a "per-poll" clock, a poll moves half of the items on.
+        """Update the items, then the batch, and return the state of the batch.
 
-        Half, so that clients see a partly completed batch.
+        With a "per-poll" clock, a poll moves only half of the items on, so that clients see a partly completed batch.
         """
         waiting = [item for item in self.items if not item.has_ended]
         moved_count = math.ceil(len(self.items) / 2)

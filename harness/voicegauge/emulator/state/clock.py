@@ -1,4 +1,4 @@
-"""Emulated time: real, virtual, or advanced by each poll."""
+"""Keeps the emulated time, which is real, virtual or advanced by each poll."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 from voicegauge.emulator.settings import EmulatorSettings
 
 EPOCH_S = 1_767_225_600.0
-"""2026-01-01T00:00:00Z: start of clocks that are not real, so that responses are reproducible."""
+"""Start time of clocks that are not real (2026-01-01T00:00:00Z), which is fixed so that responses are reproducible."""
 POLL_STEP_S = 1.0
-"""Time added by each poll with a "per-poll" clock, so that timestamps of successive states differ."""
+"""Seconds that each poll adds to a "per-poll" clock, so that timestamps of successive states differ."""
 
 
 class EmulatedClock:
@@ -23,12 +23,12 @@ class EmulatedClock:
 
     @property
     def kind(self) -> str:
-        """The clock mode, as in `EmulatorSettings.clock`."""
+        """The clock mode, one of the values of `EmulatorSettings.clock`."""
         return self._kind
 
     @property
     def is_per_poll(self) -> bool:
-        """Whether polls instead of time move jobs to their next state."""
+        """Whether jobs move to their next state with each poll instead of with time."""
         return self._kind == "per-poll"
 
     def now(self) -> float:

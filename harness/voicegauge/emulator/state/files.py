@@ -1,4 +1,4 @@
-"""Store for generated audio that clients download by name."""
+"""Stores generated audio that clients download by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 MAX_STORED_BYTES = 256 * 2**20
-"""Limit of stored audio; the oldest files are dropped first, so that long runs do not exhaust memory."""
+"""Maximum size of all stored audio; the oldest files are dropped first, so that long runs do not exhaust memory."""
 
 
 class GeneratedAudio(NamedTuple):
@@ -14,11 +14,11 @@ class GeneratedAudio(NamedTuple):
 
     data: bytes
     format: str
-    """Format name, as in `speech.audio.FORMATS`."""
+    """Name of the audio format, one of `OUTPUT_FORMATS` of `audio.output_formats`."""
 
 
 class AudioFileStore:
-    """Bounded store of audio files by name."""
+    """Stores audio files under their names, up to a total size."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -26,7 +26,7 @@ class AudioFileStore:
         self._bytes = 0
 
     def store(self, name: str, audio: GeneratedAudio) -> None:
-        """Store audio under `name`, and drop the oldest files over the limit."""
+        """Store audio under `name`, and drop the oldest files if the limit is exceeded."""
         self._files[name] = audio
         self._bytes += len(audio.data)
         while self._bytes > MAX_STORED_BYTES and len(self._files) > 1:

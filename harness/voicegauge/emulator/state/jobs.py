@@ -1,4 +1,4 @@
-"""Jobs: the states they pass through, and when."""
+"""Defines jobs, with the states that they pass through and the time of each state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator.state.clock import EmulatedClock
 
 HELD_S = 0.5
-"""Duration of a state that follows a terminal one; only fault injection produces such states."""
+"""Duration in seconds of a terminal state that another state follows, which only fault injection produces."""
 
 
 @dataclass
@@ -29,16 +29,16 @@ class EmulatedJob:
     account: EmulatedAccount
     synthesis: SynthesisRequest
     state_path: tuple[str, ...]
-    """States in order; the job stays in the last one."""
+    """The states that the job passes through, in order; the job stays in the last one."""
     state_durations_s: tuple[float, ...]
     """Duration of each state except the last, in seconds."""
     created: float
     charge: float | None = None
     constants: Mapping[Location, object] = field(default_factory=dict)
-    """Fixed response values by location."""
+    """Fixed values of responses about the job, each under its location."""
     polls: int = 0
     entered_at: list[float] = field(default_factory=list)
-    """Unix time at which each state so far was entered."""
+    """For each state that the job has entered so far, the Unix time at which it did."""
     refunded: bool = False
 
     def __post_init__(self) -> None:
@@ -46,7 +46,10 @@ class EmulatedJob:
         self.entered_at = [self.created]
 
     def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
-        """Move the job on to its current state and return it; `poll` counts a poll with a "per-poll" clock."""
+        """Move the job on to its current state, and return that state.
+
+        With a "per-poll" clock, the job moves on only if `poll` is set.
+        """
         if clock.is_per_poll:
             self.polls += poll
             while len(self.entered_at) <= min(self.polls, len(self.state_path) - 1):
@@ -71,7 +74,7 @@ class EmulatedJob:
             self.entered_at.append(now)
 
     def ended_at(self, spec: JobSpec) -> float | None:
-        """Return the Unix time at which the job entered a terminal state; `None` if it has not."""
+        """Return the Unix time at which the job entered a terminal state; `None` if it has entered none."""
         known = (spec.states.get(name) for name in self.state_path)
         return next((at for at, state in zip(self.entered_at, known, strict=False) if state and state.end), None)
 
@@ -87,9 +90,9 @@ class EmulatedJob:
 
 
 def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
-    """Return the shortest sequence of states from the initial one to `end`, by default to any success.
+    """Return the shortest sequence of states from the initial one to `end`, which is by default any successful state.
 
-    Only the initial state is returned if no transitions lead there.
+    If there is no such sequence, only the initial state is returned.
     """
     first = next(iter(spec.states))
     waiting: deque[tuple[str, ...]] = deque([(first,)])
@@ -113,8 +116,8 @@ def failure_states(spec: JobSpec) -> Mapping[str, JobState]:
 def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, processing_s: float) -> tuple[float, ...]:
     """Return the duration in seconds of each state of `path` except the last.
 
-    The initial state takes the queue time; the states between it and the terminal one share the
-    processing time. Without such states, the initial one takes both.
+    The initial state gets the queue time; the states between the initial and the terminal one share the
+    processing time. If there are no states between them, the initial one gets both times.
     """
     ended = next((i for i, name in enumerate(path) if name in spec.states and spec.states[name].end), len(path) - 1)
     between = max(ended - 1, 0)
