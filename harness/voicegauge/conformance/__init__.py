@@ -1,4 +1,4 @@
-"""Conformance checks: documented examples, recordings, planned cases and fuzzing, judged by rules."""
+"""Runs conformance checks: applies rules to documented examples, recordings, planned cases and random requests."""
 
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_check_settings, emulator_settings

@@ -1,4 +1,4 @@
-"""Settings for a check against the emulator, on both sides."""
+"""Makes the settings for a check against the emulator: those of the emulator and those of the check."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock
 
 EMULATED_CREDITS = 1e12
-"""Enough for the hundreds of requests of a check. The response to an empty account is tested by asking for it."""
+"""Credits of the emulated account: enough for every request of a check. The response to an empty account is tested by
+a request that asks the emulator for it."""
 EMULATED_KEY = "emulated-key"
-"""The emulator accepts any key that does not begin with "invalid"."""
+"""The API key that is sent to the emulator, which accepts any key that does not begin with "invalid"."""
 
 
 def emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
@@ -45,9 +46,9 @@ def emulator_check_settings(
         running: the emulator.
         targets: the targets to check.
         rules: the rules to apply, by id.
-        fuzz: as in `CheckSettings`.
-        failures: as in `CheckSettings`.
-        seed: as in `CheckSettings`.
+        fuzz: value of `CheckSettings.fuzz`.
+        failures: value of `CheckSettings.failures`.
+        seed: value of `CheckSettings.seed`.
     """
     providers = {target.contract.id for target in targets}
     return CheckSettings(

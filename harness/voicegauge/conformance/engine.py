@@ -1,4 +1,4 @@
-"""Running a check of documented examples or of a service. Findings so far survive an interruption."""
+"""Runs a check of documented examples or of a service. An interruption does not lose the findings so far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from voicegauge.transport import Clock, Transport
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """How services are reached and checked."""
+    """Settings that decide how services are reached and checked."""
 
     provenance: Provenance = Provenance.EMULATED
     base_urls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -37,24 +37,24 @@ class CheckSettings:
     rate_limiters: Mapping[str, RateLimiter | None] = field(default_factory=dict)
     """Rate limiters by provider id, for account plans that limit requests per minute."""
     fuzz: int = 0
-    """Number of random valid requests to each operation, and as many invalid ones."""
+    """Number of random valid requests to each operation. The same number of invalid requests is sent."""
     failures: Path | None = None
-    """Folder in which fuzzing saves failing examples, to try them first the next time; `None` saves nothing."""
+    """Folder in which fuzzing saves failing examples, to try them first the next time; `None` to save nothing."""
     seed: int = 0
     clock: Callable[[], Clock] | None = None
-    """Creates the clock by which a client waits; the real clock by default."""
+    """Creates the clock that a client uses for waiting; `None` for the real clock."""
     save_exchanges: SaveExchanges | None = None
     """Called with the exchanges of each case that has a verdict, to record them."""
     receiver: Receiver | None = None
-    """Receives callbacks. At the emulator a local receiver is started if there is none."""
+    """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
     control_url: str | None = None
-    """Root of an emulator's control routes, at which its clock can be advanced."""
+    """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
     app: Any = None
-    """An ASGI application that is called in this process instead of the network."""
+    """An ASGI application that is called in this process instead of a service on the network."""
 
 
 def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
-    """Judge every example that the documents print; results go to `collector`."""
+    """Judge every example in the documents of the providers, and add the results to `collector`."""
     for contract in contracts:
         for exchange, findings in judge_documented_examples(contract, rules):
             collector.count_exchange(Provenance.DOCUMENTED, contract.id, exchange.operation)
@@ -73,9 +73,9 @@ async def check_service(
     Args:
         targets: the targets of the plan.
         plan: the cases to send.
-        settings: how the services are reached.
-        collector: gets findings and results, also those before an error.
-        progress: called before each case.
+        settings: settings that decide how the services are reached.
+        collector: collects findings and results, and keeps them if an error is raised.
+        progress: function that is called before each case.
 
     Raises:
         UnreachableError: a service cannot be reached.
@@ -111,7 +111,7 @@ async def _check_services(
 async def _fuzz(
     service: CheckedService, targets: Sequence[Target], settings: CheckSettings, collector: Collector
 ) -> None:
-    """Fuzz one target of each operation: schema and jobs are the same for the others."""
+    """Fuzz one target of each operation, because all targets of an operation have the same schema and jobs."""
     if not settings.fuzz:
         return
     # Imported here because Hypothesis takes 0.2 s to import.
@@ -131,11 +131,11 @@ async def _fuzz(
 
 
 async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckSettings, collector: Collector) -> None:
-    """Take `steps` with jobs of `target`, as `StatefulJobs` reads them; findings go to `collector`.
+    """Take `steps`, in the notation of `StatefulJobs`, with jobs of `target`, and add findings to `collector`.
 
     Raises:
         UsageError: the target has no jobs, or a step is not a valid step.
-        TransportError: there was no response.
+        TransportError: the service did not respond.
     """
     from voicegauge.conformance.fuzzing import StatefulJobs
 

@@ -63,8 +63,7 @@ def plan_cases(
         emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         every: whether billable valid requests are planned beyond one delivery per target.
         text: the text of requests whose text does not matter.
-        max_calls: the maximum number of billable requests. If `every` is true, only the most informative ones are
-            planned.
+        max_calls: the maximum number of billable requests. The most informative ones are planned; by default all are.
         large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
         webhooks: whether requests with a webhook URL are planned.
     """

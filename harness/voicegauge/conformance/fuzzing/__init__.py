@@ -1,4 +1,4 @@
-"""Randomized testing: random requests, stateful job sequences, shrinking and reproduction."""
+"""Tests services with random requests and random sequences of job steps, and shrinks those that break a rule."""
 
 from voicegauge.conformance.fuzzing.job_machine import fuzz_jobs
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target

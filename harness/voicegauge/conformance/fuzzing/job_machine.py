@@ -1,4 +1,4 @@
-"""A Hypothesis state machine that searches for an order of job steps that breaks a rule."""
+"""Searches for an order of job steps that breaks a rule, with a Hypothesis state machine."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Target
 
 REQUESTS_PER_SEQUENCE = 4
-"""Random requests that count as much effort as one sequence of many steps."""
+"""Number of random requests that count as much effort as one sequence of many steps."""
 
 
 async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> None:
-    """Search for an order of steps that breaks a rule; findings go to the runner's collector.
+    """Search for an order of steps that breaks a rule, and add findings to the runner's collector.
 
     Args:
         target: a target with jobs.
-        runner: sends and judges; it reserves the price of each submit.
-        effort: the number of random requests; a sequence counts as `REQUESTS_PER_SEQUENCE` of them.
+        runner: the runner that sends and judges requests, and reserves the price of each submit.
+        effort: the number of random requests. One sequence counts as `REQUESTS_PER_SEQUENCE` requests.
 
     Raises:
-        BudgetError: the next submit costs more than is left.
+        BudgetError: the next submit costs more than is left in the budget.
         TransportError: the service cannot be reached.
     """
     sequences = -(-effort.examples // REQUESTS_PER_SEQUENCE)  # rounded up
@@ -40,7 +40,7 @@ def _make_machine(search: RuleSearch, start: Callable[[], StatefulJobs]) -> Make
     numbers = st.integers(1, MAX_JOBS)
 
     class JobMachine(RuleBasedStateMachine):
-        """The steps as rules of Hypothesis. Its names show up in the saved failures."""
+        """The steps as rules of Hypothesis. The names of the rules appear in the saved failures."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""Random requests inside and just outside a schema, shrunk to the smallest one that breaks a rule."""
+"""Sends random requests that fit or just break a schema, and shrinks those that break a rule."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class RandomRequest(NamedTuple):
     description: str
 
     def __repr__(self) -> str:
-        """Return the description alone: Hypothesis prints failing examples, and the request may contain a file."""
+        """Return only the description, because Hypothesis prints failing examples and the request may contain a file."""
         return self.description
 
 
 async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, effort: FuzzEffort) -> None:
-    """Send random requests to the operation of `target`; findings go to the runner's collector.
+    """Send random requests to the operation of `target`, and add findings to the runner's collector.
 
     Args:
-        target: the target. Its constants and the fields that it needs stay as they are.
-        runner: sends and judges.
-        collector: gets targets that cannot be fuzzed.
-        effort: the number of valid requests, and of invalid ones.
+        target: the target. Its constants and the fields that it needs are not changed.
+        runner: the runner that sends and judges requests.
+        collector: the collector to which the target is added as not judged if it cannot be fuzzed.
+        effort: the number of valid requests, which is also the number of invalid requests.
 
     Raises:
-        BudgetError: the next request costs more than is left.
+        BudgetError: the next request costs more than is left in the budget.
         TransportError: the service cannot be reached.
     """
     request = map_speech_request(target, valid_speech_request(target))
@@ -83,9 +83,9 @@ def _make_test(
 
 
 def valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
-    """Return a strategy of valid requests: the text and some optional fields are random.
+    """Return a strategy of valid requests in which the text and some optional fields are random.
 
-    Fields that name something which must exist, such as a voice, stay as they are.
+    Fields that name something that must exist, such as a voice, are not changed.
     """
     schemas = target.contract.schemas
     media = target.operation.request_media[request.media_type or ""]
@@ -108,9 +108,10 @@ def valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[R
 
 
 def _texts(mapping: FieldMapping, texts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return those of `texts` with a letter or digit: whether white space alone is accepted is not documented.
+    """Return those of `texts` that contain a letter or digit.
 
-    With a template around the text only plain words are generated, so that they cannot break its syntax.
+    Other texts are left out, because no document says whether they are accepted. If the contract has a template around
+    the text, only plain words are generated, which cannot break the syntax of the template.
     """
     if mapping.template == "{}":
         return texts.filter(_has_letter_or_digit)

@@ -1,4 +1,4 @@
-"""Findings of fuzzing as pytest tests that send the same requests again."""
+"""Adds to findings of fuzzing a pytest test that sends the same requests again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.contract import Target
 from voicegauge.model import Finding
 
 MAX_CHARACTERS = 4_000
-"""Characters of the longest test that is written: nobody would read a longer one."""
+"""Number of characters in the longest test that is written, because nobody would read a longer one."""
 
 
 def with_request_test(findings: Sequence[Finding], target: Target, case: ConformanceCase) -> list[Finding]:
@@ -39,12 +39,12 @@ def with_jobs_test(findings: Sequence[Finding], target: Target, steps: Sequence[
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two values are equal and of one JSON type: Python takes 1, 1.0 and True for equal."""
+    """Whether two values are equal and have the same JSON type. In Python 1, 1.0 and True are equal."""
     return type(one) is type(other) and bool(one == other)
 
 
 def _python_literal(value: Any) -> str:
-    """The value as Python source; a long text of one repeated character as a product."""
+    """Return the value as Python source. A long text of one repeated character becomes a product."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name!r}: {_python_literal(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, str) and len(value) > 100 and len(set(value)) == 1:
@@ -65,9 +65,9 @@ def _with_test(finding: Finding, fixture: str, call: str) -> Finding:
 
 
 def _is_literal_test(text: str) -> bool:
-    """Whether a test can be parsed and its only call is that of the fixture.
+    """Whether a test can be parsed, and contains no call except the one of the fixture.
 
-    A request with a file cannot be written as literals: its `repr` would be a second call.
+    A request with a file cannot be written with literals, because the `repr` of the file is another call.
     """
     try:
         tree = ast.parse(text)

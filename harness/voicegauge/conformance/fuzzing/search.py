@@ -1,4 +1,4 @@
-"""A search for broken rules: Hypothesis generates, shrinks and remembers examples; the event loop sends them."""
+"""Searches for broken rules: Hypothesis generates, shrinks and remembers examples, and the event loop sends them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError,
 from voicegauge.model import Finding, Severity
 
 MAX_ROUNDS = 3
-"""Rounds of one search. After a finding, the next round searches for another broken rule."""
+"""Maximum number of rounds in one search. After a finding, the next round searches for another broken rule."""
 MAX_STEPS = 16
-"""Steps in one example of a state machine."""
+"""Maximum number of steps in one example of a state machine."""
 MAX_SHRINKING = 150
-"""Requests that look for a smaller example after a finding: at a live service they may be paid for."""
+"""Maximum number of requests that search for a smaller example after a finding. A live service may charge for them."""
 T = TypeVar("T")
 FuzzTest = Callable[[], None]
 """Runs all examples of one round."""
 MakeTest = Callable[[hypothesis.settings, int], FuzzTest]
-"""Makes a test from settings and a seed."""
+"""Makes the test of one round from Hypothesis settings and a seed."""
 
 
 class _SearchOver(BaseException):
-    """Ends the search. Hypothesis does not catch a `BaseException`, so it does not shrink any further."""
+    """Ends the search. Hypothesis does not catch a `BaseException`, so it stops shrinking."""
 
 
 class RuleBroken(Exception):  # noqa: N818 - it is not an error of this program
-    """The example broke a rule. Hypothesis shrinks examples that raise."""
+    """Tells Hypothesis that the example broke a rule. Hypothesis shrinks examples that raise an exception."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,20 @@ class FuzzEffort:
     examples: int
     """Number of examples per round."""
     seed: int
-    """Determines every example, except those that failed before."""
+    """Seed of the random numbers. It determines every example except the saved ones that failed before."""
     failures: Path | None = None
-    """A folder of failing examples. They are tried first, and deleted when they pass; `None` saves nothing."""
+    """A folder of failing examples, which are tried first, and deleted when they pass; `None` to save nothing."""
 
     def in_subfolder(self, *names: str) -> FuzzEffort:
-        """Return the same effort with failing examples in a subfolder."""
+        """Return the same effort, with failing examples saved in a subfolder."""
         return FuzzEffort(self.examples, self.seed, self.failures.joinpath(*names) if self.failures else None)
 
 
 class RuleSearch:
-    """One search, in its own thread: Hypothesis is synchronous, and the client is not."""
+    """One search. It runs in its own thread, because Hypothesis is synchronous and the client is not."""
 
     def __init__(self, runner: CaseRunner, effort: FuzzEffort) -> None:
-        """Prepare a search inside the event loop that sends; findings go to the runner's collector."""
+        """Prepare a search. Call this in the event loop that sends requests; `runner` collects the findings."""
         self._runner, self._effort = runner, effort
         self._loop = asyncio.get_running_loop()
         self._known: set[tuple[str, int | None]] = set()
@@ -75,13 +75,13 @@ class RuleSearch:
                 `hypothesis.seed` drops the saved failures.
 
         Raises:
-            BudgetError: the next request costs more than is left.
+            BudgetError: the next request costs more than is left in the budget.
             TransportError: the service cannot be reached.
         """
         try:
             await asyncio.to_thread(self._run_rounds, make_test)
         except asyncio.CancelledError:
-            # A thread cannot be cancelled: it ends when it sends the next request.
+            # A thread cannot be cancelled. It ends when it tries to send the next request.
             self._stopped = NothingMeasuredError("interrupted")
             raise
 
@@ -102,10 +102,10 @@ class RuleSearch:
                 return
 
     def _settings(self, number: int) -> hypothesis.settings:
-        """The settings of a round.
+        """Return the Hypothesis settings of a round.
 
-        Each round saves failures in its own folder. In a shared one, a failure with a known rule would pass in the
-        later rounds, which ignore that rule, and would be deleted.
+        Each round saves failures in its own folder. In a shared folder, a later round, which ignores the rules that
+        earlier rounds found broken, would see their failures pass and delete them.
         """
         folder = self._effort.failures
         database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(number + 1))
@@ -125,7 +125,7 @@ class RuleSearch:
     def send(self, request: Coroutine[Any, Any, T]) -> T:
         """Run `request` in the event loop and return its result.
 
-        Without a response the example is given up; when no more responses are to be expected, the search is over.
+        If there is no response, the example is rejected. If no further response can be expected, the search ends.
         """
         self._shrinking += bool(self._latest)
         try:
@@ -144,10 +144,10 @@ class RuleSearch:
         raise _SearchOver
 
     def judge(self, findings: Sequence[Finding]) -> None:
-        """Note the errors that no earlier round has found.
+        """Keep the errors in `findings` that no earlier round has found.
 
         Raises:
-            RuleBroken: there are some.
+            RuleBroken: there is at least one such error.
         """
         new = [f for f in findings if f.severity is Severity.ERROR and (f.rule, f.where.line) not in self._known]
         if new:

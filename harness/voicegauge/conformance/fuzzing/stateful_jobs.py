@@ -1,8 +1,8 @@
-"""Several jobs of one account at a time: submitted, polled, polled late, cancelled and expired, in any order.
+"""Takes steps with several jobs of one account at a time, in any order.
 
-A step is a word and the number of a job, counted from 1: "submit", "poll 2", "late 1", "expired 1" (a poll after the
-documented time for which a job can be polled), "cancel 1", "unknown 1" (a poll with an id that is similar to that of
-job 1 but does not exist).
+A step is "submit", or a word and the number of a job, counted from 1: "poll 2", "late 1" (a poll after a long pause),
+"expired 1" (a poll after the documented time for which a job can be polled), "cancel 1", "unknown 1" (a poll with an
+id that is similar to the id of job 1 but does not exist).
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Finding, Request
 
 MAX_JOBS = 3
-"""Jobs in one sequence. Each is paid for."""
+"""Maximum number of jobs in one sequence, because each job costs money."""
 LATE_POLL_FACTOR = 3
-"""A late poll waits this many times the longest documented poll interval."""
+"""Pause before a late poll, as a multiple of the longest documented poll interval."""
 SLACK = 2.0
-"""Clocks differ, and services remove old jobs only now and then. Between the documented lifetime divided by this and
-the lifetime multiplied by it, a job may exist or not."""
+"""Factor of tolerance for the documented lifetime of jobs, because clocks differ and services remove old jobs only now
+and then. From the lifetime divided by this factor to the lifetime multiplied by it, a job may exist or not."""
 LONGEST_WAIT_S = 120.0
-"""The longest wait for a job to expire where the clock of the service cannot be advanced."""
+"""The longest wait in seconds for a job to expire if the clock of the service cannot be advanced."""
 
 
 @dataclass
@@ -55,12 +55,12 @@ class _AcceptedJob:
     parameters: dict[str, object]
     """Parameters of the status operation."""
     submitted_s: float
-    """By the client's clock, just before the submit was sent."""
+    """Time on the client's clock just before the submit was sent."""
     polls: list[Call] = field(default_factory=list)
     ended_s: float | None = None
-    """By the client's clock, when a terminal state was first seen."""
+    """Time on the client's clock when a terminal state was first seen; `None` if none was seen yet."""
     cancelled_after: int | None = None
-    """As in `JobHistory`."""
+    """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
 
 class StatefulJobs:
@@ -94,7 +94,7 @@ class StatefulJobs:
 
     @property
     def can_expire(self) -> bool:
-        """Whether the contract documents when jobs expire and the response then, and that can be waited for."""
+        """Whether the contract documents when jobs expire and how the service then responds, and the wait is possible."""
         limit_s = self._spec.expires_s
         is_soon = self._service.control_url is not None or SLACK * (limit_s or 0) <= LONGEST_WAIT_S
         return limit_s is not None and is_soon and bool(self._expired_statuses)
@@ -112,9 +112,9 @@ class StatefulJobs:
         """Take one step and return its findings, each with a test that takes all steps so far.
 
         Raises:
-            UsageError: it is not a valid step, or there is no such job.
-            BudgetError: it costs more than is left.
-            TransportError: there was no response.
+            UsageError: `step` is not valid, or there is no job with its number.
+            BudgetError: the step costs more than is left in the budget.
+            TransportError: the service did not respond.
         """
         word, _, number = step.partition(" ")
         self.steps.append(step)
@@ -191,7 +191,7 @@ class StatefulJobs:
         return self._service.client.clock.monotonic()
 
     async def _pause(self, seconds: float) -> None:
-        """Wait by the client's clock; the clock of an emulator is advanced as well."""
+        """Wait on the client's clock, and advance the clock of an emulator by the same time."""
         client, control_url = self._service.client, self._service.control_url
         await client.clock.sleep(seconds)
         if control_url is not None:
@@ -219,7 +219,7 @@ class StatefulJobs:
         return (await self._runner.send_and_judge(case, read_subjects)).findings
 
     def _expected_poll(self, job: _AcceptedJob) -> ExpectedResponse:
-        """Return the expected response to a poll now: a job may have expired."""
+        """Return the expected response to a poll at this time, when the job may have expired."""
         status, limit_s = self._status, self._spec.expires_s
         description, pointer = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
         if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > SLACK * limit_s:
@@ -230,7 +230,7 @@ class StatefulJobs:
                 description=f"{status.id} for a job that ended more than {SLACK * limit_s:g} s ago",
                 contract_pointer=pointer,
             )
-        # The end may have come long before a poll saw it, even at the submit.
+        # The job may have ended long before a poll saw it, even at the submit.
         if limit_s is not None and self._now_s - job.submitted_s > limit_s / SLACK:
             return expect_undocumented(description, pointer, self._expired_statuses)
         return expect_accepted(description, status.pointer)

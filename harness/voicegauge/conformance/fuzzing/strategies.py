@@ -1,4 +1,4 @@
-"""Hypothesis strategies from a schema: values that fit it, and values just outside it."""
+"""Makes Hypothesis strategies from a schema, for values that fit it and for values that just break it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from voicegauge.conformance.cases import BoundaryValue, list_boundary_values
 from voicegauge.contract import Schemas
 
 MAX_TEXT = 300
-"""Characters of the longest random text. The planned cases try longer ones; here they would slow the search down."""
+"""Number of characters in the longest random text. Planned cases try longer texts, which would slow the search down."""
 MAX_ITEMS = 4
-"""Items of the longest random list, for the same reason."""
+"""Number of items in the longest random list. Longer lists would slow the search down."""
 MAX_NUMBER = 10**9
-"""The largest random number outside a bound: exact as a float, and within 32 bits."""
+"""The largest random number outside a bound. It is exact as a float, and fits into 32 bits."""
 _ANY_TEXT = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
 """Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
@@ -29,10 +29,10 @@ _BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
 
 
 def valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
-    """Return a strategy of values that fit `schema`, as far as its keywords are common in speech APIs.
+    """Return a strategy of values that fit those keywords of `schema` that are common in speech APIs.
 
-    Lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf` are respected. The caller must
-    validate values against the schema for everything else.
+    These keywords are lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf`. Because of other
+    keywords, the caller must validate the values against the schema.
     """
     schema, _ = schemas.resolve(schema)
     if not isinstance(schema, dict):
@@ -109,8 +109,8 @@ def random_objects(
 ) -> Callable[[st.DrawFn], dict[str, Any]]:
     """Return a function that draws objects with all `required` fields and any of the `optional` ones.
 
-    It shrinks towards none of the optional ones. Unlike `fixed_dictionaries` it chooses the fields with a single
-    integer and draws within the calling strategy, with which Hypothesis takes half of the time.
+    The objects shrink towards having no optional fields. Unlike `fixed_dictionaries`, the function chooses the fields
+    with a single integer and draws within the calling strategy, which halves the time that Hypothesis takes.
     """
     choices = st.integers(0, 2 ** len(optional) - 1)
 
@@ -124,10 +124,10 @@ def random_objects(
 
 
 def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
-    """Return a strategy of values that make a valid body invalid: at or beyond the bound of a keyword.
+    """Return a strategy of values that make a valid body invalid, because they are outside the bound of a keyword.
 
-    Each is drawn in one step. Hypothesis tries to copy parts of an example that come from the same strategy over each
-    other; with nested strategies it would try so in vain here.
+    Each value is drawn in one step. With nested strategies, Hypothesis would try to replace parts of an example by
+    other parts from the same strategy, which never helps here.
     """
     planned = [
         boundary
@@ -153,7 +153,7 @@ def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStra
 
 
 def _values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
-    """Other values that break the same keyword; `None` where only the boundary value is certain to."""
+    """Return other values that break the same keyword; `None` if only the boundary value certainly breaks it."""
     if boundary.keyword in ("minimum", "exclusiveMinimum"):
         return st.integers(max_value=int(boundary.value), min_value=-MAX_NUMBER)
     if boundary.keyword in ("maximum", "exclusiveMaximum"):
@@ -166,7 +166,7 @@ def _values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
 
 
 def _values_like(value: Any) -> st.SearchStrategy[Any] | None:
-    """Values of the type of `value`, which is not the one that the schema wants."""
+    """Return values of the type of `value`, which is not a type that the schema allows."""
     if isinstance(value, str):
         return _WORDS.map(lambda word: f"x{word}")  # never a number for a lenient parser, as "nan" and "inf" are
     return st.integers(-MAX_NUMBER, MAX_NUMBER) if type(value) is int else None

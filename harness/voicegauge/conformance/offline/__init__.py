@@ -1,4 +1,4 @@
-"""Checks that send nothing: documented examples and recordings."""
+"""Judges documented examples and recordings, without sending anything."""
 
 from voicegauge.conformance.offline.examples import judge_documented_examples
 from voicegauge.conformance.offline.recordings import cases_by_id, check_recordings

@@ -1,4 +1,4 @@
-"""Documented examples of callbacks and webhooks."""
+"""Reads the documented examples of callbacks and webhooks."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ def documented_callbacks(contract: Contract, *, inferred: bool = False) -> Itera
 
     Args:
         contract: the contract.
-        inferred: whether to include examples that no document prints.
+        inferred: whether to include examples that no document contains.
     """
     for operation in contract.operations.values():
         for name, node in operation.data.get("callbacks", {}).items():
             node, pointer = contract.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
             yield from _examples(operation, node, pointer, inferred=inferred)
     webhooks = contract.document.data.get("webhooks", {})
-    # A webhook belongs to no operation; a callback needs one for its contract and schemas, and any will do.
+    # A webhook belongs to no operation. `Callback` needs one to find the contract, so any operation is used.
     yield from _examples(next(iter(contract.operations.values())), webhooks, "/webhooks", inferred=inferred)
 
 
 def _examples(operation: Operation, items: Mapping[str, Any], parent: str, *, inferred: bool) -> Iterator[Callback]:
-    """Yield the examples of path items, which are given by their URL or name."""
+    """Yield the examples of callbacks in `items`, which are path items by their URL or name."""
     schemas = operation.contract.schemas
     for url, item in items.items():
         for method, node in item.items():
@@ -49,7 +49,7 @@ def _callbacks(operation: Operation, media: MediaType, name: str, method: str, *
             continue
         body = json.dumps(example.value, ensure_ascii=False).encode()
         headers = (("Content-Type", media.name),)
-        # The URL is the user's, so a document cannot print it.
+        # The URL belongs to the user, so no document contains it.
         request = Request(method=method.upper(), url="https://callback.invalid/", headers=headers, body=body)
         exchange = Exchange(
             provider=operation.contract.id, operation=name, request=request, response=Response(status=200)

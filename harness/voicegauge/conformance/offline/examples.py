@@ -1,7 +1,7 @@
-"""Exchanges that the documents print: request examples with their responses.
+"""Makes exchanges from the examples of requests and responses in the documents, and judges them.
 
-They were never sent. Their provenance is `documented`, and rules about headers, which documents do not print, are not
-applied to them.
+These exchanges were never sent. Their provenance is `documented`, and rules about headers are not applied to them,
+because examples do not contain headers.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from voicegauge.model import Exchange, Finding, Provenance, Request, Response, U
 from voicegauge.transport import encode_body
 
 HEADER_RULES = frozenset({"header-missing", "retry-after-missing", "header-schema"})
-"""Rules over headers, which no document prints with its examples."""
+"""Ids of rules that need headers, which no documented example contains."""
 
 
 def documented_calls(contract: Contract, *, inferred: bool = False) -> Iterator[Call]:
-    """Yield every example of a response as an exchange, with the example of its request where that is known.
+    """Yield every example of a response as an exchange, with the example of its request if that is known.
 
     Args:
         contract: the contract.
-        inferred: whether to include examples that no document prints.
+        inferred: whether to include examples that no document contains.
     """
     for operation in contract.operations.values():
         requests = dict(_request_examples(operation, inferred=inferred))
@@ -53,12 +53,12 @@ def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterat
 def judge_documented_examples(
     contract: Contract, rules: Mapping[str, Rule] | None = None, *, inferred: bool = False
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
-    """Judge every documented example; yield its exchange and findings.
+    """Judge every documented example, and yield its exchange and findings.
 
     Args:
         contract: the contract.
         rules: the rules to apply, by id; all by default.
-        inferred: whether to include examples that no document prints.
+        inferred: whether to include examples that no document contains.
     """
     chosen = {name: rule for name, rule in (rules or RULES).items() if name not in HEADER_RULES}
     checker = Checker(Provenance.DOCUMENTED, chosen)
@@ -67,7 +67,7 @@ def judge_documented_examples(
     )
     for subject in responses:
         yield subject.exchange, list(checker.findings(subject))
-    # These have no response that other rules could judge.
+    # Documented requests have no response that other rules could judge.
     request_checker = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
     for call in documented_requests(contract, inferred=inferred):
         yield call.exchange, list(request_checker.findings(call))
@@ -95,7 +95,7 @@ def _request(operation: Operation, media: MediaType, example: Example) -> Reques
 
 
 def _with_files(media: MediaType, value: Any) -> Any:
-    """Return form fields with an empty file where the schema wants one; the document prints its name."""
+    """Return form fields with an empty file in each file field, where the document shows only a file name."""
     schema = media.schema if isinstance(media.schema, dict) else {}
     schemas = media.schemas
     fields = {}
@@ -109,7 +109,10 @@ def _with_files(media: MediaType, value: Any) -> Any:
 
 
 def _url(operation: Operation, response: Any) -> str:
-    """Return the URL of a documented request; parameters are the job id of its response, examples or samples."""
+    """Return the URL of a documented request.
+
+    The value of a parameter is the job id in the response, a documented example, or a sample value.
+    """
     path, query = operation.path, []
     for parameter in operation.parameters:
         value = _parameter_value(operation, parameter.name, parameter.data, response)
@@ -121,7 +124,7 @@ def _url(operation: Operation, response: Any) -> str:
 
 
 def _parameter_value(operation: Operation, name: str, data: dict[str, Any], response: Any) -> Any:
-    """Return a value for a parameter; its own name where nothing else is known."""
+    """Return a value for a parameter; the name of the parameter if no value is known."""
     if operation.job is not None and operation.job.id is not None:
         job_id = operation.job.id.read_body(response)
         if job_id is not MISSING:

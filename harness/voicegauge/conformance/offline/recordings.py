@@ -1,4 +1,4 @@
-"""Judging recorded exchanges: their polls and audio are assigned to the submits that led to them."""
+"""Judges recorded exchanges. Polls and audio are assigned to the submit requests that caused them."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def check_recordings(
     now: datetime | None = None,
     ci: bool = False,
 ) -> list[Path]:
-    """Judge every recording of a provider among `contracts`; results go to `collector`.
+    """Judge every recording of a provider that has a contract in `contracts`, and add the results to `collector`.
 
     Args:
         files: HAR files.
         contracts: the contracts of the providers to judge.
         rules: the rules to apply, by id.
-        collector: gets the findings.
+        collector: collects the findings.
         now: the time from which the age of recordings is counted; the current time by default.
         ci: whether a recording that is too old is an error instead of a warning.
 
@@ -74,7 +74,7 @@ def check_recordings(
 def _report_unmatched_submits(
     path: Path, contract: Contract, subjects: Sequence[CheckSubject], collector: Collector
 ) -> None:
-    """Report accepted submits that match no target: their jobs and their audio cannot be judged."""
+    """Report accepted submits that match no target, because their jobs and audio cannot be judged."""
     submits = [s for s in subjects if isinstance(s, Call) and s.operation.speech is not None and s.ok]
     unmatched = Counter(submit.operation.id for submit in submits if submit.target is None)
     for operation, count in unmatched.items():
@@ -88,7 +88,7 @@ def _report_unmatched_submits(
 
 
 def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
-    """Return every case that follows from a contract: recorded responses are judged by what it expects."""
+    """Return every case that follows from a contract, by id. Recorded responses are judged against these cases."""
     plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)
     return {case.id: case for case in plan.cases}
 
@@ -102,7 +102,7 @@ def _age_findings(
 ) -> Iterator[Finding]:
     """Yield a finding if a live recording is too old, with the command that records it again.
 
-    Recordings of the emulator do not age: they follow from the contract.
+    Recordings of the emulator do not age, because they follow from the contract.
     """
     known = [exchange for exchange in recording.exchanges if exchange.operation in contract.operations]
     if recording.provenance is not Provenance.RECORDED or not known:
@@ -127,7 +127,7 @@ def recording_subjects(
     Args:
         contract: the contract of the recording's provider.
         recording: the recording.
-        cases: the planned cases by id; exchanges recorded for one are judged by what it expects.
+        cases: the planned cases by id. An exchange that was recorded for a case is judged against what it expects.
 
     Raises:
         DataError: the contract does not have the operation of an exchange.
@@ -185,7 +185,7 @@ def _is_poll_of(poll: Call, submit: Call, job_id: object) -> bool:
 
 
 def _observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[StateObservation, ...]:
-    """Return when each state was seen; empty if an exchange has no times."""
+    """Return when each state was seen; empty if the times of an exchange were not recorded."""
     observations: list[StateObservation] = []
     for index, call in enumerate((submit, *polls)):
         timing, start = call.exchange.timing, submit.exchange.timing
@@ -200,7 +200,7 @@ def _observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[St
 
 
 def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> SpeechDelivery | None:
-    """Return the delivery that a submit led to; `None` if its audio was not recorded."""
+    """Return the delivery that a submit requested; `None` if its audio was not recorded."""
     target = submit.target
     location = submit.operation.speech.response.audio if submit.operation.speech else None
     carrier = submit
@@ -230,7 +230,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
 
 
 def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[Exchange]) -> Exchange | None:
-    """Return the exchange whose body is the audio; audio inside JSON is only checked live."""
+    """Return the exchange whose body is the audio; `None` if there is none. Audio inside JSON is only checked live."""
     if location.delivered == "stream":
         return carrier.exchange
     if location.delivered == "bytes":
@@ -238,6 +238,6 @@ def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[
     url = carrier.read_response(location.at)
     if location.delivered != "url" or not isinstance(url, str):
         return None
-    # Only the path: recordings are moved to the contract's servers, and signatures in the query are masked.
+    # Only paths are compared, because recordings contain the contract's servers and signatures in queries are masked.
     path = urlsplit(url).path
     return next((e for e in exchanges if urlsplit(e.request.url).path == path and e.response.status == 200), None)

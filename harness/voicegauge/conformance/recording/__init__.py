@@ -1,4 +1,4 @@
-"""Recording the responses of a service as fixtures."""
+"""Records the responses of a service as fixtures."""
 
 from voicegauge.conformance.recording.journal import UnfinishedRecording
 from voicegauge.conformance.recording.recorder import Recorder

@@ -1,8 +1,8 @@
-"""Recorded cases that are not in their files yet: each is saved on its own, so that no crash loses a paid response.
+"""Saves each recorded case at once, before its recording is written, so that a crash loses no paid response.
 
 A live recording is written when its plan has ended and every difference has been accepted. Until then each case is
 saved, redacted like any recording, in .unfinished/<provider>/<hash of the case's id>/ below the folder of the
-recordings. The next recording takes it from there instead of sending it again.
+recordings. The next recording reads the case from there instead of sending it again.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from voicegauge.recording import age_days, load_har, save_har
 
 FOLDER = ".unfinished"
 FILE = "exchanges.part"
-"""Not .har, so that checks and replays do not find it."""
+"""Name of the file of a saved case. It does not end in .har, so that checks and replays do not find it."""
 
 
 @dataclass(frozen=True)
 class UnfinishedRecording:
-    """The cases that are saved below one folder of recordings."""
+    """The saved cases whose recordings in one folder are not written yet."""
 
     folder: Path
     """The folder of the recordings."""
@@ -40,7 +40,7 @@ class UnfinishedRecording:
     """Further names of fields, parameters and headers to redact."""
 
     def save(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
-        """Save the exchanges of `case`. Those with the emulator are not saved: they can be recorded again for free."""
+        """Save the exchanges of `case`. Emulated exchanges are not saved, because recording them again is free."""
         if any(map(is_emulated, exchanges)):
             return
         path = self._folder_of(case) / FILE
@@ -54,11 +54,11 @@ class UnfinishedRecording:
                 mask=self.mask,
             )
         except DataError:
-            # It contains something that looks like a credential. The error is raised when its recording is written.
+            # The case contains something that looks like a credential. Writing its recording raises the error.
             shutil.rmtree(path.parent, ignore_errors=True)
 
     def load(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
-        """Return the saved exchanges of `cases` by case id, without those that are too old for their provider.
+        """Return the saved exchanges of `cases` by case id, except those that are too old for their provider.
 
         Raises:
             DataError: a file cannot be read.
@@ -74,7 +74,7 @@ class UnfinishedRecording:
         return saved
 
     def remove(self, cases: Iterable[ConformanceCase]) -> None:
-        """Remove the saved `cases`: they are in their recording now, or were declined."""
+        """Remove the saved `cases`, because they are in their recording now or were declined."""
         for case in cases:
             shutil.rmtree(self._folder_of(case), ignore_errors=True)
         root = self.folder / FOLDER

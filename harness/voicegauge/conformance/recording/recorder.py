@@ -1,4 +1,4 @@
-"""Collecting the exchanges of each case while a plan is sent."""
+"""Collects the exchanges of each case while a plan is sent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.recording import UrlCanonicalizer
 
 
 class Recorder:
-    """Collects the exchanges of each case, with URLs rewritten to the contract's own servers."""
+    """Collects the exchanges of each case, with their URLs rewritten to the contract's own servers."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Recorder:
         Args:
             contracts: contracts by provider id.
             base_urls: base URLs by provider id, as given to the client.
-            unfinished: also saves each case at once, for a recording that must survive a crash.
+            unfinished: saves each case at once, so that it survives a crash; `None` to save none.
         """
         self._unfinished = unfinished
         self._canonical = {name: UrlCanonicalizer(c, base_urls.get(name, {})) for name, c in contracts.items()}

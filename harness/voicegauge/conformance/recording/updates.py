@@ -1,7 +1,7 @@
-"""What to record: the cases worth saving, those that are missing or stale, and the files that they change.
+"""Decides what to record: the cases worth saving, those that are missing or stale, and the files that they change.
 
-A file holds the cases of one target, or of one operation without targets. Each case is a group of exchanges that has
-the case's id.
+A file holds the cases of one target, or of one operation without targets. The exchanges of each case form a group with
+the id of the case.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from voicegauge.model import Exchange, Provenance, Record, UploadedFile
 from voicegauge.recording import Recording, age_days, exchanges_by_group
 
 Refresh = Literal["stale", "all"]
-"""Which of the planned cases to record: those that are missing or stale, or all."""
+"""Which of the planned cases to record: `stale` for those that are missing or stale, or `all`."""
 TEXT = "Good morning."
 """The text of recorded speech. It is short because the audio is stored in a repository."""
 MAX_UPLOAD_BYTES = 2**20
-"""Uploads above this are not recorded: those that are rejected for their size would fill a repository."""
+"""Size in bytes of the largest upload that is recorded. Uploads that test a size limit would fill a repository."""
 
 
 def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) -> CasePlan:
@@ -44,7 +44,7 @@ def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) ->
 
 
 def _similarity_key(case: ConformanceCase) -> object:
-    """A key that is equal for cases of which one recording is enough."""
+    """Return a key that is equal for cases of which only one must be recorded."""
     expected = case.expected
     if expected.verdict == "accepted":
         return case.id
@@ -53,7 +53,7 @@ def _similarity_key(case: ConformanceCase) -> object:
 
 
 def _is_upload_within_limit(case: ConformanceCase) -> bool:
-    """Whether it is an upload just within a documented limit: its response shows no more than that of a plain one."""
+    """Whether `case` uploads a file just within a documented limit, whose response is like that to a plain upload."""
     return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.contract_pointer
 
 
@@ -66,7 +66,7 @@ def _upload_bytes(case: ConformanceCase) -> int:
 
 
 def recording_path(case: ConformanceCase, folder: Path) -> Path:
-    """Return the file of `case`: <folder>/<provider>/<target or operation>.har, with a slash in an id as %2F."""
+    """Return the file of `case`: <folder>/<provider>/<target or operation>.har, with %2F for a slash in an id."""
     return folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
 
 
@@ -76,16 +76,16 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
     path: Path
     provider: str
     existing: Recording | None
-    """The recording whose cases stay in the file, if it has the same provenance; `None` if there is none."""
+    """The recording whose cases stay in the file; `None` if the file does not exist or has another provenance."""
     replaced: Recording | None
     """The recording in the file, whatever its provenance; `None` if there is no file."""
     due: tuple[ConformanceCase, ...]
     """The cases to record."""
     unchanged: frozenset[str | None]
-    """Groups of `existing` that stay as they are."""
+    """Names of the groups in `existing` that are not recorded again."""
 
     def merged(self, recorded: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
-        """Return the exchanges of the updated file: those of existing groups in their order, then new ones.
+        """Return the exchanges of the updated file: first the existing groups in their order, then the new groups.
 
         A case that could not be recorded again keeps its existing exchanges.
 
@@ -120,7 +120,7 @@ class RefreshPolicy:
         Emulated recordings replace live ones only when everything is refreshed; live ones always replace emulated ones.
 
         Args:
-            plan: from `plan_to_record`.
+            plan: the plan returned by `plan_to_record`.
             folder: the folder of the recordings.
             recordings: the existing recordings by path.
         """
@@ -152,8 +152,8 @@ class RefreshPolicy:
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
         planned = {case.id for case in cases}
         due = [case for case in cases if self.refresh == "all" or case.id in stale or case.id not in groups]
-        # Cases recorded by an earlier, larger plan stay, and are recorded again when stale. Only groups to which the
-        # contract has no case any more are dropped.
+        # Cases that an earlier, larger plan recorded stay, and are recorded again when they are stale. A group is only
+        # dropped if no case of the contract has its id any more.
         due += [known[name] for name in stale if name is not None and name in known and name not in planned]
         names = {case.id for case in due}
         unchanged = frozenset(name for name in groups if name not in names and (name is None or name in known))
