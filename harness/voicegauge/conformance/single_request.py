@@ -1,4 +1,4 @@
-"""A single request to a target that is sent outside of a plan: a random one, or one from a test."""
+"""Makes the case of a single request that is sent outside of a plan: a random request, or one from a test."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ExpectedVerdict = Literal["accepted", "rejected"]
 
 
 def request_case(target: Target, request: RequestParts, verdict: ExpectedVerdict, description: str) -> ConformanceCase:
-    """Return the case of a random request, or of one that a test sends again.
+    """Return the case of a random request, or of a request that a test sends again.
 
     Args:
         target: the target of the request.
         request: the request.
         verdict: whether it should be accepted or rejected.
-        description: what is special about it.
+        description: what is special about the request.
     """
     operation = target.operation
     pointer = f"{operation.pointer}/requestBody"

@@ -1,4 +1,4 @@
-"""Finding the target that a request addresses, for requests from examples and recordings."""
+"""Finds the target that a request from an example or a recording addresses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from voicegauge.contract import MISSING, Location, Operation, Target
 def find_target(operation: Operation, read_request: Callable[[Location], Any]) -> Target | None:
     """Return the target that a request to `operation` addresses; `None` if it addresses none.
 
-    A target is addressed if its constants are sent and the fields that it needs are present. Of several the one with
-    the most constants and needed fields is meant: the others are more general.
+    A target is addressed if its constants are sent and the fields that it needs are present. If this is true for more
+    than one target, the one with the most constants and needed fields is returned, because it is the most specific.
 
     Args:
         operation: the operation that was called.
-        read_request: reads a location of the request, `MISSING` where there is no value.
+        read_request: reads the value at a location of the request; returns `MISSING` if there is no value.
     """
     if operation.speech is None:
         return None

@@ -32,7 +32,7 @@ class RandomRequest(NamedTuple):
     description: str
 
     def __repr__(self) -> str:
-        """Return only the description, because Hypothesis prints failing examples and the request may contain a file."""
+        """Return only the description: Hypothesis prints failing examples, and the request may contain a file."""
         return self.description
 
 

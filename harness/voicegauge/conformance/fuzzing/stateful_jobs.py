@@ -94,7 +94,7 @@ class StatefulJobs:
 
     @property
     def can_expire(self) -> bool:
-        """Whether the contract documents when jobs expire and how the service then responds, and the wait is possible."""
+        """Whether the contract documents when jobs expire and the response then, and the check can wait for that."""
         limit_s = self._spec.expires_s
         is_soon = self._service.control_url is not None or SLACK * (limit_s or 0) <= LONGEST_WAIT_S
         return limit_s is not None and is_soon and bool(self._expired_statuses)

@@ -1,4 +1,4 @@
-"""The report of a check, its baseline, and its conversion for output formats."""
+"""Makes the report of a check, applies a baseline to it, and converts it for output formats."""
 
 from voicegauge.conformance.reporting.baseline import apply_baseline, make_baseline
 from voicegauge.conformance.reporting.coverage import (

@@ -1,4 +1,4 @@
-"""The baseline of a check: findings that a team has accepted."""
+"""Makes and applies the baseline of a check, which lists the findings that a team has accepted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from voicegauge.model import Finding, Severity
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 ACCEPTABLE = (Severity.ERROR, Severity.WARNING)
-"""Severities that a baseline can accept. The others never fail a check, so accepting them would only hide them."""
+"""Severities that a baseline can accept. Findings of other severities never fail a check, so hiding them has no use."""
 
 
 def make_baseline(report: CheckReport) -> FindingsBaseline:
-    """Return a baseline that accepts every error and warning of `report`, and those that it already accepts."""
+    """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there."""
     return build_baseline(map(_accept, (f for f in (*report.findings, *report.accepted) if f.severity in ACCEPTABLE)))
 
 
@@ -35,7 +35,7 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
     """Return `report` with the findings that `baseline` accepts moved from `findings` to `accepted`.
 
     Findings accepted by an earlier baseline are moved back. An entry of the baseline is unused only if its rule was
-    applied to its operation in a check that ran to its end: otherwise the finding may still be there.
+    applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
     """
     rules = report.rules or RULES
     findings = (*report.findings, *report.accepted)

@@ -1,4 +1,4 @@
-"""The constraints that a contract states for requests, and whether a request is inside or outside of each."""
+"""Lists the constraints that a contract states for requests, and tells whether a request satisfies each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from voicegauge.contract import MISSING, Operation, Parameter, parse_text_value,
 from voicegauge.formats import Location, escape
 
 MAX_DEPTH = 4
-"""Levels of objects and lists inside a body whose constraints are listed; schemas can be recursive."""
+"""Number of nested levels of objects and lists whose constraints are listed, because schemas can be recursive."""
 MAX_ERRORS = 1_000
-"""Violations that are read of one body: each item of a long list can violate the same keyword."""
+"""Maximum number of violations read from one body, because each item of a long list can violate the same keyword."""
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
 _LIMITED_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
@@ -23,33 +23,34 @@ _LIMITED_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minProperties", "maxProperties", "additionalProperties"), _OBJECT),
     **dict.fromkeys(("type", "enum", "const", "oneOf", "anyOf", "not"), _ANY),
 }
-"""Types of the values that each keyword limits (JSON Schema 2020-12, validation, section 6). The schemas inside oneOf,
-anyOf and not are not listed: which of them a value should match is not known."""
+"""Types of the values that each keyword limits (JSON Schema 2020-12, validation, section 6). Keywords inside oneOf,
+anyOf and not are not listed as constraints, because it is not known which of these schemas a value should match."""
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """One keyword of the schema of a request body or parameter; for `required`, one name."""
+    """One keyword in the schema of a request body or parameter. Each name in `required` is a constraint of its own."""
 
     name: str
     """Location and keyword: "body#/text maxLength"."""
     pointer: str
     """JSON pointer to the keyword."""
     path: tuple[str, ...]
-    """Keys that lead to the limited value in the body or parameter; "*" for every item of a list."""
+    """Keys of the limited value in the body or parameter, outermost first; "*" for every item of a list."""
     types: tuple[type, ...]
-    """Types of the values that it limits."""
+    """Types of the values that the keyword limits."""
     media_type: str | None = None
-    """Of the request body; `None` for a parameter."""
+    """Media type of the request body; `None` for a parameter."""
     parameter: Parameter | None = None
     required: str | None = None
-    """For `required`: the name that must be present in the object at `path`, or the parameter itself."""
+    """For `required`, the name that must be present in the object at `path`, or the name of the required parameter;
+    `None` for other keywords."""
 
     def observe(self, call: Call, violated: Collection[str]) -> Iterator[bool]:
-        """Yield once if a request tries the constraint: whether it is inside.
+        """Yield once whether a request satisfies the constraint; yield nothing if it has no value to which it applies.
 
         Args:
-            call: with the request.
+            call: the call with the request.
             violated: pointers to the keywords that the request violates.
         """
         values = list(_read_all(self._root(call), self.path))
@@ -63,7 +64,7 @@ class Constraint:
             yield self.pointer not in violated
 
     def is_missing(self, call: Call) -> bool:
-        """Whether it is a required parameter that the request does not have."""
+        """Whether the constraint requires a parameter that is missing in the request."""
         return self.parameter is not None and self.required is not None and self._root(call) is MISSING
 
     def _root(self, call: Call) -> Any:
@@ -131,7 +132,7 @@ def _walk(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]
     if not isinstance(schema, dict):
         return
     for keyword, types in _LIMITED_TYPES.items():
-        # `additionalProperties: true` limits nothing.
+        # `additionalProperties: true` does not limit anything.
         if keyword in schema and (keyword, schema[keyword]) != ("additionalProperties", True):
             yield Constraint(keyword, f"{pointer}/{keyword}", path, types)
     for name in schema.get("required", ()):

@@ -1,4 +1,4 @@
-"""What a check has tried of each contract: operations, statuses, states, constraints and rules."""
+"""Counts what a check has tried of each contract: operations, statuses, states, constraints and rules."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NO_SUBJECT: dict[type, str] = {
     ResourceStep: "no resource or batch was followed",
     SpeechDelivery: "no delivery was judged",
 }
-"""Why a rule over each class of subjects judged nothing."""
+"""The reason to report if no subject of a class was judged, for each class of subjects."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
 
 
@@ -45,36 +45,39 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
 
     kind: CoverageKind
     operation: str
-    """<provider>/<operation>; the provider for a rule."""
+    """Name of the operation as <provider>/<operation>; for a rule, the id of the provider."""
     name: str
     """A status, a state, "<location> <keyword>" of a constraint, or the id of a rule."""
     inside: int = 0
-    """Requests to the operation, or to the constraint, that are valid; responses with the status; polls that saw the
-    state; subjects that follow the rule."""
+    """Number of observations inside the contract. According to `kind`, they are valid requests to the operation,
+    responses with a documented status, polls with a documented state, requests that satisfy the constraint, or subjects
+    that follow the rule."""
     outside: int = 0
-    """Requests that are not valid; responses with a status, and polls with a state, that is not documented; subjects
-    that break the rule."""
+    """Number of observations outside the contract. According to `kind`, they are invalid requests to the operation,
+    responses with an undocumented status, polls with an undocumented state, requests that violate the constraint, or
+    subjects that break the rule."""
     applies: bool = True
-    """False for a rule that cannot be applied to the provider, and for statuses and states that are not documented:
-    they do not count in the percentage."""
+    """Whether the entry counts in the percentage. It is false for a rule that cannot be applied to the provider, and
+    for statuses and states that are not documented."""
     reason: str | None = None
-    """Why it was not tried, or not on both sides of a constraint."""
+    """Why the entry was not tried, or why a constraint was tried on one side only; `None` if there is nothing to
+    explain."""
 
     @property
     def tried(self) -> int:
-        """The number of its parts that were tried: inside and outside of a constraint are two parts."""
+        """Number of parts of the entry that were tried. Inside and outside of a constraint are two parts."""
         if self.kind == "constraint":
             return (self.inside > 0) + (self.outside > 0)
         return int(self.inside + self.outside > 0)
 
     @property
     def parts(self) -> int:
-        """The number of its parts that can be tried."""
+        """Number of parts of the entry that can be tried."""
         return 2 if self.kind == "constraint" else 1
 
 
 class CoverageTotal(NamedTuple):
-    """The number of entries of one kind."""
+    """Number of entries of one kind that were tried inside, tried outside, and that exist."""
 
     inside: int
     outside: int
@@ -82,14 +85,14 @@ class CoverageTotal(NamedTuple):
 
 
 def coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
-    """Return the tried share of everything that applies, in percent; `None` if nothing applies."""
+    """Return the percentage of all applicable parts that were tried; `None` if no entry applies."""
     applied = [entry for entry in entries if entry.applies]
     parts = sum(entry.parts for entry in applied)
     return round(100 * sum(entry.tried for entry in applied) / parts, 1) if parts else None
 
 
 def coverage_totals(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
-    """Return by kind how many of the entries that apply were tried inside and outside."""
+    """Return, for each kind, how many of the entries that apply were tried inside and outside."""
     totals: dict[CoverageKind, CoverageTotal] = {}
     for entry in entries:
         if entry.applies:
@@ -100,7 +103,7 @@ def coverage_totals(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, Cove
 
 
 class CoverageCounter:
-    """Counts, exchange by exchange, what a check tries."""
+    """Counts what the exchanges of a check try."""
 
     def __init__(self) -> None:
         """Begin without contracts."""
@@ -113,12 +116,12 @@ class CoverageCounter:
         self._statuses: Counter[int] = Counter()
 
     def add_contract(self, contract: Contract, rules: Iterable[str]) -> None:
-        """List everything that `contract` states; `rules` are the ids of the rules that are applied."""
+        """Add `contract`, so that all of its statements are in the entries; `rules` are the ids of applied rules."""
         self._contracts[contract.id] = contract
         self._rules |= set(rules)
 
     def add_exchange(self, exchange: Exchange) -> None:
-        """Count what one exchange tries; downloads from undocumented hosts are not counted."""
+        """Count what one exchange tries. An exchange that belongs to no operation, such as a download, is ignored."""
         contract = self._contracts.get(exchange.provider)
         operation = contract.operations.get(exchange.operation) if contract is not None else None
         if operation is None:
@@ -130,7 +133,7 @@ class CoverageCounter:
         self._count_states(call)
         constraints = self._constraints_of(operation)
         violated = violated_pointers(call)
-        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
+        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword at one location
         for constraint in constraints:
             for is_inside in constraint.observe(call, violated):
                 sides[constraint.name] = sides.get(constraint.name, True) and is_inside
@@ -140,7 +143,7 @@ class CoverageCounter:
         self._count(is_valid, "operation", operation, operation.id)
 
     def add_subject(self, subject: CheckSubject, broken: Collection[str]) -> None:
-        """Count a subject that was judged for each rule that can be applied to it; `broken` are the ids of findings."""
+        """Count a judged subject for each rule that can be applied to it; `broken` are the ids of the broken rules."""
         operation = subject.operation
         key = f"{operation.contract.id}/{operation.id}"
         if key not in self._applicable:
@@ -152,7 +155,7 @@ class CoverageCounter:
 
     @property
     def statuses(self) -> Mapping[int, int]:
-        """The number of responses by status."""
+        """Number of responses with each status."""
         return self._statuses
 
     def entries(self) -> Iterator[CoverageEntry]:
@@ -167,7 +170,7 @@ class CoverageCounter:
         side[kind, _full_name(operation), name] += 1
 
     def _count_states(self, call: Call) -> None:
-        """Count the state that a poll, or the response to a submit, reports."""
+        """Count the state that is reported by a poll or by the response to a submit."""
         operation = call.operation
         location = operation.job.state if operation.job is not None else None
         if operation.speech is not None and operation.speech.response.job is not None:
@@ -235,7 +238,7 @@ def _missing_side(inside: int, outside: int) -> str | None:
 
 
 def _rules_of(subject: type[CheckSubject]) -> Iterator[Rule]:
-    # A response that broke off has a subject of its own; every complete one follows the rules over those.
+    # An incomplete response is a subject of its own. Every complete response follows the rules about incomplete ones.
     classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
     return (rule for rule in RULES.values() if rule.subject in classes)
 

@@ -1,4 +1,4 @@
-"""The report of a check."""
+"""Defines the report of a check, and what makes a check doubtful."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class CaseResult(Record, frozen=True, kw_only=True):
     operation: str
     target: str | None = None
     verdict: Literal["passed", "failed", "skipped"]
-    """`failed` if it has an error or a warning; `skipped` if no verdict was possible."""
+    """`failed` if the case has an error or a warning; `skipped` if no verdict was possible."""
     status: int | None = None
-    """Status code of the response that was judged."""
+    """HTTP status of the response that was judged; `None` if no response was judged."""
     reason: str | None = None
-    """Why nothing, or not everything, was judged: the reason why it was skipped, or why a failed delivery broke off."""
+    """Why the case was skipped or not completely judged, such as the error that ended a delivery early."""
     is_delivery: bool = False
-    """Whether it should deliver audio, from submit to download."""
+    """Whether the case is a delivery, which should end with downloaded audio."""
 
 
 class CheckReport(Record, frozen=True, kw_only=True):
@@ -34,13 +34,13 @@ class CheckReport(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/check/2"
     voicegauge: str
     created_at: str
-    """Start of the check in UTC, ISO 8601."""
+    """Time at which the check started, in UTC and ISO 8601 format."""
     finished: bool
-    """False if it was interrupted, or stopped by the budget."""
+    """Whether the check ran to its end. It is false if the check was stopped early, for example by the budget."""
     stopped_by: str | None = None
-    """What stopped it, in one line; `None` if nothing did."""
+    """What stopped the check early, in one line; `None` if the check ran to its end."""
     stop_reason: StopReason | None = None
-    """The kind of event that stopped it; `None` for a check that ran to its end."""
+    """The kind of event that stopped the check early; `None` if the check ran to its end."""
     seed: int
     targets: tuple[str, ...]
     rules: tuple[str, ...] = ()
@@ -51,24 +51,24 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Number of exchanges that were judged, by provenance."""
     cases: tuple[CaseResult, ...] = ()
     not_judged: dict[str, str] = {}
-    """Targets, recordings and folders that should have been judged and were not, with the reason. A check with such
-    entries proves nothing about them, so it does not pass."""
+    """Targets, recordings and folders that should have been judged but were not, with the reason. The check proves
+    nothing about them, so it does not pass."""
     notice: str | None = None
-    """What makes the whole check doubtful, such as a wrong key, in one line."""
+    """What makes the whole check doubtful, such as a wrong key, in one line; `None` if nothing does."""
     coverage: tuple[CoverageEntry, ...] = ()
-    """What was tried of the contracts, and what was not and why; documented examples are not counted, because they
-    are never sent."""
+    """What was tried of the contracts, and what was not tried with the reason. Documented examples are not counted,
+    because they are never sent."""
     coverage_percent: float | None = None
-    """The tried share of everything in `coverage` that applies; `None` if nothing was sent or read."""
+    """Percentage of everything applicable in `coverage` that was tried; `None` if nothing was sent or read."""
     findings: tuple[Finding, ...] = ()
-    """One finding per rule and location; `occurrences` counts how often it was seen."""
+    """Findings of the check: one per rule, location and severity. `occurrences` is how often each was seen."""
     accepted: tuple[Finding, ...] = ()
-    """Findings that the baseline accepts; they are not among `findings`."""
+    """Findings that the baseline accepts. They are not in `findings`."""
     unused_baseline: tuple[str, ...] = ()
-    """Entries of the baseline without a finding, one line each."""
+    """Entries of the baseline for which there was no finding, one line each."""
     spent_usd: float = 0.0
     spending: Spending = Spending()
-    """Requests and money by purpose; empty if nothing was sent."""
+    """Requests and money spent for each purpose; empty if nothing was sent."""
 
     def count(self, *severities: Severity) -> int:
         """Return the number of findings of the given severities."""
@@ -76,9 +76,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
     @property
     def no_verdict_reason(self) -> str | None:
-        """Why the check does not pass although nothing may have been found, in one line; `None` if it can pass.
+        """Why the check does not pass even if nothing was found, in one line; `None` if it can pass.
 
-        No case came to a verdict, or something in `not_judged` was to be judged.
+        The reason is that no case has a verdict, or that `not_judged` is not empty.
         """
         if self.cases and all(case.verdict == "skipped" for case in self.cases):
             return f"no case came to a verdict; the first: {self.cases[0].reason}"
@@ -90,9 +90,10 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
 
 def doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
-    """Return a notice if nine of ten responses, or more, have status 401 or 404; `None` for fewer than ten responses.
+    """Return a notice if at least nine of ten responses have status 401 or 404, otherwise `None`.
 
-    Then the key or the base URL is wrong, and hardly anything of the contract was tried.
+    The key or the base URL is then probably wrong, and hardly anything of the contract was tried. The result is always
+    `None` for fewer than ten responses.
     """
     total = sum(statuses.values())
     doubtful = statuses.get(401, 0) + statuses.get(404, 0)
@@ -102,9 +103,9 @@ def doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
 
 
 def targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
-    """Return the targets that have planned deliveries but none that was judged, with the reason of the first one.
+    """Return the targets whose planned deliveries were all not judged, with the reason for the first delivery.
 
-    A target without a planned delivery (`--max-calls`) is not among them.
+    A target without a planned delivery, because of `--max-calls`, is not among them.
     """
     deliveries = [case for case in cases if case.is_delivery]
     reasons: dict[str, str] = {}
@@ -118,7 +119,7 @@ def targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> d
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return one finding per fingerprint and severity, with the number of its occurrences.
 
-    The severity is part of the key: a finding may be disputed in one response and an error in another.
+    The severity matters because a finding may be disputed in one response and an error in another.
     """
     merged: dict[tuple[str, Severity], Finding] = {}
     for finding in findings:

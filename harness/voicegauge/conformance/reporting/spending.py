@@ -1,4 +1,4 @@
-"""The requests and money of a check: by target, operation, kind of case, and rule."""
+"""Counts the requests and money of a check by target, operation, kind of case, and rule."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from voicegauge.model import Exchange, Record
 
 
 class SpendingTotal(Record, frozen=True, kw_only=True):
-    """The total of some requests."""
+    """Number and price of a set of requests."""
 
     requests: int = 0
-    """Requests with a response, free ones included."""
+    """Number of requests with a response, including free ones."""
     billable: int = 0
-    """Accepted requests to operations with a price."""
+    """Number of accepted requests to operations with a price."""
     usd: float = 0.0
     """Dollars charged to the budget; 0 at the emulator."""
 
 
 class Spending(Record, frozen=True, kw_only=True):
-    """The requests and money of a check by purpose."""
+    """The requests and money of a check, grouped by purpose."""
 
     total: SpendingTotal = SpendingTotal()
     by_target: dict[str, SpendingTotal] = {}
-    """By target id; requests that belong to no target are left out."""
+    """Spending for each target, by target id. Requests that belong to no target are left out."""
     by_operation: dict[str, SpendingTotal] = {}
-    """By the operation that a case tests; the polls of a delivery count for its submit."""
+    """Spending for each operation that a case tests. The polls of a delivery count for its submit operation."""
     by_kind: dict[str, SpendingTotal] = {}
-    """By the kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason, undocumented,
-    plain-http, fuzzing, lifecycle."""
+    """Spending for each kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason,
+    undocumented, plain-http, fuzzing, lifecycle."""
     by_rule: dict[str, SpendingTotal] = {}
-    """By rule: all cases in which it judged something. One case serves many rules, so these do not add up."""
+    """Spending for all cases in which a rule judged something, by rule id. One case serves many rules, so the values
+    cannot be added up."""
 
 
 @dataclass
@@ -52,7 +53,7 @@ class _RunningTotal:
 
     @property
     def total(self) -> SpendingTotal:
-        """The total so far. Dollars are rounded to a millionth, as in the ledger."""
+        """The total of all requests. Dollars are rounded to a millionth, as in the ledger."""
         return SpendingTotal(requests=self.requests, billable=self.billable, usd=round(self.usd, 6))
 
 
@@ -63,14 +64,14 @@ class SpendingAccount:
     """Adds up the spending of cases by purpose."""
 
     def __init__(self) -> None:
-        """Begin with zero."""
+        """Begin without any spending."""
         self._total = _RunningTotal()
         self._targets, self._operations, self._kinds = (_Totals(_RunningTotal) for _ in range(3))
         self._subject_types: defaultdict[type[Any], _RunningTotal] = defaultdict(_RunningTotal)
         self._rules: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
-        """Report spending also by these rules."""
+        """Also report the spending for each of `rules`."""
         self._rules |= {rule.id: rule.subject for rule in rules}
 
     def add(self, case: ConformanceCase, spent: SpendingTotal, subject_types: Iterable[type[Any]] = ()) -> None:
@@ -78,8 +79,8 @@ class SpendingAccount:
 
         Args:
             case: the case.
-            spent: its requests and money.
-            subject_types: types of the subjects that rules could judge in it.
+            spent: the requests and money of the case.
+            subject_types: types of the subjects that rules could judge in the case.
         """
         totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
         totals += [self._subject_types[subject_type] for subject_type in subject_types]
@@ -105,10 +106,10 @@ def _totals(running: _Totals) -> dict[str, SpendingTotal]:
 
 
 class BillableLimit:
-    """An upper limit of billable requests for a plan."""
+    """Limits the number of billable requests of a plan."""
 
     def __init__(self, limit: int | None) -> None:
-        """Begin with none sent; `None` sets no limit."""
+        """Begin with no request sent. `limit` is the maximum number of billable requests, or `None` for no limit."""
         self._limit, self._accepted = limit, 0
 
     @property
@@ -121,11 +122,12 @@ class BillableLimit:
         self._accepted += spent.billable
 
     def skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
-        """Return why `case` must not be sent any more; `None` where it may be sent.
+        """Return why `case` must not be sent any more; `None` if it may be sent.
 
-        A request that should be rejected is free, but is charged if the service accepts it. Then it takes the place of
-        a valid request, and further ones are skipped when the limit is reached. With a limit of 0 they are sent until
-        one has been accepted. A lifecycle may exceed the limit: it is not broken off, so that it leaves nothing behind.
+        A request that should be rejected is free, but is charged if the service accepts it. It then takes the place of
+        a valid request, and such requests are skipped when the limit is reached. With a limit of 0 they are sent until
+        one of them has been accepted. A lifecycle may exceed the limit, because stopping it early would leave its
+        resource behind.
         """
         limit = self._limit
         may_be_charged = case.is_billable or _is_billable(contract, case.operation)

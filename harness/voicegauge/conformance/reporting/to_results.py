@@ -1,6 +1,6 @@
-"""Conversion of a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
+"""Converts a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
 
-Errors and warnings keep their level; disputed and info findings become notes.
+Errors and warnings keep their level. Disputed findings and those of severity info become notes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ LEVELS = {
     Severity.DISPUTED: ResultLevel.NOTE,
     Severity.INFO: ResultLevel.NOTE,
 }
-"""Most severe first."""
+"""The level of each severity, most severe first."""
 
 
 def check_results(report: CheckReport, *, strict: bool = False) -> ExportedReport:
     """Return `report` in the form that output formats read.
 
-    A suite is a provider. Its cases are the operations that were judged, and the planned cases without a verdict.
+    Each provider is a suite. The cases of a suite are the judged operations and the planned cases without a verdict.
 
     Args:
         report: the report to convert.

@@ -1,4 +1,4 @@
-"""Sending planned cases to a service, within a budget, and judging the responses."""
+"""Sends planned cases to a service, within a budget, and judges the responses."""
 
 from voicegauge.conformance.running.callback_monitor import CallbackMonitor, JudgedCallback
 from voicegauge.conformance.running.case_runner import CaseRunner, JudgedCase

@@ -1,4 +1,4 @@
-"""An accepted upload of audio, with the audio that its response contains or links to."""
+"""Fetches the audio that the response to an accepted upload of audio contains or links to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicegauge.model import Exchange
 async def fetch_audio_input_call(
     client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
 ) -> tuple[AudioInputCall, list[Exchange]]:
-    """Return an accepted `call` with the audio that its response leads to, and the exchanges that downloaded it."""
+    """Return an accepted `call` with the audio of its response, and the exchanges that downloaded this audio."""
     sentence = recorded_sentence(target)
     fetched = await fetch_response_audio(client, target, call.exchange)
     subject = AudioInputCall(
@@ -20,7 +20,7 @@ async def fetch_audio_input_call(
         call.exchange,
         request_origin=call.request_origin,
         intake=target,
-        # Other uploads are too long, too short or damaged: what a recognizer should make of them is not known.
+        # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
         reference=sentence.text if uploaded_audio(target, case) == sentence.file.data else None,
         fetched=fetched.files,
         failure=fetched.failure.message if fetched.failure else None,

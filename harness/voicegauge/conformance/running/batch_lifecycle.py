@@ -1,4 +1,4 @@
-"""Following a batch until all of its items have ended, then polling each item as a job."""
+"""Follows a batch until all of its items have ended, and then polls each item as a job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.contract.extension import BatchSpec
 from voicegauge.transport import Clock
 
 POLLS_AFTER_END = 2
-"""Polls after a job has ended. The second shows a state that changes once more when it should be final."""
+"""Number of polls after a job has ended. The second shows whether the final state changes once more."""
 
 
 async def batch_subjects(
@@ -24,8 +24,8 @@ async def batch_subjects(
     Args:
         target: the target of the batch.
         request: the submit request.
-        send: sends one request.
-        clock: the clock for pauses and the timeout.
+        send: function that sends one request.
+        clock: the clock that measures pauses and the timeout.
 
     Yields:
         The subjects of the checks, as soon as each can be judged.
@@ -65,7 +65,7 @@ def _items(batch: BatchSpec, last_poll: Call) -> list[object]:
 
 
 async def _item_subjects(operation: Operation, item: object, send: SendStep) -> AsyncIterator[CheckSubject]:
-    """Poll one item: it is a job of the operation that takes single requests."""
+    """Poll one item, which is a job of the operation that takes single requests."""
     assert operation.batch is not None, "only planned for operations with x-batch"
     single = operation.contract.operation(operation.batch.item_operation)
     status_name = single.speech.response.job if single.speech else None

@@ -1,4 +1,4 @@
-"""Prices of single requests. Deliveries are priced and reserved by the client."""
+"""Computes the prices of single requests. The client computes and reserves the prices of deliveries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, qu
 from voicegauge.errors import UsageError
 
 PricedItem = BaseTarget | Operation
-"""A target with its price, or an operation that is priced itself."""
+"""A target that has a price, or an operation that has a price of its own."""
 
 
 def priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
@@ -21,7 +21,7 @@ def priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
 
 
 def price_name(item: PricedItem) -> str:
-    """Return the name by which the user gives a price: <provider>/<target or operation>."""
+    """Return the name that a user gives a price for: <provider>/<target or operation>."""
     return f"{item.contract.id}/{item.name if isinstance(item, BaseTarget) else item.id}"
 
 
@@ -29,19 +29,19 @@ def price_usd(item: PricedItem, prices: Mapping[str, float], characters: int, au
     """Return the price of one request in dollars; `None` if it is unknown.
 
     Args:
-        item: what is charged.
-        prices: given by the user, in dollars per request by `price_name`; they replace those of the contract.
-        characters: of the text.
-        audio_s: duration of an upload in seconds; 0 without one.
+        item: the target or operation that is charged.
+        prices: prices that the user gave, in dollars per request by `price_name`. They replace prices in the contract.
+        characters: number of characters in the text.
+        audio_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
     """
     return quote_price(item, characters, audio_s=audio_s or None, usd=prices.get(price_name(item))).usd
 
 
 def case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:
-    """Return what to reserve for the request of `case`, in dollars; `None` if nothing.
+    """Return the dollars to reserve for the request of `case`; `None` if nothing must be reserved.
 
-    A request that should be rejected is free. Its price is reserved all the same, because a faulty service may accept
-    it, but need not be known.
+    A request that should be rejected is free. If its price is known, it is reserved nevertheless, because a faulty
+    service may accept the request.
 
     Raises:
         UsageError: the price of a request that may be accepted is unknown.
@@ -57,7 +57,7 @@ def case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[st
 def step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[str, float]) -> float | None:
     """Return the price of one request in the lifecycle of a resource, in dollars; `None` if it is free.
 
-    The model that a saved voice speaks with is unknown, so the most expensive target of the operation counts.
+    The model that a saved voice uses is unknown, so the price is that of the most expensive target of the operation.
 
     Raises:
         UsageError: the price is unknown.
@@ -68,7 +68,7 @@ def step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[
 
 
 def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
-    """Check that every use of a resource has a price, before it is created and would be left behind in the account.
+    """Check that every use of a resource has a price, before the resource is created and could be left behind.
 
     Raises:
         UsageError: the price of a use is unknown.

@@ -1,4 +1,4 @@
-"""Judging callbacks as they arrive, without the requests that contain their URLs."""
+"""Judges callbacks when they arrive, without the requests that contain their URLs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
     """One callback and its findings."""
 
     at: float
-    """Unix time in seconds at which it had been received completely."""
+    """Unix time in seconds at which the callback had been received completely."""
     provenance: Provenance
     provider: str | None = None
     operation: str | None = None
-    """The operation whose request contained the webhook URL; `None` for a callback that fits no contract."""
+    """The operation whose request contained the webhook URL; `None` if the callback fits no contract."""
     id: str | None = None
-    """The id of the job that it is about."""
+    """The id of the job that the callback reports about; `None` if it contains no id."""
     state: str | None = None
     findings: tuple[Finding, ...] = ()
-    """Findings in this callback, or in it together with earlier ones about the same id."""
+    """Findings in this callback alone, or in this callback together with earlier ones about the same id."""
     verdict: Literal["passed", "failed", "unknown"]
-    """`unknown` for a callback that fits no contract."""
+    """`unknown` if the callback fits no contract."""
 
 
 class CallbackMonitor:
@@ -40,7 +40,7 @@ class CallbackMonitor:
 
         Args:
             contracts: the contracts that a callback may belong to.
-            posts: the callbacks that the requests subscribe to, if known.
+            posts: the callbacks that the requests subscribe to; "any" if that is not known.
             rules: the rules to apply, by id.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
@@ -49,7 +49,7 @@ class CallbackMonitor:
         self._reported: set[tuple[str, str]] = set()
 
     def judge(self, received: ReceivedCallback) -> JudgedCallback:
-        """Judge one callback. Findings that were reported for an earlier one are left out."""
+        """Judge one callback. Findings that were already reported for an earlier callback are left out."""
         provenance = _provenance(received)
         single = self._assign(received)
         if single is None:
@@ -83,9 +83,9 @@ class CallbackMonitor:
                 yield finding
 
     def _assign(self, received: ReceivedCallback) -> RequestCallbacks | None:
-        """Return the callback as one of the operation that it fits best; `None` if it fits none.
+        """Return the callback as a subject of the operation that it fits best; `None` if it fits no operation.
 
-        If the contracts document a single callback, it must be that one, whatever it contains.
+        If the contracts document only one kind of callback, the callback is assigned to it, whatever it contains.
         """
         candidates = [RequestCallbacks(operation, (received,), self._posts) for operation in self._operations]
         best = max(candidates, key=_evidence, default=None)
@@ -94,7 +94,10 @@ class CallbackMonitor:
 
 
 def _evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
-    """The evidence for an operation, strongest first: an id, a documented state, its model, a body that fits."""
+    """Return the evidence that a callback belongs to an operation, strongest first.
+
+    These are: whether it has an id and a documented state, names a model of the operation, and has a valid body.
+    """
     value = candidate.bodies[0]
     errors = candidate.media.errors(value) if value is not MISSING else iter((None,))
     return (

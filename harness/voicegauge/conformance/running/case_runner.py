@@ -1,4 +1,4 @@
-"""Sending planned cases to a service and judging the responses."""
+"""Sends planned cases to a service and judges the responses."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ from voicegauge.model import Delivery, Exchange, Finding, Provenance, Response
 from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
-"""A key of a second account of the emulator, which accepts any key."""
+"""The key of a second account. It is only sent to the emulator, which accepts any key."""
 _KEYS: dict[str, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
 MAX_UNREACHABLE = 3
-"""Requests in a row without a connection, or without a response in time, after which the check is given up."""
+"""Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
 
 
 class JudgedCase(NamedTuple):
@@ -70,22 +70,22 @@ class JudgedCase(NamedTuple):
 
     findings: list[Finding]
     status: int | None
-    """Status code of the response that was judged."""
+    """HTTP status of the response that was judged; `None` if no response was judged."""
     skipped: str | None = None
-    """Why there is no verdict; `None` where there is one."""
+    """Why there is no verdict; `None` if there is one."""
     exchange: Exchange | None = None
-    """The exchange that was judged, for a single call."""
+    """The exchange that was judged; `None` if the case is not a single call."""
     error: TransportError | None = None
-    """Raised instead of a response, but judged: the response broke off each time."""
+    """The error that was judged instead of a response, because the response was incomplete in every attempt."""
 
 
 @dataclass
 class _RunningCase:
-    """What one case has led to so far, while it runs."""
+    """The exchanges and subjects of one case so far, while it runs."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    """The same exchanges, parsed, as far as they were judged."""
+    """Those of the exchanges that were judged, as calls."""
     subject_types: set[type] = field(default_factory=set)
     """Types of the subjects that were judged, with their base classes."""
 
@@ -108,8 +108,8 @@ class CaseRunner:
             rules: the rules to apply, by id.
             collector: gets findings, results and spending.
             limit: the number of billable requests that `run` may send; unlimited by default.
-            deliveries: deliveries by the id of their case, with which later ones are compared; several runners of one
-                service share them.
+            deliveries: earlier deliveries, by the id of their case, with which later deliveries are compared. More than
+                one runner of the same service may share them.
         """
         self.service, self._collector, self._limit = service, collector, limit or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
@@ -123,12 +123,12 @@ class CaseRunner:
     async def run(
         self, cases: Sequence[ConformanceCase], progress: Callable[[ConformanceCase], None] | None = None
     ) -> None:
-        """Run `cases` in order; `progress` is called before each.
+        """Run `cases` in order, and call `progress` before each of them.
 
         Raises:
             UnreachableError: the service cannot be reached.
             TimedOutError: the service accepts connections but does not respond.
-            BudgetError: the next case costs more than is left.
+            BudgetError: the next case costs more than is left in the budget.
         """
         for case in cases:
             if progress is not None:
@@ -152,14 +152,14 @@ class CaseRunner:
                 raise judged.error
 
     def should_give_up(self, error: Exception) -> bool:
-        """Whether `error`, raised instead of a response, is one of too many in a row."""
+        """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
         is_unreachable = isinstance(error, UnreachableError | TimedOutError)
         self._unreachable = self._unreachable + 1 if is_unreachable else 0
         return self._unreachable >= MAX_UNREACHABLE
 
     @contextmanager
     def _spending_of(self, case: ConformanceCase) -> Iterator[None]:
-        """Account for what `case` sends and spends while the context lasts. Cases must not overlap."""
+        """Record what `case` sends and spends while the context is active. Only one case may be active at a time."""
         ledger, self._running = self.service.ledger, _RunningCase()
         before_usd = ledger.spent_usd if ledger is not None else 0.0
         try:
@@ -174,8 +174,8 @@ class CaseRunner:
         """Send one case, judge the responses and collect the findings.
 
         Raises:
-            TransportError: there was no response.
-            BudgetError: it costs more than is left.
+            TransportError: the service did not respond.
+            BudgetError: the case costs more than is left in the budget.
         """
         if case.callback_url is not None:
             return await self._judge_webhook(case)
@@ -186,16 +186,16 @@ class CaseRunner:
     async def send_and_judge(
         self, case: ConformanceCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> JudgedCase:
-        """Send one single call and judge it without collecting the findings, for a search that shrinks them first.
+        """Send one single call and judge it, but do not collect the findings, so that a search can shrink them first.
 
         Args:
             case: the case to send.
-            read_subjects: returns the subjects of its exchange, if there is a verdict; by default the call and its
+            read_subjects: returns the subjects of the exchange if there is a verdict; by default the call and its
                 outcome.
 
         Raises:
-            TransportError: there was no response.
-            BudgetError: it costs more than is left.
+            TransportError: the service did not respond.
+            BudgetError: the case costs more than is left in the budget.
         """
         with self._spending_of(case):
             subjects, exchange, skipped = await self._send_call(case)
@@ -205,13 +205,13 @@ class CaseRunner:
             return JudgedCase(self._judge(subjects, case), exchange.response.status, skipped, exchange)
 
     def collect(self, findings: Sequence[Finding]) -> None:
-        """Collect findings of `send_and_judge`."""
+        """Collect findings that `send_and_judge` returned."""
         self._collector.add_findings(findings)
 
     def _judge(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
         for subject in subjects:
-            # Rules name the type they judge, which may be a base class of the subject's.
+            # Rules name the class of subjects that they judge, which may be a base class of this subject's class.
             self._running.subject_types.update(type(subject).__mro__)
             self._running.calls += [subject] if isinstance(subject, Call) else []
             of_subject = list(self._checker.findings(subject, case=case.id))
@@ -232,15 +232,15 @@ class CaseRunner:
             subjects, exchange, skipped = await self._send_call(case)
         except IncompleteResponseError as error:
             if case.is_billable and self._limit.is_limited:
-                raise  # sent again, it could exceed the number of billable requests
+                raise  # sending the case again could exceed the number of billable requests
             return await self._judge_again(case, error)
         return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
 
     async def _judge_again(self, case: ConformanceCase, first: IncompleteResponseError) -> JudgedCase:
-        """Send a single call again whose response broke off: a lost connection does not recur, a defect does.
+        """Send a single call with an incomplete response again, because only a defect makes it incomplete every time.
 
         Raises:
-            TransportError: there was another error than the first time, or no budget for another request.
+            TransportError: the second error differs from the first, or the budget does not allow another request.
         """
         try:
             subjects, exchange, skipped = await self._send_call(case)
@@ -263,16 +263,16 @@ class CaseRunner:
             request=self._client.build(operation, request, key=_KEYS[case.key]),
             response=Response(status=error.status, headers=error.headers),
         )
-        # Both attempts may have been charged: they count among the requests of the case.
+        # Both attempts may have been charged, so both count among the requests of the case.
         self._running.exchanges += [exchange, exchange]
         return IncompleteResponse(Call(operation, exchange, self._target(case)), str(error), attempts=2)
 
     async def _send_call(self, case: ConformanceCase) -> tuple[list[CheckSubject], Exchange, str | None]:
-        """Send a single call; return its subjects, the exchange that counts, and why there is no verdict."""
+        """Send a single call; return its subjects, the exchange to judge, and why there is no verdict."""
         operation, target = self._contract.operation(case.operation), self._target(case)
         has_budget = self.service.ledger is not None
         price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
-        # Reserve first: a coroutine that is created and never awaited is a warning.
+        # Reserve first, because Python warns about a coroutine that is created and never awaited.
         reservation = self._reserve(price_usd)
         *retried, exchange = await settle_responses(reservation, operation, self._send_with_retries(case))
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
@@ -292,16 +292,16 @@ class CaseRunner:
         return subjects, exchange, skipped
 
     def _reserve(self, price_usd: float | None) -> Reservation | None:
-        """Reserve the price of a request; `None` for a free one, and without a budget (at the emulator).
+        """Reserve the price of a request. Return `None` if it is free, or if there is no budget, as for the emulator.
 
         Raises:
-            BudgetError: the price exceeds the rest of the budget.
+            BudgetError: the price is more than is left in the budget.
         """
         ledger = self.service.ledger
         return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
 
     def _no_verdict_reason(self, case: ConformanceCase, exchange: Exchange) -> str | None:
-        """As `no_verdict_reason`. The emulator never lacks capacity or credit: its rejections concern the request."""
+        """Return the result of `no_verdict_reason`, or `None` for the emulator, which always judges the request."""
         if self.service.is_emulated and case.expected.verdict == "rejected":
             return None
         return no_verdict_reason(case, exchange.response.status)
@@ -313,7 +313,7 @@ class CaseRunner:
         return await self._retry(case, lambda: self._client.call(operation, request, key=_KEYS[case.key]))
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
-        """Send until the response does not ask to retry later; return all exchanges, the one that counts last."""
+        """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
         waits_s = retry_waits(self._contract.provider.retry, self._client.jitter)
         exchanges: list[Exchange] = []
         while True:
@@ -358,7 +358,7 @@ class CaseRunner:
         try:
             subjects += [subject async for subject in steps]
         finally:
-            # Also after an error: the exchanges so far were sent, and perhaps paid for.
+            # This also runs after an error, because the exchanges so far were sent and may have been charged.
             skipped = next(filter(None, map(_inconclusive_reason, subjects)), None)
             self._add_exchanges(case, exchanges, skipped)
         conclusive = (subject for subject in subjects if _inconclusive_reason(subject) is None)
@@ -393,7 +393,7 @@ class CaseRunner:
         return JudgedCase(findings, status, skipped)
 
     def _related_pair(self, case: ConformanceCase, subjects: Sequence[CheckSubject]) -> list[ResponsePair]:
-        """Return the pair of this delivery with the one that it is compared with, if that one has been made."""
+        """Return this delivery paired with the one to compare it with; empty if that one has not been made."""
         delivered = next((subject for subject in subjects if isinstance(subject, SpeechDelivery)), None)
         if delivered is None or delivered.delivery.failure is not None:
             return []
@@ -408,7 +408,7 @@ class CaseRunner:
 
     def _add_exchanges(self, case: ConformanceCase, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, exchanges)):
-            # An emulator behind a base URL of the user's: its traffic must not pass for live traffic.
+            # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
             self._checker = replace(self._checker, provenance=Provenance.EMULATED)
         self._running.exchanges += exchanges
         for exchange in exchanges:
@@ -419,12 +419,12 @@ class CaseRunner:
 
 
 def _inconclusive_reason(subject: CheckSubject) -> str | None:
-    """Why a step of a lifecycle proves nothing about the contract; `None` where it does."""
+    """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
     return inconclusive_reason(subject.call.status) if isinstance(subject, CaseOutcome) else None
 
 
 def _no_delivery_reason(delivery: Delivery, case: ConformanceCase) -> str | None:
-    """Why a delivery has no verdict; `None` where audio was delivered, or the job failed as it should."""
+    """Return why a delivery has no verdict; `None` if audio was delivered, or if the job failed as it should."""
     failure = delivery.failure
     if failure is None or (failure.kind == "failed" and case.expects_failure):
         return None

@@ -1,4 +1,4 @@
-"""Collecting findings and results while a check runs, so that an interruption loses none."""
+"""Collects findings and results while a check runs, so that an interruption does not lose them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Collector:
     """Collects the findings, results and spending of one check."""
 
     def __init__(self, targets: Iterable[str], seed: int) -> None:
-        """Begin a check of `targets`, given by id, with a random seed."""
+        """Begin a check. `targets` are the ids of the targets; `seed` is the seed of random numbers."""
         self._targets, self._seed = tuple(targets), seed
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
@@ -41,7 +41,7 @@ class Collector:
         self.interrupted = False
 
     def judge(self, checker: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
-        """Apply the rules of `checker` to `subjects`; add and return the findings."""
+        """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
         for subject in subjects:
             of_subject = list(checker.findings(subject, case=case))
@@ -64,7 +64,7 @@ class Collector:
         self._account.register_rules(rules)
 
     def add_spending(self, case: ConformanceCase, spent: SpendingTotal, subject_types: Iterable[type]) -> None:
-        """Add what a case sent and spent, with the types of subjects that were judged in it."""
+        """Add the requests and the spending of a case, and the types of subjects that were judged in the case."""
         self._account.add(case, spent, subject_types)
 
     def add_result(
@@ -74,17 +74,17 @@ class Collector:
 
         Args:
             case: the case.
-            findings: that it led to.
-            status: status code of the response that was judged.
-            reason: why not everything could be judged. Without an error or a warning there is then no verdict:
-                what was not judged has not passed.
+            findings: the findings in the case.
+            status: HTTP status of the response that was judged.
+            reason: why not everything could be judged; `None` if everything was. If there is a reason but no error and
+                no warning, the case has no verdict.
         """
         has_failed = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
         verdict = "failed" if has_failed else "passed" if reason is None else "skipped"
         self._cases.append(_result(case, verdict, status, reason))
 
     def add_not_judged(self, name: str, reason: str) -> None:
-        """Add a recording or a folder that should have been judged and was not."""
+        """Add a recording or a folder that should have been judged but was not."""
         self._not_judged[name] = reason
 
     def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
@@ -92,12 +92,12 @@ class Collector:
         self._cases.append(_result(case, "skipped", status, reason))
 
     def add_unplanned(self, name: str, reason: str, operation: str = "") -> None:
-        """Add something that could not be judged, without a planned case; `operation` is <provider>/<operation>."""
+        """Add something that could not be judged and has no planned case; `operation` is <provider>/<operation>."""
         self._cases.append(CaseResult(id=name, operation=operation, verdict="skipped", reason=reason))
 
     @property
     def exchanges(self) -> int:
-        """The number of exchanges that were counted."""
+        """Number of exchanges that were counted."""
         return self._exchanges.total()
 
     def report(self, *, finished: bool = True) -> CheckReport:

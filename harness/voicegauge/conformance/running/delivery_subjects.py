@@ -1,4 +1,4 @@
-"""From the exchanges of one delivery to the subjects of the checks."""
+"""Makes the subjects of the checks from the exchanges of one delivery."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def delivery_subjects(
         yield from _outcome(submit)
         if status is not None and submit.ok:
             has_timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
-            # A download after the end may time out as well: that says nothing about the job.
+            # A download after the end of the job may also time out, which shows nothing about the job.
             timed_out = has_timed_out and not any(state.end for state in _states(submit, polls, status))
             observations = delivery.job.observations if delivery.job is not None else ()
             yield JobHistory(submit, tuple(polls), status, timed_out=timed_out, observations=observations)
     if delivery.exchanges:
-        # A success reported only after the end promises no audio: the client had stopped waiting for it.
+        # If success was only reported after the client had stopped waiting for it, no audio is expected.
         before_end = polls[: len(polls) - len(polls_after_end)]
         yield SpeechDelivery(target, speech, delivery, succeeded=_is_done(submit, before_end, status))
 
@@ -55,7 +55,7 @@ def _submit_call(target: Target, delivery: Delivery) -> Call | None:
 
 
 def _outcome(call: Call) -> Iterator[CaseOutcome]:
-    """Yield the outcome of a call, unless its status proves nothing: every call of a delivery must be accepted."""
+    """Yield the outcome of a call, which must be accepted; yield nothing if its status proves nothing."""
     if call.status in call.contract.provider.retry.statuses or inconclusive_reason(call.status):
         return
     is_submit = call.operation.speech is not None
@@ -71,7 +71,7 @@ def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | Non
 
 
 def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[JobState]:
-    """Yield the documented states that a job was seen in; the response to its submit may report one as well."""
+    """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
     assert status.job is not None, "only called for status operations"
     reports = [(poll, status.job.state) for poll in polls]
     if submit is not None and status.job.submit.state is not None:

@@ -1,4 +1,4 @@
-"""The price of a plan, before anything is sent."""
+"""Computes the price of a plan before anything is sent."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class PricedCase(Record, frozen=True, kw_only=True):
     id: str
     kind: CaseKind
     expects: str
-    """accepted, rejected, or either where neither is documented."""
+    """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
     is_billable: bool
-    """Whether it costs money if it is accepted, and may be accepted."""
+    """Whether the case may be accepted, and costs money if it is."""
     usd: float | None = None
     """Dollars if the response is as expected; `None` if the price is not known."""
 
@@ -32,21 +32,21 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     provenance: Provenance
     targets: tuple[str, ...]
     cases: tuple[PricedCase, ...]
-    """In the order of sending."""
+    """The cases in the order in which they are sent."""
     skipped: tuple[SkippedCase, ...] = ()
     """Cases that cannot be planned."""
     unpriced: tuple[str, ...] = ()
-    """Targets, and billable operations without targets, whose price is not known. They count as free."""
+    """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
     spending: Spending
-    """Spending at the live service if every response is as expected; not broken down by rule."""
+    """Spending at the live service if every response is as expected. Spending for each rule is not included."""
 
     @property
     def usd(self) -> float:
-        """The price of the plan in dollars, without what is `unpriced`."""
+        """The price of the plan in dollars, without the items in `unpriced`."""
         return self.spending.total.usd
 
     def affordable_calls(self, budget_usd: float) -> int:
-        """Return how many of the billable requests, from the first one on, a budget pays for."""
+        """Return how many billable requests a budget pays for if they are sent in order."""
         left_usd, count = budget_usd, 0
         for case in self.cases:
             if case.is_billable:
@@ -76,7 +76,7 @@ def price_plan(
         item = priced_item(contracts[case.provider], case)
         usd = 0.0 if item is None else price_usd(item, prices, case.text_characters, case.audio_s)
         if not case.is_billable:
-            usd = 0.0  # it should be rejected, which is free
+            usd = 0.0  # a rejected request is free
         elif item is not None and usd is None:
             unpriced[price_name(item)] = None
         account.add(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))

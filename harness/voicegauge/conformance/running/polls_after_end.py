@@ -1,4 +1,4 @@
-"""Polls of a job that has ended: its state must not change, and its status must not be readable without a key."""
+"""Polls a job that has ended: the state must not change, and must not be readable without a key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.model import Delivery, Exchange
 
 
 async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
-    """Repeat the last poll of a job that has ended; empty where no poll has seen an end."""
+    """Repeat the last poll of a job that has ended, and return the exchanges; empty if no poll has seen an end."""
     status = target.job_operation
     polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
     if status is None or status.job is None or not polls or not _has_ended(target, delivery):
@@ -44,7 +44,7 @@ def _has_ended(target: Target, delivery: Delivery) -> bool:
 async def poll_without_key(client: Client, target: Target, polls: Sequence[Exchange]) -> list[CaseOutcome]:
     """Repeat the last of `polls` without a key, which must be rejected.
 
-    The job must exist: an unknown id would be rejected in any case.
+    An existing job is used, because a request with an unknown id would be rejected in any case.
     """
     status = target.job_operation
     if status is None or not status.needs_key or not polls or not client.secrets:

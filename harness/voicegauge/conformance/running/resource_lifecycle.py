@@ -1,6 +1,6 @@
-"""Following a resource from its creation to its deletion: it is listed, used and brought into each state.
+"""Follows a resource from its creation to its deletion: it is listed, used and brought into each state.
 
-The steps follow from `x-resource`. They are yielded as subjects of the checks; the caller judges them.
+The steps follow from `x-resource` in the contract. They are yielded as subjects of the checks, which the caller judges.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Exchange
 
 CallingAccount = Literal["own", "other"]
-"""The account that created the resource, or another one."""
+"""`own` for the account that created the resource, or `other` for another account."""
 SendStep = Callable[[Operation, RequestParts, CallingAccount, str | None], Awaitable[Exchange]]
-"""Sends a request as an account to a server, `None` for the operation's own, and returns the exchange."""
+"""Sends a request and returns the exchange. The last two arguments are the account that sends the request, and the name
+of the server, or `None` for the operation's own server."""
 
 
 @dataclass
 class ResourceLifecycle:
-    """One resource from its creation on."""
+    """One resource, which is created and followed to its end."""
 
     creator: Operation
-    """The operation that creates it."""
+    """The operation that creates the resource."""
     send: SendStep
     has_other_account: bool
     """Whether requests can be sent as another account."""
     vary_other_fields: bool = False
-    """As in `ConformanceCase`."""
+    """Value of `ConformanceCase.vary_other_fields`."""
     last_change: str = "it was created"
-    """What happened to it last, for descriptions."""
+    """The last thing that happened to the resource, for use in descriptions."""
     state: str | None = None
     is_deleted: bool = False
     resource_id: str = field(default="", init=False)
@@ -80,7 +81,7 @@ class ResourceLifecycle:
             yield call
             yield self._accepted(call, self._describe(call), pointer)
             if not call.ok:
-                return  # it is still in the previous state, from which the later transitions are not documented
+                return  # the resource keeps its previous state, from which the later transitions are not documented
             self.state, self.last_change = transition.state, f"it was {transition.state}"
             yield self._step(call, "set", transition.operation, pointer)
             async for subject in self._list_and_use("own"):
@@ -93,7 +94,7 @@ class ResourceLifecycle:
         yield call
         yield self._accepted(call, self._describe(call))
         if not call.ok:
-            return  # it still exists, so that it may be listed and used is right
+            return  # the resource still exists, so it may still be listed and used
         self.is_deleted, self.last_change = True, "it was deleted"
         async for subject in self._list_and_use("own"):
             yield subject
@@ -135,8 +136,8 @@ class ResourceLifecycle:
         call = Call(operation, exchange, request_origin="invalid" if is_rejected else "sent")
         yield call
         description = f"{operation.id} with the {self.resource.name} after {self.last_change}"
-        # The rules over resource steps judge whether it was rejected as it should be. Here "either" is expected, so
-        # that the rules over outcomes do not report the same again, but still report a server error.
+        # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is
+        # expected, so that the rules about outcomes do not report that again, but still report a server error.
         yield self._either(call, description, pointer) if is_rejected else self._accepted(call, description, pointer)
         yield self._step(call, "use", operation.id, pointer, is_withheld=is_withheld, is_foreign=account == "other")
 
@@ -166,14 +167,14 @@ class ResourceLifecycle:
         is_withheld: bool = False,
         is_foreign: bool = False,
     ) -> ResourceStep:
-        """Return what the rules over resources look at after a call.
+        """Return the subject that the rules about resources judge after a call.
 
         Args:
             call: the call.
-            step: its kind.
-            action: what was called, for the description.
+            step: the kind of the step.
+            action: the action of the call, for the description.
             pointer: JSON pointer to the statement of the contract that the call tests.
-            item: the resource in a list; `None` where it is not listed.
+            item: the resource as it is listed; `None` if it is not listed.
             is_withheld: whether the resource is in a state in which it must not be used.
             is_foreign: whether another account called.
         """

@@ -1,4 +1,4 @@
-"""Requests that take the id of a resource."""
+"""Makes requests that take the id of a resource."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from voicegauge.contract.extension import ResourceUse
 
 
 class UseVariant(NamedTuple):
-    """One more request that takes the id of a resource."""
+    """A further request that takes the id of a resource."""
 
     description: str
-    """What is special about it: "with format mp3"."""
+    """What is special about the request, such as "with format mp3"."""
     request: RequestParts
     is_valid: bool
-    """Whether the documents say that it is accepted; if not, either response is right."""
+    """Whether the documents say that the request is accepted. If it is false, the service may accept or reject it."""
 
 
 def with_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
@@ -34,7 +34,7 @@ def with_resource_id(request: RequestParts, location: Location, resource_id: str
 
 
 def use_request(operation: Operation, use: ResourceUse, resource_id: str) -> RequestParts | None:
-    """Return a request that names a resource instead of the fields it replaces; `None` where no request is known."""
+    """Return a request that names a resource instead of the fields that it replaces; `None` if no request is known."""
     request = _request_without_resource(operation)
     if request is None:
         return None
@@ -44,10 +44,10 @@ def use_request(operation: Operation, use: ResourceUse, resource_id: str) -> Req
 
 
 def use_variants(operation: Operation, use: ResourceUse, resource_id: str) -> Iterator[UseVariant]:
-    """Yield further speech requests that name a resource, so that each value of the other fields is in one of them.
+    """Yield further speech requests that name a resource. Each value of the other fields occurs in one of them.
 
-    The last one names the resource next to a field that it replaces. Whether that is allowed is not documented, so it
-    only shows that the service does not fail.
+    The last request names the resource and also contains a field that the resource replaces. It is not documented
+    whether that is allowed, so the request only tests that there is no server error.
     """
     target, request = _first_target(operation), use_request(operation, use, resource_id)
     with_replaced_fields = _request_without_resource(operation)

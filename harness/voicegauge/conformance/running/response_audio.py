@@ -1,4 +1,4 @@
-"""The audio in the response to one accepted speech request, with the speech that was requested."""
+"""Reads the audio in the response to one accepted speech request, and the speech that was requested."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
 _WORD = re.compile(r"[^\W\d_]{1,15}")
 _MIN_WORDS = 3
-"""Fewer words may be spoken as letters, as an abbreviation, or stretched: their duration says little."""
+"""Smallest number of words whose duration can be estimated. A shorter text may be spelled, or spoken very slowly."""
 _MIN_WORD_SHARE = 0.7
-"""Share of a text that is words. Digits, markup and emoji are read out, or left out, at the discretion of a voice."""
+"""Smallest share of words in a text whose duration can be estimated. Some voices read digits, markup and emoji aloud,
+and others leave them out."""
 
 
 def response_delivery(call: Call, *, is_usual: bool = True) -> SpeechDelivery | None:
-    """Return the audio in an accepted response as a delivery; `None` without audio in the response.
+    """Return the audio in an accepted response as a delivery; `None` if the response contains no audio to judge.
 
-    Jobs and links lead to audio by further requests; raw PCM of which no document states the sample rate, and audio
-    inside JSON, are only judged in full deliveries.
+    A response with a job or a link contains no audio, because audio needs further requests. Audio inside JSON, and raw
+    PCM whose sample rate no document states, are only judged in complete deliveries.
 
     Args:
         call: the call.
-        is_usual: whether documents say that such a text is spoken, so that the duration of the speech is predictable.
+        is_usual: whether the documents say that such a text is spoken, so that the duration can be estimated.
     """
     target = call.target
     location = target.response.audio if target is not None else None
@@ -37,7 +38,7 @@ def response_delivery(call: Call, *, is_usual: bool = True) -> SpeechDelivery | 
     audio = _response_audio(call, location)
     speech = read_speech(call, target)
     if not audio or not any(character.isalnum() for character in speech.text):
-        return None  # there is nothing to say in such a text: neither audio nor its absence is documented
+        return None  # such a text contains nothing to speak, and no document says whether there should be audio
     media_type = None if location.delivered == "stream" else call.exchange.response.media_type or None
     delivery = Delivery(
         target=target.id,
@@ -61,7 +62,10 @@ def _response_audio(call: Call, location: ResponseAudio) -> bytes:
 
 
 def streamed_audio(call: Call) -> bytes:
-    """Return the audio of a stream that ended well; empty for an unreadable one, which other rules judge."""
+    """Return the audio of a stream that ended without an error.
+
+    It is empty for any other stream, and for an unreadable one, which other rules judge.
+    """
     if call.stream is None or not call.stream.is_complete or call.stream.has_failed:
         return b""
     try:
@@ -71,8 +75,8 @@ def streamed_audio(call: Call) -> bytes:
 
 
 def is_ordinary_text(text: str) -> bool:
-    """Return whether the duration of the speech for `text` can be estimated: it has several words, and little else."""
-    if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, and letters of mathematical notation
+    """Whether the duration of the speech for `text` can be estimated, because it contains words and little else."""
+    if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
         return False
     words = _WORD.findall(text)
     return len(words) >= _MIN_WORDS and sum(map(len, words)) >= _MIN_WORD_SHARE * len(text.replace(" ", ""))
@@ -100,6 +104,6 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _without_template(mapping: FieldMapping, text: str) -> str:
-    """Return the text without what the contract's template puts around it."""
+    """Return the text without the parts that the contract's template adds around it."""
     before, _, after = mapping.template.partition("{}")
     return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)

@@ -1,4 +1,4 @@
-"""The service that a check sends its cases to."""
+"""Describes the service that a check sends its cases to."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from voicegauge.model import Exchange, Provenance
 from voicegauge.receiver import Receiver
 
 SaveExchanges = Callable[[ConformanceCase, Sequence[Exchange]], None]
-"""Called with all exchanges of a case when it has reached a verdict."""
+"""A function that is called with a case and all of its exchanges if the case has a verdict."""
 
 
 class CheckedService(NamedTuple):
-    """A provider and how it is reached in a check."""
+    """A provider, and the settings with which a check reaches it."""
 
     contract: Contract
     client: Client
     ledger: Ledger | None = None
-    """The budget of single calls. Deliveries reserve through the client."""
+    """The budget from which single calls are reserved; `None` for no budget. The client reserves for deliveries."""
     prices: Mapping[str, float] = {}
     """Dollars per request by target id, as set by the user."""
     provenance: Provenance = Provenance.EMULATED
     save_exchanges: SaveExchanges | None = None
     receiver: Receiver | None = None
-    """Receives callbacks."""
+    """The receiver of callbacks; `None` if no callback can be received."""
     control_url: str | None = None
-    """Root of an emulator's control routes, at which its clock can be advanced."""
+    """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
 
     @property
     def is_emulated(self) -> bool:

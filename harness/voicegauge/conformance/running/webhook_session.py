@@ -1,4 +1,4 @@
-"""Collecting the callbacks that a service sends for one case."""
+"""Collects the callbacks that a service sends for one case."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from voicegauge.model import Provenance, ReceivedCallback
 from voicegauge.receiver import Receiver, running_receiver
 
 CALLBACK_TIMEOUT_S = 60.0
-"""Time for the callback of a job whose status response already reports its end. No document states a limit."""
+"""Seconds to wait for the callback of a job after a response reported the end. No document states a limit."""
 EMULATED_CALLBACK_TIMEOUT_S = 1.0
-"""The emulator sends a callback before it reports the same state in a response."""
+"""Seconds to wait for a callback of the emulator, which sends it before it reports the same state in a response."""
 SETTLE_S = 3.0
-"""How long to listen after the last callback that should arrive: it may be sent twice."""
+"""Seconds to listen after the last expected callback, because it may be sent twice."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ class WebhookSession:
     """One case with a webhook URL that no other case uses."""
 
     def __init__(self, case: ConformanceCase, receiver: Receiver | None, *, emulated: bool) -> None:
-        """Create the URL.
+        """Create a webhook URL for `case`.
 
         Raises:
             UsageError: there is no receiver.
@@ -53,7 +53,7 @@ class WebhookSession:
 
     @property
     def case(self) -> ConformanceCase:
-        """The case to send: the planned one with the URL in its request."""
+        """The case to send, which is the planned case with the webhook URL in its request."""
         return msgspec.structs.replace(with_value_at(self._case, self._parameter.at, self._url), callback_url=None)
 
     async def collect(self, operation: Operation, calls: Sequence[Call]) -> RequestCallbacks | None:
