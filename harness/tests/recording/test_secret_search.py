@@ -101,6 +101,14 @@ def test_a_short_key_is_masked_only_where_it_is_the_credential(text, masked) -> 
     assert mask_credentials(text, ["test"]) == masked
 
 
+@pytest.mark.parametrize("spelling", ["plain", "upper case", "base64", "hexadecimal"])
+def test_a_key_that_is_cut_off_is_masked(spelling) -> None:
+    spelled = SPELLINGS[spelling](KEY)
+    for length in range(len(spelled) // 3 + 2, len(spelled)):
+        assert mask_credentials(f"you sent {spelled[:length]}", [KEY]) == f"you sent {MASK}"
+    assert mask_credentials(spelled[: len(spelled) // 4], [KEY]) == spelled[: len(spelled) // 4]
+
+
 def test_masking_takes_linear_time() -> None:
     for unit in ("%", "\\", "&#", "%25", "\\u0041", KEY, KEY[:-1], "key test ", "token="):
         assert mask_credentials(unit * (200_000 // len(unit)), [KEY, "test"])

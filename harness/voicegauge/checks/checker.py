@@ -15,6 +15,8 @@ from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Sev
 
 MAX_EVIDENCE = 240
 """Characters, about three lines of a terminal."""
+_MAX_SHORTENED = 10_000
+"""Characters that are looked at: a message may quote a body of many megabytes."""
 MAX_MESSAGE = 400
 """Characters. A schema message quotes a value of the response, which can be arbitrarily long."""
 
@@ -61,7 +63,7 @@ class Checker:
                 provider=contract.id,
                 operation=exchange.operation,
                 target=subject.target.id if subject.target else None,
-                pointer=violation.pointer,
+                pointer=self.mask(violation.pointer) if violation.pointer else violation.pointer,
                 file=str(contract.document.path),
                 line=contract.document.line(violation.contract_pointer),
                 contract_pointer=violation.contract_pointer,
@@ -80,6 +82,7 @@ class Checker:
 
 
 def _shorten(text: str, limit: int) -> str:
+    text = text[:_MAX_SHORTENED]
     # Control characters from a response could move the cursor of a terminal, or rewrite its output.
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -11,6 +11,7 @@ from voicegauge.client.requests import RequestBuilder, RequestParts
 from voicegauge.client.spending import RateLimiter
 from voicegauge.client.stream_end import stream_end_detector
 from voicegauge.contract import Contract, Operation
+from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Request
 from voicegauge.recording import mask_credentials
 from voicegauge.transport import Clock, RealClock, Transport
@@ -112,9 +113,14 @@ class ProviderConnection:
             TransportError: there was no response.
         """
         detector = stream_end_detector(self.contract, operation_id)
-        exchange = await self.transport.send(
-            request, provider=self.contract.id, operation=operation_id, address=address, stream_ended=detector
-        )
+        try:
+            exchange = await self.transport.send(
+                request, provider=self.contract.id, operation=operation_id, address=address, stream_ended=detector
+            )
+        except TransportError as error:
+            # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.
+            error.args = (self.mask_secrets(str(error)),)
+            raise error from None
         if detector is not None:
             detector.share_events(exchange)
         return exchange

@@ -99,6 +99,8 @@ async def _check_services(
     async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
             service = _service(contract, transport, settings)
+            if not service.is_emulated:
+                collector.secrets.update(service.client.secrets)
             cases = [case for case in plan.cases if case.provider == contract.id]
             try:
                 await CaseRunner(service, settings.rules, collector, limit).run(cases, progress)

@@ -15,6 +15,7 @@ from voicegauge.recording.redaction import (
     bare_media_type,
     find_secret,
     mask_credentials,
+    mask_record,
 )
 from voicegauge.recording.replay import Replay, ReplayApp
 from voicegauge.recording.vcr_export import save_vcr_cassette
@@ -38,6 +39,7 @@ __all__ = [
     "load_har",
     "load_recordings",
     "mask_credentials",
+    "mask_record",
     "save_har",
     "save_vcr_cassette",
 ]

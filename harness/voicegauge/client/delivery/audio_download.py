@@ -16,6 +16,7 @@ from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
 from voicegauge.formats import decode_base64
 from voicegauge.model import DOWNLOAD, Failure, Request
+from voicegauge.recording import find_secret
 from voicegauge.transport import proxy_for
 
 MAX_REDIRECTS = 5
@@ -71,6 +72,9 @@ async def fetch_audio(
             audio = await _Download(log, location).fetch(text, source, declared)
     if not audio.data:
         raise _protocol_failure(f"the audio of {operation.id} is empty")
+    # Audio is saved as it is. An emulator in this process has not been sent a key.
+    if not log.connection.transport.in_process and find_secret(audio.data, secrets) is not None:
+        raise _protocol_failure(f"the audio of {operation.id} contains the API key, so it is not saved")
     return audio
 
 

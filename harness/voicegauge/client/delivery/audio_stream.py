@@ -40,7 +40,11 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
         raise fail("failed", f"{stream.ending.type}: {shown or 'no reason given'}")
     if not stream.is_complete:
         kinds = [event.type for event in stream.events]
-        last = f"the last of {len(kinds)} is {(kinds[-1] or '')[:100]!r}" if kinds else "it has no events"
+        last = (
+            f"the last of {len(kinds)} is {mask_credentials(kinds[-1] or '', secrets)[:100]!r}"
+            if kinds
+            else "it has no events"
+        )
         raise fail("protocol", f"the stream broke off without an event that ends it: {last}")
     try:
         return b"".join(piece for _, piece in stream.audio_events())

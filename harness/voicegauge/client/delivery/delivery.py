@@ -18,6 +18,7 @@ from voicegauge.contract.extension import PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
 from voicegauge.model import BillingStatus, Delivery, Failure, Request
+from voicegauge.recording import mask_record
 
 MAX_FAILED_POLLS = 5
 """Number of consecutive polls that may fail. A charged job is not given up because of a short network outage."""
@@ -272,14 +273,19 @@ class DeliveryTask:
         failure: Failure | None = None,
         has_open_job: bool = False,
     ) -> Delivery:
+        job = self._job.record() if self._job is not None else None
+        text = result.text if isinstance(result, ReceivedTranscript) else None
+        media_type = result.media_type if isinstance(result, DownloadedAudio) else None
+        # What is saved and printed, unlike the exchanges.
+        job, text, media_type, failure = mask_record((job, text, media_type, failure), self._connection.secrets)
         return Delivery(
             target=self._target.id,
             exchanges=tuple(self._log.exchanges),
             attempts=self._attempts,
-            job=self._job.record() if self._job is not None else None,
+            job=job,
             audio=result.data if isinstance(result, DownloadedAudio) else None,
-            text=result.text if isinstance(result, ReceivedTranscript) else None,
-            media_type=result.media_type if isinstance(result, DownloadedAudio) else None,
+            text=text,
+            media_type=media_type,
             audio_exchange=result.exchange if result else None,
             submit_exchange=self._submit_index,
             charged_usd=self._settlement.charged_usd,

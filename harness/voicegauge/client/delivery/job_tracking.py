@@ -11,6 +11,7 @@ from voicegauge.contract import BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import BillingStatus, Failure, Job, Request, StateObservation
+from voicegauge.recording import find_secret
 
 MAX_STATE_CHARACTERS = 100
 """Maximum length of a state name, which is shown in messages and stored. Documented names are one word."""
@@ -58,9 +59,15 @@ class JobTracker:
         return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
 
     def read_id(self, submit: ParsedExchange) -> None:
-        """Take the job id from the response to the submit, if it has a usable one."""
+        """Take the job id from the response to the submit, if it has a usable one.
+
+        An id that contains the key is not usable: it would be saved, so that the job can be resumed.
+        """
         found = submit.read_text(self.spec.submit.id)
-        self.id = found if is_id(found) else None
+        has_key = (
+            found is not None and find_secret(found.encode(errors="replace"), self._connection.secrets) is not None
+        )
+        self.id = found if is_id(found) and not has_key else None
 
     # Requests about the job
 
@@ -157,7 +164,10 @@ class JobTracker:
     def _observe(self, state: str, source: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> None:
         self._observations.append(
             StateObservation(
-                state=state[:MAX_STATE_CHARACTERS], at_ms=at_ms, requested_ms=requested_ms, exchange=exchange
+                state=self._connection.mask_secrets(state)[:MAX_STATE_CHARACTERS],
+                at_ms=at_ms,
+                requested_ms=requested_ms,
+                exchange=exchange,
             )
         )
         known = self.spec.states.get(state)

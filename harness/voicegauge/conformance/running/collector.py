@@ -20,6 +20,7 @@ from voicegauge.conformance.reporting import (
     targets_not_judged,
 )
 from voicegauge.model import Finding, Provenance, Severity
+from voicegauge.recording import mask_record
 from voicegauge.version import __version__
 
 
@@ -37,6 +38,8 @@ class Collector:
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
         self.coverage = CoverageCounter()
+        self.secrets: set[str] = set()
+        """API keys in use, which are masked in every text of the report."""
         self.stopped_by: str | None = None
         self.interrupted = False
 
@@ -104,7 +107,7 @@ class Collector:
         """Return the report of everything collected so far."""
         spending = self._account.spending()
         coverage = tuple(self.coverage.entries())
-        return CheckReport(
+        report = CheckReport(
             voicegauge=__version__,
             created_at=self._created_at,
             finished=finished and self.stopped_by is None,
@@ -122,6 +125,8 @@ class Collector:
             spent_usd=spending.total.usd,
             spending=spending,
         )
+        # Findings are masked when they are made. Everything else that quotes traffic is masked here at the latest.
+        return mask_record(report, tuple(self.secrets))
 
 
 def _result(case: ConformanceCase, verdict: str, status: int | None, reason: str | None = None) -> CaseResult:

@@ -2,6 +2,7 @@
 
 from voicegauge.recording.redaction.body_masking import bare_media_type, mask_body, multipart_fields
 from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, find_secret, mask_credentials
+from voicegauge.recording.redaction.record_masking import mask_record
 from voicegauge.recording.redaction.redactor import Redactor
 from voicegauge.recording.redaction.url_rewriting import (
     OTHER_HOSTS_PREFIX,
@@ -23,6 +24,7 @@ __all__ = [
     "find_secret",
     "mask_body",
     "mask_credentials",
+    "mask_record",
     "multipart_fields",
     "relative_path",
     "rewrite_response_urls",

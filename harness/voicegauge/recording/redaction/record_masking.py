@@ -1,0 +1,38 @@
+"""Masking of known secrets in a record that is about to be written or printed."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from voicegauge.recording.redaction.credentials import MASK
+from voicegauge.recording.redaction.secret_search import replace_secrets
+
+AnyRecord = TypeVar("AnyRecord")
+
+
+def mask_record(record: AnyRecord, secrets: Sequence[str]) -> AnyRecord:
+    """Replace `secrets`, in any spelling, in every text of a record, its keys and its nested records.
+
+    Args:
+        record: a record, or a tuple, list or dictionary of such. Bytes are left as they are.
+        secrets: API keys in use.
+    """
+    masked: AnyRecord = _mask(record, secrets) if any(secrets) else record
+    return masked
+
+
+def _mask(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return value if isinstance(value, enum.Enum) else replace_secrets(value, secrets, MASK)
+    if isinstance(value, tuple | list):
+        return type(value)(_mask(item, secrets) for item in value)
+    if isinstance(value, dict):
+        return {_mask(key, secrets): _mask(item, secrets) for key, item in value.items()}
+    if isinstance(value, msgspec.Struct):
+        fields = {name: _mask(getattr(value, name), secrets) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **fields)
+    return value
