@@ -6,11 +6,11 @@
     result = voicegauge.benchmark("pixelapi", limit=2)
     comparison = voicegauge.compare("reports/baseline", result.folder)
 
-Every command has a function here that does what it does and returns the record that the command writes with `--json`.
-Functions are synchronous. They can be called inside a running event loop (in a notebook, for example), which they
-block; in asynchronous code use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. `emulate` and `replay` are
-context managers for `with` and `async with`. All errors are subclasses of `VoicegaugeError`; `voicegauge.errors` lists
-them.
+For every command, this package has a function that does the same and returns the record that the command writes with
+`--json`. The functions are synchronous. They can be called while an event loop is running (in a notebook, for example),
+but they block that loop; in asynchronous code use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. `emulate`
+and `replay` return context managers for `with` and `async with`. All errors are subclasses of `VoicegaugeError`;
+`voicegauge.errors` lists them.
 
 Modules are imported on first use, so that `import voicegauge` is fast.
 """
@@ -88,7 +88,7 @@ _MODULES = {
     "voicegauge.report": ("BenchReport",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
-"""The module of each exported name that is not a name of `voicegauge.api`."""
+"""Modules of the exported names that are not imported from `voicegauge.api`, by name."""
 
 __all__ = [
     "BenchPlanResult",
@@ -153,7 +153,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module of an exported name on first use."""
+    """Return an exported name; its module is imported on first use."""
     if name == "errors":
         return import_module("voicegauge.errors")
     if name not in __all__:
@@ -164,5 +164,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the exported names, imported or not."""
+    """List the names of this module, including exported names that are not imported yet."""
     return sorted({*globals(), *__all__})

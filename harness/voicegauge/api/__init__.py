@@ -89,7 +89,7 @@ _MODULES = {
     "webhook_listening": ("ListenResult", "listen"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
-"""The module of each exported name."""
+"""Modules of the exported names, by name."""
 
 __all__ = [
     "Conversion",
@@ -145,7 +145,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module of an exported name on first use."""
+    """Return an exported name; its module is imported on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -154,5 +154,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the exported names, imported or not."""
+    """List the names of this module, including exported names that are not imported yet."""
     return sorted({*globals(), *__all__})

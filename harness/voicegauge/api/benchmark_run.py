@@ -1,4 +1,4 @@
-"""Benchmarking targets: from a plan to a saved, scored and summarized run."""
+"""Benchmarks targets: plans the requests, sends them, and saves, scores and summarizes the run."""
 
 from __future__ import annotations
 
@@ -62,13 +62,16 @@ from voicegauge.report import write_report
 from voicegauge.speech.asr import SpokenText
 
 EMULATED_CREDITS = 1e9
-"""More than any benchmark spends: an empty account would end it with failures that say nothing."""
+"""Balance of emulated accounts, larger than what any benchmark spends.
+
+If an account ran out of credits, its requests would fail for a reason that has nothing to do with the target.
+"""
 REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
 class _PlannedBenchmark:
-    """A planned benchmark with everything that it needs."""
+    """A benchmark plan with everything that is needed to carry it out."""
 
     plan: BenchPlan
     targets: Mapping[str, BaseTarget]
@@ -79,7 +82,7 @@ class _PlannedBenchmark:
 
     @property
     def provenance(self) -> Provenance:
-        """The provenance of what the run will receive."""
+        """The provenance of the responses that the run will receive."""
         return self.plan.provenance
 
 
@@ -110,51 +113,52 @@ def benchmark(
     """Measure latency, cost and intelligibility of targets.
 
     Every text of the suite is requested from every target in turn, from the emulator unless `live` is given. The run
-    is saved with its audio; it is transcribed and summarized. A live run journals its submits: if it was interrupted,
-    the same call resumes it and does not pay twice. The first Ctrl-C finishes the requests in flight, the second one
-    stops at once.
+    is saved with its audio, transcribed and summarized. A live run writes its submits to a journal, so that the same
+    call can resume an interrupted run without paying twice. After the first Ctrl-C, the requests in flight are
+    finished; a second Ctrl-C stops at once.
 
     >>> result = voicegauge.benchmark("pixelapi/voice-design", limit=1, warmup=0, asr="none", html=False, out=folder)
     >>> result.provenance.value, result.targets[0].failures
     ('emulated', 0)
 
     Args:
-        targets: providers ("acme") or targets ("acme/voice-1"); by default all that speak. Operations that take audio,
-            such as transcription, are measured only if named.
+        targets: providers ("acme") or targets ("acme/voice-1"); by default all targets that synthesize speech.
+            Operations that take audio, such as transcription, are measured only if they are named.
         live: permission and budget to send to the providers' own services.
         contracts: loaded contracts, or folders of your own.
         suite: id of a bundled suite of texts, or a YAML file.
-        languages: only the suite's texts in these languages.
-        categories: only these categories of the suite.
-        limit: only the first texts of each language.
-        sessions: passes over the suite, each with new connections.
-        repetitions: requests for each text per session.
-        warmup: unmeasured requests per target at the start of a session.
-        concurrency: requests in flight at most, one per target.
-        prices: dollars per request by provider, target or operation, where no price is documented or it is disputed.
+        languages: languages of the texts to use; by default all languages of the suite.
+        categories: categories of the texts to use; by default all categories of the suite.
+        limit: number of texts to use of each language, from the start of the suite; by default all.
+        sessions: number of passes over the suite, each with new connections.
+        repetitions: number of requests for each text per session.
+        warmup: number of unmeasured requests per target at the start of a session.
+        concurrency: maximum number of requests in flight; there is never more than one per target.
+        prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
-        asr: ASR engine, as `score` takes it.
-        text_length: characters of the text for which prices per million characters are stated.
+        asr: ASR engine; see `score` for the values.
+        text_length: number of characters of the text for which prices per million characters are stated.
         out: folder in which the run's folder is created.
         html: whether to write the HTML report into the run's folder.
-        seed: for the order of texts and targets, and for the emulator.
-        retry_ambiguous: continue the last live run with the same arguments, and pay again for its requests that were
-            sent without a result. Otherwise they are listed in `ambiguous_requests` and never repeated.
+        seed: seed of the order of texts and targets, and of the emulator.
+        retry_ambiguous: whether to continue the last live run with the same arguments and pay again for the requests
+            that it sent without receiving a result. Otherwise such requests are listed in `ambiguous_requests` and
+            never repeated.
         progress: receives progress and notices.
 
     Returns:
-        A summary of every target. `stop_reason` tells whether Ctrl-C, the budget, or jobs whose status could not be
-        fetched ended the benchmark early; the same call continues it. After Ctrl-C nothing is scored and no HTML report
-        is written; what was measured is saved.
+        A summary of every target. `stop_reason` tells whether the benchmark was ended early by Ctrl-C, by the budget,
+        or because the status of jobs could not be fetched; the same call continues it. After Ctrl-C, the samples are
+        saved, but nothing is scored and no HTML report is written.
 
     Raises:
-        UsageError: arguments that contradict each other, or a name that is not known.
+        UsageError: arguments contradict each other, or a name is not known.
         DataError: an interrupted live run of the same plan cannot be continued.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
         TransportError: no provider could be reached.
-        NothingMeasuredError: the first round of requests reached nobody.
+        NothingMeasuredError: in the first round of requests, no service could be reached.
     """
     if live is not None and faults:
         raise UsageError("--fault is for the emulator: leave out --live")
@@ -231,7 +235,7 @@ def plan_benchmark(
 
     Args:
         targets: see `benchmark`.
-        live: plan for the live services; the budget is not applied.
+        live: plan for the live services; the budget in this argument is ignored.
         contracts: see `benchmark`.
         suite: see `benchmark`.
         languages: see `benchmark`.
@@ -246,7 +250,7 @@ def plan_benchmark(
         progress: see `benchmark`.
 
     Returns:
-        Requests, characters and cost per target.
+        The number of requests and characters and the cost, for each target.
 
     Raises:
         UsageError: a name is not known, or a target needs something that is missing.
@@ -295,7 +299,7 @@ def _plan_requests(
 
 
 def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
-    """Return the named targets, and operations that take audio if they are named; by default all targets."""
+    """Return the named targets and operations; without names, all targets and no operations."""
     audio_inputs = [catalogue.audio_input_targets[name] for name in names if name in catalogue.audio_input_targets]
     speaking = [name for name in names if name not in catalogue.audio_input_targets]
     chosen: list[BaseTarget] = [*(catalogue.select(speaking) if speaking or not audio_inputs else []), *audio_inputs]
@@ -305,7 +309,10 @@ def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None
 
 
 def _check_asr(asr: str, planned: _PlannedBenchmark) -> str | None:
-    """Return why nothing will be transcribed, if so; reject an engine that cannot be used before anything is paid."""
+    """Return why nothing will be transcribed, or `None` if the run will be transcribed.
+
+    An engine that cannot be used is rejected here, before anything is paid for.
+    """
     if planned.plan.kind == "transcription":
         return None  # the targets are the recognizers
     spoken = {SpokenText(one.text.language, one.text.text) for row in planned.plan.rounds for one in row}
@@ -315,7 +322,7 @@ def _check_asr(asr: str, planned: _PlannedBenchmark) -> str | None:
 
 @contextmanager
 def _open_services(planned: _PlannedBenchmark, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
-    """Yield the order for the live services, or for an emulator that runs as long as the context."""
+    """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
     contracts = contracts_of(planned.targets.values())
     budget = None
     if planned.live is None:
@@ -337,11 +344,11 @@ def _open_services(planned: _PlannedBenchmark, faults: Sequence[str], concurrenc
 
 
 def _find_run(out: Path, planned: _PlannedBenchmark, *, retry_ambiguous: bool) -> RunToContinue | None:
-    """Return the live run that is continued; `None` for a new run.
+    """Return the interrupted live run to continue; `None` if a new run begins.
 
     Raises:
-        DataError: there is one, and it cannot be continued.
-        UsageError: ambiguous requests are to be bought again, and there are none.
+        DataError: a run was interrupted after something was paid for, but it cannot be continued.
+        UsageError: `retry_ambiguous` is true, but no run has ambiguous requests.
     """
     if planned.live is None:
         return None
@@ -375,7 +382,7 @@ async def _run_until_interrupted(
     on_sample: Callable[[Sample], None],
     listener: ProgressListener,
 ) -> RunOutcome:
-    """Carry out the order. The first Ctrl-C stops new requests, the second one drops the requests in flight."""
+    """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -411,7 +418,10 @@ def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: Progre
 
 
 def _raise_stop_error(run: Run, stop: StopSignal, listener: ProgressListener) -> None:
-    """Raise the error that stopped the run, unless the budget did and something was measured before."""
+    """Raise the error that stopped the run, if any.
+
+    A spent budget is not raised if something was measured before.
+    """
     if stop.error is None:
         return
     if not isinstance(stop.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
@@ -421,7 +431,10 @@ def _raise_stop_error(run: Run, stop: StopSignal, listener: ProgressListener) ->
 
 
 def _stop_reason(outcome: RunOutcome, stop: StopSignal) -> tuple[str | None, StopReason | None]:
-    """Return why a run without Ctrl-C is not complete: one line, and the kind of event."""
+    """Return why a run that Ctrl-C did not stop is incomplete: one line, and the kind of event.
+
+    Both are `None` for a complete run.
+    """
     if stop.error is not None:
         return str(stop.error), "budget"
     if outcome.open_jobs:

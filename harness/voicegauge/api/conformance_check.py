@@ -1,4 +1,4 @@
-"""Checking whether an API behaves as its contract says."""
+"""Checks whether an API behaves as its contract says."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from voicegauge.receiver import Receiver, running_receiver
 from voicegauge.recording import find_recordings
 
 LISTEN_PORT = 8090
-"""Default port for callbacks; `voicegauge listen` has the same, so that one tunnel serves both."""
+"""Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
 
 
 def check(
@@ -69,8 +69,8 @@ def check(
 ) -> CheckReport:
     """Check whether an API behaves as its contract says.
 
-    By default the examples in the documents and the recordings are checked and nothing is sent. With `emulated` or
-    `live`, planned requests are sent and their responses checked.
+    By default nothing is sent: the examples in the documents and the recordings are checked. With `emulated` or
+    `live`, planned requests are sent and the responses are checked.
 
     >>> report = voicegauge.check("pixelapi")
     >>> report.count("error")
@@ -78,33 +78,36 @@ def check(
 
     Args:
         targets: providers ("acme") or targets ("acme/voice-1"); all of them by default.
-        emulated: true to send to an emulator that runs for the duration of the check, or a running emulator; start
-            that with `clock="per-poll"`, `rate_limits=False` and enough `credits`, so that no limit is hit by chance.
+        emulated: true to send to an emulator that runs for the duration of the check, or a running emulator. Start a
+            running emulator with `clock="per-poll"`, `rate_limits=False` and enough `credits`, so that no limit is
+            reached by chance.
         live: permission and budget to send to the providers' own services.
         contracts: loaded contracts, or folders of your own.
         select: ids of the rules to apply; all by default.
         ignore: ids of rules not to apply.
         severities: severities that replace those of the rules, by rule id.
         recordings: folders of HAR files to check instead of the bundled ones, when nothing is sent.
-        stale_recordings_fail: whether a recording over its provider's age limit is an error instead of a warning.
-        max_calls: send at most this many billable requests, most informative first.
-        full: send every valid request of the plan to a live service; by default one delivery per target.
-        large_uploads: upload tens of megabytes to a live service; the emulator always gets such uploads.
+        stale_recordings_fail: whether a recording older than its provider's age limit is an error instead of a
+            warning.
+        max_calls: maximum number of billable requests; the most informative ones are sent first.
+        full: whether to send every valid request of the plan to a live service; by default one delivery per target.
+        large_uploads: whether to upload tens of megabytes to a live service; the emulator always gets such uploads.
         fuzz: number of random requests per operation, in addition to the plan.
-        failures: folder that keeps failing random requests, to be tried first the next time; by default none.
+        failures: folder in which failing random requests are saved, so that the next check tries them first; by
+            default they are not saved.
         faults: ids of faults to inject into the emulator.
-        prices: dollars per request by provider, target or operation, where no price is documented or it is disputed.
-        public_url: https URL of a tunnel to `listen_port`; with it, webhooks of live services are checked.
+        prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
+        public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
         listen_port: local port that receives callbacks.
-        seed: for everything random.
+        seed: seed of everything random.
         progress: receives progress and notices.
 
     Returns:
-        The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early:
-        by Ctrl-C, the budget, or a service that became unreachable.
+        The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early
+        because of Ctrl-C, the budget, or a service that became unreachable.
 
     Raises:
-        UsageError: arguments that contradict each other, or a name that is not known.
+        UsageError: arguments contradict each other, or a name is not known.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
         TransportError: not a single response was received.
@@ -162,7 +165,7 @@ def plan_check(
     Args:
         targets: see `check`.
         emulated: plan for the emulator; the plan is priced as the service would charge it.
-        live: plan for the live service; its budget is not applied.
+        live: plan for the live service; the budget in this argument is ignored.
         contracts: see `check`.
         max_calls: see `check`.
         full: see `check`.
@@ -209,7 +212,7 @@ def check_request(
     Args:
         target: id of the target.
         changes: fields of the body that differ from a minimal valid request.
-        without: fields of the body to leave out.
+        without: fields to leave out of the body.
         expect: whether the service should accept the request.
         emulated: see `check`.
         live: see `check`.
@@ -222,7 +225,7 @@ def check_request(
         The findings.
 
     Raises:
-        UsageError: as for `check`, or no valid request to start from can be built.
+        UsageError: as for `check`. Also if no minimal valid request can be built.
     """
     collector = Collector([target], seed)
     catalogue = to_catalogue(contracts)
@@ -256,8 +259,9 @@ def check_job_steps(
 
     Args:
         target: id of a target that answers with jobs.
-        steps: "submit", and with the number of a job, counted from 1: "poll N", "late N" (long after), "expired N",
-            "cancel N", and "unknown N" (an id that looks like that of job N and does not exist).
+        steps: each is "submit", or one of the following with the number N of a job, counted from 1: "poll N", "late N"
+            (poll a long time later), "expired N", "cancel N", and "unknown N" (poll an id that does not exist and
+            looks like that of job N).
         emulated: see `check`.
         live: see `check`.
         contracts: see `check`.
@@ -269,7 +273,7 @@ def check_job_steps(
         The findings.
 
     Raises:
-        UsageError: as for `check`, or the target does not have jobs, or a step is not valid.
+        UsageError: as for `check`. Also if the target does not answer with jobs, or a step is not valid.
     """
     collector = Collector([target], seed)
     catalogue = to_catalogue(contracts)
@@ -330,7 +334,7 @@ def _check_offline(
     *,
     strict: bool,
 ) -> None:
-    """Judge the documented examples and the recordings in the folders `recordings`; by default the bundled ones."""
+    """Judge the documented examples, and the recordings in the folders `recordings` or else the bundled recordings."""
     check_documented_examples(contracts, rules, collector)
     files = [path for folder in recordings or [data_dir("fixtures")] for path in find_recordings(folder)]
     judged = check_recordings(files, contracts, rules, collector, ci=strict)
@@ -349,7 +353,7 @@ def _plan_cases(
     large_uploads: bool,
     webhooks: bool,
 ) -> CasePlan:
-    """Plan the cases. The emulator is free, so it gets every case; a live service only the requested ones."""
+    """Plan the cases: every case for the emulator, which is free, but only the requested ones for a live service."""
     return plan_cases(
         targets,
         emulated=emulated,
@@ -403,5 +407,5 @@ def _emulator(
 
 
 def _receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
-    """Return a receiver of callbacks if a tunnel leads to this machine."""
+    """Return a receiver of callbacks; without the URL of a tunnel, a context whose value is `None`."""
     return nullcontext() if public_url is None else running_receiver(port=port, public_url=public_url)

@@ -1,4 +1,4 @@
-"""Finding what changed between two descriptions or recordings of an API."""
+"""Finds what changed between two descriptions or recordings of an API."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ def find_drift(old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = 
     ()
 
     Args:
-        old: an OpenAPI document, a HAR file, a folder of them, or the id of a provider.
-        new: likewise; traffic counts as newer than the contract it is compared with.
+        old: an OpenAPI document, a HAR file, a folder of HAR files, or the id of a provider.
+        new: the same kinds of values as for `old`. If traffic is compared with a contract, the traffic counts as
+            newer.
         contracts: folders of your own contracts.
 
     Returns:
-        The changes: breaking, possibly breaking and compatible ones.
+        The breaking, possibly breaking and compatible changes.
 
     Raises:
-        UsageError: one of the two cannot be compared, or not with the other.
+        UsageError: `old` or `new` is not something that can be compared, or the two cannot be compared with each other.
         ContractError: a contract cannot be used.
         DataError: a recording cannot be used.
     """
@@ -36,19 +37,19 @@ def find_drift(old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = 
 def propose_contract_patch(
     contract: PathLike, recordings: PathLike, *, contracts: Sequence[PathLike] = ()
 ) -> tuple[DriftReport, ContractPatch]:
-    """Find what recorded traffic shows that the contract does not describe, and propose to add it.
+    """Find behavior in recorded traffic that the contract does not describe, and propose additions to the contract.
 
     Args:
         contract: an OpenAPI document, or the id of a provider.
-        recordings: a HAR file, or a folder of them.
+        recordings: a HAR file, or a folder of HAR files.
         contracts: folders of your own contracts.
 
     Returns:
         The changes, and a proposal whose `patch()` is a unified diff of the contract.
 
     Raises:
-        UsageError: the arguments are not a contract and a recording.
+        UsageError: `contract` is not a contract, or `recordings` is not a recording.
         ContractError: the contract cannot be used.
-        DataError: the recording cannot be used, or is of another provider.
+        DataError: the recording cannot be used, or was recorded from another provider.
     """
     return drift.propose_contract_patch(str(contract), str(recordings), [Path(folder) for folder in contracts])

@@ -1,4 +1,4 @@
-"""Running coroutines from synchronous functions, with or without an event loop in the calling thread."""
+"""Runs coroutines from synchronous functions, whether or not the calling thread runs an event loop."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run `coroutine` in an event loop of its own and return its result.
+    """Run `coroutine` in a new event loop and return its result.
 
     Inside a running event loop (a notebook, an async service) the new loop runs in a second thread while the caller
-    waits. Ctrl-C cancels the coroutine before it propagates, so that no request is sent behind the caller's back.
+    waits. Ctrl-C cancels the coroutine before `KeyboardInterrupt` is raised, so that no request is sent after that.
     """
     if not is_loop_running():
         return asyncio.run(coroutine)
@@ -42,7 +42,7 @@ class _LoopThread(Generic[T]):
         self._thread = threading.Thread(target=self._run, name="voicegauge", daemon=True)
 
     def result(self) -> T:
-        """Run the coroutine to its end; return its result or raise its error."""
+        """Run the coroutine to its end; return the coroutine's result or raise its error."""
         # Not `Thread.join`: before Python 3.13, Ctrl-C during a join marks a running thread as ended.
         self._thread.start()
         try:

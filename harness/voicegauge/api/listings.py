@@ -1,4 +1,4 @@
-"""Lists of what voicegauge knows: providers with their targets, rules, and ASR engines."""
+"""Lists the providers with their targets, the rules, and the ASR engines that voicegauge knows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from voicegauge.model import Record, Severity
 
 
 class TargetRow(Record, frozen=True, kw_only=True):
-    """One target."""
+    """One target of a provider."""
 
     id: str
     title: str
     operation: str
     response: str
-    """"job" or "audio"."""
+    """What the target answers with: "job" or "audio"."""
     price: str
     languages: tuple[str, ...]
     formats: tuple[str, ...]
@@ -41,19 +41,19 @@ class OperationRow(Record, frozen=True, kw_only=True):
     """The URL that the path is appended to."""
     title: str
     document: str | None
-    """The source that describes it."""
+    """The document that describes the operation."""
     inferred: bool
-    """Whether that source does not state its method and path outright."""
+    """Whether the method and path are inferred because `document` does not state them explicitly."""
     disputed: tuple[str, ...]
-    """Other readings of the operation, its requests and its responses, each in a sentence."""
+    """What other documents or passages say differently about the operation, one sentence each."""
     emulation: str
-    """How the emulator responds."""
+    """How the emulator responds to the operation."""
     rules: tuple[str, ...]
-    """Ids of the rules that apply to it."""
+    """Ids of the rules that apply to the operation."""
 
 
 class ProviderRow(Record, frozen=True, kw_only=True):
-    """One provider."""
+    """One provider with its targets and operations."""
 
     id: str
     title: str
@@ -79,7 +79,7 @@ class RuleRow(Record, frozen=True, kw_only=True):
     id: str
     severity: Severity
     description: str
-    """One sentence: what holds if the rule finds nothing."""
+    """One sentence about what is true of the API if the rule finds nothing."""
     basis: str
     """Parts of a contract that the rule reads, separated by commas: "x-resource.delete, x-resource.list"."""
     subject: str
@@ -92,7 +92,7 @@ class DriftRow(Record, frozen=True, kw_only=True):
     id: str
     level: drift.DriftLevel
     description: str
-    """One sentence: what is different in the newer version."""
+    """One sentence about the difference in the newer version."""
     comparison: drift.DriftComparison
 
 
@@ -120,7 +120,7 @@ class Recognizers(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/asr/2"
     installed: tuple[Recognizer, ...]
     missing: tuple[str, ...]
-    """Extras that would add more engines."""
+    """Extras of voicegauge that are not installed and would add more engines."""
 
 
 def list_providers(contracts: Contracts = ()) -> Providers:
@@ -148,10 +148,11 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
     ['empty-body']
 
     Args:
-        words: only rules whose ids contain all of these; ids of drift rules count as preceded by "drift ".
+        words: list only rules whose ids contain all of these words. The ids of drift rules are treated as if they
+            began with "drift ".
 
     Returns:
-        The rules, with what each proves and how severe it is.
+        The rules, with what each proves and how severe its findings are.
     """
     return RuleList(
         rules=tuple(row for row in _check_rules() if _contains(row.id, words)),
@@ -187,14 +188,14 @@ def install_weights(model: str, source: PathLike | None = None, *, progress: Pro
 
     Args:
         model: name of the model, such as "base.en".
-        source: file, or folder of the file, to copy from; by default the weights are downloaded.
+        source: file with the weights to copy, or its folder; by default the weights are downloaded.
         progress: receives progress.
 
     Returns:
-        The path of the weights, where openai-whisper looks for them.
+        The path of the installed weights, at which openai-whisper looks for them.
 
     Raises:
-        UnknownNameError: Whisper does not have such a model.
+        UnknownNameError: Whisper has no model of this name.
         DataError: the file cannot be read, or is not the official one.
         TransportError: the download failed.
     """

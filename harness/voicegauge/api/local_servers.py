@@ -1,4 +1,4 @@
-"""Local servers: the emulator and the replay of recordings."""
+"""Runs local servers: the emulator, and the replay of recordings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from voicegauge.recording.replay import enable_realtime_scheduling
 
 T = TypeVar("T")
 OnUnmatched = Callable[[str], None]
-"""Called with every request that is not recorded, described in words."""
+"""Function that is called with a description of every request that is not recorded."""
 
 
 class LocalServer(Generic[T]):
     """A server on this machine, for a `with` or an `async with` block."""
 
     def __init__(self, context: AbstractContextManager[T]) -> None:
-        """`context` starts the server and stops it."""
+        """Wrap `context`, which starts the server on entry and stops it on exit."""
         self._context = context
 
     def __enter__(self) -> T:
@@ -48,24 +48,24 @@ class LocalServer(Generic[T]):
 
 
 class RunningReplay:
-    """Recordings that are served on this machine."""
+    """A running server that answers requests with recorded responses."""
 
     def __init__(self, replay: Replay, url: str) -> None:
-        """`url` is the root of the server."""
+        """Describe the server of `replay`, which runs at the root URL `url`."""
         self.replay, self.url = replay, url
 
     def base_url(self, provider_id: str) -> str:
-        """Return the base URL that replaces all servers of a provider."""
+        """Return the base URL to use instead of all server URLs of a provider."""
         return f"{self.url}/{provider_id}"
 
     @property
     def unmatched(self) -> list[str]:
-        """Requests that are not recorded, in words, with the difference to the most similar recorded one."""
+        """Descriptions of the received requests that are not recorded, each compared with the most similar recording."""
         return self.replay.unmatched
 
     @property
     def unused(self) -> list[str]:
-        """Recorded requests that were not sent."""
+        """Descriptions of the recorded requests that the client has not sent."""
         return self.replay.unused
 
 
@@ -85,7 +85,7 @@ def emulate(
     port: int = 0,
     host: str = "127.0.0.1",
 ) -> LocalServer[RunningEmulator]:
-    """Run an emulator that responds as the contracts say, in a process of its own.
+    """Run an emulator in a separate process; it responds as the contracts say.
 
     >>> with voicegauge.emulate("pixelapi", faults=["ignored-key"]) as emulator:
     ...     emulator.base_url("pixelapi") == f"{emulator.url}/pixelapi"
@@ -94,24 +94,25 @@ def emulate(
     Args:
         providers: ids of providers; all by default.
         contracts: loaded contracts, or folders of your own.
-        seed: for ids, jitter and times.
-        clock: "real" lets jobs take invented times, "virtual" waits for the control route, with "per-poll" each status
-            request moves its job to the next state.
-        time_scale: multiplies the invented times.
+        seed: seed of ids, jitter and times.
+        clock: what advances the emulated jobs. With "real" they take invented times, with "virtual" they wait for
+            requests to the emulator's control route, and with "per-poll" each status request moves its job to the
+            next state.
+        time_scale: factor that multiplies the invented times.
         faults: ids of faults to inject: "ID", "ID@PROVIDER" or "ID@PROVIDER/TARGET".
-        plan: plan of every account; by default the one with the highest rate limit.
-        credits: balance of a new account; by default as documented.
-        webhook_http: accept webhook URLs with plain http that lead to this machine.
+        plan: name of the plan that every account has; by default the plan with the highest rate limit.
+        credits: balance of a new account; by default the documented balance.
+        webhook_http: whether to accept webhook URLs with plain http that point to this machine.
         webhook_hosts: hosts beyond this machine to which callbacks are sent.
         rate_limits: whether rate limits are enforced.
-        port: 0 chooses a free port.
+        port: port to listen on; 0 chooses a free one.
         host: address to listen on.
 
     Returns:
-        A context manager, sync and async, whose value has `url` and `base_url(provider)`.
+        A context manager, synchronous and asynchronous, whose value has `url` and `base_url(provider)`.
 
     Raises:
-        UsageError: on entering the context: the port is taken, or a fault is not known.
+        UsageError: raised on entering the context if the port is taken or a fault is not known.
     """
     chosen = select_providers(to_catalogue(contracts), providers)
     settings = EmulatorSettings(
@@ -145,15 +146,16 @@ def replay(
     True
 
     Args:
-        paths: HAR files, or folders of them.
+        paths: HAR files, or folders of HAR files.
         contracts: loaded contracts, or folders of your own.
         only: serve only groups of exchanges whose name contains this text.
-        pace: multiplies the recorded pauses; 0 leaves them out.
-        port: 0 chooses a free port.
-        on_unmatched: called with every request that is not recorded.
+        pace: factor that multiplies the recorded pauses; 0 leaves the pauses out.
+        port: port to listen on; 0 chooses a free one.
+        on_unmatched: called with a description of every request that is not recorded.
 
     Returns:
-        A context manager, sync and async, whose value has `url`, `base_url(provider)`, `unmatched` and `unused`.
+        A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`, `unmatched` and
+        `unused`.
 
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.
@@ -181,14 +183,14 @@ def serve_emulator(
     """Run the emulator in this process until Ctrl-C.
 
     Args:
-        contracts: of the providers.
-        settings: of the emulator.
+        contracts: contracts of the providers to emulate.
+        settings: settings of the emulator.
         host: address to listen on.
-        port: 0 chooses a free port.
+        port: port to listen on; 0 chooses a free one.
         ready: called with the root URL when the server accepts requests.
 
     Raises:
-        UnknownNameError: a provider's document does not name the plan of the settings.
+        UnknownNameError: no document names the account plan in the settings.
         UsageError: the address is not available.
     """
     check_plan(contracts, settings)
@@ -198,7 +200,7 @@ def serve_emulator(
 
 @contextmanager
 def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
-    """Yield a bound socket and its URL; Ctrl-C ends the block quietly, because it is how a server is stopped."""
+    """Yield a bound socket and its URL. Ctrl-C ends the block without an error, because users stop servers with it."""
     bound = bind(host, port)
     try:
         yield bound, url_of(host, bound.getsockname()[1])
@@ -209,7 +211,7 @@ def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
 
 
 def check_plan(contracts: Sequence[Contract], settings: EmulatorSettings) -> None:
-    """Reject settings with a plan that no document names.
+    """Reject settings with an account plan that no document names.
 
     Raises:
         UnknownNameError: as described above.
@@ -232,19 +234,19 @@ def serve_replay(
     """Serve recordings in this process until Ctrl-C.
 
     Args:
-        paths: HAR files, or folders of them.
-        contracts: of the providers to serve; recordings of others are left out.
+        paths: HAR files, or folders of HAR files.
+        contracts: contracts of the providers to serve; recordings of other providers are left out.
         host: address to listen on.
-        port: 0 chooses a free port.
-        pace: multiplies the recorded pauses; 0 leaves them out.
-        ready: called with the server and its recordings when requests are accepted.
-        on_unmatched: called with every request that is not recorded.
+        port: port to listen on; 0 chooses a free one.
+        pace: factor that multiplies the recorded pauses; 0 leaves the pauses out.
+        ready: called with the server and its recordings when the server accepts requests.
+        on_unmatched: called with a description of every request that is not recorded.
 
     Returns:
-        What was requested and what was not.
+        The finished replay, which lists the requests without a recording and the recordings without a request.
 
     Raises:
-        DataError: a file is not a recording, or none is of these providers.
+        DataError: a file is not a recording, or no recording belongs to these providers.
         UsageError: the address is not available.
     """
     ids = {contract.id for contract in contracts}

@@ -22,10 +22,10 @@ class LiveOptions:
     """
 
     max_cost_usd: float = 1.0
-    """Budget in dollars. A request whose reservation does not fit into what is left is not sent."""
+    """Budget in dollars. A request is not sent if its highest possible price exceeds what is left."""
     base_urls: Mapping[str, str] = field(default_factory=dict)
-    """URLs to send to instead of the contract's servers, by server name; "" is for all servers."""
+    """URLs to send to instead of the contract's servers, by server name; the name "" applies to all servers."""
     account_plans: Sequence[str] = ()
-    """Names of your accounts' plans, whose rate limits are respected; by default the smallest plan of each provider."""
+    """Names of your accounts' plans, whose rate limits are honored; by default the smallest plan of each provider."""
     ledger: Ledger | None = None
-    """An existing account of spending that several calls share; by default a new one of `max_cost_usd`."""
+    """Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`."""

@@ -1,4 +1,4 @@
-"""Sending a priced conformance plan to a service: shared by `check` and `record`."""
+"""Sends a priced conformance plan to a service, for `check` and `record`."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def live_settings(
     """Return the settings for sending to live services: keys from the environment, a budget, rate limits.
 
     Args:
-        contracts: of the providers.
+        contracts: contracts of the providers.
         live: budget, base URLs and account plans.
-        prices: dollars per request by target id, where the caller states them.
-        seed: for everything random.
-        listener: receives what the plan costs and which rate limits are respected.
-        plan: what will be sent, if known; it must fit into the budget.
+        prices: the caller's own prices in dollars per request, by target id.
+        seed: seed of everything random.
+        listener: receives notices about the cost of the plan and the rate limits that are honored.
+        plan: the requests that will be sent, if known; their cost must fit into the budget.
         can_limit_calls: whether the message about a plan over budget can suggest a smaller number of calls.
 
     Raises:
         MissingKeyError: the key of a provider is not set.
-        UnknownNameError: no document names such an account plan.
+        UnknownNameError: no document names one of the account plans.
         UsageError: no document states what a target costs.
         BudgetError: the plan costs more than the budget.
     """
@@ -61,9 +61,10 @@ def live_settings(
 
 
 def check_budget(plan: PricedPlan, live: LiveOptions, listener: ProgressListener, *, can_limit_calls: bool) -> None:
-    """Reject a plan without a known price or over budget; see `live_settings` for the arguments.
+    """Reject a plan whose price is not known or exceeds the budget; see `live_settings` for the arguments.
 
-    A shared ledger is not compared with the plan: other calls spend from it too, and it stops what does not fit.
+    The plan is not compared with a shared ledger, because other calls spend from it too. Such a ledger stops single
+    requests that exceed the rest of the budget.
     """
     require_prices(plan)
     listener.notice(f"{plan_summary(plan)}; at most ${live.max_cost_usd:.4g}")
@@ -82,7 +83,7 @@ def plan_summary(plan: PricedPlan) -> str:
 
 
 def _price(plan: PricedPlan) -> str:
-    """Describe the price of a plan; unknown prices are named, not counted as zero."""
+    """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
     known = f"about ${plan.usd:.4g} if all succeed"
     if not plan.unpriced:
         return known
@@ -91,7 +92,7 @@ def _price(plan: PricedPlan) -> str:
 
 
 def announce_rate_limits(pacers: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:
-    """Tell the listener which rate limits are respected: they may be what a live run waits for."""
+    """Tell the listener which rate limits are honored, because a live run may have to wait for them."""
     for provider, rate_limiter in pacers.items():
         if rate_limiter is not None:
             limit = f"at most {rate_limiter.requests_per_minute} requests per minute, not counting polls"
@@ -101,7 +102,7 @@ def announce_rate_limits(pacers: Mapping[str, RateLimiter | None], listener: Pro
 def send_plan(
     targets: Sequence[Target], plan: CasePlan, settings: CheckSettings, collector: Collector, listener: ProgressListener
 ) -> StopReason | None:
-    """Send the plan and collect what is found; return why it ended early, if it did.
+    """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
 
     Raises:
         TransportError: not a single response was received.

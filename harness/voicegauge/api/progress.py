@@ -1,4 +1,4 @@
-"""How functions of the API report their progress to the caller."""
+"""Reports the progress of functions of the API to the caller."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ProgressListener:
         """A phase begins, for example "sending requests".
 
         Args:
-            name: of the phase.
-            total: number of items; `None` while unknown.
-            done: items that an earlier, interrupted call has finished.
+            name: name of the phase.
+            total: number of items; `None` if it is not known yet.
+            done: number of items that an earlier, interrupted call has finished.
         """
 
     def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
@@ -29,7 +29,7 @@ class ProgressListener:
         """The phase is over, or was aborted by an error."""
 
     def notice(self, message: str) -> None:
-        """One line for the user: what a plan costs, which rate limit is respected, which run is resumed."""
+        """One line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
 
 
 class Phase:
@@ -40,7 +40,7 @@ class Phase:
         self._listener, self._total, self._done = listener, total, done
 
     def advance(self, item: object = None) -> None:
-        """Count one more item; its `id`, or its text if it has none, names it."""
+        """Count one more finished item. It is reported by its `id`, or as text if it has no such attribute."""
         self._done += 1
         self._listener.phase_progressed(self._done, self._total, "" if item is None else str(getattr(item, "id", item)))
 
@@ -52,7 +52,10 @@ class Phase:
 
 @contextmanager
 def phase(listener: ProgressListener, name: str, total: int | None = None, done: int = 0) -> Iterator[Phase]:
-    """Report a phase to `listener` while the context lasts; arguments as for `ProgressListener.phase_started`."""
+    """Report a phase to `listener` while the context lasts.
+
+    See `ProgressListener.phase_started` for the arguments.
+    """
     listener.phase_started(name, total, done)
     try:
         yield Phase(listener, total, done)

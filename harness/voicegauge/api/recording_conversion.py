@@ -1,4 +1,4 @@
-"""Converting recordings of other tools, and writing VCR cassettes."""
+"""Converts recordings of other tools to HAR files, and recordings to VCR cassettes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
 
 
 class Converted(Record, frozen=True, kw_only=True):
-    """The result for one file."""
+    """The result of converting one file."""
 
     file: str
     format: str
@@ -31,13 +31,13 @@ class Converted(Record, frozen=True, kw_only=True):
     written: str
     provenance: Provenance
     recorded_at: str
-    """UTC, ISO 8601."""
+    """Time of recording: UTC, ISO 8601."""
     exchanges: int
     left_out: int
     remarks: tuple[ImportRemark, ...]
-    """What could not be converted, or only in part."""
+    """Remarks about content that could not be converted, or only in part."""
     redactions: dict[str, int]
-    """Locations of masked secrets, with the number of values masked."""
+    """Number of masked secrets by location."""
 
 
 class Conversion(Record, frozen=True, kw_only=True):
@@ -62,11 +62,11 @@ def convert(
     Args:
         file: a cassette of vcrpy, Ruby VCR or betamax, a HAR file of a browser or proxy, a tape of huggingface.js, or
             a recording of voicegauge.
-        provider: id of the provider that was recorded; needed for files of other tools.
+        provider: id of the recorded provider; needed for files of other tools.
         to: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to; the file keeps its name with another suffix.
         mask: further names of fields, parameters and headers whose values are masked.
-        base_urls: where the provider was reached, if not at the contract's servers, by server name.
+        base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
         contracts: loaded contracts, or folders of your own.
 
     Returns:
@@ -145,13 +145,16 @@ def _keys(contract: Contract) -> tuple[str, ...]:
 
 
 def _provenance(imported: ImportedRecording) -> Provenance:
-    """Responses of the emulator stay emulated, whichever tool recorded them."""
+    """Return `EMULATED` if the responses came from the emulator, whichever tool recorded them."""
     emulated = any(map(is_emulated, imported.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 
 
 def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
-    """Return the time of recording: from the file's content, else its modification time, with a remark."""
+    """Return the time of recording, and remarks.
+
+    If the content of the file does not state the time, it is the file's modification time, and a remark says so.
+    """
     if imported.recorded_at is not None:
         return imported.recorded_at, imported.remarks
     when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)

@@ -1,4 +1,4 @@
-"""Results of `check` and `find_drift` as files for other tools, and baselines of accepted findings."""
+"""Writes results of `check` and `find_drift` as files for other tools, and baselines of accepted findings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
 def to_results(
     report: CheckReport | DriftReport, *, strict: bool = False, fail_on: DriftLevel = DriftLevel.BREAKING
 ) -> ExportedReport:
-    """Convert a report to the common form from which JUnit XML, SARIF and annotations are written.
+    """Convert a report to the record from which JUnit XML, SARIF and annotations are written.
 
     Args:
-        report: of `check` or `find_drift`.
+        report: the report returned by `check` or `find_drift`.
         strict: whether warnings of a check are failures.
         fail_on: the mildest drift that is a failure.
     """
@@ -44,7 +44,7 @@ def write_junit(
     >>> voicegauge.write_junit(voicegauge.check("pixelapi"), f"{folder}/junit.xml")
 
     Args:
-        report: of `check` or `find_drift`.
+        report: the report returned by `check` or `find_drift`.
         file: the file to write.
         strict: whether warnings of a check are failures.
         fail_on: the mildest drift that is a failure.
@@ -56,10 +56,10 @@ def write_junit(
 
 
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: PathLike = ".") -> None:
-    """Write a report as SARIF 2.1.0, which code scanning reads.
+    """Write a report as SARIF 2.1.0, the format that GitHub code scanning reads.
 
     Args:
-        report: of `check` or `find_drift`.
+        report: the report returned by `check` or `find_drift`.
         file: the file to write.
         root: folder of the repository; paths in the file are relative to it.
 
@@ -70,11 +70,11 @@ def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: Path
 
 
 def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".") -> str:
-    """Render a report as workflow commands, which GitHub Actions shows as annotations.
+    """Render a report as workflow commands that GitHub Actions shows as annotations.
 
     Args:
-        report: of `check` or `find_drift`.
-        root: folder of the repository; paths are relative to it.
+        report: the report returned by `check` or `find_drift`.
+        root: folder of the repository; paths in the annotations are relative to it.
 
     Returns:
         The lines to print.
@@ -83,14 +83,14 @@ def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".
 
 
 def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
-    """Move the findings that a baseline file accepts out of a report.
+    """Return a report without the findings that a baseline file accepts.
 
     Args:
-        report: of `check` or `find_drift`.
-        file: a file that `write_baseline` wrote.
+        report: the report returned by `check` or `find_drift`.
+        file: a baseline file written by `write_baseline`.
 
     Returns:
-        The report with accepted findings apart, and the entries of the baseline that are not needed any more.
+        A report that lists accepted findings separately, with the baseline entries that are not needed any more.
 
     Raises:
         DataError: the file is not a baseline.
@@ -99,18 +99,18 @@ def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
 
 
 def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
-    """Accept all findings of a report: write them to a baseline file.
+    """Write all findings of a report to a baseline file, so that they are accepted in the future.
 
     >>> report = voicegauge.write_baseline(voicegauge.check("pixelapi"), f"{folder}/known.json")
     >>> voicegauge.apply_baseline(report, f"{folder}/known.json").unused_baseline
     ()
 
     Args:
-        report: of `check` or `find_drift`.
+        report: the report returned by `check` or `find_drift`.
         file: the file to write.
 
     Returns:
-        The report with all findings accepted.
+        A report in which all findings are accepted.
 
     Raises:
         UsageError: the file cannot be written.

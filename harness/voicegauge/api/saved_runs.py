@@ -1,4 +1,4 @@
-"""Reading saved benchmark runs: scoring, comparing and reporting."""
+"""Scores, compares and reports saved benchmark runs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from voicegauge.report import CLIPS, BenchReport, render_csv, render_markdown, r
 ReportFormat = Literal["html", "csv", "markdown"]
 
 REQUIRED_DETECTABLE_SLOWDOWN = 0.30
-"""Smallest slowdown that a run must be able to detect; otherwise its verdict is "underpowered"."""
+"""Slowdown that a comparison must be able to detect (0.3 is 30%); otherwise the verdict is "underpowered"."""
 REQUIRED_DETECTABLE_ERROR_RATE = 0.05
-"""The same for error rates, as a difference."""
+"""Difference of error rates that a comparison must be able to detect; otherwise the verdict is "underpowered"."""
 
 
 class ScoreResult(Record, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class ScoreResult(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/score/2"
     run: str
-    """The run's folder."""
+    """Path of the run's folder."""
     provenance: Provenance
     scores: ScoreSet
 
@@ -49,10 +49,11 @@ def load_run(path: PathLike) -> Run:
         path: the run's folder, or its run.json.
 
     Returns:
-        The manifest, the samples and the scores. The samples of a run that was killed are read from its journal.
+        The manifest, the samples and the scores. If the process that measured the run was killed, the samples are
+        read from the run's journal.
 
     Raises:
-        DataError: the run is missing, damaged, or was written by another version of the run format.
+        DataError: the run is missing, is damaged, or has another version of the format.
     """
     return running.load_run(Path(path))
 
@@ -70,9 +71,9 @@ def score(
     Args:
         run: the run's folder, or its run.json.
         asr: "auto", "whisper[:MODEL|FILE]", "faster-whisper[:MODEL|FOLDER]", "embedded" or "none". "auto" takes
-            Whisper if its official weights are installed, then faster-whisper, then for emulated runs the small
-            bundled model.
-        workers: processes that transcribe; by default one per processor, at most 4.
+            Whisper if its official weights are installed, otherwise faster-whisper if that is installed, otherwise,
+            for emulated runs only, the small bundled model.
+        workers: number of processes that transcribe; by default one per processor, at most 4.
         cluster: address of a Dask scheduler whose workers transcribe instead.
         progress: receives progress.
 
@@ -81,7 +82,7 @@ def score(
 
     Raises:
         UsageError: no engine can transcribe the run.
-        DataError: the run cannot be read, or its audio is missing or was changed.
+        DataError: the run cannot be read, or an audio file of the run is missing or was changed.
         UnreachableError: no scheduler responds at `cluster`.
     """
     path = Path(run)
@@ -114,26 +115,27 @@ def compare(
     session_drift: float = 0.10,
     seed: int = 0,
 ) -> RunComparison:
-    """Tell regressions from noise between two runs.
+    """Tell regressions from noise by comparing two runs.
 
     >>> comparison = voicegauge.compare(saved_run, saved_run)
     >>> comparison.regressions
     ()
 
     Args:
-        baseline: the older run: loaded, or its folder.
-        run: the newer run.
+        baseline: the older run, or the path of its folder.
+        run: the newer run, or the path of its folder.
         alpha: probability of a false alarm, for each metric of each target.
         min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
         min_wer: differences of error rates smaller than this are ignored (0.02 is two percentage points).
-        session_drift: relative spread of times between sessions, assumed unless the runs have several sessions.
-        seed: for the bootstrap.
+        session_drift: relative spread of times between sessions that is assumed until the runs' own sessions show it.
+        seed: seed of the bootstrap.
 
     Returns:
         A verdict for each metric of each target.
 
     Raises:
-        DataError: a run cannot be read, or the runs differ in suite, provenance, ASR engine or normalizer.
+        DataError: a run cannot be read, or the runs are not comparable because they differ in suite, provenance, ASR
+            engine, normalizer or concurrency, or have no target in common.
     """
     settings = CompareSettings(
         alpha=alpha,
@@ -162,11 +164,12 @@ def build_report(
 
     Args:
         runs: folders of runs.
-        text_length: text length for which prices per million characters are stated; by default 500 characters.
-        clips: number of the worst clips of each run to list; by default 24.
+        text_length: number of characters of the text for which prices per million characters are stated; by default
+            500.
+        clips: number of clips with the highest error rates to list for each run; by default 24.
 
     Returns:
-        All figures that a report shows.
+        All numbers that a report shows.
 
     Raises:
         DataError: a run cannot be read.
@@ -183,10 +186,11 @@ def render_report(
     Args:
         runs: folders of runs.
         format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
-        report: from `build_report` of the same runs, for other arguments than its defaults.
+        report: the report returned by `build_report` for the same runs; needed only if `build_report` was called with
+            arguments other than its defaults.
 
     Returns:
-        The text.
+        The content of the page, CSV file or Markdown file.
 
     Raises:
         DataError: a run cannot be read.
@@ -205,7 +209,7 @@ def write_report(
     format: ReportFormat = "html",
     report: BenchReport | None = None,
 ) -> Path:
-    """Write saved runs to a file; see `render_report` for the arguments.
+    """Write a report of saved runs to a file.
 
     >>> page = voicegauge.write_report(saved_run, f"{folder}/page.html")
     >>> page.suffix

@@ -1,4 +1,4 @@
-"""From the names that a caller gives to contracts and targets."""
+"""Finds the contracts and targets for the names that a caller gives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.contract import BaseTarget, Catalogue, Contract, Target, load_ca
 from voicegauge.errors import UnknownNameError, UsageError
 
 Contracts = Catalogue | Sequence[PathLike]
-"""Loaded contracts, or folders and files of your own contracts, which are loaded next to the bundled ones."""
+"""Loaded contracts, or folders and files of your own contracts, which are loaded in addition to the bundled ones."""
 
 
 def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
@@ -22,19 +22,19 @@ def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
     'pixelapi/voice-design'
 
     Args:
-        folders: folders or files of your own contracts; they replace bundled ones of the same provider id.
+        folders: folders or files of your own contracts; they replace bundled contracts with the same provider id.
 
     Returns:
-        The contracts, with look-up by provider id and target name.
+        The contracts, which can be looked up by provider id and target name.
 
     Raises:
-        ContractError: a document is not a usable contract; names file, line and reason.
+        ContractError: a document is not a usable contract; the message gives file, line and reason.
     """
     return load_catalogue([Path(folder) for folder in folders])
 
 
 def to_catalogue(contracts: Contracts) -> Catalogue:
-    """Return `contracts` as a catalogue, loading it if folders are given."""
+    """Return `contracts` as a catalog; load the contracts if folders are given."""
     return contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
 
 
@@ -49,7 +49,7 @@ def to_paths(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
 
 
 def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[Contract]:
-    """Return the contracts of the named providers; all of them if no name is given.
+    """Return the contracts of the named providers; all contracts if no name is given.
 
     Raises:
         UnknownNameError: a name is not a provider.
@@ -58,12 +58,13 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
 
 
 def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[Target]:
-    """Return the targets of `names`, after checking that base URLs belong to them.
+    """Return the named targets, after checking that the caller's base URLs belong to them.
 
     Args:
         catalogue: the known contracts.
         names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
-        live: its base URLs are checked against the contract.
+        live: options whose base URLs are compared with the servers in the contract; `None` if nothing is sent to a
+            live service.
 
     Raises:
         UnknownNameError: a name is not a provider or a target.
@@ -81,7 +82,9 @@ def contracts_of(targets: Iterable[BaseTarget]) -> list[Contract]:
 
 
 def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> dict[str, float]:
-    """Return the caller's prices by target or operation: the price of a provider holds for everything it has.
+    """Return the caller's prices by target or operation.
+
+    The price of a provider applies to all its targets and operations.
 
     Args:
         catalogue: the known contracts.
@@ -89,7 +92,8 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
             The more specific name wins.
 
     Raises:
-        UnknownNameError: a name is none of these. A misspelled one would silently leave the documented price in force.
+        UnknownNameError: a name is not a target, operation or provider. If a misspelled name were ignored, the
+            documented price would silently be used.
     """
     items = {contract.id: _priced_names(contract) for contract in catalogue}
     known = {*items, *(name for names in items.values() for name in names)}

@@ -1,4 +1,4 @@
-"""Saving what a provider answers as recordings without secrets."""
+"""Saves a provider's responses as recordings without secrets."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from voicegauge.recording import Recording, RecordingChanges, compare_recordings
 
 
 class RecordedFile(Record, frozen=True, kw_only=True):
-    """One recording that was written, or would have been."""
+    """One recording that was due to be written."""
 
     path: str
     provenance: Provenance
     cases: int
-    """Number of cases recorded now; the file may hold more."""
+    """Number of cases that were recorded by this call; the file may contain more."""
     exchanges: int
     changes: RecordingChanges
-    """Difference to the file that was there before."""
+    """Differences from the file that existed before."""
     written: bool
 
 
@@ -48,20 +48,20 @@ class RecordResult(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/record/2"
     files: tuple[RecordedFile, ...] = ()
     redactions: dict[str, int] = {}
-    """Locations of masked secrets, with the number of values masked."""
+    """Number of masked secrets by location."""
     skipped: dict[str, str] = {}
-    """Cases that were not recorded, with the reason."""
+    """Reasons why cases were not recorded, by case."""
     findings: int = 0
-    """Number of findings in what was recorded, without disputed ones."""
+    """Number of findings in the recorded exchanges, without disputed ones."""
     spent_usd: float = 0.0
     stopped_by: str | None = None
-    """What stopped the recording early, in one line."""
+    """What stopped the recording early, in one line; `None` if it ran to its end."""
     stop_reason: StopReason | None = None
-    """The kind of event that stopped it; `None` for a recording that ran to its end."""
+    """The kind of event that stopped the recording early; `None` if it ran to its end."""
 
 
 class Overwrite(Record, frozen=True, kw_only=True):
-    """A recording that is about to be replaced by one with other content."""
+    """A recording file that is about to be replaced by a file with different content."""
 
     path: Path
     old_provenance: Provenance
@@ -70,7 +70,7 @@ class Overwrite(Record, frozen=True, kw_only=True):
 
 
 ConfirmOverwrite = Callable[[Overwrite], bool]
-"""Decides whether a recording is replaced."""
+"""Function that decides whether a recording file is replaced."""
 
 
 def record(
@@ -88,9 +88,9 @@ def record(
     seed: int = 0,
     progress: ProgressListener | None = None,
 ) -> RecordResult:
-    """Save what a provider answers as recordings (HAR files), without secrets.
+    """Save a provider's responses as recordings (HAR files), without secrets.
 
-    The planned cases are sent one after another. A live recording that is interrupted is resumed by the next call:
+    The planned cases are sent one after another. The next call resumes a live recording that was interrupted, because
     exchanges are saved in OUT/.unfinished until their file is written.
 
     >>> result = voicegauge.record("pixelapi/voice-design", emulated=True, out=folder)
@@ -99,28 +99,28 @@ def record(
 
     Args:
         targets: providers ("acme") or targets ("acme/voice-1").
-        emulated: record the emulator.
+        emulated: whether to record the emulator.
         live: permission and budget to record the providers' own services.
         contracts: loaded contracts, or folders of your own.
-        out: folder of recordings, with a file OUT/PROVIDER/TARGET.har per target.
-        refresh: "stale" to record what is missing or stale, "all" for everything.
-        full: record every rejection that a check plans instead of one of each kind.
+        out: folder of recordings, with one file OUT/PROVIDER/TARGET.har per target.
+        refresh: "stale" to record only missing and stale cases, "all" to record every case.
+        full: whether to record every rejection that a check plans instead of one of each kind.
         mask: further names of fields, parameters and headers whose values are masked.
-        overwrite: whether existing files may be replaced, or a function that decides about each file whose content
-            changes. False raises an error before anything is sent.
-        prices: dollars per request by provider, target or operation, where no price is documented or it is disputed.
-        seed: for everything random.
+        overwrite: whether existing files may be replaced, or a function that decides this for each file whose content
+            changes. If it is false and a file would be replaced, an error is raised before anything is sent.
+        prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
+        seed: seed of everything random.
         progress: receives progress and notices.
 
     Returns:
-        The files, with their differences to the earlier ones; no file if nothing was missing or stale.
+        The files, with their differences from the earlier files; no file if nothing was missing or stale.
 
     Raises:
-        UsageError: arguments that contradict each other, a name that is not known, a file that must not be replaced,
-            or the emulator responded to a live recording.
+        UsageError: arguments contradict each other, a name is not known, a file must not be replaced, or the emulator
+            responded to the requests of a live recording.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
-        DataError: a recording would contain what looks like a credential; all other files are written.
+        DataError: a recording would contain a value that looks like a credential; all other files are written.
         TransportError: not a single response was received.
     """
     if emulated == (live is not None):
@@ -151,14 +151,17 @@ def record(
 
 @dataclass(frozen=True)
 class _ReceivedCases:
-    """The exchanges that were recorded, before they are written."""
+    """The received exchanges of all cases, before they are written to files."""
 
     groups: Mapping[str, Sequence[Exchange]]
-    """By case id."""
+    """Exchanges by case id."""
     secrets: Sequence[str]
     stop_reason: StopReason | None
     unfinished: UnfinishedRecording | None = None
-    """Where exchanges are saved until their file is written; `None` for the emulator, which is free to ask again."""
+    """Where exchanges are saved until their file is written.
+
+    `None` for the emulator, which costs nothing, so that an interrupted recording can start again.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +182,7 @@ class _RecordingRun:
         return Provenance.EMULATED if self.live is None else Provenance.RECORDED
 
     def plan(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
-        """Return the files that are due, and their cases in the order of sending."""
+        """Return the recording files to update, and their cases in the order of sending."""
         plan = plan_to_record(self.targets, emulated=self.live is None, every=full)
         paths = {recording_path(case, self.folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
@@ -245,7 +248,7 @@ class _RecordingRun:
     def _write(
         self, updates: Sequence[RecordingUpdate], sent: _ReceivedCases, overwrite: bool | ConfirmOverwrite
     ) -> tuple[list[RecordedFile], Counter[str]]:
-        """Write every file that can be written; raise the first error when the other files are safe."""
+        """Write every file that can be written; then raise the first error, if any."""
         redactions: Counter[str] = Counter()
         files, failed = [], None
         for update in updates:

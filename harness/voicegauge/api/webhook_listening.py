@@ -1,4 +1,4 @@
-"""Receiving webhooks and validating them."""
+"""Receives webhooks and validates them against the contracts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.receiver import running_receiver
 from voicegauge.version import __version__
 
 CHECK_INTERVAL_S = 0.2
-"""Interval between checks for Ctrl-C and for the time limit."""
+"""Interval, in seconds, between checks for Ctrl-C and for the time limit."""
 
 
 class ListenResult(Record, frozen=True, kw_only=True):
@@ -39,15 +39,15 @@ def listen(
     ready: Callable[[str], None] = lambda _url: None,
     on_webhook: Callable[[JudgedCallback], None] = lambda _webhook: None,
 ) -> ListenResult:
-    """Receive webhooks and validate them by the contracts, until Ctrl-C or a limit.
+    """Receive webhooks and validate them against the contracts, until Ctrl-C or a limit is reached.
 
     Args:
         providers: ids of the providers whose webhooks are expected; all by default.
         contracts: loaded contracts, or folders of your own.
-        port: local port; 0 chooses a free one.
+        port: local port to listen on; 0 chooses a free one.
         public_url: https URL of a tunnel to the port.
-        mode: which events were subscribed to. With "terminal", a progress event is a finding; with "progress", a
-            missing one is.
+        mode: which events the client subscribed to. With "terminal", a progress event is a finding; with "progress",
+            a missing progress event is a finding.
         count: stop after this many webhooks.
         timeout_s: stop after this many seconds.
         ready: called with the URL of the receiver when it accepts requests.
@@ -77,7 +77,7 @@ def listen(
 def _receive(
     waiting: queue.SimpleQueue[ReceivedCallback], count: int | None, timeout_s: float | None
 ) -> Iterator[ReceivedCallback]:
-    """Yield what is received until there are `count` webhooks or the time is over."""
+    """Yield the received webhooks until there are `count` of them or the time limit is reached."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     received_count = 0
     while (count is None or received_count < count) and (deadline is None or time.monotonic() < deadline):
