@@ -60,7 +60,7 @@ class RunningReplay:
 
     @property
     def unmatched(self) -> list[str]:
-        """Descriptions of the received requests that are not recorded, each compared with the most similar recording."""
+        """Descriptions of unrecorded requests, with the differences from the most similar recorded request."""
         return self.replay.unmatched
 
     @property

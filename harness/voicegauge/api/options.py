@@ -22,7 +22,7 @@ class LiveOptions:
     """
 
     max_cost_usd: float = 1.0
-    """Budget in dollars. A request is not sent if its highest possible price exceeds what is left."""
+    """Budget in dollars. A request is not sent if its price exceeds what is left of the budget."""
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """URLs to send to instead of the contract's servers, by server name; the name "" applies to all servers."""
     account_plans: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""The command line: one module per command, imported when the command is called."""
+"""The command line. Each command has its own module, which is imported when the command is called."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LOADERS = {name: functools.partial(_load, name) for name in COMMANDS}
 
 
 class LazyGroup(click.Group):
-    """Commands by name; the module of a command is imported when the command is called.
+    """A click group of all commands; the module of a command is imported when the command is called.
 
     The help lines are in `COMMANDS`, so that `--help` does not import any command.
     """
@@ -86,7 +86,7 @@ def cli() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status; an error of the user prints one line."""
+    """Run the command line and return its exit status. An error of the user is printed in one line."""
     try:
         result = cli.main(args=arguments, prog_name="voicegauge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -1,4 +1,4 @@
-"""The tables that `voicegauge bench` prints."""
+"""Prints the tables of `voicegauge bench`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_VALUE = "-"
 
 
 def print_plan(plan: BenchPlanResult) -> None:
-    """Print requests, characters and cost per target."""
+    """Print the number of requests and characters and the cost of each target."""
     out = console()
     rows = table("target", "requests", "characters", "price", "cost", right=("requests", "characters", "cost"))
     for line in plan.targets:
@@ -32,12 +32,12 @@ def print_plan(plan: BenchPlanResult) -> None:
 
 
 class _Column(NamedTuple):
-    """A column of the results; a line break in a cell or heading marks where a narrow table may break it."""
+    """A column of the results. A line break in a cell or heading marks where a narrow table may wrap the text."""
 
     heading: str
     cell: Callable[[TargetSummary], str]
     separator: str = " "
-    """What replaces the line break in a wide table."""
+    """Text that replaces the line break in a wide table."""
     text: bool = False
 
 
@@ -62,7 +62,7 @@ _COLUMNS = (
 _HIDEABLE = (_COMPLETION_TIME, _PRICE_PER_MILLION, _TOTAL_LATENCY_P95)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
 _MAX_UNBROKEN = 12
-"""Texts of up to this many characters are not broken, so that they can be searched for and copied."""
+"""Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
 
 
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
@@ -81,7 +81,7 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
 def _fit_table(
     columns: Sequence[_Column], summaries: Sequence[TargetSummary], out: Console
 ) -> tuple[Table, Sequence[_Column]]:
-    """Return the table that fits into `out`, and the columns that it hides."""
+    """Return a table that fits the width of `out`, and the columns that had to be hidden."""
     whole = _build_table(columns, summaries, narrow=False)
     if _width(whole, out) <= out.width:
         return whole, ()
@@ -103,7 +103,7 @@ def _build_table(columns: Sequence[_Column], summaries: Sequence[TargetSummary],
 
 
 def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
-    """Return the cells of a column; in a narrow table, texts are broken only if that makes the column narrower."""
+    """Return the cells of a column. In a narrow table, texts are wrapped only if that makes the column narrower."""
     cells = [column.cell(one) for one in summaries]
     whole = [cell.replace("\n", column.separator) for cell in cells]
     if not narrow:
@@ -115,7 +115,7 @@ def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool)
 
 
 def _width(rows: Table, out: Console) -> int:
-    """Return the number of terminal columns in which no cell is folded."""
+    """Return the width, in terminal columns, at which no cell of `rows` is wrapped."""
     from rich.measure import Measurement
 
     return Measurement.get(out, out.options.update(max_width=10_000), rows).maximum
@@ -178,7 +178,7 @@ def _price_per_request(cost: TargetCost) -> str:
 
 
 def _price_per_minute(cost: TargetCost) -> str:
-    """Return the price per minute of audio, if that is how the target is priced."""
+    """Return the price per minute of audio as text; `_NO_VALUE` if the target is not priced by duration."""
     if cost.usd_per_audio_minute is not None:
         return f"${cost.usd_per_audio_minute:.4f}"
     return _NO_VALUE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"

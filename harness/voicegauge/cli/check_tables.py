@@ -1,4 +1,4 @@
-"""How `check` prints its plan, its findings and its spending."""
+"""Prints the plan, the findings and the spending of `check`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport, PricedPlan, SpendingTotal
 
 MAX_LOCATIONS = 3
-"""Findings of one rule at one operation that are printed; more would hide the other rules. --json has all."""
+"""Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
 MAX_CASES = 3
-"""Cases that are named of those that share a reason. --json has all."""
+"""Number of cases named for each reason; --json has all."""
 MAX_RULES = 3
-"""Rules that are named of a group with equal spending: rules that inspect the same exchanges have spent the same."""
+"""Number of rules named in a group of rules with equal spending, which they have if they inspect the same exchanges."""
 _PLURALS = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.DISPUTED: "cyan", Severity.INFO: "dim"}
@@ -81,7 +81,7 @@ def summary_line(report: CheckReport) -> str:
 
 
 def coverage_line(report: CheckReport) -> str:
-    """Return how much of the contracts was tried, in one line."""
+    """Return one line that says how much of the contracts was tried."""
     from voicegauge.conformance import coverage_totals
 
     parts = []
@@ -163,7 +163,7 @@ def _plural(count: int) -> str:
 
 
 def _print_spending(out: Console, report: CheckReport) -> None:
-    """Print requests and dollars by kind of case, target and rule; nothing if nothing was sent."""
+    """Print the requests and dollars spent by kind of case, target and rule; print nothing if nothing was sent."""
     spending = report.spending
     if not spending.total.requests:
         return

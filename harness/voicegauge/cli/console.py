@@ -1,4 +1,4 @@
-"""How commands print: tables and lines for a person, JSON for a program."""
+"""Prints the results of commands: tables and lines for a person, JSON for a program."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_WIDTH = 160
-"""Columns if the output is not a terminal: wide enough that no table row wraps."""
+"""Width of tables, in columns, if the output is not a terminal; wide enough that no table row is wrapped."""
 
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console that honors NO_COLOR and COLUMNS, and writes plain lines to a pipe.
 
-    Markup and emoji codes are off: texts come from contracts, recordings and services, and may contain `[/]` or
-    `:key:`.
+    Markup and emoji codes are disabled, because texts come from contracts, recordings and services and may contain
+    `[/]` or `:key:`.
     """
     from rich.console import Console
 
@@ -38,7 +38,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """Return an empty table; cells of the first column are not wrapped, columns in `right` are right-aligned."""
+    """Return an empty table. Cells of the first column are not wrapped; columns named in `right` are right-aligned."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -62,7 +62,7 @@ def show(record: Any, json_to: str | None, print_record: Callable[[], None]) -> 
     Args:
         record: the result of a command.
         json_to: the value of `--json`.
-        print_record: prints it for a person.
+        print_record: function that prints the record for a person.
     """
     if json_to:
         write_json(record, json_to)
@@ -71,7 +71,7 @@ def show(record: Any, json_to: str | None, print_record: Callable[[], None]) -> 
 
 
 def write_json(record: Any, to: str) -> None:
-    """Write a record as JSON to the file `to`, or to standard output for "-"; in UTF-8, whatever the locale."""
+    """Write a record as JSON, in UTF-8 in every locale, to the file `to`, or to standard output if `to` is "-"."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     if to == "-":
         click.echo(text)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from voicegauge.model import StopReason
 
 EXIT_BROKEN_PIPE = 141
-"""What a shell reports for a program whose output is not read any more (`| head`)."""
+"""Exit status that a shell reports for a program whose output is not read to its end, as in `voicegauge ... | head`."""
 
 STOP_STATUS: Mapping[StopReason, int] = {
     "interrupted": EXIT_INTERRUPTED,

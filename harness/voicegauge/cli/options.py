@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class FiniteRange(click.FloatRange):
-    """A range of finite numbers: rejects `nan` and `inf`, which pass every comparison of `FloatRange`."""
+    """A range of finite numbers, which also rejects `nan` and `inf`; `FloatRange` may accept them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return `value` as a number in the range."""
@@ -32,19 +32,19 @@ class FiniteRange(click.FloatRange):
 
 
 class OutputFile(click.Path):
-    """A file to write; one that cannot be written is rejected before any work, or payment, is done for it."""
+    """A file to write. A file that cannot be written is rejected before any work is done or paid for."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return `value` as the path of a file that can be written; "-" unchanged."""
+        """Return `value` as the path of a file that can be written; "-" is returned unchanged."""
         if value != "-":
             _reject_unwritable(self, Path(value), param, ctx)
         return super().convert(value, param, ctx)
 
 
 class OutputFolder(click.Path):
-    """A folder to write to, as a `Path`; it is created if missing, and rejected as in `OutputFile`."""
+    """A folder to write to, as a `Path`. It is created if missing, and rejected early if it cannot be written to."""
 
     def __init__(self) -> None:
         super().__init__(file_okay=False, path_type=Path)
@@ -65,13 +65,13 @@ def _reject_unwritable(kind: click.Path, file: Path, param: click.Parameter | No
 
 
 def reject_same_file(**files: str | Path | None) -> None:
-    """Reject two outputs to one file, of which only the later one would remain.
+    """Reject two outputs to the same file, because the later one would overwrite the earlier one.
 
     Args:
         files: output files by option name; "-" and `None` are ignored.
 
     Raises:
-        UsageError: two are the same file.
+        UsageError: two of the files are the same.
     """
     named: dict[Path, str] = {}
     for option, file in files.items():
@@ -86,9 +86,9 @@ def require_flags(ctx: click.Context, options: Iterable[str], *flags: str) -> No
     """Reject options that have no effect without one of `flags`.
 
     Args:
-        ctx: of the command.
-        options: parameter names.
-        flags: parameter names of flags, at least one of which must be given.
+        ctx: context of the command.
+        options: parameter names of the options.
+        flags: parameter names of the flags, at least one of which must be given.
 
     Raises:
         UsageError: one of `options` is given, and none of `flags`.
@@ -102,14 +102,14 @@ def require_flags(ctx: click.Context, options: Iterable[str], *flags: str) -> No
 
 
 def live_options(*, live: bool, max_cost: float, base_url: dict[str, str], plans: Sequence[str]) -> LiveOptions | None:
-    """Return the options of a live run; `None` without `--live`."""
+    """Return the options of a live run; `None` if `--live` is not given."""
     from voicegauge.api import LiveOptions
 
     return LiveOptions(max_cost_usd=max_cost, base_urls=base_url, account_plans=plans) if live else None
 
 
 def contracts_option(command: Command) -> Command:
-    """Add `--contracts DIR`: folders of the user's own contracts."""
+    """Add `--contracts DIR`, a folder of the user's own contracts."""
     return click.option(
         "--contracts",
         multiple=True,
@@ -122,7 +122,7 @@ def contracts_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """Add `--json FILE`, passed as `json_to`; "-" is standard output."""
+    """Add `--json FILE`, which is passed to the command as `json_to`; "-" means standard output."""
     return click.option(
         "--json",
         "json_to",
@@ -157,7 +157,10 @@ def seed_option(command: Command) -> Command:
 def base_url_option(
     command: Command, *, help: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated."
 ) -> Command:
-    """Add `--base-url [SERVER=]URL`, passed as `base_url`: URLs by server name, "" for all servers."""
+    """Add `--base-url [SERVER=]URL`, passed to the command as `base_url`.
+
+    The argument `base_url` holds URLs by server name; the name "" applies to all servers.
+    """
     return click.option("--base-url", multiple=True, callback=_read_base_urls, metavar="[SERVER=]URL", help=help)(
         command
     )
@@ -169,7 +172,7 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
         head, mark, tail = value.partition("=")
         server, url = (head, tail) if mark and "/" not in head else ("", value)
         if not _is_base_url(url):
-            # The value is not repeated: there may be a password in it.
+            # The message does not repeat the value, because it may contain a password.
             raise click.BadParameter(
                 "write [SERVER=]http://HOST[:PORT][/PATH], or the same with https, without user, query or fragment"
             )
@@ -202,7 +205,7 @@ def max_cost_option(command: Command) -> Command:
 
 
 def plan_option(command: Command) -> Command:
-    """Add `--plan NAME`, passed as `plans`."""
+    """Add `--plan NAME`, which is passed to the command as `plans`."""
     return click.option(
         "--plan",
         "plans",
@@ -226,7 +229,10 @@ def asr_option(command: Command) -> Command:
 
 
 def price_option(command: Command) -> Command:
-    """Add `--price NAME=USD`, passed as `prices`: dollars per request by provider, target or operation."""
+    """Add `--price NAME=USD`, passed to the command as `prices`.
+
+    The argument `prices` holds dollars per request by provider, target or operation.
+    """
     return click.option(
         "--price",
         "prices",

@@ -1,4 +1,4 @@
-"""Options of `check` and `drift` for output files, annotations and baselines."""
+"""Adds options for output files, annotations and baselines to `check` and `drift`, and applies them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
 
 SEVERITIES = ("error", "warning", "info")
-"""Severities that a user can set; "disputed" follows from the documents."""
+"""Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFlags:
-    """The values of `output_options` and of `--json`."""
+    """The values of the options that `output_options` adds, and of `--json`."""
 
     json_to: str | None
     junit: Path | None
@@ -39,10 +39,10 @@ class OutputFlags:
         """Reject combinations that would overwrite or mix outputs.
 
         Args:
-            more: further output files, by option name.
+            more: further output files of the command, by option name.
 
         Raises:
-            UsageError: JSON and annotations would both go to standard output, or two outputs to one file.
+            UsageError: JSON and annotations would both be written to standard output, or two outputs to the same file.
         """
         if self.github and self.json_to == "-":
             raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
@@ -51,7 +51,7 @@ class OutputFlags:
         )
 
     def apply_baselines(self, report: AnyReport) -> AnyReport:
-        """Return the report without what the given baseline accepts; write the new baseline if one is wanted."""
+        """Return the report without findings that the given baseline accepts; write a new baseline if requested."""
         from voicegauge import api
 
         if self.baseline is not None:
@@ -68,11 +68,11 @@ class OutputFlags:
         strict: bool = False,
         fail_on: DriftLevel | None = None,
     ) -> None:
-        """Write JUnit XML, SARIF and GitHub's annotations, as far as wanted.
+        """Write JUnit XML, SARIF and GitHub's annotations, each if its option was given.
 
         Args:
-            report: of `check` or `drift`.
-            summary: renders the Markdown of GitHub's step summary.
+            report: the report of `check` or `drift`.
+            summary: function that renders the Markdown of GitHub's step summary.
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
 
@@ -119,7 +119,7 @@ def output_options(command: Command) -> Command:
 
 
 def severity_option(command: Command) -> Command:
-    """Add `--severity RULE=SEVERITY`, passed as `severities`: severities by rule id."""
+    """Add `--severity RULE=SEVERITY`, passed to the command as `severities`, a mapping from rule id to severity."""
     return click.option(
         "--severity",
         "severities",

@@ -1,4 +1,4 @@
-"""Progress and notices of the API on standard error."""
+"""Shows progress and notices of the API on standard error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TerminalProgress(ProgressListener):
         self._task: TaskID | None = None
 
     def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
-        """Show a bar."""
+        """Show a progress bar."""
         if not sys.stderr.isatty():
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -37,17 +37,17 @@ class TerminalProgress(ProgressListener):
         self._bar.start()
 
     def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
-        """Move the bar."""
+        """Move the progress bar."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, item=item)
 
     def phase_ended(self) -> None:
-        """Remove the bar."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.stop()
         self._bar = self._task = None
 
     def notice(self, message: str) -> None:
-        """Print a line above the bar."""
+        """Print a line above the progress bar."""
         out = self._bar.console if self._bar is not None else console(stderr=True)
         out.print(message, soft_wrap=True)

@@ -1,8 +1,9 @@
-"""Settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
+"""Reads settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
 
-A key at the top level applies to every command that has such an option, a table with the
-name of a command to that command, and a table inside it to an option that takes pairs.
-An option that may be repeated takes a list, or one value.
+A key at the top level applies to every command that has an option of this name. A table with
+the name of a command applies to that command only. A table inside the table of a command gives
+the pairs of an option that takes NAME=VALUE.
+An option that may be repeated takes a list or a single value.
 Flags override the environment, which overrides the file.
 
     seed = 7
@@ -24,11 +25,13 @@ import click
 from voicegauge.errors import UnknownNameError, UsageError
 
 LIVE_FLAG = "live"
-"""The flag that a file must not set: only the command line may cause costs."""
+"""The flag that a settings file must not set, because only the command line may cause costs."""
 
 
 def read_settings(folder: Path) -> tuple[dict[str, Any], Path | None]:
-    """Read the settings of `folder`, and return them with their file; empty without a file.
+    """Read the settings file in `folder`; return the settings and the file.
+
+    If there is no such file, the settings are empty and the file is `None`.
 
     Raises:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
@@ -66,13 +69,13 @@ def defaults_for(
 
     Args:
         command: the command that was called.
-        settings: content of the file.
-        loaders: functions that import a command, by name.
-        file: the file, for messages.
+        settings: content of the settings file.
+        loaders: functions that import a command, by the command's name.
+        file: the settings file, which messages name.
 
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
-        UsageError: a value is found instead of a table, or a value is not valid for its option.
+        UsageError: there is a value instead of a table, or a value is not valid for its option.
     """
     options = _options_by_setting(command)
     table = settings.get(command.name or "", {})
@@ -106,7 +109,10 @@ def _reject_live(items: Iterable[tuple[str, Any]], file: Path) -> None:
 
 
 def _to_flag_values(option: click.Option, value: Any, where: str) -> Any:
-    """Convert a value to what flags would give: a list if the option may be repeated, a table as NAME=VALUE."""
+    """Convert a value to what the same flags on the command line would give.
+
+    The result is a list if the option may be repeated; a table becomes a list of NAME=VALUE.
+    """
     if option.multiple and isinstance(value, dict):
         value = [f"{name}={inner}" for name, inner in value.items()]
     values = value if option.multiple and isinstance(value, list) else [value]
@@ -123,7 +129,7 @@ def _is_valid(option: click.Option, value: Any) -> bool:
 
 
 def _all_settings(loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
-    """Return every option of every command; this imports all of them."""
+    """Return the names of all options of all commands; this imports every command."""
     return {flag for make in loaders.values() for flag in _options_by_setting(make())}
 
 
@@ -132,5 +138,5 @@ def _options_by_setting(command: click.Command) -> dict[str, click.Option]:
 
 
 def _setting_name(option: click.Option) -> str:
-    """Return the name of an option in the file: its long flag without the leading dashes."""
+    """Return the name of an option in the settings file: its long flag without the leading dashes."""
     return max(option.opts, key=len).lstrip("-")

@@ -1,4 +1,4 @@
-"""The offer of `voicegauge check` to record stale recordings again."""
+"""Offers, after `voicegauge check`, to record stale recordings again."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 
 def offer_recording(report: CheckReport, offered: set[str], *, contracts: Sequence[Path], max_cost_usd: float) -> bool:
-    """Offer to record stale recordings again, and do it; only on a terminal, and never in CI.
+    """Offer to record stale recordings again, and record them if the user agrees.
+
+    The offer is made only on a terminal, and never in CI.
 
     Args:
-        report: of the check.
-        offered: commands that were offered before; new ones are added.
+        report: the report of the check.
+        offered: commands that were offered before; commands that this call offers are added.
         contracts: folders of contracts, passed to the recording.
         max_cost_usd: budget of each recording.
 
     Returns:
-        Whether something was recorded, so that the check must be repeated.
+        Whether something was recorded and the check must therefore be repeated.
     """
     stale = (finding for finding in report.findings if finding.rule == "recording-stale")
     commands = [command for command in (finding.reproduce for finding in stale) if command and command not in offered]

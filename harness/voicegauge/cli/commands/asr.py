@@ -22,7 +22,7 @@ def command() -> None:
 @command.command("list")
 @json_option
 def list_installed(json_to: str | None) -> None:
-    """List what can transcribe on this machine without a download."""
+    """List the speech recognizers that can transcribe on this machine without a download."""
     from voicegauge import api
 
     result = api.list_recognizers()
@@ -52,7 +52,7 @@ def _print(result: Recognizers) -> None:
 def install(model: str, source: Path | None) -> None:
     """Install the official weights of MODEL, such as base.en, verified by their SHA-256.
 
-    They are saved where openai-whisper looks for them, in ~/.cache/whisper.
+    The weights are saved in ~/.cache/whisper, where openai-whisper looks for them.
     """
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress

@@ -119,10 +119,10 @@ def command(
 ) -> None:
     """Measure latency, cost and intelligibility.
 
-    Each text of the suite is requested from every TARGET in turn (all of them by default),
-    from the emulator unless --live is given. Ctrl-C waits for the requests in flight and
-    saves them; a live run that was interrupted is resumed by the same command. Requests that were
-    sent without a result count as spent, are listed, and are never repeated silently.
+    Each text of the suite is requested from every TARGET in turn (by default from all targets).
+    Requests go to the emulator unless --live is given. After Ctrl-C, the requests in flight are
+    finished and saved; the same command resumes an interrupted live run. Requests that were
+    sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
     require_flags(ctx, ("base_url", "plans"), "live")
     if faults and live:
@@ -208,7 +208,7 @@ def _print(result: BenchResult) -> None:
 
 
 def _raise_failure(result: BenchResult) -> None:
-    """Raise what makes the command fail after its results are printed.
+    """Raise the error, if any, that makes the command fail although its results were printed.
 
     Raises:
         BudgetError: the budget stopped the run.

@@ -137,10 +137,11 @@ def command(
 ) -> None:
     """Check whether the API behaves as its contract says.
 
-    Without --emulated or --live, the examples in the documents and the recordings are
-    checked; nothing is sent. A finding is disputed if the documents contradict each
-    other. Errors fail, warnings only with --strict, disputed and info findings never.
-    On a terminal, stale recordings can be recorded again at once.
+    Without --emulated or --live, nothing is sent: the examples in the documents and the
+    recordings are checked. A finding is disputed if the documents contradict each other.
+    The check fails if there are errors; with --strict, also if there are warnings. Disputed
+    and info findings never make it fail. On a terminal, the command offers to record stale
+    recordings again.
     """
     _validate_flags(ctx)
     files = OutputFlags(json_to=json_to, **outputs)
@@ -217,7 +218,10 @@ def _validate_flags(ctx: click.Context) -> None:
 
 
 def _failures_folder(name: str | None) -> Path | None:
-    """Return where failing requests are saved: by default in the cache, but not in CI, where it starts empty anyway."""
+    """Return the folder in which failing requests are saved; `None` if they are not saved.
+
+    The default is a folder in the cache. In CI, where the cache starts empty, the default is not to save them.
+    """
     from voicegauge.data import cache_folder
 
     if name is None:
@@ -259,7 +263,7 @@ def _exit_status(report: CheckReport, *, strict: bool) -> int:
 
 
 def _gate_status(report: CheckReport, fail_under: float | None, *, strict_baseline: bool) -> int:
-    """Return the status of a check without failing findings, by what else the user requires of it."""
+    """Return the exit status of a check without failing findings, according to the other limits that the user set."""
     problems = []
     percent = report.coverage_percent or 0.0
     if fail_under is not None and percent < fail_under:

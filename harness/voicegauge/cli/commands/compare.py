@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
 MAX_CHANGE = 10
-"""Relative changes above this are printed as ">+1000%": the exact factor of such a change says nothing more."""
+"""Relative changes above this are printed as ">+1000%", because the exact factor would add no information."""
 
 
 @click.command("compare")
@@ -70,9 +70,10 @@ def command(
 ) -> None:
     """Tell regressions from noise between two runs.
 
-    BASELINE and RUN are folders of saved runs. A metric has a regression if the change is
-    large enough to matter and its confidence interval excludes zero; the exit status is
-    then 1. Runs that differ in suite, provenance, ASR engine or normalizer are rejected.
+    BASELINE and RUN are folders of saved runs. A metric has a regression if it became worse
+    by enough to matter and the confidence interval of the change excludes zero. If there is
+    a regression, the exit status is 1. Runs that differ in suite, provenance, ASR engine or
+    normalizer are rejected.
     """
     from voicegauge import api
 

@@ -53,8 +53,8 @@ def command(
     """Convert recordings of other tools, and write VCR cassettes.
 
     FILES are cassettes of vcrpy, Ruby VCR or betamax, HAR files of browsers and proxies,
-    tapes of huggingface.js, or recordings of voicegauge. Keys are masked. What cannot be
-    converted is listed, one line each.
+    tapes of huggingface.js, or recordings of voicegauge. Keys are masked. One line is
+    printed for everything that cannot be converted.
     """
     from voicegauge import api
 

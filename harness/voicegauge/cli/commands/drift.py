@@ -64,10 +64,11 @@ def command(
 ) -> None:
     """Find what changed from OLD to NEW, and whether it breaks clients.
 
-    Each is an OpenAPI document, a recording (a .har file or a folder of them), or the id of
-    a provider. `voicegauge rules drift` lists the rules. In JUnit XML, SARIF and annotations
-    a breaking change is an error, a possibly breaking one a warning and a compatible one a
-    note; in JUnit XML, changes at the level of --fail-on or above are failures.
+    OLD and NEW are each an OpenAPI document, a recording (a .har file or a folder of such
+    files), or the id of a provider. `voicegauge rules drift` lists the rules. In JUnit XML,
+    SARIF and annotations, a breaking change is an error, a possibly breaking one a warning,
+    and a compatible one a note. In JUnit XML, changes at the level of --fail-on or above are
+    failures.
     """
     files = OutputFlags(json_to=json_to, **outputs)
     files.validate(propose=propose)

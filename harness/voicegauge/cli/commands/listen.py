@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance.running import JudgedCallback
 
 MAX_CHARACTERS = 80
-"""Of an id or a state, which come from outside and must not flood the terminal."""
+"""Number of characters printed of an id or a state; these come from outside and could otherwise fill the terminal."""
 
 
 @click.command("listen")
@@ -52,10 +52,11 @@ def command(
     contracts: tuple[Path, ...],
     json_to: str | None,
 ) -> None:
-    """Receive webhooks and validate them by the contracts, one line each.
+    """Receive webhooks and validate them against the contracts; print one line for each.
 
-    Any path is accepted. Providers require https: let a tunnel lead to the port and pass its
-    URL with --public-url. Stops with Ctrl-C; the exit status is 1 if a webhook had an error.
+    Any path is accepted. Providers require https, so let a tunnel forward to the port and
+    pass the tunnel's URL with --public-url. Ctrl-C stops the command. The exit status is 1
+    if a webhook had an error.
     """
     from voicegauge import api
     from voicegauge.model import Severity

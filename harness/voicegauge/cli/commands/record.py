@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicegauge.recording import RecordingChanges
 
 MAX_FIELDS = 4
-"""Changed fields of a file that are printed; --json has all."""
+"""Number of changed fields printed for each file; --json has all."""
 
 
 @click.command("record")
@@ -85,10 +85,10 @@ def command(
 ) -> None:
     """Save what a provider answers as recordings, without secrets.
 
-    The planned cases of TARGET, a provider or PROVIDER/TARGET, are sent one after another.
-    Cases with a fresh recording are left out; before a file is overwritten, the difference
-    is shown. A live recording that was interrupted is resumed by the same command: until
-    its file is written, what was received is saved in DIR/.unfinished.
+    TARGET is a provider or PROVIDER/TARGET. The planned cases are sent one after another.
+    Cases with a recording that is not stale are left out. Before a file is overwritten, the
+    differences are shown. The same command resumes a live recording that was interrupted,
+    because responses are saved in DIR/.unfinished until their file is written.
     """
     if not (live and emulated):
         require_flags(ctx, ("base_url", "prices", "plans"), "live")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from voicegauge.api import ReportFormat
 
 SUFFIXES: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
-"""Formats by suffix of the output file, used without `--format`."""
+"""Formats by suffix of the output file; they apply if `--format` is not given."""
 PAGE = "report.html"
 
 
@@ -58,7 +58,7 @@ def command(
     json_to: str | None,
     open_page: bool,
 ) -> None:
-    """Write one or several RUNs, each a folder or its run.json, as one self-contained HTML page."""
+    """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge import api
     from voicegauge.cli.console import write_json
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def command(words: tuple[str, ...], json_to: str | None) -> None:
     """List every rule: what it proves and how severe it is.
 
-    With WORDs, only rules whose ids contain all of them; "drift" alone lists every rule of
-    `voicegauge drift`.
+    With WORDs, only rules whose ids contain all of the WORDs are listed. The WORD "drift"
+    alone lists every rule of `voicegauge drift`.
     """
     from voicegauge import api
 

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_to: str | None) -> None:
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
-    "auto" uses Whisper if its official weights are installed, then faster-whisper, then
-    for emulated runs the small bundled Whisper, which is made for the bundled suites. A
-    live run is not transcribed without official weights. Scores are saved in the run
-    next to those of other engines.
+    "auto" uses Whisper if its official weights are installed, otherwise faster-whisper if
+    that is installed. Otherwise it uses, for emulated runs only, the small bundled Whisper,
+    which is made for the bundled suites. A live run is not transcribed without official
+    weights. The scores are saved in the run together with the scores of other engines.
     """
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from voicegauge.recording import Recording, Replay
 
 _EMULATOR_ONLY = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
-"""Options that have no effect on recordings."""
+"""Options that affect only the emulator, not the replay of recordings."""
 MAX_UNUSED = 10
-"""Recorded requests that are listed at the end because they were not sent."""
+"""Maximum number of recorded requests that are listed at the end because they were not sent."""
 
 
 @click.command("serve")
@@ -104,9 +104,9 @@ def command(
 ) -> None:
     """Respond as the providers' contracts say, on a local port, with real speech.
 
-    The responses do not come from a provider: all measurements are EMULATED. With --replay,
-    recorded responses are served to equal requests; the exit status is then 1 if any other
-    request was received.
+    The responses do not come from a provider, so all measurements are EMULATED. With
+    --replay, a request that equals a recorded one gets the recorded response; the exit
+    status is then 1 if any other request was received.
     """
     if "list" in faults:
         _list_faults()
