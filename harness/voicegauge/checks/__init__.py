@@ -1,4 +1,4 @@
-"""Checks: rules over a provider's exchanges, by its contract. They never open a connection."""
+"""Checks the exchanges of a provider against its contract, with rules that never open a connection."""
 
 import voicegauge.checks.rules  # noqa: F401 - registers the rules
 from voicegauge.checks.applicability import applicable_rules

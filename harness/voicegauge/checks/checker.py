@@ -1,4 +1,4 @@
-"""Applying rules to subjects, and turning violations into findings."""
+"""Applies rules to subjects, and turns violations into findings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from voicegauge.formats import read_pointer, unescape
 from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Severity
 
 MAX_EVIDENCE = 240
-"""Characters, about three lines of a terminal."""
+"""Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
 _MAX_SHORTENED = 10_000
-"""Characters that are looked at: a message may quote a body of many megabytes."""
+"""Number of characters of a text that are read to shorten it, because a message may quote a body of many megabytes."""
 MAX_MESSAGE = 400
-"""Characters. A schema message quotes a value of the response, which can be arbitrarily long."""
+"""Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Checker:
         """Apply all rules for the class of `subject` and for its base classes.
 
         Args:
-            subject: what is checked.
-            case: id of the planned case that led to it.
+            subject: the subject to which the rules are applied.
+            case: id of the planned case that the subject belongs to; `None` if there is no planned case.
         """
         for subject_class in type(subject).__mro__:
             for rule in self._rules_by_class.get(subject_class, ()):
@@ -83,16 +83,17 @@ class Checker:
 
 def _shorten(text: str, limit: int) -> str:
     text = text[:_MAX_SHORTENED]
-    # Control characters from a response could move the cursor of a terminal, or rewrite its output.
+    # Control characters in a response could move the cursor of a terminal, or overwrite its output.
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> Dispute | None:
-    """Return the documented dispute by which a violation conforms to another reading of the documents.
+    """Return the dispute that allows the behavior that `violation` reports; `None` if there is none.
 
-    The dispute names the rule. It is documented at the violated statement, a part that contains it, or one of the
-    subject's scopes. If it is limited to a status, media type or schema, the response has to match.
+    A dispute documents another reading of the documents. It must name the rule, and must be documented at the violated
+    statement, at a part of the contract that contains this statement, or at one of the subject's dispute scopes. If the
+    dispute is limited to a status, media type or schema, the response must match it.
     """
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.dispute_scopes):
@@ -119,7 +120,7 @@ def _applies(dispute: Dispute, at: str, subject: CheckSubject, exchange: Exchang
 
 
 def _schema_pointers(subject: CheckSubject, at: str, dispute: Dispute) -> Iterable[str]:
-    """Yield pointers to the schema of the dispute: its references can only be resolved at its place in the document."""
+    """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
     tokens = [unescape(token) for token in at.split("/")[1:]]
     for key in ("x-source", "source"):
         listed = read_pointer(subject.contract.document.data, [*tokens, key, "disputed"])

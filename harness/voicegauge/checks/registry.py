@@ -28,15 +28,15 @@ class Violation(NamedTuple):
     """A violation of the contract, as a rule reports it."""
 
     message: str
-    """The expected and the actual behavior, in one sentence."""
+    """What the contract expects and what the provider did instead, in one sentence."""
     contract_pointer: str
-    """JSON pointer into the contract, at the violated statement."""
+    """JSON pointer to the violated statement in the contract."""
     pointer: str | None = None
-    """JSON pointer into the body, at the offending value."""
+    """JSON pointer to the wrong value in the body; `None` if the violation is not about one value."""
     evidence: str | None = None
     """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
     exchange: Exchange | None = None
-    """The exchange that shows the violation, if it is not the subject's own."""
+    """The exchange that shows the violation; `None` if it is the exchange of the subject."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Rule:
     id: str
     severity: Severity
     description: str
-    """One sentence that is true if the rule finds no violation."""
+    """A sentence that is true if the rule finds no violation."""
     basis: str
-    """The parts of a contract that the rule compares with; `applicable_rules` reads them."""
+    """The parts of a contract with which the rule compares subjects. `applicable_rules` reads them."""
     subject: type[Any]
     check: Callable[[Any], Iterator[Violation]]
 
@@ -77,12 +77,12 @@ def select_rules(
     """Return the selected rules by id.
 
     Args:
-        select: ids; empty for all rules.
-        ignore: ids that are removed from the selection.
-        severities: by id; they replace the severities of the rules.
+        select: ids of the rules to select; empty for all rules.
+        ignore: ids of the rules that are removed from the selection.
+        severities: severities by rule id. They replace the severities of the selected rules.
 
     Raises:
-        UnknownNameError: a name is not a rule id; the message suggests the nearest one.
+        UnknownNameError: a given id is not the id of a rule; the message suggests the most similar one.
         UsageError: no rule is left.
     """
     overrides = severities or {}

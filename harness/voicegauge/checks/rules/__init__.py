@@ -1,4 +1,4 @@
-"""The rules, one module per topic. Importing this package registers them."""
+"""Registers all rules when it is imported. There is one module for each topic."""
 
 # The order here is the order of `voicegauge rules`.
 # isort: off

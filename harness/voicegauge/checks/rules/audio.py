@@ -1,4 +1,4 @@
-"""Rules over delivered audio: its format, completeness and plausibility."""
+"""Rules about delivered audio: the format must be right, and the audio complete and plausible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _audio_pointer(delivered: SpeechDelivery) -> str:
 
 
 def _detect_text(data: bytes) -> str | None:
-    """Return the format of text that was delivered instead of audio; `None` if the data does not look like text."""
+    """Return the format of the text that was delivered instead of audio; `None` if `data` does not look like text."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
         return "HTML"
@@ -107,7 +107,7 @@ def _check_audio_format(delivered: SpeechDelivery) -> Iterator[Violation]:
 
 
 def _is_not_audio_type(media_type: str, declared: str) -> bool:
-    """Return whether the declared media type names something that cannot contain audio."""
+    """Whether the declared media type cannot contain audio."""
     return media_type == declared and not media_type.startswith(("audio/", "video/")) and media_type not in _GENERIC
 
 

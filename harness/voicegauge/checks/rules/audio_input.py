@@ -1,4 +1,4 @@
-"""Rules over responses to uploaded audio: transcripts, converted audio, stems."""
+"""Rules about responses to uploaded audio: transcripts, converted audio, stems."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from voicegauge.contract.extension import AudioInputField, ConversionSpec
 from voicegauge.formats import Location
 
 MAX_WER = 0.5
-"""Every recognizer has a lower error rate on clean speech, and the transcript of another recording has a higher one."""
+"""Word error rate from which a transcript is wrong. On clean speech every recognizer has a lower rate, and the
+transcript of another recording has a higher one."""
 LENGTH_TOLERANCE_S = 0.5
-"""Codecs pad frames, and a duration may be rounded to half a second."""
+"""Tolerance for durations in seconds, because codecs pad frames and a duration may be rounded to half a second."""
 LENGTH_TOLERANCE = 0.05
-"""Fraction of the duration: changing pitch or speed cuts at whole periods of the voice."""
+"""Relative tolerance for durations, because a change of pitch or speed cuts audio at whole periods of the voice."""
 ORDER_TOLERANCE_S = 0.011
-"""Timestamps are rounded to hundredths of a second."""
+"""Tolerance in seconds for the order of timestamps, which are rounded to hundredths of a second."""
 CHARGE_TOLERANCE = 0.02
-"""Relative tolerance: the duration of an MP3 can be counted with or without its encoder padding."""
+"""Relative tolerance for charges, because the duration of an MP3 can be counted with or without encoder padding."""
 
 
 def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
-    """Return the transcript and its location, of a transcription or of a conversion that also transcribes."""
+    """Return the transcript in the response and its location; `None` if the response contains no transcript."""
     use = call.intake.audio_input
     location = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
     text = call.read_response(location) if location else MISSING
@@ -89,7 +90,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     for index, segment in enumerate(listed):
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
-            continue  # reported by response-schema
+            continue  # the rule response-schema reports this
         if start < before - ORDER_TOLERANCE_S:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
         if end < start - ORDER_TOLERANCE_S:

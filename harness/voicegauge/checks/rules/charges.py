@@ -1,4 +1,4 @@
-"""The rule over charges: a provider charges the documented price."""
+"""The rule about charges: a provider charges the documented price."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.contract.extension import ChatSpec, PriceSpec
 from voicegauge.formats import Location
 
 TOLERANCE = 1e-6
-"""Relative tolerance: amounts are decimal fractions, whose sums are not exact in binary floating point."""
+"""Relative tolerance for amounts, because sums of decimal fractions are not exact in binary floating point."""
 
 
 @rule(
@@ -45,7 +45,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     matching = [at for at, low, high in amounts if _is_right_amount(charged, low, high)]
     if not amounts or _pricing_pointer(target) in matching:
         return
-    # An alternative price has a pointer of its own, at which the contract documents the dispute.
+    # An alternative price has its own pointer, at which the contract documents the dispute.
     at = matching[0] if matching else _pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in amounts if at == amounts[0][0]))
@@ -71,7 +71,7 @@ def _charge_location(call: Call) -> Location | None:
 
 
 def read_amount(value: object) -> float | None:
-    """Return a finite number, also from the text of a header; `None` for any other value."""
+    """Return `value` as a finite number, converted from text if necessary; `None` if it is not such a number."""
     if value is MISSING or isinstance(value, bool):
         return None
     try:
@@ -88,10 +88,10 @@ def _is_free(call: Call) -> bool:
 
 
 def _right_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
-    """Yield each right amount: the pointer to its price, the exact amount, and the amount rounded up.
+    """Yield each right amount as (JSON pointer to the price, exact amount, amount rounded up).
 
-    Providers round up to a whole credit or cent. The text is counted as sent, and without the text that the
-    contract's template adds to it.
+    Providers round up to a whole credit or cent. There is one amount for the text as it was sent, and another one for
+    the text without the parts that the contract's template adds.
     """
     price, pointer = target.pricing, _pricing_pointer(target)
     slot = target.speech.request["text"]

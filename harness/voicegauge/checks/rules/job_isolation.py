@@ -1,4 +1,4 @@
-"""Rules over several jobs of one account: the provider does not confuse them."""
+"""Rules about several jobs of one account, which the provider must not confuse."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _check_job_crosstalk(jobs: JobSet) -> Iterator[Violation]:
 
 
 def _audio_values(history: JobHistory) -> set[str]:
-    """Return the audio in status responses (URLs or base64); empty if the audio is fetched by a separate request."""
+    """Return the audio in the status responses of a job, as URLs or base64; empty if the responses contain none."""
     job = history.spec
     found = [poll.read_response(job.audio.at) for poll in history.polls if poll.ok] if job.result is None else []
     return {value for value in found if isinstance(value, str) and value}

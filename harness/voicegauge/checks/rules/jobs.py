@@ -1,4 +1,4 @@
-"""Rules over jobs: their states, transitions, timestamps and results."""
+"""Rules about the states, transitions, timestamps and results of jobs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from voicegauge.formats import Location, escape
 from voicegauge.model import Severity
 
 MAX_UNIX_S = 1e11
-"""Larger Unix times are in milliseconds: as seconds, this one is in the year 5138, as milliseconds in 1973."""
+"""Largest Unix time that is read as seconds. Larger ones are read as milliseconds. This value is in the year 5138 if
+read as seconds, and in 1973 if read as milliseconds."""
 CLOCK_SLACK_S = 1.0
-"""Timestamps may be rounded to whole seconds, up or down, so that equal times differ by up to a second."""
+"""Tolerance in seconds for timestamps. They may be rounded up or down to whole seconds, so equal times can differ by up
+to a second."""
 
 
 def _job_spec(call: Call) -> JobSpec | None:
-    """Return the job description for a status response; `None` for any other response."""
+    """Return the contract's description of the job if `call` has a status response; `None` for any other response."""
     return call.operation.job if call.ok else None
 
 
@@ -153,7 +155,10 @@ def _check_order(call: Call, first: str, second: str, times: dict[str, datetime]
 
 
 def read_timestamp(value: Any) -> datetime | None:
-    """Return the time of an ISO 8601 text or a Unix time, in UTC if it has no zone; `None` if it is neither."""
+    """Return the time that an ISO 8601 text or a Unix time gives; `None` if `value` is neither.
+
+    A text without a time zone is read as UTC.
+    """
     try:
         if isinstance(value, bool):
             return None
@@ -217,7 +222,7 @@ def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
         state = _reported_state(poll, job) if poll.ok else None
         known = job.states.get(state or "")
         if known is not None and known.end is None:
-            continued = True  # only then is it certain that it had not ended before the cancellation
+            continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancel.state:
             at = f"{history.status_operation.pointer}/x-job/cancel/state"
             message = f"was cancelled before its end, but ended as {state}, not as {job.cancel.state}"
@@ -226,7 +231,7 @@ def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
 
 
 def _observed_states(history: JobHistory) -> list[tuple[str, Call]]:
-    """Return the states in the order seen, without values that are not text."""
+    """Return the observed states with their calls in the order of observation, without states that are not text."""
     job = history.spec
     found = [(history.submit.read_response(job.submit.state), history.submit)]
     found += [(poll.read_response(job.state), poll) for poll in history.polls if poll.ok]
@@ -246,7 +251,7 @@ def _following_states(states: tuple[tuple[str, tuple[str, ...]], ...], start: st
 
 
 def _reachable(job: JobSpec, start: str) -> frozenset[str]:
-    """Return the states that can follow `start`, including itself."""
+    """Return the states that can follow `start` directly or indirectly, including `start`."""
     return _following_states(tuple((name, state.next) for name, state in job.states.items()), start)
 
 
@@ -273,7 +278,7 @@ def _check_job_stuck(history: JobHistory) -> Iterator[Violation]:
 def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
     for name, same in groupby(history.observations, key=lambda sighting: sighting.state):
         state, seen = history.spec.states.get(name), list(same)
-        # A lower bound: the state was seen in the first response, and still when the last request had been sent.
+        # A lower bound, because the state was seen in the first response, and still after the last request was sent.
         duration_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
             at = f"{history.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
@@ -340,7 +345,7 @@ def _check_job_model_wrong(history: JobHistory) -> Iterator[Violation]:
         return
     for poll in history.polls:
         reported = poll.read_response(location)
-        # A job that has not been assigned to a model yet may report null; the schema decides whether that is allowed.
+        # A job that is not assigned to a model yet may report null. The schema decides whether that is allowed.
         if poll.ok and reported is not MISSING and reported is not None and reported != requested:
             yield Violation(
                 f"requested the model {requested!r:.80}, but the response names {reported!r:.80}",

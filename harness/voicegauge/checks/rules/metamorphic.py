@@ -1,8 +1,8 @@
-"""Metamorphic rules: how a response must differ from that to another request with one changed parameter.
+"""Metamorphic rules: how the audio must change if one parameter of the request is changed.
 
-No reference for right audio is needed. Synthesis is not deterministic in general, so the rules require equal audio
-nowhere, and compare durations with wide bounds: repeated syntheses of one text by a neural voice differ in duration by
-a few percent, rarely by a fifth. A parameter that is ignored differs from one that works by far more.
+These rules need no reference for right audio. Synthesis is not deterministic in general, so no rule requires equal
+audio, and durations are compared with wide bounds: repeated syntheses of one text by a neural voice differ in duration
+by a few percent, and rarely by a fifth. The difference between an ignored parameter and a working one is much larger.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import ResponsePair, SpeechDelivery
 
 MIN_SPEED_FACTOR = 1.4
-"""Smaller changes of speed cannot be distinguished from the variation between two syntheses of the same text."""
+"""Smallest change of speed that is judged, as a factor. Smaller changes cannot be told from the variation between two
+syntheses of the same text."""
 SPEED_EXPONENTS = (1 / 3, 2.0)
-"""Bounds of the measured change of speed, as powers of the requested one. For twice the speed the speech must be at
-least 1.26 and at most 4 times as fast: pauses are often not shortened, and some engines scale phonemes unevenly."""
+"""Smallest and largest exponent to which the requested change of speed may be raised to give the measured change. At
+twice the speed, the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are
+often not shortened, and some engines scale phonemes unevenly."""
 MAX_FORMAT_RATIO = 1.6
 """Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
 MIN_REPEATED_RATIO = 1.3
-"""Smallest ratio between the durations of a repeated text and the text: with all of it spoken it is about 2."""
+"""Smallest ratio of the duration of a text sent twice to the duration of the text. It is about 2 if all is spoken."""
 MIN_AUDIBLE_S = 0.5
-"""Shorter speech is too short to compare durations: edges and pauses dominate."""
+"""Shortest audible speech, in seconds, whose duration is compared. In shorter speech, edges and pauses dominate."""
 
 
 class _Durations(NamedTuple):
-    """Seconds of audible speech in both deliveries."""
+    """Durations of the audible speech in both deliveries, in seconds."""
 
     base_s: float
     changed_s: float
 
 
 def _audible_durations(pair: ResponsePair) -> _Durations | None:
-    """Return the durations of the audible parts; `None` if one of them cannot be measured."""
+    """Return the durations of the audible speech in both deliveries; `None` if a duration cannot be measured."""
     from voicegauge.speech.audio import active_duration_s
 
     durations = []
@@ -55,7 +57,10 @@ def _is_comparable(delivered: SpeechDelivery) -> bool:
 
 
 def _is_same_audio(pair: ResponsePair) -> bool:
-    """Return whether both deliveries have exactly the same samples: independent syntheses never do, unless silent."""
+    """Whether both deliveries have exactly the same samples, and are not silent.
+
+    Independent syntheses never have the same samples unless they are silent.
+    """
     import numpy as np
 
     from voicegauge.speech.audio import is_silent

@@ -1,4 +1,4 @@
-"""Rules over planned cases: the actual response compared with the expected one."""
+"""Rules that compare the actual response to a planned case with the expected response."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
         return
-    # Success and server errors are reported by accepts-invalid, auth-not-enforced and server-error.
+    # The rules accepts-invalid, auth-not-enforced and server-error report success and server errors.
     right = " or ".join(map(str, expected.statuses))
     if 300 <= status < 500:
         yield Violation(

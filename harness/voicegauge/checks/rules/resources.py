@@ -1,4 +1,4 @@
-"""Rules over resources that a provider stores (voices, embeddings, conversations), lists and batches."""
+"""Rules about stored resources (voices, embeddings, conversations), about lists, and about batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.formats import Location
 
 
 def find_resource_item(value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
-    """Return the JSON object with the id of a resource, at any depth of a response; `None` if there is none."""
+    """Return the JSON object with the id of a resource at any depth of `value`; `None` if there is no such object."""
     name = resource.id.tokens[-1]
     pending = [value]
     while pending:
@@ -51,7 +51,7 @@ def _check_filter_ignored(call: Call) -> Iterator[Violation]:
 
 
 def _matches(value: Any, wanted: str) -> bool:
-    """Return whether the value of an item, or one of its values, is the one in the query."""
+    """Whether `value`, or one of its items if it is a list, is the value in the query."""
     if isinstance(value, list):
         return any(_matches(item, wanted) for item in value)
     if isinstance(value, bool):
@@ -204,7 +204,7 @@ def _check_final_counts(call: Call, batch: BatchSpec, at: str, total: Any, compl
 
 
 def _batch_operation(call: Call) -> Operation | None:
-    """Return the operation whose batch a call submits or polls."""
+    """Return the operation whose batch a call submits or polls; `None` if there is no such operation."""
     for operation in call.contract.operations.values():
         status = operation.speech.response.job if operation.batch is not None and operation.speech else None
         if status is not None and (call.operation is operation or call.operation.id == status):

@@ -1,4 +1,4 @@
-"""Rules over one exchange: status, headers and body are those that the contract documents."""
+"""Rules about one exchange: status, headers and body must be as the contract documents."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from voicegauge.contract import (
 from voicegauge.formats import Location, is_json, read_pointer, unescape
 
 NO_BODY = (204, 205, 304)
-"""Statuses without a body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
+"""Statuses of responses that have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
 RETRY_AFTER = "retry-after"
 MAX_SCHEMA_VIOLATIONS = 10
-"""Schema violations reported for one body: a hostile body could have a million of them."""
+"""Maximum number of schema violations reported for one body, because a hostile body could have a million."""
 
 
 @rule(
@@ -128,7 +128,10 @@ def _check_error_shape(call: Call) -> Iterator[Violation]:
 
 
 def _undocumented_error_violations(call: Call) -> Iterator[Violation]:
-    """Judge the body of an error with an undocumented status by the documented errors: clients parse all alike."""
+    """Compare the body of an error with an undocumented status with the documented errors.
+
+    It should have the same form, because clients parse all errors in the same way.
+    """
     documented = [
         media
         for status, response in call.operation.responses.items()
@@ -193,7 +196,7 @@ def schema_violation(error: SchemaError, value: Any) -> Violation:
     basis="requestBody, parameters",
 )
 def _check_request_schema(call: Call) -> Iterator[Violation]:
-    # A rejected request may be invalid on purpose: then the rejection was right.
+    # A rejected request may be invalid on purpose. In that case the rejection was right.
     if call.request_origin != "sent" or not call.ok:
         return
     yield from _request_body_violations(call)
@@ -272,7 +275,7 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
 
 
 def find_media(call: Call, media_type: str) -> MediaType | None:
-    """Return the documented body for `media_type`, by its exact name, its range ("audio/*"), or "*/*"."""
+    """Return the documented body for `media_type`, listed by that name, by a range such as "audio/*", or by "*/*"."""
     documented = call.documented_response.media if call.documented_response else {}
     for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         if name in documented:

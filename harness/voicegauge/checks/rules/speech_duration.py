@@ -1,9 +1,9 @@
-"""Plausible durations of spoken text.
+"""Estimates plausible durations of spoken text.
 
-The bounds are wide on purpose: outside them is not an unusual voice but a defect (audio cut off, another text, a
-loop). Across seventeen languages speech carries about 39 bits per second, at 5 to 8 syllables per second (Coupé et
-al., Science Advances 5(9), 2019). A syllable is written with one character in Chinese and Korean, with one to three in
-Japanese, and with about two and a half in alphabets.
+The bounds are wide on purpose. A duration outside of them is not caused by an unusual voice but by a defect (audio cut
+off, another text, a loop). Across seventeen languages speech carries about 39 bits per second, at 5 to 8 syllables per
+second (Coupé et al., Science Advances 5(9), 2019). A syllable is written with one character in Chinese and Korean, with
+one to three in Japanese, and with about two and a half in alphabets.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ class SpeakingRate(NamedTuple):
 
 
 ALPHABET = SpeakingRate(slowest=4.0, fastest=45.0)
-"""English is read at about 15 characters per second. A quarter of that is dictation; three times that is not
-intelligible any more (the limit is near 400 words per minute)."""
+"""Rates for alphabetic scripts. English is read at about 15 characters per second. A quarter of that rate is dictation,
+and three times that rate is not intelligible any more (the limit is near 400 words per minute)."""
 SYLLABIC = SpeakingRate(slowest=1.2, fastest=16.0)
-"""Chinese and Korean are read at 4 to 5 characters per second, Japanese at up to 8."""
+"""Rates for Chinese and Korean, which are read at 4 to 5 characters per second, and for Japanese, read at up to 8."""
 SYLLABIC_LANGUAGES = frozenset({"zh", "ja", "ko", "cmn", "yue"})
 DIGIT_WEIGHT = 6
-"""Letters per digit: a digit is read as a word ("7" as "seven", "70" as "seventy"), at most as long as six letters."""
+"""Number of letters that a digit counts as, because it is read as a word ("7" as "seven", "70" as "seventy")."""
 PAUSE_S = 1.0
-"""The longest pause at a punctuation mark."""
+"""The longest pause at a punctuation mark, in seconds."""
 _OPENING, _CLOSING = "([\uff08", ")]\uff09"
 PADDING_S = 4.0
-"""Silence before and after the speech."""
+"""The longest silence before and after the speech together, in seconds."""
 
 
 def spoken_range_s(text: str, language: str | None, speed: float = 1.0) -> tuple[float, float]:
     """Return the shortest and the longest plausible duration of `text`, in seconds.
 
     Args:
-        text: that is spoken.
-        language: its code, with or without a region; `None` to decide by the script.
+        text: the spoken text.
+        language: language code of the text, with or without a region; `None` to decide by the script.
         speed: the requested speed factor.
     """
     letters = digits = marks = syllabic = 0

@@ -1,4 +1,4 @@
-"""Rules over the events of one streamed response: their kinds, order, data and timing."""
+"""Rules about the kinds, order, data and timing of the events in one streamed response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import UnreadableBodyError, escape
 
 MAX_VIOLATIONS = 5
-"""Violations of one rule reported for one stream: a hostile stream could have a hundred thousand."""
+"""Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
 
 
 def _stream_pointer(call: Call, *tokens: str) -> str:

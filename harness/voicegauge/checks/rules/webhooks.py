@@ -1,4 +1,4 @@
-"""Rules over webhooks: which callbacks a request leads to, with which states, and when."""
+"""Rules about webhooks: which callbacks a provider sends for a request, with which states, and when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.contract import MISSING
 from voicegauge.model import Severity
 
 NETWORK_SLACK_S = 2.0
-"""The delay of two callbacks in the network can differ by this much."""
+"""Number of seconds by which the network delays of two callbacks can differ."""
 
 
 @rule(
@@ -28,7 +28,7 @@ def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
         return
     documented = callbacks.webhook.body
     if documented is not None and end[1] not in documented.states.values():
-        return  # no document describes a callback for this end
+        return  # no document describes a callback for a job that ends like this
     if not callbacks.final_bodies:
         others = f"{len(callbacks.received)} other callbacks" if callbacks.received else "no callback"
         yield Violation(f"the job ended as {end[0]}, but its URL got {others}", _webhook_pointer(callbacks))

@@ -21,11 +21,11 @@ class AudioInputCall(Call):
 
     intake: AudioInputTarget
     reference: str | None = None
-    """The text spoken in the upload, if it is known and the speech is clean."""
+    """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
     fetched: tuple[bytes, ...] = ()
-    """Encoded audio that the response contains or links to, in its order."""
+    """The encoded audio files that the response contains or links to, in the order of the response."""
     failure: str | None = None
-    """The reason why audio could not be downloaded."""
+    """The reason why audio could not be downloaded; `None` if nothing failed."""
 
     @functools.cached_property
     def uploaded(self) -> DecodedAudio | None:

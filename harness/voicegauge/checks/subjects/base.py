@@ -1,4 +1,4 @@
-"""The base of everything that rules are applied to."""
+"""Defines the base class of everything that rules are applied to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 class CheckSubject:
     """Something that rules are applied to, with the parts that every finding names.
 
-    Subjects are views: they read exchanges by the contract, and never raise for what a provider sent.
+    Subjects are views: they read exchanges as the contract describes them, and never raise an error because of what a
+    provider sent.
     """
 
-    # Some subjects have these as dataclass fields, others compute them. Declared for type checkers only: a property
-    # that exists at run time would keep a dataclass from setting its field.
+    # Some subjects have these as dataclass fields, others compute them. They are declared for type checkers only,
+    # because a property that exists at run time would prevent a dataclass from setting its field.
     if TYPE_CHECKING:
 
         @property

@@ -1,4 +1,4 @@
-"""One exchange, read by the operation it belongs to, and the base of subjects about one call."""
+"""One exchange, read as its operation documents, and the base class of subjects about one call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from voicegauge.formats import MEDIA_TYPE, Form, Location, is_json
 from voicegauge.model import Exchange
 
 RequestOrigin = Literal["sent", "invalid", "unknown"]
-"""`sent`: meant to be valid. `invalid`: made invalid on purpose. `unknown`: a document shows the response alone."""
+"""`sent`: the request is meant to be valid. `invalid`: the request is invalid on purpose. `unknown`: the request is not
+known, because a document shows only the response."""
 
 
 class _RequestValues(NamedTuple):
@@ -38,14 +39,14 @@ class _RequestValues(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Call(CheckSubject):
-    """One exchange, read by the operation it belongs to."""
+    """One exchange, read as the operation that it belongs to documents."""
 
     operation: Operation
     exchange: Exchange
     target: Target | None = None
     request_origin: RequestOrigin = "sent"
     submit: Call | None = None
-    """For a status request: the request that submitted the job."""
+    """For a status request, the call that submitted the job; `None` for other requests, or if it is not known."""
 
     @functools.cached_property
     def parsed(self) -> ParsedExchange:
@@ -92,7 +93,7 @@ class Call(CheckSubject):
 
     @property
     def json_error(self) -> str | None:
-        """The reason why a response body that should be JSON is not."""
+        """The reason why a response body that should be JSON cannot be parsed; `None` if there is no such error."""
         return self.parsed.response_json_error if self._has_json else None
 
     @property
@@ -108,7 +109,7 @@ class Call(CheckSubject):
         return self.parsed.stream(spec)
 
     def read_response(self, location: Location | None) -> Any:
-        """Return the value at a location of the response, or `MISSING`."""
+        """Return the value at a location of the response; `MISSING` if there is none."""
         if location is None:
             return MISSING
         return location.read_response(self.response_json, self.exchange.response.headers)
@@ -166,20 +167,20 @@ class Call(CheckSubject):
                 yield "/".join(segments[:start]), {name: unquote(value) for name, value in found.items()}
 
     def read_request(self, location: Location) -> Any:
-        """Return the value at a location of the request, or `MISSING`."""
+        """Return the value at a location of the request; `MISSING` if there is none."""
         return location.read_request(self._request_values)
 
     @functools.cached_property
     def _request_values(self) -> _RequestValues:
-        headers = dict(reversed(self.exchange.request.headers))  # the first of repeated headers counts
+        headers = dict(reversed(self.exchange.request.headers))  # the first of repeated headers is used
         return _RequestValues(self.path_parameters, self.parsed.query, headers, self.request_value)
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """The documented response, the target, the request body and the operation."""
+        """JSON pointers to the documented response, the target, the request body and the operation."""
         scopes = [f"{self.operation.pointer}/responses/{self.status}"]
         documented = self.documented_response
-        if documented is not None:  # a reference, or a range such as 4XX, has another pointer than the status
+        if documented is not None:  # the pointer of a reference, or of a range such as 4XX, does not name the status
             scopes += [documented.pointer, f"{self.operation.pointer}/responses/{documented.status}"]
         if self.target is not None:
             scopes.append(self.target.pointer)
@@ -188,7 +189,7 @@ class Call(CheckSubject):
 
 @dataclass(frozen=True, eq=False)
 class CallSubject(CheckSubject):
-    """A subject about one call, whose operation, target, exchange and dispute scopes it has."""
+    """A subject about one call. Its operation, target, exchange and dispute scopes are those of the call."""
 
     call: Call
 
@@ -209,7 +210,7 @@ class CallSubject(CheckSubject):
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """The dispute scopes of the call."""
+        """JSON pointers that are the dispute scopes of the call."""
         return self.call.dispute_scopes
 
     @property

@@ -1,4 +1,4 @@
-"""The audio that was delivered for a speech request."""
+"""A speech request with the audio that was delivered for it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SpeechDelivery(CheckSubject):
-    """A speech request with its delivery, and the audio decoded once for all rules."""
+    """A speech request with its delivery. The audio is decoded only once for all rules."""
 
     target: Target
     speech: SpeechRequest
@@ -27,7 +27,7 @@ class SpeechDelivery(CheckSubject):
     succeeded: bool = True
     """Whether the provider reports success: the job ended in success, or the response was 2xx."""
     has_ordinary_text: bool = True
-    """Whether the text is words, so that their speech is audible and its duration can be estimated."""
+    """Whether the text consists mostly of words, so that the speech is audible and the duration can be estimated."""
 
     @property
     def operation(self) -> Operation:
@@ -36,7 +36,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def exchange(self) -> Exchange:
-        """The exchange that carried the audio; without audio the last one."""
+        """The exchange that contains the audio; the last exchange if there is no audio."""
         index = self.delivery.audio_exchange
         return self.delivery.exchanges[-1 if index is None else index]
 
@@ -54,7 +54,7 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def requested_format(self) -> str | None:
-        """The format in the request, in provider-independent terms; `None` if the request names none."""
+        """The provider-independent name of the format in the request; `None` if the request names no format."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
@@ -63,7 +63,7 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def default_format(self) -> str | None:
-        """The format that the contract documents for requests that name none; `None` if it documents none."""
+        """The documented format for requests that name no format; `None` if the contract documents none."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
@@ -72,7 +72,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def has_unknown_encoding(self) -> bool:
-        """Whether the audio is raw samples of which no document states the sample rate."""
+        """Whether the audio consists of raw samples whose sample rate no document states."""
         from voicegauge.speech.audio import AUDIO_FORMATS, container_of_media_type, sniff_container
 
         if self._raw_format is not None or self.delivery.audio is None or sniff_container(self.delivery.audio):
@@ -100,17 +100,17 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def decoded(self) -> DecodedAudio | None:
-        """The samples; `None` without audio, or if it cannot be decoded."""
+        """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
         return None if self._audio is None else self._audio.decoded
 
     @property
     def decode_error(self) -> str | None:
-        """The reason why the audio cannot be decoded."""
+        """The reason why the audio cannot be decoded; `None` if there is no such error."""
         return None if self._audio is None else self._audio.decode_error
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """The description of the audio, the target and the operation."""
+        """JSON pointers to the description of the audio, the target and the operation."""
         job = self.target.job_operation
         scopes = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)
         return (*scopes, f"{job.pointer}/x-job/audio") if job else scopes

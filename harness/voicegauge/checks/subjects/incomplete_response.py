@@ -1,4 +1,4 @@
-"""A response that broke off before its end, each time the request was sent."""
+"""A response whose body was incomplete each time the request was sent."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from voicegauge.checks.subjects.call import CallSubject
 
 @dataclass(frozen=True, eq=False)
 class IncompleteResponse(CallSubject):
-    """A call whose response has a status and headers, but whose body broke off; the body is empty here."""
+    """A call whose response has a status and headers but an incomplete body. The body of the call is empty."""
 
     reason: str
     """How the connection was lost, on one line."""
     attempts: int
-    """How often the request was sent, each time with this result."""
+    """Number of times the request was sent, each time with this result."""

@@ -19,15 +19,15 @@ class JobHistory(CheckSubject):
     polls: tuple[Call, ...]
     status_operation: Operation
     timed_out: bool = False
-    """No terminal state was seen within the time that the contract allows."""
+    """Whether no terminal state was seen within the time that the contract allows."""
     observations: tuple[StateObservation, ...] = ()
-    """When each state was seen; empty if times were not measured."""
+    """The states with the times at which they were seen; empty if times were not measured."""
     cancelled_after: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
     @property
     def operation(self) -> Operation:
-        """The status operation."""
+        """The operation that reports the status of the job."""
         return self.status_operation
 
     @property
@@ -38,15 +38,15 @@ class JobHistory(CheckSubject):
 
     @property
     def target(self) -> Target | None:
-        """The target of the submit."""
+        """The target of the request that submitted the job."""
         return self.submit.target
 
     @property
     def exchange(self) -> Exchange:
-        """The last exchange."""
+        """The last exchange of the job."""
         return self.polls[-1].exchange if self.polls else self.submit.exchange
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """The job and the submit."""
+        """JSON pointers to the description of the job, and the dispute scopes of the submit."""
         return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_scopes)

@@ -12,7 +12,7 @@ from voicegauge.model import Exchange
 
 @dataclass(frozen=True, eq=False)
 class JobSet(CheckSubject):
-    """Jobs of one account that were in progress together, each as far as it was seen."""
+    """Jobs of one account that were in progress at the same time, each with what was seen of it so far."""
 
     jobs: tuple[JobHistory, ...]
     latest: JobHistory
@@ -20,7 +20,7 @@ class JobSet(CheckSubject):
 
     @property
     def operation(self) -> Operation:
-        """The status operation."""
+        """The operation that reports the status of the jobs."""
         return self.latest.operation
 
     @property
@@ -35,5 +35,5 @@ class JobSet(CheckSubject):
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Those of the latest job."""
+        """JSON pointers that are the dispute scopes of the latest job."""
         return self.latest.dispute_scopes

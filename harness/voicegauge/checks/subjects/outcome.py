@@ -10,12 +10,12 @@ from voicegauge.model import Record
 
 
 class ExpectedResponse(Record, frozen=True, kw_only=True):
-    """The response that a planned case should get, by the contract."""
+    """The response that a planned case should get according to the contract."""
 
     verdict: Literal["accepted", "rejected", "either"]
-    """`either`: no document says; only a server error is wrong."""
+    """`either` means that no document says whether the request is accepted, so only a server error is wrong."""
     statuses: tuple[int, ...] = ()
-    """The documented statuses that are right; empty if any status of the verdict's class is."""
+    """The documented statuses that are right; empty if any status that fits `verdict` is right."""
     kind: Literal["valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"]
     """The property that the case tests.
 
@@ -26,11 +26,11 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     description: str
     """A short phrase that says what is special about the request."""
     contract_pointer: str
-    """JSON pointer into the contract, at the statement that the case tests."""
+    """JSON pointer to the statement in the contract that the case tests."""
 
 
 @dataclass(frozen=True, eq=False)
 class CaseOutcome(CallSubject):
-    """The call of a planned case, with the expected response."""
+    """The call of a planned case, together with the response that was expected."""
 
     expected: ExpectedResponse

@@ -15,8 +15,8 @@ class RecordingAge(CheckSubject):
 
     operation: Operation
     exchange: Exchange
-    """The oldest exchange."""
+    """The oldest exchange of the recording with the live service."""
     name: str
-    """File name of the recording."""
+    """Name of the file that contains the recording."""
     age_days: float
     target: Target | None = None

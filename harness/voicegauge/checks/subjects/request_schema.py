@@ -1,4 +1,4 @@
-"""The schema and the default that a contract documents for a part of a request."""
+"""Finds the schema and the default that a contract documents for a part of a request."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from voicegauge.formats import Location
 def request_schema(operation: Operation, location: Location, media_type: str | None = None) -> dict[str, Any]:
     """Return the schema of the value at `location` of requests to `operation`; empty if none is documented.
 
-    Schemas inside `anyOf` and `oneOf` are not read: which branch applies depends on other fields.
+    Schemas inside `anyOf` and `oneOf` are not read, because other fields decide which branch applies.
 
     Args:
         operation: the operation.
-        location: where the value is in a request.
+        location: the location of the value in a request.
         media_type: media type of the request body; the first documented one by default.
     """
     if location.kind != "body":
@@ -32,7 +32,10 @@ def request_schema(operation: Operation, location: Location, media_type: str | N
 
 
 def documented_default(operation: Operation, location: Location, media_type: str | None = None) -> Any:
-    """Return the default of the value at `location`; `MISSING` if none is documented. Arguments: `request_schema`."""
+    """Return the default of the value at `location`; `MISSING` if none is documented.
+
+    The arguments are the same as those of `request_schema`.
+    """
     return request_schema(operation, location, media_type).get("default", MISSING)
 
 

@@ -10,8 +10,8 @@ from voicegauge.contract import Operation
 from voicegauge.contract.extension import ResourceSpec
 
 ResourceStepKind = Literal["create", "list", "set", "use"]
-"""`create`: the resource is created; `list`: the account's resources are listed; `set`: its state is changed;
-`use`: another request refers to it."""
+"""`create`: the resource is created; `list`: the account's resources are listed; `set`: the state of the resource is
+changed; `use`: another request refers to the resource."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +25,16 @@ class ResourceStep(CallSubject):
     description: str
     """A phrase that names the operation and what happened to the resource before."""
     contract_pointer: str
-    """JSON pointer into the contract, at the statement that the call tests."""
+    """JSON pointer to the statement in the contract that the call tests."""
     state: str | None = None
-    """The state that was set last."""
+    """The state that was set last; `None` if the resource has no documented states."""
     item: dict[str, Any] | None = None
     """The resource as it is listed; `None` if it is not listed."""
     withheld: bool = False
-    """The resource is in a state in which the documentation forbids its use."""
+    """Whether the resource is in a state in which the documents forbid using it."""
     deleted: bool = False
     foreign: bool = False
-    """The call was made by another account than the one that created the resource."""
+    """Whether the call was made by another account than the one that created the resource."""
 
     @property
     def resource(self) -> ResourceSpec:
@@ -44,5 +44,5 @@ class ResourceStep(CallSubject):
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Those of the call, and the resource."""
+        """JSON pointers that are the dispute scopes of the call, and the pointer to the resource."""
         return (*super().dispute_scopes, f"{self.creator.pointer}/x-resource")

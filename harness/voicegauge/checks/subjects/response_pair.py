@@ -11,7 +11,7 @@ from voicegauge.contract import Operation, Target
 from voicegauge.model import Exchange
 
 PairRelation = Literal["speed", "voice", "language", "seed", "format", "text"]
-"""The parameter in which the two requests differ; for `text`, the second one repeats the text of the first."""
+"""The parameter in which the two requests differ. For `text`, the second request repeats the text of the first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class ResponsePair(CheckSubject):
     base: SpeechDelivery
     changed: SpeechDelivery
     base_value: Any
-    """Value of the parameter in the first request, or its documented default."""
+    """Value of the parameter in the first request, or the documented default; `None` if neither is known."""
     changed_value: Any
     """Value of the parameter in the second request."""
 
@@ -38,16 +38,16 @@ class ResponsePair(CheckSubject):
 
     @property
     def exchange(self) -> Exchange:
-        """The second request."""
+        """The exchange of the second request."""
         submit = self.changed.submit
         return submit.exchange if submit is not None else self.changed.exchange
 
     @property
     def pointer(self) -> str:
-        """JSON pointer into the contract, at the parameter."""
+        """JSON pointer to the parameter in the contract."""
         return f"{self.operation.pointer}/x-speech/request/{self.relation}"
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Those of the second delivery."""
+        """JSON pointers that are the dispute scopes of the second delivery."""
         return self.changed.dispute_scopes

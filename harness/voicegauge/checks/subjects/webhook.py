@@ -24,7 +24,7 @@ from voicegauge.formats import Location
 from voicegauge.model import Exchange, ReceivedCallback, Response
 
 JobPhase = Literal["success", "failure", "going"]
-"""The phase that a job state belongs to: how the job ended, or `going` if it has not."""
+"""The phase that a job state belongs to: how the job ended, or `going` if it has not ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,23 +35,24 @@ class Callback(CheckSubject):
     """The documented body."""
     exchange: Exchange
     operation: Operation
-    """An operation whose requests lead to the callback; any of the contract's for a webhook without one."""
+    """An operation whose requests cause the callback. For a webhook that belongs to no operation, any operation of the
+    contract."""
     target: Target | None = None
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """The documented body."""
+        """JSON pointer to the documented body."""
         return (self.media.pointer,)
 
     @property
     def can_be_sent_again(self) -> bool:
-        """False: the provider sends it."""
+        """Whether a user could send the request again. It is false, because the provider sends callbacks."""
         return False
 
 
 @dataclass(frozen=True, eq=False)
 class RequestCallbacks(CheckSubject):
-    """All callbacks of one request, in the order of their arrival."""
+    """All callbacks that were received for one request, in the order of their arrival."""
 
     operation: Operation
     """The operation of the request, with an `x-webhook`."""
@@ -61,7 +62,7 @@ class RequestCallbacks(CheckSubject):
     submit: Call | None = None
     """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
-    """Status requests about its job."""
+    """The status requests about the job of the request."""
     is_complete: bool = False
     """Whether the receiver has waited long enough for all callbacks."""
 
@@ -78,12 +79,12 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def exchange(self) -> Exchange:
-        """The submit exchange, or the first callback when the submit was not observed."""
+        """The exchange of the submit, or the first callback if the submit was not observed."""
         return self.submit.exchange if self.submit is not None else self.callbacks[0].exchange
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """The webhook and the operation."""
+        """JSON pointers to the webhook and the operation."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
 
     @property
@@ -98,7 +99,7 @@ class RequestCallbacks(CheckSubject):
 
     @functools.cached_property
     def callbacks(self) -> tuple[Callback, ...]:
-        """The callbacks as exchanges. The receiver answers every callback with 200."""
+        """The callbacks as subjects of their own. The receiver responds to every callback with 200."""
         return tuple(
             Callback(
                 self.media,
@@ -120,12 +121,12 @@ class RequestCallbacks(CheckSubject):
         return tuple(parse_exchange(callback.exchange).request_json for callback in self.callbacks)
 
     def id_of(self, body: Any) -> Any:
-        """Return the id that the body of a callback names, or `MISSING`."""
+        """Return the job id in the body of a callback; `MISSING` if it contains none."""
         documented, job = self.webhook.body, self._job_spec
         return _read_body(body, documented.id if documented is not None else job.id if job is not None else None)
 
     def state_of(self, body: Any) -> str | None:
-        """Return the state that the body of a callback reports, if it does."""
+        """Return the state that the body of a callback reports; `None` if it reports none."""
         documented, job = self.webhook.body, self._job_spec
         location = documented.state if documented is not None else job.state if job is not None else None
         found = _read_body(body, location)
@@ -140,12 +141,12 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def final_bodies(self) -> list[Any]:
-        """The bodies that report the end."""
+        """The bodies of callbacks that report the end of the job."""
         return [body for body in self.bodies if self.phase_of(body) in ("success", "failure")]
 
     @property
     def given_id(self) -> Any:
-        """The id in the response to the submit, or `MISSING`."""
+        """The job id in the response to the submit; `MISSING` if it is not known."""
         return self.submit.read_response(callback_id_location(self.operation)) if self.submit is not None else MISSING
 
     def polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
@@ -159,7 +160,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def end(self) -> tuple[str, JobPhase] | None:
-        """The final state and its phase, by the response to the submit or by polls; `None` if it was not seen."""
+        """The final state and its phase, as the response to the submit or a poll reported it; `None` if not seen."""
         if status_operation(self.operation) is None:
             return ("success", "success") if self.submit is not None and self.submit.ok else None
         return next(((state, phase) for _, state, phase in self.polled_states() if phase != "going"), None)
