@@ -1,6 +1,6 @@
-"""Recorded traffic: HAR files with provenance and without secrets, their replay, import and export.
+"""Saves traffic without secrets in HAR files that state its provenance, and replays, imports and exports such files.
 
-The sub-packages build on each other in one direction: `redaction` <- `har` <- `replay`, `importing`.
+The sub-packages depend on each other in one direction only: `har` uses `redaction`; `replay` and `importing` use both.
 """
 
 from voicegauge.recording.age import age_days

@@ -1,4 +1,4 @@
-"""Age of recorded traffic, for deciding whether a recording is stale."""
+"""Computes the age of recorded traffic, from which callers decide whether a recording is stale."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from voicegauge.recording.har import Recording
 
 
 def recorded_at(recording: Recording, exchange: Exchange) -> dt.datetime:
-    """The UTC time at which `exchange` was sent, or that of its recording if the exchange has no timing.
+    """The UTC time at which `exchange` was sent; the time of `recording` if the exchange has no timing.
 
     Raises:
-        DataError: the recording has no valid time.
+        DataError: the time of the exchange or of the recording is invalid.
     """
     try:
         if exchange.timing is not None:
@@ -25,5 +25,5 @@ def recorded_at(recording: Recording, exchange: Exchange) -> dt.datetime:
 
 
 def age_days(recording: Recording, exchange: Exchange, now: dt.datetime) -> float:
-    """Days between the recording of `exchange` and `now`."""
+    """Number of days from the time at which `exchange` was recorded to `now`."""
     return (now - recorded_at(recording, exchange)).total_seconds() / 86_400

@@ -1,4 +1,4 @@
-"""Differences between a saved recording and newly recorded exchanges, summarized before the file is replaced."""
+"""Compares a saved recording with newly recorded exchanges, to summarize the differences before replacing the file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from voicegauge.recording.har import Recording, exchanges_by_group
 
 
 class RecordingChanges(Record, frozen=True, kw_only=True):
-    """Number of exchanges that differ between a saved recording and its replacement."""
+    """Numbers of exchanges that were added, removed, changed or left the same when a recording was replaced."""
 
     added: int = 0
     removed: int = 0
     changed: int = 0
     same: int = 0
     fields: tuple[str, ...] = ()
-    """What differs in the changed exchanges, most frequent first: "getStatus response /status"."""
+    """What differs in the changed exchanges, such as "getStatus response /status"; most frequent differences first."""
 
 
 def compare_recordings(old: Recording | None, exchanges: Sequence[Exchange]) -> RecordingChanges:
-    """Compare exchange by exchange within each group; with no old recording, every exchange is added."""
+    """Compare the exchanges of each group one by one; if `old` is `None`, every exchange counts as added."""
     before, after = exchanges_by_group(old.exchanges if old is not None else ()), exchanges_by_group(exchanges)
     added = removed = changed = same = 0
     field_counts: Counter[str] = Counter()
@@ -41,7 +41,7 @@ def compare_recordings(old: Recording | None, exchanges: Sequence[Exchange]) -> 
 
 
 def _differing_fields(old: Exchange, new: Exchange) -> Iterator[str]:
-    # Header values and query parameters are ignored: dates, ids and signatures differ in every recording.
+    # Header values and query parameters are ignored, because dates, ids and signatures differ in every recording.
     if old.request.url.partition("?")[0] != new.request.url.partition("?")[0]:
         yield f"{new.operation} URL"
     if old.response.status != new.response.status:
@@ -64,7 +64,7 @@ def _differing_pointers(before: bytes, after: bytes) -> Iterator[str]:
 
 
 def _flatten(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """JSON pointer and JSON text of every scalar and every empty container."""
+    """Yield the JSON pointer and the JSON text of every scalar and every empty container in `value`."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not items or not value:
         yield pointer, json.dumps(value, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Finding recordings in folders."""
+"""Finds recordings in folders and loads them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from voicegauge.recording.har import Recording, load_har
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """HAR files in `folder` and its direct sub-folders (one per provider), sorted."""
+    """The sorted paths of the HAR files in `folder` and in its direct sub-folders, of which each provider has one."""
     return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
 
 
 def load_recordings(paths: Iterable[Path], *, only: str = "") -> list[Recording]:
-    """Load HAR files, and all HAR files of folders.
+    """Load the given HAR files, and all HAR files in the given folders.
 
     Args:
-        paths: files and folders.
-        only: load only groups whose name contains this text, such as "a full delivery"; default all.
+        paths: HAR files, and folders that contain HAR files.
+        only: load only groups whose name contains this text, such as "a full delivery". By default, all groups are
+            loaded.
 
     Raises:
         DataError: a path is missing, a folder contains no recording, a file is not a recording, or no group matches.

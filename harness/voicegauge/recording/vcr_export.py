@@ -1,4 +1,4 @@
-"""Export of a recording as a VCR cassette, for tests that replay with vcrpy."""
+"""Exports a recording as a VCR cassette, for tests that replay traffic with vcrpy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicegauge.version import __version__
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Headers that describe the bytes on the wire; a recording stores bodies decoded and complete."""
+"""Headers that describe the bytes on the wire. They are omitted, because recorded bodies are decoded and complete."""
 
 
 def save_vcr_cassette(
@@ -27,21 +27,21 @@ def save_vcr_cassette(
 ) -> Recording:
     """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
 
-    Text bodies are written as text, others as `!!binary`. The arrival times of chunks and the groups of exchanges
-    are lost, because the cassette format cannot represent them.
+    Text bodies are written as text, and all other bodies as `!!binary`. The arrival times of chunks and the groups of
+    exchanges are lost, because the cassette format cannot represent them.
 
     Args:
-        path: the cassette file.
+        path: path of the cassette file.
         recording: the recording to write.
-        contract: contract of its provider.
-        secrets: API keys in use.
-        mask: additional names of fields, parameters and headers to mask.
+        contract: contract of the provider of `recording`.
+        secrets: API keys that were in use during the recording.
+        mask: names of additional fields, parameters and headers to mask.
 
     Returns:
-        The recording as written: redacted, so it may differ from `recording`.
+        The recording as it was written. It is redacted, so it may differ from `recording`.
 
     Raises:
-        DataError: a secret remains after redaction; nothing is written. The message names its location.
+        DataError: a secret remains after redaction, so nothing is written. The message names its location.
         UsageError: `path` cannot be written.
     """
     redactor = Redactor(contract, tuple(secrets), mask)

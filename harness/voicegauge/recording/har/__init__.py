@@ -1,4 +1,4 @@
-"""Recordings as HAR 1.2 files: the data model, writing, reading, and grouping of exchanges."""
+"""Defines recordings, writes and reads them as HAR 1.2 files, and groups their exchanges."""
 
 from voicegauge.recording.har.grouping import assign_groups, group_exchanges
 from voicegauge.recording.har.har_reading import load_har

@@ -1,4 +1,4 @@
-"""Grouping of exchanges that belong together: a submit, the polls of its job and the download of its audio."""
+"""Groups exchanges that belong together, such as a submit, the polls of its job and the download of its audio."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from voicegauge.model import Exchange
 from voicegauge.recording.redaction import relative_path
 
 MIN_ID_CHARACTERS = 6
-"""Shorter path parameters are not used as links: a number like "1" occurs in any response by chance."""
+"""Number of characters that an id needs to link exchanges. A shorter one, such as "1", occurs in any response by
+chance."""
 
 
 def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     """Split `exchanges` into groups, each in the original order.
 
-    Exchanges with a `group` are grouped by it. Others belong to the latest group with a response that contains their
-    URL, or an id from their path; without such a response they start a group.
+    Exchanges that name the same `group` are grouped together. An exchange without a `group` joins the latest group
+    that has a response with the URL of the exchange, or with an id from this URL. If there is no such response, the
+    exchange starts a new group.
     """
     groups: list[list[Exchange]] = []
     named: dict[str, list[Exchange]] = {}
@@ -36,7 +38,7 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
 
 
 def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
-    """Yield `exchanges` in their order with the name of their group; an exchange alone in its group gets none."""
+    """Yield `exchanges` in order, each with the name of its group; an exchange alone in its group gets no name."""
     names: dict[int, str] = {}
     for number, group in enumerate(group_exchanges(contract, exchanges), 1):
         if len(group) > 1:
@@ -57,14 +59,14 @@ def _find_linked_group(contract: Contract, exchange: Exchange, groups: list[list
 
 
 def _links(contract: Contract, exchange: Exchange) -> Iterator[str]:
-    """URLs and ids, one of which an earlier response must have contained for the client to send this request."""
+    """Yield URLs and ids of this request; the client must have found at least one of them in an earlier response."""
     url = exchange.request.url
     operation = contract.operations.get(exchange.operation)
-    if operation is None:  # a download: the response of the job named its URL
+    if operation is None:  # a download, whose URL was in a response of the job
         yield url
         yield urlsplit(url).path
         return
     values = [unquote(value) for value in (operation.match(relative_path(contract, url) or "") or {}).values()]
-    if operation.job is not None:  # of other operations, a query parameter may name a model or a language
+    if operation.job is not None:  # in other operations, a query parameter may name a model or a language
         values += [value for _, value in parse_qsl(urlsplit(url).query)]
     yield from (value for value in values if len(value) >= MIN_ID_CHARACTERS)

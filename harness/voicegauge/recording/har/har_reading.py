@@ -1,4 +1,4 @@
-"""Reading recordings back from HAR files."""
+"""Reads recordings from HAR files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def load_har(path: Path) -> Recording:
     """Read a recording that `save_har` wrote.
 
     Raises:
-        DataError: the file cannot be read, is not a recording of voicegauge, has another schema version, or one of its
-            sidecar files is missing or was changed.
+        DataError: the file cannot be read, is not a recording of voicegauge, or has an unsupported HAR or schema
+            version. Also raised if a sidecar file of the recording is missing or was changed.
     """
     raw = read_limited(path, MAX_HAR_BYTES)
     try:

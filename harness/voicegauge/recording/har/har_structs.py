@@ -1,4 +1,4 @@
-"""The subset of HAR 1.2 that is written and read here, as msgspec structs.
+"""Defines msgspec structs for the subset of HAR 1.2 that voicegauge writes and reads.
 
 Custom fields begin with an underscore, as HAR 1.2 requires. Times are in milliseconds.
 """
@@ -12,15 +12,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from voicegauge.model import Provenance, Timing
 
 SCHEMA_VERSION = 1
-"""Version of the underscored fields; raised when their meaning or shape changes."""
+"""Version of the fields whose names begin with an underscore. It is increased when their meaning or shape changes."""
 
 HttpStatus = Annotated[int, Meta(ge=0, le=999)]
 SidecarName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{1,5}\Z")]
-"""Name of a file next to the HAR file: the SHA-256 of its content, never a path that could lead elsewhere."""
+"""Name of a file next to the HAR file. It consists of the SHA-256 of the content and an extension, so it can never be
+a path to another folder."""
 
 
 class HarStruct(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Base of all structs. Names are in camel case; unknown fields are ignored, as HAR 1.2 requires of readers."""
+    """Base of all structs in this module.
+
+    Field names are in camel case in the file. Unknown fields are ignored, as HAR 1.2 requires of readers.
+    """
 
 
 class HarNameValue(HarStruct, frozen=True, kw_only=True):
@@ -31,7 +35,7 @@ class HarNameValue(HarStruct, frozen=True, kw_only=True):
 
 
 class HarParam(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
-    """A field of a multipart body, as text or as a file."""
+    """A field of a multipart body. It contains either text or a file."""
 
     name: str
     value: str = ""
@@ -41,7 +45,7 @@ class HarParam(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HarPostData(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request body, as form fields, as text or in a sidecar file."""
+    """A request body. It is stored as form fields, as text or in a sidecar file."""
 
     mime_type: str
     params: tuple[HarParam, ...] = ()
@@ -50,7 +54,7 @@ class HarPostData(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HarRequest(HarStruct, frozen=True, kw_only=True):
-    """A request."""
+    """An HTTP request."""
 
     method: str
     url: str
@@ -60,12 +64,13 @@ class HarRequest(HarStruct, frozen=True, kw_only=True):
     query_string: tuple[HarNameValue, ...] = ()
     post_data: HarPostData | UnsetType = UNSET
     headers_size: int = -1
-    """-1: not known."""
+    """Size of the headers in bytes; -1 if not known."""
     body_size: int = -1
+    """Size of the body in bytes; -1 if not known."""
 
 
 class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
-    """A response body, as text or in a sidecar file."""
+    """A response body. It is stored as text or in a sidecar file."""
 
     size: int
     mime_type: str
@@ -74,7 +79,7 @@ class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HarResponse(HarStruct, frozen=True, kw_only=True):
-    """A response."""
+    """An HTTP response."""
 
     status: HttpStatus
     status_text: str = ""
@@ -84,12 +89,16 @@ class HarResponse(HarStruct, frozen=True, kw_only=True):
     content: HarContent
     redirect_url: str = field(default="", name="redirectURL")
     headers_size: int = -1
-    """-1: not known."""
+    """Size of the headers in bytes; -1 if not known."""
     body_size: int = -1
+    """Size of the body in bytes; -1 if not known."""
 
 
 class HarTimings(HarStruct, frozen=True, kw_only=True):
-    """Phases of a request in milliseconds; `connect` includes `ssl`, -1 marks a phase that did not happen."""
+    """Durations of the phases of a request in milliseconds.
+
+    `connect` includes `ssl`. The value -1 means that a phase did not happen.
+    """
 
     blocked: float = -1
     dns: float = -1
@@ -101,7 +110,7 @@ class HarTimings(HarStruct, frozen=True, kw_only=True):
 
 
 class HarEntry(HarStruct, frozen=True, kw_only=True):
-    """One exchange."""
+    """One request with its response."""
 
     started_date_time: str
     time: float
@@ -113,7 +122,8 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     operation: str = field(name="_operation")
     group: str | None = field(default=None, name="_group")
     timing: Timing | None = field(default=None, name="_timing")
-    """The full measurement with the arrival of each chunk, which `timings` cannot hold; `null` if not measured."""
+    """The full measurement with the arrival time of each chunk, which `timings` cannot represent. `None` if nothing was
+    measured."""
 
 
 class HarCreator(HarStruct, frozen=True, kw_only=True):
@@ -124,7 +134,7 @@ class HarCreator(HarStruct, frozen=True, kw_only=True):
 
 
 class HarMetadata(HarStruct, frozen=True, kw_only=True):
-    """Origin of the recorded traffic."""
+    """Describes the origin of the recorded traffic and what was masked in it."""
 
     schema_version: int
     provenance: Provenance
@@ -132,9 +142,9 @@ class HarMetadata(HarStruct, frozen=True, kw_only=True):
     contract_version: str
     contract_sha256: str = field(name="contractSha256")
     recorded_at: str
-    """UTC, ISO 8601."""
+    """Time of the recording in UTC, as an ISO 8601 text."""
     redactions: dict[str, int] = field(default_factory=dict, name="scrubbed")
-    """Number of masked values by location."""
+    """Number of masked values by location, such as "request header authorization"."""
 
 
 class HarLog(HarStruct, frozen=True, kw_only=True):
@@ -153,7 +163,7 @@ class HarFile(HarStruct, frozen=True, kw_only=True):
 
 
 def har_timings(timing: Timing | None) -> HarTimings:
-    """Convert a measurement to the phases of HAR."""
+    """Convert a measurement to the phases that HAR defines."""
     if timing is None:
         return HarTimings()
     tls_ms = timing.tls_ms

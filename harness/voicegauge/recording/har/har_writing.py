@@ -1,4 +1,4 @@
-"""Saving exchanges as a redacted HAR file."""
+"""Saves exchanges as a redacted HAR file."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def save_har(
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
 
-    Headers that are neither common nor documented, and everything that looks like a credential, are masked. Then
-    everything that would be written is searched for `secrets`. Sidecar files that only the replaced recording used
-    are deleted.
+    Headers that are neither common nor documented in the contract are masked, and so is everything that looks like a
+    credential. Then everything that would be written is searched for `secrets`. Sidecar files that only the replaced
+    recording used are deleted.
 
     Args:
-        path: the HAR file.
-        exchanges: exchanges with the provider of `contract`.
+        path: path of the HAR file.
+        exchanges: the exchanges to save, all with the provider of `contract`.
         provenance: where the exchanges came from.
-        contract: the headers that it documents are not masked.
-        secrets: API keys in use.
-        mask: additional names of fields, parameters and headers to mask.
-        recorded_at: default now.
+        contract: contract of the provider. Headers that it documents are not masked.
+        secrets: API keys that were in use during the recording.
+        mask: names of additional fields, parameters and headers to mask.
+        recorded_at: time of the recording; the current time if `None`.
 
     Returns:
-        The recording as written: redacted, so it may differ from `exchanges`.
+        The recording as it was written. It is redacted, so it may differ from `exchanges`.
 
     Raises:
-        DataError: a secret, or what looks like one, remains after redaction; nothing is written. The message names
-            its location.
+        DataError: a secret, or text that looks like one, remains after redaction, so nothing is written. The message
+            names its location.
         UsageError: `path` cannot be written.
     """
     redactor = Redactor(contract, tuple(secrets), mask)
@@ -125,7 +125,7 @@ def _to_request(request: Request, sidecars: SidecarWriter) -> har.HarRequest:
 
 
 def _to_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
-    """A multipart body as fields, if encoding them restores the exact bytes; any other body as it is."""
+    """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
     mime_type = request.header("content-type") or ""
     fields = multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):

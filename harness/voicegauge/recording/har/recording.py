@@ -1,4 +1,4 @@
-"""The exchanges of one recording and their origin."""
+"""Defines `Recording`, which contains exchanges and describes their origin."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ class Recording(Record, frozen=True, kw_only=True):
 
     provenance: Provenance
     provider: str
-    """Contract id of the provider."""
+    """Id of the provider's contract."""
     contract_version: str
     contract_sha256: str
-    """Digest of the contract document at the time of recording, to detect that it changed."""
+    """SHA-256 of the contract document at the time of recording. It shows whether the contract has changed since."""
     recorded_at: str
-    """UTC, ISO 8601."""
+    """Time of the recording in UTC, as an ISO 8601 text."""
     exchanges: tuple[Exchange, ...]
     redactions: dict[str, int] = {}
     """Number of masked values by location, such as "request header authorization"."""
 
 
 def exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
-    """Exchanges by the name of their group, in their order; `None` is the key of those without a group."""
+    """The exchanges of each group in original order, by group name; `None` is the key of those without a group."""
     groups: dict[str | None, list[Exchange]] = {}
     for exchange in exchanges:
         groups.setdefault(exchange.group, []).append(exchange)

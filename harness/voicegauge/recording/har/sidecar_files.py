@@ -1,4 +1,7 @@
-"""Files next to a HAR file that hold its binary and its long bodies, each named by the SHA-256 of its content."""
+"""Writes and reads sidecar files, which are stored next to a HAR file and contain its binary bodies and long bodies.
+
+The name of a sidecar file consists of the SHA-256 of its content and an extension.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from voicegauge.errors import DataError
 
 MAX_SIDECAR_BYTES = 64 * 2**20
 MAX_INLINE_BYTES = 256 * 2**10
-"""Longer bodies go to a sidecar file, so that the HAR file opens in an editor."""
+"""Maximum size of a body inside the HAR file. Larger bodies are written to sidecar files, so that editors can open the
+HAR file."""
 _SIDECAR_REFERENCE = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
 _EXTENSIONS = {
     "audio/wav": "wav",
@@ -23,14 +27,14 @@ _EXTENSIONS = {
 
 
 class SidecarWriter:
-    """Collects the bodies that do not fit into the HAR file; equal bodies share one file."""
+    """Collects the bodies that are not stored inside the HAR file. Equal bodies share one sidecar file."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        """Bodies by the name of their file."""
+        """The collected bodies by the name of their sidecar file."""
 
     def store(self, body: bytes, media_type: str) -> tuple[str, str | None]:
-        """The body as (text, `None`) if it is short text, otherwise ("", name of its sidecar file)."""
+        """Store `body`; return (text, `None`) if it is short text, otherwise ("", name of its sidecar file)."""
         if len(body) <= MAX_INLINE_BYTES:
             try:
                 return body.decode(), None
@@ -42,17 +46,20 @@ class SidecarWriter:
 
 
 class SidecarReader:
-    """Reads bodies of one HAR file; a sidecar file that several entries name is read and verified once."""
+    """Reads the bodies of one HAR file.
+
+    A sidecar file is read and verified only once, even if several entries name it.
+    """
 
     def __init__(self, har_path: Path) -> None:
         self._har_path = har_path
         self._bodies: dict[str, bytes] = {}
 
     def read(self, text: str, name: str | None) -> bytes:
-        """The body: `text`, or the content of the sidecar file `name`.
+        """Return the body, which is the content of the sidecar file `name`, or `text` if `name` is `None`.
 
         Raises:
-            DataError: the file is missing, too large, or was changed.
+            DataError: the sidecar file is missing, is too large, or was changed.
         """
         if name is None:
             return text.encode()
@@ -69,7 +76,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
     """Read a file of at most `limit_bytes`.
 
     Raises:
-        DataError: the file cannot be read, or is larger.
+        DataError: the file cannot be read, or is larger than `limit_bytes`.
     """
     try:
         with path.open("rb") as file:
@@ -82,7 +89,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
 
 
 def sidecars_named_in(har_path: Path) -> set[str]:
-    """Names of the sidecar files that a HAR file refers to; empty if there is no such file."""
+    """Names of the sidecar files that a HAR file refers to; empty if the HAR file cannot be read."""
     try:
         return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(har_path.read_bytes())}
     except OSError:
@@ -90,7 +97,7 @@ def sidecars_named_in(har_path: Path) -> set[str]:
 
 
 def remove_orphans(folder: Path, names: set[str]) -> None:
-    """Delete those of the sidecar files `names` that no HAR file in `folder` refers to any more."""
+    """Delete each of the sidecar files `names` that no HAR file in `folder` refers to any more."""
     for har_path in folder.glob("*.har") if names else ():
         names -= sidecars_named_in(har_path)
     for name in names:

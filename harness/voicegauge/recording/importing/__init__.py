@@ -1,4 +1,4 @@
-"""Import of recordings of other tools: VCR cassettes, HAR files of browsers and proxies, huggingface.js tapes."""
+"""Imports recordings of other tools: VCR cassettes, HAR files of browsers and proxies, and huggingface.js tapes."""
 
 from voicegauge.recording.importing.import_recording import (
     ImportedRecording,

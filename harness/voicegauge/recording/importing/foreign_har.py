@@ -1,7 +1,7 @@
-"""HAR files of browsers and proxies, which are less complete than HAR 1.2 requires.
+"""Reads HAR files of browsers and proxies, which are less complete than HAR 1.2 requires.
 
-Chrome writes binary content as base64 and can omit all content; Firefox notes omissions in a comment and truncates
-long responses; mitmproxy and Charles write the sizes of compressed bodies.
+Chrome writes binary content as base64 and can omit all content; Firefox mentions omissions in a comment and
+truncates long responses; mitmproxy and Charles write the sizes of compressed bodies.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from voicegauge.transport import encode_body
 
 _REPLACEMENT_CHARACTER = "\ufffd"
 MAX_PHASE_MS = 86_400_000
-"""One day: a longer phase is not a measurement."""
+"""One day in milliseconds. A longer phase cannot be a real measurement, so it is ignored."""
 _TEXT_MEDIA_TYPES = ("json", "text/", "xml", "javascript", "urlencoded")
 
 
 def parse_har(data: Any) -> InteractionFile | None:
-    """The interactions of a HAR file, in the order in which they started; `None` if `data` is not a HAR file."""
+    """Return the interactions of a HAR file in the order in which they started; `None` if `data` is not a HAR file."""
     log = data.get("log") if isinstance(data, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
     if not isinstance(entries, list):
@@ -91,10 +91,10 @@ def _interaction(value: Any) -> ParsedInteraction:
 
 
 def _timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
-    """Convert the phases of HAR; `None` if the file has no start time or no measurement.
+    """Convert the phases that HAR defines; `None` if the start time or the measurement is missing.
 
-    HAR includes the TLS handshake in `connect` and excludes the DNS lookup. -1 marks a phase that did not happen;
-    tools that measure nothing write zeros.
+    In HAR, `connect` includes the TLS handshake but not the DNS lookup. The value -1 means that a phase did not happen.
+    Tools that measure nothing write zeros.
     """
     if started_at is None or not isinstance(phases, dict):
         return None
@@ -123,7 +123,7 @@ def _milliseconds(value: Any) -> float | None:
 
 
 def _headers(value: Any) -> Headers:
-    # Without the pseudo-headers of HTTP/2 (":path"), which repeat the request line (RFC 9113, section 8.3).
+    # The pseudo-headers of HTTP/2 (":path") are omitted. They repeat the request line (RFC 9113, section 8.3).
     pairs = value if isinstance(value, list) else []
     named = [pair for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("name"), str)]
     return tuple(
@@ -140,7 +140,7 @@ def _with_content_type(headers: Headers, media_type: Any) -> Headers:
 
 
 def _response_body(content: Mapping[str, Any], response: Mapping[str, Any], status: int, content_type: str) -> bytes:
-    """The complete response body.
+    """Return the complete response body.
 
     Raises:
         NotImportedError: the body is missing, truncated or damaged.
@@ -174,7 +174,7 @@ def _size(value: Any) -> int:
 def _request_body(
     post: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
 ) -> tuple[str | None, bytes, tuple[str, ...]]:
-    """(a new content type if the body was encoded again, the body, notes on what is missing)."""
+    """Return (a new content type if the body had to be encoded again, the body, notes on what is missing)."""
     text, params = post.get("text"), post.get("params")
     if text:
         is_base64 = post.get("encoding") == "base64"
@@ -191,7 +191,7 @@ def _request_body(
 
 
 def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
-    """Encode a form from its fields, because HAR does not store the bytes; a multipart body gets a new boundary."""
+    """Encode the fields of a form, because HAR does not store the bytes. A multipart body gets a new boundary."""
     is_multipart = bare_media_type(content_type) == "multipart/form-data"
     fields: dict[str, str | UploadedFile] = {}
     notes = []

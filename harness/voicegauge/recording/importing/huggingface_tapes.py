@@ -1,7 +1,7 @@
-"""Tapes of huggingface.js: {hash: {url, init: {method, headers, body}, response: {status, headers, body}}}.
+"""Reads tapes of huggingface.js: {hash: {url, init: {method, headers, body}, response: {status, headers, body}}}.
 
-A response body is text, a data URL, or, in tapes of 2023 without headers, base64. Newer tapes omit request bodies and
-audio.
+A response body is text or a data URL. In tapes of 2023, which contain no headers, it may also be base64. Newer tapes
+omit request bodies and audio.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from voicegauge.recording.importing.parsed_interaction import (
 
 
 def parse_huggingface_tapes(data: Any) -> InteractionFile | None:
-    """The interactions of a file of tapes, or of a single tape; `None` if `data` is neither."""
+    """Return the interactions of a file of tapes, or of a single tape; `None` if `data` is neither."""
     if not isinstance(data, dict) or not data:
         return None
     tapes = [data] if _is_tape(data) else list(data.values())
@@ -76,7 +76,7 @@ def _response_body(response: Mapping[str, Any]) -> bytes:
     body = response.get("body")
     headers = _headers(response.get("headers"))
     if body in (None, ""):
-        # Tapes omit bodies that are not text, so an empty one is only credible if the response says so.
+        # Tapes omit bodies that are not text, so an empty body is only trusted if the status or the headers confirm it.
         length = header(headers, "content-length")
         if response.get("status") in (204, 304) or length == "0":
             return b""
@@ -89,7 +89,7 @@ def _response_body(response: Mapping[str, Any]) -> bytes:
 
 
 def _maybe_base64(text: str) -> bytes:
-    # Text is valid base64 by chance only if it is short; JSON is excluded first.
+    # JSON is excluded first. Other text is rarely valid base64 by chance, unless it is short.
     try:
         json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Conversion of files of other tools to exchanges with a provider, with remarks on what was lost."""
+"""Converts files of other tools to exchanges with a provider, and adds remarks on what could not be imported."""
 
 from __future__ import annotations
 
@@ -29,44 +29,45 @@ from voicegauge.transport import decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
 MIN_SECRET_CHARACTERS = 8
-"""Shorter values in the place of a key ("none", "xxx") are placeholders."""
+"""Number of characters from which a value in the place of a key is a secret. Shorter values, such as "none" or "xxx",
+are placeholders."""
 _UNSUPPORTED_ENCODINGS = ("br", "zstd", "compress")
 _FLATTENED_STREAM = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
 class ImportRemark(Record, frozen=True, kw_only=True):
-    """A note on one interaction that was not imported, or not completely."""
+    """A note on an interaction that was not imported, or that was imported incompletely."""
 
     number: int
-    """Counted from 1, in the order of the file."""
+    """Position of the interaction in the file, counted from 1."""
     request: str
-    """Method and URL without the query, which may contain a key."""
+    """Method and URL of the request. The query is omitted, because it may contain a key."""
     imported: bool
     """Whether the interaction was imported."""
     message: str
 
 
 class ImportedRecording(Record, frozen=True, kw_only=True):
-    """The exchanges of one file, not redacted."""
+    """The exchanges of one imported file, which are not redacted yet."""
 
     format: str
-    """Name of the format, such as "a cassette of vcrpy"."""
+    """Description of the file format, such as "a cassette of vcrpy"."""
     exchanges: tuple[Exchange, ...]
     remarks: tuple[ImportRemark, ...]
-    """On interactions that were not imported, or not completely."""
+    """Remarks on interactions that were not imported, or that were imported incompletely."""
     recorded_at: dt.datetime | None
     """The earliest time in the file; `None` if it contains none."""
     secrets: tuple[str, ...]
-    """Values in the places of keys; they must be masked wherever they occur."""
+    """Values that were sent as keys or cookies. They must be masked wherever they occur."""
 
 
 def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str] | None = None) -> ImportedRecording:
-    """Read a file of another tool.
+    """Read a file that another tool recorded.
 
     Args:
         path: a VCR cassette (vcrpy, Ruby VCR, betamax), a HAR file, or tapes of huggingface.js.
         contract: contract of the provider; exchanges with other hosts are not imported.
-        base_urls: additional base URLs of the provider, by server name or "" for all servers.
+        base_urls: additional base URLs of the provider, by server name. The name "" means all servers.
 
     Raises:
         DataError: the file cannot be read or its format is unknown.
@@ -87,7 +88,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
 
 
 def is_recording(path: Path) -> bool:
-    """Whether `path` is a recording of voicegauge, to be read with `load_har`.
+    """Whether `path` is a recording of voicegauge, which `load_har` can read.
 
     Raises:
         DataError: the file cannot be read.
@@ -107,7 +108,10 @@ def _parse_file(path: Path) -> InteractionFile:
 
 
 class _InteractionImporter:
-    """Converts interactions one by one, in order: a response may name the URL of a later download."""
+    """Converts interactions one by one.
+
+    They must be added in the order of the file, because a response may contain the URL of a later download.
+    """
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
         self._contract = contract
@@ -118,7 +122,7 @@ class _InteractionImporter:
         self.times: list[dt.datetime] = []
 
     def add(self, unparsed: UnparsedInteraction) -> None:
-        """Append an exchange, or remarks, or both."""
+        """Convert one interaction. This adds an exchange, or remarks, or both."""
         self._number += 1
         try:
             interaction = unparsed.parse()
@@ -171,7 +175,7 @@ class _InteractionImporter:
         )
 
     def _is_linked(self, url: str) -> bool:
-        """Whether an earlier response redirects to `url` or contains it in JSON, perhaps with escaped characters."""
+        """Whether an earlier response redirects to `url` or contains it in JSON, where characters may be escaped."""
         plain = url.encode("utf-8", "replace")
         forms = (plain, plain.replace(b"/", b"\\/"), plain.replace(b"&", b"\\u0026"))
         for exchange in self.exchanges:
@@ -187,7 +191,7 @@ _DEFAULT_PORT = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/
 
 
 def _without_default_port(url: str) -> str:
-    """`url` without its default port, which clients omit and some tools write."""
+    """Return `url` without a default port, which some tools write although clients omit it."""
     try:
         urlsplit(url)
     except ValueError:
@@ -196,7 +200,7 @@ def _without_default_port(url: str) -> str:
 
 
 def _decompress(headers: Headers, body: bytes, name: str) -> bytes:
-    """Decompress `body`, if the tool stored it as it was sent."""
+    """Decompress `body` if the tool stored it compressed."""
     encoding = header(headers, "content-encoding") or ""
     if not body or not encoding:
         return body
@@ -212,7 +216,7 @@ def _decompress(headers: Headers, body: bytes, name: str) -> bytes:
 
 
 def _is_decompressed(headers: Headers, body: bytes) -> bool:
-    """Whether the tool has already decompressed the body: it is UTF-8 text, or starts like an audio file."""
+    """Whether the tool stored the body decompressed. If so, it is UTF-8 text or starts like an audio file."""
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -224,7 +228,7 @@ _AUDIO_MAGIC = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 
 
 def _losses(exchange: Exchange) -> Iterator[str]:
-    """Notes on parts of the response that are not in the file, one sentence each."""
+    """Yield notes on what the file does not contain of the response."""
     response = exchange.response
     streamed = "chunked" in (response.header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
@@ -237,7 +241,7 @@ def _losses(exchange: Exchange) -> Iterator[str]:
 
 
 def _find_secrets(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[str]:
-    """Values of cookies, and of the headers and query parameters of the contract's security schemes."""
+    """Yield the values of cookies, and of headers and query parameters that the contract's security schemes name."""
     names = {"authorization", "proxy-authorization", "cookie"}
     queries: set[str] = set()
     for scheme in contract.security_schemes.values():

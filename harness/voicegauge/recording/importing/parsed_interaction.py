@@ -1,6 +1,6 @@
-"""The common form that all foreign formats are parsed to, and conversions of single values.
+"""Defines the common form to which all foreign formats are parsed, and functions that convert single values.
 
-"Interaction" is VCR's word for a request with its response, as another tool recorded them.
+"Interaction" is the term of VCR for a request with its response, as another tool recorded them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from voicegauge.model import Headers, Timing
 
 
 class NotImportedError(Exception):
-    """The reason why one interaction of a file is not imported; the others are."""
+    """Raised with the reason why an interaction cannot be imported. The import continues with the next interaction."""
 
 
 class ParsedInteraction(NamedTuple):
-    """One request with its response, independent of the tool that recorded them."""
+    """One request with its response, in a form that does not depend on the tool that recorded them."""
 
     method: str
     url: str
@@ -30,29 +30,29 @@ class ParsedInteraction(NamedTuple):
     status: int
     response_headers: Headers
     response_body: bytes
-    """As stored in the file; possibly still compressed."""
+    """The body as it is stored in the file. It may still be compressed."""
     recorded_at: dt.datetime | None = None
     timing: Timing | None = None
-    """Without the arrival of chunks, which no foreign format stores."""
+    """The measured times; `None` if there are none. The arrival times of chunks are missing in all foreign formats."""
     notes: tuple[str, ...] = ()
-    """What the file lost, one sentence each."""
+    """Notes on information that is missing in the file."""
 
 
 class UnparsedInteraction(NamedTuple):
-    """One interaction whose parsing may fail."""
+    """An interaction that has not been parsed yet. Parsing it may fail."""
 
     method: str
     url: str
-    """As far as it can be read without parsing the rest; for messages."""
+    """URL of the request for messages; "?" if it cannot be read."""
     parse: Callable[[], ParsedInteraction]
-    """Raises `NotImportedError`."""
+    """Function that parses the interaction. Raises `NotImportedError` if the interaction cannot be imported."""
 
 
 class InteractionFile(NamedTuple):
-    """A recognized file of another tool."""
+    """The content of a file of another tool whose format was recognized."""
 
     format: str
-    """Name of the format for messages, such as "a cassette of vcrpy"."""
+    """Description of the file format for messages, such as "a cassette of vcrpy"."""
     interactions: Iterator[UnparsedInteraction]
 
 
@@ -60,7 +60,7 @@ def as_mapping(value: Any, name: str) -> dict[str, Any]:
     """Return `value` if it is a mapping.
 
     Raises:
-        NotImportedError: it is not; `name` says what is missing.
+        NotImportedError: `value` is not a mapping. The message contains `name`.
     """
     if isinstance(value, dict):
         return value
@@ -71,7 +71,7 @@ def as_text(value: Any, name: str) -> str:
     """Return `value` if it is text; bytes are decoded as UTF-8.
 
     Raises:
-        NotImportedError: it is neither; `name` says what is missing.
+        NotImportedError: `value` is neither text nor bytes. The message contains `name`.
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
@@ -98,7 +98,7 @@ def as_status(value: Any) -> int:
 
 
 def to_bytes(text: str, encoding: str | None = None) -> bytes:
-    """Encode text in `encoding`, if that is known and sufficient, otherwise in UTF-8."""
+    """Encode `text` in `encoding`; if that is unknown or cannot represent `text`, encode it in UTF-8."""
     if encoding:
         try:
             return text.encode(codecs.lookup(encoding).name)
@@ -111,7 +111,7 @@ def from_base64(text: Any, name: str) -> bytes:
     """Decode base64, ignoring line breaks.
 
     Raises:
-        NotImportedError: `text` is not base64; `name` says what it is.
+        NotImportedError: `text` is not valid base64. The message contains `name`.
     """
     try:
         return base64.b64decode("".join(as_text(text, name).split()), validate=True)
@@ -120,7 +120,7 @@ def from_base64(text: Any, name: str) -> bytes:
 
 
 def to_time(text: Any) -> dt.datetime | None:
-    """Parse an ISO 8601 or HTTP date to UTC; `None` if it is neither."""
+    """Parse an ISO 8601 or HTTP date and convert it to UTC; `None` if `text` is neither."""
     if not isinstance(text, str):
         return None
     try:

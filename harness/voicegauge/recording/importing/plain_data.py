@@ -1,4 +1,4 @@
-"""JSON and YAML files of other tools as plain data: mappings, lists, text and bytes. YAML tags never create objects."""
+"""Reads JSON and YAML files of other tools as mappings, lists, text and bytes. YAML tags never create other objects."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from voicegauge.formats import LOADER
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_DEPTH = 60
-"""Nesting of YAML values, far above the 8 levels of real cassettes; deeper files would exhaust the stack."""
+"""Maximum depth of nested YAML values. Real cassettes have 8 levels; far deeper files would exhaust the stack."""
 _NULL_SCALARS = ("", "~", "null", "Null", "NULL")
 
 
 def read_plain(path: Path) -> Any:
     """Read a JSON or YAML file.
 
-    YAML scalars stay text ("200", "no"), and `!binary` becomes bytes. All other tags (`!!python/object:...`,
-    `!ruby/struct:...`) are ignored: the tagged value is read as the mapping, list or text that it is.
+    YAML scalars other than null stay text ("200", "no"), and `!binary` becomes bytes. All other tags, such as
+    `!!python/object:...` or `!ruby/struct:...`, are ignored, so the value is read as a plain mapping, list or text.
 
     Raises:
         DataError: the file cannot be read, is too large, or is neither JSON nor YAML.

@@ -1,10 +1,10 @@
-"""VCR cassettes: vcrpy's (versions 0 and 1, YAML and JSON), Ruby VCR's (1.x to 6.x) and betamax's.
+"""Reads VCR cassettes of vcrpy (versions 0 and 1, YAML and JSON), Ruby VCR (1.x to 6.x) and betamax.
 
-The formats differ only in a few keys, so one parser reads all of them:
+The formats differ only in some keys, so one parser reads all of them:
 
     vcrpy 1       {version: 1, interactions: [{request: {method, uri, body, headers}, response: {status: {code},
                   headers, body: {string}}}]}; written with httpx before version 6: {status_code, content, headers}
-    vcrpy 0       a list; requests have protocol, host, port and path; their headers are pairs, those of responses lines
+    vcrpy 0       a list; requests have protocol, host, port and path; request headers are pairs, response headers lines
     VCR 2 to 6    {http_interactions: [{..., recorded_at}]}; a body is {encoding, string | base64_string}
     VCR 1         a list of structs; the method is a symbol, a body is text
     betamax       as VCR 2, in JSON
@@ -31,12 +31,12 @@ from voicegauge.recording.importing.parsed_interaction import (
 )
 
 _MAX_LIST_DEPTH = 4
-"""Nesting of header lists. A pickled frozenset has two levels; YAML aliases can nest without end."""
+"""Maximum depth of nested header lists. A pickled frozenset has two levels, but YAML aliases can nest without end."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def parse_vcr_cassette(data: Any) -> InteractionFile | None:
-    """The interactions of a VCR cassette; `None` if `data` is not one."""
+    """Return the interactions of a VCR cassette; `None` if `data` is not a VCR cassette."""
     if isinstance(data, dict) and isinstance(data.get("http_interactions"), list):
         return InteractionFile("a cassette of VCR", _unparsed(data["http_interactions"]))
     if isinstance(data, dict) and isinstance(data.get("interactions"), list):
@@ -107,7 +107,7 @@ def _header_values(value: Any) -> Iterator[str]:
 
 
 def _vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
-    """Headers of vcrpy 0: lines ("Content-Type: text/plain"), or pairs in the arguments of a pickled frozenset."""
+    """Yield headers of vcrpy 0: from lines ("Content-Type: text/plain"), or from pairs in a pickled frozenset."""
     for item in value:
         if isinstance(item, str | bytes):
             name, _, text = as_text(item, "header").strip().partition(":")

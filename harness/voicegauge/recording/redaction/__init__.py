@@ -1,4 +1,4 @@
-"""Removal of secrets and machine-specific URLs from recorded traffic."""
+"""Removes secrets and machine-specific URLs from recorded traffic."""
 
 from voicegauge.recording.redaction.body_masking import bare_media_type, mask_body, multipart_fields
 from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, find_secret, mask_credentials

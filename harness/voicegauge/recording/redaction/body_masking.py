@@ -1,4 +1,4 @@
-"""Masking of texts inside request and response bodies: JSON, forms and plain text."""
+"""Masks texts inside request and response bodies, which may be JSON, forms or plain text."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 
 MaskText = Callable[[str, str], str]
-"""Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*"; that of a
-whole plain-text body, or of a key, is empty."""
+"""Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*". The location
+of a plain-text body, or of a key of a JSON object, is empty."""
 
 _PIECE_BYTES = 2**20
 
 
 def bare_media_type(content_type: str) -> str:
-    """A content type in lower case, without its parameters."""
+    """The media type in a Content-Type value: in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
-    """The fields and files of a multipart body in their original order; `None` if it is not a multipart body."""
+    """The fields and files of a multipart body in their original order; `None` if `body` is not a valid one."""
     if bare_media_type(content_type) != "multipart/form-data":
         return None
     try:
@@ -34,12 +34,12 @@ def multipart_fields(content_type: str, body: bytes) -> dict[str, str | Uploaded
     except UnreadableBodyError:
         return None
     fields: dict[str, str | UploadedFile] = {**form.fields, **form.files}
-    # `read_form` returns texts and files apart; the position of its name tells where a field was.
+    # `read_form` returns texts and files separately, so the position of each name restores the original order.
     return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
 
 
 def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
-    """Pass every text in `body` through `mask`; a body in which nothing changed is returned byte for byte.
+    """Pass every text in `body` through `mask`; if no text changes, the bytes are returned unchanged.
 
     Returns:
         The content type (with a new boundary if a multipart body changed) and the body.
@@ -53,7 +53,7 @@ def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byte
         if is_form(media_type) and body:
             return _mask_form(content_type, body, mask)
     except (UnreadableBodyError, UnicodeDecodeError):
-        pass  # not what its media type declares; masked as plain text
+        pass  # the body is not what its media type declares, so it is masked as plain text
     return content_type, _mask_plain_text(body, mask)
 
 
@@ -72,7 +72,7 @@ def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
-    """Split a large text at line ends: as `str`, it may take four times the memory."""
+    """Split a large text at line ends, because a text may need four times as much memory as `str`."""
     start = 0
     while start < len(body):
         end = body.find(b"\n", start + _PIECE_BYTES) + 1 or len(body)

@@ -1,4 +1,4 @@
-"""Patterns of credentials, masking of texts that match them, and search for known secrets in any encoding."""
+"""Recognizes credentials by their form or name and masks them; finds and masks known secrets in any encoding."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from voicegauge.recording.redaction.secret_search import find_secrets, replace_s
 
 MASK = "[redacted]"
 BAD_KEY = "invalid-voicegauge-key"
-"""Sent by cases that expect a rejected key. Not a secret: recordings contain it, so that a replay can tell it from a
-valid key."""
+"""The key that cases send if they expect it to be rejected. It is not secret and not masked in recordings, so that a
+replay can distinguish it from a valid key."""
 
 _NAMES = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
     r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
 )
-"""Names of fields that hold a credential. "time_signature" and "key_signature" are excluded: they describe music."""
+"""Names of fields that contain a credential. "time_signature" and "key_signature" describe music and do not match."""
 _QUERY_NAMES = rf"(?:{_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
-"""Names of query parameters that hold a credential. Signed URLs use short names such as "key" and "sig", which have
-other meanings in bodies: the "key" of a song."""
+"""Names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In bodies
+these have other meanings, such as the "key" of a song."""
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 _QUERY_NAME = re.compile(_QUERY_NAMES, re.IGNORECASE)
 _QUERY = re.compile(rf"([?&;]{_QUERY_NAMES}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE)
@@ -43,27 +43,28 @@ _NAMED_IN_TEXT = re.compile(
     r"[A-Za-z0-9_./+-]{16,200}={0,2}",
     re.IGNORECASE,
 )
-"""A key that an error message repeats: "Invalid API key 8f3a...". It must contain a digit and a letter."""
+"""A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
 _URL_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
 _OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
 _RUN = re.compile(r"[A-Za-z0-9+/_=-]++")
 _MAX_RUN = 16_384
-"""Characters. The longest credentials, JSON Web Tokens with certificates, have a few thousand."""
+"""Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
+certificates, which have a few thousand."""
 _MIN_PATTERN = 14
-"""Characters that the shortest credential has which is recognized by its form: "Bearer" and eight characters."""
+"""Number of characters in the shortest credential that is recognized by its form: "Bearer" and eight characters."""
 _MIN_ENTROPY = 4.2
-"""Bits per character. Hexadecimal ids have at most 4, words and file names less; a random base64 string of 32
-characters has about 4.7."""
+"""Entropy in bits per character from which a text could be a key. Hexadecimal ids have at most 4, words and file names
+have less, and a random base64 string of 32 characters has about 4.7."""
 
 _UNMASKED = ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization"))
 
 
 def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
-    """Replace `secrets`, and everything that looks like a credential, by `MASK`.
+    """Replace `secrets`, and everything that looks like a credential, with `MASK`.
 
-    Recognized are: secrets in any spelling of `find_secrets`, "Bearer ...", "sk-...", JSON Web Tokens, private keys,
-    user names in URLs, keys that a message repeats, and query parameters and JSON fields with the name of a key, a
-    token or a signature.
+    These are recognized: `secrets` in any spelling that `find_secrets` finds, "Bearer ...", "sk-...", JSON Web Tokens,
+    private keys, user names in URLs, keys that a message repeats, and query parameters and JSON fields whose name means
+    a key, a token or a signature.
     """
     text = replace_secrets(text, secrets, MASK)
     if len(text) <= _MAX_RUN:
@@ -72,10 +73,10 @@ def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
 
 
 def split_runs(text: str) -> Iterator[tuple[str, bool]]:
-    """Split a text at its long runs of base64, which is audio; no credential is so long.
+    """Split a text at its long runs of base64, which are audio, because no credential is so long.
 
     Yields:
-        Each part of the text, and whether it is such a run.
+        Each part of the text, and whether this part is a long run of base64.
     """
     end = 0
     for run in _RUN.finditer(text):
@@ -87,7 +88,7 @@ def split_runs(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _mask_likely_credentials(text: str) -> str:
-    # Each pattern needs a certain character or length, which is faster to look for: most texts are short.
+    # Each pattern requires a certain character or length. Checking for that first is faster.
     if "@" in text:
         text = _URL_USER.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
     if "=" in text:
@@ -103,7 +104,7 @@ def _mask_likely_credentials(text: str) -> str:
 
 
 def mask_parameter(url: str, name: str) -> str:
-    """Mask the query parameter `name` of `url`, whatever its value."""
+    """Mask the value of the query parameter `name` in `url`, or in a text with URLs."""
     return re.sub(rf"([?&]{re.escape(name)}=)[^&#]*", rf"\1{MASK}", url)
 
 
@@ -112,13 +113,13 @@ def names_credential(name: str, *, short: bool = False) -> bool:
 
     Args:
         name: name of a JSON or form field, a query parameter or a header.
-        short: whether short names such as "key" and "sig" count, as they do in URLs.
+        short: whether short names such as "key" and "sig" also count, as in URLs.
     """
     return (_QUERY_NAME if short else _NAME).fullmatch(name) is not None
 
 
 def looks_opaque(text: str) -> bool:
-    """Whether `text` is a single random string with the length of a key, so that it could be one."""
+    """Whether `text` is a single random string of the length of a key, so that it could be a key."""
     if not _OPAQUE.fullmatch(text) or not all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
         return False
     counts = Counter(text).values()
@@ -126,9 +127,9 @@ def looks_opaque(text: str) -> bool:
 
 
 def find_credential(data: bytes) -> str | None:
-    """The kind of credential that occurs in `data`, in words; `None` if there is none.
+    """The kind of credential that occurs in `data`, such as "a private key"; `None` if `data` contains no credential.
 
-    Also finds credentials in binary data, such as the tags of an audio file.
+    Credentials in binary data, such as the tags of an audio file, are found as well.
     """
     text = data.decode("latin-1").replace(MASK, "*")  # a masked value must not match together with what follows it
     for part, is_run in split_runs(text):
@@ -140,6 +141,6 @@ def find_credential(data: bytes) -> str | None:
 
 
 def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
-    """The spelling in which one of `secrets` occurs in `data`, such as "in base64"; `None` if none occurs."""
+    """The spelling of the first secret that is found in `data`, such as "in base64"; `None` if none occurs."""
     found = find_secrets(data, secrets)
     return found[0].spelling if found else None

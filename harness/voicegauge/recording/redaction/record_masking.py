@@ -1,4 +1,4 @@
-"""Masking of known secrets in a record that is about to be written or printed."""
+"""Masks known secrets in a record that is about to be written or printed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ AnyRecord = TypeVar("AnyRecord")
 
 
 def mask_record(record: AnyRecord, secrets: Sequence[str]) -> AnyRecord:
-    """Replace `secrets`, in any spelling, in every text of a record, its keys and its nested records.
+    """Replace `secrets`, in any spelling, with `MASK` in all texts of a record, including dictionary keys.
 
     Args:
-        record: a record, or a tuple, list or dictionary of such. Bytes are left as they are.
-        secrets: API keys in use.
+        record: a record, or a tuple, list or dictionary of records. Nested records are masked too, but bytes are not.
+        secrets: API keys that were in use.
     """
     masked: AnyRecord = _mask(record, secrets) if any(secrets) else record
     return masked

@@ -1,4 +1,4 @@
-"""Redaction of exchanges before they are written: likely secrets are masked, and remaining ones stop the write."""
+"""Redacts exchanges before they are written. Likely secrets are masked; if any remains, nothing is written."""
 
 from __future__ import annotations
 
@@ -55,28 +55,30 @@ _COMMON_HEADERS = frozenset(
         "vary",
     ]
 )
-"""Headers that are not secret as such; credentials inside their values are still masked."""
+"""Headers whose values are not masked as a whole. Credentials inside these values are still masked."""
 _EMULATOR_HEADERS = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MAX_LOCATION_CHARACTERS = 120
-"""Length at which the location of a field is cut: names of JSON fields come from the provider."""
+"""Number of characters after which the location of a field is cut. It may be long, because it contains names of JSON
+fields that the provider chose."""
 MAX_TEXT = 4 * 2**20
-"""Characters, without base64. Searching a text for credentials takes about a second per MiB."""
+"""Maximum number of characters in one text, not counting long runs of base64. A search for credentials takes about a
+second per MiB."""
 _KEY_LIKE = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 _REMEDY = "mask the field by its name with --mask, or leave the case out"
 
 
 class Redactor:
-    """Masks the exchanges of one provider, and rejects what it cannot mask."""
+    """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains."""
 
     def __init__(self, contract: Contract, secrets: Sequence[str] = (), mask: Iterable[str] = ()) -> None:
-        """Prepare for one contract. Headers and query parameters of its security schemes are always masked.
+        """Prepare for one contract. Headers and query parameters of the contract's security schemes are always masked.
 
         Args:
-            contract: the headers that it documents are not masked.
-            secrets: API keys in use; they are masked in any encoding, or stop the write.
-            mask: additional names of fields, parameters and headers to mask.
+            contract: contract of the provider. Headers that it documents are not masked.
+            secrets: API keys that were in use. They are masked in any encoding. If one remains, nothing is written.
+            mask: names of additional fields, parameters and headers to mask.
         """
         self._secrets = tuple(secret for secret in secrets if secret)
         self._masked_names = frozenset(name.lower() for name in mask)
@@ -116,7 +118,7 @@ class Redactor:
         return tuple((name, self._mask_header(side, name.lower(), value)) for name, value in current), new_body
 
     def _count(self, before: str, after: str, location: str) -> str:
-        """Return `after`; count a redaction if it differs from `before`."""
+        """Return `after`; count a redaction at `location` if `after` differs from `before`."""
         if before != after:
             self._redactions[self._mask_text(location)] += 1  # the location itself may contain a secret as a name
         return after
@@ -130,7 +132,10 @@ class Redactor:
         return self._count(value, self._mask_text(value), location)
 
     def _is_short_secret(self, value: str, path: str) -> bool:
-        """Whether a field is a short key in use. Its name has to suggest that: "test" is also the name of a voice."""
+        """Whether a field contains a short key that is in use.
+
+        The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
+        """
         is_short = len(value) < MIN_DISTINCT_CHARACTERS and value in self._secrets
         return is_short and _KEY_LIKE.search(path.rpartition("/")[2]) is not None
 
@@ -166,11 +171,11 @@ class Redactor:
 
         Args:
             file: name of the file that is about to be written, for the message.
-            number: position of the exchange in it, from 1.
-            exchange: after masking.
+            number: position of the exchange in the file, counted from 1.
+            exchange: the exchange after masking.
 
         Raises:
-            DataError: something does; the message names its location, never the secret.
+            DataError: something is, or looks like, a credential. The message names its location, never the secret.
         """
         where = f"exchange {number} ({exchange.operation})"
         request, response = exchange.request, exchange.response
@@ -200,7 +205,7 @@ class Redactor:
         """Verify that `data` contains no known secret in any encoding, and no text with the form of a credential.
 
         Raises:
-            DataError: it does; the message names `where`.
+            DataError: `data` contains a secret or such a text. The message contains `where`.
         """
         encoding = find_secret(data, self._secrets)
         if encoding is not None:

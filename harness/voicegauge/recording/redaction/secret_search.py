@@ -1,4 +1,4 @@
-"""Search for known secrets in any spelling: other letter case, base64, hexadecimal digits, escapes, UTF-16."""
+"""Searches for known secrets in any spelling: other letter case, base64, hexadecimal digits, escapes, UTF-16."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 MIN_DISTINCT_CHARACTERS = 8
-"""A shorter secret, such as "test", also occurs inside words and in ordinary sentences. It is only searched for where
-the text names a credential. The keys of real providers have twenty characters and more."""
+"""Number of characters from which a secret is searched for everywhere. A shorter one, such as "test", also occurs in
+ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least twenty."""
 _MAX_CONTEXT = 48
-"""Bytes before and after a short secret in which a credential has to be named."""
+"""Number of bytes before and after a short secret that are searched for a word such as "key"."""
 
 _ESCAPE = re.compile(
     rb"[%\\&](?:"  # a set of first characters, which makes the search several times faster
@@ -49,15 +49,15 @@ class _Needle(NamedTuple):
     spelling: str
     data: bytes
     any_case: bool
-    """Whether letters match in either case; then `data` is in lower case."""
+    """Whether letters match in either case. If so, `data` is in lower case."""
     shares_first: bool = False
-    """Whether the base64 digit before `data` encodes a part of the first character."""
+    """Whether the base64 digit before `data` encodes some bits of the secret's first character."""
     shares_last: bool = False
-    """Whether the base64 digit after `data` encodes a part of the last character."""
+    """Whether the base64 digit after `data` encodes some bits of the secret's last character."""
 
 
 def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
-    """Return all occurrences of `secrets` in `data`, in order; they do not overlap."""
+    """Return all occurrences of `secrets` in `data`, in order. Overlapping occurrences are merged."""
     known = [secret for secret in secrets if secret]
     if not known or not data:
         return []
@@ -77,10 +77,10 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
 
 
 def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
-    """Replace all occurrences of `secrets` in `text`, and the beginning of one that is cut off at its end.
+    """Replace all occurrences of `secrets` in `text` with `mask`; also a secret that is cut off at the end.
 
     Returns:
-        The same object if nothing was replaced.
+        The text with the replacements; the same object if nothing was replaced.
     """
     if not any(secrets):
         return text
@@ -99,7 +99,7 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
 
 
 def _cut_secret(data: bytes, secrets: Iterable[str]) -> int | None:
-    """Return where a secret begins that is cut off at the end of `data`, because a text was shortened."""
+    """The offset of a secret of which only the beginning is left, because `data` was shortened; `None` if none."""
     starts: list[int] = []
     for secret in secrets:
         if len(secret) < MIN_DISTINCT_CHARACTERS:
@@ -130,14 +130,14 @@ def _matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
 
 
 def _with_shared_digits(data: bytes, start: int, end: int, needle: _Needle) -> tuple[int, int]:
-    """Return the range with the base64 digits next to it, which encode a few bits of the secret too."""
+    """Extend the range by the adjacent base64 digits that also encode a few bits of the secret."""
     shares_first = needle.shares_first and start > 0 and _DIGIT.match(data, start - 1) is not None
     shares_last = needle.shares_last and _DIGIT.match(data, end) is not None
     return start - shares_first, end + shares_last
 
 
 def _is_named_credential(data: bytes, start: int, end: int) -> bool:
-    """Return whether what is at `start` is a whole word, next to a word such as "key"."""
+    """Whether the bytes from `start` to `end` are a whole word that is next to a word such as "key"."""
     before, after = data[max(start - _MAX_CONTEXT, 0) : start], data[end : end + _MAX_CONTEXT]
     if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
         return False
@@ -146,7 +146,7 @@ def _is_named_credential(data: bytes, start: int, end: int) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _needles(secret: str) -> tuple[_Needle, ...]:
-    """Return all spellings of `secret`, each once."""
+    """Return all spellings of `secret` without duplicates."""
     found = _short_needles(secret) if len(secret) < MIN_DISTINCT_CHARACTERS else _long_needles(secret)
     unique: dict[tuple[bytes, bool], _Needle] = {}
     for needle in found:
@@ -156,7 +156,7 @@ def _needles(secret: str) -> tuple[_Needle, ...]:
 
 def _short_needles(secret: str) -> Iterator[_Needle]:
     value = secret.encode("utf-8", "surrogatepass")
-    # Only as it is: in another case it is an ordinary word, such as "Test".
+    # Other letter cases are not searched for, because they may be ordinary words, such as "Test".
     yield _Needle("as plain text", value, any_case=False)
     yield _any_case("in hexadecimal", value.hex())
     yield _Needle("in base64", base64.b64encode(value).rstrip(b"="), any_case=False)
@@ -187,7 +187,7 @@ def _any_case(spelling: str, text: str) -> _Needle:
 
 
 def _base64_needles(secret: bytes) -> Iterator[_Needle]:
-    """Yield base64 of `secret` at each alignment, without the digits that also encode neighboring bytes."""
+    """Yield the base64 of `secret` at each alignment, without the digits that also encode neighboring bytes."""
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + secret)
         whole_bits = 8 * (shift + len(secret))
@@ -197,7 +197,7 @@ def _base64_needles(secret: bytes) -> Iterator[_Needle]:
 
 
 class _DecodedText(NamedTuple):
-    """Bytes without escapes, and where they came from."""
+    """Bytes with decoded escapes, and the offsets at which the escapes were."""
 
     data: bytes
     ends: list[int]
@@ -206,13 +206,13 @@ class _DecodedText(NamedTuple):
     """Offset in the original bytes after each escape."""
 
     def source_offset(self, at: int) -> int:
-        """Return the original offset of an offset in `data`."""
+        """Return the offset in the original bytes that corresponds to the offset `at` in `data`."""
         index = bisect_right(self.ends, at) - 1
         return at if index < 0 else self.source_ends[index] + at - self.ends[index]
 
 
 def _decode_escapes(data: bytes) -> _DecodedText:
-    """Replace every escape of one ASCII character by that character."""
+    """Replace every escape of an ASCII character with that character."""
     out, text = bytearray(), _DecodedText(data, [], [])
     if not any(sign in data for sign in (b"%", b"\\", b"&#")):
         return text

@@ -1,4 +1,4 @@
-"""Rewriting of base URLs in recorded traffic, between the emulator, the contract's servers and a replay server."""
+"""Rewrites base URLs in recorded traffic between the emulator, the contract's servers and a replay server."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from voicegauge.model import Exchange, Headers, Request, Response
 UrlRewriter = Callable[[str], str]
 """Function that replaces base URLs in a text."""
 OTHER_HOSTS_PREFIX = "_at"
-"""First path segment, below the provider, of replayed URLs on hosts outside the contract: "_at/cdn.example/a.wav"."""
+"""First path segment after the provider in replayed URLs of hosts outside the contract: "_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
 _PATH_PATTERN = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
-"""The path after a base URL, with slashes escaped as in JSON or not. The look-ahead rejects a longer host name."""
+"""The path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host name."""
 
 
 def url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
     """Create a function that replaces base URLs in a text.
 
-    The longest matching base URL wins. Slashes that are escaped, as JSON allows, are recognized and written unescaped.
+    The longest matching base URL is replaced. Slashes may be escaped, as JSON allows; the result has unescaped slashes.
 
     Args:
-        replacements: by base URL, a function from the path after it to the new URL.
+        replacements: for each base URL, a function that takes the path after the base URL and returns the new URL.
     """
     base_urls = sorted(replacements, key=len, reverse=True)
     if not base_urls:
@@ -66,7 +66,7 @@ def _rewrite_headers(headers: Headers, rewrite: UrlRewriter, replaced: Mapping[s
 
 
 class UrlCanonicalizer:
-    """Rewrites URLs of traffic with an emulator or a staging server to the servers of the contract.
+    """Rewrites URLs of an emulator or a staging server to URLs of the contract's servers.
 
     A recording then does not depend on a port, and can be replayed to a client that knows only the contract.
     """
@@ -76,10 +76,10 @@ class UrlCanonicalizer:
 
         Args:
             contract: contract of the provider.
-            base_urls: base URLs that the client used, by server name, "" for all servers.
+            base_urls: base URLs that the client used, by server name. The name "" means all servers.
 
         Raises:
-            UnknownNameError: the contract has no such server.
+            UnknownNameError: the contract has no server of a name in `base_urls`.
         """
         self._contract = contract
         default = next(iter(contract.servers.values())).url
@@ -88,7 +88,7 @@ class UrlCanonicalizer:
             server_url = contract.server(name).url if name else default
             replacements[url.rstrip("/")] = self._to_server(server_url, by_operation=not name)
             parts, server = urlsplit(url), urlsplit(server_url)
-            # Responses may name URLs outside the base path, such as downloads: these keep their path.
+            # Responses may contain URLs outside the base path, such as downloads. These keep their path.
             origin = f"{parts.scheme}://{parts.netloc}"
             server_origin = f"{server.scheme}://{server.netloc}"
             replacements.setdefault(origin, self._to_server(server_origin, by_operation=False))
@@ -118,9 +118,9 @@ class UrlCanonicalizer:
 
 
 def relative_path(contract: Contract, url: str) -> str | None:
-    """The path of `url` relative to the server of `contract` that it belongs to; `None` if it belongs to none."""
+    """The path of `url` relative to the server of `contract` that serves it; `None` if no server does."""
     parts = urlsplit(url)
-    # Longest first: one server may be below the path of another.
+    # Longest first, because the URL of one server may be below the path of another.
     for server in sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True):
         server_parts = urlsplit(server.url)
         base_path = server_parts.path.rstrip("/")

@@ -1,4 +1,4 @@
-"""Replay of recorded responses: in process, over a socket, or through respx."""
+"""Replays recorded responses in process, over a socket, or through respx."""
 
 from voicegauge.recording.replay.replay import Replay
 from voicegauge.recording.replay.replay_app import ReplayApp

@@ -1,8 +1,9 @@
-"""Selection of the recorded response for a request. Uses neither sockets nor clocks.
+"""Selects the recorded response for a request. This module uses neither sockets nor clocks.
 
-Each poll of a job returns its next recorded state; the last state repeats. So that a client may poll less often than
-the recorder did, a job ends after at most half as many polls as were recorded: consecutive equal states are merged,
-and if more states than that remain, states in the middle are dropped evenly. A replayed submit restarts its job.
+Each poll of a job returns the next recorded state of the job; the last state repeats. A client may poll less often than
+the client that was recorded. Therefore a job ends after at most half as many polls as were recorded: consecutive equal
+states are merged, and if more states than that remain, some are dropped at even intervals. A replayed submit restarts
+its job.
 """
 
 from __future__ import annotations
@@ -26,26 +27,26 @@ _MAX_DIFFERENCES_SHOWN = 6
 
 @dataclass
 class RecordedRequest:
-    """A recorded request with its responses, which are replayed in their order."""
+    """A recorded request with its exchanges, which are replayed in their order."""
 
     signature: RequestSignature
     group: str | None
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
     replayed: int = 0
-    """Number of times that it was replayed since its job was submitted."""
+    """Number of times that the request was replayed since its job was last submitted."""
     used: bool = False
-    """Whether it was ever replayed."""
+    """Whether the request was ever replayed."""
 
     def next_exchange(self) -> Exchange:
-        """The next exchange; after the last one, the last one again."""
+        """Return the next exchange; once all were replayed, return the last one again."""
         self.used = True
         self.replayed += 1
         return self.exchanges[min(self.replayed, len(self.exchanges)) - 1]
 
     @property
     def name(self) -> str:
-        """Provider, operation and group, for messages."""
+        """Provider, operation and group of the request, for messages."""
         return f"{self.signature.provider} {self.signature.operation}{f' ({self.group})' if self.group else ''}"
 
 
@@ -56,8 +57,8 @@ class Replay:
         """Index all recorded requests.
 
         Args:
-            recordings: of any provenance, including imported ones.
-            contracts: the contracts of their providers.
+            recordings: the recordings to replay, of any provenance.
+            contracts: the contracts of the providers in `recordings`.
 
         Raises:
             DataError: a provider has no contract, or no recording contains an exchange.
@@ -89,7 +90,10 @@ class Replay:
             self._add_exchange(request_signature(contract, request, operation), operation, exchange)
 
     def _add_exchange(self, signature: RequestSignature, operation: Operation | None, exchange: Exchange) -> None:
-        """Add a response to an equal request. Polls are kept apart by group, because job ids may repeat."""
+        """Add an exchange to the equal recorded request, or as a new one.
+
+        Polls of different groups are kept apart, because job ids may repeat.
+        """
         recorded_requests = self._requests.setdefault(signature.provider, [])
         is_poll = operation is not None and operation.job is not None
         for recorded in recorded_requests:
@@ -109,24 +113,27 @@ class Replay:
         return [recorded.name for recorded in self.recorded_requests if not recorded.used]
 
     def next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
-        """The next recorded exchange for `request`; `None` if none matches, with the reason in `unmatched`.
+        """Return the next recorded exchange for `request`; `None` if none matches.
+
+        The reason why none matches is added to `unmatched`.
 
         Args:
-            provider: contract id of the provider.
-            request: keys and signatures in it are ignored.
-            path: path relative to the provider's base URL, if that is not one of the contract's servers.
+            provider: id of the provider's contract.
+            request: the request to match. Keys and signatures in it are ignored.
+            path: path of the request relative to the base URL. If `None`, it is derived from the URL of `request` and
+                the contract's servers.
         """
         contract = self.contracts[provider]
         signature = self._signature(contract, request, path)
         matching = self._matching(signature)
         if not matching:
-            # A body that is neither JSON nor a form is compared as a whole, so it must be masked as it was recorded.
+            # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
             signature = self._signature(contract, self._redactors[provider].request(request), path)
             matching = self._matching(signature)
         if not matching:
             self.unmatched.append(self._describe_nearest(signature, request))
             return None
-        # Jobs that were recorded on different days may have the same id: the job submitted last is meant.
+        # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
         recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group, 0))
         exchange = recorded.next_exchange()
         operation = self._operation(signature)
@@ -147,7 +154,7 @@ class Replay:
         return self.contracts[signature.provider].operations.get(signature.operation)
 
     def _restart_job(self, group: str | None) -> None:
-        """Make the polls of a submitted job start with its first state."""
+        """Make the polls of the submitted job in `group` start with the first state again."""
         if group is None:
             return
         self._submit_numbers[group] = next(self._counter)
@@ -156,8 +163,8 @@ class Replay:
                 recorded.replayed = 0
 
     def _describe_nearest(self, signature: RequestSignature, request: Request) -> str:
-        """Describe an unmatched request by its differences from the most similar recorded one."""
-        # The path without the query, which may contain a key.
+        """Describe an unmatched request and its differences from the most similar recorded request."""
+        # Without the query, because it may contain a key.
         sent = f"{signature.operation}: {request.method} {urlsplit(request.url).path}"
         headline = f"no recorded request of {signature.provider} matches {sent}"
         others = self._requests.get(signature.provider, [])
@@ -176,10 +183,10 @@ def _distance(signature: RequestSignature, recorded: RequestSignature) -> tuple[
 
 
 def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
-    """Select the polls of one job that are replayed: each state once, at most half of the recorded polls.
+    """Select the polls of one job that are replayed: one per run of equal states, and at most half of all polls.
 
     Returns:
-        At most `ceil(len(polls) / 2)` of `polls` in their order; always includes the last state.
+        At most `ceil(len(polls) / 2)` of `polls`, in their order. The last state is always included.
     """
     states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _poll_state(operation, poll))]
     limit = max(1, math.ceil(len(polls) / 2))
@@ -189,7 +196,7 @@ def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[
 
 
 def _poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
-    """The status code with the job state in the response, or with the whole body if it contains no state."""
+    """The status code and the job state of a response; if the response contains no state, its whole body instead."""
     assert operation.job is not None
     location = operation.job.state
     state: object = poll.response.header(location.name) if location.kind == "header" else MISSING

@@ -1,4 +1,4 @@
-"""Replay as a server: an ASGI application, used in process or on a socket."""
+"""Serves recorded responses as an ASGI application, in process or on a socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from voicegauge.transport import Clock, RealClock
 UNMATCHED_STATUS = 501
 """A status that no provider documents and that no client retries."""
 UNMATCHED_HEADER = "X-Voicegauge-Replay"
-"""Marks responses that the replay generated itself."""
+"""Header that marks responses that the replay generated itself."""
 MAX_REQUEST_BYTES = 128 * 2**20
 
 Scope = MutableMapping[str, Any]
@@ -34,9 +34,9 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class ReplayApp:
     """An ASGI application that serves the recorded responses of a `Replay`.
 
-    Each provider is served below "/<provider id>", and URLs in its responses are rewritten to there. A request whose
-    Host is a server of a contract (in-process use) gets the response as recorded. A request that was not recorded
-    gets status 501 with its differences from the nearest recorded request.
+    Each provider is served below "/<provider id>", and URLs in its responses are rewritten to URLs below this path. If
+    the Host header of a request names a server of a contract, as in in-process use, the response is sent as recorded.
+    A request that was not recorded gets status 501 with its differences from the nearest recorded request.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ReplayApp:
         Args:
             replay: the recorded exchanges.
             pace: factor for the recorded pauses; 0 omits them.
-            clock: clock for the pauses; default the real one.
+            clock: clock for the pauses; the real clock if `None`.
             on_unmatched: called with a description of every request that was not recorded.
         """
         self.replay, self._pace, self._clock = replay, pace, clock or RealClock()
@@ -101,7 +101,7 @@ class ReplayApp:
         return msgspec.structs.replace(exchange, response=response)
 
     def _find_download(self, request: Request) -> Exchange | None:
-        """Look up a URL on a host that belongs to no contract: the first provider with a recording of it."""
+        """Return the exchange of the first provider with a recording of this URL, whose host belongs to no contract."""
         before = len(self.replay.unmatched)
         for provider in self.replay.contracts:
             exchange = self.replay.next_exchange(provider, request)
@@ -114,7 +114,7 @@ class ReplayApp:
     def _to_replay_urls(self, contract: Contract, base_url: str) -> UrlRewriter:
         replacements: dict[str, Callable[[str], str]] = {}
         for recorded in self.replay.recorded_requests:
-            # Only a download has a "url": host and path, if the host belongs to no server of the contract.
+            # Only a download has a "url". It begins with the host if this belongs to no server of the contract.
             host = recorded.signature.content.get("url", "").partition("/")[0]
             if recorded.signature.provider == contract.id and host:
                 for scheme in ("http", "https"):
@@ -135,7 +135,7 @@ def _prepend(base_url: str) -> Callable[[str], str]:
 
 
 def _parse_scope(scope: Scope, body: bytes) -> tuple[Request, str, str]:
-    """The request, its Host header and its path, still percent-encoded."""
+    """Return the request, its Host header and its path. The path is still percent-encoded."""
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     host = next((value for name, value in headers if name == "host"), "")
     raw_path = scope.get("raw_path") or scope["path"].encode()
@@ -146,7 +146,7 @@ def _parse_scope(scope: Scope, body: bytes) -> tuple[Request, str, str]:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The request body; `None` if it is larger than `MAX_REQUEST_BYTES`."""
+    """Return the request body; `None` if it is larger than `MAX_REQUEST_BYTES`."""
     parts: list[bytes] = []
     size = 0
     while True:

@@ -1,4 +1,4 @@
-"""Comparison of requests by their values: independent of the order of keys, multipart boundaries and base URLs."""
+"""Compares the values in requests. The order of keys, multipart boundaries and base URLs make no difference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from voicegauge.recording.redaction import BAD_KEY, MASK, bare_media_type, relat
 _EMULATOR_HEADERS = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _MAX_VALUE_CHARACTERS = 60
-"""Length at which a value is cut in the description of a difference."""
+"""Maximum number of characters of a value in the description of a difference; longer values are cut."""
 
 
 class RequestSignature(Record, frozen=True, kw_only=True):
@@ -25,18 +25,18 @@ class RequestSignature(Record, frozen=True, kw_only=True):
 
     provider: str
     operation: str
-    """The contract's operation id; `DOWNLOAD` for a URL that no operation describes."""
+    """Id of the operation in the contract; `DOWNLOAD` for a URL that matches no operation."""
     content: dict[str, str]
-    """Values by name: "path id", "query page", "body /text", "file voice", "key"."""
+    """The compared values by name, such as "path id", "query page", "body /text", "file voice" or "key"."""
 
     def matches(self, recorded: RequestSignature) -> bool:
-        """Whether this request equals the recorded one; a masked part of a recorded value matches any text."""
+        """Whether this request equals `recorded`. A masked part of a recorded value matches any text."""
         if (self.provider, self.operation) != (recorded.provider, recorded.operation):
             return False
         return self.content.keys() == recorded.content.keys() and not self.differences(recorded)
 
     def differences(self, recorded: RequestSignature) -> list[str]:
-        """One line per difference from the recorded request."""
+        """Describe each difference from the recorded request in one line."""
         lines = []
         if self.operation != recorded.operation:
             lines.append(f"operation: recorded {recorded.operation}, sent {self.operation}")
@@ -68,9 +68,10 @@ def request_signature(
 
     Args:
         contract: contract of the provider.
-        request: its URL may have any base.
-        operation: the operation of the request; `None` if it is not known.
-        path: path relative to the base URL, if that is not one of the contract's servers.
+        request: the request to compare, with any base URL.
+        operation: the operation of the request; `None` if the request matches no operation.
+        path: path of the request relative to the base URL. If `None`, it is derived from the URL of `request` and the
+            contract's servers.
     """
     path = path or relative_path(contract, request.url)
     if operation is None:
@@ -87,7 +88,7 @@ def request_signature(
 
 
 def _path_parameters(operation: Operation, url: str, path: str | None) -> dict[str, str]:
-    """Match the end of the path, because the base URL may be any."""
+    """Match the end of the path, because its beginning may belong to any base URL."""
     segments = (path or urlsplit(url).path).split("/")
     for start in range(1, len(segments)):
         parameters = operation.match("/" + "/".join(segments[start:]))
@@ -107,7 +108,7 @@ def _query(contract: Contract, request: Request, *, with_keys: bool = False) -> 
 
 
 def _headers(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
-    """Documented headers and those for the emulator; others depend on the HTTP client and are not compared."""
+    """Yield documented headers and those for the emulator. Other headers depend on the HTTP client."""
     documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
     documented -= {name.lower() for kind, name in _key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
@@ -116,7 +117,7 @@ def _headers(operation: Operation, request: Request) -> Iterator[tuple[str, str]
 
 
 def _key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
-    """("header" or "query", name) of each security scheme."""
+    """Yield ("header" or "query", name) for each security scheme."""
     for scheme in contract.security_schemes.values():
         if scheme.get("type") == "apiKey":
             yield str(scheme.get("in")), str(scheme.get("name"))
@@ -125,7 +126,7 @@ def _key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
 
 
 def _key_status(contract: Contract, request: Request) -> str:
-    """Whether no key, a deliberately invalid key ("bad") or another key is sent; never the key itself."""
+    """Return "none" without a key, "bad" for the deliberately invalid key, and "sent" for any other key."""
     query = dict(parse_qsl(urlsplit(request.url).query))
     locations = _key_locations(contract)
     values = [query.get(name) if kind == "query" else request.header(name) for kind, name in locations]
@@ -160,12 +161,12 @@ def _describe_file(value: UploadedFile) -> str:
 
 
 def _flatten(value: Any, location: str) -> Iterator[tuple[str, str]]:
-    """JSON pointer and JSON text of every scalar and every empty container."""
+    """Yield the location and the JSON text of every scalar and every empty container in `value`."""
     items: Mapping[Any, Any] = value if isinstance(value, dict) else {}
     if isinstance(value, list):
         items = dict(enumerate(value))
     if not items:
-        # 1.0 and 1 are equal in JSON, and clients write either.
+        # 1.0 and 1 are the same number, and clients write either.
         is_whole = isinstance(value, float) and value.is_integer()
         yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
     for key, item in items.items():

@@ -1,4 +1,4 @@
-"""When and in which chunks a recorded response is sent again."""
+"""Determines when and in which chunks a recorded response is sent again."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from voicegauge.transport import Clock
 _CONNECTION_HEADERS = frozenset(
     {"connection", "content-encoding", "content-length", "date", "keep-alive", "trailer", "transfer-encoding"}
 )
-"""Headers of the recorded connection, which the replaying server sets itself. Bodies were decoded when recorded."""
+"""Headers that describe the recorded connection. They are not sent again, because the replaying server sets its own and
+recorded bodies are already decoded."""
 
 
 class TimedChunk(Record, frozen=True, kw_only=True):
-    """A part of a body and when it is sent."""
+    """A part of a body, and the time at which it is sent."""
 
     after_s: float
-    """Seconds since the request was received completely."""
+    """Time at which the chunk is sent, in seconds after the request was received completely."""
     data: bytes
 
 
 class ResponseSchedule(Record, frozen=True, kw_only=True):
-    """When the headers and the chunks of a response are sent."""
+    """The times at which the headers and the chunks of a response are sent."""
 
     headers_after_s: float
-    """Seconds since the request was received completely."""
+    """Time at which the headers are sent, in seconds after the request was received completely."""
     chunks: tuple[TimedChunk, ...]
 
 
@@ -34,8 +35,8 @@ def schedule_response(exchange: Exchange, pace: float) -> ResponseSchedule:
     """Scale the recorded times of a response.
 
     Args:
-        exchange: without timing, its response is sent at once.
-        pace: factor for all recorded times: 1 as recorded, 0.1 ten times as fast, 0 without pauses.
+        exchange: the recorded exchange. If it has no timing, its response is sent at once.
+        pace: factor for all recorded times. 1 means as recorded, 0.1 ten times as fast, and 0 without pauses.
     """
     timing, body = exchange.timing, exchange.response.body
     if timing is None or pace == 0:
@@ -50,10 +51,10 @@ def schedule_response(exchange: Exchange, pace: float) -> ResponseSchedule:
 
 
 def _split(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
-    """Split `body` at the recorded chunks, (arrival in ms, bytes).
+    """Split `body` like the recorded `chunks`, each of which is (arrival in ms, number of bytes).
 
-    The recorded sizes are scaled to the length of the body, because it was compressed, or redaction changed its
-    length. Without recorded chunks, the whole body arrives at `total_ms`.
+    The recorded sizes are scaled to the length of the body, because the body may have been compressed when it was
+    received, or redaction may have changed its length. Without recorded chunks, the whole body arrives at `total_ms`.
     """
     recorded_bytes = sum(size for _, size in chunks)
     scale = len(body) / recorded_bytes if recorded_bytes else 0.0
@@ -73,9 +74,10 @@ def replayable_headers(response: Response) -> Headers:
 
 
 async def chunks_on_schedule(schedule: ResponseSchedule, clock: Clock, received_at: float) -> AsyncIterator[bytes]:
-    """Yield each chunk at its time; `received_at` is when the request was received, in seconds of `clock`.
+    """Yield each chunk at its scheduled time.
 
-    Times are absolute, so that a late chunk does not delay the following ones.
+    `received_at` is the time of `clock` at which the request was received, in seconds. All times are relative to it, so
+    a late chunk does not delay the following ones.
     """
     for chunk in schedule.chunks:
         await sleep_until(clock, received_at + chunk.after_s)
@@ -93,7 +95,8 @@ def enable_realtime_scheduling() -> bool:
     """Give this process a real-time priority, so that a busy machine does not delay chunks.
 
     Returns:
-        Whether it was granted: only on Linux, and only with permission (root, CAP_SYS_NICE, or a limit for `rtprio`).
+        Whether the priority was granted. This is possible only on Linux, and only with permission (root, CAP_SYS_NICE
+        or a limit for `rtprio`).
     """
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))

@@ -1,4 +1,4 @@
-"""Replay through respx: for tests of a client that uses httpx, without a socket."""
+"""Replays recorded responses through respx, for tests of an httpx client without a socket."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class UnmatchedRequestError(AssertionError):
-    """A request that was not recorded; the message shows the nearest recorded one."""
+    """Raised for a request that was not recorded. The message describes the nearest recorded request."""
 
 
 class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
-    """A body in its recorded chunks, for synchronous and asynchronous clients."""
+    """A response body that is sent in its recorded chunks, for synchronous and asynchronous clients."""
 
     def __init__(self, schedule: ResponseSchedule) -> None:
         self._schedule, self._started_at = schedule, time.perf_counter()
@@ -44,9 +44,10 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
 
 def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
-    """Create a respx router that responds to every httpx request from `replay`; use it as a context manager.
+    """Create a respx router that responds to every httpx request with a response from `replay`.
 
-    Requests go to the contract's servers, or to URLs that recorded responses contain.
+    The router is a context manager. The client must send its requests to the contract's servers, or to URLs that
+    recorded responses contain.
 
     Args:
         replay: the recorded exchanges.
@@ -54,7 +55,7 @@ def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
 
     Raises:
         MissingExtraError: respx is not installed.
-        UnmatchedRequestError: raised later, by a request that was not recorded.
+        UnmatchedRequestError: a request was not recorded. This is raised later, when the client sends the request.
     """
     try:
         import respx
