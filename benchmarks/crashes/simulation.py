@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -105,9 +105,9 @@ def load_stand_in_contract() -> Contract:
     return load_contract(CONTRACT)
 
 
-def plan_benchmark(contract: Contract, *, limit: int | None = None) -> BenchPlan:
-    """Plan the benchmark that is simulated: every text for every target, or the first texts."""
-    targets = [contract.targets[name] for name in TARGETS]
+def plan_benchmark(contract: Contract, *, names: Sequence[str] = TARGETS, limit: int | None = None) -> BenchPlan:
+    """Plan a benchmark: every text, or the first ones, for the targets of these names."""
+    targets = [contract.targets[name] for name in names]
     settings = BenchPlanSettings(warmup=0)
     return make_plan(load_suite(str(SUITE)).select(limit=limit), targets, settings, provenance=Provenance.LIVE)
 
@@ -196,6 +196,7 @@ class SimulatedRun(NamedTuple):
     verdict: RunVerdict
     killed_in: tuple[str, ...]
     commands: int
+    budget_usd: float
 
 
 async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) -> SimulatedRun:
@@ -229,4 +230,4 @@ async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) ->
             break
     else:
         verdict = dataclasses.replace(verdict, problems=(f"not finished after {MAX_COMMANDS} commands",))
-    return SimulatedRun(verdict, tuple(user.killed_in), commands)
+    return SimulatedRun(verdict, tuple(user.killed_in), commands, budget_usd)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -196,3 +198,19 @@ def test_no_scheduler_at_the_address_is_one_line(
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")
+
+
+def test_no_process_is_left_behind_when_the_parent_is_killed() -> None:
+    program = """
+import time
+from voicegauge.bench.scoring.transcription import _processes
+with _processes(1) as pool:
+    pool.executor.submit(print, "started", flush=True).result()
+    time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"started\n"
+    parent.kill()
+    # The worker has inherited the standard output: it ends when the last process that holds it has.
+    assert parent.communicate(timeout=60)[0] == b""

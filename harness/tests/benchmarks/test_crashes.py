@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from crashes.kills import kill_repeatedly, run_unbroken
 from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import (
     SimulatedUser,
@@ -101,8 +103,15 @@ async def test_the_verdict_sees_what_is_bought_twice(
 
 
 def test_faults_are_chosen_by_their_probability() -> None:
-    import random
-
     never, always = RandomFaults(random.Random(0), 0.0), RandomFaults(random.Random(0), 1.0)
     assert {never.choose(["a", "b"]) for _ in range(20)} == {None}
     assert {always.choose(["a", "b"]) for _ in range(20)} == {"a", "b"}
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_continued(tmp_path: Path) -> None:
+    targets = ("sync", "queued")
+    unbroken = run_unbroken(tmp_path / "unbroken", targets)
+    run = kill_repeatedly(tmp_path / "killed", targets, unbroken, random.Random(1))
+    assert run.problems == ()
+    assert len(run.killed_in) >= 2

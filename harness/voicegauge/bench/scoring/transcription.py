@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -124,7 +126,7 @@ class _Pool(NamedTuple):
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[_Pool]:
     # Spawned, because forking a process with threads can deadlock.
-    executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=suppress_decoder_stderr)
+    executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_begin_worker)
     try:
         yield _Pool(executor, 2 * workers, is_remote=False)
     except BrokenProcessPool as error:
@@ -133,6 +135,20 @@ def _processes(workers: int) -> Iterator[_Pool]:
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)  # after Ctrl-C too, waits only for the clips being transcribed
+
+
+def _begin_worker() -> None:
+    """Prepare a process that transcribes."""
+    suppress_decoder_stderr()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A killed parent cannot end its workers, and they would wait for the next clip forever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only called in a worker"
+    parent.join()
+    os._exit(1)
 
 
 @contextlib.contextmanager
