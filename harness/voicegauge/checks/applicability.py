@@ -1,10 +1,12 @@
-"""Selects the rules that apply to an operation, because the contract states what they compare with."""
+"""The rules that apply to an operation: those whose basis the contract states."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from voicegauge.checks.registry import RULES, Rule
 from voicegauge.contract import Operation, ResponseSpec
@@ -12,14 +14,26 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 
 _STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)(\S*)")
 
+_STATED: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+"""Whether the contract states a basis for an operation. Each check asks for all rules and operations."""
+
 
 def applicable_rules(operation: Operation) -> tuple[Rule, ...]:
-    """Return the rules whose basis the contract states for `operation`, or for the job that it belongs to."""
-    return tuple(rule for rule in RULES.values() if any(_is_stated(operation, *s) for s in _statements(rule.basis)))
+    """Return the rules whose basis the contract states for `operation`, or for the job it is part of."""
+    stated = _STATED.setdefault(operation, {})
+    for rule in RULES.values():
+        if rule.basis not in stated:
+            stated[rule.basis] = any(_is_stated(operation, *statement) for statement in _statements(rule.basis))
+    return tuple(rule for rule in RULES.values() if stated[rule.basis])
 
 
-def _statements(basis: str) -> Iterator[tuple[str, str]]:
-    """Yield each statement of a basis as (key, rest). A comma between statuses does not separate statements."""
+@functools.cache
+def _statements(basis: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_parse_statements(basis))
+
+
+def _parse_statements(basis: str) -> Iterator[tuple[str, str]]:
+    """Yield the statements of a basis as (key, rest). The comma in "responses/4XX,5XX/..." does not separate them."""
     for text in re.split(r",\s+", basis):
         found = _STATEMENT.match(text)
         if found:
@@ -42,7 +56,7 @@ def _is_stated(operation: Operation, key: str, rest: str) -> bool:
 
 
 def _stated_values(operation: Operation, key: str) -> Iterable[Any]:
-    """Return the values of an `x-` key of the contract that concern an operation."""
+    """Return the values of an `x-` key that concern an operation."""
     contract, use = operation.contract, operation.audio_input
     status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
     found: dict[str, Iterable[Any]] = {
@@ -63,7 +77,7 @@ def _stated_values(operation: Operation, key: str) -> Iterable[Any]:
 
 
 def _takes_part(operation: Operation, submit: Operation) -> bool:
-    """Whether `operation` submits or polls the batches that `submit` takes."""
+    """Return whether `operation` submits batches of `submit`, or polls them."""
     job = submit.speech.response.job if submit.speech else None
     return submit.batch is not None and (operation is submit or operation.id == job)
 
@@ -90,7 +104,7 @@ def _prices(operation: Operation) -> list[Any]:
 
 
 def _has(value: Any, names: list[str]) -> bool:
-    """Whether there is a value at the path `names`, in which "*" matches any key or item."""
+    """Return whether there is a value under the path `names`, in which "*" matches any key or item."""
     if not names:
         return value is not None and value not in ((), {})
     name, rest = names[0], names[1:]
@@ -106,7 +120,7 @@ def _has(value: Any, names: list[str]) -> bool:
 
 
 def _responds(operation: Operation, rest: str) -> bool:
-    """Whether a response has a status and a part named in `rest`, which is "/<statuses>/<part>/..."."""
+    """Return whether a response for one of the statuses has the part in "/<statuses>/<part>/..."."""
     statuses, part, name = (*rest.split("/")[1:4], "*", "*", "*")[:3]
     matching = [r for status, r in operation.responses.items() if any(_same(status, s) for s in statuses.split(","))]
     return any(_has_part(response, part, name) for response in matching)

@@ -7,7 +7,7 @@ from voicegauge.contract.document_parts import Example, MediaType, Parameter, Re
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
 from voicegauge.contract.loading import find_contract_files, load_contract
-from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, request_media_type
+from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange, request_media_type
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
     PriceQuote,
@@ -39,6 +39,7 @@ __all__ = [
     "Parameter",
     "ParsedExchange",
     "PriceQuote",
+    "RequestBody",
     "ResponseSpec",
     "SchemaError",
     "Schemas",

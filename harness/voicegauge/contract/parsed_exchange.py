@@ -5,18 +5,25 @@ Client, checks and benchmarks read the same responses. `parse_exchange` gives al
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension import StreamSpec
+from voicegauge.contract.schema_values import parse_text_value
+from voicegauge.contract.schemas import SchemaError
 from voicegauge.formats import (
     MISSING,
     Form,
     Location,
     UnreadableBodyError,
     is_form,
+    is_json,
     read_form,
     read_json,
 )
@@ -28,10 +35,33 @@ ParsedJson = tuple[Any, str | None]
 MAX_NUMBER = 1e9
 """Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
 
+MAX_ERRORS = 1_000
+"""Violations that are read of one request body: each item of a long list can violate the same keyword."""
+
 
 def parse_exchange(exchange: Exchange) -> ParsedExchange:
     """Return the parsed form of `exchange`. What is parsed is stored with the exchange, and shared by all callers."""
     return ParsedExchange(exchange)
+
+
+class RequestBody:
+    """A request body read by the documented media type of an operation."""
+
+    def __init__(self, media: MediaType | None, value: Any) -> None:
+        """Combine the documented media type with the value of the body."""
+        self.media = media
+        """The documented media type; `None` if the request has another one."""
+        self.value = value
+        """The JSON value; form fields are converted to the types of their schema. `MISSING` if there is no body or it
+        cannot be read. An uploaded file is a text with one character per byte, so that `minLength` and `maxLength`
+        count bytes."""
+
+    @functools.cached_property
+    def errors(self) -> tuple[SchemaError, ...]:
+        """The violations of the documented schema, at most `MAX_ERRORS`."""
+        if self.media is None or self.value is MISSING:
+            return ()
+        return tuple(itertools.islice(self.media.errors(self.value), MAX_ERRORS))
 
 
 class ParsedExchange:
@@ -81,6 +111,22 @@ class ParsedExchange:
     def request_form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
         return self._parsed_once("request_form", lambda: _parse_form(self.exchange.request))
+
+    def request_body(self, operation: Operation) -> RequestBody:
+        """Return the request body, read by the documentation of `operation`."""
+        stored: tuple[Operation, RequestBody] | None = self._values.get("request_body")
+        if stored is None or stored[0] is not operation:
+            media_type = request_media_type(self.exchange.request)
+            media = operation.request_media.get(media_type)
+            stored = self._values["request_body"] = operation, RequestBody(media, self._body_value(media_type, media))
+        return stored[1]
+
+    def _body_value(self, media_type: str, media: MediaType | None) -> Any:
+        if not self.exchange.request.body:
+            return MISSING
+        if is_json(media_type):
+            return self.request_json
+        return MISSING if self.request_form is None else _form_value(self.request_form, media)
 
     @property
     def query(self) -> dict[str, str]:
@@ -148,6 +194,16 @@ def _parse_form(request: Request) -> Form | None:
         return read_form(request.header("content-type") or "", request.body)
     except UnreadableBodyError:
         return None
+
+
+def _form_value(form: Form, media: MediaType | None) -> dict[str, Any]:
+    value: dict[str, Any] = dict(form.fields)
+    if media is not None and isinstance(media.schema, dict):
+        properties = media.schema.get("properties", {})
+        for name, text in form.fields.items():
+            value[name] = parse_text_value(media.schemas, properties.get(name, {}), text)
+    value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
+    return value
 
 
 def _parse_json(body: bytes) -> ParsedJson:

@@ -53,7 +53,8 @@ def read_json(body: bytes) -> Any:
     """
     if len(body) > MAX_JSON_BYTES:
         raise UnreadableBodyError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
-    if count_json_nodes(body, MAX_JSON_NODES) > MAX_JSON_NODES:
+    # Each value takes at least one byte, so most bodies need not be counted.
+    if len(body) > MAX_JSON_NODES and count_json_nodes(body, MAX_JSON_NODES) > MAX_JSON_NODES:
         raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
     try:
         value = msgspec.json.decode(body.removeprefix(_BOM))

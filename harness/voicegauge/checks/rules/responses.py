@@ -225,10 +225,9 @@ def _request_body_violations(call: Call) -> Iterator[Violation]:
         at = next(iter(documented.values())).pointer.rpartition("/")[0]
         yield Violation(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)
         return
-    if call.request_value is not MISSING:
-        for error in media.errors(call.request_value):
-            violation = schema_violation(error, call.request_value)
-            yield violation._replace(message=f"request {violation.message}")
+    for error in call.request_body.errors:
+        violation = schema_violation(error, call.request_value)
+        yield violation._replace(message=f"request {violation.message}")
 
 
 def _documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:

@@ -14,11 +14,10 @@ from voicegauge.contract import (
     EventStreamParser,
     Operation,
     ParsedExchange,
+    RequestBody,
     ResponseSpec,
     Target,
     parse_exchange,
-    parse_text_value,
-    request_media_type,
 )
 from voicegauge.formats import MEDIA_TYPE, Form, Location, is_json
 from voicegauge.model import Exchange
@@ -117,35 +116,19 @@ class Call(CheckSubject):
     # The request
 
     @functools.cached_property
-    def request_value(self) -> Any:
-        """The request body as a JSON value; form fields are converted to the types of their schema.
+    def request_body(self) -> RequestBody:
+        """The request body, read by the documentation of the operation."""
+        return self.parsed.request_body(self.operation)
 
-        `MISSING` if there is no body or it cannot be read. An uploaded file is a text with one character per byte,
-        so that `minLength` and `maxLength` count bytes.
-        """
-        request = self.exchange.request
-        media_type = request_media_type(request)
-        if not request.body:
-            return MISSING
-        if is_json(media_type):
-            return self.parsed.request_json
-        return MISSING if self.form is None else self._form_value(self.form, media_type)
+    @property
+    def request_value(self) -> Any:
+        """The value of the request body, as in `RequestBody`."""
+        return self.request_body.value
 
     @property
     def form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
         return self.parsed.request_form
-
-    def _form_value(self, form: Form, media_type: str) -> dict[str, Any]:
-        media = self.operation.request_media.get(media_type)
-        schema = media.schema if media else {}
-        properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
-        schemas = self.contract.schemas
-        value: dict[str, Any] = {
-            name: parse_text_value(schemas, properties.get(name, {}), text) for name, text in form.fields.items()
-        }
-        value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
-        return value
 
     @functools.cached_property
     def path_parameters(self) -> dict[str, str]:

@@ -1,20 +1,24 @@
-"""Lists the constraints that a contract states for requests, and tells whether a request satisfies each."""
+"""The constraints that a contract states for requests, and whether a request is inside or outside of each.
+
+Every exchange of a check is compared with all constraints of its operation. Which of them a request tries depends only
+on the names and types in it, its shape (`ConstrainedRequest.shape`), so that is found out once per shape.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from voicegauge.checks import Call
 from voicegauge.contract import MISSING, Operation, Parameter, parse_text_value, request_media_type
 from voicegauge.formats import Location, escape
 
+MAX_SHAPES = 10_000
+"""Shapes that are remembered per operation: a plan has hundreds, and a search can generate any number."""
 MAX_DEPTH = 4
-"""Number of nested levels of objects and lists whose constraints are listed, because schemas can be recursive."""
-MAX_ERRORS = 1_000
-"""Maximum number of violations read from one body, because each item of a long list can violate the same keyword."""
+"""Levels of objects and lists inside a body whose constraints are listed; schemas can be recursive."""
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
 _LIMITED_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
@@ -23,54 +27,161 @@ _LIMITED_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minProperties", "maxProperties", "additionalProperties"), _OBJECT),
     **dict.fromkeys(("type", "enum", "const", "oneOf", "anyOf", "not"), _ANY),
 }
-"""Types of the values that each keyword limits (JSON Schema 2020-12, validation, section 6). Keywords inside oneOf,
-anyOf and not are not listed as constraints, because it is not known which of these schemas a value should match."""
+"""Types of the values that each keyword limits (JSON Schema 2020-12, validation, section 6). The schemas inside oneOf,
+anyOf and not are not listed: which of them a value should match is not known."""
+
+
+ConstraintSide = Literal["inside", "outside", "outside if violated"]
+"""The last one: a limit of values, which the errors of validation tell."""
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """One keyword in the schema of a request body or parameter. Each name in `required` is a constraint of its own."""
+    """One keyword of the schema of a request body or parameter; for `required`, one name."""
 
     name: str
     """Location and keyword: "body#/text maxLength"."""
     pointer: str
     """JSON pointer to the keyword."""
     path: tuple[str, ...]
-    """Keys of the limited value in the body or parameter, outermost first; "*" for every item of a list."""
+    """Keys that lead to the limited value in the body or parameter; "*" for every item of a list."""
     types: tuple[type, ...]
-    """Types of the values that the keyword limits."""
+    """Types of the values that it limits."""
     media_type: str | None = None
-    """Media type of the request body; `None` for a parameter."""
+    """Of the request body; `None` for a parameter."""
     parameter: Parameter | None = None
     required: str | None = None
-    """For `required`, the name that must be present in the object at `path`, or the name of the required parameter;
-    `None` for other keywords."""
+    """For `required`: the name that must be present in the object at `path`, or the parameter itself."""
 
-    def observe(self, call: Call, violated: Collection[str]) -> Iterator[bool]:
-        """Yield once whether a request satisfies the constraint; yield nothing if it has no value to which it applies.
+    def observe(self, values: Sequence[Any]) -> ConstraintSide | None:
+        """Return on which side of the constraint a request is; `None` if it does not try it.
 
         Args:
-            call: the call with the request.
+            values: of the request, at the path of the constraint.
+        """
+        if self.required is not None:
+            if self._is_of_parameter:
+                return "inside" if values else "outside"
+            objects = [value for value in values if isinstance(value, dict)]
+            if not objects:
+                return None
+            return "inside" if all(self.required in value for value in objects) else "outside"
+        if any(isinstance(value, self.types) and not _is_flag_as_number(value, self.types) for value in values):
+            return "outside if violated"
+        return None
+
+    @property
+    def _is_of_parameter(self) -> bool:
+        """Whether it requires the parameter itself, not a member of an object in it."""
+        return self.parameter is not None and self.pointer == f"{self.parameter.pointer}/required"
+
+
+class ConstrainedRequest:
+    """The values of one request that constraints limit, each read once."""
+
+    def __init__(self, call: Call) -> None:
+        """Read the request of `call`."""
+        self.call = call
+        self._media_type = request_media_type(call.exchange.request)
+        self._parameters: dict[str, Any] = {}
+
+    def root(self, constraint: Constraint) -> Any:
+        """Return the body or parameter that `constraint` limits a part of, or `MISSING`."""
+        if constraint.parameter is not None:
+            return self.parameter(constraint.parameter)
+        return self.call.request_value if self._media_type == constraint.media_type else MISSING
+
+    def parameter(self, parameter: Parameter) -> Any:
+        """Return the value of a parameter, or `MISSING`."""
+        if parameter.pointer not in self._parameters:
+            self._parameters[parameter.pointer] = _parameter_value(self.call, parameter)
+        return self._parameters[parameter.pointer]
+
+    @property
+    def shape(self) -> Hashable:
+        """The names and types in the request: requests of one shape try the same constraints."""
+        parameters = tuple(
+            MISSING if parameter.location == "cookie" else _shape_of(self.parameter(parameter))
+            for parameter in self.call.operation.parameters
+        )
+        return self._media_type, _shape_of(self.call.request_value), parameters
+
+    def violated_pointers(self) -> set[str]:
+        """Return pointers to the violated keywords; a missing or unreadable body violates `requestBody`."""
+        call, violated = self.call, set[str]()
+        body = call.request_body
+        if body.media is not None and body.value is not MISSING:
+            violated |= {error.schema_pointer for error in body.errors}
+        elif call.exchange.request.body or _requires_body(call.operation):
+            violated.add(f"{call.operation.pointer}/requestBody")
+        for parameter in call.operation.parameters:
+            value = MISSING if parameter.location == "cookie" else self.parameter(parameter)
+            if value is not MISSING:
+                violated |= {error.schema_pointer for error in parameter.errors(value)}
+        return violated
+
+
+class RequestConstraints:
+    """All constraints of the requests to one operation. Use `request_constraints` to share them."""
+
+    def __init__(self, operation: Operation) -> None:
+        """List the constraints of `operation`."""
+        constraints = tuple(list_constraints(operation))
+        self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
+        """Two media types of one body have most constraints in common."""
+        self._required_parameters = tuple(
+            parameter
+            for parameter in operation.parameters
+            if parameter.required and parameter.location not in ("path", "cookie")
+        )
+        groups: dict[Any, list[Constraint]] = {}
+        for constraint in constraints:
+            parameter = constraint.parameter.pointer if constraint.parameter is not None else None
+            groups.setdefault((parameter, constraint.media_type, constraint.path), []).append(constraint)
+        self._groups = tuple(groups.values())
+        self._tried_by_shape: dict[Hashable, tuple[tuple[Constraint, ConstraintSide], ...]] = {}
+
+    def observe(self, values: ConstrainedRequest, violated: Collection[str]) -> dict[str, bool]:
+        """Return the names of the constraints that a request tries, and whether it is inside each.
+
+        Args:
+            values: of the request.
             violated: pointers to the keywords that the request violates.
         """
-        values = list(_read_all(self._root(call), self.path))
-        if self.required is not None:
-            if self.parameter is not None:
-                yield values != []
-            elif objects := [value for value in values if isinstance(value, dict)]:
-                yield all(self.required in value for value in objects)
-            return
-        if any(isinstance(value, self.types) and not _is_flag_as_number(value, self.types) for value in values):
-            yield self.pointer not in violated
+        shape = values.shape
+        tried = self._tried_by_shape.get(shape)
+        if tried is None:
+            if len(self._tried_by_shape) >= MAX_SHAPES:
+                self._tried_by_shape.clear()
+            tried = self._tried_by_shape[shape] = tuple(self._tried(values))
+        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
+        for constraint, side in tried:
+            is_inside = side == "inside" or (side != "outside" and constraint.pointer not in violated)
+            sides[constraint.name] = is_inside and sides.get(constraint.name, True)
+        return sides
 
-    def is_missing(self, call: Call) -> bool:
-        """Whether the constraint requires a parameter that is missing in the request."""
-        return self.parameter is not None and self.required is not None and self._root(call) is MISSING
+    def _tried(self, values: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintSide]]:
+        for group in self._groups:
+            found = _read_all(values.root(group[0]), group[0].path)
+            for constraint in group:
+                side = constraint.observe(found)
+                if side is not None:
+                    yield constraint, side
 
-    def _root(self, call: Call) -> Any:
-        if self.parameter is not None:
-            return _parameter_value(call, self.parameter)
-        return call.request_value if request_media_type(call.exchange.request) == self.media_type else MISSING
+    def lacks_parameter(self, values: ConstrainedRequest) -> bool:
+        """Whether a request lacks a required parameter."""
+        return any(values.parameter(parameter) is MISSING for parameter in self._required_parameters)
+
+
+_CONSTRAINTS: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
+
+
+def request_constraints(operation: Operation) -> RequestConstraints:
+    """Return the constraints of the requests to `operation`; they are listed once."""
+    found = _CONSTRAINTS.get(operation)
+    if found is None:
+        found = _CONSTRAINTS[operation] = RequestConstraints(operation)
+    return found
 
 
 def list_constraints(operation: Operation) -> Iterator[Constraint]:
@@ -89,21 +200,6 @@ def list_constraints(operation: Operation) -> Iterator[Constraint]:
             yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required=parameter.name)
         for keyword in _walk(operation, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", ()):
             yield _named(keyword, prefix, parameter=parameter)
-
-
-def violated_pointers(call: Call) -> set[str]:
-    """Return pointers to the keywords that a request violates; a missing or unreadable body violates `requestBody`."""
-    violated: set[str] = set()
-    media = call.operation.request_media.get(request_media_type(call.exchange.request))
-    if media is not None and call.request_value is not MISSING:
-        violated |= {error.schema_pointer for error in itertools.islice(media.errors(call.request_value), MAX_ERRORS)}
-    elif call.exchange.request.body or _requires_body(call.operation):
-        violated.add(f"{call.operation.pointer}/requestBody")
-    for parameter in call.operation.parameters:
-        value = MISSING if parameter.location == "cookie" else _parameter_value(call, parameter)
-        if value is not MISSING:
-            violated |= {error.schema_pointer for error in parameter.errors(value)}
-    return violated
 
 
 def _requires_body(operation: Operation) -> bool:
@@ -132,7 +228,7 @@ def _walk(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]
     if not isinstance(schema, dict):
         return
     for keyword, types in _LIMITED_TYPES.items():
-        # `additionalProperties: true` does not limit anything.
+        # `additionalProperties: true` limits nothing.
         if keyword in schema and (keyword, schema[keyword]) != ("additionalProperties", True):
             yield Constraint(keyword, f"{pointer}/{keyword}", path, types)
     for name in schema.get("required", ()):
@@ -146,17 +242,24 @@ def _walk(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]
             yield from _walk(operation, schema["items"], f"{pointer}/items", (*path, "*"))
 
 
-def _read_all(value: Any, path: Sequence[str]) -> Iterator[Any]:
-    """Yield every value at `path`, in which "*" stands for all items of a list."""
-    if value is MISSING:
-        return
-    if not path:
-        yield value
-    elif path[0] == "*":
-        for item in value if isinstance(value, list) else ():
-            yield from _read_all(item, path[1:])
-    elif isinstance(value, dict) and path[0] in value:
-        yield from _read_all(value[path[0]], path[1:])
+def _shape_of(value: Any) -> Any:
+    """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
+    if isinstance(value, dict):
+        return tuple((key, _shape_of(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return frozenset(map(_shape_of, value))
+    return MISSING if value is MISSING else type(value)
+
+
+def _read_all(root: Any, path: Sequence[str]) -> list[Any]:
+    """Return every value at `path`, in which "*" stands for all items of a list."""
+    values = [] if root is MISSING else [root]
+    for key in path:
+        if key == "*":
+            values = [item for value in values if isinstance(value, list) for item in value]
+        else:
+            values = [value[key] for value in values if isinstance(value, dict) and key in value]
+    return values
 
 
 def _is_flag_as_number(value: Any, types: tuple[type, ...]) -> bool:

@@ -1,9 +1,9 @@
-"""Counts what a check has tried of each contract: operations, statuses, states, constraints and rules."""
+"""What a check has tried of each contract: operations, statuses, states, constraints and rules."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from voicegauge.checks import (
@@ -22,7 +22,7 @@ from voicegauge.checks import (
     SpeechDelivery,
     applicable_rules,
 )
-from voicegauge.conformance.reporting.constraints import Constraint, list_constraints, violated_pointers
+from voicegauge.conformance.reporting.constraints import ConstrainedRequest, request_constraints
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Record
 
@@ -36,7 +36,7 @@ _NO_SUBJECT: dict[type, str] = {
     ResourceStep: "no resource or batch was followed",
     SpeechDelivery: "no delivery was judged",
 }
-"""The reason to report if no subject of a class was judged, for each class of subjects."""
+"""Why a rule over each class of subjects judged nothing."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
 
 
@@ -45,39 +45,36 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
 
     kind: CoverageKind
     operation: str
-    """Name of the operation as <provider>/<operation>; for a rule, the id of the provider."""
+    """<provider>/<operation>; the provider for a rule."""
     name: str
     """A status, a state, "<location> <keyword>" of a constraint, or the id of a rule."""
     inside: int = 0
-    """Number of observations inside the contract. According to `kind`, they are valid requests to the operation,
-    responses with a documented status, polls with a documented state, requests that satisfy the constraint, or subjects
-    that follow the rule."""
+    """Requests to the operation, or to the constraint, that are valid; responses with the status; polls that saw the
+    state; subjects that follow the rule."""
     outside: int = 0
-    """Number of observations outside the contract. According to `kind`, they are invalid requests to the operation,
-    responses with an undocumented status, polls with an undocumented state, requests that violate the constraint, or
-    subjects that break the rule."""
+    """Requests that are not valid; responses with a status, and polls with a state, that is not documented; subjects
+    that break the rule."""
     applies: bool = True
-    """Whether the entry counts in the percentage. It is false for a rule that cannot be applied to the provider, and
-    for statuses and states that are not documented."""
+    """False for a rule that cannot be applied to the provider, and for statuses and states that are not documented:
+    they do not count in the percentage."""
     reason: str | None = None
-    """Why the entry was not tried, or why a constraint was tried on one side only; `None` if there is nothing to
-    explain."""
+    """Why it was not tried, or not on both sides of a constraint."""
 
     @property
     def tried(self) -> int:
-        """Number of parts of the entry that were tried. Inside and outside of a constraint are two parts."""
+        """The number of its parts that were tried: inside and outside of a constraint are two parts."""
         if self.kind == "constraint":
             return (self.inside > 0) + (self.outside > 0)
         return int(self.inside + self.outside > 0)
 
     @property
     def parts(self) -> int:
-        """Number of parts of the entry that can be tried."""
+        """The number of its parts that can be tried."""
         return 2 if self.kind == "constraint" else 1
 
 
 class CoverageTotal(NamedTuple):
-    """Number of entries of one kind that were tried inside, tried outside, and that exist."""
+    """The number of entries of one kind."""
 
     inside: int
     outside: int
@@ -85,14 +82,14 @@ class CoverageTotal(NamedTuple):
 
 
 def coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
-    """Return the percentage of all applicable parts that were tried; `None` if no entry applies."""
+    """Return the tried share of everything that applies, in percent; `None` if nothing applies."""
     applied = [entry for entry in entries if entry.applies]
     parts = sum(entry.parts for entry in applied)
     return round(100 * sum(entry.tried for entry in applied) / parts, 1) if parts else None
 
 
 def coverage_totals(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
-    """Return, for each kind, how many of the entries that apply were tried inside and outside."""
+    """Return by kind how many of the entries that apply were tried inside and outside."""
     totals: dict[CoverageKind, CoverageTotal] = {}
     for entry in entries:
         if entry.applies:
@@ -103,7 +100,7 @@ def coverage_totals(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, Cove
 
 
 class CoverageCounter:
-    """Counts what the exchanges of a check try."""
+    """Counts, exchange by exchange, what a check tries."""
 
     def __init__(self) -> None:
         """Begin without contracts."""
@@ -111,17 +108,19 @@ class CoverageCounter:
         self._rules: set[str] = set()
         self._inside: Counter[tuple[str, ...]] = Counter()
         self._outside: Counter[tuple[str, ...]] = Counter()
-        self._constraints: dict[str, Sequence[Constraint]] = {}
-        self._applicable: dict[str, frozenset[str]] = {}
+        self._rules_by_class: dict[type[CheckSubject], tuple[Rule, ...]] = {}
+        # Dozens of rules judge each subject: subjects are counted, and divided among rules in the report.
+        self._judged: Counter[tuple[type[CheckSubject], Operation]] = Counter()
+        self._broken: Counter[tuple[type[CheckSubject], Operation, str]] = Counter()
         self._statuses: Counter[int] = Counter()
 
     def add_contract(self, contract: Contract, rules: Iterable[str]) -> None:
-        """Add `contract`, so that all of its statements are in the entries; `rules` are the ids of applied rules."""
+        """List everything that `contract` states; `rules` are the ids of the rules that are applied."""
         self._contracts[contract.id] = contract
         self._rules |= set(rules)
 
     def add_exchange(self, exchange: Exchange) -> None:
-        """Count what one exchange tries. An exchange that belongs to no operation, such as a download, is ignored."""
+        """Count what one exchange tries; downloads from undocumented hosts are not counted."""
         contract = self._contracts.get(exchange.provider)
         operation = contract.operations.get(exchange.operation) if contract is not None else None
         if operation is None:
@@ -131,31 +130,24 @@ class CoverageCounter:
         documented = call.documented_response
         self._count(documented is not None, "status", operation, documented.status if documented else str(call.status))
         self._count_states(call)
-        constraints = self._constraints_of(operation)
-        violated = violated_pointers(call)
-        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword at one location
-        for constraint in constraints:
-            for is_inside in constraint.observe(call, violated):
-                sides[constraint.name] = sides.get(constraint.name, True) and is_inside
-        for name, is_inside in sides.items():
+        constraints, values = request_constraints(operation), ConstrainedRequest(call)
+        violated = values.violated_pointers()
+        for name, is_inside in constraints.observe(values, violated).items():
             self._count(is_inside, "constraint", operation, name)
-        is_valid = not violated and not any(c.is_missing(call) for c in constraints)
+        is_valid = not violated and not constraints.lacks_parameter(values)
         self._count(is_valid, "operation", operation, operation.id)
 
     def add_subject(self, subject: CheckSubject, broken: Collection[str]) -> None:
-        """Count a judged subject for each rule that can be applied to it; `broken` are the ids of the broken rules."""
-        operation = subject.operation
-        key = f"{operation.contract.id}/{operation.id}"
-        if key not in self._applicable:
-            self._applicable[key] = frozenset(rule.id for rule in applicable_rules(operation))
-        for rule in _rules_of(type(subject)):
-            if rule.id in self._applicable[key] or rule.id in broken:
-                side = self._outside if rule.id in broken else self._inside
-                side["rule", operation.contract.id, rule.id] += 1
+        """Count a subject that was judged for each rule that can be applied to it; `broken` are the ids of findings."""
+        operation, subject_class = subject.operation, type(subject)
+        self._judged[subject_class, operation] += 1
+        for rule in self._rules_of(subject_class):
+            if rule.id in broken:
+                self._broken[subject_class, operation, rule.id] += 1
 
     @property
     def statuses(self) -> Mapping[int, int]:
-        """Number of responses with each status."""
+        """The number of responses by status."""
         return self._statuses
 
     def entries(self) -> Iterator[CoverageEntry]:
@@ -170,7 +162,7 @@ class CoverageCounter:
         side[kind, _full_name(operation), name] += 1
 
     def _count_states(self, call: Call) -> None:
-        """Count the state that is reported by a poll or by the response to a submit."""
+        """Count the state that a poll, or the response to a submit, reports."""
         operation = call.operation
         location = operation.job.state if operation.job is not None else None
         if operation.speech is not None and operation.speech.response.job is not None:
@@ -180,11 +172,23 @@ class CoverageCounter:
         if operation.job is not None and isinstance(state, str):
             self._count(state in operation.job.states, "state", operation, state)
 
-    def _constraints_of(self, operation: Operation) -> Sequence[Constraint]:
-        name = _full_name(operation)
-        if name not in self._constraints:
-            self._constraints[name] = tuple(list_constraints(operation))
-        return self._constraints[name]
+    def _rules_of(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+        if subject_class not in self._rules_by_class:
+            self._rules_by_class[subject_class] = tuple(_rules_of(subject_class))
+        return self._rules_by_class[subject_class]
+
+    def _judged_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
+        """Return by rule how many subjects followed it, and how many broke it."""
+        followed, broken = Counter[str](), Counter[str]()
+        for (subject_class, operation), count in self._judged.items():
+            if operation.contract.id != contract.id:
+                continue
+            applicable = {rule.id for rule in applicable_rules(operation)}
+            for rule in self._rules_of(subject_class):
+                broke = self._broken[subject_class, operation, rule.id]
+                broken[rule.id] += broke
+                followed[rule.id] += count - broke if rule.id in applicable else 0
+        return followed, broken
 
     def _operation_entries(self, operation: Operation) -> Iterator[CoverageEntry]:
         name = _full_name(operation)
@@ -198,8 +202,7 @@ class CoverageCounter:
             for state in operation.job.states:
                 yield self._entry("state", name, state, unused or "no job was seen in this state")
             yield from self._undocumented("state", name, operation.job.states)
-        # Two media types of one body have most constraints in common.
-        for constraint in dict.fromkeys(constraint.name for constraint in self._constraints_of(operation)):
+        for constraint in request_constraints(operation).names:
             yield self._entry("constraint", name, constraint, unused)
 
     def _undocumented(self, kind: CoverageKind, operation: str, documented: Collection[str]) -> Iterator[CoverageEntry]:
@@ -209,16 +212,25 @@ class CoverageCounter:
 
     def _rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
         stated = {rule.id for operation in contract.operations.values() for rule in applicable_rules(operation)}
+        followed, broken = self._judged_by_rule(contract)
         for rule in RULES.values():
-            entry = self._entry("rule", contract.id, rule.id, _NO_SUBJECT.get(rule.subject, "it had nothing to judge"))
-            if not entry.tried:
-                reason, applies = entry.reason, True
+            inside, outside = followed[rule.id], broken[rule.id]
+            reason, applies = None, True
+            if not inside + outside:
+                reason = _NO_SUBJECT.get(rule.subject, "it had nothing to judge")
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
                     reason, applies = f"the contract states nothing that it needs: {rule.basis}", False
-                entry = CoverageEntry(kind="rule", operation=contract.id, name=rule.id, applies=applies, reason=reason)
-            yield entry
+            yield CoverageEntry(
+                kind="rule",
+                operation=contract.id,
+                name=rule.id,
+                inside=inside,
+                outside=outside,
+                applies=applies,
+                reason=reason,
+            )
 
     def _entry(self, kind: CoverageKind, operation: str, name: str, reason: str | None) -> CoverageEntry:
         inside, outside = self._inside[kind, operation, name], self._outside[kind, operation, name]
@@ -238,7 +250,7 @@ def _missing_side(inside: int, outside: int) -> str | None:
 
 
 def _rules_of(subject: type[CheckSubject]) -> Iterator[Rule]:
-    # An incomplete response is a subject of its own. Every complete response follows the rules about incomplete ones.
+    # A response that broke off has a subject of its own; every complete one follows the rules over those.
     classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
     return (rule for rule in RULES.values() if rule.subject in classes)
 
