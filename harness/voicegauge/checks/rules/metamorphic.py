@@ -16,7 +16,7 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import ResponsePair, SpeechDelivery
 
 MIN_SPEED_FACTOR = 1.4
-"""Smallest change of speed that is judged, as a factor. Smaller changes cannot be distinguished from the variation between two
+"""Smallest change of speed that is judged, as a factor. Smaller changes are lost in the variation between two
 syntheses of the same text."""
 SPEED_EXPONENTS = (1 / 3, 2.0)
 """Smallest and largest exponent to which the requested change of speed may be raised to give the measured change. At

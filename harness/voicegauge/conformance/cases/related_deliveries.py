@@ -20,7 +20,7 @@ from voicegauge.model import SpeechRequest
 NORMAL_SPEED = 1.0
 """The assumed default speed if no default is documented. Speeds are factors."""
 MIN_SPEED_FACTOR = 1.4
-"""Smallest factor between two compared speeds. Smaller ones cannot be distinguished from the variation between two syntheses."""
+"""Smallest factor between two compared speeds. Smaller ones are lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
 _SEEDS = (12345, 1)
