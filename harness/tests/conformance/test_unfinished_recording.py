@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge import cli
-from voicegauge.errors import EXIT_OK
+from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK
 from voicegauge.recording import Recording, find_secret, load_har
 
 from .conftest import ACME_KEY, Acme
@@ -69,8 +69,9 @@ def test_a_killed_recording_continues_where_it_stopped(
     assert requested(recordings[0]) == requested(recordings[1])
 
 
-def test_an_unfinished_recording_is_neither_checked_nor_replayed(killed: Path) -> None:
-    assert cli.run(["check", "pixelapi", "--recordings", str(killed)]) == EXIT_OK
+def test_an_unfinished_recording_is_not_checked(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "pixelapi", "--recordings", str(killed)]) == EXIT_NOTHING_MEASURED
+    assert "it has no recording (*.har) of pixelapi" in capfd.readouterr().err
 
 
 def test_stale_unfinished_cases_are_recorded_again(acme: Acme, arguments: list[str], killed: Path) -> None:
