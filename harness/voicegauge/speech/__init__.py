@@ -1,4 +1,4 @@
-"""Speech: audio decoding and encoding, speech recognition, speech synthesis and error counts of transcripts."""
+"""Decodes and encodes audio, recognizes and synthesizes speech, and counts errors in transcripts."""
 
 from voicegauge.speech.stderr_redirect import silent_decoders, suppress_decoder_stderr
 

@@ -1,4 +1,4 @@
-"""Protection of C libraries that call back into Python against Ctrl-C."""
+"""Protects calls to C libraries that call back into Python against Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def defer_keyboard_interrupt() -> Iterator[None]:
-    """Delay Ctrl-C until the end of the block. Also a decorator.
+    """Delay Ctrl-C until the end of the block. This function can also be used as a decorator.
 
-    libsndfile reads and writes memory through Python callbacks. An exception that is raised inside one is printed and
-    lost, and the file that was being written is incomplete.
+    libsndfile reads and writes memory through Python callbacks. If a callback raises an exception, the exception is
+    printed and lost, and the file that was being written is incomplete.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed during the block.

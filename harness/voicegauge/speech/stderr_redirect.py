@@ -1,6 +1,6 @@
-"""Suppression of messages that audio decoders print about damaged files.
+"""Suppresses messages that audio decoders print about damaged files.
 
-Decoders written in C print directly to file descriptor 2, past Python's `sys.stderr`.
+Decoders written in C print directly to file descriptor 2, without using Python's `sys.stderr`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _STDERR_FD = 2
 def suppress_decoder_stderr() -> None:
     """Discard everything that C libraries write to standard error from now on; Python's messages are still printed.
 
-    For processes of voicegauge that only decode untrusted audio.
+    Only for processes of voicegauge that do nothing but decode untrusted audio.
     """
     sys.stderr = os.fdopen(os.dup(_STDERR_FD), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR_FD)
 
 
 class _StderrSwitch:
-    """Redirects file descriptor 2 while at least one thread needs that."""
+    """Redirects file descriptor 2 to the null device while at least one thread needs that."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,7 +78,7 @@ _switch = _StderrSwitch()
 
 @contextlib.contextmanager
 def silent_decoders() -> Iterator[None]:
-    """Discard what C libraries write to standard error in the block; what Python prints meanwhile is still printed."""
+    """Discard what C libraries write to standard error in the block; messages of Python are still printed."""
     _switch.enter()
     try:
         yield
@@ -87,7 +87,7 @@ def silent_decoders() -> Iterator[None]:
 
 
 def _writes_to_stderr_fd(stream: TextIO | None) -> bool:
-    """Return whether `stream` writes to file descriptor 2; streams of test runners and terminals often do not."""
+    """Whether `stream` writes to file descriptor 2. Streams of test runners and terminals often do not."""
     try:
         return stream is not None and stream.fileno() == _STDERR_FD
     except (OSError, ValueError, AttributeError):

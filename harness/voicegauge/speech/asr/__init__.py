@@ -1,4 +1,4 @@
-"""Speech recognition: engines, their weights, and cached transcripts."""
+"""Recognizes speech: engines, installation of their weights, and a cache of transcripts."""
 
 from voicegauge.speech.asr.base import RATE_HZ, Asr
 from voicegauge.speech.asr.cache import TranscriptCache

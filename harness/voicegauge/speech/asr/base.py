@@ -1,4 +1,4 @@
-"""The interface of all ASR engines, and helpers that several of them use."""
+"""Defines the interface of all ASR engines, and functions that more than one engine uses."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-"""Sample rate of the mono float32 samples that every engine expects, as Whisper was trained on."""
+"""Sample rate of the mono float32 samples that every engine expects. Whisper was trained with this rate."""
 
 Samples = NDArray[np.float32]
 
 
 class Asr(Protocol):
-    """An ASR engine with pinned weights and settings: equal samples give equal transcripts.
+    """An ASR engine. Its weights and settings are pinned, so that equal samples give equal transcripts.
 
-    Instances are cheap to create and can be pickled; the model is loaded for the first transcript.
+    Instances are cheap to create and can be pickled; the model is not loaded before the first transcript.
     """
 
     @property
     def id(self) -> str:
-        """Engine, model and the first hex digits of the SHA-256 of its weights: "whisper:base.en@ed3a0b6b"."""
+        """Engine, model and the first hex digits of the SHA-256 of the weights, such as "whisper:base.en@ed3a0b6b"."""
 
     @property
     def closed_vocabulary(self) -> bool:
-        """Whether it knows only few words, including those of the bundled suites, so that its error rate is too low."""
+        """Whether the engine knows only a small number of words.
+
+        They include the words of the bundled suites, so the error rate that is measured with the engine is too low.
+        """
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Everything besides the id that determines the transcripts."""
+        """Names and values of everything besides the id that determines the transcripts."""
 
     def supports_language(self, language: str) -> bool:
-        """Whether it can transcribe `language`, a tag such as "en" or "pt-BR"."""
+        """Whether the engine can transcribe `language`, a tag such as "en" or "pt-BR"."""
 
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe mono samples of shape (frames,) at `RATE_HZ`, full scale at 1.0."""

@@ -1,7 +1,7 @@
-"""Transcripts saved between runs, by audio and ASR engine.
+"""Saves transcripts between runs, by audio and ASR engine.
 
-An engine is pinned, so the digest of the audio, the engine's id and settings and the language determine the transcript.
-Several processes may write at the same time.
+The weights and settings of an engine are pinned. Therefore a transcript depends only on the audio, the language, and
+the id and settings of the engine. Several processes may write to the cache at the same time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voicegauge.data import cache_folder
 from voicegauge.speech.asr.transcription import TRANSCRIPTION_VERSION, Transcription
 
 _LOCK_TIMEOUT_S = 30.0
-"""How long a process waits for another one that is writing."""
+"""Seconds for which a process waits while another process is writing."""
 _TABLE = """CREATE TABLE IF NOT EXISTS transcription (
     key TEXT PRIMARY KEY, content TEXT NOT NULL, transcript TEXT NOT NULL
 ) WITHOUT ROWID"""
@@ -25,25 +25,25 @@ _TABLE = """CREATE TABLE IF NOT EXISTS transcription (
 class TranscriptCache:
     """Saved transcripts of one ASR engine.
 
-    A cache that cannot be read or written behaves like an empty one: it only saves time.
+    A cache that cannot be read or written behaves like an empty one, because its only purpose is to save time.
     """
 
     def __init__(self, asr_id: str, settings: Mapping[str, str], folder: Path | None = None) -> None:
         """Open the cache of one engine.
 
         Args:
-            asr_id: id of the engine.
-            settings: its settings.
-            folder: folder of the database; default `cache_folder()`.
+            asr_id: `id` of the engine.
+            settings: `settings` of the engine.
+            folder: folder that contains the database; `cache_folder()` if `None`.
         """
         self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
         self._path = (folder or cache_folder()) / "transcripts.sqlite3"
 
     def get(self, audio: str, language: str) -> Transcription | None:
-        """The saved transcription of the audio with the key `audio`; `None` if there is none.
+        """Return the saved transcription of the audio with the key `audio`; `None` if no transcription is saved.
 
         Args:
-            audio: digest of the audio, with the declared format of samples without a header.
+            audio: digest of the audio. If the samples have no header, their declared format is appended.
             language: language of the speech.
         """
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
@@ -54,7 +54,7 @@ class TranscriptCache:
         return None
 
     def put(self, audio: str, language: str, transcription: Transcription) -> None:
-        """Save a transcription under the same key as for `get`."""
+        """Save a transcription; `get` returns it for the same `audio` and `language`."""
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO transcription VALUES (?, ?, ?)",

@@ -1,4 +1,4 @@
-"""Conversion of Whisper's weights to a CTranslate2 model folder, which faster-whisper loads without torch."""
+"""Converts Whisper's weights to a CTranslate2 model folder, which faster-whisper can load without torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 WeightArrays = Mapping[str, NDArray[np.float32]]
-"""Weight arrays by the parameter names of openai-whisper."""
+"""Weights by the names that openai-whisper gives to parameters."""
 
 
 class TransformerShape(NamedTuple):
-    """Number of layers and attention heads, which cannot be derived from the weights."""
+    """Numbers of layers and attention heads, which cannot be derived from the weights."""
 
     encoder_layers: int
     decoder_layers: int
@@ -29,10 +29,11 @@ def convert_to_ctranslate2(
 
     Args:
         weights: weights of an English-only Whisper model.
-        shape: layers and heads of the model.
-        tokens: all tokens of the vocabulary by id, with bytes as GPT-2's printable characters.
-        suppressed: ids of the tokens that no transcript starts with.
-        folder: receives model.bin, config.json, vocabulary and tokenizer.json.
+        shape: numbers of layers and attention heads of the model.
+        tokens: all tokens of the vocabulary in the order of their ids. Each byte of a token is written as the printable
+            character that `byte_to_character` assigns to it.
+        suppressed: ids of the tokens with which no transcript may start.
+        folder: the folder to create. It receives model.bin, config.json, the vocabulary and tokenizer.json.
     """
     from ctranslate2.specs import whisper_spec
 
@@ -50,7 +51,7 @@ def convert_to_ctranslate2(
 
 
 def _set_linear(spec: Any, weights: WeightArrays, *names: str) -> None:
-    # CTranslate2 stacks the projections of one attention in one matrix. Whisper's key projections have no bias.
+    # CTranslate2 stacks the projections of one attention layer in one matrix. Whisper's key projections have no bias.
     spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
     spec.bias = np.concatenate(
         [weights.get(f"{name}.bias", np.zeros(len(weights[f"{name}.weight"]), np.float32)) for name in names]
@@ -101,7 +102,7 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     plain = {token: index for index, token in enumerate(tokens) if not token.startswith("<|")}
-    # Without merges: the tokenizer is only used to decode.
+    # The tokenizer has no merges, because it is only used to decode.
     tokenizer = Tokenizer(models.BPE(vocab=plain, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -116,7 +117,10 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
 
 
 def byte_to_character() -> dict[int, str]:
-    """GPT-2's mapping of bytes to printable characters: printable ones to themselves, the others to 256 and above."""
+    """GPT-2's mapping of bytes to printable characters.
+
+    Printable bytes are mapped to themselves, and all other bytes to code points from 256 upward.
+    """
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: chr(byte) for byte in printable} | {byte: chr(256 + index) for index, byte in enumerate(others)}

@@ -1,4 +1,4 @@
-"""ASR engine faster-whisper (Whisper on CTranslate2), with all options pinned."""
+"""Runs the ASR engine faster-whisper (Whisper on CTranslate2) with all options pinned."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class FasterWhisperAsr:
     """First hex digits of the SHA-256 of the weights."""
     closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
-    """Probability of silence above which a window gets no transcript; `None` disables the check."""
+    """Probability of silence above which a window is not transcribed; `None` disables the check."""
     tokens_per_s: float | None = None
-    """Limits a window to 12 tokens plus this number per second, to end repetitions; `None`: `MAX_WINDOW_TOKENS`."""
+    """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
+    If `None`, the limit is `MAX_WINDOW_TOKENS`."""
     whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
     spectrogram with zeros, which is louder than silence."""
@@ -45,7 +46,7 @@ class FasterWhisperAsr:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Decoding options and package versions."""
+        """The decoding options and the package versions that determine the transcripts."""
         return {
             "temperature": "0.0",
             "fallback": "none",
@@ -100,15 +101,15 @@ class FasterWhisperAsr:
 
 
 def faster_whisper_asr(model: str) -> FasterWhisperAsr:
-    """Create the engine for a model; a model that is not in the Hugging Face cache is downloaded.
+    """Create the engine for a model. If the model is not in the Hugging Face cache, it is downloaded.
 
     Args:
         model: the folder of a converted model, or the name of a model.
 
     Raises:
         MissingExtraError: faster-whisper is not installed.
-        UnknownNameError: there is no such folder and no model of this name.
-        UsageError: the folder lacks a file, or the weights could not be downloaded.
+        UnknownNameError: `model` is neither an existing folder nor the name of a model.
+        UsageError: the folder or one of its files is missing, or the weights could not be downloaded.
     """
     require_faster_whisper()
     folder = Path(model).expanduser()

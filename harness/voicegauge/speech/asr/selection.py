@@ -1,11 +1,11 @@
-"""Selection of an ASR engine by its specification, the value of `--asr`.
+"""Selects an ASR engine according to its specification, which is the value of `--asr`.
 
 auto                    openai-whisper if its weights are installed, else faster-whisper if its weights are installed,
                         else, only for an emulated run, the embedded Whisper
 whisper[:MODEL|FILE]    openai-whisper
 faster-whisper[:MODEL|FOLDER]
 embedded                the small Whisper that is part of the package, for any run
-none                    no transcription
+none                    no engine, so that nothing is transcribed
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicegauge.speech.asr.whisper import whisper_asr
 from voicegauge.speech.transcripts import base_language
 
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
-"""Environment variable with the model or checkpoint file that `auto` and `whisper` use."""
+"""Name of the environment variable that contains the model or checkpoint file for `auto` and `whisper`."""
 NONE = "none"
 PREFERRED_MODELS = (
     "small.en",
@@ -42,37 +42,37 @@ PREFERRED_MODELS = (
     "large-v2",
     "large-v1",
 )
-"""Whisper models in order of preference: first the most accurate that run on a laptop in reasonable time, then smaller
-ones, then those that are too slow."""
+"""Whisper models in order of preference. The most accurate models that run on a laptop in reasonable time are first,
+followed by smaller models, and then by models that are too slow for a laptop."""
 
 
 class AsrChoice(NamedTuple):
     """The chosen ASR engine and the reason for the choice."""
 
     asr: Asr | None
-    """`None` for "none", and if "auto" finds no trustworthy engine."""
+    """The engine; `None` if "none" was requested, or if "auto" found no trustworthy engine."""
     reason: str
 
 
 class SpokenText(NamedTuple):
-    """A text that a sample speaks."""
+    """The text that is spoken in a sample, and its language."""
 
     language: str
     text: str
 
 
 def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
-    """Choose the ASR engine for `spec`. No model is loaded yet, and nothing is downloaded for "auto".
+    """Choose the ASR engine that `spec` requests. No model is loaded yet, and "auto" downloads nothing.
 
     Args:
-        spec: "auto", or an engine with an optional model; see the module.
+        spec: "auto", "none", or an engine with an optional model, as the docstring of this module describes.
         provenance: provenance of the run; "auto" does not use the embedded Whisper for a live run.
-        texts: the spoken texts; English-only models are used if all are English.
+        texts: the spoken texts. English-only models are used only if all of them are English.
 
     Raises:
-        UnknownNameError: there is no such engine or model.
-        UsageError: the weights of the engine are not available.
-        MissingExtraError: the engine is not installed.
+        UnknownNameError: the requested engine or model does not exist.
+        UsageError: the weights of the engine cannot be found, downloaded or saved.
+        MissingExtraError: the package of the engine is not installed.
     """
     engine, _, model = spec.partition(":")
     if engine == "auto":

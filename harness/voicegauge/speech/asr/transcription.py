@@ -1,4 +1,4 @@
-"""Transcription of encoded audio: decoding, silence detection, resampling and recognition."""
+"""Transcribes encoded audio: decodes it, detects silence, resamples it and recognizes the speech."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 
 TRANSCRIPTION_VERSION = 1
-"""Raised when decoding, silence detection or resampling change, which invalidates cached transcripts."""
+"""Version of the transcription. It is increased when decoding, silence detection or resampling change, so that cached
+transcripts are no longer used."""
 
 
 class Transcription(NamedTuple):
-    """The transcript of a piece of audio, or why there is none."""
+    """The transcript of a piece of audio, or the reason why there is no transcript."""
 
     content: AudioContent
     transcript: str
-    """Empty unless `content` is "speech"."""
+    """The recognized text. It is empty if `content` is not "speech"."""
 
 
 def transcribe_audio(asr: Asr, audio: EncodedAudio, language: str) -> Transcription:
     """Decode `audio`, resample it and transcribe it.
 
-    Silence is not passed to the recognizer, because speech recognizers produce words from it.
+    Silence is not passed to the recognizer, because speech recognizers make up words for it.
     """
     decoded = audio.decoded
     if decoded is None:

@@ -1,4 +1,4 @@
-"""Installation of Whisper's official weights, verified by their SHA-256."""
+"""Installs Whisper's official weights and verifies their SHA-256."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import BinaryIO, NamedTuple
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 
 ProgressCallback = Callable[[int, int], None]
-"""Called with the bytes received so far and the total; the total is 0 if it is not known."""
+"""Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 _ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""Model names whose weights are saved under another name."""
+"""Names under which weights are saved, for models whose own name differs."""
 
 
 class OfficialWeights(NamedTuple):
@@ -45,17 +45,17 @@ def require_whisper() -> None:
 
 
 def cached_weights(model: str) -> Path:
-    """The path at which openai-whisper expects the weights of the official `model`; the file may not exist."""
+    """The path at which openai-whisper expects the weights of the official `model`. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
     return folder / f"{_ALIASES.get(model, model)}.pt"
 
 
 def find_official_weights(model: str) -> OfficialWeights:
-    """Look up URL and digest of an official model of openai-whisper.
+    """Look up the URL and the digest of the weights of an official model of openai-whisper.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: there is no such model.
+        UnknownNameError: `model` is not an official model.
     """
     require_whisper()
     import whisper
@@ -71,17 +71,17 @@ def install_weights(model: str, source: Path | None = None, progress: ProgressCa
     """Install the official weights of `model` into openai-whisper's cache.
 
     Args:
-        model: official model name.
-        source: folder or file to copy from; default is to download.
-        progress: called while copying or downloading.
+        model: name of an official model, such as "base.en".
+        source: folder or file to copy from. If `None`, the weights are downloaded.
+        progress: function that is called while copying or downloading.
 
     Returns:
-        The path of the weights; they may have been installed already.
+        The path of the weights. Nothing is copied or downloaded if they were already installed.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: there is no such model.
-        UsageError: the weights are not available, or differ from the official ones.
+        UnknownNameError: `model` is not an official model.
+        UsageError: the weights could not be read or downloaded, or differ from the official weights.
     """
     weights, path = find_official_weights(model), cached_weights(model)
     if path.is_file() and _sha256(path) == weights.sha256:
@@ -92,10 +92,10 @@ def install_weights(model: str, source: Path | None = None, progress: ProgressCa
 
 
 def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
-    """Download to `path`; the file appears only when it is complete and verified.
+    """Download `weights` to `path`. The file does not appear before it is complete and verified.
 
     Raises:
-        UsageError: the download failed, or its bytes differ from the official ones.
+        UsageError: the download failed, or the received bytes differ from the official weights.
     """
     try:
         with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
@@ -110,7 +110,7 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
 
 
 def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: ProgressCallback | None = None) -> Path:
-    """Copy the file `source` to `path`; the copy appears only when it is complete and verified.
+    """Copy the file `source` to `path`. The copy does not appear before it is complete and verified.
 
     Raises:
         UsageError: the file cannot be read, or differs from the official weights.

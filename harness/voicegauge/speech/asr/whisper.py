@@ -1,7 +1,7 @@
-"""ASR engine openai-whisper, with all options pinned.
+"""Runs the ASR engine openai-whisper with all options pinned.
 
-Temperature 0 without fallback, no conditioning on earlier text, 32-bit floats and one thread make a transcript a
-function of the samples, the language and the weights.
+The options are temperature 0 without fallback, no conditioning on earlier text, 32-bit floats and one thread. So
+a transcript depends only on the samples, the language and the weights.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from voicegauge.speech.asr.weights import cached_weights, install_weights, requi
 from voicegauge.speech.transcripts import base_language
 
 MAX_WINDOW_TOKENS = 224
-"""Maximum number of tokens per window: half of Whisper's text context. This is Whisper's default, pinned here."""
+"""Maximum number of tokens per window. This is Whisper's default, half of its text context, and is pinned here."""
 WINDOW_S = 30
-"""Length of Whisper's window. Shorter audio is transcribed without timestamps; longer audio needs them to find the
-start of the next window."""
+"""Length of Whisper's window in seconds. Audio that fits into a window is transcribed without timestamps. Longer audio
+needs timestamps to find the start of the next window."""
 
 
 def max_window_tokens(samples: int, tokens_per_s: float | None) -> int:
-    """The maximum number of tokens for `samples` samples at 16 kHz, at most one window of them."""
+    """The maximum number of tokens in a window of audio with `samples` samples at 16 kHz."""
     if tokens_per_s is None:
         return MAX_WINDOW_TOKENS
     return min(MAX_WINDOW_TOKENS, 12 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
 
 
 def describe_token_limit(tokens_per_s: float | None) -> str:
-    """Describe the token limit, for the settings."""
+    """Describe the token limit of a window, for the settings of an engine."""
     return str(MAX_WINDOW_TOKENS) if tokens_per_s is None else f"12 + {tokens_per_s:g} per second"
 
 
@@ -54,9 +54,10 @@ class WhisperAsr:
     english_only: bool
     closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
-    """Probability of silence above which a window gets no transcript; `None` disables the check."""
+    """Probability of silence above which a window is not transcribed; `None` disables the check."""
     tokens_per_s: float | None = None
-    """Limits a window to 12 tokens plus this number per second, to end repetitions; `None`: `MAX_WINDOW_TOKENS`."""
+    """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
+    If `None`, the limit is `MAX_WINDOW_TOKENS`."""
     whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
     spectrogram with zeros, which is louder than silence."""
@@ -68,7 +69,7 @@ class WhisperAsr:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Decoding options and package versions."""
+        """The decoding options and the package versions that determine the transcripts."""
         return {
             "temperature": "0.0",
             "fallback": "none",
@@ -113,7 +114,7 @@ class WhisperAsr:
         return str(result["text"]).strip()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Omit the loaded model; another process loads it again."""
+        """Omit the loaded model, because another process can load it again."""
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
@@ -127,15 +128,15 @@ class WhisperAsr:
 
 
 def whisper_asr(model: str) -> WhisperAsr:
-    """Create the engine for a model; an official model that is not in the cache is downloaded.
+    """Create the engine for a model. If an official model is not in the cache, it is downloaded.
 
     Args:
-        model: official model name, or the path of a checkpoint file.
+        model: name of an official model, or path of a checkpoint file.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: there is no such file and no model of this name.
-        UsageError: the file is not a checkpoint, or the weights could not be downloaded.
+        UnknownNameError: `model` is neither an existing file nor the name of an official model.
+        UsageError: the file is missing or is not a checkpoint, or the weights could not be downloaded.
     """
     require_whisper()
     path = Path(model).expanduser()

@@ -1,4 +1,4 @@
-"""Audio in memory: containers, decoding, encoding, transcoding and levels."""
+"""Decodes, encodes, transcodes and measures audio in memory."""
 
 from voicegauge.speech.audio.containers import container_of_media_type, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode

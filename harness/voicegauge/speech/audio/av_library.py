@@ -1,4 +1,4 @@
-"""Loading of FFmpeg with a limit on the memory that a hostile file can make it allocate."""
+"""Loads FFmpeg with a limit on the memory that FFmpeg allocates for a hostile file."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import Any
 
 MAX_ALLOCATION_BYTES = 32 * 2**20
-"""For one block. An MP4 of a kilobyte can declare a table of a billion samples, each of which takes 32 bytes in an
-index of FFmpeg; half an hour of speech has fewer than 200,000."""
+"""Maximum size of one block of memory. An MP4 file of one kilobyte can declare a table of a billion samples, each of
+which takes 32 bytes in an index of FFmpeg. Half an hour of speech has fewer than 200,000."""
 
 
 @functools.cache
 def load_av() -> Any:
-    """Import PyAV, and limit the allocations of the FFmpeg libraries that it has loaded."""
+    """Import PyAV, and limit the allocations of the FFmpeg libraries that PyAV has loaded."""
     import av
 
     for path in _libavutil_paths(Path(av.__file__).parent):
-        with contextlib.suppress(OSError, AttributeError):  # without a limit, decoding works as well
+        with contextlib.suppress(OSError, AttributeError):  # decoding also works without the limit
             ctypes.CDLL(path).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES))  # PyAV does not offer this function
     return av
 
 
 def _libavutil_paths(package: Path) -> list[str]:
-    """Return the libraries that a wheel of PyAV contains on Linux or macOS; otherwise that of the system."""
+    """Return the paths of the libavutil libraries that PyAV contains; if there are none, that of the system."""
     bundled = [*package.parent.glob("av.libs/libavutil*"), *package.glob(".dylibs/libavutil*")]
     system = find_library("avutil")
     return [str(path) for path in bundled] or ([system] if system else [])

@@ -1,4 +1,4 @@
-"""Detection of audio containers, and the length that a container declares, without decoding."""
+"""Detects audio containers and the length that a container declares, without decoding the audio."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ _MEDIA_TYPES = {
 }
 _MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
 _PLACEHOLDER_LENGTH = 0x7FFFF000
-"""A WAV length of 0, or of at least this, is the placeholder of a writer that could not seek back to fill in the real
-one: SoX writes this value, others 0x7FFFFFFF or 0xFFFFFFFF. No real response has two gigabytes."""
+"""Length in a WAV header from which it is a placeholder, as is 0. Programs write a placeholder if they cannot seek back
+to fill in the real length: SoX writes this value, and others write 0x7FFFFFFF or 0xFFFFFFFF. No real response has two
+gigabytes."""
 _MAX_WAV_CHUNKS = 64
-"""Chunks that are searched for the samples of a WAV: real files have fewer than ten."""
+"""Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
 
 
 class WavData(NamedTuple):
@@ -53,24 +54,24 @@ class WavData(NamedTuple):
     size_at: int
     """Offset of the four bytes that declare the size."""
     declared: int | None
-    """Declared size of the samples in bytes; `None` for a streamed file."""
+    """Declared size of the samples in bytes; `None` if the file was streamed and declares no real size."""
     present: int
-    """Bytes of samples that are present."""
+    """Number of bytes in the file from the start of the samples."""
 
 
 def container_of_media_type(media_type: str | None) -> str | None:
     """The container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
 
-    Parameters after a semicolon are ignored. `None` if it is not a known audio type, such as
+    Parameters after a semicolon are ignored. The result is `None` if the media type is not a known audio type, as for
     "application/octet-stream".
     """
     return _MEDIA_TYPES.get((media_type or "").split(";")[0].strip().lower())
 
 
 def sniff_container(data: bytes) -> str | None:
-    """Detect the container from the first bytes, named as in `container_of_media_type`; `None` if unknown.
+    """Detect the container from the first bytes; `None` if it is unknown.
 
-    Raw PCM has no header and is never detected.
+    The names are those of `container_of_media_type`. Raw PCM is never detected, because it has no header.
     """
     if data[:4] in (b"RIFF", b"RF64", b"RIFX") and data[8:12] == b"WAVE":
         return "wav"
@@ -85,7 +86,7 @@ def sniff_container(data: bytes) -> str | None:
 
 
 def is_weak_detection(data: bytes) -> bool:
-    """Whether `sniff_container` decides by a few bits only, which headerless samples can have as well."""
+    """Whether `sniff_container` recognizes `data` only by some bits, which samples without a header may also have."""
     return _sniff_mpeg(data) is not None
 
 
@@ -102,7 +103,7 @@ def _sniff_mpeg(data: bytes) -> str | None:
 
 
 def find_wav_data(data: bytes) -> WavData | None:
-    """Find the samples of a WAV file; `None` if it has no data chunk."""
+    """Find the samples of a WAV file; `None` if `data` is not a WAV file or has no data chunk."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
     at = 12
@@ -118,25 +119,28 @@ def find_wav_data(data: bytes) -> WavData | None:
 
 
 class _AudioReader(io.BytesIO):
-    """A file for libsndfile, which tries to go to negative offsets of damaged AIFF files."""
+    """A file in memory for libsndfile, which seeks to negative offsets in damaged AIFF files."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Change the position; a negative one changes nothing."""
+        """Change the position. If the new position is negative, nothing changes."""
         try:
             return super().seek(offset, whence)
-        except ValueError:  # would be printed, because libsndfile cannot pass it on
+        except ValueError:  # would only be printed, because libsndfile cannot pass exceptions on
             return self.tell()
 
 
 class _PatchedReader(_AudioReader):
-    """A file whose bytes are replaced at some offsets while they are read, because changing them would copy it all."""
+    """A file in memory whose bytes are replaced at some offsets while they are read.
+
+    Changing the bytes themselves would copy the whole file.
+    """
 
     def __init__(self, data: bytes, patches: Mapping[int, bytes]) -> None:
         super().__init__(data)
         self._patches = patches
 
     def readinto(self, buffer: Any) -> int:
-        """Read into `buffer`, as libsndfile does."""
+        """Read into `buffer`. This is the method that libsndfile uses."""
         start, size = self.tell(), super().readinto(buffer)
         view = memoryview(buffer)
         for at, patch in self._patches.items():
@@ -147,7 +151,7 @@ class _PatchedReader(_AudioReader):
 
 
 def open_audio(data: bytes) -> io.BytesIO:
-    """Open encoded audio as a file. The header of a streamed WAV reads as if it declared the real length."""
+    """Open encoded audio as a file. The header of a streamed WAV file appears to declare the real length."""
     found = find_wav_data(data)
     if found is None or found.declared is not None or not found.present:
         return _AudioReader(data)
@@ -156,9 +160,10 @@ def open_audio(data: bytes) -> io.BytesIO:
 
 
 def declares_length(data: bytes, container: str) -> bool:
-    """Whether the frame count that libsndfile reports is declared by the file, rather than counted.
+    """Whether the number of frames that libsndfile reports is declared by the file.
 
-    True for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header.
+    This is the case for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header. For other files, libsndfile
+    counts the frames.
     """
     if container == "flac":
         return True

@@ -1,4 +1,4 @@
-"""Decoding audio files and raw samples to mono float samples, with bounds for hostile input."""
+"""Decodes audio files and raw samples to mono float samples, with limits for hostile input."""
 
 from __future__ import annotations
 
@@ -23,38 +23,39 @@ from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 from voicegauge.speech.stderr_redirect import silent_decoders
 
 _BLOCK_FRAMES = 4096
-"""Frames decoded at a time: the blocks before a damaged one are returned."""
+"""Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
 _TRUNCATION_TOLERANCE_S = 0.05
-"""Encoders pad and trim by up to two frames of 1152 samples, 0.048 s at 48 kHz."""
+"""Seconds by which a file may be shorter than declared. Encoders pad and trim by up to two frames of 1152 samples,
+which are 0.048 s at 48 kHz."""
 _SNDFILE_CONTAINERS = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
-"""libsndfile's names of containers that this package calls otherwise."""
+"""libsndfile's names of containers for which this package uses other names, and these names."""
 
 
 class RawAudioFormat(Record, frozen=True, kw_only=True):
-    """The format of samples without a header, as the contract declares it."""
+    """The format of samples without a header, which the contract declares."""
 
     format: str = "pcm_s16le"
-    """"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw" or "alaw"."""
+    """Encoding of the samples: "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw" or "alaw"."""
     sample_rate_hz: int
     channels: int = 1
 
 
 class DecodedAudio(NamedTuple):
-    """Decoded samples and properties of the file that they came from."""
+    """Decoded samples, and properties of the file that contained them."""
 
     samples: Samples
-    """Mono, shape (frames,), full scale at 1.0: the mean of the channels."""
+    """Mono samples of shape (frames,), full scale at 1.0. They are the mean of the channels in the file."""
     sample_rate_hz: int
     channels: int
-    """Number of channels in the file."""
+    """Number of channels in the file, before they were mixed to mono."""
     container: str
-    """"wav", "mp3", "flac", "ogg", "aiff", ..., or "pcm" for samples without a header."""
+    """Name of the container, such as "wav", "mp3", "flac", "ogg" or "aiff"; "pcm" for samples without a header."""
     codec: str
-    """"pcm_16", "mpeg_layer_iii", "vorbis", "opus", ..."""
+    """Name of the codec, such as "pcm_16", "mpeg_layer_iii", "vorbis" or "opus"."""
     audio_s: float
     """Duration of the decoded samples, in seconds."""
     declared_s: float | None
-    """Duration that the container declares, in seconds; `None` if it declares none, as in a stream."""
+    """Duration that the container declares, in seconds; `None` if it declares no duration, as in a stream."""
 
     @property
     def truncated(self) -> bool:
@@ -82,17 +83,18 @@ _RAW_ENCODINGS = {
 def decode(data: bytes, *, declared: RawAudioFormat | None = None) -> DecodedAudio:
     """Decode a file, or raw samples of a declared format, to mono samples.
 
-    A header always wins over `declared`, which is used for bytes without a header, or that begin like an
-    MPEG audio frame by chance, as a few in a thousand quiet mu-law recordings do. A streamed WAV (declared
-    length 0, or two gigabytes and more) is read to its end. Of a damaged file, the part before the damage is returned.
+    If `data` has a header, the header is used rather than `declared`. There is one exception: raw samples may begin
+    like an MPEG audio frame by chance, as in a few of a thousand quiet mu-law recordings. If they cannot be decoded as
+    such, `declared` is used. A streamed WAV file (declared length 0, or two gigabytes and more) is read to its end. If
+    a file is damaged, the part before the damage is returned.
 
     Args:
-        data: as received.
-        declared: format of samples without a header.
+        data: the encoded audio as it was received.
+        declared: format of the samples if they have no header.
 
     Raises:
-        UndecodableAudioError: not audio, an unsupported container, no samples, more than `MAX_AUDIO_S` or
-            `MAX_SAMPLES`, or a sample rate or number of channels out of range.
+        UndecodableAudioError: `data` is not audio, has an unsupported container, contains no samples, or is longer than
+            `MAX_AUDIO_S` or `MAX_SAMPLES`. Also raised if the sample rate or the number of channels is out of range.
     """
     container = sniff_container(data)
     if container is None and declared is not None:
@@ -110,7 +112,7 @@ def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
 
     if container in ffmpeg.CONTAINERS:
         return _decode_by_ffmpeg(data, container)
-    # libmpg123 is the only decoder that prints; libsndfile may also recognize an MP3 by bytes further on.
+    # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
     silence = silent_decoders() if container in ("mp3", None) else contextlib.nullcontext()
     try:
         with silence, soundfile.SoundFile(open_audio(data)) as file:
@@ -184,7 +186,7 @@ def _read_samples(file: Any) -> Samples:
         try:
             read = file.read(out=block)
         except soundfile.SoundFileError:
-            break  # damaged from here on; the blocks before are returned
+            break  # damaged from here on, so only the blocks before are returned
         if not len(read):
             break
         buffer.add(read if read.shape[1] == 1 else read.mean(axis=1, dtype=np.float32, keepdims=True))
@@ -196,7 +198,7 @@ def _declared_s(file: Any, data: bytes, container: str, frames: int) -> float | 
     if wav is not None:
         if wav.declared is None or not wav.present:
             return None
-        # libsndfile shortens the frame count to what is present. All samples have one size, so bytes scale to seconds.
+        # libsndfile reports only the frames that are present. All have one size, so bytes are proportional to seconds.
         return float(frames / file.samplerate * max(wav.declared / min(wav.present, wav.declared), 1.0))
     if declares_length(data, container) and file.frames > 0:
         return float(file.frames / file.samplerate)

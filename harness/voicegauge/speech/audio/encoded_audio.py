@@ -1,4 +1,4 @@
-"""One piece of encoded audio, decoded at most once."""
+"""Defines `EncodedAudio`, a piece of encoded audio that is decoded at most once."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback
 
 
 class EncodedAudio:
-    """Encoded audio as received. Samples, digest and measurements are computed on first use, then cached."""
+    """Encoded audio as it was received. Samples, digest and measurements are computed on first use and then cached."""
 
     def __init__(self, data: bytes, *, media_type: str | None = None, raw_format: RawAudioFormat | None = None) -> None:
         """Wrap `data` without decoding it.
 
         Args:
-            data: as received.
-            media_type: as the provider declares it.
-            raw_format: format of samples without a header.
+            data: the encoded audio as it was received.
+            media_type: media type that the provider declares for the audio.
+            raw_format: format of the samples if they have no header.
         """
         self.data, self.media_type, self.raw_format = data, media_type, raw_format
 
     @classmethod
     def from_facts(cls, data: bytes, facts: AudioFacts) -> EncodedAudio:
-        """Wrap audio of a saved run, with the raw format that its facts state."""
+        """Wrap audio of a saved run. The media type and the raw format are taken from `facts`."""
         raw = None
         if facts.raw_format and facts.sample_rate_hz:
             raw = RawAudioFormat(
@@ -39,7 +39,7 @@ class EncodedAudio:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex SHA-256 of the encoded bytes."""
+        """SHA-256 of the encoded bytes, in hexadecimal digits."""
         return hashlib.sha256(self.data).hexdigest()
 
     @cached_property
@@ -56,18 +56,18 @@ class EncodedAudio:
 
     @property
     def decode_error(self) -> str | None:
-        """Why the audio cannot be decoded; `None` if it can."""
+        """The reason why the audio cannot be decoded; `None` if it can be decoded."""
         return str(self._decoding) if isinstance(self._decoding, UndecodableAudioError) else None
 
     @cached_property
     def is_silent(self) -> bool:
-        """Whether the audio was decoded and holds no speech."""
+        """Whether the audio can be decoded and is silent."""
         decoded = self.decoded
         return decoded is not None and is_silent(decoded.samples, decoded.sample_rate_hz)
 
     @cached_property
     def playback_timeline(self) -> PlaybackTimeline | None:
-        """Seconds of playable audio by bytes received; `None` if the audio cannot be decoded."""
+        """Seconds of playable audio by number of received bytes; `None` if the audio cannot be decoded."""
         return None if self.decoded is None else playback_timeline(self.data, self.decoded)
 
     def facts(self, file: str) -> AudioFacts:

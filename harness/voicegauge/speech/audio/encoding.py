@@ -1,4 +1,4 @@
-"""Encoding samples as audio files: by libsndfile where it supports the format, otherwise by FFmpeg."""
+"""Encodes samples as audio files, with libsndfile or FFmpeg."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
 
 class SndfileFormat(NamedTuple):
-    """A format that libsndfile writes."""
+    """A format that libsndfile can write."""
 
     media_type: str
     container: str
     subtype: str
     rates_hz: tuple[int, ...] = ()
-    """Sample rates that the codec supports, ascending; empty for any."""
+    """Sample rates that the codec supports, in ascending order; empty if the codec supports any rate."""
     endian: str = "FILE"
-    """Byte order of raw samples; libsndfile rejects one for the formats that fix it."""
+    """Byte order of raw samples. It must be "FILE" for formats with a fixed byte order."""
 
 
 _MPEG_1_RATES_HZ = (32000, 44100, 48000)
-"""Lower rates are MPEG-2, whose frames libsndfile's encoder overfills: decoders report errors and skip audio."""
+"""Sample rates at which libsndfile writes valid MP3 files. Lower rates are MPEG-2, whose frames libsndfile's encoder
+overfills, so that decoders report errors and skip audio."""
 _MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
-"""About 100 kbit/s. Variable bit rate produces broken frames at every sample rate."""
+"""Options for about 100 kbit/s. A variable bit rate produces broken frames at every sample rate."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 """The rates that the Opus codec supports (RFC 6716, section 2)."""
 AUDIO_FORMATS = {
@@ -45,11 +46,12 @@ AUDIO_FORMATS = {
     "mulaw": SndfileFormat("audio/basic", "RAW", "ULAW"),
     "alaw": SndfileFormat("audio/pcma", "RAW", "ALAW"),
 }
-"""Formats that `encode` writes, by name."""
+"""Formats that `encode` can write, by name."""
 _BLOCK_FRAMES = 2**18
-"""Frames written at a time: libsndfile's Vorbis encoder takes a call's frames onto the stack, which overflows."""
+"""Number of frames that are written at a time. libsndfile's Vorbis encoder puts all frames of a call on the stack,
+which would otherwise overflow."""
 _OGG_SERIAL = 1
-"""Any fixed number: see `with_ogg_serial`."""
+"""Serial number of all Ogg streams. It may be any fixed number; see `with_ogg_serial`."""
 
 _FFMPEG_FORMATS = {
     "mp3": FfmpegFormat("mp3", "libmp3lame"),
@@ -59,12 +61,12 @@ _FFMPEG_FORMATS = {
 }
 _FFMPEG_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac", "webm": "audio/webm"}
 _OPUS_DECODING_RATE_HZ = 48_000
-"""The rate that Opus is decoded at, whatever rate it was encoded from (RFC 7845, section 5.1)."""
+"""The sample rate at which Opus is decoded, regardless of the rate of the input (RFC 7845, section 5.1)."""
 DEFAULT_BITRATE_KBPS = 128
 
 
 def media_type_of(name: str) -> str:
-    """The media type of a format that `encode` or `encode_at_bitrate` writes.
+    """The media type of a format that `encode` or `encode_at_bitrate` can write.
 
     Raises:
         KeyError: the format is unknown.
@@ -74,18 +76,19 @@ def media_type_of(name: str) -> str:
 
 @defer_keyboard_interrupt()
 def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
-    """Encode with libsndfile; integer formats get 16 bits. Equal samples give equal bytes.
+    """Encode samples with libsndfile. Equal samples give equal bytes.
 
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
-        sample_rate_hz: of the samples; resampled to the next higher rate if the codec does not support it.
-        name: one of `AUDIO_FORMATS`.
+        sample_rate_hz: sample rate of `samples`. If the codec does not support it, the samples are resampled to the
+            next higher rate that it supports.
+        name: name of a format in `AUDIO_FORMATS`.
 
     Returns:
-        The file and its media type.
+        The encoded file and its media type.
 
     Raises:
-        ValueError: `name` is not one of `AUDIO_FORMATS`.
+        ValueError: `name` is not in `AUDIO_FORMATS`.
     """
     import soundfile
 
@@ -114,13 +117,15 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
 
 
 def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_kbps: int | None = None) -> bytes:
-    """Encode in any supported format, MP3, AAC and Opus in WebM at a chosen bit rate.
+    """Encode samples in any supported format. The bit rate can be chosen for MP3, AAC, and Opus in WebM.
 
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
-        sample_rate_hz: of the samples; unchanged except in "webm", which always has 48 kHz.
-        name: "mp3", "m4a", "aac", "webm" or one of `AUDIO_FORMATS`.
-        bitrate_kbps: of "mp3", "m4a", "aac" and "webm"; default `DEFAULT_BITRATE_KBPS`. Ignored for other formats.
+        sample_rate_hz: sample rate of `samples`. The samples are resampled to 48 kHz for "webm", and to a rate that the
+            codec supports for formats in `AUDIO_FORMATS` other than "mp3".
+        name: "mp3", "m4a", "aac", "webm" or another name in `AUDIO_FORMATS`.
+        bitrate_kbps: bit rate for "mp3", "m4a", "aac" and "webm"; `DEFAULT_BITRATE_KBPS` if `None`. Ignored for other
+            formats.
 
     Raises:
         ValueError: the format is unknown.

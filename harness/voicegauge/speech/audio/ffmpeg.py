@@ -1,4 +1,4 @@
-"""FFmpeg, through PyAV: decoding, encoding and filtering of audio that libsndfile does not support."""
+"""Decodes, encodes and filters audio with FFmpeg through PyAV, where libsndfile does not suffice."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 
 CONTAINERS = frozenset({"m4a", "aac", "webm"})
-"""Containers that libsndfile cannot read."""
+"""Containers that libsndfile cannot read, so that FFmpeg is used for them."""
 _LAYOUTS = {1: "mono", 2: "stereo"}
 _BLOCK_FRAMES = 1024
-"""The frame size of AAC; the other encoders accept any."""
+"""Number of samples per frame that AAC requires. The other encoders accept any number."""
 _BIT_EXACT = {"fflags": "+bitexact"}
-"""Without this flag the WebM muxer writes its version and a random segment UID, so equal samples give other bytes."""
+"""Without this flag the WebM muxer writes its version and a random segment UID, so that equal samples
+give different bytes."""
 _MP3_OPTIONS = {"reservoir": "0"}
-"""Below 32 kHz LAME overfills its bit reservoir, and decoders report errors."""
+"""Disables the bit reservoir. Below 32 kHz, LAME overfills it, so that decoders report errors."""
 
 
 class FfmpegFormat(NamedTuple):
-    """A format that FFmpeg writes."""
+    """A format that FFmpeg can write."""
 
     muxer: str
     codec: str
@@ -36,7 +37,7 @@ class AudioTrack(NamedTuple):
     """The decoded first audio track of a file."""
 
     samples: Samples
-    """Shape (frames, channels); full scale at 1.0."""
+    """Samples of shape (frames, channels), full scale at 1.0."""
     sample_rate_hz: int
     source_channels: int
     """Number of channels in the file, before mixing."""
@@ -44,15 +45,16 @@ class AudioTrack(NamedTuple):
 
 
 def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: int | None = None) -> AudioTrack:
-    """Decode the first audio track of a file; of a file that is damaged further on, the part before the damage.
+    """Decode the first audio track of a file. If the file is damaged, the part before the damage is decoded.
 
     Args:
         data: the encoded file.
-        sample_rate_hz: rate to resample to; `None` for the rate of the file.
-        channels: 1 or 2, to mix to mono or stereo; `None` for those of the file, at most 2.
+        sample_rate_hz: sample rate of the result; `None` for the rate of the file.
+        channels: number of channels of the result, 1 or 2; `None` for the number of the file, but at most 2.
 
     Raises:
-        UndecodableAudioError: no audio track, nothing decodable, or audio beyond the limits.
+        UndecodableAudioError: the file has no audio track, nothing in it can be decoded, or the audio exceeds the
+            limits.
     """
     av = load_av()
     buffer: SampleBuffer | None = None
@@ -114,8 +116,8 @@ def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple
 
     Args:
         samples: shape (frames,), full scale at 1.0.
-        sample_rate_hz: of the samples.
-        filters: names with arguments, such as ("atempo", "1.5").
+        sample_rate_hz: sample rate of `samples`.
+        filters: name and arguments of each filter, such as ("atempo", "1.5").
     """
     from av.filter import Graph
 

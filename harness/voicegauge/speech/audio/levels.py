@@ -1,4 +1,4 @@
-"""Speech levels: loudness, leading silence, and whether audio is silent.
+"""Measures the level of speech and the silence before it, and detects silent audio.
 
 Samples are mono float32 arrays of shape (frames,), full scale at 1.0. A full-scale sine has an RMS of -3.01 dBFS.
 """
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from voicegauge.speech.audio.limits import Samples
 
 SILENCE_DBFS = -50.0
-"""Level below which a frame is silent. Active speech is commonly at -26 dBov (ITU-T P.56, as used with P.800), its weak
-parts are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
+"""Level below which a frame is silent. Active speech is commonly at -26 dBov (ITU-T P.56, as used with P.800), the weak
+parts of speech are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
 SPEECH_RANGE_DB = 30.0
-"""A frame that is quieter than the loudest one by more than this is background noise, not the start of speech."""
+"""Range of levels below the loudest frame. A quieter frame is background noise, not the start of speech."""
 MIN_SPEECH_S = 0.1
-"""Shorter than the shortest word: shorter sounds are clicks."""
+"""Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
 _BLOCK_FRAMES = 2**18
-"""Samples converted at a time to 64 bits: 2 MB."""
+"""Number of samples that are converted to 64 bits at a time, which takes 2 MB."""
 FRAME_S = 0.01
 """Levels are computed over frames of 10 ms, the usual frame step of speech recognizers."""
 
@@ -30,7 +30,7 @@ def rms_dbfs(samples: Samples) -> float:
     """RMS level of all samples in dB relative to full scale; -inf for digital silence."""
     if not len(samples):
         return -math.inf
-    # In blocks, because squares need more precision, and thus twice the memory of the samples.
+    # In blocks, because squares need more precision and therefore twice as much memory as the samples.
     squares = (float(np.sum(np.square(block, dtype=np.float64))) for block in _blocks(samples, _BLOCK_FRAMES))
     power = sum(squares) / len(samples)
     return 10 * math.log10(power) if power > 0 else -math.inf
@@ -47,7 +47,7 @@ def active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
 
 
 def leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
-    """Seconds before the first audible frame, with a resolution of 10 ms; the whole duration if all is silent.
+    """Seconds before the first audible frame, with a resolution of 10 ms; the whole duration if no frame is audible.
 
     A frame is audible if it and the next one are above `SILENCE_DBFS` and within `SPEECH_RANGE_DB` of the loudest
     frame, so that neither a click nor background noise counts as the start of speech.

@@ -1,7 +1,7 @@
-"""Ogg pages with a fixed serial number, so that equal samples give equal files.
+"""Sets a fixed serial number in Ogg files, so that equal samples give equal files.
 
-libsndfile gives each stream another serial number. It is part of every page and covered by the page's checksum
-(RFC 3533, section 6).
+libsndfile gives each stream a different serial number. The number is part of every page and is covered by the checksum
+of the page (RFC 3533, section 6).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 _HEADER_BYTES = 27
 _SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
 _POLYNOMIAL = 0x04C11DB7
-"""CRC-32 as in Ethernet, but without reflection and inversion, so that `zlib.crc32` cannot be used."""
+"""Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
 
 
 def _table_entry(byte: int) -> int:
@@ -32,7 +32,7 @@ def _checksum(page: bytes) -> int:
 
 
 def with_ogg_serial(data: bytes, serial: int) -> bytes:
-    """Set the serial number of every page of `data`, which consists of complete pages of one stream."""
+    """Set the serial number in every page of `data`, which must consist of complete pages of one stream."""
     pages = bytearray(data)
     at = 0
     while at + _HEADER_BYTES <= len(pages):

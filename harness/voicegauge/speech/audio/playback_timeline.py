@@ -1,4 +1,4 @@
-"""How many seconds of an encoded file can be played once its first bytes have been received."""
+"""Computes how many seconds of an encoded file can be played after its first bytes have been received."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from voicegauge.speech.audio.containers import find_wav_data
 from voicegauge.speech.audio.decoding import DecodedAudio
 
 _UNCOMPRESSED_CONTAINERS = {"wav", "pcm"}
-"""Containers with samples of one size, in which playable time is proportional to bytes."""
+"""Containers whose samples all have the same size, so that playable time is proportional to received bytes."""
 
 _MAX_PACKETS = 200_000
-"""Half an hour in packets of 9 ms. Codecs for speech use packets of 20 ms or more."""
+"""Maximum number of packets, which is half an hour with packets of 9 ms. Codecs for speech use packets of at least
+20 ms."""
 
 
 class PlaybackTimeline:
     """Seconds of playable audio as a non-decreasing function of the bytes received."""
 
     def __init__(self, steps: Sequence[tuple[int, float]], size: int, audio_s: float, *, even: bool) -> None:
-        """Build from known points.
+        """Build the timeline from known points.
 
         Args:
-            steps: (bytes received, seconds playable then), ascending.
-            size: of the whole file, in bytes; when it is received, everything is playable.
+            steps: pairs (number of received bytes, number of seconds that can then be played), in ascending order.
+            size: size of the whole file in bytes. When all of them are received, the whole audio can be played.
             audio_s: duration of the audio, in seconds.
-            even: interpolate linearly between the steps; otherwise the value is constant between them.
+            even: whether to interpolate linearly between the steps. Otherwise the value is constant between two steps.
         """
         self._bytes, self._seconds = [at for at, _ in steps], [seconds for _, seconds in steps]
         self._size, self._audio_s, self._even = size, audio_s, even
@@ -38,7 +39,7 @@ class PlaybackTimeline:
         return self._bytes[0]
 
     def playable_s(self, received: int) -> float:
-        """Seconds that can be played after the first `received` bytes."""
+        """Number of seconds that can be played after the first `received` bytes."""
         if received >= self._size:
             return self._audio_s
         index = bisect.bisect_right(self._bytes, received) - 1
@@ -54,8 +55,8 @@ class PlaybackTimeline:
 def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
     """Compute the timeline of the encoded file `data`, from which `decoded` was decoded.
 
-    Compressed audio is played packet by packet; FFmpeg finds the packets. If it finds fewer than two, or far too many,
-    playable time is taken as proportional to bytes.
+    Compressed audio is played packet by packet. FFmpeg finds the packets. If it finds fewer than two, or more than
+    `_MAX_PACKETS`, playable time is assumed to be proportional to received bytes.
     """
     size, audio_s = len(data), decoded.audio_s
     if decoded.container in _UNCOMPRESSED_CONTAINERS:
@@ -68,9 +69,10 @@ def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
 
 
 def _packets(data: bytes) -> list[tuple[int, float]]:
-    """(offset, seconds) of each packet: when the bytes before `offset` are received, `seconds` can be played.
+    """Return (offset, seconds) of each packet.
 
-    Empty if there are more than `_MAX_PACKETS`.
+    When the bytes before the offset have been received, this number of seconds can be played. The list is empty if
+    there are more than `_MAX_PACKETS`.
     """
     av = load_av()
     starts: dict[int, float] = {}
@@ -86,7 +88,7 @@ def _packets(data: bytes) -> list[tuple[int, float]]:
                 if packet.pos is not None and packet.pos >= 0 and packet.pts is not None and packet.time_base:
                     starts.setdefault(packet.pos, max(float(packet.pts * packet.time_base), 0.0))
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError):
-        pass  # damaged from here on; the packets before it are used
+        pass  # damaged from here on, so only the packets before are used
     steps, reached = [], 0.0
     for at in sorted(starts):
         reached = max(reached, starts[at])

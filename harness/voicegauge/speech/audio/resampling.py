@@ -1,4 +1,4 @@
-"""Conversion of samples to another sample rate."""
+"""Converts samples to another sample rate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voicegauge.speech.audio.limits import Samples
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """Resample with soxr at high quality; returns the same array if the rates are equal."""
+    """Resample `samples` with soxr at high quality; return the same array if the rates are equal."""
     if from_hz == to_hz:
         return samples
     import soxr

@@ -1,4 +1,4 @@
-"""Decoded samples in one growing array."""
+"""Collects decoded samples in one growing array."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _MIN_GROWTH_FRAMES = 2**16
 class SampleBuffer:
     """Collects decoded blocks up to the limits of length and memory.
 
-    A list of blocks would need its memory twice when it is joined. This array is resized in place, which moves the
-    pages of a large one without copying them.
+    A list of blocks would need twice as much memory when its blocks are joined. Instead, one array is resized in place.
+    If it is large, its memory pages are moved without copying them.
     """
 
     def __init__(self, sample_rate_hz: int, channels: int = 1) -> None:
-        """Start without samples."""
+        """Create an empty buffer for samples with this rate and number of channels."""
         self._rate_hz, self._limit = sample_rate_hz, max_frames(sample_rate_hz, channels)
         self._samples: Samples = np.empty((0, channels), np.float32)
         self._frames = 0
 
     def __len__(self) -> int:
-        """Return the number of frames so far."""
+        """Return the number of frames that were added so far."""
         return self._frames
 
     def add(self, block: Samples) -> None:
@@ -36,7 +36,7 @@ class SampleBuffer:
         if end > self._limit:
             raise UndecodableAudioError(f"audio longer than {self._limit / self._rate_hz:.0f} s")
         if end > len(self._samples):
-            # By an eighth, because resizing fills the new part, which takes memory before it is used.
+            # Only by an eighth, because resizing fills the new part, which takes memory before it is used.
             self._resize(min(end + max(end // 8, _MIN_GROWTH_FRAMES), self._limit))
         self._samples[self._frames : end] = clip_to_full_scale(block)
         self._frames = end
@@ -47,4 +47,4 @@ class SampleBuffer:
         return self._samples
 
     def _resize(self, frames: int) -> None:
-        self._samples.resize((frames, self._samples.shape[1]), refcheck=False)  # nobody else has a view yet
+        self._samples.resize((frames, self._samples.shape[1]), refcheck=False)  # no other object refers to it yet

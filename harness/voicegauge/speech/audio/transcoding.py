@@ -1,6 +1,6 @@
-"""Conversion of encoded audio to another format, sample rate, number of channels or bit rate.
+"""Converts encoded audio to another format, sample rate, number of channels or bit rate.
 
-Channels are preserved, unlike in `decode`, which mixes to mono.
+Unlike `decode`, these functions do not mix all channels to mono.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from voicegauge.speech.audio.limits import Samples, UndecodableAudioError
 
 
 class TranscodingTarget(NamedTuple):
-    """The properties that audio shall have; `None` leaves one as it is."""
+    """The properties that the converted audio must have. A property that is `None` is not changed."""
 
     format: str
-    """A format that `encode_at_bitrate` writes."""
+    """Name of a format that `encode_at_bitrate` can write."""
     sample_rate_hz: int | None = None
     channels: int | None = None
-    """1 or 2."""
+    """Number of channels, 1 or 2."""
     bitrate_kbps: int | None = None
-    """Bit rate of a lossy format."""
+    """Bit rate of a lossy format; `DEFAULT_BITRATE_KBPS` if `None`."""
 
 
 def transcode(data: bytes, target: TranscodingTarget) -> bytes:
@@ -40,14 +40,14 @@ def read_channels(data: bytes, sample_rate_hz: int | None = None, channels: int 
 
     Args:
         data: the encoded file.
-        sample_rate_hz: rate to resample to; default that of the file.
-        channels: 1 or 2; default those of the file, at most 2.
+        sample_rate_hz: sample rate of the result; `None` for the rate of the file.
+        channels: number of channels of the result, 1 or 2; `None` for the number of the file, but at most 2.
 
     Returns:
         Samples of shape (frames, channels) and their sample rate.
 
     Raises:
-        UndecodableAudioError: `data` cannot be decoded, or is longer than `MAX_AUDIO_S`.
+        UndecodableAudioError: `data` cannot be decoded, or exceeds the limits of length and memory.
     """
     try:
         track = decode_track(data, sample_rate_hz=sample_rate_hz, channels=channels)

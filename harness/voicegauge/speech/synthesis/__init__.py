@@ -1,4 +1,4 @@
-"""Speech synthesis by espeak-ng in a separate process."""
+"""Synthesizes speech with espeak-ng in a separate process."""
 
 from voicegauge.speech.synthesis.espeak import (
     MAX_TEXT_CHARACTERS,

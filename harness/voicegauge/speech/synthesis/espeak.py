@@ -1,6 +1,6 @@
-"""Speech synthesis by espeak-ng, which runs in a separate process.
+"""Synthesizes speech with espeak-ng, which runs in a separate process.
 
-Equal arguments give equal samples, on any machine with the same wheel of espeakng-loader.
+Equal arguments give equal samples on all machines that have the same wheel of espeakng-loader.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from voicegauge.errors import MissingExtraError
 Samples = NDArray[np.float32]
 
 SLOWEST_WPM = 80
-"""The slowest rate of espeak-ng; slower speech gets pauses between words."""
+"""The slowest rate of espeak-ng, in words per minute. For slower speech, pauses are inserted between words."""
 WORD_GAP_S = 0.031
-"""Duration of one unit of espeak-ng's word gap at its slowest rate, measured."""
+"""Measured duration of one unit of espeak-ng's word gap, at the slowest rate of espeak-ng."""
 DITHER_SNR_DB = 50.0
-"""Level of added noise below the speech. Recognizers make errors on the digital silence of synthetic speech."""
+"""Number of decibels by which added noise is below the speech. Without noise, recognizers make errors on the digital
+silence in synthetic speech."""
 MAX_TEXT_CHARACTERS = 100_000
 
 _ALIASES = {
@@ -61,8 +62,8 @@ _SCRIPTS = (
     ("el", 0x0370, 0x03FF),
     ("ru", 0x0400, 0x04FF),
 )
-"""(language, first code point, last code point) of a script. Kana come first, because Japanese shares the other signs
-with Chinese."""
+"""(language, first code point, last code point) of each script. Kana come first, because the other characters of
+Japanese are also used in Chinese."""
 
 
 def synthesize(
@@ -78,17 +79,17 @@ def synthesize(
     """Synthesize `text` to mono samples of shape (frames,), full scale at 1.0.
 
     Args:
-        text: at most `MAX_TEXT_CHARACTERS`.
-        language: such as "en", "pt-BR" or "zh".
-        voice: an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
+        text: the text to speak, of at most `MAX_TEXT_CHARACTERS` characters.
+        language: tag of the language, such as "en", "pt-BR" or "zh".
+        voice: name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
         words_per_minute: speaking rate.
-        pitch: 0 to 99; 50 is normal.
+        pitch: pitch from 0 to 99, where 50 is normal.
         sample_rate_hz: sample rate of the result.
-        seed: seed of the noise, 50 dB below the speech.
+        seed: seed of the added noise, whose level is `DITHER_SNR_DB` below the speech.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
-        ValueError: the language or the variant is unknown, or the text is too long.
+        ValueError: the language or the variant is unknown, the text is too long, or espeak-ng failed.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
@@ -106,7 +107,7 @@ def synthesize(
 
 
 def has_voice_for(language: str) -> bool:
-    """Whether espeak-ng supports `language`.
+    """Whether espeak-ng has a voice for `language`.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
@@ -115,7 +116,7 @@ def has_voice_for(language: str) -> bool:
 
 
 def guess_language(text: str, default: str) -> str:
-    """Guess the language from the script of most letters of `text`; `default` for the Latin script."""
+    """Guess the language from the script of most letters in `text`; `default` if that is the Latin script."""
     if text.isascii():
         return default
     counts: dict[str, int] = {}
@@ -126,7 +127,7 @@ def guess_language(text: str, default: str) -> str:
             name = default
         if name is not None:
             counts[name] = counts.get(name, 0) + 1
-    if "ja" in counts:  # with kana in the text, Chinese signs are Japanese too
+    if "ja" in counts:  # if the text contains kana, its Chinese characters are Japanese too
         counts["ja"] += counts.pop("zh", 0)
     guess = max(counts, key=lambda name: counts[name], default=default)
     # The script does not contradict a default language that is written in it as well, such as Ukrainian in Cyrillic.
@@ -134,14 +135,14 @@ def guess_language(text: str, default: str) -> str:
 
 
 def _script_language(language: str) -> str:
-    """The language that stands for the script of `language` in `_SCRIPTS`."""
+    """The language that `_SCRIPTS` names for the script of `language`."""
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
     base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
 
 
 def _word_gap(words_per_minute: int) -> int:
-    """The pause after each word that compensates for a rate below the slowest, in units of espeak-ng."""
+    """The pause after each word that makes up for a rate below `SLOWEST_WPM`, in units of espeak-ng's word gap."""
     if words_per_minute >= SLOWEST_WPM:
         return 0
     return round((60 / max(words_per_minute, 5) - 60 / SLOWEST_WPM) / WORD_GAP_S)
@@ -169,13 +170,13 @@ def _data_folder() -> Path:
 
 @functools.cache
 def _languages() -> dict[str, str]:
-    """espeak-ng's language names, by their lower-case form."""
+    """espeak-ng's names of languages, by the same names in lower case."""
     return {path.name.lower(): path.name for path in (_data_folder() / "lang").rglob("*") if path.is_file()}
 
 
 @functools.cache
 def voice_variants() -> frozenset[str]:
-    """Names of the voice variants, which apply to any language.
+    """Names of espeak-ng's voice variants, which can be used with any language.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
@@ -210,7 +211,7 @@ def _voice_name(language: str, voice: str | None) -> str:
 
 
 class _EspeakProcess:
-    """The process that runs espeak-ng; started for the first text, and again if it has died."""
+    """The process that runs espeak-ng. It is started for the first text, and started again if it has ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -218,7 +219,7 @@ class _EspeakProcess:
         atexit.register(self.stop)
 
     def speak(self, command: dict[str, Any]) -> tuple[bytes, int]:
-        """Synthesize; returns 16-bit samples and their sample rate.
+        """Execute a command of `espeak_worker`; return 16-bit samples and their sample rate.
 
         Raises:
             ValueError: espeak-ng reported an error.

@@ -1,7 +1,8 @@
-"""The process that runs espeak-ng, started by `voicegauge.speech.synthesis.espeak`.
+"""Runs espeak-ng in a process that `voicegauge.speech.synthesis.espeak` starts.
 
-espeak-ng is GPL-3 software: it is loaded only in this process, which communicates over pipes. Its output depends on
-what the same process has spoken before, so every command is executed in a fork of a process that has spoken nothing.
+espeak-ng is GPL-3 software, so it is loaded only in this process, which communicates over pipes. The output of
+espeak-ng depends on what the same process has spoken before. Therefore every command is executed in a fork of a process
+that has spoken nothing.
 
 A command is one line of JSON; the reply is one line of JSON, followed by mono samples of 16 bits, little endian:
 

@@ -1,4 +1,4 @@
-"""Normalization of transcripts and counting of recognition errors."""
+"""Normalizes transcripts and counts recognition errors."""
 
 from voicegauge.speech.transcripts.error_counts import AudioContent, score
 from voicegauge.speech.transcripts.text_normalizer import base_language, normalizer_for

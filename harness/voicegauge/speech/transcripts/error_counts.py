@@ -1,7 +1,7 @@
-"""Recognition errors of a transcript: hits, substitutions (S), deletions (D) and insertions (I).
+"""Counts hits, substitutions (S), deletions (D) and insertions (I) in a transcript.
 
-WER = (S + D + I) / N with N the number of words in the reference; CER is the same for characters. The counts are those
-of jiwer's minimal alignment.
+The word error rate (WER) is (S + D + I) / N, where N is the number of words in the reference. The character error rate
+(CER) is the same with characters. The counts come from the minimal alignment that jiwer computes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from voicegauge.model import Score
 from voicegauge.speech.transcripts.text_normalizer import ErrorUnit, normalizer_for
 
 _WITHOUT_PARENTHESES = str.maketrans("()", "  ")
-"""Whisper's normalizers drop text in parentheses, which a speaker reads aloud."""
+"""Translation table that removes parentheses. Whisper's normalizers omit text in parentheses, although a speaker reads
+it aloud."""
 AudioContent = Literal["speech", "silence", "missing", "undecodable"]
-"""The kind of content in a sample's audio; only "speech" has a transcript."""
+"""The kind of content in a sample's audio. Only audio with "speech" has a transcript."""
 
 
 class ErrorCounts(NamedTuple):
-    """Counts of one alignment; `hits + substitutions + deletions` is the length of the reference in units."""
+    """Counts from one alignment; `hits + substitutions + deletions` is the number of units in the reference."""
 
     hits: int
     substitutions: int
@@ -27,7 +28,7 @@ class ErrorCounts(NamedTuple):
 
 
 def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCounts:
-    """Align two normalized texts and count the errors in words or characters."""
+    """Align two normalized texts and count the errors in words or characters, depending on `unit`."""
     import jiwer
 
     expected, recognized = _split(reference, unit), _split(hypothesis, unit)
@@ -46,7 +47,8 @@ def score(*, sample_id: str, reference: str, transcript: str, language: str, con
     """Normalize a transcript and its reference text, and count the errors.
 
     If the audio has no speech, every unit of the reference counts as deleted and `transcript` is ignored. Text in
-    parentheses counts in the reference, where it is spoken, but not in a transcript, where it is a note: "(music)".
+    parentheses counts in the reference, because it is spoken. In a transcript it does not count, because there it is a
+    note such as "(music)".
     """
     normalize = normalizer_for(language)
     transcript = transcript if content == "speech" else ""

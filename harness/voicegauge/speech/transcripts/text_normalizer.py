@@ -1,7 +1,7 @@
-"""Normalization of reference texts and transcripts before comparison, by language.
+"""Normalizes reference texts and transcripts before they are compared, depending on the language.
 
-The version of a normalizer is raised whenever its output changes, because error rates of different versions are not
-comparable.
+The version of a normalizer is increased whenever the output of the normalizer changes, because error rates of different
+versions are not comparable.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 ErrorUnit = Literal["word", "character"]
 
 CHARACTER_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "lo", "km", "my", "bo"})
-"""Languages whose errors are counted in characters: those written without spaces between words, and Korean, whose
-spacing varies in practice."""
+"""Languages whose errors are counted in characters. They are written without spaces between words. Korean is included
+because its spacing varies in practice."""
 VOWEL_MARK_LANGUAGES = frozenset({"as", "bn", "gu", "hi", "kn", "ml", "mr", "ne", "or", "pa", "sa", "si", "ta", "te"})
-"""Languages whose vowels are combining marks. Whisper's basic normalizer replaces marks by spaces, which would split
-their words into consonants."""
+"""Languages whose vowels are combining marks. Whisper's basic normalizer replaces marks with spaces, which would split
+the words of these languages into consonants."""
 
 
 class TextNormalizer(NamedTuple):
@@ -27,7 +27,7 @@ class TextNormalizer(NamedTuple):
     id: str
     """Name and version, such as "whisper-english/1"."""
     unit: ErrorUnit
-    """Unit in which errors are counted after normalization."""
+    """Unit in which errors are counted after the normalization."""
     apply: Callable[[str], str]
 
     def __call__(self, text: str) -> str:
@@ -36,7 +36,7 @@ class TextNormalizer(NamedTuple):
 
 
 def base_language(tag: str) -> str:
-    """The language of a tag, without script and region: "en" for "en-GB"."""
+    """The language in a tag, without script and region, such as "en" for "en-GB"."""
     return tag.replace("_", "-").split("-")[0].lower()
 
 
@@ -44,10 +44,10 @@ def normalizer_for(language: str) -> TextNormalizer:
     """The normalizer for `language`, a tag such as "en", "en-GB" or "zh-CN".
 
     - English: Whisper's English normalizer (numbers as digits, uniform contractions and spellings).
-    - Languages counted in characters: NFKC, case folding; spaces, punctuation and symbols are removed.
-    - Languages written with vowel marks: the same, but words remain separated by spaces.
-    - All others: Whisper's basic normalizer after removing combining marks. It would split words at Arabic and Hebrew
-      vowel points, which some texts contain and others omit, and at the dot of a lower-case "İ".
+    - `CHARACTER_LANGUAGES`: NFKC and case folding; spaces, punctuation and symbols are removed.
+    - `VOWEL_MARK_LANGUAGES`: the same, but words remain separated by spaces.
+    - All other languages: Whisper's basic normalizer, after combining marks are removed. Otherwise it would split words
+      at the dot of a lower-case "İ" and at Arabic and Hebrew vowel points, which only some texts contain.
     """
     base = base_language(language)
     if base == "en":

@@ -1,7 +1,7 @@
-"""The embedded Whisper: a small model that is part of the package, for emulated speech only.
+"""Provides the embedded Whisper, a small model for emulated speech that is part of the package.
 
-`weights.npz` contains the trained weights in half precision. Embeddings of tokens that never occur share one row. The
-weights are unpacked once into the user's cache folder, in the format that openai-whisper or faster-whisper loads.
+`weights.npz` contains the trained weights in half precision. All tokens that never occur share one embedding row. The
+weights are unpacked once to the user's cache folder, in the format that openai-whisper or faster-whisper loads.
 `card.md` describes training and accuracy.
 """
 
@@ -27,11 +27,12 @@ from voicegauge.speech.asr.whisper import WhisperAsr
 
 WEIGHTS = Path(__file__).parent / "weights.npz"
 EMBEDDED = "embedded"
-"""Name of the engine for `--asr`."""
+"""Value of `--asr` that requests this engine."""
 NO_SPEECH_THRESHOLD = 0.6
-"""Probability of silence above which a window gets no transcript. This is Whisper's default."""
+"""Probability of silence above which a window is not transcribed. This is Whisper's default."""
 TOKENS_PER_S = 8.0
-"""More tokens than the fastest voice speaks. The limit ends the repetitions that a small model is prone to."""
+"""Number of tokens per second, more than the fastest voice speaks. The limit ends the repetitions that a small model
+tends to produce."""
 _ASR_OPTIONS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
@@ -40,24 +41,25 @@ _ASR_OPTIONS: dict[str, Any] = {
 }
 _EMBEDDING = "decoder.token_embedding.weight"
 _SUPPRESSED_AT_START = (220, 50256)
-"""Token ids of the blank and of the end of text, as suppressed by Whisper's `suppress_blank`."""
+"""Ids of the tokens for a blank and for the end of text. Whisper's option `suppress_blank` suppresses them at the start
+of a transcript."""
 
 
 class WhisperCheckpoint(NamedTuple):
     """Dimensions, weights and vocabulary of a Whisper model."""
 
     dims: dict[str, int]
-    """Dimensions by the field names of openai-whisper's `ModelDimensions`."""
+    """Dimensions of the model by the field names of openai-whisper's `ModelDimensions`."""
     weights: WeightArrays
     tokens: list[str]
-    """The tokens by id; unused ones have names that cannot occur in text."""
+    """The tokens in the order of their ids. Unused tokens have names that cannot occur in text."""
 
 
 def embedded_asr() -> WhisperAsr | FasterWhisperAsr:
     """Create the embedded engine on openai-whisper if it is installed, otherwise on faster-whisper.
 
     Raises:
-        MissingExtraError: neither is installed.
+        MissingExtraError: neither openai-whisper nor faster-whisper is installed.
         UsageError: the cache folder cannot be written.
     """
     if importlib.util.find_spec("whisper"):
@@ -88,13 +90,13 @@ def embedded_faster_whisper() -> FasterWhisperAsr:
 
 
 def known_words() -> frozenset[str]:
-    """The words that the model was trained on, in lower case."""
+    """The words with which the model was trained, in lower case."""
     with np.load(WEIGHTS) as packed:
         return frozenset(str(packed["words"]).split())
 
 
 def load_embedded_checkpoint(path: Path = WEIGHTS) -> WhisperCheckpoint:
-    """Read the weights and restore one embedding row per token."""
+    """Read the packed weights and restore one embedding row for each token."""
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
     dims = json.loads(str(stored.pop("dims")))
@@ -125,7 +127,10 @@ def _save_folder(network: WhisperCheckpoint, path: Path) -> None:
 
 
 def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
-    """The file or folder `name` in the cache, created by `save` if missing; it appears only when complete."""
+    """Return the path of the file or folder `name` in the cache; if it is missing, create it with `save`.
+
+    The file or folder does not appear in the cache before it is complete.
+    """
     home = cache_folder() / EMBEDDED
     path = home / name
     if path.exists():
