@@ -1,4 +1,4 @@
-"""Benchmarks: planning, running, scoring, and the statistics of saved runs."""
+"""Plans, runs and scores benchmarks, and computes the statistics of saved runs."""
 
 from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_plan
 

@@ -1,4 +1,4 @@
-"""Results of `voicegauge bench --json`, with and without `--dry-run`."""
+"""Defines the JSON that `voicegauge bench --json` writes, with and without `--dry-run`."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class BenchResult(Record, frozen=True, kw_only=True):
     folder: str
     """Folder of the saved run."""
     report: str | None
-    """Path of the HTML report; `None` where none was written."""
+    """Path of the HTML report; `None` if no report was written."""
     manifest: Manifest
     asr: str | None
-    """ASR engine behind the error rates; `None` where nothing was transcribed."""
+    """ASR engine that determined the error rates; `None` if nothing was transcribed."""
     asr_reason: str | None
-    """Why this engine was selected."""
+    """Why this ASR engine was selected."""
     normalizer: str | None
     stopped: str | None
     """Why the run ended early, in one line; `None` for a complete run."""
     stop_reason: StopReason | None = None
     """Kind of event that stopped the run; `None` for a complete run."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
-    """The requests that count as spent although nothing is known, or saved, of their result."""
+    """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
-    """The jobs that were paid for and may still succeed; the same command polls them again."""
+    """Jobs that were paid for and may still succeed; the same command polls these jobs again."""
     targets: tuple[TargetSummary, ...]
 
 
@@ -43,14 +43,14 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     settings: BenchPlanSettings
     requests: int
     usd: float
-    """Total over the targets with a known price."""
+    """Total cost in dollars over the targets with a known price."""
     targets: tuple[TargetQuote, ...]
     left_out: tuple[str, ...]
-    """Targets that support no language of the suite."""
+    """Ids of the targets that support no language of the suite."""
 
 
 def summarize_plan(plan: BenchPlan) -> BenchPlanResult:
-    """Return the totals of `plan` without its single requests."""
+    """Return the totals of `plan`, without the individual requests."""
     return BenchPlanResult(
         provenance=plan.provenance,
         suite=plan.suite,

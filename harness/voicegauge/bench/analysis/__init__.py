@@ -1,4 +1,4 @@
-"""Statistics over saved runs: summaries with intervals, cost, and comparison of two runs."""
+"""Computes statistics of saved runs: summaries with intervals, costs, and comparisons of two runs."""
 
 from voicegauge.bench.analysis.comparison import (
     ChangeThreshold,

@@ -1,8 +1,8 @@
-"""Comparison of a run with a baseline: regression verdicts by target and metric.
+"""Compares a run with a baseline and decides for each metric of each target whether it has regressed.
 
-A metric has regressed where its change is large enough to matter *and* the interval of the
-change excludes zero. Otherwise there is no evidence of a regression, if the interval also
-excludes a change that must not be missed; else the runs are underpowered.
+A metric has regressed if its change is large enough to matter *and* the interval of the
+change excludes zero. If it has not regressed and the interval excludes every change that must
+not be missed, there is no evidence of a regression. Otherwise the runs are underpowered.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ MetricId = Literal[
 
 
 class ChangeThreshold(Record, frozen=True, kw_only=True):
-    """Sizes of a change that matter: relative for times and prices, a difference for rates (0.02 is two points)."""
+    """Sizes of a change that matter.
+
+    They are relative for times and prices, and differences for rates (0.02 is two percentage points).
+    """
 
     min_change: float
     """A smaller change is never a regression, even if statistically significant."""
@@ -57,9 +60,9 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     """Statistical settings of a comparison, and the sizes of a change that matter."""
 
     alpha: float = 0.01
-    """Probability of a false alarm for each metric of each target, both directions together."""
+    """Probability of a false alarm for each metric of each target, in both directions together."""
     session_drift: float = SESSION_DRIFT
-    """Spread of latency between sessions that is assumed until the runs' sessions show it; 0.1 is 10%."""
+    """Relative spread of latency between sessions that is assumed until the runs' own sessions show it; 0.1 is 10%."""
     latency: ChangeThreshold = ChangeThreshold(min_change=0.10, detectable_change=0.30)
     error_rate: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.05)
     failures: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.10)
@@ -69,7 +72,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
 
     @property
     def interval_settings(self) -> IntervalSettings:
-        """The settings of every interval of the comparison."""
+        """Settings with which every interval of the comparison is computed."""
         return IntervalSettings(self.alpha, self.session_drift, self.seed)
 
 
@@ -81,7 +84,7 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     finished: bool
     sessions: int
     samples: int
-    """Number of samples without warm-up."""
+    """Number of samples, not counting warm-up samples."""
 
 
 class MetricComparison(Record, frozen=True, kw_only=True):
@@ -94,18 +97,21 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     baseline: float
     run: float
     change: float
-    """Run compared with baseline: relative for times and prices, a difference for rates (0.02 is two points)."""
+    """Change from the baseline to the run.
+
+    It is relative for times and prices, and a difference for rates (0.02 is two percentage points).
+    """
     low: float | None
-    """Lower end of the interval of `change` at confidence 1 - alpha; `None` where there are too few data."""
+    """Lower end of the interval of `change` at confidence 1 - alpha; `None` if there are too few data."""
     high: float | None
     n_baseline: int
-    """Samples of the baseline behind the value."""
+    """Number of samples of the baseline from which the value was computed."""
     n_run: int
     note: str = ""
 
 
 class RunComparison(Record, frozen=True, kw_only=True):
-    """Result of `voicegauge compare --json`."""
+    """The JSON that `voicegauge compare --json` writes."""
 
     schema: str = "voicegauge/compare/2"
     provenance: Provenance
@@ -114,7 +120,7 @@ class RunComparison(Record, frozen=True, kw_only=True):
     run: ComparedRun
     settings: CompareSettings
     asr: str | None
-    """ASR engine whose scores were compared; `None` where a run has no scores."""
+    """ASR engine whose scores were compared; `None` if one of the runs has no scores."""
     metrics: tuple[MetricComparison, ...]
     only_in_baseline: tuple[str, ...]
     """Targets that only the baseline measured."""
@@ -195,7 +201,7 @@ def _check_comparable(baseline: Run, run: Run) -> None:
 
 
 def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
-    """Return the newest scores of both runs by the same engine and settings; `None` where a run has none."""
+    """Return the newest scores of both runs with the same engine and settings; `None` if a run has no scores."""
     if not baseline.score_sets or not run.score_sets:
         return None
     for new in reversed(run.score_sets):
@@ -221,7 +227,7 @@ class _TargetSamples:
         self._scored = scored_samples(self.samples, scores) if scores else []
 
     def times(self, value: Callable[[Latency], float | None]) -> list[TimedSample]:
-        """Return a time of each successful sample that has it."""
+        """Return the time that `value` selects, for each successful sample that has this time."""
         return [
             TimedSample(sample.text_id, sample.session, ms)
             for sample in self.samples
@@ -229,11 +235,11 @@ class _TargetSamples:
         ]
 
     def completion_times(self, value: Callable[[Interval], float]) -> list[TimedSample]:
-        """Return a bound of the completion time of each job."""
+        """Return the bound that `value` selects of the completion time of each job."""
         return self.times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
 
     def errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
-        """Return the errors of the samples counted in `unit`, failed ones included; empty without scores."""
+        """Return the errors of the samples counted in `unit`, including failed samples; empty if nothing was scored."""
         return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
 
     def failures(self) -> tuple[int, int]:
@@ -241,7 +247,7 @@ class _TargetSamples:
         return sum(s.failure is not None for s in self.samples), len(self.samples)
 
     def mean_charges(self, value: Callable[[Sample], float | None]) -> dict[str, float]:
-        """Return the mean charge by text id, for the texts with a reported charge."""
+        """Return the mean charge by text id, for texts for which the provider reported a charge."""
         charges: dict[str, list[float]] = {}
         for sample in self.samples:
             if (charge := value(sample)) is not None:
@@ -253,7 +259,7 @@ class _Metric(NamedTuple):
     id: MetricId
     unit: MetricUnit
     change: MetricChange | None
-    """`None` where one of the runs has no data."""
+    """Change of the metric; `None` if one of the runs has no data."""
     threshold: ChangeThreshold
 
 
@@ -312,7 +318,7 @@ def _rate_metrics(old: _TargetSamples, new: _TargetSamples, settings: CompareSet
 
 
 def decide_verdict(change: MetricChange, threshold: ChangeThreshold) -> ChangeVerdict:
-    """Return the verdict on the change of a metric of which less is better."""
+    """Return the verdict on the change of a metric for which lower is better."""
     if change.low is None or change.high is None:
         return "underpowered"
     if change.change >= threshold.min_change and change.low > 0:
@@ -323,10 +329,11 @@ def decide_verdict(change: MetricChange, threshold: ChangeThreshold) -> ChangeVe
 
 
 def _completion_change(old: _TargetSamples, new: _TargetSamples, interval: IntervalSettings) -> MetricChange | None:
-    """Return the change of the completion time of jobs, with an interval wide enough for what polling hides.
+    """Return the change of the completion time of jobs, with an interval that allows for the imprecision of polling.
 
-    The true completion lies anywhere between two polls. The smallest change is from the upper
-    bounds of the baseline to the lower bounds of the run, the largest the other way round.
+    The true completion lies anywhere between two polls. The smallest possible change is from the
+    upper bounds of the baseline to the lower bounds of the run. The largest possible change is
+    from the lower bounds of the baseline to the upper bounds of the run.
     """
 
     def change(old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]) -> MetricChange | None:
@@ -354,7 +361,7 @@ def _midpoint(bounds: Interval) -> float:
 def _cost_metrics(
     refs: tuple[TargetRef, TargetRef], old: _TargetSamples, new: _TargetSamples, threshold: ChangeThreshold
 ) -> list[_Metric]:
-    """Compare the documented price and the reported charge, each in dollars or else in credits."""
+    """Compare the documented price and the reported charge, each in dollars if available, otherwise in credits."""
     before, after = refs[0].price, refs[1].price
     note = f"price of a text of {TEXT_LENGTH} characters"
     price = _Metric("price", "usd", _exact_change(_text_price(before.usd), _text_price(after.usd), note), threshold)
@@ -368,7 +375,7 @@ def _cost_metrics(
 
 
 def _text_price(price: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of `TEXT_LENGTH` characters; its audio duration is estimated."""
+    """Return the price of a text of `TEXT_LENGTH` characters; the duration of the text's audio is estimated."""
     if price is None:
         return None
     minutes = TEXT_LENGTH / SPEECH_CHARACTERS_PER_S / 60
@@ -378,7 +385,7 @@ def _text_price(price: AmountPerUnit | None) -> float | None:
 def _charge_change(
     old: _TargetSamples, new: _TargetSamples, value: Callable[[Sample], float | None]
 ) -> MetricChange | None:
-    """Return the change of the mean charge over the texts with a reported charge in both runs."""
+    """Return the change of the mean charge, for the texts that have a reported charge in both runs."""
     before, after = old.mean_charges(value), new.mean_charges(value)
     common = before.keys() & after.keys()
     if not common:
@@ -388,7 +395,7 @@ def _charge_change(
 
 
 def _exact_change(before: float | None, after: float | None, note: str) -> MetricChange | None:
-    """Return a change that is known exactly, so that its interval has no width."""
+    """Return a change that is known exactly; both ends of its interval equal the change."""
     if before is None or after is None:
         return None
     # From 0 there is no ratio: any price above it counts as an increase of 100%.

@@ -1,4 +1,4 @@
-"""Cost of a target: the documented price and the charges that the provider reported."""
+"""Computes the cost of a target from its documented price and the charges that the provider reported."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from voicegauge.model import AmountPerUnit, Cost, Record, Sample, TargetRef
 TEXT_LENGTH = 500
 """Default text length, in characters, at which the price per million characters is stated.
 
-A paragraph, and the shortest request limit that the bundled contracts document. It matters
-because a price per request becomes cheaper per character the longer the text is.
+It is the length of a paragraph, and the lowest text limit that the bundled contracts document. The
+length matters because a price per request becomes cheaper per character the longer the text is.
 """
 CHARGE_REL_TOLERANCE = 1e-6
 CHARGE_ABS_TOLERANCE = 1e-9
-"""A charge this close to the price equals it: differences beyond rounding of floats are real."""
+"""Largest difference, due to rounding, at which a charge counts as equal to the price."""
 
 
 class CostLine(Record, frozen=True, kw_only=True):
-    """The price of a text as a straight line over its length.
+    """The price of a text as a linear function of the text's length.
 
-    A price per minute of audio is converted to a price per character by the audio measured in the run.
+    A price per minute of audio is converted to a price per character with the audio durations measured in the run.
     """
 
     fixed_usd: float
-    """Price of each request, whatever its length."""
+    """Fixed price of each request, in addition to the price for its length."""
     usd_per_character: float
     max_characters: int | None = None
-    """Longest text of one request; `None` where no document states a limit."""
+    """Number of characters that one request may have at most; `None` if no document states a limit."""
 
     def request_usd(self, characters: int) -> float:
-        """Return the price of a text of `characters`, split into as many requests as it needs."""
+        """Return the price of a text with this number of characters, split into as many requests as necessary."""
         requests = math.ceil(characters / self.max_characters) if self.max_characters else 1
         return self.fixed_usd * max(requests, 1) + self.usd_per_character * characters
 
     def usd_per_1m_characters(self, characters: int) -> float:
-        """Return the price of a million characters sent as texts of `characters`."""
+        """Return the price of a million characters that are sent as texts with this number of characters."""
         return self.request_usd(characters) / characters * 1_000_000
 
 
@@ -44,33 +44,36 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """Mean cost of a target's requests, and its prices in comparable units."""
 
     usd_per_request: float | None
-    """Mean documented price of the samples; `None` where no document states one."""
+    """Mean documented price of the samples in dollars; `None` if no document states a price."""
     credits_per_request: float | None
-    """Mean documented price in the provider's own credits."""
+    """Mean documented price of the samples in the provider's own credits."""
     charged_usd_per_request: float | None
-    """Mean charge that the provider reported; `None` where it reported none."""
+    """Mean charge that the provider reported; `None` if it reported no charge."""
     charged_credits_per_request: float | None
     charged_samples: int
-    """Samples for which the provider reported a charge."""
+    """Number of samples for which the provider reported a charge."""
     charge_differs: bool
-    """At least one charge differs from the documented price."""
+    """Whether at least one charge differs from the documented price."""
     usd_per_1m_characters: float | None
     """Price of a million characters, sent as texts of `characters` characters."""
     usd_per_audio_minute: float | None
-    """Price per minute of audio; `None` where the price has another unit, or no document states one."""
+    """Price per minute of audio; `None` if the price has another unit or no document states a price."""
     credits_per_audio_minute: float | None
     characters: int
     """Text length at which `usd_per_1m_characters` is stated."""
     line: CostLine | None
-    """Price for any other text length; `None` where no document states a price."""
+    """Price as a function of the text length; see `cost_line` for when it is `None`."""
     disputed: bool
-    """The documents contradict each other about the price; the stated price is shown, else the highest one."""
+    """Whether the documents contradict each other about the price.
+
+    If so, the user's own price is shown, or else the highest documented one.
+    """
     price: str
     """The documented price in words."""
 
 
 def sample_audio_s(sample: Sample) -> float | None:
-    """Return the duration of a successful sample's audio; `None` without audio that could be decoded."""
+    """Return the duration of a successful sample's audio; `None` if there is no audio that could be decoded."""
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
 
@@ -119,10 +122,10 @@ def cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine | None:
 
     Args:
         target: the target with its price.
-        samples: for a price per minute, they give the minutes of audio per character.
+        samples: samples of the target; for a price per minute, they show the minutes of audio per character.
 
     Returns:
-        `None` where no document states a price in dollars, or a price per minute
+        The price; `None` if no document states a price in dollars, or if a price per minute
         cannot be converted because no sample has audio.
     """
     price = target.price.usd

@@ -1,12 +1,12 @@
-"""Difference of one metric between two runs, with an interval that covers texts and sessions.
+"""Estimates the difference of one metric between two runs, with an interval that covers texts and sessions.
 
 Texts are paired, so that each text is compared with itself. Two things make the paired
-difference uncertain. One is which texts the suite happens to hold; texts are resampled
-for that. The other is the session: services are faster or slower for hours at a time, and
-a run measures only a few such periods. A single session cannot show the spread between
-sessions, so `SESSION_DRIFT` is assumed, and the data outweigh the assumption as sessions
-grow (scaled inverse chi-squared prior; Gelman et al., Bayesian Data Analysis, 3rd ed.,
-section 2.6; it makes the interval a Student t interval).
+difference uncertain. The first is the choice of texts in the suite; to account for it, the
+texts are resampled. The second is the session: services are faster or slower for hours at a
+time, and a run measures only a few such periods. A single session cannot show the spread
+between sessions, so `SESSION_DRIFT` is assumed. With more sessions, the data outweigh this
+assumption. It is a scaled inverse chi-squared prior (Gelman et al., Bayesian Data Analysis,
+3rd ed., section 2.6), which makes the interval a Student t interval.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from voicegauge.bench.analysis.statistics import Floats, ValuesByText, by_text, 
 SESSION_DRIFT = 0.10
 """Assumed spread of a service's latency between sessions: standard deviation of its logarithm."""
 PRIOR_DF = 10
-"""Weight of that assumption, in degrees of freedom: as much as ten sessions beyond the first."""
+"""Weight of `SESSION_DRIFT`, in degrees of freedom: it weighs as much as ten sessions beyond the first."""
 MIN_TEXTS = 5
-"""With fewer texts, the spread between texts cannot be estimated."""
+"""Smallest number of texts from which the spread between texts is estimated."""
 MIN_P95_SAMPLES = 200
-"""Samples that each run needs before 95th percentiles are compared: ten of them lie above it."""
+"""Number of samples that each run needs for a comparison of 95th percentiles; ten samples then lie above it."""
 MIN_MS = 1e-3
-"""Times are clipped to this before their logarithm is taken, which is undefined for 0."""
+"""Smaller times are replaced by this value before taking the logarithm, which is undefined for 0."""
 
 
 class TimedSample(NamedTuple):
-    """One measured time, with the text it is paired by and the session it belongs to."""
+    """One measured time with its session and its text; times of the same text are paired."""
 
     text: str
     session: int
@@ -40,26 +40,29 @@ class TimedSample(NamedTuple):
 
 
 class MetricChange(NamedTuple):
-    """One metric in two runs. `change` is relative for times, and a difference for rates (0.02 is two points)."""
+    """One metric in two runs.
+
+    `change` is relative for times, and a difference for rates (0.02 is two percentage points).
+    """
 
     baseline: float
     run: float
     change: float
     low: float | None
-    """Lower end of the interval of `change`; `None` where there are too few data."""
+    """Lower end of the interval of `change`; `None` if there are too few data."""
     high: float | None
     n_baseline: int
-    """Samples of the baseline behind the value."""
+    """Number of samples of the baseline from which the value was computed."""
     n_run: int
     note: str = ""
     """Why there is no interval, or how the value was computed."""
 
 
 class IntervalSettings(NamedTuple):
-    """Error probability, assumed session drift and seed of the intervals."""
+    """Error probability, assumed session drift and seed for computing intervals."""
 
     alpha: float
-    """Probability that the interval misses the true change, both ends together."""
+    """Probability that the interval does not contain the true change, for both ends together."""
     drift: float = SESSION_DRIFT
     seed: int = 0
 
@@ -69,10 +72,10 @@ def typical_time(
 ) -> MetricChange | None:
     """Estimate the relative change of the time of a typical text.
 
-    It is the median over texts of the difference of log times.
+    The change is the median over texts of the difference of log times, converted to a ratio.
 
     Returns:
-        `None` where no text was timed in both runs.
+        The change; `None` if no text was timed in both runs.
     """
     texts, old, new = _common_texts(baseline, run)
     if not texts:
@@ -91,7 +94,8 @@ def slow_time(
     """Estimate the relative change of the 95th percentile over all samples of the texts that both runs have.
 
     Returns:
-        `None` where no text was timed in both runs. Below `MIN_P95_SAMPLES` samples per run there is no interval.
+        The change; `None` if no text was timed in both runs. The change has no interval if a run has fewer than
+        `MIN_P95_SAMPLES` samples.
     """
     texts, *sides = _common_texts(baseline, run)
     if not texts:
@@ -132,10 +136,10 @@ def _relative_change(
     Args:
         values: the metric in the baseline and in the run.
         shift: difference of the logarithms.
-        error: standard error of `shift` over texts; `None` where there are too few texts.
+        error: standard error of `shift` over texts; `None` if there are too few texts.
         sessions: log times of both runs, one row per session and one column per text.
-        counts: samples of both runs.
-        settings: of the interval.
+        counts: numbers of samples of both runs.
+        settings: settings of the interval.
     """
     change = math.expm1(shift)
     if error is None:
@@ -150,7 +154,7 @@ def _few_texts_note() -> str:
 
 
 def _session_variance(sessions: tuple[Floats, Floats], drift: float) -> tuple[float, int]:
-    """Return the variance that session drift adds to the difference, and its degrees of freedom."""
+    """Return the variance that session drift adds to the difference, and the variance's degrees of freedom."""
     squares, freedom = PRIOR_DF * drift**2, PRIOR_DF
     for side in sessions:
         if len(side) > 1:
@@ -170,7 +174,7 @@ def _common_texts(
 
 
 def _log_times(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
-    """Return the log of the median time, one row per session and one column per text, NaN where there is none."""
+    """Return logs of median times, with one row per session and one column per text; NaN if a session lacks a text."""
     groups: dict[tuple[int, str], list[float]] = {}
     for timed in side:
         groups.setdefault((timed.session, timed.text), []).append(math.log(max(timed.ms, MIN_MS)))
@@ -181,7 +185,7 @@ def _log_times(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
 
 
 def _in_text_order(values: ValuesByText, texts: Sequence[str]) -> Floats:
-    """Return `by_text` with the rows in the order of `texts`."""
+    """Return the table that `by_text` makes of `values`, with its rows in the order of `texts`."""
     order = {text: index for index, text in enumerate(texts)}
     return by_text(sorted(values, key=lambda pair: order[str(pair[0])]))
 
@@ -200,7 +204,7 @@ def error_rate(
     """Estimate the change of the corpus error rate over the texts that both runs have (paired bootstrap by text).
 
     Returns:
-        `None` where the runs have no text in common.
+        The change; `None` if the runs have no text in common.
     """
     texts = sorted({c.text for c in baseline} & {c.text for c in run})
     if not texts:
@@ -228,10 +232,10 @@ def error_rate(
 
 
 def _student_quantile(alpha: float, freedom: int) -> float:
-    """Return the half width of a two-sided Student t interval, in standard errors.
+    """Return half the width of a two-sided Student t interval, in standard errors.
 
-    A percentile interval is too short for the eight texts of a small suite: in simulations
-    it raised four times as many false alarms as it should.
+    A percentile interval is too short for the eight texts of a small suite. In simulations,
+    it caused four times as many false alarms as it should.
     """
     from scipy.stats import t
 
@@ -241,16 +245,16 @@ def _student_quantile(alpha: float, freedom: int) -> float:
 def failure_rate(baseline: tuple[int, int], run: tuple[int, int], settings: IntervalSettings) -> MetricChange | None:
     """Estimate the change of the share of failed samples.
 
-    The interval is Newcombe's, from two Wilson intervals (Newcombe 1998, method 10). It holds
-    for few samples, and for none failed.
+    The interval is computed from two Wilson intervals (Newcombe 1998, method 10). It is valid
+    for small numbers of samples, and if no sample failed.
 
     Args:
-        baseline: (failures, samples).
-        run: (failures, samples).
+        baseline: number of failures and number of samples of the baseline.
+        run: number of failures and number of samples of the run.
         settings: only `alpha` is used; session drift is not part of the interval.
 
     Returns:
-        `None` where a run has no sample.
+        The change; `None` if a run has no samples.
     """
     if not baseline[1] or not run[1]:
         return None

@@ -1,9 +1,9 @@
-"""Estimates with confidence intervals, by resampling the texts of a suite.
+"""Computes estimates with confidence intervals by resampling the texts of a suite.
 
 The texts of a suite are a sample of all texts that a target could synthesize, and the samples
-of one text resemble each other. So whole texts are resampled, each with all its samples
+of one text resemble each other. Therefore whole texts are resampled, each with all its samples
 (cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile interval: Efron and
-Tibshirani 1993, section 13.3). A text keeps its errors and its units together, so that the
+Tibshirani 1993, section 13.3). The errors and units of a text stay together, so that the
 resampled error rate is still a ratio of sums (Bisani and Ney 2004, "Bootstrap estimates for
 confidence intervals in ASR performance evaluation").
 """
@@ -24,11 +24,11 @@ ValuesByText = Sequence[tuple[Hashable, float]]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-"""Enough that the ends of a 95% interval move by less than 2% of its width from seed to seed."""
+"""Number of resamples. With it, the ends of a 95% interval differ by less than 2% of its width between seeds."""
 BATCH_VALUES = 2_000_000
-"""Values resampled at a time: limits memory to 16 MB per batch."""
+"""Number of values resampled at a time, which limits memory to 16 MB per batch."""
 MIN_P95_BOUND_SAMPLES = 100
-"""With fewer samples, under five lie above the 95th percentile, too few for an upper bound."""
+"""Smallest number of samples for an upper bound of the 95th percentile; with fewer, under five lie above it."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -36,19 +36,19 @@ class Estimate(Record, frozen=True, kw_only=True):
 
     value: float
     low: float | None
-    """Lower end of the interval; `None` where there are too few data."""
+    """Lower end of the interval; `None` if there are too few data."""
     high: float | None
-    """Upper end of the interval; `None` where there are too few data."""
+    """Upper end of the interval; `None` if there are too few data."""
     n: int
-    """Number of samples behind the value."""
+    """Number of samples from which the value was computed."""
     note: str = ""
-    """Why an end of the interval is missing."""
+    """Why an end of the interval is missing; empty if both ends are given."""
 
 
 class IntervalEstimate(Record, frozen=True, kw_only=True):
-    """Estimates of the lower and the upper bound of a time of which polling shows only bounds (see `Interval`).
+    """Estimates of the lower and upper bound of a time that is known only between two polls (see `Interval`).
 
-    The true value lies between them; neither is the provider's speed.
+    The true value lies between the two estimates; neither of them is the provider's speed.
     """
 
     low: Estimate
@@ -56,9 +56,9 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
 
 
 def quantile(values: ValuesByText, q: float, *, seed: int = 0) -> Estimate | None:
-    """Estimate the quantile `q` of `values`, linearly interpolated; `None` without values.
+    """Estimate the quantile `q` of `values`, linearly interpolated; `None` if there are no values.
 
-    The upper end is left out for q > 0.9 with fewer than `MIN_P95_BOUND_SAMPLES` values.
+    If q > 0.9 and there are fewer than `MIN_P95_BOUND_SAMPLES` values, the interval has no upper end.
     """
     if not values:
         return None
@@ -73,12 +73,12 @@ def quantile(values: ValuesByText, q: float, *, seed: int = 0) -> Estimate | Non
 
 
 def median(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
-    """Estimate the median of `values`; `None` without values."""
+    """Estimate the median of `values`; `None` if there are no values."""
     return quantile(values, 0.5, seed=seed)
 
 
 def mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
-    """Estimate the arithmetic mean of `values`; `None` without values."""
+    """Estimate the arithmetic mean of `values`; `None` if there are no values."""
     if not values:
         return None
     table = by_text(values)
@@ -90,11 +90,12 @@ def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int =
     """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
 
     Args:
-        pairs: (text id, numerator, denominator) of each sample; samples of one text are resampled together.
+        pairs: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
+            together.
         seed: seed of the resampling.
 
     Returns:
-        `None` without pairs.
+        The estimate; `None` if there are no pairs.
     """
     sums: dict[Hashable, list[float]] = {}
     n = 0
@@ -117,7 +118,7 @@ def _divide(sums: Floats) -> Floats:
 
 
 def by_text(values: ValuesByText) -> Floats:
-    """Return a table with one row per text, padded with NaN where texts have different numbers of samples."""
+    """Return a table with one row per text; rows of texts with fewer samples are padded with NaN."""
     rows: dict[Hashable, list[float]] = {}
     for text, value in values:
         rows.setdefault(text, []).append(value)
@@ -128,7 +129,8 @@ def by_text(values: ValuesByText) -> Floats:
 def quantiles(rows: Floats, q: float) -> Floats:
     """Return the linearly interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, ignoring NaN.
 
-    `numpy.nanquantile` gives the same result but loops over rows in Python, too slow for thousands of resamples.
+    `numpy.nanquantile` gives the same result, but it loops over rows in Python, which is too slow for thousands of
+    resamples.
     """
     flat = np.sort(rows.reshape(*rows.shape[:-2], -1), axis=-1)  # NaN is sorted last
     position = (np.isfinite(flat).sum(axis=-1) - 1) * q
@@ -160,7 +162,7 @@ def resample(
         confidence: confidence level of the interval.
 
     Returns:
-        `None` for fewer than two texts.
+        The interval and the standard error; `None` for fewer than two texts.
     """
     if len(table) < 2:
         return None

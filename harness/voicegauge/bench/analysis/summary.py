@@ -1,7 +1,7 @@
-"""Summary of each target of a run: latency, intelligibility and cost, with confidence intervals.
+"""Summarizes latency, intelligibility and cost of each target of a run, with confidence intervals.
 
-Warm-up samples are left out. A failed sample has no times, so every estimate of a time gives
-the number of samples behind it; its text counts as deleted in the error rates.
+Warm-up samples are left out. A failed sample has no times, so every estimate of a time states
+its number of samples. In the error rates, all units of a failed sample's text count as deleted.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from voicegauge.model import (
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):
-    """Word (or character) error rate of a set of samples; missing audio counts as all units deleted."""
+    """Word or character error rate of a set of samples; if audio is missing, all units of the text count as deleted."""
 
     unit: Literal["word", "character"]
     corpus: Estimate
-    """All errors divided by all reference units: the WER that papers report. Its `n` counts samples."""
+    """Number of all errors divided by number of all reference units, as usually published; `n` counts samples."""
     mean: Estimate
     """Mean of the error rates of single samples."""
     median: Estimate
     """Median of the error rates of single samples."""
     units: int
-    """Units in the references."""
+    """Number of units (words or characters) in the references."""
     substitutions: int
     deletions: int
     insertions: int
     texts: int
-    """Number of different texts; the intervals come from resampling them."""
+    """Number of different texts; the intervals are computed by resampling the texts."""
     audio_contents: dict[str, int]
     """Number of samples by audio content: speech, silence, missing, undecodable."""
 
@@ -59,7 +59,7 @@ class CategoryErrorRate(Record, frozen=True, kw_only=True):
 
 
 class LanguageErrorRate(Record, frozen=True, kw_only=True):
-    """Error rate of one language over all categories."""
+    """Error rate of one language, over all categories."""
 
     language: str
     rate: ErrorRate
@@ -68,47 +68,47 @@ class LanguageErrorRate(Record, frozen=True, kw_only=True):
 class StreamSummary(Record, frozen=True, kw_only=True):
     """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
 
-    Times are milliseconds from the start of the submit; `None` where no sample has one.
+    Times are milliseconds from the start of the submit; a time is `None` if no sample has it.
     """
 
     first_event_ms: Estimate | None
-    """Until the first event, for an event stream."""
+    """Time until the first event; only for event streams."""
     first_speech_ms: Estimate | None
-    """Until the first audible speech has arrived."""
+    """Time until the first audible speech has arrived."""
     gap_p50_ms: Estimate | None
-    """Median inter-chunk gap of a sample."""
+    """Median gap between two chunks of a sample."""
     gap_max_ms: Estimate | None
-    """Longest inter-chunk gap of a sample."""
+    """Longest gap between two chunks of a sample."""
     underruns: Estimate | None
     """Mean number of buffer underruns per sample."""
     stalled_ms: Estimate | None
-    """Mean time per sample that a player stalls."""
+    """Mean time per sample during which a player is stalled."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
     """Summary of one target of a run: medians with 95% intervals unless the name says otherwise.
 
-    Times are milliseconds from the start of the (last) submit; `None` where no sample has one.
+    Times are milliseconds from the start of the (last) submit; a time is `None` if no sample has it.
     """
 
     target: str
     title: str
     provenance: Provenance
     samples: int
-    """Requested samples, failures included, warm-up left out."""
+    """Number of requested samples, including failures and excluding warm-up."""
     failures: int
     failure_kinds: dict[str, int]
     """Number of failures by kind, most frequent first."""
     attempts: float | None
-    """Mean number of submits per sample, retries included; 1 where nothing was retried."""
+    """Mean number of submits per sample, including retries; 1 if nothing was retried."""
     submit_latency_ms: Estimate | None
-    """Until the response to the submit was complete."""
+    """Time until the response to the submit was complete."""
     queue_ms: IntervalEstimate | None
-    """Queue time of a job: lower and upper bounds, because its status is only seen when polled."""
+    """Queue time of a job; only bounds are known, because the job's status is seen only when it is polled."""
     processing_ms: IntervalEstimate | None
-    """Processing time of a job: lower and upper bounds."""
+    """Lower and upper bounds of the processing time of a job."""
     completion_ms: IntervalEstimate | None
-    """Completion time of a job, from the submit: lower and upper bounds."""
+    """Lower and upper bounds of the time from the submit to the completion of a job."""
     download_ms: Estimate | None
     """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: Estimate | None
@@ -118,26 +118,26 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     ttfs_ms: Estimate | None
     """Time to first audible speech."""
     total_latency_ms: Estimate | None
-    """Total latency: until the last byte of audio, polling and download included."""
+    """Total latency: time until the last byte of audio, including polling and download."""
     total_latency_p95_ms: Estimate | None
     """95th percentile of the total latency."""
     streaming: StreamSummary | None
-    """`None` where no audio was streamed."""
+    """Arrival and playback of streamed audio; `None` if no audio was streamed."""
     audio_s: Estimate | None
     """Duration of the audio."""
     rtf: Estimate | None
     """Real-time factor: total latency divided by audio duration; below 1 is faster than speech."""
     characters_per_s: Estimate | None
-    """Characters of text per second of total latency."""
+    """Number of characters of text per second of total latency."""
     wer: ErrorRate | None
-    """Error rate of the languages counted in words; `None` where nothing was scored."""
+    """Word error rate over the languages counted in words; `None` if no sample in such a language was scored."""
     cer: ErrorRate | None
-    """Error rate of the languages counted in characters."""
+    """Character error rate over the languages counted in characters; `None` if no such sample was scored."""
     categories: tuple[CategoryErrorRate, ...]
     languages: tuple[LanguageErrorRate, ...]
     cost: TargetCost
     pareto: bool
-    """In the Pareto set of total latency and error rate: no other target is as good in both and better in one."""
+    """Whether no other target is at least as good in total latency and error rate and better in one of the two."""
 
 
 def summarize(
@@ -146,13 +146,13 @@ def summarize(
     """Summarize each target of a run, in the order of the manifest.
 
     Args:
-        run: the run; its warm-up samples are left out.
-        score_set: one of the run's score sets; without it, the summaries have no error rates.
+        run: the run to summarize; warm-up samples are left out.
+        score_set: one of the run's score sets; without a score set, the summaries have no error rates.
         characters: text length at which the price per million characters is stated.
         seed: seed of the resampling behind the intervals.
 
     Raises:
-        DataError: the score set lacks a sample of the run.
+        DataError: the score set does not contain every sample of the run.
     """
     summaries = []
     for target in run.manifest.targets:
@@ -171,7 +171,10 @@ def _latency_and_error_rate(summary: TargetSummary) -> tuple[float, float] | Non
 
 
 def pareto(points: Sequence[tuple[float, float] | None]) -> list[bool]:
-    """Return for each point whether it is Pareto optimal: no other is as low in both numbers and lower in one."""
+    """Return for each point whether it is Pareto optimal.
+
+    A point is Pareto optimal if no other point is at most as high in both numbers and lower in one of them.
+    """
 
     def is_dominated(point: tuple[float, float]) -> bool:
         return any(p is not None and p != point and p[0] <= point[0] and p[1] <= point[1] for p in points)
@@ -183,10 +186,10 @@ ScoredSamples = Sequence[tuple[Sample, Score]]
 
 
 def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
-    """Pair each sample with its score, without the languages that the ASR engine does not support.
+    """Pair each sample with its score; leave out samples in languages that the ASR engine does not support.
 
     Raises:
-        DataError: the score set lacks a sample in a supported language.
+        DataError: the score set does not contain every sample in a supported language.
     """
     scores = {score.sample_id: score for score in score_set.scores}
     samples = [sample for sample in samples if sample.language not in score_set.left_out]
@@ -294,7 +297,7 @@ def _characters_per_s(sample: Sample) -> float | None:
 
 
 def error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
-    """Compute the error rate of samples counted in one unit; `None` without samples."""
+    """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
     corpus = ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored), seed=seed)
     rates = [(s.text_id, score.error_rate) for s, score in scored]
     median_rate, mean_rate = median(rates, seed=seed), mean(rates, seed=seed)

@@ -1,4 +1,4 @@
-"""Describes requests of a run that were paid for without a result."""
+"""Describes requests of a run that were or may have been paid for without a result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voicegauge.model import AmbiguousRequest, OpenJob
 
 
 def describe_unresolved(ambiguous: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob]) -> list[str]:
-    """Return one line for each request that was paid for without a result, and what to do about them.
+    """Return one line for each request that was paid for without a result, and lines that say what to do about them.
 
     >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at="2026-01-01T00:00:00Z", usd=0.01, reason="timed out")
     >>> for line in describe_unresolved([lost], []): print(line)

@@ -1,4 +1,4 @@
-"""Planning a benchmark: texts, requests, order and expected cost, before anything is sent."""
+"""Plans the texts, requests, order and expected cost of a benchmark before anything is sent."""
 
 from voicegauge.bench.planning.plan import (
     BenchPlan,

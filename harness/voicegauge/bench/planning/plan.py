@@ -1,4 +1,4 @@
-"""Benchmark plan: what is sent, in which order and at what price, decided before anything is sent."""
+"""Plans which requests a benchmark sends, in which order and at what price, before anything is sent."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class BenchPlanSettings(Record, frozen=True, kw_only=True):
     """Sessions, repetitions, warm-up and seed of a benchmark."""
 
     sessions: int = 1
-    """Passes over the suite, each on new connections; services drift from session to session."""
+    """Number of passes over the suite, each on new connections; the speed of services varies between sessions."""
     repetitions: int = 1
-    """Requests per text, target and session."""
+    """Number of requests per text, target and session."""
     warmup: int = 1
-    """Requests per target at the start of a session that are left out of every result."""
+    """Number of requests per target at the start of a session that are left out of every result."""
     seed: int = 0
     """Seed of the order of texts and targets."""
 
@@ -45,11 +45,11 @@ class PlannedSample(Record, frozen=True, kw_only=True):
     target: str
     text: SuiteText
     session: int
-    """Counted from 1."""
+    """Number of the session, counted from 1."""
     repetition: int
-    """Counted from 1; 0 and below for warm-up."""
+    """Number of the repetition, counted from 1; 0 or negative for warm-up."""
     price: PriceQuote
-    """By the text; for audio input an estimate, until the duration of the audio is known."""
+    """Price of the request, computed from the text; for audio input, an estimate until the duration is known."""
 
     @property
     def id(self) -> str:
@@ -73,12 +73,12 @@ class TargetQuote(Record, frozen=True, kw_only=True):
     requests: int
     characters: int
     usd: float | None
-    """`None` where no document states a price and the user gave none."""
+    """Expected cost in dollars; `None` if no document states a price and the user gave none."""
     credits: float | None
     price: str
     """The documented price in words."""
     disputed: bool
-    """The documents contradict each other about the price."""
+    """Whether the documents contradict each other about the price."""
 
 
 class BenchPlan(Record, frozen=True, kw_only=True):
@@ -91,19 +91,19 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     quotes: tuple[TargetQuote, ...]
     kind: RunKind
     left_out: tuple[str, ...]
-    """Targets that support no language of the suite."""
+    """Ids of the targets that support no language of the suite."""
     provenance: Provenance
     sha256: str
-    """SHA-256 over everything that decides what is sent."""
+    """SHA-256 over everything that determines which requests are sent."""
 
     @property
     def requests(self) -> int:
-        """Number of requests, warm-up included and retries left out."""
+        """Number of requests, including warm-up and excluding retries."""
         return sum(len(planned) for planned in self.rounds)
 
     @property
     def usd(self) -> float:
-        """Total of the known prices."""
+        """Total of the known prices in dollars."""
         return sum(target.usd or 0.0 for target in self.quotes)
 
     def check_budget(self, max_cost_usd: float) -> None:
@@ -146,7 +146,7 @@ def make_plan(
 
     Raises:
         DataError: no target supports a language of the suite.
-        UsageError: the targets do different things, or what they do has no error rate.
+        UsageError: the targets do different things, or do something for which no error rate can be computed.
     """
     kind = common_run_kind(targets)
     able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
@@ -187,11 +187,11 @@ def make_plan(
 
 
 def common_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
-    """Return what all of `targets` do; speech synthesis where there are none.
+    """Return what all of `targets` do; speech synthesis if there are no targets.
 
     Raises:
-        UsageError: they do different things, whose numbers are not comparable, or one of them
-            returns no speech in the words of the text, so that there are no errors to count.
+        UsageError: the targets do different things, whose numbers are not comparable, or a target
+            does not return speech in the words of the text, so that there are no errors to count.
     """
     kinds: dict[RunKind, str] = {}
     for target in targets:
@@ -209,9 +209,10 @@ def common_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
 
 
 def supports_language(target: BaseTarget, language: str) -> bool:
-    """Return whether `target` supports `language`.
+    """Whether `target` supports `language`.
 
-    A target without a documented list supports its default language only, or else English.
+    A target without a documented list of languages is assumed to support only its default language. If it has no
+    default language either, it is assumed to support only English.
     """
     spec = target.spec
     if isinstance(target, AudioInputTarget):
@@ -225,8 +226,8 @@ def _plan_session(
     """Plan the rounds of one session.
 
     Args:
-        session: counted from 1.
-        prices: by target id, the price of each text that the target is sent.
+        session: number of the session, counted from 1.
+        prices: price of each text that is sent to a target, by target id.
         settings: repetitions, warm-up and seed.
     """
     # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
@@ -252,7 +253,7 @@ def _plan_session(
 
 
 def _plan_warmup_round(session: int, index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]) -> Round:
-    """Plan one warm-up request per target: texts in order, and again from the first where they run out."""
+    """Plan one warm-up request per target; after the last text, the first text is used again."""
     planned = []
     for target_id, by_text in prices.items():
         texts = list(by_text)
@@ -315,7 +316,7 @@ def _amount_per_unit(price: UnitPrice | None) -> AmountPerUnit | None:
 
 
 def _max_characters(target: BaseTarget) -> int | None:
-    """Return the lowest documented limit: of the first plan, which a new account has, or of the target itself."""
+    """Return the lower of the documented limits of the target and of the first plan, which new accounts have."""
     if not isinstance(target, Target):
         return None
     plans = {**target.contract.limits.plans, **target.operation.limits.plans}

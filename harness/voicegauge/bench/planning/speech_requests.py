@@ -1,4 +1,4 @@
-"""Build the speech request of a planned sample, with the voice sample that a target needs."""
+"""Builds the speech request of a planned sample, with the voice sample that a target needs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from voicegauge.model import SpeechRequest, VoiceSample
 from voicegauge.speech.audio import UndecodableAudioError, decode
 
 MAX_VOICE_BYTES = 64 * 2**20
-"""Larger than any documented upload limit; keeps a mistyped path from being read into memory."""
+"""Largest file that is accepted as a voice sample.
+
+It is larger than any documented upload limit, and keeps a huge file at a mistyped path from being read into memory.
+"""
 
 
 def default_voice_sample() -> VoiceSample:
-    """Return the bundled recording, used for cloning targets when the user names no voice sample."""
+    """Return the bundled recording, which is sent to targets that clone a voice if the user names no voice sample."""
     return read_voice_sample(str(data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"))
 
 
@@ -54,10 +57,10 @@ def speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | 
     """Build the speech request that asks `target` for `text`.
 
     Args:
-        target: fields that its contract does not map are left out.
+        target: the target; fields that the target's contract does not map are left out.
         text: the text and its language.
-        voice_sample: the user's own, sent only to targets that need one; the bundled
-            recording is used where a file is needed and the user gave none.
+        voice_sample: the user's own voice sample, sent only to targets that need one. Without it, the bundled
+            recording is sent to targets that need a file.
     """
     mapped_fields, needs = target.speech.request, target.spec.required_fields
     sample = voice_sample if "voice_sample_url" in needs or "voice_sample_upload" in needs else None
@@ -70,7 +73,7 @@ def speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | 
 
 
 def validate_requests(plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_sample: VoiceSample | None) -> None:
-    """Build one request per target and language, so that a missing input is reported before anything is sent.
+    """Build one request per target and language, in order to report a missing input before anything is sent.
 
     Raises:
         UsageError: a target needs an input that is missing.

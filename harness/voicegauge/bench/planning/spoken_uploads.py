@@ -1,4 +1,4 @@
-"""Audio uploads made from the suite's texts by the embedded synthesizer, so that every spoken word is known."""
+"""Synthesizes audio uploads from the suite's texts, so that every spoken word is known."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from voicegauge.errors import UsageError
 from voicegauge.model import UploadedFile
 
 VOICE = "klatt5"
-"""The espeak-ng variant that ASR engines recognize best: the provider is measured, not the voice."""
+"""The espeak-ng variant that ASR engines recognize best, so that errors are due to the provider, not to the voice."""
 WORDS_PER_MINUTE = 165
 RATE_HZ = 24_000
 LEADING_SILENCE_S = 0.2
-"""Silence before the speech: an ASR engine may drop a word that begins at the first sample."""
+"""Duration of the silence before the speech, because an ASR engine may drop a word that begins immediately."""
 
 
 class SpokenUpload(NamedTuple):
-    """A text of the suite as an audio file."""
+    """An audio file with a spoken text of the suite."""
 
     file: UploadedFile
-    """WAV, mono, 16 bits, `RATE_HZ`."""
+    """The audio file: WAV, mono, 16 bits, sample rate `RATE_HZ`."""
     audio_s: float
-    """Duration, leading silence included."""
+    """Duration of the audio in seconds, including the leading silence."""
 
 
 def synthesize_texts(texts: Iterable[SuiteText]) -> dict[str, SpokenUpload]:
-    """Synthesize each text; equal texts give equal bytes.
+    """Synthesize each text. Equal texts give equal bytes.
 
     Returns:
         The uploads by text id.
 
     Raises:
         MissingExtraError: the synthesizer is not installed.
-        UsageError: it does not support the language of a text.
+        UsageError: the synthesizer does not support the language of a text.
     """
     return {text.id: _synthesize_upload(text) for text in dict.fromkeys(texts)}
 

@@ -1,4 +1,4 @@
-"""Suites: the texts of a benchmark, read from YAML files.
+"""Reads suites, which contain the texts of a benchmark, from YAML files.
 
 id: smoke                  the file's name without its ending
 version: 1                 raised when a text changes
@@ -26,15 +26,15 @@ class SuiteText(Record, frozen=True, kw_only=True):
     """One text of a suite."""
 
     id: str
-    """Unique in its suite; letters, digits, "-", "_" and "."."""
+    """Id of the text, unique in the suite; consists of letters, digits, "-", "_" and "."."""
     text: str
     category: str
-    """What makes the text hard to synthesize: "plain", "numbers", "names"."""
+    """What makes the text hard to synthesize, such as "plain", "numbers" or "names"."""
     language: str
 
 
 class Suite(Record, frozen=True, kw_only=True):
-    """A set of texts, with the digest of the file they were read from."""
+    """A set of texts, with the digest of the file that contains them."""
 
     id: str
     version: int
@@ -44,22 +44,22 @@ class Suite(Record, frozen=True, kw_only=True):
 
     @property
     def ref(self) -> SuiteRef:
-        """The record of the suite for a run's manifest."""
+        """The entry for the suite in a run's manifest."""
         return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, texts=len(self.texts))
 
     def select(
         self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), limit: int | None = None
     ) -> Suite:
-        """Return the suite reduced to some of its texts.
+        """Return a suite that contains only some of the texts.
 
         Args:
-            languages: language codes to select, as the suite spells them; all where empty.
-            categories: categories to select; all where empty.
+            languages: language codes to select, spelled as in the suite; all languages if empty.
+            categories: categories to select; all categories if empty.
             limit: maximum number of texts of each language, taken from the start of the suite.
 
         Raises:
             UnknownNameError: no text has that language or category.
-            DataError: no text matches both.
+            DataError: no text has both a selected language and a selected category.
         """
         _check_known("language", languages, {text.language for text in self.texts})
         _check_known("category", categories, {text.category for text in self.texts})
@@ -110,7 +110,7 @@ def load_suite(name: str | Path) -> Suite:
     """Load a suite.
 
     Args:
-        name: a bundled suite, or the path of a YAML file.
+        name: the id of a bundled suite, or the path of a YAML file.
 
     Raises:
         UnknownNameError: no bundled suite has that name.
@@ -163,7 +163,7 @@ def _check_id(document: Document, pointer: str, kind: str, name: str) -> None:
 
 
 def _schema_error(document: Document, error: msgspec.ValidationError) -> DataError:
-    """Return the error for the first invalid value, which msgspec gives as a path such as `$.texts[3].id`."""
+    """Return the error for the first invalid value, whose position msgspec gives as a path such as `$.texts[3].id`."""
     reason, _, path = str(error).partition(" - at `")
     pointer = path.rstrip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
     # Suites written for version 1 of the format.

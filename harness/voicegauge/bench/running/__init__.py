@@ -1,4 +1,4 @@
-"""Running a benchmark plan: provider access, requests, the journal, timings and the saved run."""
+"""Runs a benchmark plan: accesses the providers, sends and times the requests, and writes the journal and the run."""
 
 from voicegauge.bench.running.access import ProviderAccess, emulated_access, live_access
 from voicegauge.bench.running.audio_facts import measure_audio, samples_without_encoding

@@ -1,4 +1,4 @@
-"""Addresses, API keys and rate limits of the providers of a run, and the clients opened with them."""
+"""Collects addresses, API keys and rate limits of the providers of a run, and opens clients with them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ProviderAccess:
     """Base URLs, API key and limits for one provider."""
 
     base_urls: Mapping[str, str] = field(default_factory=dict)
-    """By the contract's server name, or "" for all servers; empty to use the contract's own URLs."""
+    """Base URLs by the contract's server name, or "" for all servers; empty to use the contract's own URLs."""
     api_key: str | None = field(default=None, repr=False)
     max_concurrency: int | None = None
-    """Requests that the account plan allows in flight; `None` where no document states a limit."""
+    """Number of requests that the account plan allows in flight; `None` if no document states a limit."""
     rate_limiter: RateLimiter | None = None
-    """Enforces the requests per minute of that plan; `None` where there is no limit."""
+    """Limits the requests per minute to what the account plan allows; `None` if there is no limit."""
 
 
 def live_access(
@@ -33,7 +33,7 @@ def live_access(
     Args:
         contracts: contracts of the providers.
         base_urls: the user's own base URLs by server name; empty to use the contracts' URLs.
-        plans: the user's account plans; the smallest plan of a provider where none is named.
+        plans: names of the user's account plans; for a provider without a named plan, its smallest plan is used.
 
     Raises:
         MissingKeyError: an API key is not set.
@@ -64,7 +64,7 @@ def open_clients(
     seed: int,
     clock: Clock | None = None,
 ) -> dict[str, Client]:
-    """Open one client per provider, all on one transport, one ledger and one clock."""
+    """Open one client per provider; all clients share one transport, one ledger and one clock."""
     return {
         contract.id: Client(
             contract,
@@ -81,9 +81,9 @@ def open_clients(
 
 
 def provider_semaphores(access: Mapping[str, ProviderAccess], concurrency: int) -> dict[str, asyncio.Semaphore]:
-    """Return, by provider id, a semaphore that bounds the requests in flight.
+    """Return semaphores, by provider id, that limit the requests in flight.
 
-    The bound is the smaller of `concurrency` and the account plan's own limit.
+    The limit is the smaller of `concurrency` and the limit of the account plan.
     """
     return {
         provider: asyncio.Semaphore(min(one.max_concurrency or concurrency, concurrency))

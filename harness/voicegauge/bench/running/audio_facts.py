@@ -1,6 +1,6 @@
-"""Measure the audio of a run after its last request, so that decoding disturbs no timing.
+"""Measures the audio of a run after its last request, so that decoding does not disturb timings.
 
-Audio that cannot be used is a failed sample, like no audio.
+A sample whose audio cannot be used counts as failed, like a sample without audio.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def measure_audio(
 
     Args:
         folder: folder of the run.
-        samples: as the journal has them.
-        targets: by id; their contracts declare the encoding of raw audio.
+        samples: the samples as the journal lists them.
+        targets: the targets by id; the contract of a target declares the encoding of raw audio.
         on_sample: called after each sample.
 
     Raises:
@@ -56,15 +56,15 @@ def measure_audio(
 
 
 _TEXT_BYTES = 1024
-"""Enough of a body to tell text from samples."""
+"""Number of bytes of a body that are inspected to tell text from audio samples."""
 
 
 class _MeasuredAudio(NamedTuple):
     facts: AudioFacts
     timeline: PlaybackTimeline | None
-    """`None` for audio that could not be decoded."""
+    """When each part of the audio can be played; `None` for audio that could not be decoded."""
     failure: Failure | None
-    """Why the audio cannot be used."""
+    """Why the audio cannot be used; `None` if it can be used."""
 
 
 def _measure_file(folder: Path, saved: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
@@ -85,14 +85,14 @@ def _audio_failure(audio: EncodedAudio) -> Failure | None:
 
 
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
-    """Whether it is raw samples whose encoding no document states: then it is not the provider that failed."""
+    """Whether `data` is raw audio whose encoding no document states; decoding it fails, but the provider has not."""
     head = data[:_TEXT_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
     return container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
 
 
 def samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
-    """Return by target the number of measured samples whose audio could not be decoded for lack of its encoding."""
+    """Return, by target, the number of samples whose audio was not decoded because its encoding is not known."""
     return dict(Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_s is None))
 
 
@@ -114,7 +114,7 @@ def _add_measurements(sample: Sample, audio: _MeasuredAudio) -> Sample:
 
 
 def _declared_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
-    """Return the encoding that the contract declares for audio without a header; `None` where it declares none."""
+    """Return the encoding that the contract declares for audio without a header; `None` if it declares none."""
     spec = _response_audio(target)
     if spec is None or spec.format is None or spec.sample_rate_hz is None:
         return None

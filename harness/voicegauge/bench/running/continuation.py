@@ -1,4 +1,4 @@
-"""Continuing the live run that an earlier command with the same plan left unfinished."""
+"""Finds and continues the live run that an earlier command with the same plan left unfinished."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class RunToContinue(NamedTuple):
 
 
 def find_run_to_continue(out: Path, plan: BenchPlan, *, retry_ambiguous: bool = False) -> RunToContinue | None:
-    """Return the newest live run in `out` that a command with `plan` continues; `None` if it begins a new one.
+    """Return the newest live run in `out` that a command with `plan` continues; `None` if the command begins a new run.
 
     An unfinished run is continued if something in it may have been paid for, or if it has sent nothing yet. Files that
     are not runs are skipped.
 
     Args:
         out: folder of the runs.
-        plan: of the command.
-        retry_ambiguous: continue a run with ambiguous requests, finished or not.
+        plan: plan of the command.
+        retry_ambiguous: whether to continue a run with ambiguous requests even if it is finished.
 
     Raises:
         DataError: a run was paid for and cannot be continued, because its journal is damaged or another version of
-            voicegauge wrote it: a new run would silently buy everything again.
+            voicegauge wrote it. Without this error, a new run would silently buy everything again.
     """
     for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):  # folder names begin with the date
         manifest = load_outline(file)
@@ -70,7 +70,7 @@ def find_run_to_continue(out: Path, plan: BenchPlan, *, retry_ambiguous: bool = 
 
 
 def find_runs_of_other_plans(out: Path, plan: BenchPlan) -> list[Path]:
-    """Return the unfinished live runs in `out` of the suite and targets of `plan` with other settings or contracts."""
+    """Return the unfinished live runs in `out` with its suite and targets but other settings or contracts."""
     found = []
     for file in sorted(out.glob(f"*/{RUN_FILE}")):
         manifest = load_outline(file)
@@ -82,7 +82,10 @@ def find_runs_of_other_plans(out: Path, plan: BenchPlan) -> list[Path]:
 
 
 def _measures_the_same(manifest: ManifestOutline, plan: BenchPlan) -> bool:
-    """Whether a run of another version has the suite and targets of `plan`: digests of plans differ by version."""
+    """Whether a run of another version of voicegauge has the same suite and targets as `plan`.
+
+    The digests of plans cannot be compared, because they differ between versions.
+    """
     is_same_suite = manifest.suite is not None and manifest.suite.id == plan.suite.id
     return is_same_suite and {one.id for one in manifest.targets} == {one.id for one in plan.targets}
 
@@ -106,19 +109,19 @@ def _other_version_message(folder: Path, version: int) -> str:
 def begin_run(
     out: Path, config: RunConfig, found: RunToContinue | None = None, *, base_urls: Mapping[str, str] = {}
 ) -> Path:
-    """Save a manifest that says that the run is not finished, before anything is sent.
+    """Save, before anything is sent, a manifest that marks the run as unfinished.
 
     Args:
         out: folder of the runs.
-        config: of the run.
-        found: the run that is continued; `None` for a new one.
+        config: configuration of the run.
+        found: the run that is continued; `None` for a new run.
         base_urls: base URLs set by the user, by the contract's server name or "".
 
     Returns:
         The folder of the run.
 
     Raises:
-        UsageError: it cannot be written.
+        UsageError: the manifest cannot be written.
     """
     if found is not None and not found.state.is_empty:
         old = load_run(found.folder).manifest

@@ -1,7 +1,7 @@
-"""Journal of a run: one JSON line per event, on disk before anything depends on it.
+"""Writes and reads the journal of a run, which has one JSON line per event.
 
-A submit is recorded before it is sent and again after its response, so that a run killed
-at any moment knows what it paid for, and what it has:
+A submit is recorded before it is sent and again after its response, so that the journal shows
+what was paid for and what was received, even if the run is killed at any moment:
 
     {"event": "submit_started", "sample": ID, "at": TIME, "usd": PRICE}
     {"event": "submit_not_sent", "sample": ID}       no connection: it cannot be charged
@@ -33,9 +33,9 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
 
     sample: str
     at: str
-    """UTC, ISO 8601."""
+    """Time of the submit: UTC, ISO 8601."""
     usd: float | None
-    """The price by the contract, or the user's own price."""
+    """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
 
 
 class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
@@ -50,48 +50,48 @@ class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag=
     sample: str
     status: int
     billing: BillingStatus
-    """What the response says about the charge."""
+    """Whether the request is charged, according to the response."""
     job: str | None
-    """The id by which the job can be polled again; `None` where the response accepted no such job."""
+    """Id with which the job can be polled again; `None` if the response did not accept such a job."""
     charged_usd: float | None = None
-    """The charge that the response reported."""
+    """The charge in dollars that the response reported; `None` if it reported none."""
 
 
 class JobLeftOpen(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
     """The status or the result of a job could not be fetched; a later run of the same plan polls it again."""
 
     sample: Sample
-    """As a failure, which counts if no later run succeeds."""
+    """The sample as a failure, which counts unless a later run gets the job's result."""
     is_emulated: bool = False
-    """A response identified itself as one of voicegauge's emulator."""
+    """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
 class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="sample_finished"):
-    """A sample finished, successfully or not."""
+    """A sample was finished, successfully or not."""
 
     sample: Sample
     billing: BillingStatus
-    """Whether its last request is charged, as far as is known."""
+    """What is known about whether the last request of the sample is charged."""
     is_emulated: bool = False
-    """A response identified itself as one of voicegauge's emulator."""
+    """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
 JournalEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | JobLeftOpen | SampleFinished
 
 
 class Journal:
-    """A journal open for writing; a context manager. Only one process can hold it open."""
+    """A journal that is open for writing; a context manager. Only one process at a time can open it."""
 
     def __init__(self, folder: Path, *, durable: bool) -> None:
         """Open the journal of the run in `folder`, or create it.
 
         Args:
             folder: folder of the run.
-            durable: wait for the disk after each line, for runs that cost money.
+            durable: whether to wait until each line is on disk; used for runs that cost money.
 
         Raises:
-            DataError: another process is writing it.
-            UsageError: it cannot be written.
+            DataError: another process is writing the journal.
+            UsageError: the journal cannot be written.
         """
         self.path = folder / JOURNAL_FILE
         self._durable = durable
@@ -121,8 +121,8 @@ class Journal:
     def write(self, event: JournalEvent) -> None:
         """Append `event`.
 
-        A line that could not be written completely is removed, and every later call raises
-        the same error, so that the journal never contains half a line.
+        A line that could not be written completely is removed, so that the journal never contains
+        half a line. Every later call raises the same error.
 
         Raises:
             UsageError: the disk is full, or the file cannot be written.
@@ -149,7 +149,7 @@ def read_journal(folder: Path) -> JournalState:
     """Read the journal in `folder`; a last line that a crash cut short is ignored.
 
     Returns:
-        The state of the run; an empty one where there is no journal.
+        The state of the run; an empty state if there is no journal.
 
     Raises:
         DataError: the journal cannot be read, or a line other than the last is damaged.

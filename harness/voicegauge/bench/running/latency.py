@@ -1,4 +1,4 @@
-"""Latency of one delivery, from the timings of its exchanges and the observed states of its job."""
+"""Computes the latency of one delivery from the timings of its exchanges and the observed states of its job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     """Measure the latency of `delivery` from the start of its last submit.
 
     Returns:
-        `None` where the submit was not timed: an earlier process sent it, or it got no response.
+        The latency; `None` if the submit was not timed because an earlier process sent it or there was no response.
     """
     if delivery.submit_exchange is None:
         return None
@@ -71,7 +71,7 @@ class _JobTimes(NamedTuple):
 
 
 def _measure_job(delivery: Delivery, target: BaseTarget, submit_latency_ms: float) -> _JobTimes:
-    """Return lower and upper bounds of the phases of a job, whose status is only seen when polled."""
+    """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled."""
     job = target.job_operation.job if target.job_operation else None
     observations = delivery.job.observations if delivery.job else ()
     ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
@@ -93,10 +93,10 @@ def _is_terminal(job: JobSpec, state: str) -> bool:
 
 
 def _entry_bounds(observations: Sequence[StateObservation], index: int) -> Interval:
-    """Return the bounds of the time at which the state of observation `index` was entered.
+    """Return the bounds of the time at which the job entered the state of observation `index`.
 
-    The poll before it was sent while the job was still in an earlier state, which gives the lower
-    bound; the response that showed the state gives the upper bound.
+    When the previous poll was sent, the job was still in an earlier state; this gives the lower
+    bound. The response that first showed the state gives the upper bound.
     """
     low_ms = observations[index - 1].requested_ms if index else 0.0
     return Interval(low_ms=low_ms, high_ms=observations[index].at_ms)

@@ -1,4 +1,4 @@
-"""Manifest of a run: everything needed to interpret the run or to repeat it."""
+"""Builds the manifest of a run, which contains everything needed to interpret the run or to repeat it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__
 
 _LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
-"""Libraries whose version can change a time, an error count or an interval."""
+"""Libraries whose version can influence a time, an error count or an interval."""
 
 
 def make_manifest(config: RunConfig, run_id: str, created: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
@@ -21,7 +21,7 @@ def make_manifest(config: RunConfig, run_id: str, created: datetime, *, base_url
 
     Args:
         config: plan, targets and access of the run.
-        run_id: unique among the runs of a folder.
+        run_id: id of the run, unique among the runs of a folder.
         created: current time, with time zone.
         base_urls: base URLs set by the user, by the contract's server name or "".
     """

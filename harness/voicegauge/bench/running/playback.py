@@ -1,4 +1,4 @@
-"""Arrival of streamed audio, chunk by chunk, and its simulated playback."""
+"""Measures the arrival of streamed audio, chunk by chunk, and simulates its playback."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from voicegauge.model import Delivery, Exchange, Streaming
 from voicegauge.speech.audio import PlaybackTimeline
 
 MERGE_MS = 1.0
-"""Chunks that arrive within this time count as one: the network splits packets arbitrarily."""
+"""Chunks that arrive within this time count as one chunk, because the network splits data arbitrarily."""
 MIN_STALL_MS = 1.0
-"""Shorter stalls are within the precision of the timestamps."""
+"""Shortest stall that counts; shorter ones are within the precision of the timestamps."""
 
 
 def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | None:
-    """Measure the arrival of streamed audio; `add_playback` adds what needs decoding.
+    """Measure the arrival of streamed audio; `add_playback` later adds the values that require decoding.
 
     A stream is an event stream, or a response of bytes without a Content-Length.
     Times are milliseconds from the start of the submit.
 
     Returns:
-        `None` where the audio was not streamed in the response to the submit, or was not timed.
+        The measurements; `None` if the audio was not streamed in the response to the submit, or was not timed.
     """
     index, spec = delivery.audio_exchange, target.response.audio
     if index is None or index != delivery.submit_exchange or spec is None:
@@ -45,7 +45,7 @@ def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | Non
 def _body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
     """Return the arrivals of the body as (ms, bytes so far).
 
-    Empty where the timed chunks are not those of the body, because a content encoding was removed.
+    The list is empty if a content encoding was removed, because the timed chunks are then not chunks of the body.
     """
     chunks = exchange.timing.chunks if exchange.timing is not None else ()
     sizes = list(accumulate(size for _, size in chunks))
@@ -98,16 +98,16 @@ class Playback(NamedTuple):
     stalls_ms: tuple[float, ...]
     """Duration of each buffer underrun."""
     played_ms: float
-    """When the given moment of the audio is played."""
+    """Time at which the given moment of the audio is played."""
     arrived_ms: float
-    """When the given moment of the audio has arrived."""
+    """Time at which the given moment of the audio has arrived."""
 
 
 def play(chunks: Sequence[tuple[float, float]], moment_s: float) -> Playback:
     """Simulate a player that starts with the first audio and stalls when its buffer is empty.
 
     Args:
-        chunks: (arrival in ms, seconds of audio that can be played by then), both ascending.
+        chunks: tuples (arrival in ms, seconds of audio that can be played by then); both values ascend.
         moment_s: the moment of the audio to report, in seconds from its start.
     """
     stalls: list[float] = []
@@ -138,9 +138,9 @@ def add_playback(streaming: Streaming, timeline: PlaybackTimeline, silence_s: fl
     """Add buffer underruns and the arrival of the first audible speech to a measured stream.
 
     Args:
-        streaming: arrival of the chunks.
-        timeline: playable seconds of the decoded audio by bytes received.
-        silence_s: leading silence of the audio.
+        streaming: measured arrival of the chunks.
+        timeline: number of seconds of the decoded audio that can be played for each number of bytes received.
+        silence_s: duration in seconds of the leading silence of the audio.
 
     Returns:
         The stream, and the time to first audible speech in milliseconds.

@@ -1,4 +1,4 @@
-"""The requests that a run paid for, as its journal lists them: what they cost, and what became of them."""
+"""Tracks the requests that a run paid for: what each cost and whether it brought a result, according to the journal."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from voicegauge.model import AmbiguousRequest, BillingStatus, OpenJob, Sample
 
 @dataclass
 class Purchase:
-    """One submit, as far as the journal knows what became of it."""
+    """One submit, and what the journal says about its price and its result."""
 
     at: str
-    """UTC, ISO 8601."""
+    """Time of the submit: UTC, ISO 8601."""
     usd: float | None
-    """The price; `None` where it is unknown."""
+    """The price in dollars; `None` if it is not known."""
     billing: BillingStatus = BillingStatus.AMBIGUOUS
     status: int | None = None
-    """HTTP status of the response; `None` where none was received."""
+    """HTTP status of the response; `None` if no response was received."""
     job: str | None = None
-    """The id by which its job can be polled."""
+    """Id with which the submit's job can be polled; `None` if there is no such job."""
     charged_usd: float | None = None
-    """The charge that the provider reported."""
+    """The charge in dollars that the provider reported; `None` if it reported none."""
     is_settled: bool = False
-    """Whether the sample that it was sent for was finished by it."""
+    """Whether the submit finished its sample."""
     reason: str | None = None
-    """Why it brought no result, if the sample says."""
+    """Why the submit brought no result; `None` if the sample does not say why."""
 
     @property
     def is_open_job(self) -> bool:
-        """Whether its job can still be polled."""
+        """Whether the submit's job can still be polled."""
         return self.job is not None and not self.is_settled
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether it counts as spent although nothing is known, or saved, of its result."""
+        """Whether the price counts as spent although the result is unknown or was not saved."""
         if self.is_settled or self.billing is not BillingStatus.ACCEPTED:
             return self.billing is BillingStatus.AMBIGUOUS
         return self.job is None
 
     @property
     def counted_usd(self) -> float | None:
-        """The amount that counts if it is charged: as the provider reported it, or the price."""
+        """The amount in dollars that counts if the submit is charged: the reported charge, or else the price."""
         return self.usd if self.charged_usd is None else self.charged_usd
 
     @property
     def ambiguous_reason(self) -> str:
-        """Why nothing is known of its result."""
+        """Why the result of an ambiguous submit is unknown or was not saved."""
         if self.reason is not None:
             return self.reason
         if self.status is None:
@@ -58,22 +58,22 @@ class Purchase:
         return f"the response (HTTP {self.status}) arrived and could not be saved"
 
     def settle_in(self, ledger: Ledger) -> None:
-        """Add what it cost to `ledger`, by the same rule as when it was sent."""
+        """Add the cost of the submit to `ledger`, with the same rule as when it was sent."""
         ledger.hold(self.usd or 0.0).settle(may_be_charged=self.billing.may_be_charged, charged_usd=self.charged_usd)
 
 
 @dataclass
 class SamplePurchases:
-    """The submits that were sent for one sample, in order, and the sample if it is finished."""
+    """The submits for one sample, in the order of sending, and the sample if it is finished."""
 
     id: str
     purchases: list[Purchase] = field(default_factory=list)
     finished: Sample | None = None
     left_open: Sample | None = None
-    """The sample as a failure, while its job can still be polled."""
+    """The sample as a failure, while its job can still be polled; otherwise `None`."""
 
     def start(self, at: str, usd: float | None) -> None:
-        """Begin another submit; the sample is no longer finished."""
+        """Note that another submit begins; the sample does not count as finished any more."""
         self.purchases.append(Purchase(at, usd))
         self.finished = self.left_open = None
 
@@ -93,7 +93,7 @@ class SamplePurchases:
         self.left_open = sample
 
     def finish(self, sample: Sample, billing: BillingStatus) -> None:
-        """Note the finished sample, and what is known of the charge for its last submit."""
+        """Note the finished sample, and what is known about the charge for its last submit."""
         self.finished, self.left_open = sample, None
         if self.purchases:
             last = self.purchases[-1]
@@ -103,12 +103,12 @@ class SamplePurchases:
 
     @property
     def is_lost(self) -> bool:
-        """Whether its last request is ambiguous."""
+        """Whether the last request for the sample is ambiguous."""
         return bool(self.purchases) and self.purchases[-1].is_ambiguous
 
     @property
     def open_job(self) -> OpenJob | None:
-        """The job that was paid for and not followed to its end."""
+        """The job that was paid for and not followed to its end; `None` if there is no such job."""
         last = self.purchases[-1] if self.purchases else None
         if last is None or last.job is None or not last.is_open_job:
             return None
@@ -118,13 +118,13 @@ class SamplePurchases:
 
     @property
     def attempts(self) -> int:
-        """Number of submits of the last delivery: the last one, and the rejected ones just before it."""
+        """Number of submits of the last delivery: the last submit and the rejected ones immediately before it."""
         rejected = itertools.takewhile(lambda one: not one.billing.may_be_charged, reversed(self.purchases[:-1]))
         return 1 + sum(1 for _ in rejected)
 
     @property
     def ambiguous(self) -> list[AmbiguousRequest]:
-        """Its ambiguous requests, oldest first."""
+        """Return the ambiguous requests for the sample, oldest first."""
         return [
             AmbiguousRequest(
                 id=self.id,
@@ -142,14 +142,14 @@ class JournalState:
     """State of a run, as read from its journal."""
 
     def __init__(self, samples: Mapping[str, SamplePurchases] | None = None, *, is_emulated: bool = False) -> None:
-        """Hold the purchases by sample id."""
+        """Keep the purchases by sample id."""
         self.samples = samples or {}
         self.is_emulated = is_emulated
         """A response identified itself as one of voicegauge's emulator."""
 
     @functools.cached_property
     def finished(self) -> dict[str, Sample]:
-        """The finished samples by id, lost ones included."""
+        """The finished samples by id, including lost ones."""
         return {name: one.finished for name, one in self.samples.items() if one.finished is not None}
 
     @functools.cached_property
@@ -159,7 +159,7 @@ class JournalState:
 
     @functools.cached_property
     def lost(self) -> frozenset[str]:
-        """Ids of the samples whose last request is ambiguous, finished or not."""
+        """Ids of the samples, finished or not, whose last request is ambiguous."""
         return frozenset(name for name, one in self.samples.items() if one.is_lost)
 
     @functools.cached_property
@@ -169,12 +169,12 @@ class JournalState:
 
     @property
     def spent_usd(self) -> float:
-        """Everything that was or may have been charged, open jobs and ambiguous requests included."""
+        """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
         return self._spent_usd(with_open_jobs=True)
 
     @property
     def settled_usd(self) -> float:
-        """As `spent_usd`, without the open jobs."""
+        """Dollars that were or may have been charged, not counting open jobs."""
         return self._spent_usd(with_open_jobs=False)
 
     def _spent_usd(self, *, with_open_jobs: bool) -> float:
@@ -192,5 +192,5 @@ class JournalState:
 
     @property
     def may_have_been_charged(self) -> bool:
-        """Whether a new run would pay for something again."""
+        """Whether a request of the run may have been charged, so that a new run would pay for it again."""
         return any(purchase.billing.may_be_charged for one in self.samples.values() for purchase in one.purchases)

@@ -1,7 +1,7 @@
-"""Run a benchmark plan: round by round, each text for all targets concurrently.
+"""Runs a benchmark plan round by round; in each round, one text is sent to all targets concurrently.
 
-The runner sends, times, saves the audio and writes the journal. It decodes and scores nothing,
-because a busy process would distort the times.
+The runner sends and times the requests, saves the audio and writes the journal. It does not decode
+or score anything, because a busy process would distort the times.
 """
 
 from __future__ import annotations
@@ -62,35 +62,35 @@ class RunConfig:
 
     plan: BenchPlan
     targets: Mapping[str, BaseTarget]
-    """By target id."""
+    """The targets by target id."""
     access: Mapping[str, ProviderAccess]
-    """By provider id."""
+    """Access to the providers by provider id."""
     concurrency: int = 16
-    """Upper limit of requests in flight, at most one per target. Up to 16 delay no TTFB by more than a few ms."""
+    """Maximum number of requests in flight, with at most one per target. Up to 16 delay a TTFB by a few ms at most."""
     max_cost_usd: float | None = None
-    """The budget; `None` for an emulator, which costs nothing."""
+    """The budget in dollars; `None` for an emulator, which costs nothing."""
     prices: Mapping[str, float] = field(default_factory=dict)
     """The user's own prices in dollars per request, by target id."""
     voice_sample: VoiceSample | None = None
-    """The user's own voice sample."""
+    """The user's own voice sample; `None` to use the bundled one."""
     retry_ambiguous: bool = False
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     open_transport: Callable[[], Transport] = Transport
-    """Opens the connections of one session."""
+    """Function that opens the connections of one session."""
     clock: Clock | None = None
-    """For waits between polls and retries; the real clock by default."""
+    """Clock for waits between polls and retries; by default the real clock."""
 
 
 class StopSignal:
-    """Request to end a run early: no new request is sent, and those in flight are completed."""
+    """A request to end a run early: no new HTTP request is sent, and the ones in flight are completed."""
 
     def __init__(self) -> None:
         self.requested = False
         self.error: VoicegaugeError | None = None
-        """The reason; `None` where the user stopped the run."""
+        """The error that is the reason to stop; `None` if the user stopped the run."""
 
     def request(self, error: VoicegaugeError | None = None) -> None:
-        """Request the stop; of several errors the first one is reported."""
+        """Request the stop. If it is requested several times, the first error is reported."""
         self.error = self.error or error
         self.requested = True
 
@@ -100,15 +100,15 @@ class RunOutcome:
     """The samples of a run, whether they are all that was planned, and what was paid for them."""
 
     samples: tuple[Sample, ...]
-    """In the order of the plan; includes the samples of an interrupted run that was resumed."""
+    """The samples in the order of the plan, including those of an interrupted run that was resumed."""
     spent_usd: float
-    """Everything that was or may have been charged, in dollars, by the journal; 0 without a budget."""
+    """Dollars that were or may have been charged, according to the journal; 0 if the run has no budget."""
     is_complete: bool
-    """Every planned sample is measured or lost, and no job is open."""
+    """Whether every planned sample is measured or lost, and no job is open."""
     is_emulated: bool = False
-    """A response identified itself as one of voicegauge's emulator."""
+    """Whether a response identified itself as coming from voicegauge's emulator."""
     ambiguous: tuple[AmbiguousRequest, ...] = ()
-    """The requests that count as spent although nothing is known, or saved, of their result."""
+    """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
 
@@ -123,15 +123,15 @@ async def run_plan(
 ) -> RunOutcome:
     """Send the requests of a plan, and write their results to the journal in `folder`.
 
-    A run ends early, with the samples so far, when `stop` is requested: by the user, by a spent
-    budget, by a full disk (`stop.error` gives the reason), or after a first round in which no
-    provider could be reached.
+    If `stop` is requested, the run ends early and returns the samples so far. The user requests it;
+    the run itself requests it if the budget is spent, the disk is full, or no provider could be
+    reached in the first round. In these cases, `stop.error` gives the reason.
 
     Args:
         config: the plan, the targets and the access to them.
-        folder: folder of the run; it exists.
+        folder: folder of the run, which must exist.
         resumed: journal of an interrupted run of the same plan; its samples are not paid for again.
-        stop: may be requested by the caller, and is by the run itself.
+        stop: signal that the caller and the run itself can request.
         on_sample: called with each sample as it finishes.
 
     Raises:
@@ -176,7 +176,7 @@ class _Runner:
     async def run(self) -> RunOutcome:
         """Run the sessions one after the other, each on new connections.
 
-        When the task is cancelled after a stop was requested, requests in flight are dropped and
+        If the task is canceled after a stop was requested, requests in flight are dropped and
         the samples so far are returned.
         """
         rounds = self._config.plan.rounds
@@ -204,7 +204,7 @@ class _Runner:
         )
 
     def _mark_lost_samples(self) -> None:
-        """Finish the samples whose request an earlier process sent without saving a result."""
+        """Finish, as lost, the samples whose request an earlier process sent without saving a result."""
         if self._config.retry_ambiguous:
             return
         for planned in itertools.chain.from_iterable(self._config.plan.rounds):
@@ -312,7 +312,7 @@ class _Runner:
         )
 
     def _save_audio(self, planned: PlannedSample, delivery: Delivery) -> AudioFacts | None:
-        """Save the audio received, or the audio sent where a transcript came back; it is measured after the run."""
+        """Save the received audio, or the sent audio if a transcript was received; it is measured after the run."""
         data, media_type = delivery.audio, delivery.media_type
         if delivery.text is not None:
             sent = self._uploads[planned.text.id].file
@@ -323,7 +323,7 @@ class _Runner:
         return AudioFacts(sha256=digest, file=file, bytes=len(data), media_type=media_type, container=None)
 
     def _price(self, planned: PlannedSample, target: BaseTarget) -> PriceQuote:
-        """Return the planned price; for audio input, the price of the duration of the audio."""
+        """Return the planned price, or for audio input the price for the actual duration of the audio."""
         upload = self._uploads.get(planned.text.id)
         if upload is None:
             return planned.price
@@ -332,7 +332,7 @@ class _Runner:
 
 
 def _planned_fields(planned: PlannedSample) -> dict[str, Any]:
-    """Return the fields of a sample that the plan decides."""
+    """Return the fields of a sample that the plan determines."""
     return {
         "id": planned.id,
         "target": planned.target,
@@ -347,7 +347,7 @@ def _planned_fields(planned: PlannedSample) -> dict[str, Any]:
 
 
 def _lost_sample(planned: PlannedSample, resumed: JournalState) -> Sample:
-    """Return the sample of a request that was sent and has no saved result, because voicegauge was stopped."""
+    """Return a failed sample for a request whose result was not saved because voicegauge was stopped."""
     purchases = resumed.samples[planned.id]
     last = purchases.purchases[-1]
     return Sample(
@@ -362,7 +362,7 @@ def _lost_sample(planned: PlannedSample, resumed: JournalState) -> Sample:
 
 
 def _cost(price: PriceQuote, delivery: Delivery) -> Cost:
-    """Return the price, if something was delivered, and the charge that the provider reported in any case."""
+    """Return the price if something was delivered, and in any case the charge that the provider reported, if any."""
     is_delivered = delivery.failure is None
     return Cost(
         price_usd=price.usd if is_delivered else None,
@@ -390,12 +390,12 @@ class _SubmitJournal:
         self._journal, self._sample, self._usd = journal, sample, usd
 
     def before_submit(self) -> None:
-        """Record that money may be spent from now on."""
+        """Record that the submit may cost money from now on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._journal.write(SubmitStarted(sample=self._sample, at=at, usd=self._usd))
 
     def submit_not_sent(self) -> None:
-        """Record that nothing was spent."""
+        """Record that the submit cost nothing."""
         self._journal.write(SubmitNotSent(sample=self._sample))
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:

@@ -1,7 +1,7 @@
-"""Saved runs: a folder with `run.json`, `journal.jsonl` and `audio/`.
+"""Saves and loads runs. A run is a folder with `run.json`, `journal.jsonl` and `audio/`.
 
-`run.json` is replaced completely or not at all. Audio files are named by their digest, so that
-equal audio is saved once and no file name comes from a response.
+`run.json` is replaced completely or not at all. Audio files are named after their digest, so that
+equal audio is saved once and no file name is taken from a response.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ AUDIO_FOLDER = "audio"
 
 
 def create_run_folder(out: Path, name: str) -> Path:
-    """Create the folder of a new run in `out`: `name`, or `name` with a number where that exists.
+    """Create the folder of a new run in `out`, called `name`, or `name` with a number if that exists already.
 
     Raises:
         UsageError: the folder cannot be created.
@@ -45,7 +45,7 @@ class ManifestOutline(msgspec.Struct):
     """The part of a manifest that every version of voicegauge can read."""
 
     class Named(msgspec.Struct):
-        """Something of which only the id is read."""
+        """An object whose id is the only field that is read."""
 
         id: str
 
@@ -74,7 +74,7 @@ def _decode_outline(raw: bytes) -> ManifestOutline:
 
 
 def run_folder(path: Path) -> Path:
-    """Return the folder of the run given by `path`, its folder or its run.json."""
+    """Return the folder of a run; `path` is this folder or its run.json."""
     return path if path.is_dir() else path.parent
 
 
@@ -93,14 +93,14 @@ def save_run(folder: Path, run: Run) -> Path:
 
 
 def load_run(path: Path) -> Run:
-    """Load a saved run; the samples of a run that was killed come from its journal.
+    """Load a saved run. If the process that measured it was killed, its samples are read from the journal.
 
     Args:
         path: the run's folder or its run.json.
 
     Raises:
-        DataError: there is no run, it is damaged, or an incompatible version of voicegauge wrote it;
-            the message says how to fix it.
+        DataError: there is no run, the run is damaged, or an incompatible version of voicegauge wrote it;
+            the message says how to solve the problem.
     """
     file = path / RUN_FILE if path.is_dir() else path
     try:
@@ -129,7 +129,7 @@ def _with_journal(run: Run, state: JournalState) -> Run:
 
 
 def _check_version(file: Path, raw: bytes) -> None:
-    """Check the format version alone, so that an unknown format is reported as such and not as damaged.
+    """Check only the format version, so that a run of another version is not reported as damaged.
 
     Raises:
         DataError: the file is not a run, or has another format version.
@@ -151,7 +151,7 @@ def _check_version(file: Path, raw: bytes) -> None:
 
 
 def save_audio(folder: Path, audio: bytes) -> tuple[str, str]:
-    """Save `audio` under its digest, with the file name extension of its actual container.
+    """Save `audio` in a file named after its digest, with the file name extension of its actual container.
 
     Args:
         folder: folder of the run.

@@ -1,4 +1,4 @@
-"""Scoring a run: transcribing its samples and counting recognition errors."""
+"""Scores a run: transcribes its samples and counts recognition errors."""
 
 from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
 

@@ -1,7 +1,7 @@
-"""Score a run: transcribe its samples and count their errors.
+"""Scores a run: transcribes its samples and counts the errors.
 
-Every sample is scored, failed ones included; warm-up is left out. Transcription runs in
-separate processes, so that it does not disturb the timing of this one.
+Every sample is scored, including failed ones and excluding warm-up. Transcription runs in
+separate processes, so that it does not disturb the timings of this process.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, en
 from voicegauge.speech.transcripts import normalizer_for, score
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
-"""Given as the ASR engine for speech to text, where the targets themselves transcribe."""
+"""Name given instead of an ASR engine for speech to text, because the targets themselves transcribe."""
 MAX_WORKERS = 4
-"""Default limit of processes: each loads its own model, and large models fill the memory."""
+"""Default maximum number of processes. Each loads its own model, and many large models would fill the memory."""
 REFERENCE_VOICE = "klatt5"
-"""The espeak-ng variant that the embedded ASR engine recognizes best: its remaining errors are the error floor."""
+"""The espeak-ng variant that the embedded ASR engine recognizes best; the remaining errors are the error floor."""
 REFERENCE_WPM = 175
 """Speaking rate of the reference speech, in words per minute."""
 _REFERENCE_RATE_HZ = 24_000
@@ -34,12 +34,12 @@ def choose_scoring_asr(spec: str, provenance: Provenance, texts: Iterable[Spoken
     """Choose the ASR engine of a run, before anything is paid for.
 
     Args:
-        spec: the --asr option; see `speech.asr.choose_asr`.
+        spec: value of the --asr option; see `speech.asr.choose_asr`.
         provenance: provenance of the run; live runs need a trustworthy engine.
         texts: the texts of the run.
 
     Returns:
-        The choice; its `asr` is `None` where no suitable engine is installed.
+        The choice; its `asr` is `None` if no suitable engine is installed.
 
     Raises:
         VoicegaugeError: see `speech.asr.choose_asr`.
@@ -62,13 +62,13 @@ def score_run(
         folder: folder of the run, with its audio.
         run: the run to score. Samples in a language that the ASR engine does not support get no
             score; `ScoreSet.left_out` lists these languages.
-        asr_spec: the --asr option; see `speech.asr.choose_asr`.
-        workers: processes; by default one per processor, at most `MAX_WORKERS`.
+        asr_spec: value of the --asr option; see `speech.asr.choose_asr`.
+        workers: number of processes; by default one per processor, at most `MAX_WORKERS`.
         cluster: address of a Dask scheduler whose workers transcribe instead.
         progress: called after each clip.
 
     Returns:
-        The scores; `None` where `choose_scoring_asr` finds no ASR engine.
+        The scores; `None` if `choose_scoring_asr` finds no ASR engine.
 
     Raises:
         DataError: an audio file of the run is missing or was changed.
@@ -113,7 +113,7 @@ def _normalizer_ids(samples: Sequence[Sample]) -> str:
 
 
 def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
-    """Score speech to text, where each target has written the transcripts itself."""
+    """Score speech to text; each target has written its transcripts itself."""
 
     def transcription(sample: Sample) -> Transcription:
         if sample.transcript is None:
@@ -137,10 +137,10 @@ def _clip(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
 
 
 def _synthesize_references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, AudioClip]:
-    """Synthesize the texts of `samples` in one fixed voice, in the languages that espeak-ng has a voice for.
+    """Synthesize the texts of `samples` in one fixed voice; leave out languages for which espeak-ng has no voice.
 
     Returns:
-        The clips, saved in `folder`, by text; empty where the synthesizer is not installed.
+        The clips by text, which are saved in `folder`; empty if the synthesizer is not installed.
     """
     from voicegauge.speech.synthesis import has_voice_for, synthesize
 

@@ -1,4 +1,4 @@
-"""Spawning worker processes that do not import the caller's script."""
+"""Spawns worker processes that do not import the caller's script."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from types import ModuleType
 class _IsolatedProcess(SpawnProcess):
     """A spawned process that does not run the main module of its parent again.
 
-    `multiprocessing` imports the parent's script in each worker. In a script without `if __name__ == "__main__"`, the
-    workers would benchmark again, and a live benchmark would be paid for again.
+    `multiprocessing` imports the parent's script in each worker. If that script has no `if __name__ == "__main__"`,
+    the workers would run the benchmark again, and a live benchmark would be paid for again.
     """
 
     def start(self) -> None:
@@ -30,7 +30,7 @@ class IsolatedSpawnContext(SpawnContext):
 
 @contextmanager
 def _hidden_main_module() -> Iterator[None]:
-    """Replace the main module by an empty one, which has no file that a worker could import."""
+    """Replace the main module, while the context lasts, by an empty module that has no file to import."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

@@ -1,4 +1,4 @@
-"""Transcribe clips in parallel, in processes of this machine or on a Dask cluster."""
+"""Transcribes clips in parallel, in processes of this machine or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcrib
 from voicegauge.speech.audio import EncodedAudio
 
 CLUSTER_WINDOW = 64
-"""Clips in flight on a cluster: enough to keep a rack of workers busy, few enough for the scheduler's memory."""
+"""Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
 CONNECT_TIMEOUT_S = 10.0
 
 TranscriptionProgress = Callable[[int, int], None]
-"""Called with the number of clips transcribed so far and the number of all clips."""
+"""Function that is called with the number of clips transcribed so far and the number of all clips."""
 
 AudioKey = tuple[str, str]
-"""Identity of audio for transcription, and its language."""
+"""Key that identifies the sound of an audio file, and the language in which it is transcribed."""
 
 
 def audio_key(facts: AudioFacts, language: str) -> AudioKey:
     """Return the key under which a transcript is cached.
 
-    For audio without a header, the digest does not determine the sound, so the declared encoding is added.
+    For audio without a header, the digest does not determine the sound, so the declared encoding is part of the key.
     """
     encoding = f" {facts.raw_format} {facts.sample_rate_hz} Hz {facts.channels}" if facts.raw_format else ""
     return facts.sha256 + encoding, language
@@ -51,14 +51,14 @@ class AudioClip(NamedTuple):
 
     @property
     def key(self) -> AudioKey:
-        """Equal for equal audio in one language, which is transcribed once."""
+        """Key of the clip. Clips with equal audio and the same language have equal keys and are transcribed once."""
         return audio_key(self.facts, self.language)
 
     def read(self) -> bytes:
-        """Read the file.
+        """Return the content of the file.
 
         Raises:
-            DataError: the file is missing, or is not the one that was measured.
+            DataError: the file is missing, or has changed since it was measured.
         """
         try:
             data = self.path.read_bytes()
@@ -81,19 +81,19 @@ def transcribe(
     cluster: str | None = None,
     progress: TranscriptionProgress | None = None,
 ) -> Transcripts:
-    """Transcribe `clips`, except those in the cache.
+    """Return the transcriptions of `clips`; clips in the cache are not transcribed again.
 
     Args:
-        asr: ASR engine, sent to the processes; each loads its model once.
-        clips: audio files; equal ones are transcribed once.
-        workers: processes of this machine.
+        asr: ASR engine that is sent to the processes; each process loads the model once.
+        clips: audio files; files with equal content are transcribed once.
+        workers: number of processes on this machine.
         cluster: address of a Dask scheduler whose workers are used instead.
         progress: called after each clip.
 
     Raises:
         DataError: a clip is missing or was changed.
-        UsageError: a process died.
-        MissingExtraError: a cluster is given and Dask is not installed.
+        UsageError: a process was killed or crashed.
+        MissingExtraError: a cluster is given, but Dask is not installed.
         UnreachableError: no scheduler responds at `cluster`.
     """
     unique = {clip.key: clip for clip in clips}
@@ -118,9 +118,9 @@ def transcribe(
 class _Pool(NamedTuple):
     executor: Executor
     window: int
-    """Clips in flight."""
+    """Maximum number of clips in flight."""
     is_remote: bool
-    """Its processes cannot read this machine's files."""
+    """Whether the pool's processes run on other machines and cannot read this machine's files."""
 
 
 @contextlib.contextmanager
@@ -167,7 +167,7 @@ def _cluster(address: str) -> Iterator[_Pool]:
 
 
 def _transcribe_all(pool: _Pool, asr: Asr, clips: Iterable[AudioClip]) -> Iterator[tuple[AudioClip, Transcription]]:
-    """Yield the clips as they are transcribed, with at most `pool.window` in flight."""
+    """Yield clips with their transcriptions as they are finished, with at most `pool.window` clips in flight."""
     asr_id, waiting = asr.id, iter(clips)
     in_flight: dict[Future[Transcription], AudioClip] = {}
     while True:
@@ -211,9 +211,9 @@ def _defer_interrupts() -> Iterator[None]:
 
 
 _loaded: dict[str, Asr] = {}
-"""The ASR engines of this process by id, so that each loads its model once."""
+"""The ASR engines of this process by id; they are kept so that each loads its model once."""
 _transcription_lock = threading.Lock()
-"""A Dask worker has several threads, and an ASR engine transcribes one clip at a time."""
+"""Lock for transcribing, because a Dask worker has several threads and an ASR engine transcribes one clip at a time."""
 
 
 def _transcribe(asr_id: str, asr: Asr, audio: AudioClip | bytes, facts: AudioFacts, language: str) -> Transcription:
