@@ -1,4 +1,4 @@
-"""The pytest plugin: a provider's contract as tests.
+"""The pytest plugin, which runs a provider's contract as tests.
 
     def test_contract(voicegauge_target, voicegauge_check):
         voicegauge_check(voicegauge_target)
@@ -95,7 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses `voicegauge_target` or `voicegauge_rule` once for each of them."""
+    """Run a test that uses `voicegauge_target` once per target, and one that uses `voicegauge_rule` once per rule."""
     if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
     from voicegauge.checks import RULES
@@ -121,13 +121,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def voicegauge_catalogue(pytestconfig: pytest.Config) -> Catalogue:
-    """All contracts: the bundled ones and those of `--vg-contracts`."""
+    """All contracts: the bundled ones and those in the folders given with `--vg-contracts`."""
     return _load_catalogue(pytestconfig)
 
 
 @pytest.fixture(scope="session")
 def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Config) -> Iterator[RunningEmulator]:
-    """An emulator of every contract on a real socket; every poll moves a job to its next state."""
+    """An emulator of all contracts that listens on a local port; every poll moves a job to its next state."""
     from voicegauge.conformance import emulator_settings
     from voicegauge.emulator import running_emulator
 
@@ -140,7 +140,7 @@ def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Co
 def voicegauge_client(
     voicegauge_catalogue: Catalogue, voicegauge_emulator: RunningEmulator
 ) -> Callable[[str], AbstractAsyncContextManager[Client]]:
-    """A function that connects to a provider of the emulator.
+    """A function that connects to a provider that the emulator emulates.
 
     Used as `async with voicegauge_client("acme") as client: ...`.
     """
@@ -180,7 +180,7 @@ class _Replay(NamedTuple):
     unused_ok: bool
 
     def problems(self) -> list[str]:
-        """Return why the test must fail, if so."""
+        """Return the reasons why the test must fail; empty if it need not."""
         unused = [] if self.unused_ok else [f"recorded, but not sent: {name}" for name in self.server.unused]
         return [*self.server.unmatched, *unused]
 
@@ -217,7 +217,7 @@ def voicegauge_replay(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that passed, but whose replays received other requests than were recorded."""
+    """Fail a test that passed although its replays received other requests than the recorded ones."""
     result = yield
     problems = [text for one in item.stash.get(_REPLAYS, []) for text in one.problems()]
     if problems:
@@ -294,19 +294,22 @@ class RuleVerdict(NamedTuple):
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings of the rule, disputed ones included."""
+        """All findings of the rule, including disputed ones."""
         return [finding for finding in self.report.findings if finding.rule == self.rule]
 
     @property
     def not_tried(self) -> str | None:
-        """Why the rule judged nothing: the contract states nothing that it needs, or nothing was received for it."""
+        """Why the rule judged nothing; `None` if it judged something.
+
+        The contract may lack what the rule needs, or no response that the rule inspects may have been received.
+        """
         entries = (entry for entry in self.report.coverage if (entry.kind, entry.name) == ("rule", self.rule))
         return next((entry.reason or "the rule judged nothing" for entry in entries if not entry.tried), None)
 
     def assert_holds(self) -> None:
-        """Fail the test if the rule was broken, or if the check did not run to its end; skip it if nothing was judged.
+        """Fail the test if the rule was broken or the check did not run to its end; skip it if nothing was judged.
 
-        A rule that could not be applied has not held.
+        A rule that could not be applied does not count as passed.
         """
         fail_on_findings(self.report, self.findings)
         if not self.findings and self.not_tried is not None:
@@ -315,6 +318,6 @@ class RuleVerdict(NamedTuple):
 
 @pytest.fixture
 def voicegauge_rule(request: pytest.FixtureRequest) -> RuleVerdict:
-    """One rule and one provider; the first test of a provider checks it, the others read the same report."""
+    """One rule and one provider. The first test of a provider runs the check; later tests use the same report."""
     names, rule = request.param
     return RuleVerdict(rule, check_once(request, names))

@@ -1,4 +1,4 @@
-"""Checks of services from within a test: against the emulator, or live with one budget for all tests."""
+"""Checks services from within a test: the emulator, or live services with one budget for all tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_once(request: pytest.FixtureRequest, names: tuple[str, ...]) -> CheckReport:
-    """Return the report of a check of targets that is made once per test run, on whichever worker needs it first."""
+    """Return the report of a check of targets. The first worker that needs it runs the check, once per test run."""
     import fcntl
 
     import msgspec
@@ -42,14 +42,14 @@ def check_targets(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: 
 
 
 def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport]) -> CheckReport:
-    """Call a function of the API with the service that the options choose; fail the test in one line on errors.
+    """Call a function of the API with the service that the options choose; on an error, fail the test with one line.
 
     Args:
-        request: of the fixture.
+        request: request of the fixture.
         check: called with the keyword arguments that choose a service.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C during the check; it ends the whole test run.
+        KeyboardInterrupt: the user pressed Ctrl-C during the check, which ends the whole test run.
     """
     from voicegauge.errors import VoicegaugeError
 
@@ -85,7 +85,7 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
 
 
 def read_prices(config: pytest.Config) -> dict[str, float]:
-    """Return the dollars per request that `--vg-price` states, by target id."""
+    """Return the dollars per request that the user gave with `--vg-price`, by target id."""
     if not config.getoption("--vg-price"):
         return {}
     from voicegauge.contract import parse_price_override
@@ -99,7 +99,7 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
 
 @contextmanager
 def _service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """Yield arguments for the API: the emulator of the session, or the live services with the rest of the budget."""
+    """Yield arguments for the API: the session's emulator, or live services with what is left of the budget."""
     import voicegauge
     from voicegauge.client import SharedBudget
 
@@ -123,7 +123,7 @@ def _digest(names: tuple[str, ...]) -> str:
 
 
 def _shared_folder(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that all workers of this test run share, and no other test run."""
+    """Return a folder that all workers of this test run share, and that no other test run uses."""
     worker = getattr(config, "workerinput", None)
     base = factory.getbasetemp()
     folder = base.parent / f"voicegauge-{worker['testrunuid']}" if worker else base / "voicegauge"
