@@ -1,4 +1,4 @@
-"""Saved runs as one self-contained HTML page, JSON, CSV or Markdown."""
+"""Reports saved runs as one self-contained HTML page, JSON, CSV or Markdown."""
 
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report

@@ -1,4 +1,4 @@
-"""Axes of charts: range, ticks, and the position of a number along the axis."""
+"""Computes the range and ticks of chart axes, and the position of a number along an axis."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 LOG_SPREAD = 8.0
-"""Ratio of the largest to the smallest value above which a linear axis would crowd the small ones."""
+"""Ratio of the largest to the smallest value above which an axis is logarithmic, so that small values stay apart."""
 
 
 class AxisScale(NamedTuple):
@@ -57,7 +57,7 @@ def log_scale(values: Iterable[float]) -> AxisScale:
 
 
 def point_scale(values: Iterable[float]) -> AxisScale:
-    """Return an axis for points, which need not begin at zero: logarithmic where the values spread widely."""
+    """Return an axis for points, which need not begin at zero; it is logarithmic if the values spread widely."""
     positive = [value for value in values if value > 0]
     if not positive:
         return linear_scale(())

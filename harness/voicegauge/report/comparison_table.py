@@ -1,4 +1,4 @@
-"""Comparison table: its columns, the format of their numbers, and the best cells of each."""
+"""Builds the comparison table: the columns, the formatted numbers, and the best cells of each column."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class TableCell(NamedTuple):
 
     text: str
     sort: float | None
-    """Sort key; `None` is sorted last."""
+    """Number by which the cell is sorted; `None` is sorted last."""
     detail: str = ""
-    """Second line: the interval, or a remark."""
+    """Second line of the cell: the interval, or a remark."""
     note: str = ""
-    """Tooltip: number of samples, and why an end of the interval is missing."""
+    """Tooltip of the cell: number of samples, and why an end of the interval is missing."""
     low: float | None = None
     """Lower end of the interval."""
     high: float | None = None
@@ -45,10 +45,10 @@ class TableColumn(NamedTuple):
     label: str
     unit: str
     better: int
-    """-1 where less is better, 1 where more is better, 0 where neither is."""
+    """-1 if less is better, 1 if more is better, 0 if neither is better."""
     read: Callable[[TargetSummary], TableCell]
     starts_group: bool = False
-    """Whether it is the first column of its group."""
+    """Whether the column is the first one of its group."""
 
 
 class TableRow(NamedTuple):
@@ -57,11 +57,11 @@ class TableRow(NamedTuple):
     summary: TargetSummary
     cells: tuple[TableCell, ...]
     best: tuple[bool, ...]
-    """By cell: best in this run, or its interval overlaps that of the best."""
+    """For each cell, whether it is the best of this run or its interval overlaps that of the best."""
 
 
 def comparison_columns(targets: Sequence[TargetSummary], characters: int) -> tuple[TableColumn, ...]:
-    """Return the columns for which at least one of `targets` has a number, and the failures.
+    """Return the columns for which at least one of `targets` has a number, and the column of failures.
 
     Args:
         targets: the targets of all runs in the table.
@@ -107,11 +107,11 @@ def comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableCol
 
 
 SORT_KEYS = ("wer", "cer", "latency")
-"""Keys of the columns that rows are sorted by; of these, the first one shown counts first."""
+"""Keys of the columns by which rows are sorted, most important first; columns that are not shown are skipped."""
 
 
 def row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
-    """Return the key that sorts rows, of one or several runs, by `SORT_KEYS`, then by name; missing numbers go last."""
+    """Return the key that sorts rows of one or more runs by `SORT_KEYS`, then by name; missing numbers are last."""
     target = row.summary
     last = float("inf")
     return (
@@ -123,7 +123,10 @@ def row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
 
 
 def _best_cells(cells: Sequence[TableCell], better: int) -> list[bool]:
-    """Return which cells to mark: the best and those whose interval overlaps it, unless that is all of them."""
+    """Return which cells to mark: the best one, and those whose interval overlaps that of the best.
+
+    If these are all cells, none is marked.
+    """
     known = [cell for cell in cells if cell.sort is not None]
     if not better or len(known) < 2:
         return [False] * len(cells)
@@ -187,7 +190,7 @@ def _sample_note(e: Estimate) -> str:
 
 
 def format_bounds(bounds: IntervalEstimate | None) -> str:
-    """Format the lower and upper bound of a time that is only known between two polls."""
+    """Format the lower and upper bound of a time that is known only to lie between two polls."""
     if bounds is None:
         return MISSING
     return f"{format_ms(bounds.low.value)}{DASH}{format_ms(bounds.high.value)}"

@@ -1,4 +1,4 @@
-"""Reports as CSV, one row per sample, and as Markdown tables for a pull request."""
+"""Renders reports as CSV with one row per sample, and as Markdown tables for a pull request."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from voicegauge.report.text_format import escape_unprintable
 CsvValue = str | int | float | None
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet evaluates a cell that starts with one of these (OWASP, "CSV injection")."""
+"""Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
 
 
 def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
-    """Render one row per sample, warm-up included and marked, with its scores by the run's latest ASR engine.
+    """Render one row per sample with the latest scores of its run; warm-up samples are included and marked.
 
     Texts that a spreadsheet would evaluate as a formula are prefixed with an apostrophe.
     """
@@ -136,7 +136,7 @@ def _run_lines(run: RunReport, characters: int) -> list[str]:
 
 
 def _unresolved_lines(run: RunReport) -> list[str]:
-    """Return a list of the requests that were paid for without a result; empty if there are none."""
+    """Return a Markdown list of the requests that were paid for without a result; empty if there are none."""
     lines = describe_unresolved(run.ambiguous_requests, run.open_jobs)
     return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []
 

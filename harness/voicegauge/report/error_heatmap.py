@@ -1,4 +1,4 @@
-"""Error rates by category and by language as tables shaded like a heat map."""
+"""Builds tables of error rates by category and by language, which are shaded like a heat map."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.bench.analysis import ErrorRate, TargetSummary
 from voicegauge.report.text_format import MISSING, format_interval, format_percent
 
 SHADE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.4)
-"""Error rates at which the shade changes: from barely noticeable to unintelligible."""
+"""Error rates at which the shade of a cell changes, from barely noticeable to unintelligible."""
 
 
 class HeatCell(NamedTuple):
@@ -17,11 +17,11 @@ class HeatCell(NamedTuple):
 
     text: str
     detail: str
-    """The interval."""
+    """The formatted interval of the error rate."""
     shade: int | None
-    """From 0 to `len(SHADE_STEPS)`; `None` where nothing was scored."""
+    """Shade of the cell, from 0 to `len(SHADE_STEPS)`; `None` if nothing was scored."""
     note: str
-    """Tooltip: number of units and texts."""
+    """Tooltip of the cell: number of units and texts."""
 
 
 class HeatTable(NamedTuple):
@@ -35,7 +35,10 @@ class HeatTable(NamedTuple):
 
 
 def heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
-    """Build a table by language where there are several, and one by category for each language with several."""
+    """Build a table by language if there are several languages.
+
+    For each language with several categories, also build a table by category.
+    """
     languages = list(dict.fromkeys(s.language for t in targets for s in t.categories))
     tables = [_table_by_language(targets, languages)] if len(languages) > 1 else []
     for language in languages:

@@ -1,4 +1,4 @@
-"""Report as one HTML page: everything inline, nothing fetched, readable without JavaScript."""
+"""Renders a report as one HTML page, which contains everything it needs and is readable without JavaScript."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 COST_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 CLIPS_SHOWN = 6
-"""The other clips are collapsed."""
+"""Number of clips that are visible at first; further clips are collapsed."""
 FAILURES_SHOWN = 30
 
 _LANGUAGE_TAG = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
@@ -57,14 +57,14 @@ class RunView(NamedTuple):
     """One run as the template shows it."""
 
     name: str
-    """A letter, or empty for a single run."""
+    """Letter of the run; empty if the report has a single run."""
     is_mixed: bool
-    """The report has emulated and live runs, so that each row is marked."""
+    """Whether the report has both emulated and live runs, so that each row is marked."""
     report: RunReport
     highlights: tuple[RunHighlight, ...]
     rows: tuple[TableRow, ...]
     scatters: tuple[Scatter, ...]
-    """For a wide and for a narrow screen; empty where no target has both a latency and an error rate."""
+    """Scatter plots for a wide and a narrow screen; empty if no target has both a latency and an error rate."""
     latency_chart: LatencyChart
     heat_tables: tuple[HeatTable, ...]
     clips: tuple[tuple[WorstClip, ClipPlayer], ...]
@@ -76,12 +76,12 @@ class RunView(NamedTuple):
 
     @property
     def has_uneven_languages(self) -> bool:
-        """Whether its targets were measured in different languages."""
+        """Whether the targets of the run were measured in different languages."""
         return has_uneven_languages(self.report)
 
     @property
     def no_clips_reason(self) -> str:
-        """Why there are no clips, for a run without any."""
+        """Why the report has no clips of the run; meaningful only for a run without clips."""
         rates = [rate.corpus.value for target in self.report.targets for rate in (target.wer, target.cer) if rate]
         if not rates:
             return "Nothing was scored, so there are no worst clips."
@@ -107,7 +107,7 @@ def write_report(runs: Sequence[tuple[Path, Run]], out: Path, *, characters: int
         The path of the file.
 
     Raises:
-        DataError: there are no runs, or a run's scores lack a sample.
+        DataError: there are no runs, or a run's scores do not contain every sample.
         UsageError: the file cannot be written.
     """
     write_file(out, render_page(summarize_runs(runs, characters=characters), runs).encode())
@@ -134,7 +134,7 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
 
 
 def _run_letter(index: int, runs: int) -> str:
-    """Return A to Z for the first 26 runs, then a number; empty for a single run."""
+    """Return a letter from A to Z for the first 26 runs and a number for later runs; empty for a single run."""
     if runs == 1:
         return ""
     return chr(ord("A") + index) if index < 26 else str(index + 1)

@@ -1,4 +1,4 @@
-"""Place the labels of a scatter plot so that none covers another label or a point."""
+"""Places the labels of a scatter plot so that no label covers another label or a point."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 LINE_HEIGHT = 15.0
-"""Height of a label set in 12 px, in px."""
+"""Height in px of a label with a font size of 12 px."""
 POINT_RADIUS = 5.0
 _LABEL_GAP = 4.0
-"""Between a point and its label, in px."""
+"""Distance between a point and its label, in px."""
 _RING_DISTANCES = (0, 12, 24, 38, 54, 72, 92, 116, 144, 176, 212)
 """Distances from the point at which a label is tried, in px; the nearest free one is used."""
 _DIRECTIONS = 16
-"""Directions tried at each distance."""
+"""Number of directions that are tried at each distance."""
 
 
 class Rectangle(NamedTuple):
@@ -27,13 +27,13 @@ class Rectangle(NamedTuple):
     bottom: float
 
     def overlaps(self, other: Rectangle) -> bool:
-        """Return whether the two share an area."""
+        """Whether the two rectangles have an area in common."""
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
     def is_within(self, other: Rectangle) -> bool:
-        """Return whether `other` contains this rectangle completely."""
+        """Whether `other` contains this rectangle completely."""
         return (
             other.left <= self.left
             and self.right <= other.right
@@ -43,7 +43,7 @@ class Rectangle(NamedTuple):
 
 
 class PointLabel(NamedTuple):
-    """A placed label; `leader` is the line to its point, where the label is not next to it."""
+    """A placed label; `leader` is the line to its point if the label is not next to the point, otherwise `None`."""
 
     text: str
     box: Rectangle
@@ -53,7 +53,8 @@ class PointLabel(NamedTuple):
 def text_width(text: str) -> float:
     """Return an upper estimate, in px, of the width of `text` in a 12 px system sans-serif.
 
-    There is no font to measure on the server: 13 px fit a full-width character, 7.2 px nearly every other.
+    The font cannot be measured here, because the reader's browser chooses it. A full-width character fits into 13 px,
+    and nearly every other character into 7.2 px.
     """
     return sum(13.0 if unicodedata.east_asian_width(c) in "WF" else 7.2 for c in text)
 
@@ -66,14 +67,14 @@ def place_labels(
     important: int = 0,
     lines: Sequence[Rectangle] = (),
 ) -> list[PointLabel | None]:
-    """Place a label for each of `points`; `None` where there is no free space for it.
+    """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
 
     Args:
-        points: x, y and text of each.
+        points: x, y and label text of each point.
         frame: rectangle that the labels must stay within.
         order: indices of the points, most important first.
         important: number of points at the start of `order` whose label may be placed apart, joined by a line.
-        lines: rectangles to avoid where there is room; a label may cross them otherwise.
+        lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
     occupied = [_point_box(x, y) for x, y, _ in points]
     labels: list[PointLabel | None] = [None] * len(points)
@@ -126,7 +127,7 @@ def _candidate_boxes(x: float, y: float, width: float) -> list[Rectangle]:
 
 
 def _leader_line(x: float, y: float, box: Rectangle) -> tuple[float, float, float, float] | None:
-    """Return the line from a point to its label; `None` where they are close enough to need none."""
+    """Return the line from a point to its label; `None` if they are so close that no line is needed."""
     near_x = min(max(x, box.left), box.right)
     near_y = min(max(y, box.top), box.bottom)
     length = math.hypot(near_x - x, near_y - y)

@@ -1,4 +1,4 @@
-"""Stacked bars of the total latency of each target, phase by phase, showing the bounds that polling leaves."""
+"""Builds stacked bars of the total latency of each target, with one segment per phase."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ PHASE_LABELS: dict[LatencyPhase, str] = {
     "unattributed": "unattributed: medians of the phases need not add up",
     "download": "download",
 }
-"""Legend, in the order of a request's phases."""
+"""Names of the phases in the legend, in the order of a request's phases."""
 
 
 class LatencySegment(NamedTuple):
-    """One phase of a bar; `left` and `width` in percent of the axis."""
+    """One phase of a bar; `left` and `width` are percentages of the axis."""
 
     phase: LatencyPhase
     left: float
@@ -53,9 +53,9 @@ class LatencyChart(NamedTuple):
 
     bars: tuple[LatencyBar, ...]
     ticks: tuple[tuple[float, str], ...]
-    """Position in percent of the axis, and label."""
+    """Position of each tick in percent of the axis, and the tick's label."""
     phases: tuple[LatencyPhase, ...]
-    """The phases that occur, for the legend."""
+    """The phases that occur in the bars, for the legend."""
 
 
 def shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
@@ -85,7 +85,7 @@ def _segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, .
 
 
 def _phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
-    """Return the median end of each phase in ms from the start of the submit; empty without a total latency."""
+    """Return the median end of each phase in ms from the start of the submit; empty if there is no total latency."""
     if target.total_latency_ms is None:
         return []
     if target.completion_ms is None or target.submit_latency_ms is None:

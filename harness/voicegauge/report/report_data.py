@@ -1,4 +1,4 @@
-"""Data of a report, computed from saved runs.
+"""Computes the data of a report from saved runs.
 
 The HTML page, the JSON and the Markdown show the same numbers, all taken from these records.
 """
@@ -27,24 +27,24 @@ from voicegauge.report.worst_clips import CLIPS, WorstClip, worst_clips
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
-"""Characters kept of a failure message: a provider may send a whole HTML page."""
+"""Number of characters that are kept of a failure message, because a provider may send a whole HTML page."""
 
 
 class ScoringInfo(Record, frozen=True, kw_only=True):
     """How the errors of a run were counted; an error rate is meaningless without it."""
 
     asr: str
-    """Engine, model and hash of its weights."""
+    """ASR engine, model and hash of the model's weights."""
     reason: str
-    """Why this engine was selected."""
+    """Why this ASR engine was selected."""
     normalizer: str
     settings: dict[str, str]
     closed_vocabulary: bool
-    """Small-vocabulary ASR made for the bundled suites: its error rates are too low."""
+    """Whether the ASR has a small vocabulary made for the bundled suites, so that its error rates are too low."""
     floor: tuple[AsrErrorFloor, ...]
-    """The engine's own errors on reference speech, by language."""
+    """The ASR engine's own errors on reference speech, by language."""
     left_out: tuple[str, ...]
-    """Languages that the engine does not support; their samples have no error rate."""
+    """Languages that the ASR engine does not support; samples in these languages have no error rate."""
     others: tuple[str, ...]
     """ASR engines that scored this run earlier; their scores are in the run's file."""
 
@@ -65,15 +65,15 @@ class RunReport(Record, frozen=True, kw_only=True):
 
     manifest: Manifest
     scoring: ScoringInfo | None
-    """`None` where nothing was scored."""
+    """How the errors were counted; `None` if nothing was scored."""
     targets: tuple[TargetSummary, ...]
-    """In the order of the manifest; warm-up is left out."""
+    """Summaries of the targets in the order of the manifest, without warm-up."""
     failures: tuple[FailureGroup, ...]
-    """Most frequent first."""
+    """Groups of failures, most frequent first."""
     worst: tuple[WorstClip, ...]
-    """Highest error rates first, a few per target."""
+    """Clips with the highest error rates, worst first, a few per target."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
-    """The requests that count as spent although nothing is known, or saved, of their result."""
+    """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
 
@@ -83,9 +83,9 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/report/3"
     voicegauge: str
-    """Version that wrote the report; each run's manifest has the version that measured it."""
+    """Version of voicegauge that wrote the report; each run's manifest has the version that measured the run."""
     characters: int
-    """Text length at which prices per million characters are stated."""
+    """Number of characters of the text for which prices per million characters are stated."""
     runs: tuple[RunReport, ...]
 
     @property
@@ -105,7 +105,7 @@ def summarize_runs(
         clips: number of the worst clips of each run.
 
     Raises:
-        DataError: there are no runs, or the scores of one lack a sample.
+        DataError: there are no runs, or a run's scores do not contain every sample.
     """
     if not runs:
         raise DataError("there is no run to report: give a run's folder or its run.json")
@@ -114,7 +114,7 @@ def summarize_runs(
 
 
 def latest_scores(run: Run) -> ScoreSet | None:
-    """Return the score set that is reported, the latest one; `None` where nothing was scored."""
+    """Return the latest score set, which is the one that is reported; `None` if nothing was scored."""
     return run.score_sets[-1] if run.score_sets else None
 
 

@@ -1,4 +1,4 @@
-"""Facts about the runs of a report as table rows, and the highlights shown at its top."""
+"""Collects facts about the runs of a report as table rows, and the highlights at the top of the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voicegauge.report.text_format import format_interval, format_ms, format_num
 
 
 class RunFact(NamedTuple):
-    """One row of a table: a name, and a value for each run, empty where it does not apply."""
+    """One row of a table: a name, and a value for each run, which is empty if the fact does not apply to the run."""
 
     name: str
     values: tuple[str, ...]
@@ -78,7 +78,7 @@ def key_facts(report: BenchReport) -> tuple[RunFact, ...]:
 
 
 def environment(report: BenchReport) -> tuple[RunFact, ...]:
-    """Return where the runs were measured, and the digests that tell whether two of them are comparable."""
+    """Return where the runs were measured, and the digests that show whether two runs are comparable."""
     names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
     readers: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
     for name in names:
@@ -105,7 +105,7 @@ def incomparable_facts(report: BenchReport) -> tuple[str, ...]:
 
 
 def has_uneven_languages(run: RunReport) -> bool:
-    """Return whether the scored targets were measured in different languages, and so with different texts."""
+    """Whether the scored targets were measured in different languages and therefore with different texts."""
     languages = (frozenset(rate.language for rate in target.languages) for target in run.targets)
     return len(set(filter(None, languages))) > 1
 

@@ -1,4 +1,4 @@
-"""Scatter plot of total latency against error rate: its geometry, which the template prints as SVG."""
+"""Computes the geometry of a scatter plot of total latency against error rate; the template prints it as SVG."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from voicegauge.report.text_format import escape_unprintable, format_duration, f
 
 MAX_LABEL_LENGTH = 30
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
-"""Margins of the plot, in px: room for tick labels and axis names."""
+"""Margins of the plot, in px, which leave room for tick labels and axis names."""
 _TICK_LABEL_WIDTH = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
 WIDE = (960.0, 460.0)
 NARROW = (340.0, 400.0)
-"""Width and height in px. A phone gets a plot of its own, because text must not shrink with the picture."""
+"""Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
 
 
 class AxisTick(NamedTuple):
-    """A labelled round number on an axis."""
+    """A labeled round number on an axis."""
 
     at: float
-    """Position in px."""
+    """Position of the tick in px."""
     text: str
 
 
@@ -38,11 +38,11 @@ class ScatterPoint(NamedTuple):
     pareto: bool
     """Whether the target is in the Pareto set."""
     description: str
-    """Tooltip and text alternative: target, latency and error rate."""
+    """Tooltip and text alternative of the point: target, latency and error rate."""
     x_whisker: tuple[float, float] | None
-    """Ends of the interval of the latency; `None` where one is missing."""
+    """Ends of the interval of the latency; `None` if an end is missing."""
     y_whisker: tuple[float, float] | None
-    """Ends of the interval of the error rate."""
+    """Ends of the interval of the error rate; `None` if an end is missing."""
     label: PointLabel | None = None
 
 
@@ -69,7 +69,7 @@ class ScatterAxes(NamedTuple):
 
 
 def plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
-    """Return the targets with both a total latency and an error rate, with these two."""
+    """Return the targets that have both a total latency and an error rate, each with these two estimates."""
     return [(t, t.total_latency_ms, rate.corpus) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)]
 
 
@@ -82,7 +82,7 @@ def shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
 
 
 def scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE) -> Scatter:
-    """Lay out the plot of `targets`; those of the Pareto set are labelled first."""
+    """Lay out the plot of `targets`; targets in the Pareto set are labeled first."""
     width, height = size
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
     points = [_point(target, time, rate, frame, axes) for target, time, rate in plottable_targets(targets)]
@@ -128,7 +128,7 @@ def _y(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
 
 
 def _x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
-    """Return as many ticks as there is room for: every n-th one."""
+    """Return the ticks of the x axis; if there is not enough room for all, only every n-th one."""
     step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH // int(frame.right - frame.left)) or 1  # rounded up
     return tuple(AxisTick(_x(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step])
 

@@ -1,4 +1,4 @@
-"""Format numbers, intervals and untrusted text for a report."""
+"""Formats numbers, intervals and untrusted text for a report."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import re
 from voicegauge.bench.analysis import Estimate
 
 DASH = "\N{EN DASH}"
-"""Between the ends of an interval."""
+"""Character between the ends of an interval."""
 MISSING = DASH
-"""Shown in place of a missing number."""
+"""Text shown instead of a missing number."""
 UNKNOWN_END = "?"
-"""Shown in place of an end of an interval for which there are too few samples."""
+"""Text shown instead of an end of an interval for which there are too few samples."""
 
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
@@ -39,7 +39,7 @@ def format_number(value: float | None, decimals: int = 0) -> str:
 
 
 def format_ms(value: float | None) -> str:
-    """Format milliseconds: one decimal below 10, where an integer would be too coarse, and none above."""
+    """Format milliseconds with one decimal below 10, because an integer would be too coarse, and none above."""
     # 9.95 and above would be printed as 10.0.
     return format_number(value, 1 if value and value < 9.95 else 0)
 
@@ -57,9 +57,9 @@ def format_percent(rate: float | None) -> str:
 
 
 def format_usd(value: float | None) -> str:
-    """Format a price: two decimals from a dollar on, else four, so that $0.0150 and $0.0025 line up.
+    """Format a price with two decimals from one dollar, otherwise with four, so that $0.0150 and $0.0025 line up.
 
-    A price too small for four decimals gets two significant digits, so that only a free request shows as zero.
+    A price too small for four decimals gets two significant digits, so that only a price of zero is shown as zero.
     """
     if value is None:
         return MISSING
@@ -69,12 +69,12 @@ def format_usd(value: float | None) -> str:
 
 
 def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None = None) -> str:
-    """Format the ends of an interval, with a question mark for a missing one; empty where both are missing.
+    """Format the ends of an interval, with a question mark for a missing end; empty if both ends are missing.
 
     Args:
         estimate: the estimate with its interval.
         scale: factor applied to both ends; 100 for percentages.
-        decimals: decimals of both ends; as in `format_ms` where not given.
+        decimals: number of decimals of both ends; by default as in `format_ms`.
     """
     if estimate.low is None and estimate.high is None:
         return ""

@@ -1,4 +1,4 @@
-"""Alignment of a reference text with the ASR hypothesis, segment by segment."""
+"""Aligns a reference text with the ASR hypothesis, segment by segment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DIFF_KINDS: dict[str, DiffKind] = {
     "delete": "deletion",
     "insert": "insertion",
 }
-"""By the names that jiwer gives them."""
+"""Kinds of segments by the names that jiwer gives them."""
 
 
 class DiffSegment(Record, frozen=True, kw_only=True):

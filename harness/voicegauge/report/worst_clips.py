@@ -1,4 +1,4 @@
-"""The clips with the highest error rates, with audio for the players of the HTML report."""
+"""Selects the clips with the highest error rates, and loads their audio for the players of the HTML report."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from voicegauge.model import AudioFacts, Record, Sample, Score
 from voicegauge.report.word_diff import DiffSegment, word_diff
 
 CLIPS_PER_TARGET = 3
-"""Limit per target, so that one bad target does not displace all others."""
+"""Maximum number of clips per target, so that a bad target does not displace all others."""
 CLIPS = 24
 """Default number of clips of a run: about as many as a person listens to."""
 MAX_ORIGINAL_BYTES = 64 * 1024
-"""Larger clips are re-encoded as MP3, which is about a tenth of the size of WAV."""
+"""Size in bytes above which clips are re-encoded as MP3, which is about a tenth of the size of WAV."""
 MAX_PAGE_AUDIO_BYTES = 6 * 1024 * 1024
-"""Audio of all players of a page; base64 makes it 8 MiB, which can still be sent by mail."""
+"""Maximum number of bytes of audio in a page; base64 makes it 8 MiB, which can still be sent by mail."""
 
 _MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
-"""Containers that browsers play. The media type that the provider declared may be wrong, so it is not used."""
+"""Media types by container, for containers that browsers play. The provider's own media type may be wrong."""
 
 
 class WorstClip(Record, frozen=True, kw_only=True):
@@ -33,26 +33,26 @@ class WorstClip(Record, frozen=True, kw_only=True):
     language: str
     category: str
     text: str
-    """As it was sent."""
+    """The text as it was sent."""
     transcript: str
-    """As the ASR engine wrote it."""
+    """The transcript as the ASR engine wrote it."""
     audio_content: Literal["speech", "silence", "missing", "undecodable"]
     error_rate: float
     errors: int
     units: int
     unit: Literal["word", "character"]
     diff: tuple[DiffSegment, ...]
-    """Alignment of the normalized texts."""
+    """Alignment of the normalized text and the normalized transcript."""
     audio: AudioFacts
 
 
 class ClipPlayer(NamedTuple):
-    """Audio of a clip in the page, or the reason why it is missing."""
+    """Audio of a clip in the page, or the reason why the audio is missing."""
 
     src: str | None
-    """A `data:` URI; `None` where there is no audio."""
+    """A `data:` URI with the audio; `None` if there is no audio."""
     note: str
-    """What was changed or left out; empty for the provider's own bytes."""
+    """What was changed in the audio or why it is missing; empty if it is the provider's own bytes."""
 
 
 def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS) -> tuple[WorstClip, ...]:
@@ -128,7 +128,7 @@ def _load_player(folder: Path, facts: AudioFacts, limit_bytes: int) -> tuple[Cli
 
 
 def _read_measured_file(folder: Path, facts: AudioFacts) -> bytes | None:
-    """Return the measured audio; `None` where the file is missing, outside the run's folder, or was changed."""
+    """Return the measured audio; `None` if the file is missing, is outside the run's folder, or was changed."""
     path = (folder / facts.file).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
@@ -137,7 +137,7 @@ def _read_measured_file(folder: Path, facts: AudioFacts) -> bytes | None:
 
 
 def _encode_mp3(content: bytes, facts: AudioFacts) -> tuple[bytes, str] | None:
-    """Return `content` as MP3 with its media type; `None` where it cannot be decoded."""
+    """Return `content` as MP3 with the media type of MP3; `None` if `content` cannot be decoded."""
     from voicegauge.speech.audio import EncodedAudio, encode
 
     decoded = EncodedAudio.from_facts(content, facts).decoded
