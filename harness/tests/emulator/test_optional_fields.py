@@ -78,7 +78,7 @@ class Variant(NamedTuple):
         return sample_value(self.media.schemas, schema) if value is MISSING and self.media else value
 
     def _resource_ids(self) -> set[str]:
-        uses = (use for maker in self.contract.operations.values() for use in maker.uses_of(self.operation))
+        uses = (use for maker in self.contract.operations.values() for use in maker.resource_uses_in(self.operation))
         return {use.id.field_name for use in uses}
 
     def optional_fields(self) -> list[str]:

@@ -353,7 +353,7 @@ def _plan_cases(
     large_uploads: bool,
     webhooks: bool,
 ) -> CasePlan:
-    """Plan the cases: every case for the emulator, which is free, but only the requested ones for a live service."""
+    """Plan every case for the emulator; for a live service, every valid request only with `full` or `max_calls`."""
     return plan_cases(
         targets,
         emulated=emulated,

@@ -15,7 +15,7 @@ from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Sev
 
 MAX_EVIDENCE = 240
 """Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
-_MAX_SHORTENED = 10_000
+_MAX_READ_TO_SHORTEN = 10_000
 """Number of characters of a text that are read to shorten it, because a message may quote a body of many megabytes."""
 MAX_MESSAGE = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
@@ -82,7 +82,7 @@ class Checker:
 
 
 def _shorten(text: str, limit: int) -> str:
-    text = text[:_MAX_SHORTENED]
+    text = text[:_MAX_READ_TO_SHORTEN]
     # Control characters in a response could move the cursor of a terminal, or overwrite its output.
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

@@ -23,7 +23,7 @@ MAX_CASES = 3
 MAX_RULES = 3
 """Number of rules named in a group of rules with equal spending, which they have if they inspect the same exchanges."""
 _PLURALS = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
-_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.DISPUTED: "cyan", Severity.INFO: "dim"}
 
 
@@ -48,7 +48,7 @@ def print_report(report: CheckReport) -> None:
     out = console()
     if report.notice is not None:
         out.print(report.notice, style="bold red", soft_wrap=True)
-    ordered = sorted(report.findings, key=lambda f: (_ORDER.index(f.severity), f.rule, _operation(f)))
+    ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _operation(f)))
     for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _operation(f))):
         _print_group(out, list(group))
     _print_skipped(out, report)
@@ -63,7 +63,7 @@ def print_report(report: CheckReport) -> None:
 def summary_line(report: CheckReport) -> str:
     """Return the number of exchanges, cases and findings, and the cost, in one line."""
     exchanges = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
-    counts = [_count(report, severity) for severity in _ORDER]
+    counts = [_count(report, severity) for severity in _SEVERITY_ORDER]
     findings = ", ".join(count for count in counts if count) or "no findings"
     parts = [f"{exchanges or 'no'} exchange{_plural(sum(report.exchanges.values()))}"]
     if report.cases:

@@ -88,7 +88,7 @@ class Operation(ContractPart):
         """Whether every documented security alternative requires a key."""
         return bool(self.security) and all(self.security)
 
-    def uses_of(self, other: Operation) -> Iterator[ResourceUse]:
+    def resource_uses_in(self, other: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other`, of the resource that this operation creates."""
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 

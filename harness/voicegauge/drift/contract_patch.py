@@ -64,7 +64,7 @@ class ContractPatch:
             self.unpatched_changes.append(change)
             return
         try:
-            is_added = self._document(change, observed)
+            is_added = self._add_documentation(change, observed)
         except NotAddedError:
             is_added = False
         if not is_added:
@@ -91,7 +91,7 @@ class ContractPatch:
         key = (change.new_position.file, int(match[1]))
         return next((one for one in self._traffic.exchanges if (one.file, one.index) == key), None)
 
-    def _document(self, change: DriftChange, observed: ObservedExchange) -> bool:
+    def _add_documentation(self, change: DriftChange, observed: ObservedExchange) -> bool:
         """Add what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
         pointer = change.old_position.pointer

@@ -78,10 +78,10 @@ class DeliveryTask:
 
     async def _finish(self, steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
         try:
-            return self._delivery(result=await steps)
+            return self._build_delivery(result=await steps)
         except DeliveryFailedError as error:
             has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
-            return self._delivery(failure=error.failure, has_open_job=has_open_job)
+            return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
         except asyncio.CancelledError:
             if self._cancel_on_interrupt:
                 await self._cancel_job()
@@ -266,7 +266,7 @@ class DeliveryTask:
         """Index of the last exchange."""
         return len(self._log.exchanges) - 1
 
-    def _delivery(
+    def _build_delivery(
         self,
         *,
         result: DownloadedAudio | ReceivedTranscript | None = None,

@@ -180,7 +180,7 @@ def _example_cases(operation: Operation, media: MediaType, target: Target | None
 
 def _uses_a_resource(operation: Operation, request: RequestParts) -> bool:
     """Whether a request names a resource that another operation creates, which only its owner's account can use."""
-    uses = (use for creator in operation.contract.operations.values() for use in creator.uses_of(operation))
+    uses = (use for creator in operation.contract.operations.values() for use in creator.resource_uses_in(operation))
     return any(use.id.read_request(request) is not MISSING for use in uses)
 
 

@@ -216,7 +216,12 @@ def _documented_values(start: TargetRequest, media: MediaType, name: str) -> lis
     target, request = start
     schema, _ = media.schemas.resolve(media.schema.get("properties", {}).get(name, {}))
     creators = target.contract.operations.values()
-    ids = {use.id.tokens for creator in creators for use in creator.uses_of(target.operation) if use.id.kind == "body"}
+    ids = {
+        use.id.tokens
+        for creator in creators
+        for use in creator.resource_uses_in(target.operation)
+        if use.id.kind == "body"
+    }
     if is_file_field(media, schema) or (name,) in ids:
         return []
     language = target.speech.request.get("language")

@@ -142,7 +142,7 @@ def _other_language(target: Target, speech: SpeechRequest) -> RelatedDelivery | 
 
 
 def _is_other_script(language: str, text: str) -> bool:
-    """Whether a service that detects the language of `text` certainly does not detect `language`."""
+    """Whether `text` is in a script in which `language` is not written, so that detection cannot yield `language`."""
     is_latin = sum(character.isascii() for character in text) > len(text) / 2
     return language in (_NOT_LATIN if is_latin else _LATIN)
 

@@ -72,7 +72,9 @@ def _number(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, Drif
     return ExtensionFact(path, prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
-def _value(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]) -> ExtensionFact:
+def _optional_value(
+    path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]
+) -> ExtensionFact:
     """Describe an optional value. Levels: added, removed, changed."""
     differences = ("added", "removed", "changed")
     return ExtensionFact(path, prefix, subject, "value", dict(zip(differences, levels, strict=True)))
@@ -118,11 +120,15 @@ def _audio(path: str, prefix: str) -> tuple[ExtensionFact, ...]:
     return (
         _required_value(f"{path}/at", f"{prefix}-place", "The location of the audio", B),
         _required_value(f"{path}/delivered", f"{prefix}-delivery", "The way in which the audio is delivered", B),
-        _value(f"{path}/format", f"{prefix}-format", "The only format of the audio", (C, P, B)),
-        _value(f"{path}/media_type", f"{prefix}-media-type-place", "The location of the audio's media type", (C, P, B)),
-        _value(f"{path}/sample_rate_hz", f"{prefix}-sample-rate", "The sample rate of raw audio", (C, B, B)),
+        _optional_value(f"{path}/format", f"{prefix}-format", "The only format of the audio", (C, P, B)),
+        _optional_value(
+            f"{path}/media_type", f"{prefix}-media-type-place", "The location of the audio's media type", (C, P, B)
+        ),
+        _optional_value(f"{path}/sample_rate_hz", f"{prefix}-sample-rate", "The sample rate of raw audio", (C, B, B)),
         _required_value(f"{path}/channels", f"{prefix}-channels", "The number of channels of raw audio", B),
-        _value(f"{path}/download", f"{prefix}-download", "The operation that the audio URL belongs to", (C, P, P)),
+        _optional_value(
+            f"{path}/download", f"{prefix}-download", "The operation that the audio URL belongs to", (C, P, P)
+        ),
     )
 
 
@@ -163,28 +169,28 @@ JOB = (
     _presence("", "job", "The job of the operation (x-job)", (P, B)),
     _names("states", "job-state", "A job state", (P, C)),
     _names("states/*/next", "job-transition", "A transition between job states", (P, C)),
-    _value("states/*/end", "job-state-end", "The outcome of a terminal job state", (B, B, B)),
+    _optional_value("states/*/end", "job-state-end", "The outcome of a terminal job state", (B, B, B)),
     _flag("states/*/charged", "job-charge", "A job that ends in a certain state is {} charged", (P, C)),
     _names("states/*/required", "job-carries", "A location that always has a value in a job state", (C, B)),
     _flag("states/*/partial", "job-partial", "A job may {} have audio in a state before it has ended", (P, C)),
     _optional_number("states/*/max_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)),
     _required_value("submit/id", "job-submit-id-location", "The location of the job id in the submit response", B),
-    _value(
+    _optional_value(
         "submit/state", "job-submit-state-location", "The location of the job state in the submit response", (C, P, B)
     ),
-    _value(
+    _optional_value(
         "submit/url", "job-submit-url-location", "The location of the polling URL in the submit response", (C, P, B)
     ),
-    _value("id", "job-id-location", "The location of the job id in the status response", (C, P, B)),
+    _optional_value("id", "job-id-location", "The location of the job id in the status response", (C, P, B)),
     _required_value("state", "job-state-location", "The location of the job state in the status response", B),
     *_audio("audio", "job-audio"),
-    _value("result", "job-result-call", "The operation that fetches the result of a job", (B, B, B)),
-    _value("reason", "job-reason-location", "The location of the failure reason", (C, P, P)),
-    _value("model", "job-model-location", "The location of the model name", (C, P, P)),
-    _value("created", "job-created-location", "The location of the creation time", (C, P, P)),
-    _value("updated", "job-updated-location", "The location of the time of the last update", (C, P, P)),
-    _value("completed", "job-completed-location", "The location of the completion time", (C, P, P)),
-    _value("charged", "job-charged-location", "The location of the charge", (C, P, P)),
+    _optional_value("result", "job-result-call", "The operation that fetches the result of a job", (B, B, B)),
+    _optional_value("reason", "job-reason-location", "The location of the failure reason", (C, P, P)),
+    _optional_value("model", "job-model-location", "The location of the model name", (C, P, P)),
+    _optional_value("created", "job-created-location", "The location of the creation time", (C, P, P)),
+    _optional_value("updated", "job-updated-location", "The location of the time of the last update", (C, P, P)),
+    _optional_value("completed", "job-completed-location", "The location of the completion time", (C, P, P)),
+    _optional_value("charged", "job-charged-location", "The location of the charge", (C, P, P)),
     _number("poll/min_s", "job-poll-shortest", "The minimum polling interval", (P, C)),
     _number("poll/max_s", "job-poll-longest", "The maximum polling interval", (C, C)),
     _number("poll/factor", "job-poll-factor", "The factor by which the polling interval grows", (C, C)),
@@ -201,27 +207,29 @@ SPEECH = (
     _required_value("request/*/template", "speech-parameter-template", "The template of a parameter's value", P),
     _names("request/*/map", "speech-parameter-value", "The provider's name for a value of a parameter", (C, P)),
     _required_value("request/*/map/*", "speech-parameter-value", "The provider's name for a value of a parameter", P),
-    _value("response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
+    _optional_value("response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
     _presence("response/audio", "speech-audio", "Audio in the response", (C, B)),
     *_audio("response/audio", "speech-audio"),
-    _value("response/charged", "speech-charged-location", "The location of the charge", (C, P, P)),
-    _value("response/balance", "speech-balance-location", "The location of the remaining balance", (C, P, P)),
+    _optional_value("response/charged", "speech-charged-location", "The location of the charge", (C, P, P)),
+    _optional_value("response/balance", "speech-balance-location", "The location of the remaining balance", (C, P, P)),
     _names("targets", "target", "A target", (C, B)),
-    _value("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
+    _optional_value("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
     _names("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
     _required_value("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
-    _value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
-    _value(
+    _optional_value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _optional_value(
         "targets/*/voice_description",
         "target-voice-description",
         "The default voice description of a target",
         (C, P, P),
     ),
-    _value("targets/*/voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)),
+    _optional_value(
+        "targets/*/voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)
+    ),
     _names("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
-    _value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
+    _optional_value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
     _choices("targets/*/languages", "target-language", "A language of a target"),
-    _value("targets/*/format", "target-default-format", "The default audio format of a target", (C, P, P)),
+    _optional_value("targets/*/format", "target-default-format", "The default audio format of a target", (C, P, P)),
     _choices("targets/*/formats", "target-format", "An audio format of a target"),
     _optional_number(
         "targets/*/recommended_max_characters",
@@ -229,7 +237,7 @@ SPEECH = (
         "The recommended maximum text length",
         (C, P, P, C),
     ),
-    _value("targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)),
+    _optional_value("targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)),
     _flag("targets/*/keyless", "target-keyless", "A target {} works without a key", (C, B)),
     *_price("targets/*/pricing"),
 )
@@ -238,14 +246,16 @@ STREAM = (
     _required_value("event_type", "stream-kind-location", "The location of an event's type", B),
     _names("events", "stream-event", "An event type", (P, P)),
     _names("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
-    _value("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
+    _optional_value("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
     _presence("events/*/schema", "stream-data", "The schema of an event's data", (C, P)),
     _required_value("audio/event", "stream-audio-event", "The event that has the audio", B),
     _required_value("audio/at", "stream-audio-location", "The location of the audio in its event", B),
     _required_value("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
-    _value("audio/index", "stream-index-location", "The location of the sequence number of an event", (C, P, P)),
-    _value("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
-    _value("reason", "stream-reason-location", "The location of the failure reason", (C, P, P)),
+    _optional_value(
+        "audio/index", "stream-index-location", "The location of the sequence number of an event", (C, P, P)
+    ),
+    _optional_value("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
+    _optional_value("reason", "stream-reason-location", "The location of the failure reason", (C, P, P)),
     _optional_number("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
 )
 WEBHOOK = (
@@ -271,27 +281,29 @@ AUDIO_INPUT = (
     _required_value(
         "request/*/map/*", "audio-input-parameter-value", "The provider's name for a value of a parameter", P
     ),
-    _value("response/charged", "audio-input-charged-location", "The location of the charge", (C, P, P)),
+    _optional_value("response/charged", "audio-input-charged-location", "The location of the charge", (C, P, P)),
     _names("targets", "target", "A target", (C, B)),
     _names("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
     _required_value("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
-    _value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
-    _value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
+    _optional_value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _optional_value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
     _choices("targets/*/languages", "target-language", "A language of a target"),
     *_price("targets/*/pricing"),
 )
 TRANSCRIPTION = (
     _presence("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
     _required_value("response/text", "transcript-location", "The location of the transcript", B),
-    _value("response/language", "transcript-language-location", "The location of the detected language", (C, P, P)),
-    _value("response/audio_s", "transcript-length-location", "The location of the audio duration", (C, P, P)),
-    _value("response/segments", "transcript-segments-location", "The location of the segments", (C, B, B)),
+    _optional_value(
+        "response/language", "transcript-language-location", "The location of the detected language", (C, P, P)
+    ),
+    _optional_value("response/audio_s", "transcript-length-location", "The location of the audio duration", (C, P, P)),
+    _optional_value("response/segments", "transcript-segments-location", "The location of the segments", (C, B, B)),
     *(
         _required_value(f"response/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B)
         for key in ("start", "end", "text")
     ),
     *(
-        _value(f"response/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B))
+        _optional_value(f"response/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B))
         for key in ("speaker", "words")
     ),
     *AUDIO_INPUT,
@@ -305,7 +317,7 @@ CONVERSION = (
     _required_value("response/stems/at", "conversion-stems-location", "The location of the stems", B),
     _required_value("response/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
     _required_value("response/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
-    _value(
+    _optional_value(
         "response/stems/download", "conversion-stems-download", "The operation that a stem URL belongs to", (C, P, P)
     ),
     _names("response/facts", "conversion-fact", "An audio property in the response", (C, B)),
@@ -317,12 +329,14 @@ CONVERSION = (
 RESOURCE = (
     _presence("", "resource", "The resource that the operation creates (x-resource)", (C, B)),
     _required_value("id", "resource-id-location", "The location of the resource id", B),
-    _value("state", "resource-state-location", "The location of the resource state", (C, P, B)),
+    _optional_value("state", "resource-state-location", "The location of the resource state", (C, P, B)),
     _names("states", "resource-state", "A resource state", (P, C)),
     _presence("list", "resource-list", "Listing of resources", (C, B)),
     _required_value("list/operation", "resource-list-call", "The operation that lists resources", P),
-    _value("list/count", "resource-count-location", "The location of the number of resources", (C, P, P)),
-    _value("list/limit", "resource-limit-location", "The location of the maximum number of resources", (C, P, P)),
+    _optional_value("list/count", "resource-count-location", "The location of the number of resources", (C, P, P)),
+    _optional_value(
+        "list/limit", "resource-limit-location", "The location of the maximum number of resources", (C, P, P)
+    ),
     _presence("delete", "resource-deletion", "Deletion of resources", (C, B)),
     _required_value("delete/operation", "resource-deletion-call", "The operation that deletes a resource", P),
     _required_value("delete/id", "resource-deletion-location", "The location of the id in a deletion request", B),
@@ -335,22 +349,24 @@ BATCH = (
     _required_value("item_operation", "batch-call", "The operation that each request of a batch is for", P),
     _required_value("results", "batch-results-location", "The location of the list of jobs", B),
     _required_value("job_id", "batch-job-key", "The name of the job id in the list of jobs", B),
-    _value("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
-    _value("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
-    _value("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
-    _value("url", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)),
-    _value("total", "batch-total-location", "The location of the number of jobs", (C, P, P)),
-    _value("completed", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)),
+    _optional_value("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
+    _optional_value("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
+    _optional_value("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
+    _optional_value("url", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)),
+    _optional_value("total", "batch-total-location", "The location of the number of jobs", (C, P, P)),
+    _optional_value("completed", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)),
 )
 CHAT = (
     _presence("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
     _required_value("text", "chat-text-location", "The location of the user's message as text", B),
-    _value("audio", "chat-recording-location", "The location of the user's message as audio", (C, B, B)),
-    _value("transcript", "chat-transcript-location", "The location of the transcript of the user's message", (C, P, P)),
+    _optional_value("audio", "chat-recording-location", "The location of the user's message as audio", (C, B, B)),
+    _optional_value(
+        "transcript", "chat-transcript-location", "The location of the transcript of the user's message", (C, P, P)
+    ),
     _required_value("reply", "chat-reply-location", "The location of the reply text", B),
     *_audio("reply_audio", "chat-audio"),
-    _value("voice", "chat-voice-location", "The location of the voice of the reply", (C, B, B)),
-    _value("charged", "chat-charged-location", "The location of the charge", (C, P, P)),
+    _optional_value("voice", "chat-voice-location", "The location of the voice of the reply", (C, B, B)),
+    _optional_value("charged", "chat-charged-location", "The location of the charge", (C, P, P)),
 )
 PRICING = _price("")
 

@@ -18,12 +18,14 @@ def compare_request_bodies(scope: ComparisonScope, old: DocumentNode, new: Docum
     if before.exists and after.exists:
         if _is_required(before) != _is_required(after):
             prefix = "callback-payload" if scope.is_callback else "request-body"
-            rule = f"{prefix}-became-{_need(after)}"
+            rule = f"{prefix}-became-{_required_or_optional(after)}"
             yield nested.change(rule, before.child("required"), after.child("required"))
         yield from _compare_media_types(nested, "callback" if scope.is_callback else "request-body", before, after)
     elif after.exists:
         yield nested.change(
-            "callback-payload-added" if scope.is_callback else f"request-body-added-{_need(after)}", None, after
+            "callback-payload-added" if scope.is_callback else f"request-body-added-{_required_or_optional(after)}",
+            None,
+            after,
         )
     elif before.exists:
         yield nested.change("callback-payload-removed" if scope.is_callback else "request-body-removed", before, None)
@@ -33,7 +35,7 @@ def _is_required(node: DocumentNode | None) -> bool:
     return node is not None and node.get("required") is True
 
 
-def _need(node: DocumentNode) -> str:
+def _required_or_optional(node: DocumentNode) -> str:
     return "required" if _is_required(node) else "optional"
 
 
@@ -144,10 +146,10 @@ def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNod
         if before is None:
             yield nested.change("response-header-added", None, after)
         elif after is None:
-            yield nested.change(f"{_need(before)}-response-header-removed", before, None)
+            yield nested.change(f"{_required_or_optional(before)}-response-header-removed", before, None)
         else:
             if _is_required(before) != _is_required(after):
-                yield nested.change(f"response-header-became-{_need(after)}", before, after)
+                yield nested.change(f"response-header-became-{_required_or_optional(after)}", before, after)
             yield from compare_schemas(nested, "response-header", before.child("schema"), after.child("schema"))
 
 

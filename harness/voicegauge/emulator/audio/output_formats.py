@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")
-_RANGES = ("audio/*", "*/*")
+_MEDIA_RANGES = ("audio/*", "*/*")
 _FFMPEG_FORMATS = ("m4a", "aac", "webm")
 """Formats that the function `encode` of `speech.audio` cannot write."""
 OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FFMPEG_FORMATS))
@@ -115,7 +115,7 @@ def choose_media_type(format_name: str, documented: Iterable[str]) -> str | None
         found = next((name for name in documented if _may_contain(name, format_name)), None)
     if found is None:
         found = next((name for name in documented if find_format(name) == format_name), None)
-    if found is None and any(name in documented for name in _RANGES):
+    if found is None and any(name in documented for name in _MEDIA_RANGES):
         found = actual
     if found is None:
         found = next((name for name in documented if name in GENERIC_MEDIA_TYPES), None)

@@ -81,7 +81,7 @@ class ResourceStore:
         """
         found = []
         for maker in self._contract.operations.values():
-            for use in maker.uses_of(request.operation):
+            for use in maker.resource_uses_in(request.operation):
                 given = request.read(use.id)
                 if given is MISSING or given is None or maker.resource is None:
                     continue

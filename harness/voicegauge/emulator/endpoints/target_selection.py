@@ -11,8 +11,10 @@ from voicegauge.emulator.http import ParsedRequest, Rejection
 def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
     """Return the target that best matches the constants, the required fields and the language of the request.
 
+    If none matches, it is the first target of the operation.
+
     Raises:
-        Rejection: no target matches, and the contract documents an error for unknown models.
+        Rejection: no target matches, `strict` is set, and the contract documents an error for unknown models.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
     scored = [(score, target) for target in targets if (score := _match_score(request, target)) is not None]
