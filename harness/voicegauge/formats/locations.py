@@ -282,7 +282,7 @@ def decode_location(kind: type[_Parsed], value: Any) -> _Parsed:
         parsed = LocationValues({parse_location(text): item for text, item in value.items()})
         return cast("_Parsed", parsed)
     if kind is not Location and kind is not EventLocation:
-        raise NotImplementedError(f"{kind} is not a location")
+        raise NotImplementedError(f"{kind} is not a location")  # how a msgspec hook declines a type
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004
             f"expected a location such as body#/text, got {type(value).__name__}"
@@ -301,7 +301,7 @@ def encode_location(value: Any) -> Any:
         return str(value)
     if isinstance(value, LocationValues):
         return {str(location): item for location, item in value.items()}
-    raise NotImplementedError(f"{type(value)} is not a location")
+    raise NotImplementedError(f"{type(value)} is not a location")  # how a msgspec hook declines a type
 
 
 def read_pointer(value: Any, tokens: Sequence[str]) -> Any:
