@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from voicegauge.report import BenchReport
 
 
-_MODULES = {
+_NAMES_BY_MODULE = {
     "voicegauge.bench": ("BenchPlanResult", "BenchResult"),
     "voicegauge.bench.analysis": ("RunComparison", "TargetSummary"),
     "voicegauge.conformance": ("CheckReport", "PricedPlan"),
@@ -87,7 +87,7 @@ _MODULES = {
     "voicegauge.model": ("Finding", "Provenance", "Run", "Severity"),
     "voicegauge.report": ("BenchReport",),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 """Modules of the exported names that are not imported from `voicegauge.api`, by name."""
 
 __all__ = [
@@ -158,7 +158,7 @@ def __getattr__(name: str) -> Any:
         return import_module("voicegauge.errors")
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES.get(name, "voicegauge.api")), name)
+    value = getattr(import_module(_MODULE_BY_NAME.get(name, "voicegauge.api")), name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.report.label_placement import LINE_HEIGHT, Rectangle, place_labels, text_width
+from voicegauge.report.label_placement import LINE_HEIGHT, Rectangle, estimate_text_width, place_labels
 
 FRAME = Rectangle(48, 14, 946, 416)
 
@@ -30,7 +30,7 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
     for x, y, _ in points:
         assert not any(label.box.overlaps(Rectangle(x - 5, y - 5, x + 5, y + 5)) for label in labels)
     for label in labels:
-        assert label.box.right - label.box.left >= text_width(label.text) - 1e-6
+        assert label.box.right - label.box.left >= estimate_text_width(label.text) - 1e-6
         assert label.box.bottom - label.box.top >= LINE_HEIGHT - 1e-6
 
 

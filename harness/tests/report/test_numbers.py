@@ -11,10 +11,10 @@ from voicegauge.bench.analysis.statistics import Estimate
 from voicegauge.bench.analysis.summary import TargetSummary
 from voicegauge.model import Streaming
 from voicegauge.report import summarize_runs
-from voicegauge.report.comparison_table import column_groups, comparison_columns, comparison_rows
-from voicegauge.report.latency_bars import latency_chart, shared_time_axis
-from voicegauge.report.run_facts import highlights, incomparable_facts
-from voicegauge.report.scatter_plot import NARROW, WIDE, scatter, shared_axes
+from voicegauge.report.comparison_table import build_comparison_columns, build_comparison_rows, column_groups
+from voicegauge.report.latency_bars import build_latency_chart, choose_shared_time_axis
+from voicegauge.report.run_facts import incomparable_facts, select_highlights
+from voicegauge.report.scatter_plot import NARROW, WIDE, build_scatter, choose_shared_axes
 from voicegauge.report.text_format import DASH, MISSING, format_interval, format_ms, format_percent, format_usd
 
 from .factories import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
@@ -27,9 +27,9 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> tuple[TargetSummary, ..
 
 
 def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[TargetSummary, ...]) -> None:
-    shown = comparison_columns(targets, 500)
+    shown = build_comparison_columns(targets, 500)
     keys = [column.key for column in shown]
-    for row in comparison_rows(targets, shown):
+    for row in build_comparison_rows(targets, shown):
         cells, summary = dict(zip(keys, row.cells, strict=True)), row.summary
         assert summary.wer is not None
         assert cells["wer"].text == format_percent(summary.wer.corpus.value)
@@ -44,11 +44,11 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
 
 
 def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(targets: tuple[TargetSummary, ...]) -> None:
-    shown = comparison_columns(targets, 500)
+    shown = build_comparison_columns(targets, 500)
     assert "cer" not in [column.key for column in shown]
     assert sum(count for _, count in column_groups(shown)) == len(shown)
     assert sum(column.starts_group for column in shown) == len(column_groups(shown))
-    assert [column.key for column in comparison_columns([t for t in targets if t.target == BROKEN.id], 500)] == [
+    assert [column.key for column in build_comparison_columns([t for t in targets if t.target == BROKEN.id], 500)] == [
         "wer",
         "request",
         "million",
@@ -60,21 +60,21 @@ def test_targets_with_overlapping_intervals_are_marked_together(tmp_path: Path) 
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.05) for i in range(2))
     slow = Voice("a/slow", "slow", 9_000, 0.05)
     found = summarize_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).runs[0].targets
-    shown = comparison_columns(found, 500)
+    shown = build_comparison_columns(found, 500)
     at = [column.key for column in shown].index("latency")
-    assert {row.summary.target: row.best[at] for row in comparison_rows(found, shown)} == {
+    assert {row.summary.target: row.best[at] for row in build_comparison_rows(found, shown)} == {
         "a/0": True,
         "a/1": True,
         "a/slow": False,
     }
     million = [column.key for column in shown].index("million")
-    assert not any(row.best[million] for row in comparison_rows(found, shown))  # all cost the same
+    assert not any(row.best[million] for row in build_comparison_rows(found, shown))  # all cost the same
 
 
 def test_a_highlight_gives_the_number_of_ties(tmp_path: Path) -> None:
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.3) for i in range(3))
     report = summarize_runs([make_run(tmp_path, twins, repetitions=3)])
-    said = {item.label: item for item in highlights(report.runs[0])}
+    said = {item.label: item for item in select_highlights(report.runs[0])}
     assert said["Lowest total latency"].ties == "tied with 2 others (intervals overlap)"
     assert said["Lowest price, 1M characters"].ties == "tied with 2 others (same price)"
     assert said["Failed"].value == "0"
@@ -92,7 +92,7 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
 def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     targets: tuple[TargetSummary, ...], size: tuple[float, float]
 ) -> None:
-    picture = scatter(targets, shared_axes(targets), size)
+    picture = build_scatter(targets, choose_shared_axes(targets), size)
     assert len(picture.points) == len(VOICES)  # the one that never answered has no time
     assert all(mark.label for mark in picture.points if mark.pareto)
     assert {m.name for m in picture.points if m.pareto} == {t.target for t in targets if t.pareto}
@@ -104,14 +104,14 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
 def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
     found = summarize_runs([make_run(tmp_path, crowd(20), repetitions=2)]).runs[0].targets
     for size in (WIDE, NARROW):
-        picture = scatter(found, shared_axes(found), size)
+        picture = build_scatter(found, choose_shared_axes(found), size)
         assert len(picture.points) == 20
         assert all(mark.label for mark in picture.points if mark.pareto)
 
 
 def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[TargetSummary, ...]) -> None:
-    axis = shared_time_axis(targets)
-    for bar in latency_chart(targets, axis).bars:
+    axis = choose_shared_time_axis(targets)
+    for bar in build_latency_chart(targets, axis).bars:
         end = 0.0
         for segment in bar.segments:
             assert segment.left == pytest.approx(end)
@@ -122,19 +122,19 @@ def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[Ta
 
 
 def test_the_time_between_two_polls_is_a_segment_of_its_own(targets: tuple[TargetSummary, ...]) -> None:
-    axis = shared_time_axis(targets)
-    bar = next(bar for bar in latency_chart(targets, axis).bars if bar.target.completion_ms)
+    axis = choose_shared_time_axis(targets)
+    bar = next(bar for bar in build_latency_chart(targets, axis).bars if bar.target.completion_ms)
     open_ = next(s for s in bar.segments if s.phase == "processing-or-completed")
     assert bar.target.completion_ms
     assert open_.left == pytest.approx(100 * axis.position(bar.target.completion_ms.low.value))
     assert open_.left + open_.width == pytest.approx(100 * axis.position(bar.target.completion_ms.high.value))
-    direct = next(bar for bar in latency_chart(targets, axis).bars if not bar.target.completion_ms)
+    direct = next(bar for bar in build_latency_chart(targets, axis).bars if not bar.target.completion_ms)
     assert [s.phase for s in direct.segments] == ["first-byte", "download"]
 
 
 def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: Path) -> None:
     found = summarize_runs([make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2)]).runs[0].targets
-    shown = comparison_columns(found, 500)
+    shown = build_comparison_columns(found, 500)
     assert [column.key for column in shown][:2] == ["wer", "cer"]
 
 
@@ -171,21 +171,21 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         for s in run.samples
     ]
     summaries = summarize_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets
-    shown = comparison_columns(summaries, 500)
+    shown = build_comparison_columns(summaries, 500)
     assert ("Streams", 4) in column_groups(shown)
     keys = [column.key for column in shown]
-    for row in comparison_rows(summaries, shown):
+    for row in build_comparison_rows(summaries, shown):
         cells = dict(zip(keys, row.cells, strict=True))
         texts = tuple(cells[key].text for key in ("speech", "gap", "gapmax", "underrun"))
         streams = row.summary.target == VOICES[0].id
         assert texts == (("310", "21", "43", "1.00") if streams else (MISSING,) * 4)
         assert ("77 ms stalled" in cells["underrun"].detail) == streams
     assert "Streams" not in dict(
-        column_groups(comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
+        column_groups(build_comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
     )
 
 
 def test_a_run_in_which_nothing_worked_has_no_lowest_number(tmp_path: Path) -> None:
     report = summarize_runs([make_run(tmp_path, (BROKEN,), repetitions=3)])
     assert report.runs[0].targets[0].wer is not None
-    assert [item.label for item in highlights(report.runs[0])] == ["Failed"]
+    assert [item.label for item in select_highlights(report.runs[0])] == ["Failed"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.model import Score
-from voicegauge.report.word_diff import DiffSegment, word_diff
+from voicegauge.report.word_diff import DiffSegment, diff_words
 
 
 def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
@@ -39,11 +39,11 @@ def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
 def test_each_kind_of_error_is_a_segment_of_its_own_kind(
     reference: str, hypothesis: str, segments: list[tuple[str, str, str]]
 ) -> None:
-    assert [(p.kind, p.reference, p.hypothesis) for p in word_diff(score(reference, hypothesis))] == segments
+    assert [(p.kind, p.reference, p.hypothesis) for p in diff_words(score(reference, hypothesis))] == segments
 
 
 def test_characters_are_joined_without_blanks() -> None:
-    found = word_diff(score("駅の前で", "駅の後で", "character"))
+    found = diff_words(score("駅の前で", "駅の後で", "character"))
     assert [(p.kind, p.reference, p.hypothesis) for p in found] == [
         ("equal", "駅の", "駅の"),
         ("substitution", "前", "後"),
@@ -57,7 +57,7 @@ def joined(segments: tuple[DiffSegment, ...], side: str) -> list[str]:
 
 @given(st.text("ab c\n\x1c\u3000"), st.text("ab c\n\x1c\u3000"))
 def test_the_joined_segments_are_the_texts(reference: str, hypothesis: str) -> None:
-    segments = word_diff(score(reference, hypothesis))
+    segments = diff_words(score(reference, hypothesis))
     assert joined(segments, "reference") == reference.split()
     assert joined(segments, "hypothesis") == hypothesis.split()
     assert all((p.kind == "equal") == (p.reference == p.hypothesis) for p in segments)

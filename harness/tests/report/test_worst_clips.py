@@ -8,7 +8,7 @@ import numpy as np
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import render_page, summarize_runs
-from voicegauge.report.worst_clips import CLIPS, CLIPS_PER_TARGET, WorstClip, load_players, worst_clips
+from voicegauge.report.worst_clips import CLIPS, CLIPS_PER_TARGET, WorstClip, load_players, select_worst_clips
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
 from .factories import BROKEN, VOICES, crowd, make_run
@@ -17,7 +17,7 @@ replace = msgspec.structs.replace
 
 
 def worst(run: Run) -> tuple[WorstClip, ...]:
-    return worst_clips(run.samples, run.score_sets[0].scores)
+    return select_worst_clips(run.samples, run.score_sets[0].scores)
 
 
 def clip_with(folder: Path, clip: WorstClip, audio: bytes, media_type: str) -> WorstClip:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from voicegauge.api.options import LiveOptions
     from voicegauge.api.plan_sending import plan_summary
     from voicegauge.api.progress import ProgressListener
-    from voicegauge.api.recording_conversion import Conversion, Converted, convert
+    from voicegauge.api.recording_conversion import Conversion, ConvertedFile, convert
     from voicegauge.api.result_files import (
         apply_baseline,
         github_annotations,
-        to_results,
+        to_exported_report,
         write_baseline,
         write_junit,
         write_sarif,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from voicegauge.api.traffic_recording import Overwrite, RecordedFile, RecordResult, record
     from voicegauge.api.webhook_listening import ListenResult, listen
 
-_MODULES = {
+_NAMES_BY_MODULE = {
     "benchmark_run": ("benchmark", "plan_benchmark"),
     "conformance_check": ("check", "check_job_steps", "check_request", "plan_check"),
     "drift_detection": ("find_drift", "propose_contract_patch"),
@@ -65,11 +65,11 @@ _MODULES = {
     "options": ("LiveOptions",),
     "plan_sending": ("plan_summary",),
     "progress": ("ProgressListener",),
-    "recording_conversion": ("Conversion", "Converted", "convert"),
+    "recording_conversion": ("Conversion", "ConvertedFile", "convert"),
     "result_files": (
         "apply_baseline",
         "github_annotations",
-        "to_results",
+        "to_exported_report",
         "write_baseline",
         "write_junit",
         "write_sarif",
@@ -88,12 +88,12 @@ _MODULES = {
     "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
     "webhook_listening": ("ListenResult", "listen"),
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 """Modules of the exported names, by name."""
 
 __all__ = [
     "Conversion",
-    "Converted",
+    "ConvertedFile",
     "ListenResult",
     "LiveOptions",
     "LocalServer",
@@ -136,7 +136,7 @@ __all__ = [
     "select_providers",
     "serve_emulator",
     "serve_replay",
-    "to_results",
+    "to_exported_report",
     "write_baseline",
     "write_junit",
     "write_report",
@@ -146,9 +146,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Return an exported name; its module is imported on first use."""
-    if name not in _HOMES:
+    if name not in _MODULE_BY_NAME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULE_BY_NAME[name]}"), name)
     globals()[name] = value
     return value
 

@@ -189,7 +189,7 @@ def benchmark(
     # A live run is marked as finished last: until then the same command continues it.
     run = _save(folder, outcome, config, planned.listener, finished=outcome.is_complete and live is None)
     if stop.requested and stop.error is None:
-        return _result(
+        return _build_result(
             folder,
             run,
             text_length,
@@ -204,8 +204,8 @@ def benchmark(
         planned.listener.notice(f"no error rates: {unscored_reason}")
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
     page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
-    stopped, stop_reason = _stop_reason(outcome, stop)
-    result = _result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
+    stopped, stop_reason = _describe_stop(outcome, stop)
+    result = _build_result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
     save_run(folder, run)
     return result
 
@@ -361,23 +361,25 @@ def _find_run(out: Path, planned: _PlannedBenchmark, *, retry_ambiguous: bool) -
 
 
 def _send_requests(
-    config: RunConfig, folder: Path, resumed: JournalState | None, stop: StopSignal, listener: ProgressListener
+    config: RunConfig, folder: Path, journal_state: JournalState | None, stop: StopSignal, listener: ProgressListener
 ) -> RunOutcome:
     done = 0
-    if resumed is not None and not resumed.is_empty:
-        done = len(resumed.finished)
-        spent = f"${resumed.spent_usd:.4f} are spent"
-        listener.notice(f"resuming {folder}: {done} samples are finished, {len(resumed.open_jobs)} jobs open, {spent}")
+    if journal_state is not None and not journal_state.is_empty:
+        done = len(journal_state.finished)
+        spent = f"${journal_state.spent_usd:.4f} are spent"
+        listener.notice(
+            f"resuming {folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open, {spent}"
+        )
     with phase(listener, "sending requests", config.plan.requests, done) as sending:
         return run_coroutine(
-            _run_until_interrupted(config, folder, resumed, stop, lambda _: sending.advance(), listener)
+            _run_until_interrupted(config, folder, journal_state, stop, lambda _: sending.advance(), listener)
         )
 
 
 async def _run_until_interrupted(
     config: RunConfig,
     folder: Path,
-    resumed: JournalState | None,
+    journal_state: JournalState | None,
     stop: StopSignal,
     on_sample: Callable[[Sample], None],
     listener: ProgressListener,
@@ -397,7 +399,7 @@ async def _run_until_interrupted(
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
-        return await run_plan(config, folder, resumed=resumed, stop=stop, on_sample=on_sample)
+        return await run_plan(config, folder, resumed=journal_state, stop=stop, on_sample=on_sample)
     finally:
         if handles_signals:
             loop.remove_signal_handler(signal.SIGINT)
@@ -430,7 +432,7 @@ def _raise_stop_error(run: Run, stop: StopSignal, listener: ProgressListener) ->
         raise stop.error
 
 
-def _stop_reason(outcome: RunOutcome, stop: StopSignal) -> tuple[str | None, StopReason | None]:
+def _describe_stop(outcome: RunOutcome, stop: StopSignal) -> tuple[str | None, StopReason | None]:
     """Return why a run that Ctrl-C did not stop is incomplete: one line, and the kind of event.
 
     Both are `None` for a complete run.
@@ -454,7 +456,7 @@ def _score(folder: Path, run: Run, asr: str, planned: _PlannedBenchmark) -> Scor
         raise
 
 
-def _result(
+def _build_result(
     folder: Path,
     run: Run,
     text_length: int,

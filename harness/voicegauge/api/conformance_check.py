@@ -123,7 +123,7 @@ def check(
     if not emulated and live is None:
         folders = [Path(folder) for folder in recordings]
         _check_offline(contracts_of(chosen), rules, collector, folders, strict=stale_recordings_fail)
-        return _report(collector, None, rules)
+        return _build_report(collector, None, rules)
     plan = _plan_cases(
         chosen,
         emulated=bool(emulated),
@@ -132,16 +132,16 @@ def check(
         large_uploads=large_uploads,
         webhooks=public_url is not None,
     )
-    cost = price_plan(plan, chosen, prices, provenance=_provenance(live))
+    cost = price_plan(plan, chosen, prices, provenance=_provenance_of(live))
     with (
         _open_service(
             chosen, emulated, live, prices=prices, faults=faults, seed=seed, listener=listener, plan=cost
         ) as settings,
-        _receiver(public_url, listen_port) as receiver,
+        _open_receiver(public_url, listen_port) as receiver,
     ):
         folder = Path(failures) if failures is not None else None
         settings = replace(settings, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver)
-        return _report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
+        return _build_report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
 
 
 def plan_check(
@@ -187,7 +187,7 @@ def plan_check(
     plan = _plan_cases(
         chosen, emulated=emulated, max_calls=max_calls, full=full, large_uploads=large_uploads, webhooks=webhooks
     )
-    return price_plan(plan, chosen, prices, provenance=_provenance(live))
+    return price_plan(plan, chosen, prices, provenance=_provenance_of(live))
 
 
 def check_request(
@@ -237,7 +237,9 @@ def check_request(
     with _open_service(
         [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
     ) as settings:
-        return _report(collector, send_plan([one], CasePlan(cases=(case,)), settings, collector, ProgressListener()))
+        return _build_report(
+            collector, send_plan([one], CasePlan(cases=(case,)), settings, collector, ProgressListener())
+        )
 
 
 def check_job_steps(
@@ -291,7 +293,7 @@ def check_job_steps(
             if not collector.exchanges:
                 raise
             collector.stopped_by, stop = str(error), "unreachable"
-        return _report(collector, stop or ("budget" if collector.stopped_by else None))
+        return _build_report(collector, stop or ("budget" if collector.stopped_by else None))
 
 
 def _validate_mode(
@@ -317,11 +319,11 @@ def _validate_mode(
             raise UsageError(f"{name} has no effect if nothing is sent: pass emulated=True or live=LiveOptions()")
 
 
-def _provenance(live: LiveOptions | None) -> Provenance:
+def _provenance_of(live: LiveOptions | None) -> Provenance:
     return Provenance.EMULATED if live is None else Provenance.LIVE
 
 
-def _report(collector: Collector, stop: StopReason | None, rules: Mapping[str, Rule] = RULES) -> CheckReport:
+def _build_report(collector: Collector, stop: StopReason | None, rules: Mapping[str, Rule] = RULES) -> CheckReport:
     applied = () if rules.keys() == RULES.keys() else tuple(rules)
     return msgspec.structs.replace(collector.report(), stop_reason=stop, rules=applied)
 
@@ -392,13 +394,13 @@ def _open_service(
         return
     if not emulated:
         raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
-    with _emulator(targets, emulated, faults, seed) as emulator:
+    with _open_emulator(targets, emulated, faults, seed) as emulator:
         if plan is not None:
             listener.notice(plan_summary(plan))
         yield emulator_check_settings(emulator, targets, seed=seed)
 
 
-def _emulator(
+def _open_emulator(
     targets: Sequence[Target], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
 ) -> AbstractContextManager[RunningEmulator]:
     if isinstance(emulated, RunningEmulator):
@@ -406,6 +408,6 @@ def _emulator(
     return running_emulator(contracts_of(targets), emulator_settings(seed=seed, faults=faults))
 
 
-def _receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
+def _open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
     """Return a receiver of callbacks; without the URL of a tunnel, a context whose value is `None`."""
     return nullcontext() if public_url is None else running_receiver(port=port, public_url=public_url)

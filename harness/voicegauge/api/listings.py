@@ -155,8 +155,8 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
         The rules, with what each proves and how severe its findings are.
     """
     return RuleList(
-        rules=tuple(row for row in _check_rules() if _contains(row.id, words)),
-        drift=tuple(row for row in _drift_rules() if _contains(f"drift {row.id}", words)),
+        rules=tuple(row for row in _check_rules() if _contains_words(row.id, words)),
+        drift=tuple(row for row in _drift_rules() if _contains_words(f"drift {row.id}", words)),
     )
 
 
@@ -170,11 +170,13 @@ def list_recognizers() -> Recognizers:
 
     installed, missing = [], []
     if find_spec("whisper"):
-        installed += [_official(f"whisper:{name}") for name in PREFERRED_MODELS if cached_weights(name).is_file()]
+        installed += [
+            _official_whisper(f"whisper:{name}") for name in PREFERRED_MODELS if cached_weights(name).is_file()
+        ]
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")
     if find_spec("faster_whisper"):
-        installed += [_official(f"faster-whisper:{name}") for name in cached_models()]
+        installed += [_official_whisper(f"faster-whisper:{name}") for name in cached_models()]
     else:
         missing.append("faster-whisper: pip install 'voicegauge[faster-whisper]'")
     if len(missing) < 2:  # the embedded weights run on either engine
@@ -251,7 +253,7 @@ def _operation_row(operation: Operation) -> OperationRow:
     )
 
 
-def _contains(text: str, words: Sequence[str]) -> bool:
+def _contains_words(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
@@ -277,5 +279,5 @@ def _drift_rules() -> tuple[DriftRow, ...]:
     return tuple(DriftRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules)
 
 
-def _official(spec: str) -> Recognizer:
+def _official_whisper(spec: str) -> Recognizer:
     return Recognizer(spec=spec, description="Whisper, official weights", judges_live=True)

@@ -47,15 +47,15 @@ def live_settings(
     keys = {contract.id: client_key(contract) for contract in contracts}
     if plan is not None:
         check_budget(plan, live, listener, can_limit_calls=can_limit_calls)
-    pacers = {provider: rate_limiter_for(one, live.base_urls) for provider, one in plans.items()}
-    announce_rate_limits(pacers, listener)
+    rate_limiters = {provider: rate_limiter_for(one, live.base_urls) for provider, one in plans.items()}
+    announce_rate_limits(rate_limiters, listener)
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls={contract.id: live.base_urls for contract in contracts},
         keys=keys,
         ledger=live.ledger or Ledger(live.max_cost_usd),
         prices=prices,
-        rate_limiters=pacers,
+        rate_limiters=rate_limiters,
         seed=seed,
     )
 
@@ -79,10 +79,10 @@ def plan_summary(plan: PricedPlan) -> str:
     total = plan.spending.total
     requests = f"{'emulated' if emulated else 'live'}: {total.requests} requests, {total.billable} billable"
     free = " (nothing is charged)" if emulated else ""
-    return f"{requests}, {_price(plan)}{free}"
+    return f"{requests}, {_format_price(plan)}{free}"
 
 
-def _price(plan: PricedPlan) -> str:
+def _format_price(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
     known = f"about ${plan.usd:.4g} if all succeed"
     if not plan.unpriced:
@@ -91,9 +91,9 @@ def _price(plan: PricedPlan) -> str:
     return f"{known}, plus an undocumented price of {names}" if plan.usd else f"price not documented for {names}"
 
 
-def announce_rate_limits(pacers: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:
+def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:
     """Tell the listener which rate limits are honored, because a live run may have to wait for them."""
-    for provider, rate_limiter in pacers.items():
+    for provider, rate_limiter in rate_limiters.items():
         if rate_limiter is not None:
             limit = f"at most {rate_limiter.requests_per_minute} requests per minute, not counting polls"
             listener.notice(f"{provider}: {limit}; name your account's plan (--plan) if it allows more")

@@ -19,10 +19,10 @@ from voicegauge.recording import Recording, load_har, save_har, save_vcr_cassett
 from voicegauge.recording.importing import ImportedRecording, ImportRemark, import_recording, is_recording
 
 RecordingFormat = Literal["har", "vcr"]
-SUFFIXES: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
+SUFFIX_BY_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
 
 
-class Converted(Record, frozen=True, kw_only=True):
+class ConvertedFile(Record, frozen=True, kw_only=True):
     """The result of converting one file."""
 
     file: str
@@ -44,7 +44,7 @@ class Conversion(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge convert --json` writes."""
 
     schema: str = "voicegauge/convert/2"
-    files: tuple[Converted, ...]
+    files: tuple[ConvertedFile, ...]
 
 
 def convert(
@@ -56,7 +56,7 @@ def convert(
     mask: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
     contracts: Contracts = (),
-) -> Converted:
+) -> ConvertedFile:
     """Convert a recording of another tool to a HAR file, or any recording to a VCR cassette. Keys are masked.
 
     Args:
@@ -88,9 +88,9 @@ class _Converter:
     mask: Sequence[str]
     base_urls: Mapping[str, str]
 
-    def convert(self, file: Path) -> Converted:
+    def convert(self, file: Path) -> ConvertedFile:
         """Convert one file."""
-        written = self.out / f"{file.stem}{SUFFIXES[self.to]}"
+        written = self.out / f"{file.stem}{SUFFIX_BY_FORMAT[self.to]}"
         if written.exists():
             raise UsageError(f"{written} exists already: choose another folder with --out")
         if is_recording(file):
@@ -104,18 +104,22 @@ class _Converter:
             raise DataError(f"{file}: {imported.format}, but nothing in it can be imported: {reasons}")
         return self._convert_foreign(file, written, imported, contract)
 
-    def _convert_own(self, file: Path, written: Path) -> Converted:
+    def _convert_own(self, file: Path, written: Path) -> ConvertedFile:
         recording = load_har(file)
         if self.to == "har":
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
         contract = self.catalogue.provider(recording.provider)
-        recording = save_vcr_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self.mask)
-        return _converted(file, "a recording of voicegauge", written, recording, ())
+        recording = save_vcr_cassette(
+            written, recording, contract=contract, secrets=_keys_to_mask(contract), mask=self.mask
+        )
+        return _build_converted_file(file, "a recording of voicegauge", written, recording, ())
 
-    def _convert_foreign(self, file: Path, written: Path, imported: ImportedRecording, contract: Contract) -> Converted:
-        recorded_at, remarks = _recorded_at(file, imported)
-        keys = (*_keys(contract), *imported.secrets)
-        provenance = _provenance(imported)
+    def _convert_foreign(
+        self, file: Path, written: Path, imported: ImportedRecording, contract: Contract
+    ) -> ConvertedFile:
+        recorded_at, remarks = _read_recording_time(file, imported)
+        keys = (*_keys_to_mask(contract), *imported.secrets)
+        provenance = _provenance_of(imported)
         if self.to == "har":
             recording = save_har(
                 written,
@@ -136,21 +140,21 @@ class _Converter:
                 exchanges=imported.exchanges,
             )
             recording = save_vcr_cassette(written, read, contract=contract, secrets=keys, mask=self.mask)
-        return _converted(file, imported.format, written, recording, remarks)
+        return _build_converted_file(file, imported.format, written, recording, remarks)
 
 
-def _keys(contract: Contract) -> tuple[str, ...]:
+def _keys_to_mask(contract: Contract) -> tuple[str, ...]:
     key = os.environ.get(contract.provider.key_env)
     return (key,) if key else ()
 
 
-def _provenance(imported: ImportedRecording) -> Provenance:
+def _provenance_of(imported: ImportedRecording) -> Provenance:
     """Return `EMULATED` if the responses came from the emulator, whichever tool recorded them."""
     emulated = any(map(is_emulated, imported.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 
 
-def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
+def _read_recording_time(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
     """Return the time of recording, and remarks.
 
     If the content of the file does not state the time, it is the file's modification time, and a remark says so.
@@ -162,10 +166,10 @@ def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, 
     return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, message=message))
 
 
-def _converted(
+def _build_converted_file(
     file: Path, format: str, written: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
-) -> Converted:
-    return Converted(
+) -> ConvertedFile:
+    return ConvertedFile(
         file=str(file),
         format=format,
         written=str(written),

@@ -17,7 +17,7 @@ from voicegauge.outputs import ExportedReport, FindingsBaseline, junit_xml, load
 AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
 
 
-def to_results(
+def to_exported_report(
     report: CheckReport | DriftReport, *, strict: bool = False, fail_on: DriftLevel = DriftLevel.BREAKING
 ) -> ExportedReport:
     """Convert a report to the record from which JUnit XML, SARIF and annotations are written.
@@ -52,7 +52,7 @@ def write_junit(
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), junit_xml(to_results(report, strict=strict, fail_on=fail_on)).encode())
+    write_file(Path(file), junit_xml(to_exported_report(report, strict=strict, fail_on=fail_on)).encode())
 
 
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: PathLike = ".") -> None:
@@ -66,7 +66,7 @@ def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: Path
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), sarif_json(to_results(report), Path(root).resolve()).encode())
+    write_file(Path(file), sarif_json(to_exported_report(report), Path(root).resolve()).encode())
 
 
 def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".") -> str:
@@ -79,7 +79,7 @@ def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".
     Returns:
         The lines to print.
     """
-    return workflow_commands(to_results(report), Path(root).resolve())
+    return workflow_commands(to_exported_report(report), Path(root).resolve())
 
 
 def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:

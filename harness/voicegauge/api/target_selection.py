@@ -97,12 +97,14 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     """
     items = {contract.id: _priced_names(contract) for contract in catalogue}
     known = {*items, *(name for names in items.values() for name in names)}
-    given = dict(prices or {})
-    for name in given:
+    caller_prices = dict(prices or {})
+    for name in caller_prices:
         if name not in known:
             raise UnknownNameError("target", name, known)
-    of_providers = {name: given[provider] for provider in items if provider in given for name in items[provider]}
-    return of_providers | {name: usd for name, usd in given.items() if name not in items}
+    of_providers = {
+        name: caller_prices[provider] for provider in items if provider in caller_prices for name in items[provider]
+    }
+    return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
 
 
 def _priced_names(contract: Contract) -> list[str]:

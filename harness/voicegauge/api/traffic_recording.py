@@ -153,7 +153,7 @@ def record(
 class _ReceivedCases:
     """The received exchanges of all cases, before they are written to files."""
 
-    groups: Mapping[str, Sequence[Exchange]]
+    exchanges_by_case: Mapping[str, Sequence[Exchange]]
     """Exchanges by case id."""
     secrets: Sequence[str]
     stop_reason: StopReason | None
@@ -231,9 +231,12 @@ class _RecordingRun:
         stop = send_plan(self.targets, rest, replace(settings, save_exchanges=recorder.save), collector, self.listener)
         if recorder.met_emulator:
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
-        groups = {**saved, **recorder.groups}
+        exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
-            {case.id: groups[case.id] for case in plan.cases if case.id in groups}, secrets, stop, unfinished
+            {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
+            secrets,
+            stop,
+            unfinished,
         )
 
     def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
@@ -252,10 +255,10 @@ class _RecordingRun:
         redactions: Counter[str] = Counter()
         files, failed = [], None
         for update in updates:
-            cases = sum(case.id in sent.groups for case in update.due)
+            cases = sum(case.id in sent.exchanges_by_case for case in update.due)
             if not cases:
                 continue
-            exchanges = update.merged(sent.groups)
+            exchanges = update.merged(sent.exchanges_by_case)
             difference = compare_recordings(update.replaced, exchanges)
             saved: Recording | None = None
             try:

@@ -21,14 +21,14 @@ _NO_VALUE = "-"
 
 def print_plan(plan: BenchPlanResult) -> None:
     """Print the number of requests and characters and the cost of each target."""
-    out = console()
+    terminal = console()
     rows = table("target", "requests", "characters", "price", "cost", right=("requests", "characters", "cost"))
     for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
         rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
-    out.print(rows)
+    terminal.print(rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
-    out.print(f"{plan.requests} requests of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}")
+    terminal.print(f"{plan.requests} requests of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}")
 
 
 class _Column(NamedTuple):
@@ -43,9 +43,9 @@ class _Column(NamedTuple):
 
 _TOTAL_LATENCY = _Column("total\nms", lambda one: _format_estimate(one.total_latency_ms))
 _TOTAL_LATENCY_P95 = _Column("p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, interval=False))
-_COMPLETION_TIME = _Column("job done\nms", lambda one: _bounds(one.completion_ms))
-_PRICE_PER_MINUTE = _Column("cost per\nminute", lambda one: _price_per_minute(one.cost))
-_PRICE_PER_MILLION = _Column("$/1M\nchars", lambda one: _price_per_million(one.cost))
+_COMPLETION_TIME = _Column("job done\nms", lambda one: _format_bounds(one.completion_ms))
+_PRICE_PER_MINUTE = _Column("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
+_PRICE_PER_MILLION = _Column("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
 _COLUMNS = (
     _Column("", lambda one: "*" if one.pareto else " ", text=True),
     _Column("target", lambda one: one.target.replace("/", "/\n", 1), separator="", text=True),
@@ -55,40 +55,40 @@ _COLUMNS = (
     _COMPLETION_TIME,
     _Column("RTF", lambda one: _format_estimate(one.rtf, digits=2, interval=False)),
     _Column("WER", lambda one: _format_error_rate(one.wer or one.cer)),
-    _Column("cost per\nrequest", lambda one: _price_per_request(one.cost)),
+    _Column("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
     _PRICE_PER_MINUTE,
     _PRICE_PER_MILLION,
 )
-_HIDEABLE = (_COMPLETION_TIME, _PRICE_PER_MILLION, _TOTAL_LATENCY_P95)
+_HIDEABLE_COLUMNS = (_COMPLETION_TIME, _PRICE_PER_MILLION, _TOTAL_LATENCY_P95)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
-_MAX_UNBROKEN = 12
+_MAX_UNBROKEN_WIDTH = 12
 """Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
 
 
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
     """Print the results of a run: medians with 95% confidence intervals."""
-    out = console()
+    terminal = console()
     if provenance is Provenance.EMULATED:
-        out.print(emulated_label("the numbers show that the tool works, not how fast a provider is"))
-    by_minute = any(_price_per_minute(one.cost) != _NO_VALUE for one in summaries)
+        terminal.print(emulated_label("the numbers show that the tool works, not how fast a provider is"))
+    by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE for one in summaries)
     columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE or by_minute]
-    rows, hidden = _fit_table(columns, summaries, out)
-    out.print(rows)
-    for line in _legend(summaries, scores, hidden):
-        out.print(line, soft_wrap=True)
+    rows, hidden = _fit_table(columns, summaries, terminal)
+    terminal.print(rows)
+    for line in _build_legend(summaries, scores, hidden):
+        terminal.print(line, soft_wrap=True)
 
 
 def _fit_table(
-    columns: Sequence[_Column], summaries: Sequence[TargetSummary], out: Console
+    columns: Sequence[_Column], summaries: Sequence[TargetSummary], terminal: Console
 ) -> tuple[Table, Sequence[_Column]]:
-    """Return a table that fits the width of `out`, and the columns that had to be hidden."""
+    """Return a table that fits the width of `terminal`, and the columns that had to be hidden."""
     whole = _build_table(columns, summaries, narrow=False)
-    if _width(whole, out) <= out.width:
+    if _measure_width(whole, terminal) <= terminal.width:
         return whole, ()
-    for count in range(len(_HIDEABLE) + 1):
-        hidden = [column for column in _HIDEABLE[:count] if column in columns]
+    for count in range(len(_HIDEABLE_COLUMNS) + 1):
+        hidden = [column for column in _HIDEABLE_COLUMNS[:count] if column in columns]
         rows = _build_table([column for column in columns if column not in hidden], summaries, narrow=True)
-        if _width(rows, out) <= out.width:
+        if _measure_width(rows, terminal) <= terminal.width:
             break
     return rows, hidden
 
@@ -97,12 +97,12 @@ def _build_table(columns: Sequence[_Column], summaries: Sequence[TargetSummary],
     headings = [column.heading if narrow else column.heading.replace("\n", " ") for column in columns]
     numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.text]
     rows = table(*headings, right=tuple(numbers))
-    for row in zip(*(_cells(column, summaries, narrow=narrow) for column in columns), strict=True):
+    for row in zip(*(_build_column_cells(column, summaries, narrow=narrow) for column in columns), strict=True):
         rows.add_row(*row)
     return rows
 
 
-def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
+def _build_column_cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
     """Return the cells of a column. In a narrow table, texts are wrapped only if that makes the column narrower."""
     cells = [column.cell(one) for one in summaries]
     whole = [cell.replace("\n", column.separator) for cell in cells]
@@ -111,17 +111,19 @@ def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool)
     if not column.text:
         return cells
     room = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
-    return [one if len(one) <= max(room, _MAX_UNBROKEN) else cell for one, cell in zip(whole, cells, strict=True)]
+    return [one if len(one) <= max(room, _MAX_UNBROKEN_WIDTH) else cell for one, cell in zip(whole, cells, strict=True)]
 
 
-def _width(rows: Table, out: Console) -> int:
+def _measure_width(rows: Table, terminal: Console) -> int:
     """Return the width, in terminal columns, at which no cell of `rows` is wrapped."""
     from rich.measure import Measurement
 
-    return Measurement.get(out, out.options.update(max_width=10_000), rows).maximum
+    return Measurement.get(terminal, terminal.options.update(max_width=10_000), rows).maximum
 
 
-def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None, hidden: Sequence[_Column]) -> list[str | Text]:
+def _build_legend(
+    summaries: Sequence[TargetSummary], scores: ScoreSet | None, hidden: Sequence[_Column]
+) -> list[str | Text]:
     from rich.text import Text
 
     lines: list[str | Text] = ["medians, 95% intervals in brackets"]
@@ -167,24 +169,24 @@ def _format_estimate(estimate: Estimate | None, *, digits: int = 0, interval: bo
     return f"{value}\n({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
 
-def _bounds(interval: IntervalEstimate | None) -> str:
+def _format_bounds(interval: IntervalEstimate | None) -> str:
     return _NO_VALUE if interval is None else f"{interval.low.value:.0f}..{interval.high.value:.0f}"
 
 
-def _price_per_request(cost: TargetCost) -> str:
+def _format_price_per_request(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
         return f"${cost.usd_per_request:.4f}"
     return _NO_VALUE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
 
 
-def _price_per_minute(cost: TargetCost) -> str:
+def _format_price_per_minute(cost: TargetCost) -> str:
     """Return the price per minute of audio as text; `_NO_VALUE` if the target is not priced by duration."""
     if cost.usd_per_audio_minute is not None:
         return f"${cost.usd_per_audio_minute:.4f}"
     return _NO_VALUE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
 
 
-def _price_per_million(cost: TargetCost) -> str:
+def _format_price_per_million(cost: TargetCost) -> str:
     return _NO_VALUE if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
 
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from voicegauge.conformance import CheckReport, PricedPlan, SpendingTotal
 
-MAX_LOCATIONS = 3
+MAX_FINDINGS_SHOWN = 3
 """Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
-MAX_CASES = 3
+MAX_CASES_SHOWN = 3
 """Number of cases named for each reason; --json has all."""
-MAX_RULES = 3
+MAX_RULES_SHOWN = 3
 """Number of rules named in a group of rules with equal spending, which they have if they inspect the same exchanges."""
 _PLURALS = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
@@ -31,41 +31,41 @@ def print_plan(plan: PricedPlan) -> None:
     """Print the requests of a plan in the order of sending, with their prices."""
     from voicegauge.api import plan_summary
 
-    out = console()
+    terminal = console()
     rows = table("case", "expected", "cost", right=("cost",))
     for case in plan.cases:
-        rows.add_row(case.id, case.expects, _price(case.usd) if case.is_billable else "free")
-    out.print(rows)
+        rows.add_row(case.id, case.expects, _format_price(case.usd) if case.is_billable else "free")
+    terminal.print(rows)
     for one in plan.skipped:
-        out.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
-    _print_totals(out, "by kind", plan.spending.by_kind)
-    _print_totals(out, "by target", plan.spending.by_target)
-    out.print(plan_summary(plan), style="bold", soft_wrap=True)
+        terminal.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
+    _print_totals(terminal, "by kind", plan.spending.by_kind)
+    _print_totals(terminal, "by target", plan.spending.by_target)
+    terminal.print(plan_summary(plan), style="bold", soft_wrap=True)
 
 
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
-    out = console()
+    terminal = console()
     if report.notice is not None:
-        out.print(report.notice, style="bold red", soft_wrap=True)
-    ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _operation(f)))
-    for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _operation(f))):
-        _print_group(out, list(group))
-    _print_skipped(out, report)
+        terminal.print(report.notice, style="bold red", soft_wrap=True)
+    ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
+    for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f))):
+        _print_group(terminal, list(group))
+    _print_skipped(terminal, report)
     for entry in report.unused_baseline:
-        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
-    _print_spending(out, report)
+        terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+    _print_spending(terminal, report)
     if report.coverage_percent is not None:
-        out.print(coverage_line(report), soft_wrap=True)
-    out.print(summary_line(report), style="bold", soft_wrap=True)
+        terminal.print(format_coverage(report), soft_wrap=True)
+    terminal.print(format_summary(report), style="bold", soft_wrap=True)
 
 
-def summary_line(report: CheckReport) -> str:
+def format_summary(report: CheckReport) -> str:
     """Return the number of exchanges, cases and findings, and the cost, in one line."""
     exchanges = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
-    counts = [_count(report, severity) for severity in _SEVERITY_ORDER]
+    counts = [_format_count(report, severity) for severity in _SEVERITY_ORDER]
     findings = ", ".join(count for count in counts if count) or "no findings"
-    parts = [f"{exchanges or 'no'} exchange{_plural(sum(report.exchanges.values()))}"]
+    parts = [f"{exchanges or 'no'} exchange{_plural_ending(sum(report.exchanges.values()))}"]
     if report.cases:
         skipped = sum(case.verdict == "skipped" for case in report.cases)
         parts.append(f"{len(report.cases)} cases{f' ({skipped} without a verdict)' if skipped else ''}")
@@ -80,7 +80,7 @@ def summary_line(report: CheckReport) -> str:
     return f"{line}. Stopped early: {report.stopped_by}" if report.stopped_by else line
 
 
-def coverage_line(report: CheckReport) -> str:
+def format_coverage(report: CheckReport) -> str:
     """Return one line that says how much of the contracts was tried."""
     from voicegauge.conformance import coverage_totals
 
@@ -94,30 +94,32 @@ def coverage_line(report: CheckReport) -> str:
     return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
 
 
-def _operation(finding: Finding) -> str:
+def _format_operation(finding: Finding) -> str:
     return f"{finding.where.provider}/{finding.where.operation or ''}"
 
 
-def _print_group(out: Console, findings: list[Finding]) -> None:
+def _print_group(terminal: Console, findings: list[Finding]) -> None:
     from rich.text import Text
 
     first = findings[0]
     title = Text.assemble(
-        (first.severity.value, _STYLES[first.severity]), f" {first.rule}  ", (_operation(first), "bold")
+        (first.severity.value, _STYLES[first.severity]), f" {first.rule}  ", (_format_operation(first), "bold")
     )
-    out.print(title, soft_wrap=True)
-    for finding in findings[:MAX_LOCATIONS]:
-        _print_finding(out, finding)
-    if len(findings) > MAX_LOCATIONS:
-        out.print(f"  ... and at {len(findings) - MAX_LOCATIONS} more locations (--json has all)", style="dim")
-    out.print()
+    terminal.print(title, soft_wrap=True)
+    for finding in findings[:MAX_FINDINGS_SHOWN]:
+        _print_finding(terminal, finding)
+    if len(findings) > MAX_FINDINGS_SHOWN:
+        terminal.print(
+            f"  ... and at {len(findings) - MAX_FINDINGS_SHOWN} more locations (--json has all)", style="dim"
+        )
+    terminal.print()
 
 
-def _print_finding(out: Console, finding: Finding) -> None:
+def _print_finding(terminal: Console, finding: Finding) -> None:
     times = f"  ({finding.occurrences} times)" if finding.occurrences > 1 else ""
     lines = [
         ("", f"{finding.message}{times}"),
-        ("at ", _location(finding)),
+        ("at ", _format_location(finding)),
         ("case ", finding.case),
         ("seen ", finding.evidence),
         ("disputed: ", finding.reading),
@@ -125,10 +127,10 @@ def _print_finding(out: Console, finding: Finding) -> None:
     ]
     for label, text in lines:
         if text:
-            out.print(f"  {label}{text}", style="dim" if label else None, soft_wrap=True)
+            terminal.print(f"  {label}{text}", style="dim" if label else None, soft_wrap=True)
 
 
-def _location(finding: Finding) -> str:
+def _format_location(finding: Finding) -> str:
     where = finding.where
     if where.file is None:
         return ""
@@ -137,59 +139,61 @@ def _location(finding: Finding) -> str:
     return f"{shown}:{where.line}" if where.line else str(shown)
 
 
-def _print_skipped(out: Console, report: CheckReport) -> None:
+def _print_skipped(terminal: Console, report: CheckReport) -> None:
     reasons: dict[str, list[str]] = {}
     for case in report.cases:
         if case.verdict == "skipped":
             reasons.setdefault(case.reason or "", []).append(case.id)
     for reason, ids in reasons.items():
-        out.print(f"no verdict in {len(ids)} case{_plural(len(ids))}: {reason}", style="dim", soft_wrap=True)
-        more = len(ids) - MAX_CASES
-        names = "; ".join(ids[:MAX_CASES]) + (f"; and {more} more (--json has all)" if more > 0 else "")
-        out.print(f"  {names}", style="dim", soft_wrap=True)
+        terminal.print(
+            f"no verdict in {len(ids)} case{_plural_ending(len(ids))}: {reason}", style="dim", soft_wrap=True
+        )
+        more = len(ids) - MAX_CASES_SHOWN
+        names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
+        terminal.print(f"  {names}", style="dim", soft_wrap=True)
     for name, reason in report.not_judged.items():
-        out.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 
-def _count(report: CheckReport, severity: Severity) -> str:
+def _format_count(report: CheckReport, severity: Severity) -> str:
     count = report.count(severity)
     if not count:
         return ""
-    return f"{count} disputed" if severity is Severity.DISPUTED else f"{count} {severity.value}{_plural(count)}"
+    return f"{count} disputed" if severity is Severity.DISPUTED else f"{count} {severity.value}{_plural_ending(count)}"
 
 
-def _plural(count: int) -> str:
+def _plural_ending(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def _print_spending(out: Console, report: CheckReport) -> None:
+def _print_spending(terminal: Console, report: CheckReport) -> None:
     """Print the requests and dollars spent by kind of case, target and rule; print nothing if nothing was sent."""
     spending = report.spending
     if not spending.total.requests:
         return
-    _print_totals(out, "spent by kind", spending.by_kind)
-    _print_totals(out, "by target", spending.by_target)
+    _print_totals(terminal, "spent by kind", spending.by_kind)
+    _print_totals(terminal, "by target", spending.by_target)
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.by_rule.items():
         equal.setdefault(total, []).append(rule)
-    _print_totals(out, "by rule", {_join_rules(rules): total for total, rules in equal.items()})
+    _print_totals(terminal, "by rule", {_join_rules(rules): total for total, rules in equal.items()})
 
 
 def _join_rules(rules: list[str]) -> str:
-    more = len(rules) - MAX_RULES
-    return " ".join(rules[:MAX_RULES]) + (f" and {more} more" if more > 0 else "")
+    more = len(rules) - MAX_RULES_SHOWN
+    return " ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _print_totals(out: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
+def _print_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
     parts = [f"{name} {_describe_total(total)}" for name, total in totals.items()]
     if parts:
-        out.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
+        terminal.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
 
 
 def _describe_total(total: SpendingTotal) -> str:
-    dollars = f" {_price(total.usd)}" if total.usd else ""
+    dollars = f" {_format_price(total.usd)}" if total.usd else ""
     return f"{total.requests} ({total.billable} billable{dollars})"
 
 
-def _price(usd: float | None) -> str:
+def _format_price(usd: float | None) -> str:
     return "not known" if usd is None else f"${usd:.4g}"

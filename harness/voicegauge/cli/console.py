@@ -56,17 +56,17 @@ def emulated_label(explanation: str) -> Text:
     return Text.assemble(("EMULATED", "bold yellow"), f": {explanation}")
 
 
-def show(record: Any, json_to: str | None, print_record: Callable[[], None]) -> None:
+def show(record: Any, json_path: str | None, print_record: Callable[[], None]) -> None:
     """Write a record as JSON if wanted, and print it unless the JSON goes to standard output.
 
     Args:
         record: the result of a command.
-        json_to: the value of `--json`.
+        json_path: the value of `--json`.
         print_record: function that prints the record for a person.
     """
-    if json_to:
-        write_json(record, json_to)
-    if json_to != "-":
+    if json_path:
+        write_json(record, json_path)
+    if json_path != "-":
         print_record()
 
 

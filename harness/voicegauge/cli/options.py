@@ -122,10 +122,10 @@ def contracts_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """Add `--json FILE`, which is passed to the command as `json_to`; "-" means standard output."""
+    """Add `--json FILE`, which is passed to the command as `json_path`; "-" means standard output."""
     return click.option(
         "--json",
-        "json_to",
+        "json_path",
         type=OutputFile(),
         metavar="FILE",
         help="Write the result as JSON to FILE; - for standard output.",

@@ -28,7 +28,7 @@ SEVERITIES = ("error", "warning", "info")
 class OutputFlags:
     """The values of the options that `output_options` adds, and of `--json`."""
 
-    json_to: str | None
+    json_path: str | None
     junit: Path | None
     sarif: Path | None
     github: bool
@@ -44,10 +44,10 @@ class OutputFlags:
         Raises:
             UsageError: JSON and annotations would both be written to standard output, or two outputs to the same file.
         """
-        if self.github and self.json_to == "-":
+        if self.github and self.json_path == "-":
             raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
         reject_same_file(
-            json=self.json_to, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
+            json=self.json_path, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
         )
 
     def apply_baselines(self, report: AnyReport) -> AnyReport:

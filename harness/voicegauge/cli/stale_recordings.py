@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport
 
 
-def offer_recording(report: CheckReport, offered: set[str], *, contracts: Sequence[Path], max_cost_usd: float) -> bool:
+def offer_recording(
+    report: CheckReport, offered_commands: set[str], *, contracts: Sequence[Path], max_cost_usd: float
+) -> bool:
     """Offer to record stale recordings again, and record them if the user agrees.
 
     The offer is made only on a terminal, and never in CI.
 
     Args:
         report: the report of the check.
-        offered: commands that were offered before; commands that this call offers are added.
+        offered_commands: commands that were offered before; commands that this call offers are added.
         contracts: folders of contracts, passed to the recording.
         max_cost_usd: budget of each recording.
 
@@ -32,10 +34,12 @@ def offer_recording(report: CheckReport, offered: set[str], *, contracts: Sequen
         Whether something was recorded and the check must therefore be repeated.
     """
     stale = (finding for finding in report.findings if finding.rule == "recording-stale")
-    commands = [command for command in (finding.reproduce for finding in stale) if command and command not in offered]
+    commands = [
+        command for command in (finding.reproduce for finding in stale) if command and command not in offered_commands
+    ]
     if not commands or not _is_attended():
         return False
-    offered.update(commands)
+    offered_commands.update(commands)
     listed = "".join(f"\n  {command}" for command in commands)
     click.echo(f"some recordings are stale; these commands record them again:{listed}", err=True)
     question = f"Run them now? They send requests to the services themselves, for at most ${max_cost_usd:.4g} each."

@@ -55,7 +55,7 @@ def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport])
 
     failure = None
     try:
-        with _service(request) as service:
+        with _choose_service(request) as service:
             report = check(**service)
     except VoicegaugeError as error:
         failure = str(error)
@@ -98,7 +98,7 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
 
 
 @contextmanager
-def _service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Yield arguments for the API: the session's emulator, or live services with what is left of the budget."""
     import voicegauge
     from voicegauge.client import SharedBudget

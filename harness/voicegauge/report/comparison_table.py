@@ -60,7 +60,7 @@ class TableRow(NamedTuple):
     """For each cell, whether it is the best of this run or its interval overlaps that of the best."""
 
 
-def comparison_columns(targets: Sequence[TargetSummary], characters: int) -> tuple[TableColumn, ...]:
+def build_comparison_columns(targets: Sequence[TargetSummary], characters: int) -> tuple[TableColumn, ...]:
     """Return the columns for which at least one of `targets` has a number, and the column of failures.
 
     Args:
@@ -68,25 +68,25 @@ def comparison_columns(targets: Sequence[TargetSummary], characters: int) -> tup
         characters: text length at which prices are stated.
     """
     candidates = (
-        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _rate(t.wer)),
-        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _rate(t.cer)),
-        TableColumn("latency", "Total latency", "p50", "ms", -1, lambda t: _time(t.total_latency_ms)),
-        TableColumn("latency95", "Total latency", "p95", "ms", -1, lambda t: _time(t.total_latency_p95_ms)),
-        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _time(t.ttfb_ms)),
-        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _time(t.ttfa_ms)),
-        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _time(t.submit_latency_ms)),
-        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _processing),
-        TableColumn("speech", "Streams", "First speech", "ms", -1, lambda t: _stream(t, _first_speech_ms)),
-        TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _stream(t, _gap_p50_ms)),
-        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _stream(t, _gap_max_ms)),
-        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _underruns),
-        TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _plain(t.rtf, 2)),
-        TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _plain(t.characters_per_s, 1)),
-        TableColumn("request", "Price", "per request", "mean", -1, _price_per_request),
-        TableColumn("minute", "Price", "per minute", "of audio", -1, _price_per_minute),
-        TableColumn("million", "Price", "1M chars", f"at {characters:,}", -1, _price_per_million),
+        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _rate_cell(t.wer)),
+        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _rate_cell(t.cer)),
+        TableColumn("latency", "Total latency", "p50", "ms", -1, lambda t: _time_cell(t.total_latency_ms)),
+        TableColumn("latency95", "Total latency", "p95", "ms", -1, lambda t: _time_cell(t.total_latency_p95_ms)),
+        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _time_cell(t.ttfb_ms)),
+        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _time_cell(t.ttfa_ms)),
+        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _time_cell(t.submit_latency_ms)),
+        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _processing_cell),
+        TableColumn("speech", "Streams", "First speech", "ms", -1, lambda t: _stream_cell(t, _first_speech_ms)),
+        TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _stream_cell(t, _gap_p50_ms)),
+        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _stream_cell(t, _gap_max_ms)),
+        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _underruns_cell),
+        TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _number_cell(t.rtf, 2)),
+        TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _number_cell(t.characters_per_s, 1)),
+        TableColumn("request", "Price", "per request", "mean", -1, _price_per_request_cell),
+        TableColumn("minute", "Price", "per minute", "of audio", -1, _price_per_minute_cell),
+        TableColumn("million", "Price", "1M chars", f"at {characters:,}", -1, _price_per_million_cell),
     )
-    failures = TableColumn("failures", "", "Failed", "of all", 0, _failures)
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _failures_cell)
     columns = [c for c in candidates if any(c.read(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
     previous_groups = ["", *(column.group for column in columns)]
@@ -98,7 +98,7 @@ def column_groups(columns: Sequence[TableColumn]) -> tuple[tuple[str, int], ...]
     return tuple((name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group))
 
 
-def comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
+def build_comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
     """Return one row per target of one run, sorted by `row_sort_key`."""
     table = [(target, tuple(column.read(target) for column in columns)) for target in targets]
     best = [_best_cells([cells[i] for _, cells in table], column.better) for i, column in enumerate(columns)]
@@ -131,31 +131,31 @@ def _best_cells(cells: Sequence[TableCell], better: int) -> list[bool]:
     if not better or len(known) < 2:
         return [False] * len(cells)
     best = min(known, key=lambda cell: -better * (cell.sort or 0.0))
-    marked = [cell.sort is not None and (cell.sort == best.sort or _overlap(cell, best)) for cell in cells]
+    marked = [cell.sort is not None and (cell.sort == best.sort or _intervals_overlap(cell, best)) for cell in cells]
     return marked if sum(marked) < len(known) else [False] * len(cells)
 
 
-def _overlap(cell: TableCell, other: TableCell) -> bool:
+def _intervals_overlap(cell: TableCell, other: TableCell) -> bool:
     if cell.low is None or cell.high is None or other.low is None or other.high is None:
         return False
     return cell.low <= other.high and other.low <= cell.high
 
 
-def _rate(rate: ErrorRate | None) -> TableCell:
+def _rate_cell(rate: ErrorRate | None) -> TableCell:
     if rate is None:
         return EMPTY_CELL
     e = rate.corpus
-    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _sample_note(e), e.low, e.high)
+    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_samples(e), e.low, e.high)
 
 
-def _time(e: Estimate | None) -> TableCell:
+def _time_cell(e: Estimate | None) -> TableCell:
     if e is None:
         return EMPTY_CELL
-    return TableCell(format_ms(e.value), e.value, format_interval(e), _sample_note(e), e.low, e.high)
+    return TableCell(format_ms(e.value), e.value, format_interval(e), _describe_samples(e), e.low, e.high)
 
 
-def _stream(target: TargetSummary, value: Callable[[StreamSummary], Estimate | None]) -> TableCell:
-    return EMPTY_CELL if target.streaming is None else _time(value(target.streaming))
+def _stream_cell(target: TargetSummary, value: Callable[[StreamSummary], Estimate | None]) -> TableCell:
+    return EMPTY_CELL if target.streaming is None else _time_cell(value(target.streaming))
 
 
 def _first_speech_ms(stream: StreamSummary) -> Estimate | None:
@@ -170,22 +170,22 @@ def _gap_max_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_max_ms
 
 
-def _underruns(target: TargetSummary) -> TableCell:
+def _underruns_cell(target: TargetSummary) -> TableCell:
     if target.streaming is None or target.streaming.underruns is None:
         return EMPTY_CELL
     stalled = target.streaming.stalled_ms
-    cell = _plain(target.streaming.underruns, 2)
+    cell = _number_cell(target.streaming.underruns, 2)
     return cell._replace(detail=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
 
 
-def _plain(e: Estimate | None, decimals: int) -> TableCell:
+def _number_cell(e: Estimate | None, decimals: int) -> TableCell:
     if e is None:
         return EMPTY_CELL
     text = format_number(e.value, decimals)
-    return TableCell(text, e.value, format_interval(e, 1, decimals), _sample_note(e), e.low, e.high)
+    return TableCell(text, e.value, format_interval(e, 1, decimals), _describe_samples(e), e.low, e.high)
 
 
-def _sample_note(e: Estimate) -> str:
+def _describe_samples(e: Estimate) -> str:
     return f"{e.n} samples" + (f"; {e.note}" if e.note else "")
 
 
@@ -196,7 +196,7 @@ def format_bounds(bounds: IntervalEstimate | None) -> str:
     return f"{format_ms(bounds.low.value)}{DASH}{format_ms(bounds.high.value)}"
 
 
-def _processing(target: TargetSummary) -> TableCell:
+def _processing_cell(target: TargetSummary) -> TableCell:
     bounds = target.processing_ms
     if bounds is None:
         return EMPTY_CELL
@@ -204,37 +204,37 @@ def _processing(target: TargetSummary) -> TableCell:
     return TableCell(format_bounds(bounds), bounds.high.value, "", note)
 
 
-def _price_per_request(target: TargetSummary) -> TableCell:
+def _price_per_request_cell(target: TargetSummary) -> TableCell:
     cost = target.cost
     if cost.usd_per_request is None:
-        return _credits(cost.credits_per_request)
+        return _credits_cell(cost.credits_per_request)
     charged = cost.charged_usd_per_request
     detail = f"charged {format_usd(charged)}" if cost.charge_differs and charged is not None else ""
-    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _disputed(target))
+    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _disputed_label(target))
 
 
-def _price_per_million(target: TargetSummary) -> TableCell:
+def _price_per_million_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_1m_characters
-    return EMPTY_CELL if price is None else TableCell(format_usd(price), price, _disputed(target))
+    return EMPTY_CELL if price is None else TableCell(format_usd(price), price, _disputed_label(target))
 
 
-def _price_per_minute(target: TargetSummary) -> TableCell:
+def _price_per_minute_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_audio_minute
     if price is None:
-        return _credits(target.cost.credits_per_audio_minute)
-    return TableCell(format_usd(price), price, _disputed(target))
+        return _credits_cell(target.cost.credits_per_audio_minute)
+    return TableCell(format_usd(price), price, _disputed_label(target))
 
 
-def _credits(amount: float | None) -> TableCell:
+def _credits_cell(amount: float | None) -> TableCell:
     # No sort key: credits of different providers are not comparable.
     return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
 
 
-def _disputed(target: TargetSummary) -> str:
+def _disputed_label(target: TargetSummary) -> str:
     return "disputed" if target.cost.disputed else ""
 
 
-def _failures(target: TargetSummary) -> TableCell:
+def _failures_cell(target: TargetSummary) -> TableCell:
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_kinds.items())
     share = target.failures / target.samples if target.samples else 0.0
     return TableCell(f"{target.failures}/{target.samples}", share, "", kinds)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voicegauge.bench.analysis import describe_unresolved
 from voicegauge.model import Interval, Record, Run, Sample, Score
-from voicegauge.report.comparison_table import TableCell, comparison_columns, comparison_rows
+from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, latest_scores
 from voicegauge.report.run_facts import has_uneven_languages
 from voicegauge.report.text_format import escape_unprintable
@@ -81,7 +81,7 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
 def _latency_columns(sample: Sample) -> dict[str, CsvValue]:
     latency = sample.latency
     names = ("submit_latency_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "total_latency_ms", "download_ms")
-    columns = _fields(latency, *names)
+    columns = _select_fields(latency, *names)
     for name in ("queue", "processing", "completion"):
         bounds: Interval | None = getattr(latency, f"{name}_ms") if latency else None
         columns[f"{name}_low_ms"] = bounds.low_ms if bounds else None
@@ -91,11 +91,13 @@ def _latency_columns(sample: Sample) -> dict[str, CsvValue]:
 
 def _streaming_columns(sample: Sample) -> dict[str, CsvValue]:
     names = ("first_event_ms", "first_speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
-    return {f"stream_{name}": value for name, value in _fields(sample.streaming, *names).items()}
+    return {f"stream_{name}": value for name, value in _select_fields(sample.streaming, *names).items()}
 
 
 def _audio_columns(sample: Sample) -> dict[str, CsvValue]:
-    facts = _fields(sample.audio, "sha256", "bytes", "container", "sample_rate_hz", "channels", "leading_silence_s")
+    facts = _select_fields(
+        sample.audio, "sha256", "bytes", "container", "sample_rate_hz", "channels", "leading_silence_s"
+    )
     audio_s = sample.audio.audio_s if sample.audio else None
     return {"audio_s": audio_s, **{f"audio_{name}": value for name, value in facts.items()}}
 
@@ -103,10 +105,10 @@ def _audio_columns(sample: Sample) -> dict[str, CsvValue]:
 def _score_row(asr: str | None, score: Score | None) -> dict[str, CsvValue]:
     counts = ("units", "hits", "substitutions", "deletions", "insertions", "error_rate")
     texts = ("reference", "hypothesis", "transcript")
-    return {"asr": asr if score else None, **_fields(score, "audio_content", "unit", *counts, *texts)}
+    return {"asr": asr if score else None, **_select_fields(score, "audio_content", "unit", *counts, *texts)}
 
 
-def _fields(record: Record | None, *names: str) -> dict[str, CsvValue]:
+def _select_fields(record: Record | None, *names: str) -> dict[str, CsvValue]:
     return {name: getattr(record, name) if record else None for name in names}
 
 
@@ -116,11 +118,11 @@ def render_markdown(report: BenchReport) -> str:
 
 
 def _run_lines(run: RunReport, characters: int) -> list[str]:
-    columns = comparison_columns(run.targets, characters)
+    columns = build_comparison_columns(run.targets, characters)
     heads = ["Target", *(" ".join(filter(None, (_column_head(c.group, c.label), c.unit))) for c in columns)]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
-        for row in comparison_rows(run.targets, columns)
+        for row in build_comparison_rows(run.targets, columns)
     ]
     return [
         f"### {_heading(run)}",

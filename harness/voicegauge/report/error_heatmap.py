@@ -34,7 +34,7 @@ class HeatTable(NamedTuple):
     rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
 
 
-def heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
+def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
     """Build a table by language if there are several languages.
 
     For each language with several categories, also build a table by category.
@@ -50,15 +50,15 @@ def heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
 
 def _table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
     rates = {(t.target, s.category): s.rate for t in targets for s in t.categories if s.language == language}
-    return _table(f"By category, {language}", targets, categories, rates)
+    return _heat_table(f"By category, {language}", targets, categories, rates)
 
 
 def _table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
     rates = {(t.target, language.language): language.rate for t in targets for language in t.languages}
-    return _table("By language", targets, languages, rates)
+    return _heat_table("By language", targets, languages, rates)
 
 
-def _table(
+def _heat_table(
     title: str,
     targets: Sequence[TargetSummary],
     columns: Sequence[str],
@@ -72,11 +72,11 @@ def _table(
         title=title,
         columns=tuple(columns),
         units=tuple(unit(column) for column in columns),
-        rows=tuple((t, tuple(_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
+        rows=tuple((t, tuple(_heat_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
     )
 
 
-def _cell(rate: ErrorRate | None) -> HeatCell:
+def _heat_cell(rate: ErrorRate | None) -> HeatCell:
     if rate is None:
         return HeatCell(MISSING, "", None, "not scored")
     shade = sum(rate.corpus.value >= step for step in SHADE_STEPS)

@@ -20,25 +20,33 @@ from voicegauge.report.comparison_table import (
     SORT_KEYS,
     TableColumn,
     TableRow,
+    build_comparison_columns,
+    build_comparison_rows,
     column_groups,
-    comparison_columns,
-    comparison_rows,
     format_bounds,
     row_sort_key,
 )
-from voicegauge.report.error_heatmap import SHADE_STEPS, HeatTable, heat_tables
-from voicegauge.report.latency_bars import PHASE_LABELS, LatencyChart, latency_chart, shared_time_axis
+from voicegauge.report.error_heatmap import SHADE_STEPS, HeatTable, build_heat_tables
+from voicegauge.report.latency_bars import PHASE_LABELS, LatencyChart, build_latency_chart, choose_shared_time_axis
 from voicegauge.report.report_data import BenchReport, RunReport, summarize_runs
 from voicegauge.report.run_facts import (
     RunFact,
     RunHighlight,
     environment,
     has_uneven_languages,
-    highlights,
     incomparable_facts,
-    key_facts,
+    list_key_facts,
+    select_highlights,
 )
-from voicegauge.report.scatter_plot import NARROW, WIDE, Scatter, ScatterAxes, plottable_targets, scatter, shared_axes
+from voicegauge.report.scatter_plot import (
+    NARROW,
+    WIDE,
+    Scatter,
+    ScatterAxes,
+    build_scatter,
+    choose_shared_axes,
+    filter_plottable_targets,
+)
 from voicegauge.report.worst_clips import ClipPlayer, WorstClip, load_players
 
 if TYPE_CHECKING:
@@ -122,12 +130,14 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
         runs: the runs it was computed from, each with its folder, from which the audio is read.
     """
     targets = [target for run in report.runs for target in run.targets]
-    columns = comparison_columns(targets, report.characters)
+    columns = build_comparison_columns(targets, report.characters)
     players = _load_players(report, [folder for folder, _ in runs])
-    axes, time_axis = shared_axes(targets), shared_time_axis(targets)
+    axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
     views = [
-        _run_view(run, _run_letter(i, len(report.runs)), columns, axes, time_axis, clip_players, is_mixed=is_mixed)
+        _build_run_view(
+            run, _run_letter(i, len(report.runs)), columns, axes, time_axis, clip_players, is_mixed=is_mixed
+        )
         for i, (run, clip_players) in enumerate(zip(report.runs, players, strict=True))
     ]
     return _render(report, views, columns)
@@ -147,7 +157,7 @@ def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[Cli
     return [[next(players) for _ in run.worst] for run in report.runs]
 
 
-def _run_view(
+def _build_run_view(
     run: RunReport,
     name: str,
     columns: Sequence[TableColumn],
@@ -157,18 +167,18 @@ def _run_view(
     *,
     is_mixed: bool,
 ) -> RunView:
-    sizes = (WIDE, NARROW) if plottable_targets(run.targets) else ()
-    rows = comparison_rows(run.targets, columns)
+    sizes = (WIDE, NARROW) if filter_plottable_targets(run.targets) else ()
+    rows = build_comparison_rows(run.targets, columns)
     ordered = [row.summary for row in rows]
     return RunView(
         name=name,
         is_mixed=is_mixed,
         report=run,
-        highlights=highlights(run),
+        highlights=select_highlights(run),
         rows=rows,
-        scatters=tuple(scatter(run.targets, axes, size) for size in sizes),
-        latency_chart=latency_chart(ordered, time_axis),
-        heat_tables=heat_tables(ordered),
+        scatters=tuple(build_scatter(run.targets, axes, size) for size in sizes),
+        latency_chart=build_latency_chart(ordered, time_axis),
+        heat_tables=build_heat_tables(ordered),
         clips=tuple(zip(run.worst, players, strict=True)),
     )
 
@@ -176,11 +186,11 @@ def _run_view(
 def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
     from markupsafe import Markup
 
-    style, script = (_asset(name) for name in ("style.css", "script.js"))
+    style, script = (_read_asset(name) for name in ("style.css", "script.js"))
     rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: row_sort_key(pair[1]))
     keys = {column.key for column in columns}
     return (
-        _jinja()
+        _template_environment()
         .get_template("page.html.j2")
         .render(
             report=report,
@@ -190,7 +200,7 @@ def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[Tab
             columns=columns,
             groups=column_groups(columns),
             incomparable=incomparable_facts(report),
-            facts=_nonempty_facts(key_facts(report)),
+            facts=_nonempty_facts(list_key_facts(report)),
             environment=_nonempty_facts(environment(report)),
             lengths=[length for length in COST_LENGTHS if length != report.characters],
             phase_labels=PHASE_LABELS,
@@ -205,7 +215,7 @@ def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[Tab
 
 
 @cache
-def _jinja() -> Environment:
+def _template_environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     jinja = Environment(
@@ -214,7 +224,7 @@ def _jinja() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_finalize,
+        finalize=_escape_output,
     )
     jinja.filters |= {
         "bounds": format_bounds,
@@ -232,23 +242,23 @@ def _nonempty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
     return [fact for fact in facts if any(fact.values)]
 
 
-def _finalize(value: Any) -> Any:
+def _escape_output(value: Any) -> Any:
     """Escape unprintable characters in everything that the template prints."""
     # Not subclasses: `Markup` is our own style and script, whose digest must not change.
     return text_format.escape_unprintable(value) if type(value) is str else value
 
 
-def _asset(name: str) -> str:
+def _read_asset(name: str) -> str:
     return (files("voicegauge.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _content_security_policy(style: str, script: str) -> str:
     """Return a policy that allows our own style and script by their digest, audio in the page, and nothing else."""
     return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        f"default-src 'none'; style-src '{_csp_digest(style)}'; script-src '{_csp_digest(script)}'; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _digest(content: str) -> str:
+def _csp_digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

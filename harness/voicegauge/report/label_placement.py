@@ -50,7 +50,7 @@ class PointLabel(NamedTuple):
     leader: tuple[float, float, float, float] | None
 
 
-def text_width(text: str) -> float:
+def estimate_text_width(text: str) -> float:
     """Return an upper estimate, in px, of the width of `text` in a 12 px system sans-serif.
 
     The font cannot be measured here, because the reader's browser chooses it. A full-width character fits into 13 px,
@@ -99,7 +99,7 @@ def _place_label(
 ) -> PointLabel | None:
     free = [
         PointLabel(text, box, _leader_line(x, y, box))
-        for box in _candidate_boxes(x, y, text_width(text))
+        for box in _candidate_boxes(x, y, estimate_text_width(text))
         if box.is_within(frame) and not any(box.overlaps(other) for other in occupied)
     ]
     adjacent = [label for label in free if label.leader is None]

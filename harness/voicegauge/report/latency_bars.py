@@ -58,12 +58,12 @@ class LatencyChart(NamedTuple):
     """The phases that occur in the bars, for the legend."""
 
 
-def shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
+def choose_shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
     """Return an axis that fits the bars of all `targets`."""
     return linear_scale([end for t in targets for _, end in _phase_ends(t)], ticks=4)
 
 
-def latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
+def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
     """Build a bar for each of `targets` that has a total latency."""
     bars = tuple(LatencyBar(t, _segments(t, axis)) for t in targets if t.total_latency_ms)
     seen = {segment.phase for bar in bars for segment in bar.segments}

@@ -23,7 +23,7 @@ from voicegauge.model import (
     ScoreSet,
 )
 from voicegauge.report.text_format import shorten
-from voicegauge.report.worst_clips import CLIPS, WorstClip, worst_clips
+from voicegauge.report.worst_clips import CLIPS, WorstClip, select_worst_clips
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
@@ -125,7 +125,7 @@ def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
         scoring=_scoring_info(run, scores) if scores else None,
         targets=summarize(run, scores, characters=characters),
         failures=_group_failures(run),
-        worst=worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
+        worst=select_worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
     )

@@ -45,7 +45,7 @@ _RUN_KIND_NOTES: dict[RunKind, str] = {
 }
 
 
-def key_facts(report: BenchReport) -> tuple[RunFact, ...]:
+def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return what was run, and how it was scored."""
     return _read_facts(
         report,
@@ -55,24 +55,24 @@ def key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Started": lambda r: r.manifest.created_at,
             "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted; the samples so far are shown",
             "Measured": lambda r: _RUN_KIND_NOTES[r.manifest.kind],
-            "Suite": _suite,
+            "Suite": _format_suite,
             "Targets": lambda r: str(len(r.manifest.targets)),
             "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
             "Sessions": lambda r: str(r.manifest.sessions),
             "Repetitions": lambda r: f"{r.manifest.repetitions}, after {r.manifest.warmup} for warm-up",
             "Concurrency": lambda r: str(r.manifest.concurrency),
             "Seed": lambda r: str(r.manifest.seed),
-            "ASR engine": _asr,
+            "ASR engine": _format_asr,
             "Reason for this engine": lambda r: r.scoring.reason if r.scoring else "",
-            "Vocabulary": _vocabulary,
+            "Vocabulary": _describe_vocabulary,
             "Engine settings": lambda r: (
                 ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
             ),
             "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
-            "Not scored": _left_out,
+            "Not scored": _describe_left_out,
             "Scored earlier by": lambda r: ", ".join(r.scoring.others) if r.scoring else "",
             "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
-            "Spent": _spent,
+            "Spent": _format_spent,
         },
     )
 
@@ -97,7 +97,7 @@ def incomparable_facts(report: BenchReport) -> tuple[str, ...]:
     readers: dict[str, Callable[[RunReport], str]] = {
         "kind of target": lambda r: r.manifest.kind,
         "suite": lambda r: r.manifest.suite.sha256,
-        "ASR engine": _asr,
+        "ASR engine": _format_asr,
         "normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
         "provenance": lambda r: r.manifest.provenance,
     }
@@ -114,16 +114,16 @@ def _read_facts(report: BenchReport, readers: dict[str, Callable[[RunReport], st
     return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in readers.items())
 
 
-def _suite(run: RunReport) -> str:
+def _format_suite(run: RunReport) -> str:
     suite = run.manifest.suite
     return f"{suite.id}, version {suite.version}, {suite.texts} texts"
 
 
-def _asr(run: RunReport) -> str:
+def _format_asr(run: RunReport) -> str:
     return run.scoring.asr if run.scoring else "not scored"
 
 
-def _vocabulary(run: RunReport) -> str:
+def _describe_vocabulary(run: RunReport) -> str:
     if run.scoring is None:
         return ""
     if run.scoring.closed_vocabulary:
@@ -131,13 +131,13 @@ def _vocabulary(run: RunReport) -> str:
     return "open"
 
 
-def _left_out(run: RunReport) -> str:
+def _describe_left_out(run: RunReport) -> str:
     if run.scoring is None or not run.scoring.left_out:
         return ""
     return f"{', '.join(run.scoring.left_out)}: languages that the ASR engine does not support"
 
 
-def _spent(run: RunReport) -> str:
+def _format_spent(run: RunReport) -> str:
     manifest = run.manifest
     if manifest.provenance is not Provenance.LIVE:
         return "nothing: emulated"
@@ -145,10 +145,10 @@ def _spent(run: RunReport) -> str:
     return f"{format_usd(manifest.spent_usd)}{limit}"
 
 
-def highlights(run: RunReport) -> tuple[RunHighlight, ...]:
+def select_highlights(run: RunReport) -> tuple[RunHighlight, ...]:
     """Return the lowest error rate, latency and price of the targets that delivered something, and the failures."""
     targets = [target for target in run.targets if target.failures < target.samples]
-    return (*_lowest_error_rate(targets), *_lowest_latency(targets), *_lowest_price(targets), _failures(run))
+    return (*_lowest_error_rate(targets), *_lowest_latency(targets), *_lowest_price(targets), _failure_highlight(run))
 
 
 def _lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
@@ -159,7 +159,9 @@ def _lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     target, rate = min(rates, key=lambda pair: pair[1].value)
     label = "Lowest WER" if words else "Lowest CER"
     detail = format_interval(rate, 100, 1)
-    return [RunHighlight(label, format_percent(rate.value), "%", detail, target.target, _overlapping(rate, rates))]
+    return [
+        RunHighlight(label, format_percent(rate.value), "%", detail, target.target, _describe_overlaps(rate, rates))
+    ]
 
 
 def _lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
@@ -167,7 +169,7 @@ def _lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     if not times:
         return []
     target, time = min(times, key=lambda pair: pair[1].value)
-    ties = _overlapping(time, times)
+    ties = _describe_overlaps(time, times)
     return [
         RunHighlight("Lowest total latency", format_ms(time.value), "ms", format_interval(time), target.target, ties)
     ]
@@ -178,23 +180,23 @@ def _lowest_price(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     if not prices:
         return []
     target, price = min(prices, key=lambda pair: pair[1])
-    ties = _tied(sum(other == price for _, other in prices) - 1, "same price")
+    ties = _format_ties(sum(other == price for _, other in prices) - 1, "same price")
     detail = f"in texts of {target.cost.characters:,} characters"
     return [RunHighlight("Lowest price, 1M characters", format_usd(price), "", detail, target.target, ties)]
 
 
-def _overlapping(best: Estimate, estimates: Sequence[tuple[TargetSummary, Estimate]]) -> str:
+def _describe_overlaps(best: Estimate, estimates: Sequence[tuple[TargetSummary, Estimate]]) -> str:
     """Describe how many other targets have an interval that overlaps that of the best one."""
     high = best.value if best.high is None else best.high
     overlapping = (e for _, e in estimates if e is not best and (e.value if e.low is None else e.low) <= high)
-    return _tied(sum(1 for _ in overlapping), "intervals overlap")
+    return _format_ties(sum(1 for _ in overlapping), "intervals overlap")
 
 
-def _tied(count: int, reason: str) -> str:
+def _format_ties(count: int, reason: str) -> str:
     return f"tied with {count} other{'' if count == 1 else 's'} ({reason})" if count else ""
 
 
-def _failures(run: RunReport) -> RunHighlight:
+def _failure_highlight(run: RunReport) -> RunHighlight:
     failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
     worst = max(run.targets, key=lambda t: t.failures, default=None)
     name = worst.target if worst and worst.failures else ""

@@ -68,24 +68,24 @@ class ScatterAxes(NamedTuple):
     y: AxisScale
 
 
-def plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
+def filter_plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
     """Return the targets that have both a total latency and an error rate, each with these two estimates."""
     return [(t, t.total_latency_ms, rate.corpus) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)]
 
 
-def shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
+def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
     """Return axes that fit all of `targets`."""
-    plottable = plottable_targets(targets)
+    plottable = filter_plottable_targets(targets)
     times = [end for _, time, _ in plottable for end in (time.value, time.low, time.high) if end is not None]
     rates = [end for _, _, rate in plottable for end in (rate.value, rate.high) if end is not None]
     return ScatterAxes(point_scale(times), linear_scale(rates))
 
 
-def scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE) -> Scatter:
+def build_scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE) -> Scatter:
     """Lay out the plot of `targets`; targets in the Pareto set are labeled first."""
     width, height = size
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
-    points = [_point(target, time, rate, frame, axes) for target, time, rate in plottable_targets(targets)]
+    points = [_build_point(target, time, rate, frame, axes) for target, time, rate in filter_plottable_targets(targets)]
     front = _pareto_front(points, frame)
     order = sorted(range(len(points)), key=lambda i: (not points[i].pareto, -points[i].y))
     labels = place_labels(
@@ -100,37 +100,39 @@ def scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[flo
         height=height,
         frame=frame,
         x_ticks=_x_ticks(frame, axes),
-        y_ticks=tuple(AxisTick(_y(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
+        y_ticks=tuple(AxisTick(_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
         log=axes.x.log,
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
         front=_svg_path(front),
     )
 
 
-def _point(target: TargetSummary, time: Estimate, rate: Estimate, frame: Rectangle, axes: ScatterAxes) -> ScatterPoint:
+def _build_point(
+    target: TargetSummary, time: Estimate, rate: Estimate, frame: Rectangle, axes: ScatterAxes
+) -> ScatterPoint:
     return ScatterPoint(
-        x=_x(frame, axes, time.value),
-        y=_y(frame, axes, rate.value),
+        x=_x_position(frame, axes, time.value),
+        y=_y_position(frame, axes, rate.value),
         name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
         pareto=target.pareto,
         description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
-        x_whisker=_whisker(time, lambda value: _x(frame, axes, value)),
-        y_whisker=_whisker(rate, lambda value: _y(frame, axes, value)),
+        x_whisker=_whisker(time, lambda value: _x_position(frame, axes, value)),
+        y_whisker=_whisker(rate, lambda value: _y_position(frame, axes, value)),
     )
 
 
-def _x(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+def _x_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
     return frame.left + axes.x.position(value) * (frame.right - frame.left)
 
 
-def _y(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+def _y_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
     return frame.bottom - axes.y.position(value) * (frame.bottom - frame.top)
 
 
 def _x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
     """Return the ticks of the x axis; if there is not enough room for all, only every n-th one."""
     step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH // int(frame.right - frame.left)) or 1  # rounded up
-    return tuple(AxisTick(_x(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step])
+    return tuple(AxisTick(_x_position(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step])
 
 
 def _whisker(estimate: Estimate, position: Callable[[float], float]) -> tuple[float, float] | None:

@@ -25,7 +25,7 @@ class DiffSegment(Record, frozen=True, kw_only=True):
     hypothesis: str
 
 
-def word_diff(score: Score) -> tuple[DiffSegment, ...]:
+def diff_words(score: Score) -> tuple[DiffSegment, ...]:
     """Align a score's normalized reference and hypothesis, in words or characters."""
     separator = "" if score.unit == "character" else " "
     reference, hypothesis = _split_units(score.reference, score.unit), _split_units(score.hypothesis, score.unit)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from voicegauge.model import AudioFacts, Record, Sample, Score
-from voicegauge.report.word_diff import DiffSegment, word_diff
+from voicegauge.report.word_diff import DiffSegment, diff_words
 
 CLIPS_PER_TARGET = 3
 """Maximum number of clips per target, so that a bad target does not displace all others."""
@@ -55,7 +55,9 @@ class ClipPlayer(NamedTuple):
     """What was changed in the audio or why it is missing; empty if it is the provider's own bytes."""
 
 
-def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS) -> tuple[WorstClip, ...]:
+def select_worst_clips(
+    samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS
+) -> tuple[WorstClip, ...]:
     """Return up to `limit` samples with audio and errors, highest error rates first, a few per target."""
     by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
     ranked = sorted(
@@ -86,7 +88,7 @@ def _worst_clip(sample: Sample, score: Score) -> WorstClip:
         errors=score.errors,
         units=score.units,
         unit=score.unit,
-        diff=word_diff(score),
+        diff=diff_words(score),
         audio=sample.audio,
     )
 

@@ -21,12 +21,12 @@ def command() -> None:
 
 @command.command("list")
 @json_option
-def list_installed(json_to: str | None) -> None:
+def list_installed(json_path: str | None) -> None:
     """List the speech recognizers that can transcribe on this machine without a download."""
     from voicegauge import api
 
     result = api.list_recognizers()
-    show(result, json_to, lambda: _print(result))
+    show(result, json_path, lambda: _print(result))
 
 
 def _print(result: Recognizers) -> None:

@@ -115,7 +115,7 @@ def command(
     retry_ambiguous: bool,
     dry_run: bool,
     seed: int,
-    json_to: str | None,
+    json_path: str | None,
 ) -> None:
     """Measure latency, cost and intelligibility.
 
@@ -151,7 +151,7 @@ def command(
             seed=seed,
             progress=TerminalProgress(),
         )
-        show(plan, json_to, lambda: print_plan(plan))
+        show(plan, json_path, lambda: print_plan(plan))
         return
     result = api.benchmark(
         targets,
@@ -178,14 +178,14 @@ def command(
     )
     if result.stop_reason == "interrupted":
         errors = console(stderr=True)
-        for line in (*describe_unresolved(result.ambiguous_requests, ()), _how_to_resume(result, live=live)):
+        for line in (*describe_unresolved(result.ambiguous_requests, ()), _describe_resumption(result, live=live)):
             errors.print(line, soft_wrap=True, markup=False)
         ctx.exit(EXIT_INTERRUPTED)
-    show(result, json_to, lambda: _print(result))
+    show(result, json_path, lambda: _print(result))
     _raise_failure(result)
 
 
-def _how_to_resume(result: BenchResult, *, live: bool) -> str:
+def _describe_resumption(result: BenchResult, *, live: bool) -> str:
     saved = f"stopped: {result.stopped}; they are saved in {result.folder}"
     if live:
         return f"{saved}; the same command resumes the run"

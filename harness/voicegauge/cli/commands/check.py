@@ -132,7 +132,7 @@ def command(
     prices: dict[str, float],
     seed: int,
     contracts: tuple[Path, ...],
-    json_to: str | None,
+    json_path: str | None,
     **outputs: Any,
 ) -> None:
     """Check whether the API behaves as its contract says.
@@ -144,7 +144,7 @@ def command(
     recordings again.
     """
     _validate_flags(ctx)
-    files = OutputFlags(json_to=json_to, **outputs)
+    files = OutputFlags(json_path=json_path, **outputs)
     files.validate()
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
@@ -165,7 +165,7 @@ def command(
         )
         from voicegauge.cli.check_tables import print_plan
 
-        show(plan, json_to, lambda: print_plan(plan))
+        show(plan, json_path, lambda: print_plan(plan))
         return
 
     def check() -> CheckReport:
@@ -193,11 +193,11 @@ def command(
         )
 
     report = check()
-    if not emulated and not live and json_to != "-":
+    if not emulated and not live and json_path != "-":
         from voicegauge.cli.stale_recordings import offer_recording
 
-        offered: set[str] = set()
-        while offer_recording(report, offered, contracts=contracts, max_cost_usd=max_cost):
+        offered_commands: set[str] = set()
+        while offer_recording(report, offered_commands, contracts=contracts, max_cost_usd=max_cost):
             report = check()
     report = files.apply_baselines(report)
     _write_outputs(report, files, write_tests, strict=strict)
@@ -230,15 +230,15 @@ def _failures_folder(name: str | None) -> Path | None:
 
 
 def _write_outputs(report: CheckReport, files: OutputFlags, tests: Path | None, *, strict: bool) -> None:
-    from voicegauge.api import to_results
-    from voicegauge.cli.check_tables import print_report, summary_line
+    from voicegauge.api import to_exported_report
+    from voicegauge.cli.check_tables import format_summary, print_report
     from voicegauge.outputs import step_summary
 
-    show(report, files.json_to, lambda: print_report(report))
+    show(report, files.json_path, lambda: print_report(report))
     if tests is not None:
         _write_tests(report, tests)
     files.write_files(
-        report, lambda: step_summary(to_results(report, strict=strict), summary_line(report)), strict=strict
+        report, lambda: step_summary(to_exported_report(report, strict=strict), format_summary(report)), strict=strict
     )
 
 

@@ -66,7 +66,7 @@ def command(
     session_drift: float,
     show_all: bool,
     seed: int,
-    json_to: str | None,
+    json_path: str | None,
 ) -> None:
     """Tell regressions from noise between two runs.
 
@@ -86,7 +86,7 @@ def command(
         session_drift=session_drift,
         seed=seed,
     )
-    show(result, json_to, lambda: _print(result, show_all=show_all))
+    show(result, json_path, lambda: _print(result, show_all=show_all))
     if result.regressions:
         ctx.exit(EXIT_FINDINGS)
 
@@ -103,10 +103,12 @@ def _print(result: RunComparison, *, show_all: bool) -> None:
         rows.add_row(
             metric.target,
             metric.metric,
-            _value(metric, metric.baseline),
-            _value(metric, metric.run),
-            _change(metric, metric.change),
-            "" if metric.low is None else f"{_change(metric, metric.low)} to {_change(metric, metric.high)}",
+            _format_value(metric, metric.baseline),
+            _format_value(metric, metric.run),
+            _format_change(metric, metric.change),
+            ""
+            if metric.low is None
+            else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}",
             Text(metric.verdict, style=_COLORS[metric.verdict]),
             metric.note,
         )
@@ -124,13 +126,13 @@ def _print(result: RunComparison, *, show_all: bool) -> None:
         out.print(f"not in the baseline: {target}")
 
 
-def _value(metric: MetricComparison, value: float) -> str:
+def _format_value(metric: MetricComparison, value: float) -> str:
     if metric.unit == "rate":
         return f"{value:.1%}"
     return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[metric.unit]
 
 
-def _change(metric: MetricComparison, change: float | None) -> str:
+def _format_change(metric: MetricComparison, change: float | None) -> str:
     if change is None:
         return ""
     if metric.unit == "rate":

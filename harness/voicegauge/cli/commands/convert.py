@@ -12,7 +12,7 @@ from voicegauge.cli.console import console, write_json
 from voicegauge.cli.options import OutputFolder, base_url_option, contracts_option, json_option
 
 if TYPE_CHECKING:
-    from voicegauge.api import Converted
+    from voicegauge.api import ConvertedFile
 
 
 @click.command("convert")
@@ -48,7 +48,7 @@ def command(
     mask: tuple[str, ...],
     base_url: dict[str, str],
     contracts: tuple[Path, ...],
-    json_to: str | None,
+    json_path: str | None,
 ) -> None:
     """Convert recordings of other tools, and write VCR cassettes.
 
@@ -65,13 +65,13 @@ def command(
             file, provider=provider, to=to_format, out=out, mask=mask, base_urls=base_url, contracts=catalogue
         )
         converted.append(one)
-        if json_to != "-":
+        if json_path != "-":
             _print(one)
-    if json_to:
-        write_json(api.Conversion(files=tuple(converted)), json_to)
+    if json_path:
+        write_json(api.Conversion(files=tuple(converted)), json_path)
 
 
-def _print(converted: Converted) -> None:
+def _print(converted: ConvertedFile) -> None:
     out = console()
     for remark in converted.remarks:
         verb = "" if remark.imported else "left out: "

@@ -59,7 +59,7 @@ def command(
     format_name: str,
     propose: Path | None,
     contracts: tuple[Path, ...],
-    json_to: str | None,
+    json_path: str | None,
     **outputs: Any,
 ) -> None:
     """Find what changed from OLD to NEW, and whether it breaks clients.
@@ -70,7 +70,7 @@ def command(
     and a compatible one a note. In JUnit XML, changes at the level of --fail-on or above are
     failures.
     """
-    files = OutputFlags(json_to=json_to, **outputs)
+    files = OutputFlags(json_path=json_path, **outputs)
     files.validate(propose=propose)
     from voicegauge import api
     from voicegauge.drift import DriftLevel, render_markdown
@@ -91,7 +91,7 @@ def command(
         if propose is not None and patch is not None:
             _print_patch(propose, patch)
 
-    show(report, json_to, print_report)
+    show(report, json_path, print_report)
     level = DriftLevel(fail_on)
     files.write_files(report, lambda: render_markdown(report), fail_on=level)
     if report.has_change_at_least(level):

@@ -50,7 +50,7 @@ def command(
     count: int | None,
     timeout: float | None,
     contracts: tuple[Path, ...],
-    json_to: str | None,
+    json_path: str | None,
 ) -> None:
     """Receive webhooks and validate them against the contracts; print one line for each.
 
@@ -61,7 +61,7 @@ def command(
     from voicegauge import api
     from voicegauge.model import Severity
 
-    out = console(stderr=json_to == "-")
+    out = console(stderr=json_path == "-")
     result = api.listen(
         providers,
         contracts=contracts,
@@ -73,8 +73,8 @@ def command(
         ready=lambda url: out.print(f"listening for webhooks at {url}/ANYTHING (Ctrl-C to stop)", soft_wrap=True),
         on_webhook=lambda webhook: _print(out, webhook),
     )
-    if json_to:
-        write_json(result, json_to)
+    if json_path:
+        write_json(result, json_path)
     if timeout is not None and not result.webhooks:
         raise NothingMeasuredError(f"no webhook was received within {timeout:g} s")
     if any(finding.severity is Severity.ERROR for webhook in result.webhooks for finding in webhook.findings):

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 @click.command("providers")
 @contracts_option
 @json_option
-def command(contracts: tuple[Path, ...], json_to: str | None) -> None:
+def command(contracts: tuple[Path, ...], json_path: str | None) -> None:
     """List contracts, targets and prices, and which keys are set."""
     from voicegauge import api
 
     result = api.list_providers(contracts)
-    show(result, json_to, lambda: _print(result))
+    show(result, json_path, lambda: _print(result))
 
 
 def _print(result: Providers) -> None:

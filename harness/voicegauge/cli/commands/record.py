@@ -81,7 +81,7 @@ def command(
     prices: dict[str, float],
     seed: int,
     contracts: tuple[Path, ...],
-    json_to: str | None,
+    json_path: str | None,
 ) -> None:
     """Save what a provider answers as recordings, without secrets.
 
@@ -109,7 +109,7 @@ def command(
         seed=seed,
         progress=TerminalProgress(),
     )
-    show(result, json_to, lambda: _print(result))
+    show(result, json_path, lambda: _print(result))
     if result.stop_reason is not None:
         ctx.exit(STOP_STATUS[result.stop_reason])
 

@@ -14,9 +14,9 @@ from voicegauge.files import write_file
 if TYPE_CHECKING:
     from voicegauge.api import ReportFormat
 
-SUFFIXES: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+FORMATS_BY_SUFFIX: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
 """Formats by suffix of the output file; they apply if `--format` is not given."""
-PAGE = "report.html"
+PAGE_NAME = "report.html"
 
 
 @click.command("report")
@@ -25,7 +25,7 @@ PAGE = "report.html"
     "--out",
     type=OutputFile(),
     metavar="FILE",
-    help=f"Where to write; - for standard output.  [default: a page goes to {PAGE} in the first "
+    help=f"Where to write; - for standard output.  [default: a page goes to {PAGE_NAME} in the first "
     "run's folder, other formats to standard output]",
 )
 @click.option(
@@ -55,32 +55,32 @@ def command(
     format_name: ReportFormat | None,
     text_length: int | None,
     clips: int | None,
-    json_to: str | None,
+    json_path: str | None,
     open_page: bool,
 ) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge import api
     from voicegauge.cli.console import write_json
 
-    only_json = json_to == "-" and not (out or format_name or open_page)
-    report_format = format_name or SUFFIXES.get(Path(out or "").suffix.lower(), "html")
+    only_json = json_path == "-" and not (out or format_name or open_page)
+    report_format = format_name or FORMATS_BY_SUFFIX.get(Path(out or "").suffix.lower(), "html")
     to_stdout = out == "-" or (out is None and report_format != "html")
     if open_page and (report_format != "html" or out == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
-    if json_to == "-" and to_stdout:
+    if json_path == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
-    reject_same_file(json=json_to, out=out)
+    reject_same_file(json=json_path, out=out)
     report = api.build_report(runs, text_length=text_length, clips=clips)
-    if json_to:
-        write_json(report, json_to)
+    if json_path:
+        write_json(report, json_path)
     if only_json:
         return
     text = api.render_report(runs, format=report_format, report=report)
     if to_stdout:
         click.echo(text.encode(), nl=False)
         return
-    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / PAGE
+    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / PAGE_NAME
     write_file(page, text.encode())
-    click.echo(f"wrote {page}", err=json_to == "-")
+    click.echo(f"wrote {page}", err=json_path == "-")
     if open_page:
         click.launch(page.resolve().as_uri())

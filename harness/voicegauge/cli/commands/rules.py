@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("rules")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
 @json_option
-def command(words: tuple[str, ...], json_to: str | None) -> None:
+def command(words: tuple[str, ...], json_path: str | None) -> None:
     """List every rule: what it proves and how severe it is.
 
     With WORDs, only rules whose ids contain all of the WORDs are listed. The WORD "drift"
@@ -25,7 +25,7 @@ def command(words: tuple[str, ...], json_to: str | None) -> None:
     from voicegauge import api
 
     result = api.list_rules(words)
-    show(result, json_to, lambda: _print(result, with_drift=bool(words)))
+    show(result, json_path, lambda: _print(result, with_drift=bool(words)))
 
 
 def _print(result: RuleList, *, with_drift: bool) -> None:

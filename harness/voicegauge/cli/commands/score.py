@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     help="Transcribe on a Dask cluster, such as tcp://HOST:8786, whose workers have voicegauge and the weights.",
 )
 @json_option
-def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_to: str | None) -> None:
+def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_path: str | None) -> None:
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
     "auto" uses Whisper if its official weights are installed, otherwise faster-whisper if
@@ -45,7 +45,7 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     from voicegauge.cli.progress import TerminalProgress
 
     result = api.score(run, asr=asr, workers=workers, cluster=cluster, progress=TerminalProgress())
-    show(result, json_to, lambda: _print(result))
+    show(result, json_path, lambda: _print(result))
 
 
 def _print(result: ScoreResult) -> None:
@@ -58,12 +58,12 @@ def _print(result: ScoreResult) -> None:
     print_summaries(summarize(load_run(result.run), scores), scores, result.provenance)
     out = console()
     for floor in scores.floor:
-        out.print(f"error floor: {_floor_line(floor)}", soft_wrap=True)
+        out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
     if scores.left_out:
         out.print(f"not scored: {', '.join(scores.left_out)}, which {scores.asr} does not know", soft_wrap=True)
 
 
-def _floor_line(floor: AsrErrorFloor) -> str:
+def _format_error_floor(floor: AsrErrorFloor) -> str:
     rate = floor.errors / max(floor.units, 1)
     return (
         f"{floor.language}: {rate:.1%} of {floor.units} {floor.unit}s are wrong in reference speech "

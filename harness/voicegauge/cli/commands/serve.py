@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from voicegauge.contract import Contract
     from voicegauge.recording import Recording, Replay
 
-_EMULATOR_ONLY = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
+_EMULATOR_OPTIONS = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
 """Options that affect only the emulator, not the replay of recordings."""
 MAX_UNUSED = 10
 """Maximum number of recorded requests that are listed at the end because they were not sent."""
@@ -142,12 +142,12 @@ def command(
         webhook_http=webhook_http,
         webhook_hosts=webhook_hosts,
     )
-    api.serve_emulator(chosen, settings, host=host, port=port, ready=lambda url: _announce(chosen, url))
+    api.serve_emulator(chosen, settings, host=host, port=port, ready=lambda url: _announce_emulator(chosen, url))
 
 
 def _validate_flags(ctx: click.Context, *, replayed: bool) -> None:
     """Reject options on the command line that would have no effect."""
-    unused = _EMULATOR_ONLY if replayed else ("pace",)
+    unused = _EMULATOR_OPTIONS if replayed else ("pace",)
     for option in ctx.command.params:
         if option.name in unused and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
             reason = "excludes --replay: recordings are served as they are" if replayed else "goes with --replay"
@@ -175,7 +175,7 @@ def _list_faults() -> None:
     console().print(rows)
 
 
-def _announce(contracts: Sequence[Contract], url: str) -> None:
+def _announce_emulator(contracts: Sequence[Contract], url: str) -> None:
     out = console()
     out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
     for contract in contracts:
