@@ -19,7 +19,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
 from voicegauge.recording import MASK, Recording, find_secret, save_har
-from voicegauge.recording.redaction.credentials import names_credential
+from voicegauge.recording.redaction.credentials import is_credential_name
 from voicegauge.transport import encode_body
 
 CONTRACT = load_catalogue().provider("pixazo")
@@ -239,4 +239,4 @@ def test_text_without_credentials_is_unchanged(tmp_path, text) -> None:
 
 @pytest.mark.parametrize(("name", "secret"), [("signature", True), ("x_signature", True), ("time_signature", False)])
 def test_the_signature_of_a_song_is_not_a_secret(name, secret) -> None:
-    assert names_credential(name) is secret
+    assert is_credential_name(name) is secret

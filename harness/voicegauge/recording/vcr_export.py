@@ -48,7 +48,7 @@ def save_vcr_cassette(
     masked = [redactor.exchange(exchange) for exchange in recording.exchanges]
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
-    data = {"interactions": [_interaction(exchange) for exchange in masked], "version": 1}
+    data = {"interactions": [_to_interaction(exchange) for exchange in masked], "version": 1}
     text = yaml.dump(data, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=120)
     about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
@@ -57,28 +57,28 @@ def save_vcr_cassette(
     return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactor.sorted_redactions())
 
 
-def _interaction(exchange: Exchange) -> dict[str, Any]:
+def _to_interaction(exchange: Exchange) -> dict[str, Any]:
     request, response = exchange.request, exchange.response
     length = {"Content-Length": [str(len(response.body))]} if response.body else {}
     return {
         "request": {
             "method": request.method,
             "uri": request.url,
-            "headers": _headers(request.headers),
+            "headers": _group_headers(request.headers),
             "body": _text_or_bytes(request.body) if request.body else None,
         },
         "response": {
             "status": {"code": response.status, "message": _reason_phrase(response.status)},
-            "headers": {**_headers(response.headers, omitted=_TRANSFER_HEADERS), **length},
+            "headers": {**_group_headers(response.headers, omitted_names=_TRANSFER_HEADERS), **length},
             "body": {"string": _text_or_bytes(response.body)},
         },
     }
 
 
-def _headers(headers: Headers, omitted: frozenset[str] = frozenset()) -> dict[str, list[str]]:
+def _group_headers(headers: Headers, omitted_names: frozenset[str] = frozenset()) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {}
     for name, value in headers:
-        if name.lower() not in omitted:
+        if name.lower() not in omitted_names:
             values.setdefault(name, []).append(value)
     return values
 

@@ -48,7 +48,7 @@ def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator
 
 
 def _find_linked_group(contract: Contract, exchange: Exchange, groups: list[list[Exchange]]) -> list[Exchange] | None:
-    links = [link.encode() for link in _links(contract, exchange)]
+    links = [link.encode() for link in _find_links(contract, exchange)]
     for group in reversed(groups):
         for earlier in group:
             response = earlier.response
@@ -58,7 +58,7 @@ def _find_linked_group(contract: Contract, exchange: Exchange, groups: list[list
     return None
 
 
-def _links(contract: Contract, exchange: Exchange) -> Iterator[str]:
+def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:
     """Yield URLs and ids of this request; the client must have found at least one of them in an earlier response."""
     url = exchange.request.url
     operation = contract.operations.get(exchange.operation)

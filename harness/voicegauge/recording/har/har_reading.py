@@ -40,12 +40,12 @@ def load_har(path: Path) -> Recording:
         contract_version=log.metadata.contract_version,
         contract_sha256=log.metadata.contract_sha256,
         recorded_at=log.metadata.recorded_at,
-        exchanges=tuple(_from_entry(sidecars, entry) for entry in log.entries),
+        exchanges=tuple(_exchange_from_entry(sidecars, entry) for entry in log.entries),
         redactions=log.metadata.redactions,
     )
 
 
-def _from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
+def _exchange_from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
         provider=entry.provider,
@@ -53,12 +53,12 @@ def _from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
         request=Request(
             method=entry.request.method,
             url=entry.request.url,
-            headers=_from_pairs(entry.request.headers),
-            body=b"" if post is msgspec.UNSET else _from_post_data(sidecars, post),
+            headers=_headers_from_pairs(entry.request.headers),
+            body=b"" if post is msgspec.UNSET else _body_from_post_data(sidecars, post),
         ),
         response=Response(
             status=entry.response.status,
-            headers=_from_pairs(entry.response.headers),
+            headers=_headers_from_pairs(entry.response.headers),
             body=sidecars.read(content.text, content.file),
         ),
         timing=entry.timing,
@@ -66,14 +66,14 @@ def _from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
     )
 
 
-def _from_post_data(sidecars: SidecarReader, post: har.HarPostData) -> bytes:
+def _body_from_post_data(sidecars: SidecarReader, post: har.HarPostData) -> bytes:
     if not post.params:
         return sidecars.read(post.text, post.file)
-    fields = {param.name: _from_param(sidecars, param) for param in post.params}
+    fields = {param.name: _field_from_param(sidecars, param) for param in post.params}
     return encode_body(post.mime_type, fields)[1]
 
 
-def _from_param(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedFile:
+def _field_from_param(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedFile:
     if param.file_name is None:
         return param.value
     media_type = param.content_type or "application/octet-stream"
@@ -81,5 +81,5 @@ def _from_param(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedF
     return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
 
 
-def _from_pairs(pairs: tuple[har.HarNameValue, ...]) -> Headers:
+def _headers_from_pairs(pairs: tuple[har.HarNameValue, ...]) -> Headers:
     return tuple((pair.name, pair.value) for pair in pairs)

@@ -162,7 +162,7 @@ class HarFile(HarStruct, frozen=True, kw_only=True):
     log: HarLog
 
 
-def har_timings(timing: Timing | None) -> HarTimings:
+def to_har_timings(timing: Timing | None) -> HarTimings:
     """Convert a measurement to the phases that HAR defines."""
     if timing is None:
         return HarTimings()

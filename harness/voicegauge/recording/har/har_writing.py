@@ -14,7 +14,7 @@ from voicegauge.files import write_file
 from voicegauge.model import Exchange, Headers, Provenance, Request, Response, UploadedFile
 from voicegauge.recording.har import har_structs as har
 from voicegauge.recording.har.recording import Recording
-from voicegauge.recording.har.sidecar_files import SidecarWriter, remove_orphans, sidecars_named_in
+from voicegauge.recording.har.sidecar_files import SidecarWriter, remove_orphans, sidecar_names_in
 from voicegauge.recording.redaction import Redactor, bare_media_type, multipart_fields
 from voicegauge.transport import encode_body
 from voicegauge.version import __version__
@@ -70,7 +70,7 @@ def save_har(
     sidecars = SidecarWriter()
     document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
     redactor.check_bytes(str(path), "the file", document)
-    previous = sidecars_named_in(path)
+    previous = sidecar_names_in(path)
     # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.
     for name, body in sidecars.files.items():
         write_file(path.parent / name, body)
@@ -104,7 +104,7 @@ def _to_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter)
         time=timing.total_ms if timing else 0,
         request=_to_request(exchange.request, sidecars),
         response=_to_response(exchange.response, sidecars),
-        timings=har.har_timings(timing),
+        timings=har.to_har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
         group=exchange.group,

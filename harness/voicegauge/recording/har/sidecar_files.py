@@ -88,7 +88,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
     return raw
 
 
-def sidecars_named_in(har_path: Path) -> set[str]:
+def sidecar_names_in(har_path: Path) -> set[str]:
     """Names of the sidecar files that a HAR file refers to; empty if the HAR file cannot be read."""
     try:
         return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(har_path.read_bytes())}
@@ -99,6 +99,6 @@ def sidecars_named_in(har_path: Path) -> set[str]:
 def remove_orphans(folder: Path, names: set[str]) -> None:
     """Delete each of the sidecar files `names` that no HAR file in `folder` refers to any more."""
     for har_path in folder.glob("*.har") if names else ():
-        names -= sidecars_named_in(har_path)
+        names -= sidecar_names_in(har_path)
     for name in names:
         (folder / name).unlink(missing_ok=True)

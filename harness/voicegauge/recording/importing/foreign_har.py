@@ -43,10 +43,10 @@ def parse_har(data: Any) -> InteractionFile | None:
     creator = log.get("creator") if isinstance(log, dict) else None
     name = creator.get("name") if isinstance(creator, dict) else None
     label = f"a HAR file of {name}" if isinstance(name, str) else "a HAR file"
-    return InteractionFile(label, _unparsed(_in_order(entries)))
+    return InteractionFile(label, _iterate_interactions(_sort_by_start_time(entries)))
 
 
-def _in_order(entries: list[Any]) -> list[Any]:
+def _sort_by_start_time(entries: list[Any]) -> list[Any]:
     # Some proxies write entries in the order in which they ended.
     times = [to_time(entry.get("startedDateTime")) if isinstance(entry, dict) else None for entry in entries]
     if any(time is None for time in times):
@@ -54,25 +54,25 @@ def _in_order(entries: list[Any]) -> list[Any]:
     return [entry for _, entry in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] or 0)]
 
 
-def _unparsed(entries: list[Any]) -> Iterator[UnparsedInteraction]:
+def _iterate_interactions(entries: list[Any]) -> Iterator[UnparsedInteraction]:
     for entry in entries:
         request = entry.get("request") if isinstance(entry, dict) else None
         request = request if isinstance(request, dict) else {}
         method, url = str(request.get("method", "?")).upper(), str(request.get("url", "?"))
-        yield UnparsedInteraction(method, url, functools.partial(_interaction, entry))
+        yield UnparsedInteraction(method, url, functools.partial(_parse_interaction, entry))
 
 
-def _interaction(value: Any) -> ParsedInteraction:
+def _parse_interaction(value: Any) -> ParsedInteraction:
     entry = as_mapping(value, "request and response")
     request, response = as_mapping(entry.get("request"), "request"), as_mapping(entry.get("response"), "response")
     status = as_status(response.get("status"))
     if status == 101 or "_webSocketMessages" in entry:
         raise NotImportedError("is a WebSocket, whose messages cannot be imported")
     content = as_mapping(response.get("content") or {}, "content")
-    response_headers = _with_content_type(_headers(response.get("headers")), content.get("mimeType"))
+    response_headers = _add_content_type(_parse_headers(response.get("headers")), content.get("mimeType"))
     post = as_mapping(request.get("postData") or {}, "postData")
-    request_headers = _with_content_type(_headers(request.get("headers")), post.get("mimeType"))
-    content_type, body, notes = _request_body(post, header(request_headers, "content-type") or "", request)
+    request_headers = _add_content_type(_parse_headers(request.get("headers")), post.get("mimeType"))
+    content_type, body, notes = _decode_request_body(post, header(request_headers, "content-type") or "", request)
     if content_type:
         request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
         request_headers = (*request_headers, ("Content-Type", content_type))
@@ -83,14 +83,14 @@ def _interaction(value: Any) -> ParsedInteraction:
         request_body=body,
         status=status,
         response_headers=response_headers,
-        response_body=_response_body(content, response, status, header(response_headers, "content-type") or ""),
+        response_body=_decode_response_body(content, response, status, header(response_headers, "content-type") or ""),
         recorded_at=to_time(entry.get("startedDateTime")),
-        timing=_timing(to_time(entry.get("startedDateTime")), entry.get("timings")),
+        timing=_parse_timing(to_time(entry.get("startedDateTime")), entry.get("timings")),
         notes=notes,
     )
 
 
-def _timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
+def _parse_timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
     """Convert the phases that HAR defines; `None` if the start time or the measurement is missing.
 
     In HAR, `connect` includes the TLS handshake but not the DNS lookup. The value -1 means that a phase did not happen.
@@ -99,7 +99,8 @@ def _timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
     if started_at is None or not isinstance(phases, dict):
         return None
     blocked, dns, connect, tls, send, wait, receive = (
-        _milliseconds(phases.get(name)) for name in ("blocked", "dns", "connect", "ssl", "send", "wait", "receive")
+        _parse_milliseconds(phases.get(name))
+        for name in ("blocked", "dns", "connect", "ssl", "send", "wait", "receive")
     )
     if wait is None or receive is None or not wait + receive:
         return None
@@ -117,12 +118,12 @@ def _timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
     )
 
 
-def _milliseconds(value: Any) -> float | None:
+def _parse_milliseconds(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and 0 <= value <= MAX_PHASE_MS else None
 
 
-def _headers(value: Any) -> Headers:
+def _parse_headers(value: Any) -> Headers:
     # The pseudo-headers of HTTP/2 (":path") are omitted. They repeat the request line (RFC 9113, section 8.3).
     pairs = value if isinstance(value, list) else []
     named = [pair for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("name"), str)]
@@ -133,21 +134,23 @@ def _headers(value: Any) -> Headers:
     )
 
 
-def _with_content_type(headers: Headers, media_type: Any) -> Headers:
+def _add_content_type(headers: Headers, media_type: Any) -> Headers:
     if header(headers, "content-type") or not isinstance(media_type, str) or media_type in ("", "x-unknown"):
         return headers
     return (*headers, ("Content-Type", media_type))
 
 
-def _response_body(content: Mapping[str, Any], response: Mapping[str, Any], status: int, content_type: str) -> bytes:
+def _decode_response_body(
+    content: Mapping[str, Any], response: Mapping[str, Any], status: int, content_type: str
+) -> bytes:
     """Return the complete response body.
 
     Raises:
         NotImportedError: the body is missing, truncated or damaged.
     """
-    text, size = content.get("text"), _size(content.get("size"))
+    text, size = content.get("text"), _parse_size(content.get("size"))
     if not text:
-        if not size and _size(response.get("bodySize")) <= 0:
+        if not size and _parse_size(response.get("bodySize")) <= 0:
             return b""
         comment = content.get("comment")
         suffix = f" ({comment})" if isinstance(comment, str) and comment else ""
@@ -167,11 +170,11 @@ def _response_body(content: Mapping[str, Any], response: Mapping[str, Any], stat
     return body
 
 
-def _size(value: Any) -> int:
+def _parse_size(value: Any) -> int:
     return int(value) if isinstance(value, int | float) else 0
 
 
-def _request_body(
+def _decode_request_body(
     post: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
 ) -> tuple[str | None, bytes, tuple[str, ...]]:
     """Return (a new content type if the body had to be encoded again, the body, notes on what is missing)."""
@@ -179,13 +182,13 @@ def _request_body(
     if text:
         is_base64 = post.get("encoding") == "base64"
         body = from_base64(text, "request body") if is_base64 else to_bytes(as_text(text, "request body"))
-        sent = _size(request.get("bodySize"))
+        sent = _parse_size(request.get("bodySize"))
         if sent > len(body):
             return None, body, (f"the request body is truncated: {len(body)} of {sent} bytes are in the file",)
         return None, body, ()
     if isinstance(params, list) and params:
         return _encode_form(params, content_type)
-    if _size(request.get("bodySize")) > 0:
+    if _parse_size(request.get("bodySize")) > 0:
         return None, b"", ("the request body is not in the file",)
     return None, b"", ()
 

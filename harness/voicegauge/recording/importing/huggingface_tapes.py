@@ -32,21 +32,23 @@ def parse_huggingface_tapes(data: Any) -> InteractionFile | None:
     if not isinstance(data, dict) or not data:
         return None
     tapes = [data] if _is_tape(data) else list(data.values())
-    return InteractionFile("tapes of huggingface.js", _unparsed(tapes)) if all(map(_is_tape, tapes)) else None
+    return (
+        InteractionFile("tapes of huggingface.js", _iterate_interactions(tapes)) if all(map(_is_tape, tapes)) else None
+    )
 
 
 def _is_tape(value: Any) -> bool:
     return isinstance(value, dict) and "url" in value and isinstance(value.get("response"), dict)
 
 
-def _unparsed(tapes: list[dict[str, Any]]) -> Iterator[UnparsedInteraction]:
+def _iterate_interactions(tapes: list[dict[str, Any]]) -> Iterator[UnparsedInteraction]:
     for tape in tapes:
         init = tape.get("init")
         method = str(init.get("method") or "GET") if isinstance(init, dict) else "GET"
-        yield UnparsedInteraction(method.upper(), str(tape["url"]), functools.partial(_interaction, tape))
+        yield UnparsedInteraction(method.upper(), str(tape["url"]), functools.partial(_parse_interaction, tape))
 
 
-def _interaction(tape: dict[str, Any]) -> ParsedInteraction:
+def _parse_interaction(tape: dict[str, Any]) -> ParsedInteraction:
     init, response = as_mapping(tape.get("init") or {}, "init"), tape["response"]
     method = as_text(init.get("method") or "GET", "method").upper()
     body = init.get("body")
@@ -56,25 +58,25 @@ def _interaction(tape: dict[str, Any]) -> ParsedInteraction:
     return ParsedInteraction(
         method=method,
         url=as_text(tape["url"], "URL"),
-        request_headers=_headers(init.get("headers")),
+        request_headers=_parse_headers(init.get("headers")),
         request_body=to_bytes(body) if isinstance(body, str) else b"",
         status=as_status(response.get("status")),
-        response_headers=_headers(response.get("headers")),
-        response_body=_response_body(response),
+        response_headers=_parse_headers(response.get("headers")),
+        response_body=_decode_response_body(response),
         notes=notes,
     )
 
 
-def _headers(value: Any) -> Headers:
+def _parse_headers(value: Any) -> Headers:
     pairs = [*value.items()] if isinstance(value, dict) else value if isinstance(value, list) else []
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise NotImportedError("its headers are not pairs")
     return tuple((as_text(name, "header name"), as_text(text, "header value")) for name, text in pairs)
 
 
-def _response_body(response: Mapping[str, Any]) -> bytes:
+def _decode_response_body(response: Mapping[str, Any]) -> bytes:
     body = response.get("body")
-    headers = _headers(response.get("headers"))
+    headers = _parse_headers(response.get("headers"))
     if body in (None, ""):
         # Tapes omit bodies that are not text, so an empty body is only trusted if the status or the headers confirm it.
         length = header(headers, "content-length")
@@ -85,10 +87,10 @@ def _response_body(response: Mapping[str, Any]) -> bytes:
     if text.startswith("data:"):
         head, comma, rest = text.partition(",")
         return from_base64(rest, "response body") if comma and head.endswith(";base64") else to_bytes(rest)
-    return to_bytes(text) if headers else _maybe_base64(text)
+    return to_bytes(text) if headers else _decode_if_base64(text)
 
 
-def _maybe_base64(text: str) -> bytes:
+def _decode_if_base64(text: str) -> bytes:
     # JSON is excluded first. Other text is rarely valid base64 by chance, unless it is short.
     try:
         json.loads(text)

@@ -32,7 +32,7 @@ MIN_SECRET_CHARACTERS = 8
 """Number of characters from which a value in the place of a key is a secret. Shorter values, such as "none" or "xxx",
 are placeholders."""
 _UNSUPPORTED_ENCODINGS = ("br", "zstd", "compress")
-_FLATTENED_STREAM = "a stream, flattened: the arrival of its chunks is not in the file"
+_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
 class ImportRemark(Record, frozen=True, kw_only=True):
@@ -126,24 +126,24 @@ class _InteractionImporter:
         self._number += 1
         try:
             interaction = unparsed.parse()
-            exchange = self._exchange(interaction)
+            exchange = self._to_exchange(interaction)
         except NotImportedError as reason:
             self._add_remark(unparsed, imported=False, message=str(reason))
             return
         self.exchanges.append(exchange)
         sent_at = to_time(exchange.response.header("date"))
         self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
-        for note in (*interaction.notes, *_losses(exchange)):
+        for note in (*interaction.notes, *_describe_losses(exchange)):
             self._add_remark(unparsed, imported=True, message=note)
 
     def _add_remark(self, unparsed: UnparsedInteraction, *, imported: bool, message: str) -> None:
         request = f"{unparsed.method[:20]} {unparsed.url.partition('?')[0][:200]}"
         self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
 
-    def _exchange(self, interaction: ParsedInteraction) -> Exchange:
+    def _to_exchange(self, interaction: ParsedInteraction) -> Exchange:
         request = Request(
             method=interaction.method,
-            url=_without_default_port(interaction.url),
+            url=_remove_default_port(interaction.url),
             headers=interaction.request_headers,
             body=_decompress(interaction.request_headers, interaction.request_body, "request body"),
         )
@@ -153,18 +153,18 @@ class _InteractionImporter:
         exchange = self._canonicalizer.exchange(exchange)
         return Exchange(
             provider=self._contract.id,
-            operation=self._operation(exchange.request),
+            operation=self._find_operation_id(exchange.request),
             request=exchange.request,
             response=exchange.response,
             timing=interaction.timing,
         )
 
-    def _operation(self, request: Request) -> str:
+    def _find_operation_id(self, request: Request) -> str:
         path = relative_path(self._contract, request.url)
         match = self._contract.match(request.method, path) if path is not None else None
         if match is not None:
             return match[0].id
-        if request.method == "GET" and self._is_linked(request.url):
+        if request.method == "GET" and self._is_url_in_earlier_response(request.url):
             return DOWNLOAD
         if path is not None:
             raise NotImportedError(f"the contract has no operation {request.method} {path}")
@@ -174,7 +174,7 @@ class _InteractionImporter:
             f"its host {host!r} is not a host of the contract ({hosts}), and no response contains its URL"
         )
 
-    def _is_linked(self, url: str) -> bool:
+    def _is_url_in_earlier_response(self, url: str) -> bool:
         """Whether an earlier response redirects to `url` or contains it in JSON, where characters may be escaped."""
         plain = url.encode("utf-8", "replace")
         forms = (plain, plain.replace(b"/", b"\\/"), plain.replace(b"&", b"\\u0026"))
@@ -190,7 +190,7 @@ class _InteractionImporter:
 _DEFAULT_PORT = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
 
 
-def _without_default_port(url: str) -> str:
+def _remove_default_port(url: str) -> str:
     """Return `url` without a default port, which some tools write although clients omit it."""
     try:
         urlsplit(url)
@@ -227,12 +227,12 @@ def _is_decompressed(headers: Headers, body: bytes) -> bool:
 _AUDIO_MAGIC = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 
 
-def _losses(exchange: Exchange) -> Iterator[str]:
+def _describe_losses(exchange: Exchange) -> Iterator[str]:
     """Yield notes on what the file does not contain of the response."""
     response = exchange.response
     streamed = "chunked" in (response.header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
-        yield _FLATTENED_STREAM
+        yield _STREAM_REMARK
     length = response.header("content-length")
     # Content-Length counts compressed bytes, and a response to HEAD has no body.
     is_comparable = response.header("content-encoding") is None and exchange.request.method != "HEAD"

@@ -47,7 +47,7 @@ def read_plain(path: Path) -> Any:
 
 def _read_yaml(path: Path, raw: bytes) -> Any:
     try:
-        return _PlainYamlBuilder(path, iter(yaml.parse(raw, Loader=LOADER))).document()
+        return _PlainYamlBuilder(path, iter(yaml.parse(raw, Loader=LOADER))).build_document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -61,52 +61,52 @@ class _PlainYamlBuilder:
         self._path, self._events = path, events
         self._anchors: dict[str, Any] = {}
 
-    def document(self) -> Any:
+    def build_document(self) -> Any:
         next(self._events)  # StreamStartEvent
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
-        return self._value(next(self._events), 1)
+        return self._build_value(next(self._events), 1)
 
-    def _error(self, event: Any, reason: str) -> DataError:
+    def _build_error(self, event: Any, reason: str) -> DataError:
         return DataError(f"{self._path}:{event.start_mark.line + 1}: {reason}")
 
-    def _value(self, event: Any, depth: int) -> Any:
+    def _build_value(self, event: Any, depth: int) -> Any:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise self._error(event, f"the alias *{event.anchor} has no anchor before it")
+                raise self._build_error(event, f"the alias *{event.anchor} has no anchor before it")
             return self._anchors[event.anchor]
         if depth > MAX_DEPTH:
-            raise self._error(event, f"is nested deeper than {MAX_DEPTH}")
+            raise self._build_error(event, f"is nested deeper than {MAX_DEPTH}")
         if isinstance(event, yaml.ScalarEvent):
-            value: Any = self._scalar(event)
+            value: Any = self._build_scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = []
             while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
-                value.append(self._value(item, depth + 1))
+                value.append(self._build_value(item, depth + 1))
         else:
-            value = self._mapping(event, depth)
+            value = self._build_mapping(event, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         return value
 
-    def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
+    def _build_mapping(self, start: Any, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = self._value(event, depth + 1)
+            key = self._build_value(event, depth + 1)
             if isinstance(key, bytes):
                 key = key.decode("utf-8", "replace")
             if not isinstance(key, str):
-                raise self._error(start, "a key is neither text nor bytes")
-            mapping[key] = self._value(next(self._events), depth + 1)
+                raise self._build_error(start, "a key is neither text nor bytes")
+            mapping[key] = self._build_value(next(self._events), depth + 1)
         return mapping
 
-    def _scalar(self, event: Any) -> str | bytes | None:
+    def _build_scalar(self, event: Any) -> str | bytes | None:
         tag, text = event.tag or "", event.value
         if tag.rpartition(":")[2] == "binary" or tag == "!binary":
             try:
                 return base64.b64decode("".join(text.split()))
             except (binascii.Error, ValueError) as error:
-                raise self._error(event, "a !binary value is not valid base64") from error
+                raise self._build_error(event, "a !binary value is not valid base64") from error
         if not tag and event.implicit[0] and text in _NULL_SCALARS:
             return None
         return str(text)

@@ -38,30 +38,30 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 def parse_vcr_cassette(data: Any) -> InteractionFile | None:
     """Return the interactions of a VCR cassette; `None` if `data` is not a VCR cassette."""
     if isinstance(data, dict) and isinstance(data.get("http_interactions"), list):
-        return InteractionFile("a cassette of VCR", _unparsed(data["http_interactions"]))
+        return InteractionFile("a cassette of VCR", _iterate_interactions(data["http_interactions"]))
     if isinstance(data, dict) and isinstance(data.get("interactions"), list):
-        return InteractionFile("a cassette of vcrpy", _unparsed(data["interactions"]))
+        return InteractionFile("a cassette of vcrpy", _iterate_interactions(data["interactions"]))
     if isinstance(data, list) and data and all(isinstance(item, dict) and "request" in item for item in data):
-        return InteractionFile("a cassette of an old VCR", _unparsed(data))
+        return InteractionFile("a cassette of an old VCR", _iterate_interactions(data))
     return None
 
 
-def _unparsed(items: list[Any]) -> Iterator[UnparsedInteraction]:
+def _iterate_interactions(items: list[Any]) -> Iterator[UnparsedInteraction]:
     for item in items:
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
         method = str(request.get("method", "?")).lstrip(":").upper()  # a Ruby symbol begins with a colon
-        yield UnparsedInteraction(method, _shown_url(request), functools.partial(_interaction, item))
+        yield UnparsedInteraction(method, _url_for_messages(request), functools.partial(_parse_interaction, item))
 
 
-def _shown_url(request: Mapping[str, Any]) -> str:
+def _url_for_messages(request: Mapping[str, Any]) -> str:
     try:
-        return _url(request)
+        return _build_url(request)
     except NotImportedError:
         return "?"
 
 
-def _interaction(value: Any) -> ParsedInteraction:
+def _parse_interaction(value: Any) -> ParsedInteraction:
     item = as_mapping(value, "request and response")
     request, response = as_mapping(item.get("request"), "request"), as_mapping(item.get("response"), "response")
     status = response.get("status", response.get("status_code"))
@@ -71,17 +71,17 @@ def _interaction(value: Any) -> ParsedInteraction:
         raise NotImportedError("is marked as ignored")
     return ParsedInteraction(
         method=as_text(request.get("method"), "method").lstrip(":").upper(),
-        url=_url(request),
-        request_headers=_headers(request.get("headers")),
-        request_body=_body(request.get("body"), "request body"),
+        url=_build_url(request),
+        request_headers=_parse_headers(request.get("headers")),
+        request_body=_decode_body(request.get("body"), "request body"),
         status=as_status(status),
-        response_headers=_headers(response.get("headers")),
-        response_body=_body(response.get("body", response.get("content")), "response body"),
+        response_headers=_parse_headers(response.get("headers")),
+        response_body=_decode_body(response.get("body", response.get("content")), "response body"),
         recorded_at=to_time(item.get("recorded_at")),
     )
 
 
-def _url(request: Mapping[str, Any]) -> str:
+def _build_url(request: Mapping[str, Any]) -> str:
     if "host" not in request or "uri" in request:
         return as_text(request.get("uri"), "URL")
     scheme = as_text(request.get("protocol"), "protocol")
@@ -90,39 +90,39 @@ def _url(request: Mapping[str, Any]) -> str:
     return f"{scheme}://{as_text(request['host'], 'host')}{port_suffix}{as_text(request.get('path', '/'), 'path')}"
 
 
-def _headers(value: Any) -> Headers:
+def _parse_headers(value: Any) -> Headers:
     if value is None:
         return ()
     if isinstance(value, dict):
-        return tuple((name, text) for name, item in value.items() for text in _header_values(item))
+        return tuple((name, text) for name, item in value.items() for text in _parse_header_values(item))
     if not isinstance(value, list):
         raise NotImportedError("its headers are not a mapping")
-    return tuple(_vcrpy_0_headers(value))
+    return tuple(_parse_vcrpy_0_headers(value))
 
 
-def _header_values(value: Any) -> Iterator[str]:
+def _parse_header_values(value: Any) -> Iterator[str]:
     for item in value if isinstance(value, list) else [value]:
         if item is not None:
             yield str(item) if isinstance(item, int | float) else as_text(item, "header value")
 
 
-def _vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
+def _parse_vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
     """Yield headers of vcrpy 0: from lines ("Content-Type: text/plain"), or from pairs in a pickled frozenset."""
     for item in value:
         if isinstance(item, str | bytes):
             name, _, text = as_text(item, "header").strip().partition(":")
             yield name, text.strip()
         elif isinstance(item, list) and len(item) == 2 and not isinstance(item[0], list):
-            yield as_text(item[0], "header name"), next(_header_values(item[1]), "")
+            yield as_text(item[0], "header name"), next(_parse_header_values(item[1]), "")
         elif isinstance(item, list) and depth < _MAX_LIST_DEPTH:
-            yield from _vcrpy_0_headers(item, depth + 1)
+            yield from _parse_vcrpy_0_headers(item, depth + 1)
         else:
             raise NotImportedError("its headers cannot be read")
 
 
-def _body(value: Any, name: str) -> bytes:
+def _decode_body(value: Any, name: str) -> bytes:
     if isinstance(value, dict):
-        return _body_mapping(value, name)
+        return _decode_body_mapping(value, name)
     if isinstance(value, str):
         return to_bytes(value)
     if value is None or isinstance(value, bytes):
@@ -130,17 +130,17 @@ def _body(value: Any, name: str) -> bytes:
     raise NotImportedError(f"its {name} is neither text nor bytes")
 
 
-def _body_mapping(value: dict[str, Any], name: str) -> bytes:
+def _decode_body_mapping(value: dict[str, Any], name: str) -> bytes:
     if "base64_string" in value:
         return from_base64(value["base64_string"], name)
     if isinstance(value.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
-        return _body(next(iter(value["state"]), None), name)
+        return _decode_body(next(iter(value["state"]), None), name)
     if "str" in value:  # a Ruby string with instance variables
-        return _body(value["str"], name)
+        return _decode_body(value["str"], name)
     if "string" not in value:
         raise NotImportedError(f"its {name} has neither string nor base64_string")
     inner, encoding = value["string"], value.get("encoding")
     # ASCII-8BIT is Ruby's name for bytes of unknown encoding.
     if isinstance(inner, str) and isinstance(encoding, str) and encoding != "ASCII-8BIT":
         return to_bytes(inner, encoding)
-    return _body(inner, name)
+    return _decode_body(inner, name)

@@ -8,9 +8,9 @@ from voicegauge.recording.redaction.url_rewriting import (
     OTHER_HOSTS_PREFIX,
     UrlCanonicalizer,
     UrlRewriter,
+    build_url_rewriter,
     relative_path,
     rewrite_response_urls,
-    url_rewriter,
 )
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "UrlCanonicalizer",
     "UrlRewriter",
     "bare_media_type",
+    "build_url_rewriter",
     "find_secret",
     "mask_body",
     "mask_credentials",
@@ -28,5 +29,4 @@ __all__ = [
     "multipart_fields",
     "relative_path",
     "rewrite_response_urls",
-    "url_rewriter",
 ]

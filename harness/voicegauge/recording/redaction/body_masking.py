@@ -17,7 +17,7 @@ MaskText = Callable[[str, str], str]
 """Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*". The location
 of a plain-text body, or of a key of a JSON object, is empty."""
 
-_PIECE_BYTES = 2**20
+_MIN_PIECE_BYTES = 2**20
 
 
 def bare_media_type(content_type: str) -> str:
@@ -62,7 +62,7 @@ def _mask_plain_text(body: bytes, mask: MaskText) -> bytes:
         body.decode()
     except UnicodeDecodeError:
         return body
-    return b"".join(_mask_piece(piece, mask) for piece in _pieces(body))
+    return b"".join(_mask_piece(piece, mask) for piece in _split_at_line_ends(body))
 
 
 def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
@@ -71,11 +71,11 @@ def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
     return piece if masked == text else masked.encode()
 
 
-def _pieces(body: bytes) -> Iterator[bytes]:
+def _split_at_line_ends(body: bytes) -> Iterator[bytes]:
     """Split a large text at line ends, because a text may need four times as much memory as `str`."""
     start = 0
     while start < len(body):
-        end = body.find(b"\n", start + _PIECE_BYTES) + 1 or len(body)
+        end = body.find(b"\n", start + _MIN_PIECE_BYTES) + 1 or len(body)
         yield body[start:end]
         start = end
 

@@ -14,20 +14,20 @@ BAD_KEY = "invalid-voicegauge-key"
 """The key that cases send if they expect it to be rejected. It is not secret and not masked in recordings, so that a
 replay can distinguish it from a valid key."""
 
-_NAMES = (
+_CREDENTIAL_NAMES = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
     r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
 )
 """Names of fields that contain a credential. "time_signature" and "key_signature" describe music and do not match."""
-_QUERY_NAMES = rf"(?:{_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
+_CREDENTIAL_QUERY_NAMES = rf"(?:{_CREDENTIAL_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
 """Names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In bodies
 these have other meanings, such as the "key" of a song."""
-_NAME = re.compile(_NAMES, re.IGNORECASE)
-_QUERY_NAME = re.compile(_QUERY_NAMES, re.IGNORECASE)
-_QUERY = re.compile(rf"([?&;]{_QUERY_NAMES}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE)
-_FIELD = re.compile(rf"(\"{_NAMES}\"\s*:\s*\")(?!\[redacted\])(?:[^\"\\]|\\.)+", re.IGNORECASE)
+_CREDENTIAL_NAME = re.compile(_CREDENTIAL_NAMES, re.IGNORECASE)
+_CREDENTIAL_QUERY_NAME = re.compile(_CREDENTIAL_QUERY_NAMES, re.IGNORECASE)
+_CREDENTIAL_IN_QUERY = re.compile(rf"([?&;]{_CREDENTIAL_QUERY_NAMES}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE)
+_CREDENTIAL_IN_JSON = re.compile(rf"(\"{_CREDENTIAL_NAMES}\"\s*:\s*\")(?!\[redacted\])(?:[^\"\\]|\\.)+", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_PREFIXED = re.compile(
+_PREFIXED_KEY = re.compile(
     r"\b(?:(?:sk|pk|rk|xi|gh[opsur]|hf|r8|glpat|xox[abeoprs]|github_pat)[-_][A-Za-z0-9_-]{12,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
     r"|eyJ[A-Za-z0-9_-]{8,2000}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?)(?![A-Za-z0-9])"
@@ -37,7 +37,7 @@ AWS, Google), and JSON Web Tokens (RFC 7519). The possessive bound avoids quadra
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
-_NAMED_IN_TEXT = re.compile(
+_KEY_IN_SENTENCE = re.compile(
     r"(\b(?:api|access|secret|subscription|private)?[ _-]?(?:key|token|secret|password|credential|signature)s?\b"
     r"[\s:=]{1,3}(?:is |was |of )?[\"'`]?)(?=[A-Za-z_./+-]{0,200}\d)(?=[\d_./+-]{0,200}[A-Za-z])"
     r"[A-Za-z0-9_./+-]{16,200}={0,2}",
@@ -45,18 +45,18 @@ _NAMED_IN_TEXT = re.compile(
 )
 """A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
 _URL_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
-_OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
-_RUN = re.compile(r"[A-Za-z0-9+/_=-]++")
-_MAX_RUN = 16_384
+_RANDOM_TEXT = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
+_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_=-]++")
+_MAX_RUN_CHARACTERS = 16_384
 """Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
 certificates, which have a few thousand."""
-_MIN_PATTERN = 14
+_MIN_CREDENTIAL_CHARACTERS = 14
 """Number of characters in the shortest credential that is recognized by its form: "Bearer" and eight characters."""
-_MIN_ENTROPY = 4.2
+_MIN_ENTROPY_BITS = 4.2
 """Entropy in bits per character from which a text could be a key. Hexadecimal ids have at most 4, words and file names
 have less, and a random base64 string of 32 characters has about 4.7."""
 
-_UNMASKED = ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization"))
+_CREDENTIAL_PATTERNS = ((_PREFIXED_KEY, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization"))
 
 
 def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
@@ -67,20 +67,20 @@ def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
     a key, a token or a signature.
     """
     text = replace_secrets(text, secrets, MASK)
-    if len(text) <= _MAX_RUN:
+    if len(text) <= _MAX_RUN_CHARACTERS:
         return _mask_likely_credentials(text)
-    return "".join(part if is_run else _mask_likely_credentials(part) for part, is_run in split_runs(text))
+    return "".join(part if is_run else _mask_likely_credentials(part) for part, is_run in split_at_base64_runs(text))
 
 
-def split_runs(text: str) -> Iterator[tuple[str, bool]]:
+def split_at_base64_runs(text: str) -> Iterator[tuple[str, bool]]:
     """Split a text at its long runs of base64, which are audio, because no credential is so long.
 
     Yields:
         Each part of the text, and whether this part is a long run of base64.
     """
     end = 0
-    for run in _RUN.finditer(text):
-        if run.end() - run.start() > _MAX_RUN:
+    for run in _BASE64_RUN.finditer(text):
+        if run.end() - run.start() > _MAX_RUN_CHARACTERS:
             yield text[end : run.start()], False
             yield run[0], True
             end = run.end()
@@ -92,15 +92,15 @@ def _mask_likely_credentials(text: str) -> str:
     if "@" in text:
         text = _URL_USER.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
     if "=" in text:
-        text = _QUERY.sub(rf"\1{MASK}", text)
+        text = _CREDENTIAL_IN_QUERY.sub(rf"\1{MASK}", text)
     if '"' in text:
-        text = _FIELD.sub(rf"\1{MASK}", text)
-    if len(text) < _MIN_PATTERN:
+        text = _CREDENTIAL_IN_JSON.sub(rf"\1{MASK}", text)
+    if len(text) < _MIN_CREDENTIAL_CHARACTERS:
         return text
     text = _PRIVATE_KEY.sub(MASK, text)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
-    text = _PREFIXED.sub(MASK, text)
-    return _NAMED_IN_TEXT.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
+    text = _PREFIXED_KEY.sub(MASK, text)
+    return _KEY_IN_SENTENCE.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
 
 
 def mask_parameter(url: str, name: str) -> str:
@@ -108,22 +108,22 @@ def mask_parameter(url: str, name: str) -> str:
     return re.sub(rf"([?&]{re.escape(name)}=)[^&#]*", rf"\1{MASK}", url)
 
 
-def names_credential(name: str, *, short: bool = False) -> bool:
+def is_credential_name(name: str, *, allow_short: bool = False) -> bool:
     """Whether the name of a field means a key, a token or a signature.
 
     Args:
         name: name of a JSON or form field, a query parameter or a header.
-        short: whether short names such as "key" and "sig" also count, as in URLs.
+        allow_short: whether short names such as "key" and "sig" also count, as in URLs.
     """
-    return (_QUERY_NAME if short else _NAME).fullmatch(name) is not None
+    return (_CREDENTIAL_QUERY_NAME if allow_short else _CREDENTIAL_NAME).fullmatch(name) is not None
 
 
-def looks_opaque(text: str) -> bool:
+def looks_random(text: str) -> bool:
     """Whether `text` is a single random string of the length of a key, so that it could be a key."""
-    if not _OPAQUE.fullmatch(text) or not all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
+    if not _RANDOM_TEXT.fullmatch(text) or not all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
         return False
     counts = Counter(text).values()
-    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) >= _MIN_ENTROPY
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) >= _MIN_ENTROPY_BITS
 
 
 def find_credential(data: bytes) -> str | None:
@@ -132,8 +132,8 @@ def find_credential(data: bytes) -> str | None:
     Credentials in binary data, such as the tags of an audio file, are found as well.
     """
     text = data.decode("latin-1").replace(MASK, "*")  # a masked value must not match together with what follows it
-    for part, is_run in split_runs(text):
-        for pattern, kind in () if is_run else _UNMASKED:
+    for part, is_run in split_at_base64_runs(text):
+        for pattern, kind in () if is_run else _CREDENTIAL_PATTERNS:
             found = pattern.search(part)
             if found is not None and BAD_KEY not in found[0]:
                 return kind

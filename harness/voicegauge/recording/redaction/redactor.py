@@ -18,11 +18,11 @@ from voicegauge.recording.redaction.credentials import (
     MASK,
     find_credential,
     find_secret,
-    looks_opaque,
+    is_credential_name,
+    looks_random,
     mask_credentials,
     mask_parameter,
-    names_credential,
-    split_runs,
+    split_at_base64_runs,
 )
 from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS
 
@@ -62,10 +62,10 @@ _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie
 _MAX_LOCATION_CHARACTERS = 120
 """Number of characters after which the location of a field is cut. It may be long, because it contains names of JSON
 fields that the provider chose."""
-MAX_TEXT = 4 * 2**20
+MAX_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one text, not counting long runs of base64. A search for credentials takes about a
 second per MiB."""
-_KEY_LIKE = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
+_KEY_FIELD_NAME = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 _REMEDY = "mask the field by its name with --mask, or leave the case out"
 
 
@@ -87,7 +87,7 @@ class Redactor:
         self._masked_queries += self._masked_names
         credential_headers = _CREDENTIAL_HEADERS | {str(s.get("name")).lower() for s in schemes}
         harmless = (_COMMON_HEADERS | _documented_headers(contract)) - credential_headers - self._masked_names
-        self._harmless_headers = {name for name in harmless if not names_credential(name)}
+        self._harmless_headers = {name for name in harmless if not is_credential_name(name)}
         self._redactions: Counter[str] = Counter()
 
     def sorted_redactions(self) -> dict[str, int]:
@@ -117,7 +117,7 @@ class Redactor:
         current = ((name, changed.get(name.lower(), value)) for name, value in headers)
         return tuple((name, self._mask_header(side, name.lower(), value)) for name, value in current), new_body
 
-    def _count(self, before: str, after: str, location: str) -> str:
+    def _count_redaction(self, before: str, after: str, location: str) -> str:
         """Return `after`; count a redaction at `location` if `after` differs from `before`."""
         if before != after:
             self._redactions[self._mask_text(location)] += 1  # the location itself may contain a secret as a name
@@ -126,10 +126,10 @@ class Redactor:
     def _mask_field(self, value: str, path: str, location: str) -> str:
         # Everything below a field with the name of a secret is masked, however deeply nested.
         if value and value != BAD_KEY and any(self._is_masked_name(name) for name in path.split("/")):
-            return self._count(value, MASK, location)
+            return self._count_redaction(value, MASK, location)
         if self._is_short_secret(value, path):
-            return self._count(value, MASK, location)
-        return self._count(value, self._mask_text(value), location)
+            return self._count_redaction(value, MASK, location)
+        return self._count_redaction(value, self._mask_text(value), location)
 
     def _is_short_secret(self, value: str, path: str) -> bool:
         """Whether a field contains a short key that is in use.
@@ -137,14 +137,17 @@ class Redactor:
         The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
         """
         is_short = len(value) < MIN_DISTINCT_CHARACTERS and value in self._secrets
-        return is_short and _KEY_LIKE.search(path.rpartition("/")[2]) is not None
+        return is_short and _KEY_FIELD_NAME.search(path.rpartition("/")[2]) is not None
 
     def _is_masked_name(self, name: str) -> bool:
-        return names_credential(name) or name.lower() in self._masked_names
+        return is_credential_name(name) or name.lower() in self._masked_names
 
     def _mask_text(self, text: str) -> str:
-        if len(text) > MAX_TEXT and sum(len(part) for part, is_run in split_runs(text) if not is_run) > MAX_TEXT:
-            size = f"{MAX_TEXT // 2**20} MiB"
+        if (
+            len(text) > MAX_TEXT_CHARACTERS
+            and sum(len(part) for part, is_run in split_at_base64_runs(text) if not is_run) > MAX_TEXT_CHARACTERS
+        ):
+            size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
             raise DataError(
                 f"the recording is not written: a text of more than {size} has to be searched for credentials"
             )
@@ -153,16 +156,16 @@ class Redactor:
         return mask_credentials(text, self._secrets)
 
     def _mask_url(self, url: str) -> str:
-        return url if BAD_KEY in url else self._count(url, self._mask_text(url), "request URL")
+        return url if BAD_KEY in url else self._count_redaction(url, self._mask_text(url), "request URL")
 
     def _mask_header(self, side: str, name: str, value: str) -> str:
         if BAD_KEY in value:
             return value
         location = f"{side} header {name}"
         if name in self._harmless_headers or name.startswith(_EMULATOR_HEADERS):
-            return self._count(value, self._mask_text(value), location)
+            return self._count_redaction(value, self._mask_text(value), location)
         scheme = _AUTH_SCHEME.match(value) if name == "authorization" else None
-        return self._count(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
+        return self._count_redaction(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
 
     # Verification of what masking left
 
@@ -181,24 +184,24 @@ class Redactor:
         request, response = exchange.request, exchange.response
         self.check_bytes(file, f"{where}, URL", request.url.encode())
         for key, value in parse_qsl(request.url.partition("?")[2]):
-            self._check_opaque(file, f"{where}, query parameter {key}", value)
+            self._check_random_text(file, f"{where}, query parameter {key}", value)
         for side, message in (("request", request), ("response", response)):
             for key, value in message.headers:
                 self.check_bytes(file, f"{where}, {side} header {key}", f"{key}: {value}".encode())
-                self._check_opaque(file, f"{where}, {side} header {key}", value)
+                self._check_random_text(file, f"{where}, {side} header {key}", value)
             self._check_body(file, f"{where}, {side} body", message)
 
     def _check_body(self, file: str, where: str, message: Request | Response) -> None:
         self.check_bytes(file, where, message.body)
 
         def check(value: str, location: str) -> str:
-            self._check_opaque(file, f"{where} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
+            self._check_random_text(file, f"{where} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
             return value
 
         mask_body(message.header("content-type") or "", message.body, check)
 
-    def _check_opaque(self, file: str, where: str, value: str) -> None:
-        if looks_opaque(value):
+    def _check_random_text(self, file: str, where: str, value: str) -> None:
+        if looks_random(value):
             raise DataError(f"{file} is not written: {where} holds what looks like a credential; {_REMEDY}")
 
     def check_bytes(self, file: str, where: str, data: bytes) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 MIN_DISTINCT_CHARACTERS = 8
 """Number of characters from which a secret is searched for everywhere. A shorter one, such as "test", also occurs in
 ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least twenty."""
-_MAX_CONTEXT = 48
+_MAX_CONTEXT_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
 
 _ESCAPE = re.compile(
@@ -24,12 +24,12 @@ _ESCAPE = re.compile(
     rb"|(?<=&)#(?:[xX]0*([0-9a-fA-F]{2})|0*([0-9]{2,3}));"  # HTML
     rb"|(?<=\\)\\*([\"/\\]))"  # JSON; PHP escapes slashes
 )
-_DIGIT = re.compile(rb"[A-Za-z0-9+/_-]")
-_CREDENTIAL = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
-_NAMED_BEFORE = re.compile(rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL, re.IGNORECASE)
-_NAMED_AFTER = re.compile(
+_BASE64_DIGIT = re.compile(rb"[A-Za-z0-9+/_-]")
+_CREDENTIAL_WORD = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
+_CREDENTIAL_WORD_BEFORE = re.compile(rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD, re.IGNORECASE)
+_CREDENTIAL_WORD_AFTER = re.compile(
     rb"\W*(?:(?:is|was|as|in|not|no|an?|your|the|valid|invalid|unknown|expired|wrong|api|access|secret)\W+){0,5}%b\b"
-    % _CREDENTIAL,
+    % _CREDENTIAL_WORD,
     re.IGNORECASE,
 )
 
@@ -40,19 +40,20 @@ class SecretMatch(NamedTuple):
     start: int
     end: int
     spelling: str
-    """How the secret is written, in words: "as plain text", "in base64", ..."""
+    """How the secret is written, in words, such as "as plain text" or "in base64"."""
 
 
-class _Needle(NamedTuple):
+class _Spelling(NamedTuple):
     """One spelling of a secret."""
 
-    spelling: str
+    description: str
+    """How the secret is written, in words: "as plain text", "in base64", ..."""
     data: bytes
     any_case: bool
     """Whether letters match in either case. If so, `data` is in lower case."""
-    shares_first: bool = False
+    shares_first_digit: bool = False
     """Whether the base64 digit before `data` encodes some bits of the secret's first character."""
-    shares_last: bool = False
+    shares_last_digit: bool = False
     """Whether the base64 digit after `data` encodes some bits of the secret's last character."""
 
 
@@ -61,10 +62,10 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     known = [secret for secret in secrets if secret]
     if not known or not data:
         return []
-    found = list(_matches(data, known))
+    found = list(_find_matches(data, known))
     decoded = _decode_escapes(data)
     if decoded.ends:
-        for match in _matches(decoded.data, known):
+        for match in _find_matches(decoded.data, known):
             start, end = decoded.source_offset(match.start), decoded.source_offset(match.end)
             found.append(SecretMatch(start, end, f"{match.spelling}, with escapes"))
     merged: list[SecretMatch] = []
@@ -86,7 +87,7 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
         return text
     data = text.encode("utf-8", "surrogatepass")
     matches = find_secrets(data, secrets)
-    cut = _cut_secret(data, secrets)
+    cut = _find_cut_secret(data, secrets)
     if cut is not None and not (matches and matches[-1].end > cut):
         matches.append(SecretMatch(cut, len(data), "cut off"))
     if not matches:
@@ -98,72 +99,72 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     return b"".join([*parts, data[end:]]).decode("utf-8", "surrogatepass")
 
 
-def _cut_secret(data: bytes, secrets: Iterable[str]) -> int | None:
+def _find_cut_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     """The offset of a secret of which only the beginning is left, because `data` was shortened; `None` if none."""
     starts: list[int] = []
     for secret in secrets:
         if len(secret) < MIN_DISTINCT_CHARACTERS:
             continue
-        for needle in _needles(secret):
-            tail = data[-len(needle.data) + 1 :]
-            tail = tail.lower() if needle.any_case else tail
-            start = tail.find(needle.data[: len(needle.data) // 3])
-            while start >= 0 and not needle.data.startswith(tail[start:]):
-                start = tail.find(needle.data[: len(needle.data) // 3], start + 1)
+        for spelling in _spellings(secret):
+            tail = data[-len(spelling.data) + 1 :]
+            tail = tail.lower() if spelling.any_case else tail
+            start = tail.find(spelling.data[: len(spelling.data) // 3])
+            while start >= 0 and not spelling.data.startswith(tail[start:]):
+                start = tail.find(spelling.data[: len(spelling.data) // 3], start + 1)
             if start >= 0:
                 starts.append(len(data) - len(tail) + start)
     return min(starts, default=None)
 
 
-def _matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
+def _find_matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
     lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
     for secret in secrets:
         is_short = len(secret) < MIN_DISTINCT_CHARACTERS
-        for needle in _needles(secret):
-            searched = lowered if needle.any_case else data
-            start = searched.find(needle.data)
+        for spelling in _spellings(secret):
+            searched = lowered if spelling.any_case else data
+            start = searched.find(spelling.data)
             while start >= 0:
-                end = start + len(needle.data)
+                end = start + len(spelling.data)
                 if not is_short or _is_named_credential(data, start, end):
-                    yield SecretMatch(*_with_shared_digits(data, start, end, needle), needle.spelling)
-                start = searched.find(needle.data, end)
+                    yield SecretMatch(*_extend_by_shared_digits(data, start, end, spelling), spelling.description)
+                start = searched.find(spelling.data, end)
 
 
-def _with_shared_digits(data: bytes, start: int, end: int, needle: _Needle) -> tuple[int, int]:
+def _extend_by_shared_digits(data: bytes, start: int, end: int, spelling: _Spelling) -> tuple[int, int]:
     """Extend the range by the adjacent base64 digits that also encode a few bits of the secret."""
-    shares_first = needle.shares_first and start > 0 and _DIGIT.match(data, start - 1) is not None
-    shares_last = needle.shares_last and _DIGIT.match(data, end) is not None
-    return start - shares_first, end + shares_last
+    shares_first_digit = spelling.shares_first_digit and start > 0 and _BASE64_DIGIT.match(data, start - 1) is not None
+    shares_last_digit = spelling.shares_last_digit and _BASE64_DIGIT.match(data, end) is not None
+    return start - shares_first_digit, end + shares_last_digit
 
 
 def _is_named_credential(data: bytes, start: int, end: int) -> bool:
     """Whether the bytes from `start` to `end` are a whole word that is next to a word such as "key"."""
-    before, after = data[max(start - _MAX_CONTEXT, 0) : start], data[end : end + _MAX_CONTEXT]
+    before, after = data[max(start - _MAX_CONTEXT_BYTES, 0) : start], data[end : end + _MAX_CONTEXT_BYTES]
     if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
         return False
-    return _NAMED_BEFORE.search(before) is not None or _NAMED_AFTER.match(after) is not None
+    return _CREDENTIAL_WORD_BEFORE.search(before) is not None or _CREDENTIAL_WORD_AFTER.match(after) is not None
 
 
 @functools.lru_cache(maxsize=64)
-def _needles(secret: str) -> tuple[_Needle, ...]:
+def _spellings(secret: str) -> tuple[_Spelling, ...]:
     """Return all spellings of `secret` without duplicates."""
-    found = _short_needles(secret) if len(secret) < MIN_DISTINCT_CHARACTERS else _long_needles(secret)
-    unique: dict[tuple[bytes, bool], _Needle] = {}
-    for needle in found:
-        unique.setdefault((needle.data, needle.any_case), needle)
+    found = _short_secret_spellings(secret) if len(secret) < MIN_DISTINCT_CHARACTERS else _long_secret_spellings(secret)
+    unique: dict[tuple[bytes, bool], _Spelling] = {}
+    for spelling in found:
+        unique.setdefault((spelling.data, spelling.any_case), spelling)
     return tuple(unique.values())
 
 
-def _short_needles(secret: str) -> Iterator[_Needle]:
+def _short_secret_spellings(secret: str) -> Iterator[_Spelling]:
     value = secret.encode("utf-8", "surrogatepass")
     # Other letter cases are not searched for, because they may be ordinary words, such as "Test".
-    yield _Needle("as plain text", value, any_case=False)
-    yield _any_case("in hexadecimal", value.hex())
-    yield _Needle("in base64", base64.b64encode(value).rstrip(b"="), any_case=False)
+    yield _Spelling("as plain text", value, any_case=False)
+    yield _any_case_spelling("in hexadecimal", value.hex())
+    yield _Spelling("in base64", base64.b64encode(value).rstrip(b"="), any_case=False)
 
 
-def _long_needles(secret: str) -> Iterator[_Needle]:
-    yield _any_case("as plain text", secret)
+def _long_secret_spellings(secret: str) -> Iterator[_Spelling]:
+    yield _any_case_spelling("as plain text", secret)
     # Escapes are decoded before the search, which fails if the secret itself contains what looks like one.
     encoded = quote(secret, safe="", errors="surrogatepass")
     for text in (
@@ -172,28 +173,28 @@ def _long_needles(secret: str) -> Iterator[_Needle]:
         quote_plus(secret, errors="surrogatepass"),
         quote(encoded, safe=""),
     ):
-        yield _any_case("as plain text, with escapes", text)
+        yield _any_case_spelling("as plain text, with escapes", text)
     for variant in (secret, secret.lower(), secret.upper()):
         value = variant.encode("utf-8", "surrogatepass")
         for separator in ((), (":",), (" ",)):
-            yield _any_case("in hexadecimal", value.hex(*separator))
-        yield from _base64_needles(value)
+            yield _any_case_spelling("in hexadecimal", value.hex(*separator))
+        yield from _base64_spellings(value)
         for name in ("utf-16-le", "utf-16-be"):
-            yield _Needle("in UTF-16", variant.encode(name, "surrogatepass").lower(), any_case=True)
+            yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), any_case=True)
 
 
-def _any_case(spelling: str, text: str) -> _Needle:
-    return _Needle(spelling, text.encode("utf-8", "surrogatepass").lower(), any_case=True)
+def _any_case_spelling(description: str, text: str) -> _Spelling:
+    return _Spelling(description, text.encode("utf-8", "surrogatepass").lower(), any_case=True)
 
 
-def _base64_needles(secret: bytes) -> Iterator[_Needle]:
+def _base64_spellings(secret: bytes) -> Iterator[_Spelling]:
     """Yield the base64 of `secret` at each alignment, without the digits that also encode neighboring bytes."""
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + secret)
         whole_bits = 8 * (shift + len(secret))
         digits = encoded[(8 * shift + 5) // 6 : whole_bits // 6]
         for alphabet in (digits, digits.replace(b"+", b"-").replace(b"/", b"_")):
-            yield _Needle("in base64", alphabet, False, shift > 0, whole_bits % 6 > 0)
+            yield _Spelling("in base64", alphabet, False, shift > 0, whole_bits % 6 > 0)
 
 
 class _DecodedText(NamedTuple):

@@ -21,7 +21,7 @@ _PATH_PATTERN = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
 """The path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host name."""
 
 
-def url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
+def build_url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
     """Create a function that replaces base URLs in a text.
 
     The longest matching base URL is replaced. Slashes may be escaped, as JSON allows; the result has unescaped slashes.
@@ -86,15 +86,15 @@ class UrlCanonicalizer:
         replacements: dict[str, Callable[[str], str]] = {}
         for name, url in base_urls.items():
             server_url = contract.server(name).url if name else default
-            replacements[url.rstrip("/")] = self._to_server(server_url, by_operation=not name)
+            replacements[url.rstrip("/")] = self._rewrite_to_server(server_url, by_operation=not name)
             parts, server = urlsplit(url), urlsplit(server_url)
             # Responses may contain URLs outside the base path, such as downloads. These keep their path.
             origin = f"{parts.scheme}://{parts.netloc}"
             server_origin = f"{server.scheme}://{server.netloc}"
-            replacements.setdefault(origin, self._to_server(server_origin, by_operation=False))
-        self._rewrite = url_rewriter(replacements)
+            replacements.setdefault(origin, self._rewrite_to_server(server_origin, by_operation=False))
+        self._rewrite = build_url_rewriter(replacements)
 
-    def _to_server(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
+    def _rewrite_to_server(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
         def to_url(path: str) -> str:
             match = self._contract.match("GET", path) if by_operation and path else None
             return f"{match[0].server.url if match else server_url}{path}"

@@ -20,7 +20,7 @@ from voicegauge.formats import MISSING, UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request
 from voicegauge.recording.har import Recording
 from voicegauge.recording.redaction import Redactor, relative_path
-from voicegauge.recording.replay.request_matching import RequestSignature, request_signature
+from voicegauge.recording.replay.request_matching import RequestSignature, build_request_signature
 
 _MAX_DIFFERENCES_SHOWN = 6
 
@@ -75,7 +75,7 @@ class Replay:
         if not self._requests:
             raise DataError("there is nothing to replay: the recordings contain no exchange")
         for recorded in self.recorded_requests:
-            operation = self._operation(recorded.signature)
+            operation = self._find_operation(recorded.signature)
             if recorded.is_poll and operation is not None:
                 recorded.exchanges = select_poll_states(operation, recorded.exchanges)
 
@@ -87,7 +87,7 @@ class Replay:
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
             request = self._redactors[contract.id].request(exchange.request)
-            self._add_exchange(request_signature(contract, request, operation), operation, exchange)
+            self._add_exchange(build_request_signature(contract, request, operation), operation, exchange)
 
     def _add_exchange(self, signature: RequestSignature, operation: Operation | None, exchange: Exchange) -> None:
         """Add an exchange to the equal recorded request, or as a new one.
@@ -124,33 +124,33 @@ class Replay:
                 the contract's servers.
         """
         contract = self.contracts[provider]
-        signature = self._signature(contract, request, path)
-        matching = self._matching(signature)
+        signature = self._build_signature(contract, request, path)
+        matching = self._find_matching(signature)
         if not matching:
             # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
-            signature = self._signature(contract, self._redactors[provider].request(request), path)
-            matching = self._matching(signature)
+            signature = self._build_signature(contract, self._redactors[provider].request(request), path)
+            matching = self._find_matching(signature)
         if not matching:
             self.unmatched.append(self._describe_nearest(signature, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
         recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group, 0))
         exchange = recorded.next_exchange()
-        operation = self._operation(signature)
+        operation = self._find_operation(signature)
         if operation is not None and operation.speech is not None:
             self._restart_job(exchange.group)
         return exchange
 
     @staticmethod
-    def _signature(contract: Contract, request: Request, path: str | None) -> RequestSignature:
+    def _build_signature(contract: Contract, request: Request, path: str | None) -> RequestSignature:
         path = path if path is not None else relative_path(contract, request.url)
         match = contract.match(request.method, path) if path is not None else None
-        return request_signature(contract, request, match[0] if match else None, path)
+        return build_request_signature(contract, request, match[0] if match else None, path)
 
-    def _matching(self, signature: RequestSignature) -> list[RecordedRequest]:
+    def _find_matching(self, signature: RequestSignature) -> list[RecordedRequest]:
         return [one for one in self._requests.get(signature.provider, []) if signature.matches(one.signature)]
 
-    def _operation(self, signature: RequestSignature) -> Operation | None:
+    def _find_operation(self, signature: RequestSignature) -> Operation | None:
         return self.contracts[signature.provider].operations.get(signature.operation)
 
     def _restart_job(self, group: str | None) -> None:

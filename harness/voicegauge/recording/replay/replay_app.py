@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording.redaction import OTHER_HOSTS_PREFIX, UrlRewriter, rewrite_response_urls, url_rewriter
+from voicegauge.recording.redaction import OTHER_HOSTS_PREFIX, UrlRewriter, build_url_rewriter, rewrite_response_urls
 from voicegauge.recording.replay.replay import Replay
 from voicegauge.recording.replay.response_schedule import (
     chunks_on_schedule,
@@ -121,7 +121,7 @@ class ReplayApp:
                     replacements[f"{scheme}://{host}"] = _prepend(f"{base_url}/{OTHER_HOSTS_PREFIX}/{host}")
         for server in contract.servers.values():
             replacements[server.url.rstrip("/")] = _prepend(base_url)
-        return url_rewriter(replacements)
+        return build_url_rewriter(replacements)
 
     async def _send_error(self, send: Send, status: int, message: str) -> None:
         self._on_unmatched(message)

@@ -61,7 +61,7 @@ def _describe(verb: str, value: str | None) -> str:
     return f"{verb} {shown}"
 
 
-def request_signature(
+def build_request_signature(
     contract: Contract, request: Request, operation: Operation | None, path: str | None = None
 ) -> RequestSignature:
     """Extract the values of `request` that are compared.
@@ -77,13 +77,17 @@ def request_signature(
     if operation is None:
         parts = urlsplit(request.url)
         url = path if path is not None else f"{parts.netloc}{parts.path}"
-        content = {"method": request.method.upper(), "url": url, **dict(_query(contract, request, with_keys=True))}
+        content = {
+            "method": request.method.upper(),
+            "url": url,
+            **dict(_query_values(contract, request, include_keys=True)),
+        }
         return RequestSignature(provider=contract.id, operation=DOWNLOAD, content=content)
     content = {f"path {name}": value for name, value in _path_parameters(operation, request.url, path).items()}
-    content |= _query(contract, request)
-    content |= _headers(operation, request)
+    content |= _query_values(contract, request)
+    content |= _header_values(operation, request)
     content["key"] = _key_status(contract, request)
-    content |= _body(request)
+    content |= _body_values(request)
     return RequestSignature(provider=contract.id, operation=operation.id, content=content)
 
 
@@ -97,8 +101,8 @@ def _path_parameters(operation: Operation, url: str, path: str | None) -> dict[s
     return {}
 
 
-def _query(contract: Contract, request: Request, *, with_keys: bool = False) -> Iterator[tuple[str, str]]:
-    keys = set() if with_keys else {name for kind, name in _key_locations(contract) if kind == "query"}
+def _query_values(contract: Contract, request: Request, *, include_keys: bool = False) -> Iterator[tuple[str, str]]:
+    keys = set() if include_keys else {name for kind, name in _key_locations(contract) if kind == "query"}
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
         if name not in keys:
@@ -107,7 +111,7 @@ def _query(contract: Contract, request: Request, *, with_keys: bool = False) -> 
         yield f"query {name}", ", ".join(repeated)
 
 
-def _headers(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
+def _header_values(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
     """Yield documented headers and those for the emulator. Other headers depend on the HTTP client."""
     documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
     documented -= {name.lower() for kind, name in _key_locations(operation.contract) if kind == "header"}
@@ -136,7 +140,7 @@ def _key_status(contract: Contract, request: Request) -> str:
     return "bad" if any(BAD_KEY in value for value in sent) else "sent"
 
 
-def _body(request: Request) -> Iterator[tuple[str, str]]:
+def _body_values(request: Request) -> Iterator[tuple[str, str]]:
     if not request.body:
         return
     content_type = request.header("content-type") or ""

@@ -45,12 +45,12 @@ def schedule_response(exchange: Exchange, pace: float) -> ResponseSchedule:
     headers_ms = timing.total_ms - timing.receive_ms
     chunks = tuple(
         TimedChunk(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
-        for at_ms, data in _split(body, timing.chunks, timing.total_ms)
+        for at_ms, data in _split_body(body, timing.chunks, timing.total_ms)
     )
     return ResponseSchedule(headers_after_s=pace * timing.ttfb_ms / 1000, chunks=chunks)
 
 
-def _split(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
+def _split_body(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
     """Split `body` like the recorded `chunks`, each of which is (arrival in ms, number of bytes).
 
     The recorded sizes are scaled to the length of the body, because the body may have been compressed when it was

@@ -74,7 +74,7 @@ def _by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValu
     conversations: dict[str, list[tuple[_RequestValues, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
-        conversations[first.operation_id].append((first.request_signature.content, conversation))
+        conversations[first.operation_id].append((first.build_request_signature.content, conversation))
     return conversations
 
 

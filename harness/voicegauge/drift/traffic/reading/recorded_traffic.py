@@ -14,7 +14,7 @@ from voicegauge.errors import DataError
 from voicegauge.formats import Location, UnreadableBodyError, is_json, read_json
 from voicegauge.model import Exchange
 from voicegauge.recording import MASK, Recording, find_recordings, group_exchanges, load_har
-from voicegauge.recording.replay import RequestSignature, request_signature
+from voicegauge.recording.replay import RequestSignature, build_request_signature
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +70,9 @@ class ObservedExchange:
         return self.position(f"/response/content/text#{path}")
 
     @property
-    def request_signature(self) -> RequestSignature:
+    def build_request_signature(self) -> RequestSignature:
         """The values of the request, in a form that does not depend on their encoding."""
-        return request_signature(self.contract, self.exchange.request, self.operation)
+        return build_request_signature(self.contract, self.exchange.request, self.operation)
 
     def read(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
