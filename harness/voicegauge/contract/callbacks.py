@@ -29,15 +29,15 @@ def callback_media(operation: Operation) -> MediaType:
 def _callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
     """Yield each JSON body in `callbacks` and `webhooks`, after the operation id of its callback."""
     for name, node in operation.data.get("callbacks", {}).items():
-        items, at = operation.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
-        yield from _posted_bodies(operation.schemas, items, at)
+        items, items_pointer = operation.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
+        yield from _posted_bodies(operation.schemas, items, items_pointer)
     yield from _posted_bodies(operation.schemas, operation.contract.document.data.get("webhooks", {}), "/webhooks")
 
 
-def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], at: str) -> Iterator[tuple[str, MediaType]]:
+def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], items_pointer: str) -> Iterator[tuple[str, MediaType]]:
     for key, item in items.items():
         node = item.get("post", {})
-        body, pointer = schemas.resolve(node.get("requestBody", {}), f"{at}/{escape(key)}/post/requestBody")
+        body, pointer = schemas.resolve(node.get("requestBody", {}), f"{items_pointer}/{escape(key)}/post/requestBody")
         for name, data in body.get("content", {}).items():
             if is_json(name):
                 media = MediaType(schemas, f"{pointer}/content/{escape(name)}", data, name.lower())

@@ -70,13 +70,13 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     Raises:
         ContractError: a document cannot be used.
     """
-    bundled = [_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(data_dir("contracts"))]
+    bundled = [_load_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(data_dir("contracts"))]
     own = [load_contract(path) for folder in folders for path in find_contract_files(folder)]
     return Catalogue([*bundled, *own])
 
 
 @functools.lru_cache(maxsize=64)
-def _bundled(path: Path, changed_ns: int) -> Contract:
+def _load_bundled(path: Path, modified_ns: int) -> Contract:
     """Load a bundled contract, once per process because contracts are immutable, and again if the file was modified."""
-    del changed_ns  # only part of the cache key
+    del modified_ns  # only part of the cache key
     return load_contract(path)

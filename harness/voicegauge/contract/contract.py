@@ -321,11 +321,11 @@ class Contract:
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
 
-    def _find(self, kind: str, name: str, among: Mapping[str, _Named]) -> _Named:
+    def _find(self, kind: str, name: str, named_items: Mapping[str, _Named]) -> _Named:
         try:
-            return among[name]
+            return named_items[name]
         except KeyError:
-            raise UnknownNameError(f"{self.id} {kind}", name, among) from None
+            raise UnknownNameError(f"{self.id} {kind}", name, named_items) from None
 
     def server(self, name: str) -> Server:
         """Return the server with that name.

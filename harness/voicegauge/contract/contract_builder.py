@@ -122,11 +122,11 @@ def _read_operations(contract: Contract) -> Iterator[Operation]:
 def _read_operation(contract: Contract, item: _PathItem, method: str, server: Server) -> Operation:
     document, node, pointer = contract.document, item.data[method], f"{item.pointer}/{method}"
 
-    def read(key: str, kind: type[_Spec]) -> _Spec | None:
+    def read(key: str, record_type: type[_Spec]) -> _Spec | None:
         if key not in node:
             return None
         value, at = contract.schemas.resolve(node[key], f"{pointer}/{key}")
-        return convert_record(document, value, at, kind)
+        return convert_record(document, value, at, record_type)
 
     shared = [(f"{item.pointer}/parameters/{i}", p) for i, p in enumerate(item.data.get("parameters", []))]
     own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]

@@ -14,7 +14,7 @@ EXTENSIONS = frozenset(
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""
-_NAMES = frozenset(
+_NAME_MAPPING_KEYS = frozenset(
     (
         *("callbacks", "content", "definitions", "dependentSchemas", "encoding", "examples", "headers", "links"),
         *("parameters", "paths", "pathItems", "patternProperties", "properties", "requestBodies", "responses"),
@@ -23,7 +23,7 @@ _NAMES = frozenset(
     )
 )
 """Keys whose values map names to objects. The names are not keywords: a property may be called `default`."""
-_DATA = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
+_DATA_KEYS = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
 """Keys whose values are the provider's data, not parts of the document."""
 
 
@@ -42,7 +42,7 @@ def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[
             yield pointer, value
         for key, item in value.items():
             if has_names or not _is_data(key, item):
-                is_name_mapping = not has_names and key in _NAMES and isinstance(item, dict)
+                is_name_mapping = not has_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
                 yield from _walk_value(item, f"{pointer}/{escape(key)}", has_names=is_name_mapping)
     elif isinstance(value, list):
         for index, item in enumerate(value):
@@ -50,6 +50,6 @@ def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[
 
 
 def _is_data(key: str, item: Any) -> bool:
-    if key in _DATA or (key.startswith("x-") and key not in EXTENSIONS):
+    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSIONS):
         return True
     return key == "examples" and isinstance(item, list)

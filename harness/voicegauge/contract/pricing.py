@@ -63,8 +63,8 @@ def quote_price(
     return PriceQuote(_first_or_highest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
 
 
-def _first_or_highest(stated: float | None, others: list[float | None]) -> float | None:
-    return stated if stated is not None else max((other for other in others if other is not None), default=None)
+def _first_or_highest(first: float | None, others: list[float | None]) -> float | None:
+    return first if first is not None else max((other for other in others if other is not None), default=None)
 
 
 class _Cost(NamedTuple):
@@ -164,13 +164,13 @@ def price_sources(target: BaseTarget) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in named))
 
 
-def _format_amounts(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
+def _format_amounts(amounts: list[tuple[float | None, str]], prefix: str, suffix: str) -> str:
     """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; "" if there are no amounts."""
     by_unit: dict[str, dict[str, None]] = {}
     for amount, per in amounts:
         if amount is not None:
-            by_unit.setdefault(per, {})[f"{before}{amount:,.12g}"] = None
-    texts = [f"{' or '.join(prices)}{after} / {_UNIT_LABELS[per]}" for per, prices in by_unit.items()]
+            by_unit.setdefault(per, {})[f"{prefix}{amount:,.12g}"] = None
+    texts = [f"{' or '.join(prices)}{suffix} / {_UNIT_LABELS[per]}" for per, prices in by_unit.items()]
     disputed = sum(len(prices) for prices in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
 

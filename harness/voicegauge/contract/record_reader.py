@@ -16,18 +16,18 @@ _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _T = TypeVar("_T")
 
 
-def convert_record(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
-    """Convert the value at `pointer` to a record of `kind`.
+def convert_record(document: Document, value: Any, pointer: str, record_type: type[_T]) -> _T:
+    """Convert the value at `pointer` to a record of `record_type`.
 
     Raises:
         ContractError: the value does not fit the record; the message has the line of the key at fault.
     """
-    value = _expand_short_forms(value, kind)
+    value = _expand_short_forms(value, record_type)
     try:
-        return msgspec.convert(value, kind, dec_hook=decode_location)
+        return msgspec.convert(value, record_type, dec_hook=decode_location)
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at ")
-        deeper = "".join(f"/{escape(token)}" for token in _path_of_error(value, kind, str(error), where))
+        reason, _, error_path = str(error).partition(" - at ")
+        deeper = "".join(f"/{escape(token)}" for token in _path_of_error(value, record_type, str(error), error_path))
         unknown = _UNKNOWN.search(reason)
         if unknown:
             deeper += f"/{escape(unknown[1])}"
@@ -36,9 +36,9 @@ def convert_record(document: Document, value: Any, pointer: str, kind: type[_T])
         raise document.error(pointer + deeper, f"{path}: {reason}") from error
 
 
-def _expand_short_forms(value: Any, kind: type[Any]) -> Any:
+def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
     """Expand bare strings among the fields of a `request`, which are short for `{at: ...}`."""
-    has_request = kind in (SpeechSpec, TranscriptionSpec, ConversionSpec)
+    has_request = record_type in (SpeechSpec, TranscriptionSpec, ConversionSpec)
     if has_request and isinstance(value, dict) and isinstance(value.get("request"), dict):
         fields = value["request"].items()
         request = {name: {"at": field} if isinstance(field, str) else field for name, field in fields}
@@ -46,30 +46,30 @@ def _expand_short_forms(value: Any, kind: type[Any]) -> Any:
     return value
 
 
-def _path_of_error(value: Any, kind: type[Any], message: str, where: str) -> list[str]:
+def _path_of_error(value: Any, record_type: type[Any], message: str, error_path: str) -> list[str]:
     """Return the keys on the path to the value that `message` is about.
 
     msgspec writes "[...]" instead of a mapping's key. The key at fault is the one that gives the same message when the
     mapping contains no other key.
     """
-    path = _PATH.search(where)
+    path = _PATH.search(error_path)
     steps = _STEP.findall(path[1]) if path else []
-    if where.startswith("`key` in"):
+    if error_path.startswith("`key` in"):
         steps.append(("", "", "..."))
     tokens: list[str] = []
     for name, index, _any in steps:
-        token = name or index or _failing_key(value, kind, message, tokens)
+        token = name or index or _failing_key(value, record_type, message, tokens)
         if token is None:
             break
         tokens.append(token)
     return tokens
 
 
-def _failing_key(value: Any, kind: type[Any], message: str, tokens: list[str]) -> str | None:
+def _failing_key(value: Any, record_type: type[Any], message: str, tokens: list[str]) -> str | None:
     mapping = read_pointer(value, tokens)
     for key in mapping if isinstance(mapping, dict) else ():
         try:
-            msgspec.convert(_replace_at(value, tokens, {key: mapping[key]}), kind, dec_hook=decode_location)
+            msgspec.convert(_replace_at(value, tokens, {key: mapping[key]}), record_type, dec_hook=decode_location)
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)

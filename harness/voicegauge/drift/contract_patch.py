@@ -13,7 +13,7 @@ from voicegauge.contract import MISSING
 from voicegauge.drift.inferred_schema import infer_schema
 from voicegauge.drift.report import DriftChange, DriftReport
 from voicegauge.drift.traffic import STANDARD_HEADERS
-from voicegauge.drift.traffic.reading import ANY_INDEX, ObservedExchange, RecordedTraffic
+from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, RecordedTraffic
 from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_json, read_pointer, unescape
@@ -59,12 +59,12 @@ class ContractPatch:
 
     def add_change(self, change: DriftChange) -> None:
         """Add what documents `change` to the patch. If nothing can document it, add it to `unpatched_changes`."""
-        observed = self._find_exchange(change)
-        if change.rule not in _PATCHABLE_RULES or observed is None or observed.operation is None:
+        recorded_exchange = self._find_exchange(change)
+        if change.rule not in _PATCHABLE_RULES or recorded_exchange is None or recorded_exchange.operation is None:
             self.unpatched_changes.append(change)
             return
         try:
-            is_added = self._add_documentation(change, observed)
+            is_added = self._add_documentation(change, recorded_exchange)
         except NotAddedError:
             is_added = False
         if not is_added:
@@ -82,7 +82,7 @@ class ContractPatch:
         )
         return "".join(lines)
 
-    def _find_exchange(self, change: DriftChange) -> ObservedExchange | None:
+    def _find_exchange(self, change: DriftChange) -> RecordedExchange | None:
         if change.new_position is None:
             return None
         match = _EXCHANGE_POINTER.match(change.new_position.pointer)
@@ -91,20 +91,22 @@ class ContractPatch:
         key = (change.new_position.file, int(match[1]))
         return next((one for one in self._traffic.exchanges if (one.file, one.index) == key), None)
 
-    def _add_documentation(self, change: DriftChange, observed: ObservedExchange) -> bool:
+    def _add_documentation(self, change: DriftChange, recorded_exchange: RecordedExchange) -> bool:
         """Add what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
         pointer = change.old_position.pointer
         if change.rule == "observed-status-undocumented":
-            self._editor.add_key(pointer, str(observed.status), self._response(observed))
+            self._editor.add_key(pointer, str(recorded_exchange.status), self._response(recorded_exchange))
             return True
         if change.rule == "observed-media-type-undocumented":
-            self._editor.add_key(pointer, observed.exchange.response.media_type, self._media_type(observed))
+            self._editor.add_key(
+                pointer, recorded_exchange.exchange.response.media_type, self._media_type(recorded_exchange)
+            )
             return True
         if change.rule == "observed-header-undocumented":
-            self._add_header(change, observed, pointer)
+            self._add_header(change, recorded_exchange, pointer)
             return True
-        value = _observed_value(change, observed)
+        value = _observed_value(change, recorded_exchange)
         if value is MISSING:
             return False
         if change.rule == "observed-value-undocumented":
@@ -113,9 +115,9 @@ class ContractPatch:
         self._editor.add_key(f"{pointer}/properties", name, {**infer_schema([value]), "x-source": self._source()})
         return True
 
-    def _add_header(self, change: DriftChange, observed: ObservedExchange, pointer: str) -> None:
+    def _add_header(self, change: DriftChange, recorded_exchange: RecordedExchange, pointer: str) -> None:
         name = change.location.partition("header.")[2]
-        header = self._header(observed.exchange.response.header(name) or "")
+        header = self._header(recorded_exchange.exchange.response.header(name) or "")
         if self._editor.has(f"{pointer}/headers"):
             self._editor.add_key(f"{pointer}/headers", name, header)
         else:
@@ -133,8 +135,8 @@ class ContractPatch:
         self._editor.add_key(schema, "x-source", {**self._source(), "note": f"{value!r} was seen in traffic"})
         return True
 
-    def _response(self, observed: ObservedExchange) -> dict[str, Any]:
-        response = observed.exchange.response
+    def _response(self, recorded_exchange: RecordedExchange) -> dict[str, Any]:
+        response = recorded_exchange.exchange.response
         documented: dict[str, Any] = {
             "description": "Seen in traffic; no document describes it",
             "x-source": self._source(),
@@ -144,12 +146,12 @@ class ContractPatch:
         if headers:
             documented["headers"] = headers
         if response.body and response.media_type:
-            documented["content"] = {response.media_type: self._media_type(observed)}
+            documented["content"] = {response.media_type: self._media_type(recorded_exchange)}
         return documented
 
-    def _media_type(self, observed: ObservedExchange) -> dict[str, Any]:
-        if is_json(observed.exchange.response.media_type) and observed.body is not MISSING:
-            return {"schema": infer_schema([observed.body])}
+    def _media_type(self, recorded_exchange: RecordedExchange) -> dict[str, Any]:
+        if is_json(recorded_exchange.exchange.response.media_type) and recorded_exchange.body is not MISSING:
+            return {"schema": infer_schema([recorded_exchange.body])}
         return {}
 
     def _source(self) -> dict[str, Any]:
@@ -181,14 +183,14 @@ def make_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contra
     return patch
 
 
-def _observed_value(change: DriftChange, observed: ObservedExchange) -> Any:
+def _observed_value(change: DriftChange, recorded_exchange: RecordedExchange) -> Any:
     """Return the value of the response that a change is about. If there are several such values, return the first."""
     assert change.new_position is not None
     tokens = [unescape(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
-    value = read_pointer(observed.body, tokens)
+    value = read_pointer(recorded_exchange.body, tokens)
     if value is not MISSING:
         return value
-    values = _values_at(observed.body, tokens)
+    values = _values_at(recorded_exchange.body, tokens)
     return values[0] if values else MISSING
 
 

@@ -20,7 +20,7 @@ _HEADINGS = {
 def render_markdown(report: DriftReport) -> str:
     """Render one table for each level that has changes. The table of compatible changes is collapsed."""
     counts = ", ".join(f"{report.counts[level]} {level.value}" for level in DriftLevel)
-    lines = ["# API drift", "", f"{_input(report.old)} → {_input(report.new)}: {counts}.", ""]
+    lines = ["# API drift", "", f"{_describe_input(report.old)} → {_describe_input(report.new)}: {counts}.", ""]
     for level, changes in groupby(report.changes, key=lambda change: change.level):
         lines += _section(level, list(changes))
     if report.accepted:
@@ -30,7 +30,7 @@ def render_markdown(report: DriftReport) -> str:
     return "\n".join(lines)
 
 
-def _input(compared: ComparedInput) -> str:
+def _describe_input(compared: ComparedInput) -> str:
     return f"{escape_markdown(compared.title)} {escape_markdown(compared.version)} (`{compared.file}`)".strip()
 
 

@@ -28,8 +28,10 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
     unchanged = JUnitCase(suite=name, subject=name, name="nothing has changed")
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        findings=tuple(_item(change, name, fails=change.level.is_at_least(fail_on)) for change in report.changes),
-        accepted=tuple(_item(change, name, fails=False) for change in report.accepted),
+        findings=tuple(
+            _make_reported_finding(change, name, fails=change.level.is_at_least(fail_on)) for change in report.changes
+        ),
+        accepted=tuple(_make_reported_finding(change, name, fails=False) for change in report.accepted),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
             RuleDescription(id=rule.id, level=GRADES[rule.level], summary=rule.description, help=rule.description)
@@ -38,7 +40,7 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
     )
 
 
-def _item(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
+def _make_reported_finding(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
     # A position with a line comes first, because annotations need a line. Contracts have lines, recordings do not.
     positions = [position for position in (change.new_position, change.old_position) if position is not None]
     positions.sort(key=lambda position: position.line is None)
@@ -50,8 +52,8 @@ def _item(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
         message=f"{change.qualified_location}: {change.message}",
         suite=name,
         operation=change.operation,
-        location=_place(first),
-        related_location=_place(second),
+        location=_file_location(first),
+        related_location=_file_location(second),
         extra_lines=(change.positions,) if change.positions else (),
         fingerprint=change.fingerprint,
         fails=fails,
@@ -66,5 +68,5 @@ def _item(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
     )
 
 
-def _place(position: FilePosition | None) -> FileLocation | None:
+def _file_location(position: FilePosition | None) -> FileLocation | None:
     return None if position is None else FileLocation(file=position.file, line=position.line)

@@ -15,7 +15,7 @@ from voicegauge.contract import Contract, load_catalogue
 from voicegauge.drift import DRIFT_RULES
 from voicegauge.drift.traffic import compare_traffic
 from voicegauge.drift.traffic.reading.pairing import ConversationPair
-from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange
+from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
 from voicegauge.drift.traffic.responses import response_changes
 from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC
 from voicegauge.model import Exchange, Provenance, Request
@@ -61,13 +61,13 @@ def _calls(*bodies: dict[str, Any], status: int = 404, **headers: str) -> Exchan
 def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> None:
     names = [f"call-{number}" for number in range(12)]
 
-    def conversation(status: int) -> tuple[ObservedExchange, ...]:
+    def conversation(status: int) -> tuple[RecordedExchange, ...]:
         request = Request(method="GET", url=f"{API}/x")
         exchanges = (
             Exchange(provider="pixelapi", operation=name, request=request, response=json_response(status, {}))
             for name in names
         )
-        return tuple(ObservedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(exchanges))
+        return tuple(RecordedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(exchanges))
 
     found = response_changes([ConversationPair(conversation(200), conversation(500), is_identical_request=True)])
     assert [change.operation for change in found] == names

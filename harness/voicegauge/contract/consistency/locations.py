@@ -12,17 +12,17 @@ _HEADERLESS_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
 """Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
 
 
-def check_operation_id(operation: Operation, at: str, name: str | None) -> None:
+def check_operation_id(operation: Operation, pointer: str, name: str | None) -> None:
     """Check that `name` is the id of an operation in the document; `None` is accepted.
 
     Raises:
         ContractError: no operation has that id.
     """
     if name is not None and name not in operation.contract.operations:
-        raise operation.contract.document.error(at, f"{name!r} is not an operation of this document")
+        raise operation.contract.document.error(pointer, f"{name!r} is not an operation of this document")
 
 
-def check_request_location(operation: Operation, at: str, location: Location) -> None:
+def check_request_location(operation: Operation, pointer: str, location: Location) -> None:
     """Check that the document describes the location for requests to `operation`.
 
     Raises:
@@ -30,12 +30,12 @@ def check_request_location(operation: Operation, at: str, location: Location) ->
     """
     if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
         reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
-        raise operation.contract.document.error(at, reason)
+        raise operation.contract.document.error(pointer, reason)
     if location.in_body:
-        _check_documented(operation, at, location, list(operation.request_media.values()), "request")
+        _check_documented(operation, pointer, location, list(operation.request_media.values()), "request")
 
 
-def check_response_location(operation: Operation, at: str, location: Location | None) -> None:
+def check_response_location(operation: Operation, pointer: str, location: Location | None) -> None:
     """Check that the document describes the location for successful responses of `operation`.
 
     Headers need not be documented. `None` is accepted.
@@ -45,14 +45,16 @@ def check_response_location(operation: Operation, at: str, location: Location | 
     """
     if location is None:
         return
-    check_location_kind(operation, at, location, ("body", "header"))
+    check_location_kind(operation, pointer, location, ("body", "header"))
     if location.in_body and location.tokens:
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
         media = [media for response in successes for media in response.media.values()]
-        _check_documented(operation, at, location, media, "response")
+        _check_documented(operation, pointer, location, media, "response")
 
 
-def check_location_kind(operation: Operation, at: str, location: Location, kinds: tuple[LocationKind, ...]) -> None:
+def check_location_kind(
+    operation: Operation, pointer: str, location: Location, kinds: tuple[LocationKind, ...]
+) -> None:
     """Check that the location is in one of the parts `kinds` of a message.
 
     Raises:
@@ -60,18 +62,20 @@ def check_location_kind(operation: Operation, at: str, location: Location, kinds
     """
     if location.kind not in kinds:
         reason = f"{str(location)!r} must be in the {' or the '.join(kinds)}"
-        raise operation.contract.document.error(at, reason)
+        raise operation.contract.document.error(pointer, reason)
 
 
-def _check_documented(operation: Operation, at: str, location: Location, media: list[MediaType], what: str) -> None:
+def _check_documented(
+    operation: Operation, pointer: str, location: Location, media: list[MediaType], message_part: str
+) -> None:
     # One body with the location is enough, because a request may be sent as JSON or as a form, with different fields.
     structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
     if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
-        reason = f"{str(location)!r} is not in the documented {what} of {operation.id}"
-        raise operation.contract.document.error(at, reason)
+        reason = f"{str(location)!r} is not in the documented {message_part} of {operation.id}"
+        raise operation.contract.document.error(pointer, reason)
 
 
-def check_response_audio(operation: Operation, at: str, audio: ResponseAudio) -> None:
+def check_response_audio(operation: Operation, pointer: str, audio: ResponseAudio) -> None:
     """Check the location and the format of audio in responses of `operation`.
 
     Raises:
@@ -79,9 +83,9 @@ def check_response_audio(operation: Operation, at: str, audio: ResponseAudio) ->
     """
     document = operation.contract.document
     if audio.delivered in ("bytes", "stream") and audio.at != Location("body"):
-        raise document.error(at, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
-    check_response_location(operation, f"{at}/at", audio.at)
-    check_response_location(operation, f"{at}/media_type", audio.media_type)
-    check_operation_id(operation, f"{at}/download", audio.download)
+        raise document.error(pointer, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
+    check_response_location(operation, f"{pointer}/at", audio.at)
+    check_response_location(operation, f"{pointer}/media_type", audio.media_type)
+    check_operation_id(operation, f"{pointer}/download", audio.download)
     if audio.format is not None and audio.format.startswith(_HEADERLESS_FORMATS) and audio.sample_rate_hz is None:
-        raise document.error(at, f"raw audio ({audio.format}) needs its sample_rate_hz")
+        raise document.error(pointer, f"raw audio ({audio.format}) needs its sample_rate_hz")

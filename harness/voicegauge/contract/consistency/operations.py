@@ -22,13 +22,13 @@ def check_security(operation: Operation) -> None:
     has_own = "security" in operation.data
     for index, alternative in enumerate(operation.security):
         for name in alternative:
-            at = f"{operation.pointer if has_own else ''}/security/{index}/{escape(name)}"
+            pointer = f"{operation.pointer if has_own else ''}/security/{index}/{escape(name)}"
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
-                raise operation.contract.document.error(at, f"{name!r} is not a security scheme; known: {known}")
+                raise operation.contract.document.error(pointer, f"{name!r} is not a security scheme; known: {known}")
             if (operation.speech or operation.job or operation.audio_input) and not _is_supported(schemes[name]):
                 reason = f"the security scheme {name!r} must be apiKey or http"
-                raise operation.contract.document.error(at, reason)
+                raise operation.contract.document.error(pointer, reason)
 
 
 def _is_supported(scheme: dict[str, Any]) -> bool:
@@ -48,8 +48,8 @@ def check_responses(operation: Operation) -> None:
         for name, link in response.links.items():
             target = link.get("operationId")
             if target is not None and target not in contract.operations:
-                at = f"{response.pointer}/links/{escape(name)}"
-                raise contract.document.error(at, f"the link leads to {target!r}, which is not an operation")
+                pointer = f"{response.pointer}/links/{escape(name)}"
+                raise contract.document.error(pointer, f"the link leads to {target!r}, which is not an operation")
         for media in response.media.values():
             for example in media.examples:
                 _check_example(operation, example, request_examples)

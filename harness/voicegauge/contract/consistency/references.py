@@ -49,10 +49,10 @@ def _subschemas(pointer: str, node: dict[str, Any]) -> list[str]:
 
 def _check_reference(schemas: Schemas, document: Document, pointer: str, reference: str) -> str:
     """Check one reference; return the pointer of the part that it refers to."""
-    found, at = schemas.resolve({"$ref": reference}, f"{pointer}/$ref")
+    found, target_pointer = schemas.resolve({"$ref": reference}, f"{pointer}/$ref")
     if _PARAMETER.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
         raise document.error(f"{pointer}/$ref", f"$ref {reference!r} does not lead to a parameter")
-    return at
+    return target_pointer
 
 
 def check_schemas(schemas: Schemas, document: Document) -> None:

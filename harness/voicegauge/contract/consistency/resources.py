@@ -17,48 +17,50 @@ def check_resource(operation: Operation, resource: ResourceSpec) -> None:
     Raises:
         ContractError: `resource` names an operation, location or state that is not documented.
     """
-    contract, at = operation.contract, f"{operation.pointer}/x-resource"
-    check_response_location(operation, f"{at}/id", resource.id)
-    check_response_location(operation, f"{at}/state", resource.state)
+    contract, pointer = operation.contract, f"{operation.pointer}/x-resource"
+    check_response_location(operation, f"{pointer}/id", resource.id)
+    check_response_location(operation, f"{pointer}/state", resource.state)
     if (resource.state is None) != (not resource.states):
-        raise contract.document.error(at, "x-resource needs both state and states, or neither")
+        raise contract.document.error(pointer, "x-resource needs both state and states, or neither")
     if resource.list is not None:
-        _check_listing(operation, f"{at}/list", resource.list)
+        _check_listing(operation, f"{pointer}/list", resource.list)
     if resource.delete is not None:
-        check_operation_id(operation, f"{at}/delete/operation", resource.delete.operation)
-        check_request_location(contract.operation(resource.delete.operation), f"{at}/delete/id", resource.delete.id)
+        check_operation_id(operation, f"{pointer}/delete/operation", resource.delete.operation)
+        check_request_location(
+            contract.operation(resource.delete.operation), f"{pointer}/delete/id", resource.delete.id
+        )
     for index, transition in enumerate(resource.transitions):
-        here = f"{at}/transitions/{index}"
-        check_operation_id(operation, f"{here}/operation", transition.operation)
-        check_request_location(contract.operation(transition.operation), f"{here}/id", transition.id)
-        _check_state(operation, f"{here}/state", transition.state, resource)
+        transition_pointer = f"{pointer}/transitions/{index}"
+        check_operation_id(operation, f"{transition_pointer}/operation", transition.operation)
+        check_request_location(contract.operation(transition.operation), f"{transition_pointer}/id", transition.id)
+        _check_state(operation, f"{transition_pointer}/state", transition.state, resource)
     for index, use in enumerate(resource.uses):
-        _check_use(operation, f"{at}/uses/{index}", use, resource)
+        _check_use(operation, f"{pointer}/uses/{index}", use, resource)
 
 
-def _check_listing(operation: Operation, at: str, listing: ResourceListing) -> None:
-    check_operation_id(operation, f"{at}/operation", listing.operation)
+def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:
+    check_operation_id(operation, f"{pointer}/operation", listing.operation)
     lister = operation.contract.operation(listing.operation)
-    check_response_location(lister, f"{at}/count", listing.count)
-    check_response_location(lister, f"{at}/limit", listing.limit)
+    check_response_location(lister, f"{pointer}/count", listing.count)
+    check_response_location(lister, f"{pointer}/limit", listing.limit)
 
 
-def _check_use(operation: Operation, at: str, use: ResourceUse, resource: ResourceSpec) -> None:
+def _check_use(operation: Operation, pointer: str, use: ResourceUse, resource: ResourceSpec) -> None:
     contract = operation.contract
-    check_operation_id(operation, f"{at}/operation", use.operation)
+    check_operation_id(operation, f"{pointer}/operation", use.operation)
     for location in (use.id, *use.replaces):
-        check_request_location(contract.operation(use.operation), f"{at}/id", location)
+        check_request_location(contract.operation(use.operation), f"{pointer}/id", location)
     for state in use.states:
-        _check_state(operation, f"{at}/states", state, resource)
+        _check_state(operation, f"{pointer}/states", state, resource)
     if use.server is not None and use.server not in contract.servers:
         known = ", ".join(contract.servers)
-        raise contract.document.error(f"{at}/server", f"{use.server!r} is not a server of this document: {known}")
+        raise contract.document.error(f"{pointer}/server", f"{use.server!r} is not a server of this document: {known}")
 
 
-def _check_state(operation: Operation, at: str, state: str, resource: ResourceSpec) -> None:
+def _check_state(operation: Operation, pointer: str, state: str, resource: ResourceSpec) -> None:
     if state not in resource.states:
         known = ", ".join(resource.states) or "none"
-        raise operation.contract.document.error(at, f"{state!r} is not among x-resource.states: {known}")
+        raise operation.contract.document.error(pointer, f"{state!r} is not among x-resource.states: {known}")
 
 
 def check_batch(operation: Operation, batch: BatchSpec) -> None:
@@ -67,26 +69,28 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
     Raises:
         ContractError: the fields are not in the items of the batch, or the items do not start jobs.
     """
-    contract, at = operation.contract, f"{operation.pointer}/x-batch"
+    contract, pointer = operation.contract, f"{operation.pointer}/x-batch"
     job = operation.speech.response.job if operation.speech else None
     if operation.speech is None or job is None:
-        raise contract.document.error(at, "x-batch needs an x-speech whose response is a job on the same operation")
-    check_request_location(operation, f"{at}/items", batch.items)
+        raise contract.document.error(
+            pointer, "x-batch needs an x-speech whose response is a job on the same operation"
+        )
+    check_request_location(operation, f"{pointer}/items", batch.items)
     # `x-speech.request` of a batch has the locations in its first item.
     first_item = (*batch.items.tokens, "0")
     locations = [mapping.at for mapping in operation.speech.request.values()]
     outside = [location for location in locations if location.tokens[: len(first_item)] != first_item]
     if outside:
-        raise contract.document.error(at, f"{str(outside[0])!r} is not inside the first item of {batch.items}")
-    check_operation_id(operation, f"{at}/item_operation", batch.item_operation)
+        raise contract.document.error(pointer, f"{str(outside[0])!r} is not inside the first item of {batch.items}")
+    check_operation_id(operation, f"{pointer}/item_operation", batch.item_operation)
     item_operation = contract.operation(batch.item_operation)
     if item_operation.speech is None or item_operation.speech.response.job is None:
         reason = f"{batch.item_operation!r} must respond with a job, as each item of the batch becomes one"
-        raise contract.document.error(f"{at}/item_operation", reason)
-    check_response_location(contract.operation(job), f"{at}/results", batch.results)
+        raise contract.document.error(f"{pointer}/item_operation", reason)
+    check_response_location(contract.operation(job), f"{pointer}/results", batch.results)
     for location in (batch.total, batch.completed):
-        check_response_location(operation, at, location)
-        check_response_location(contract.operation(job), at, location)
+        check_response_location(operation, pointer, location)
+        check_response_location(contract.operation(job), pointer, location)
 
 
 def check_chat(operation: Operation, chat: ChatSpec) -> None:
@@ -95,14 +99,14 @@ def check_chat(operation: Operation, chat: ChatSpec) -> None:
     Raises:
         ContractError: `chat` names a location, operation or target that is not documented.
     """
-    at = f"{operation.pointer}/x-chat"
+    pointer = f"{operation.pointer}/x-chat"
     for key in ("text", "audio", "voice"):
         if (location := getattr(chat, key)) is not None:
-            check_request_location(operation, f"{at}/{key}", location)
+            check_request_location(operation, f"{pointer}/{key}", location)
     for key in ("transcript", "reply", "charged"):
-        check_response_location(operation, f"{at}/{key}", getattr(chat, key))
-    check_response_location(operation, f"{at}/reply_audio/at", chat.reply_audio.at)
-    check_operation_id(operation, f"{at}/reply_audio/download", chat.reply_audio.download)
+        check_response_location(operation, f"{pointer}/{key}", getattr(chat, key))
+    check_response_location(operation, f"{pointer}/reply_audio/at", chat.reply_audio.at)
+    check_operation_id(operation, f"{pointer}/reply_audio/download", chat.reply_audio.download)
     if chat.emulation_target not in operation.contract.targets:
         reason = f"{chat.emulation_target!r} is not a target of this document"
-        raise operation.contract.document.error(f"{at}/emulation_target", reason)
+        raise operation.contract.document.error(f"{pointer}/emulation_target", reason)

@@ -30,7 +30,7 @@ def check_sources(contract: Contract) -> None:
             raise document.error(f"{pointer}/document", f"{named!r} is not among x-provider.sources: {known}")
 
 
-def check_price(contract: Contract, at: str, price: PriceSpec | None) -> None:
+def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> None:
     """Check that a price, or at least one of its disputed alternatives, has an amount.
 
     Raises:
@@ -38,4 +38,4 @@ def check_price(contract: Contract, at: str, price: PriceSpec | None) -> None:
     """
     readings = (price, *price.alternatives) if price else ()
     if readings and all(reading.usd is None and reading.credits is None for reading in readings):
-        raise contract.document.error(at, "a price needs usd, credits or alternatives that have them")
+        raise contract.document.error(pointer, "a price needs usd, credits or alternatives that have them")

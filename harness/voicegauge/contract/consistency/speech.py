@@ -30,29 +30,31 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     Raises:
         ContractError: a location is not documented, or no location is given for the text or the audio.
     """
-    contract, at = operation.contract, f"{operation.pointer}/x-speech"
+    contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
     if "text" not in speech.request:
-        raise contract.document.error(f"{at}/request", "x-speech.request must have a location for text")
+        raise contract.document.error(f"{pointer}/request", "x-speech.request must have a location for text")
     for field, mapping in speech.request.items():
-        check_request_location(operation, f"{at}/request/{field}", mapping.at)
+        check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
         if "{}" not in mapping.template:
-            raise contract.document.error(f"{at}/request/{field}", f"the template of {field} has no {{}} for the value")
+            raise contract.document.error(
+                f"{pointer}/request/{field}", f"the template of {field} has no {{}} for the value"
+            )
     response = speech.response
     if (response.job is None) == (response.audio is None):
-        raise contract.document.error(f"{at}/response", "x-speech.response must have either job or audio")
+        raise contract.document.error(f"{pointer}/response", "x-speech.response must have either job or audio")
     if response.job is not None:
-        _check_submit(operation, f"{at}/response/job", response.job)
+        _check_submit(operation, f"{pointer}/response/job", response.job)
     if response.audio is not None:
-        check_response_audio(operation, f"{at}/response/audio", response.audio)
-    check_response_location(operation, f"{at}/response/charged", response.charged)
-    check_response_location(operation, f"{at}/response/balance", response.balance)
+        check_response_audio(operation, f"{pointer}/response/audio", response.audio)
+    check_response_location(operation, f"{pointer}/response/charged", response.charged)
+    check_response_location(operation, f"{pointer}/response/balance", response.balance)
 
 
-def _check_submit(operation: Operation, at: str, status_id: str) -> None:
+def _check_submit(operation: Operation, pointer: str, status_id: str) -> None:
     """Check that the status operation exists, and that its `x-job.submit` fits the responses of `operation`."""
     status = operation.contract.operations.get(status_id)
     if status is None or status.job is None:
-        raise operation.contract.document.error(at, f"{status_id!r} is not an operation with x-job")
+        raise operation.contract.document.error(pointer, f"{status_id!r} is not an operation with x-job")
     submit = status.job.submit
     for key, location in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
         check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", location)
@@ -87,15 +89,15 @@ def check_target(target: Target) -> None:
 
 
 def _check_emulation(target: Target) -> None:
-    emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
+    emulation, pointer = target.spec.emulation, f"{target.pointer}/emulation"
     for location in emulation.constants:
-        check_location_kind(target.operation, f"{at}/constants", location, ("body", "header"))
+        check_location_kind(target.operation, f"{pointer}/constants", location, ("body", "header"))
     for index, pattern in enumerate(emulation.unspoken_patterns):
         try:
             re.compile(pattern)
         except re.error as error:
             reason = f"{pattern!r} is not a valid regular expression: {error}"
-            raise target.contract.document.error(f"{at}/unspoken_patterns/{index}", reason) from error
+            raise target.contract.document.error(f"{pointer}/unspoken_patterns/{index}", reason) from error
 
 
 def _check_body(target: Target, locations: list[Location]) -> None:

@@ -21,15 +21,15 @@ class GraphNode(Protocol):
 
 
 def check_graph(
-    document: Document, at: str, nodes: Mapping[str, GraphNode], *, kind: str, starts: Sequence[str]
+    document: Document, pointer: str, nodes: Mapping[str, GraphNode], *, node_type: str, starts: Sequence[str]
 ) -> None:
     """Check that every node is reachable and has either `next` or `end`, and that some node ends in success.
 
     Args:
         document: the contract document, for error messages.
-        at: JSON pointer to the mapping of nodes.
+        pointer: JSON pointer to the mapping of nodes.
         nodes: the nodes by name.
-        kind: what a node is, for error messages: "state" or "event".
+        node_type: what a node is, for error messages: "state" or "event".
         starts: the names of the nodes that may come first.
 
     Raises:
@@ -38,15 +38,17 @@ def check_graph(
     for name, node in nodes.items():
         for following in node.next:
             if following not in nodes:
-                raise document.error(f"{at}/{escape(name)}/next", f"{following!r} is not among these {kind}s")
+                raise document.error(f"{pointer}/{escape(name)}/next", f"{following!r} is not among these {node_type}s")
         if bool(node.next) == bool(node.end):
-            reason = f"{kind} {name!r} must have either next or end: success | failure"
-            raise document.error(f"{at}/{escape(name)}", reason)
+            reason = f"{node_type} {name!r} must have either next or end: success | failure"
+            raise document.error(f"{pointer}/{escape(name)}", reason)
     if not any(node.end == "success" for node in nodes.values()):
-        raise document.error(at, f"no {kind} ends in success")
+        raise document.error(pointer, f"no {node_type} ends in success")
     reached = list(starts)
     for name in reached:  # the list grows during the iteration
         reached += [following for following in nodes[name].next if following not in reached]
     for name in nodes:
         if name not in reached:
-            raise document.error(f"{at}/{escape(name)}", f"{kind} {name!r} cannot be reached from {starts[0]!r}")
+            raise document.error(
+                f"{pointer}/{escape(name)}", f"{node_type} {name!r} cannot be reached from {starts[0]!r}"
+            )

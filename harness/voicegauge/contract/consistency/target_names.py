@@ -30,6 +30,6 @@ def check_names(contract: Contract) -> None:
                 seen.add(name)
 
 
-def _check_name(document: Document, pointer: str, what: str, name: str) -> None:
+def _check_name(document: Document, pointer: str, text_name: str, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise document.error(pointer, f"{what} {name!r} must consist of a-z, 0-9, '.', '_' and '-'")
+        raise document.error(pointer, f"{text_name} {name!r} must consist of a-z, 0-9, '.', '_' and '-'")

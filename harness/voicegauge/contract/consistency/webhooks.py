@@ -17,36 +17,40 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
     Raises:
         ContractError: a location is not documented, or callbacks cannot be matched to their request.
     """
-    document, at = operation.contract.document, f"{operation.pointer}/x-webhook"
+    document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook"
     if not webhook.url:
-        raise document.error(at, "x-webhook.url must have at least one location in the request")
+        raise document.error(pointer, "x-webhook.url must have at least one location in the request")
     for index, url in enumerate(webhook.url):
-        here = f"{at}/url/{index}"
-        check_request_location(operation, f"{here}/at", url.at)
+        field_pointer = f"{pointer}/url/{index}"
+        check_request_location(operation, f"{field_pointer}/at", url.at)
         if url.mode is not None:
-            check_request_location(operation, f"{here}/mode/at", url.mode.at)
+            check_request_location(operation, f"{field_pointer}/mode/at", url.mode.at)
             if url.mode.default not in url.mode.values:
                 known = ", ".join(url.mode.values)
-                raise document.error(f"{here}/mode/default", f"{url.mode.default!r} is not among values: {known}")
+                raise document.error(
+                    f"{field_pointer}/mode/default", f"{url.mode.default!r} is not among values: {known}"
+                )
     media = callback_media(operation)
     status = status_operation(operation)
     if webhook.body is not None:
         _check_body(operation, media, webhook.body, webhook.callback)
     elif status is None or status.job is None or status.job.id is None:
-        raise document.error(at, "x-webhook needs a body: no status response has an id")
+        raise document.error(pointer, "x-webhook needs a body: no status response has an id")
     if status is None and (webhook.body is None or webhook.body.submit_id is None):
-        raise document.error(f"{at}/body", "x-webhook.body needs submit_id: the location of the id in the response")
+        raise document.error(
+            f"{pointer}/body", "x-webhook.body needs submit_id: the location of the id in the response"
+        )
 
 
 def _check_body(operation: Operation, media: MediaType, body: WebhookBody, callback: str) -> None:
-    document, at = operation.contract.document, f"{operation.pointer}/x-webhook/body"
+    document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook/body"
     for key in ("id", "state", "result", "charged", "created", "completed"):
         location: Location | None = getattr(body, key)
         if location is None:
             continue
         if not location.tokens or not allows_location(media.schemas, media.schema, location.tokens):
             reason = f"{str(location)!r} is not in the documented body of {callback}"
-            raise document.error(f"{at}/{key}", reason)
-    check_response_location(operation, f"{at}/submit_id", body.submit_id)
+            raise document.error(f"{pointer}/{key}", reason)
+    check_response_location(operation, f"{pointer}/submit_id", body.submit_id)
     if "success" not in body.states.values():
-        raise document.error(f"{at}/states", "no state means success")
+        raise document.error(f"{pointer}/states", "no state means success")

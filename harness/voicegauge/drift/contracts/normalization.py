@@ -52,29 +52,29 @@ class SchemaNormalizer:
         self._fingerprints: dict[tuple[_Pointers, int], SchemaFingerprint] = {}
         """Fingerprints by schema and depth. The depth is 0 if a fingerprint covers the whole schema at any depth."""
 
-    def normalize(self, applied: AppliedSchemas, fallback: DocumentNode) -> NormalizedSchema:
+    def normalize(self, applied_schemas: AppliedSchemas, fallback: DocumentNode) -> NormalizedSchema:
         """Combine schemas that all apply to the same value into one normalized schema.
 
         Args:
-            applied: the schema objects.
-            fallback: the node of the returned schema if `applied` is empty.
+            applied_schemas: the schema objects.
+            fallback: the node of the returned schema if `applied_schemas` is empty.
 
         Raises:
             ContractError: a reference points to nothing, or references form a circle.
         """
-        key = _pointers(applied)
+        key = _pointers(applied_schemas)
         if not key:
             return NormalizedSchema(fallback)
         if key not in self._normalized:
             self._in_progress.add(key)
-            self._normalized[key] = self._build(applied)
+            self._normalized[key] = self._build(applied_schemas)
             self._in_progress.discard(key)
         return self._normalized[key]
 
-    def _build(self, applied: AppliedSchemas) -> NormalizedSchema:
-        schema = NormalizedSchema(applied[0])
+    def _build(self, applied_schemas: AppliedSchemas) -> NormalizedSchema:
+        schema = NormalizedSchema(applied_schemas[0])
         unmerged: list[AppliedSchemas] = []
-        for fragment in _fragments(applied):
+        for fragment in _fragments(applied_schemas):
             merged = merge_schemas(schema, fragment)
             if merged is None:
                 unmerged.append((fragment.node,))
@@ -115,28 +115,28 @@ class SchemaNormalizer:
             return replace(schema, keywords=keywords, schema_lists=other_lists, nullable=nullable)
         return replace(schema, schema_lists={**other_lists, key: non_null}, nullable=nullable)
 
-    def fingerprint(self, applied: AppliedSchemas) -> SchemaFingerprint:
+    def fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
         """Return a fingerprint that is equal for equivalent schemas. It covers `MAX_DEPTH` levels of subschemas."""
-        return self._cached_fingerprint(applied, MAX_DEPTH)
+        return self._cached_fingerprint(applied_schemas, MAX_DEPTH)
 
-    def _cached_fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
-        key = _pointers(applied)
+    def _cached_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
+        key = _pointers(applied_schemas)
         if not key or depth == 0:
             return SchemaFingerprint(b"", is_whole=not key)
         known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, depth))
         if known is None:
-            known = self._compute_fingerprint(applied, depth)
+            known = self._compute_fingerprint(applied_schemas, depth)
             self._fingerprints[key, 0 if known.is_whole else depth] = known
         return known
 
-    def _compute_fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
+    def _compute_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
         used: list[SchemaFingerprint] = []
 
         def digest(inner: AppliedSchemas) -> str:
             used.append(self._cached_fingerprint(inner, depth - 1))
             return used[-1].digest.hex()
 
-        schema = self.normalize(applied, applied[0])
+        schema = self.normalize(applied_schemas, applied_schemas[0])
         content = [
             dict(_comparable(name, keyword) for name, keyword in schema.keywords.items()),
             schema.is_nullable,
@@ -154,13 +154,13 @@ class SchemaNormalizer:
         return SchemaFingerprint(hashlib.sha256(canonical_json(content)).digest(), is_whole=is_whole)
 
 
-def _pointers(applied: AppliedSchemas) -> _Pointers:
-    return tuple(node.pointer for node in applied)
+def _pointers(applied_schemas: AppliedSchemas) -> _Pointers:
+    return tuple(node.pointer for node in applied_schemas)
 
 
-def _fragments(applied: AppliedSchemas) -> Iterator[NormalizedSchema]:
-    """Yield all schema objects that apply: `applied`, what their references point to, and the parts of `allOf`."""
-    stack, visited = list(reversed(applied)), set[str]()
+def _fragments(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
+    """Yield all schema objects that apply: those given, what their references point to, and the parts of `allOf`."""
+    stack, visited = list(reversed(applied_schemas)), set[str]()
     while stack:
         node = stack.pop()
         if node.pointer in visited:

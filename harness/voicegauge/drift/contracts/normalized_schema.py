@@ -242,8 +242,8 @@ def merge_schemas(
 
 def _merge_properties(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[str, AppliedSchemas]:
     properties = dict(outer.properties)
-    for name, applied in inner.properties.items():
-        properties[name] = (*properties.get(name, ()), *applied)
+    for name, applied_schemas in inner.properties.items():
+        properties[name] = (*properties.get(name, ()), *applied_schemas)
     return properties
 
 

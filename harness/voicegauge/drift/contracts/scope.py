@@ -66,7 +66,7 @@ class SchemaPair:
     @property
     def key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """A key that is equal for pairs whose comparison gives the same changes."""
-        old, new = (tuple(node.pointer for node in applied) for applied in (self.old, self.new))
+        old, new = (tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old, self.new))
         return (self.kind.id_prefix, old, new)
 
     def normalized(self) -> tuple[NormalizedSchema, NormalizedSchema]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, SchemaError
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.contradictions import contradiction
+from voicegauge.drift.traffic.contradictions import make_contradiction
 from voicegauge.drift.traffic.reading import (
     ANY_INDEX,
     LocatedSchema,
-    ObservedExchange,
+    RecordedExchange,
     applicable_schemas,
     body_schemas,
     enumerated_values,
@@ -34,55 +34,57 @@ _RULES_BY_KEYWORD = {
 }
 
 
-def body_changes(observed: ObservedExchange, media_type: MediaType) -> Iterator[DriftChange]:
+def body_changes(recorded_exchange: RecordedExchange, media_type: MediaType) -> Iterator[DriftChange]:
     """Yield the undocumented fields of a response body, and the parts of the body that its schema rejects."""
-    for extra in undocumented_properties(observed.contract.schemas, observed.body, body_schemas(media_type)):
-        yield contradiction(
-            observed,
+    for extra in undocumented_properties(
+        recorded_exchange.contract.schemas, recorded_exchange.body, body_schemas(media_type)
+    ):
+        yield make_contradiction(
+            recorded_exchange,
             "observed-field-undocumented",
-            f"{observed.status} body#{extra.path}",
+            f"{recorded_exchange.status} body#{extra.path}",
             pointer=extra.parent_pointer,
             part=f"/response/content/text#{extra.path}",
             value=extra.value,
         )
-    for error in islice(media_type.errors(observed.body), _MAX_ERRORS):
+    for error in islice(media_type.errors(recorded_exchange.body), _MAX_ERRORS):
         if error.keyword not in _PROPERTY_KEYWORDS:
-            yield from _error_change(observed, error)
+            yield from _error_change(recorded_exchange, error)
 
 
-def _error_change(observed: ObservedExchange, error: SchemaError) -> Iterator[DriftChange]:
+def _error_change(recorded_exchange: RecordedExchange, error: SchemaError) -> Iterator[DriftChange]:
     tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
-    value = read_pointer(observed.body, tokens)
-    rule = _rule(observed, error, value)
+    value = read_pointer(recorded_exchange.body, tokens)
+    rule = _rule(recorded_exchange, error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
-    yield contradiction(
-        observed,
+    yield make_contradiction(
+        recorded_exchange,
         rule,
-        f"{observed.status} body#{_generalize(observed.body, tokens)}",
+        f"{recorded_exchange.status} body#{_generalize(recorded_exchange.body, tokens)}",
         pointer=error.schema_pointer,
         part=f"/response/content/text#{error.pointer}",
         value=error.message if rule == "observed-field-missing" else value,
     )
 
 
-def _rule(observed: ObservedExchange, error: SchemaError, value: Any) -> str:
+def _rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -> str:
     """Return the id of the rule for a schema error. An error of anyOf or oneOf is a type, a value or a range error."""
     if error.keyword in _RULES_BY_KEYWORD:
         return _RULES_BY_KEYWORD[error.keyword]
     if error.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
-    schemas = _schemas_at(observed, error.schema_pointer.rpartition("/")[0])
+    schemas = _schemas_at(recorded_exchange, error.schema_pointer.rpartition("/")[0])
     types = {name for located in schemas for name in _type_names(located.schema)}
     if types and not _has_type(value, types):
         return "observed-type-undocumented"
     return "observed-value-undocumented" if enumerated_values(schemas) else "observed-value-out-of-bounds"
 
 
-def _schemas_at(observed: ObservedExchange, pointer: str) -> list[LocatedSchema]:
+def _schemas_at(recorded_exchange: RecordedExchange, pointer: str) -> list[LocatedSchema]:
     tokens = [unescape(token) for token in pointer.split("/")[1:]]
-    schema = read_pointer(observed.contract.document.data, tokens)
-    return [] if schema is MISSING else applicable_schemas(observed.contract.schemas, schema, pointer)
+    schema = read_pointer(recorded_exchange.contract.document.data, tokens)
+    return [] if schema is MISSING else applicable_schemas(recorded_exchange.contract.schemas, schema, pointer)
 
 
 def _type_names(schema: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from voicegauge.contract import Contract
 from voicegauge.drift.report import DriftChange, FilePosition, make_change
 from voicegauge.drift.traffic.disputes import is_disputed
-from voicegauge.drift.traffic.reading import ObservedExchange
+from voicegauge.drift.traffic.reading import RecordedExchange
 
 
 def contract_position(contract: Contract, pointer: str) -> FilePosition:
@@ -16,24 +16,24 @@ def contract_position(contract: Contract, pointer: str) -> FilePosition:
     return FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer)
 
 
-def contradiction(
-    observed: ObservedExchange, rule: str, location: str, *, pointer: str, part: str, value: Any
+def make_contradiction(
+    recorded_exchange: RecordedExchange, rule: str, location: str, *, pointer: str, part: str, value: Any
 ) -> DriftChange:
     """Create a change for a contradiction. If the contract records it as disputed, use the rule for disputed readings.
 
     Args:
-        observed: the exchange that contradicts the contract.
+        recorded_exchange: the exchange that contradicts the contract.
         rule: the id of the rule to use if the contradiction is not disputed.
         location: the part of the operation that is contradicted, as `DriftChange.location`.
         pointer: JSON pointer to the part of the contract that is contradicted.
-        part: the part of the exchange, in the format that `ObservedExchange.position` takes.
+        part: the part of the exchange, in the format that `RecordedExchange.position` takes.
         value: the observed value.
     """
     return make_change(
-        "observed-disputed-reading" if is_disputed(observed, rule, pointer) else rule,
+        "observed-disputed-reading" if is_disputed(recorded_exchange, rule, pointer) else rule,
         location=location,
-        operation=observed.operation_id,
-        old=contract_position(observed.contract, pointer),
-        new=observed.position(part),
+        operation=recorded_exchange.operation_id,
+        old=contract_position(recorded_exchange.contract, pointer),
+        new=recorded_exchange.position(part),
         values={"new": value},
     )

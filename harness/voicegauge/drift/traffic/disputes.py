@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract import MISSING, Contract
 from voicegauge.contract.extension import Dispute
-from voicegauge.drift.traffic.reading import ObservedExchange
+from voicegauge.drift.traffic.reading import RecordedExchange
 from voicegauge.formats import read_pointer, unescape
 
 _CHECK_RULES_BY_DRIFT_RULE = {
@@ -18,45 +18,48 @@ _CHECK_RULES_BY_DRIFT_RULE = {
 _BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
 
 
-def is_disputed(observed: ObservedExchange, rule: str, pointer: str) -> bool:
+def is_disputed(recorded_exchange: RecordedExchange, rule: str, pointer: str) -> bool:
     """Whether a recorded dispute covers what `rule` reports.
 
     Args:
-        observed: the exchange that contradicts the contract.
+        recorded_exchange: the exchange that contradicts the contract.
         rule: the id of the drift rule.
         pointer: JSON pointer to the part of the contract that is contradicted. Disputes about its parents count too.
     """
     check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule, _BODY_CHECK_RULES))
-    for candidate in _disputed_pointers(observed, pointer):
-        for dispute, location in observed.contract.disputes(candidate):
-            if check_rules & set(dispute.rules) and _covers(dispute, observed, location):
+    for candidate in _disputed_pointers(recorded_exchange, pointer):
+        for dispute, location in recorded_exchange.contract.disputes(candidate):
+            if check_rules & set(dispute.rules) and _covers(dispute, recorded_exchange, location):
                 return True
     return False
 
 
-def _disputed_pointers(observed: ObservedExchange, pointer: str) -> list[str]:
+def _disputed_pointers(recorded_exchange: RecordedExchange, pointer: str) -> list[str]:
     """Return the pointers at which a dispute may be recorded: the part itself, the response and the operation."""
     pointers = [pointer]
-    if observed.response_spec is not None:
-        pointers.append(observed.response_spec.pointer)
-    if observed.operation is not None:
+    if recorded_exchange.response_spec is not None:
+        pointers.append(recorded_exchange.response_spec.pointer)
+    if recorded_exchange.operation is not None:
         # A dispute next to the `$ref` of a shared response is not among the parents of that response.
-        pointers += [observed.operation.pointer, f"{observed.operation.pointer}/responses/{observed.status}"]
+        pointers += [
+            recorded_exchange.operation.pointer,
+            f"{recorded_exchange.operation.pointer}/responses/{recorded_exchange.status}",
+        ]
     return [candidate for candidate in pointers if candidate]
 
 
-def _covers(dispute: Dispute, observed: ObservedExchange, location: str) -> bool:
-    response = observed.exchange.response
+def _covers(dispute: Dispute, recorded_exchange: RecordedExchange, location: str) -> bool:
+    response = recorded_exchange.exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False
     if dispute.media_type and dispute.media_type.lower() != response.media_type:
         return False
     if dispute.schema is None:
         return True
-    if observed.body is MISSING:
+    if recorded_exchange.body is MISSING:
         return False
-    pointers = _schema_pointers(observed.contract, dispute, location)
-    return any(observed.contract.schemas.fits(pointer, observed.body) for pointer in pointers)
+    pointers = _schema_pointers(recorded_exchange.contract, dispute, location)
+    return any(recorded_exchange.contract.schemas.fits(pointer, recorded_exchange.body) for pointer in pointers)
 
 
 def _schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:

@@ -11,7 +11,7 @@ from voicegauge.drift.traffic.reading import (
     FlattenedBody,
     FlattenedCase,
     JsonScalar,
-    ObservedExchange,
+    RecordedExchange,
     ResponseContext,
 )
 from voicegauge.formats import escape
@@ -36,14 +36,14 @@ def field_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> I
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
         values = {side: _first_value(cases, path, side)}
-        yield field_change(context, rule, path, _example_exchanges(cases, path), values)
+        yield make_field_change(context, rule, path, _example_exchanges(cases, path), values)
 
 
-def field_change(
+def make_field_change(
     context: ResponseContext,
     rule: str,
     path: str,
-    examples: tuple[ObservedExchange, ObservedExchange],
+    examples: tuple[RecordedExchange, RecordedExchange],
     values: Mapping[str, Any],
     *,
     part: str = "",
@@ -110,15 +110,15 @@ def _count_side(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[s
     return fields, objects
 
 
-def _example_exchanges(cases: Sequence[FlattenedCase], path: str) -> tuple[ObservedExchange, ObservedExchange]:
+def _example_exchanges(cases: Sequence[FlattenedCase], path: str) -> tuple[RecordedExchange, RecordedExchange]:
     """Return an older and a newer exchange as examples, if possible of a case whose older bodies have the field."""
     for case in cases:
         for body in case.old:
             if _has_path(body, path):
-                return body.observed, case.new[-1].observed
+                return body.recorded_exchange, case.new[-1].recorded_exchange
     first = cases[0]
-    return first.old[-1].observed, next(
-        (body.observed for body in first.new if _has_path(body, path)), first.new[-1].observed
+    return first.old[-1].recorded_exchange, next(
+        (body.recorded_exchange for body in first.new if _has_path(body, path)), first.new[-1].recorded_exchange
     )
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.field_presence import field_change
+from voicegauge.drift.traffic.field_presence import make_field_change
 from voicegauge.drift.traffic.reading import (
     ANY_INDEX,
     CaseKey,
     FlattenedCase,
     FlattenedValue,
     JsonScalar,
-    ObservedExchange,
+    RecordedExchange,
     ResponseContext,
     ValueDifference,
     compare_values,
@@ -29,7 +29,7 @@ _SCALAR_TYPES = ("string", "number", "boolean")
 DocumentedValues = Callable[[str], frozenset[JsonScalar]]
 """A function that takes the path of a field and returns the values that the contract lists for the field."""
 
-_CaseValues = dict[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]]
+_CaseValues = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
 
 
 class _FieldValues(NamedTuple):
@@ -46,7 +46,8 @@ def _values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldValues]:
             for body in bodies:
                 for value in body.values:
                     field = found[value.path]
-                    (field.new if is_newer else field.old)[case.case, value.entry].append((value, body.observed))
+                    values = field.new if is_newer else field.old
+                    values[case.case, value.entry].append((value, body.recorded_exchange))
     return dict(sorted(found.items()))
 
 
@@ -63,13 +64,17 @@ def type_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> It
         if is_sometimes_null and sum(len(field.old[case]) for case in shared) < _MIN_NEVER_NULL:
             continue
         case = next(case for case in sorted(shared) if {value.type for value, _ in field.new[case]} & added)
-        new_example = next(observed for value, observed in field.new[case] if value.type in added)
+        new_example = next(recorded_exchange for value, recorded_exchange in field.new[case] if value.type in added)
         types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
-        yield field_change(context, "recorded-type-changed", path, (field.old[case][0][1], new_example), types)
+        yield make_field_change(context, "recorded-type-changed", path, (field.old[case][0][1], new_example), types)
 
 
 def value_changes(
-    context: ResponseContext, cases: Sequence[FlattenedCase], *, skip: Collection[str], known: DocumentedValues
+    context: ResponseContext,
+    cases: Sequence[FlattenedCase],
+    *,
+    skip: Collection[str],
+    documented_values: DocumentedValues,
 ) -> Iterator[DriftChange]:
     """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
 
@@ -77,7 +82,7 @@ def value_changes(
         context: what the compared responses have in common.
         cases: the flattened bodies of the responses.
         skip: the paths of the job state and the charge, which other rules compare.
-        known: a function that returns the values that the contract lists for the field at a path.
+        documented_values: a function that returns the values that the contract lists for the field at a path.
     """
     for path, field in _values_by_field(cases).items():
         if path in skip:
@@ -88,11 +93,13 @@ def value_changes(
         for part, (old, new) in _split_values(field).items():
             if is_list and not part:
                 continue  # compared as entries above; only parts of URLs in lists are compared here
-            difference = compare_values(old, new, known=known(path) if not part else frozenset())
+            difference = compare_values(
+                old, new, documented_values=documented_values(path) if not part else frozenset()
+            )
             if difference is not None:
                 rule = "recorded-value-new" if difference.added else "recorded-value-gone"
                 values = {"old": _shown(difference.removed), "new": _shown(difference.added)}
-                yield field_change(context, rule, path, _examples(field, difference), values, part=part)
+                yield make_field_change(context, rule, path, _examples(field, difference), values, part=part)
 
 
 _SplitValues = dict[CaseKey, frozenset[JsonScalar]]
@@ -115,12 +122,12 @@ def _shown(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
     return None if not values else values[0] if len(values) == 1 else list(values)
 
 
-def _examples(field: _FieldValues, difference: ValueDifference) -> tuple[ObservedExchange, ObservedExchange]:
+def _examples(field: _FieldValues, difference: ValueDifference) -> tuple[RecordedExchange, RecordedExchange]:
     """Return an exchange with a removed value and one with an added value. By default, return the first exchanges."""
-    old = [(value.value, observed) for values in field.old.values() for value, observed in values]
-    new = [(value.value, observed) for values in field.new.values() for value, observed in values]
-    before = next((observed for value, observed in old if value in difference.removed), old[0][1])
-    after = next((observed for value, observed in new if value in difference.added), new[0][1])
+    old = [(value.value, recorded_exchange) for values in field.old.values() for value, recorded_exchange in values]
+    new = [(value.value, recorded_exchange) for values in field.new.values() for value, recorded_exchange in values]
+    before = next((recorded_exchange for value, recorded_exchange in old if value in difference.removed), old[0][1])
+    after = next((recorded_exchange for value, recorded_exchange in new if value in difference.added), new[0][1])
     return before, after
 
 
@@ -130,12 +137,12 @@ def _entry_changes(context: ResponseContext, path: str, field: _FieldValues) -> 
         return
     examples = _examples(field, difference)
     if difference.added:
-        yield field_change(context, "recorded-value-new", path, examples, {"new": _shown(difference.added)})
+        yield make_field_change(context, "recorded-value-new", path, examples, {"new": _shown(difference.added)})
     if difference.removed:
-        yield field_change(context, "recorded-value-gone", path, examples, {"old": _shown(difference.removed)})
+        yield make_field_change(context, "recorded-value-gone", path, examples, {"old": _shown(difference.removed)})
 
 
-def _entries_by_case(side: Mapping[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]]) -> _SplitValues:
+def _entries_by_case(side: Mapping[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]) -> _SplitValues:
     """Return the entries of a list by conversation, combined for all entries of an outer list."""
     found: _SplitValues = {}
     for case, values in side.items():

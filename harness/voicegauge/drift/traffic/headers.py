@@ -8,8 +8,8 @@ from voicegauge.drift.report import DriftChange, FilePosition, make_change
 from voicegauge.drift.traffic.reading import (
     CaseKey,
     JsonScalar,
-    ObservedExchange,
     PairedResponses,
+    RecordedExchange,
     ResponseContext,
     compare_values,
 )
@@ -20,23 +20,25 @@ CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-al
 
 def header_changes(context: ResponseContext, pairs: Sequence[PairedResponses]) -> Iterator[DriftChange]:
     """Yield a change for each header that was removed, was added, or has another value."""
-    responses = [observed for pair in pairs for observed in (*pair.old, *pair.new)]
-    for name in sorted({name for observed in responses for name in _header_names(observed)} - CONNECTION_HEADERS):
+    responses = [recorded_exchange for pair in pairs for recorded_exchange in (*pair.old, *pair.new)]
+    for name in sorted(
+        {name for recorded_exchange in responses for name in _header_names(recorded_exchange)} - CONNECTION_HEADERS
+    ):
         yield from _compare_presence(context, pairs, name)
         yield from _compare_values(context, pairs, name)
 
 
-def _header_names(observed: ObservedExchange) -> set[str]:
-    return {name.lower() for name, _ in observed.exchange.response.headers}
+def _header_names(recorded_exchange: RecordedExchange) -> set[str]:
+    return {name.lower() for name, _ in recorded_exchange.exchange.response.headers}
 
 
 def _compare_presence(context: ResponseContext, pairs: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
-    old = [name in _header_names(observed) for pair in pairs for observed in pair.old]
-    new = [name in _header_names(observed) for pair in pairs for observed in pair.new]
+    old = [name in _header_names(recorded_exchange) for pair in pairs for recorded_exchange in pair.old]
+    new = [name in _header_names(recorded_exchange) for pair in pairs for recorded_exchange in pair.new]
     if all(old) and not any(new):
-        yield _change("recorded-header-gone", context, pairs, name)
+        yield _make_change("recorded-header-gone", context, pairs, name)
     elif any(new) and not any(old):
-        yield _change("recorded-header-new", context, pairs, name)
+        yield _make_change("recorded-header-new", context, pairs, name)
 
 
 def _compare_values(context: ResponseContext, pairs: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
@@ -47,18 +49,18 @@ def _compare_values(context: ResponseContext, pairs: Sequence[PairedResponses], 
     difference = compare_values(old, new)
     if difference is not None and difference.added:
         shown = {"old": list(difference.removed), "new": list(difference.added)}
-        yield _change("recorded-header-value-new", context, pairs, name, shown)
+        yield _make_change("recorded-header-value-new", context, pairs, name, shown)
 
 
-def _media_types(exchanges: Sequence[ObservedExchange]) -> set[str]:
-    return {observed.exchange.response.media_type for observed in exchanges}
+def _media_types(exchanges: Sequence[RecordedExchange]) -> set[str]:
+    return {recorded_exchange.exchange.response.media_type for recorded_exchange in exchanges}
 
 
-def _header_values(exchanges: Sequence[ObservedExchange], name: str) -> frozenset[JsonScalar]:
+def _header_values(exchanges: Sequence[RecordedExchange], name: str) -> frozenset[JsonScalar]:
     return frozenset(
         _number_or_text(value)
-        for observed in exchanges
-        for key, value in observed.exchange.response.headers
+        for recorded_exchange in exchanges
+        for key, value in recorded_exchange.exchange.response.headers
         if key.lower() == name
     )
 
@@ -71,15 +73,15 @@ def _number_or_text(text: str) -> JsonScalar:
         return text
 
 
-def _change(
+def _make_change(
     rule: str,
     context: ResponseContext,
     pairs: Sequence[PairedResponses],
     name: str,
     values: dict[str, list[JsonScalar]] | None = None,
 ) -> DriftChange:
-    def position(observed: ObservedExchange) -> FilePosition:
-        return observed.position(f"/response/headers#{name}")
+    def position(recorded_exchange: RecordedExchange) -> FilePosition:
+        return recorded_exchange.position(f"/response/headers#{name}")
 
     shown = {side: found[0] if len(found) == 1 else found for side, found in (values or {}).items() if found}
     return make_change(

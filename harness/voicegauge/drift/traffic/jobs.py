@@ -7,23 +7,23 @@ from itertools import combinations
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import DriftChange, make_change
-from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange, job_states
+from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange, job_states
 from voicegauge.formats import Location
 
-_StateOrder = dict[tuple[str, str], ObservedExchange]
+_StateOrder = dict[tuple[str, str], RecordedExchange]
 """Pairs of an earlier and a later state of one job, each with an exchange that reports the later state."""
 
 
 def state_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield a change for each new job state, changed order of states, and job that ends in another state."""
-    old_states = {state for pair in pairs for observed in pair.old if (state := observed.state)}
+    old_states = {state for pair in pairs for recorded_exchange in pair.old if (state := recorded_exchange.state)}
     reported: set[str] = set()
     for pair in pairs:
-        for observed, state in job_states(pair.new):
-            is_documented = observed.job is not None and state in observed.job.states
+        for recorded_exchange, state in job_states(pair.new):
+            is_documented = recorded_exchange.job is not None and state in recorded_exchange.job.states
             if state not in old_states and not is_documented and state not in reported:
                 reported.add(state)
-                yield _change("recorded-state-new", pair.old[-1], observed, {"new": state})
+                yield _make_change("recorded-state-new", pair.old[-1], recorded_exchange, {"new": state})
         yield from _compare_outcomes(pair, reported)
     yield from _compare_orders(pairs)
 
@@ -31,39 +31,39 @@ def state_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
 def _compare_outcomes(pair: ConversationPair, reported: set[str]) -> Iterator[DriftChange]:
     old, new = _last_report(pair.old), _last_report(pair.new)
     if old is not None and new is not None and old.state != new.state and new.state not in reported:
-        yield _change("recorded-outcome-changed", old, new, {"old": old.state, "new": new.state})
+        yield _make_change("recorded-outcome-changed", old, new, {"old": old.state, "new": new.state})
 
 
-def _last_report(conversation: Sequence[ObservedExchange]) -> ObservedExchange | None:
+def _last_report(conversation: Sequence[RecordedExchange]) -> RecordedExchange | None:
     """Return the exchange that reports the last state of the job; `None` if the job was still in progress.
 
     An undocumented state counts as terminal, because nothing is known about it.
     """
-    observed = next((one for one in reversed(conversation) if one.state is not None), None)
-    if observed is None or observed.job is None or observed.state is None:
+    recorded_exchange = next((one for one in reversed(conversation) if one.state is not None), None)
+    if recorded_exchange is None or recorded_exchange.job is None or recorded_exchange.state is None:
         return None
-    state = observed.job.states.get(observed.state)
-    return observed if state is None or state.end is not None else None
+    state = recorded_exchange.job.states.get(recorded_exchange.state)
+    return recorded_exchange if state is None or state.end is not None else None
 
 
 def _compare_orders(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     old, new = _state_orders(pair.old for pair in pairs), _state_orders(pair.new for pair in pairs)
-    for (first, second), observed in new.items():
+    for (first, second), recorded_exchange in new.items():
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
             values = {"old": [second, first], "new": [first, second]}
-            yield _change("recorded-state-order-changed", old[second, first], observed, values)
+            yield _make_change("recorded-state-order-changed", old[second, first], recorded_exchange, values)
 
 
-def _state_orders(conversations: Iterator[Sequence[ObservedExchange]]) -> _StateOrder:
+def _state_orders(conversations: Iterator[Sequence[RecordedExchange]]) -> _StateOrder:
     found: _StateOrder = {}
     for conversation in conversations:
-        for (_, first), (observed, second) in combinations(job_states(conversation), 2):
+        for (_, first), (recorded_exchange, second) in combinations(job_states(conversation), 2):
             if first != second:
-                found.setdefault((first, second), observed)
+                found.setdefault((first, second), recorded_exchange)
     return found
 
 
-def _change(rule: str, old: ObservedExchange, new: ObservedExchange, values: Mapping[str, object]) -> DriftChange:
+def _make_change(rule: str, old: RecordedExchange, new: RecordedExchange, values: Mapping[str, object]) -> DriftChange:
     return make_change(
         rule,
         location=f"{new.status} {new.state_location}",
@@ -74,10 +74,10 @@ def _change(rule: str, old: ObservedExchange, new: ObservedExchange, values: Map
     )
 
 
-def charge_locations(observed: ObservedExchange) -> Iterator[Location]:
+def charge_locations(recorded_exchange: RecordedExchange) -> Iterator[Location]:
     """Yield the locations of charges in a response of a synthesis, audio input, job or chat operation."""
-    operation = observed.operation
-    if operation is None or observed.status >= 300:
+    operation = recorded_exchange.operation
+    if operation is None or recorded_exchange.status >= 300:
         return
     uses = [use.response.charged for use in (operation.speech, operation.audio_input) if use is not None]
     whole = [spec.charged for spec in (operation.job, operation.chat) if spec is not None]
@@ -90,9 +90,9 @@ def charge_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
         if not pair.is_identical_request:
             continue
         old_charges = {
-            (observed.operation_id, location, observed.state): observed
-            for observed in pair.old
-            for location in charge_locations(observed)
+            (recorded_exchange.operation_id, location, recorded_exchange.state): recorded_exchange
+            for recorded_exchange in pair.old
+            for location in charge_locations(recorded_exchange)
         }
         for new in pair.new:
             for location in charge_locations(new):
@@ -101,7 +101,7 @@ def charge_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
                     yield from _compare_charges(old, new, location)
 
 
-def _compare_charges(old: ObservedExchange, new: ObservedExchange, location: Location) -> Iterator[DriftChange]:
+def _compare_charges(old: RecordedExchange, new: RecordedExchange, location: Location) -> Iterator[DriftChange]:
     before, after = old.read(location), new.read(location)
     if MISSING not in (before, after) and before != after:
         yield make_change(

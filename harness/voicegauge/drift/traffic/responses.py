@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import DriftChange, make_change
-from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange
+from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange
 from voicegauge.formats import is_json
 from voicegauge.speech.audio import EncodedAudio, sniff_container
 
@@ -24,38 +24,40 @@ def response_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]
                 yield from _compare_operation(old[operation], new[operation])
 
 
-def _by_operation(conversation: Sequence[ObservedExchange]) -> dict[str, list[ObservedExchange]]:
-    found: dict[str, list[ObservedExchange]] = defaultdict(list)
-    for observed in conversation:
-        found[observed.operation_id].append(observed)
+def _by_operation(conversation: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
+    found: dict[str, list[RecordedExchange]] = defaultdict(list)
+    for recorded_exchange in conversation:
+        found[recorded_exchange.operation_id].append(recorded_exchange)
     return found
 
 
-def _compare_operation(old: Sequence[ObservedExchange], new: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
+def _compare_operation(old: Sequence[RecordedExchange], new: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
     # The order is reversed, so that the first of several responses with the same status is compared.
-    before, after = ({observed.status: observed for observed in reversed(side)} for side in (old, new))
+    before, after = (
+        {recorded_exchange.status: recorded_exchange for recorded_exchange in reversed(side)} for side in (old, new)
+    )
     shared = before.keys() & after.keys()
     if not shared:
         is_overload = all(status in TEMPORARY_ERRORS for status in after)
         was_overload = any(status in TEMPORARY_ERRORS for status in before)
         rule = "recorded-temporary-rejection" if is_overload and not was_overload else "recorded-status-changed"
         values = {"old": next(iter(before)), "new": next(iter(after))}
-        yield _change(rule, old[0], new[0], "status", values)
+        yield _make_change(rule, old[0], new[0], "status", values)
     for status in sorted(shared):
         yield from _compare_bodies(before[status], after[status])
 
 
-def _compare_bodies(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
+def _compare_bodies(old: RecordedExchange, new: RecordedExchange) -> Iterator[DriftChange]:
     before, after = old.exchange.response, new.exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
-        yield _change("recorded-media-type-changed", old, new, f"{new.status} content-type", values)
+        yield _make_change("recorded-media-type-changed", old, new, f"{new.status} content-type", values)
     elif is_json(after.media_type) and old.body is not MISSING and new.body is MISSING:
-        yield _change("recorded-body-unreadable", old, new, f"{new.status} body", {})
+        yield _make_change("recorded-body-unreadable", old, new, f"{new.status} body", {})
     yield from _compare_audio(old, new)
 
 
-def _compare_audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
+def _compare_audio(old: RecordedExchange, new: RecordedExchange) -> Iterator[DriftChange]:
     before, after = old.exchange.response.body, new.exchange.response.body
     old_container, new_container = sniff_container(before), sniff_container(after)
     if before == after or old_container is None:
@@ -63,11 +65,11 @@ def _compare_audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[Dri
     location = f"{new.status} body"
     if old_container != new_container:
         values = {"old": old_container, "new": new_container or "unknown"}
-        yield _change("recorded-audio-container-changed", old, new, location, values)
+        yield _make_change("recorded-audio-container-changed", old, new, location, values)
         return
     old_format, new_format = _audio_format(before), _audio_format(after)
     if old_format is not None and new_format is not None and old_format != new_format:
-        yield _change("recorded-audio-format-changed", old, new, location, {"old": old_format, "new": new_format})
+        yield _make_change("recorded-audio-format-changed", old, new, location, {"old": old_format, "new": new_format})
 
 
 def _audio_format(body: bytes) -> str | None:
@@ -76,8 +78,8 @@ def _audio_format(body: bytes) -> str | None:
     return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
 
 
-def _change(
-    rule: str, old: ObservedExchange, new: ObservedExchange, location: str, values: Mapping[str, object]
+def _make_change(
+    rule: str, old: RecordedExchange, new: RecordedExchange, location: str, values: Mapping[str, object]
 ) -> DriftChange:
     return make_change(
         rule,

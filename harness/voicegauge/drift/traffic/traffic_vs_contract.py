@@ -8,8 +8,8 @@ from typing import Any
 from voicegauge.contract import MISSING, Parameter, parse_text_value
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_change, make_report
 from voicegauge.drift.traffic.bodies_vs_schemas import body_changes
-from voicegauge.drift.traffic.contradictions import contradiction
-from voicegauge.drift.traffic.reading import ObservedExchange, RecordedTraffic
+from voicegauge.drift.traffic.contradictions import make_contradiction
+from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
 from voicegauge.drift.traffic.requests import request_changes
 from voicegauge.drift.traffic.transitions_vs_contract import job_changes
 from voicegauge.drift.traffic.uncovered import uncovered_changes
@@ -44,66 +44,66 @@ def _without_repetitions(changes: Iterator[DriftChange]) -> Iterator[DriftChange
 
 
 def _changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
-    for observed in traffic.exchanges:
-        if observed.operation is not None:
-            yield from _response_changes(observed)
-            yield from request_changes(observed)
-        elif not observed.operation_id.startswith("("):  # "(download)" is not an operation
+    for recorded_exchange in traffic.exchanges:
+        if recorded_exchange.operation is not None:
+            yield from _response_changes(recorded_exchange)
+            yield from request_changes(recorded_exchange)
+        elif not recorded_exchange.operation_id.startswith("("):  # "(download)" is not an operation
             yield make_change(
                 "observed-operation-undocumented",
                 location="request",
-                operation=observed.operation_id,
-                new=observed.position(),
+                operation=recorded_exchange.operation_id,
+                new=recorded_exchange.position(),
             )
     for conversation in traffic.conversations:
         yield from job_changes(conversation)
     yield from uncovered_changes(traffic)
 
 
-def _response_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
-    assert observed.operation is not None
-    spec, response = observed.response_spec, observed.exchange.response
+def _response_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    assert recorded_exchange.operation is not None
+    spec, response = recorded_exchange.response_spec, recorded_exchange.exchange.response
     if spec is None:
-        yield contradiction(
-            observed,
+        yield make_contradiction(
+            recorded_exchange,
             "observed-status-undocumented",
             "status",
-            pointer=f"{observed.operation.pointer}/responses",
+            pointer=f"{recorded_exchange.operation.pointer}/responses",
             part="/response/status",
-            value=observed.status,
+            value=recorded_exchange.status,
         )
         return
-    yield from _header_changes(observed)
-    if spec.media and response.body and observed.media_type is None:
-        yield contradiction(
-            observed,
+    yield from _header_changes(recorded_exchange)
+    if spec.media and response.body and recorded_exchange.media_type is None:
+        yield make_contradiction(
+            recorded_exchange,
             "observed-media-type-undocumented",
-            f"{observed.status} content-type",
+            f"{recorded_exchange.status} content-type",
             pointer=f"{spec.pointer}/content",
             part="/response/content",
             value=response.media_type,
         )
-    if observed.media_type is not None and observed.body is not MISSING:
-        yield from body_changes(observed, observed.media_type)
+    if recorded_exchange.media_type is not None and recorded_exchange.body is not MISSING:
+        yield from body_changes(recorded_exchange, recorded_exchange.media_type)
 
 
-def _header_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
-    assert observed.response_spec is not None
-    contract, spec = observed.contract, observed.response_spec
+def _header_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    assert recorded_exchange.response_spec is not None
+    contract, spec = recorded_exchange.contract, recorded_exchange.response_spec
     documented = {name.lower(): header for name, header in spec.headers.items()}
     expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.headers.values()}
-    for name, text in observed.exchange.response.headers:
+    for name, text in recorded_exchange.exchange.response.headers:
         header = documented.get(name.lower())
         if header is None and name.lower() not in expected:
             rule, pointer = "observed-header-undocumented", spec.pointer
-        elif header is not None and MASK not in text and _has_errors(observed, header, text):
+        elif header is not None and MASK not in text and _has_errors(recorded_exchange, header, text):
             rule, pointer = "observed-header-value-undocumented", header.pointer
         else:
             continue
-        location, part = f"{observed.status} header.{name}", f"/response/headers#{name}"
-        yield contradiction(observed, rule, location, pointer=pointer, part=part, value=text)
+        location, part = f"{recorded_exchange.status} header.{name}", f"/response/headers#{name}"
+        yield make_contradiction(recorded_exchange, rule, location, pointer=pointer, part=part, value=text)
 
 
-def _has_errors(observed: ObservedExchange, header: Parameter, text: str) -> bool:
-    value = parse_text_value(observed.contract.schemas, header.schema, text)
+def _has_errors(recorded_exchange: RecordedExchange, header: Parameter, text: str) -> bool:
+    value = parse_text_value(recorded_exchange.contract.schemas, header.schema, text)
     return next(header.errors(value), None) is not None

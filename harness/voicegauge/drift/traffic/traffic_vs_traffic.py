@@ -66,18 +66,19 @@ def _body_changes(context: ResponseContext, responses: list[PairedResponses]) ->
     yield from type_changes(context, cases)
     media_type = responses[0].new[0].media_type
 
-    def known(path: str) -> frozenset[JsonScalar]:
+    def documented_values_at(path: str) -> frozenset[JsonScalar]:
         return frozenset() if media_type is None else _documented_scalars(media_type, path)
 
-    yield from value_changes(context, cases, skip=_separately_compared(responses), known=known)
+    skip = _separately_compared(responses)
+    yield from value_changes(context, cases, skip=skip, documented_values=documented_values_at)
 
 
 def _separately_compared(responses: Iterable[PairedResponses]) -> set[str]:
     """Return the paths of the job state and the charge, which the module `jobs` compares."""
     paths = set()
     for pair in responses:
-        for observed in pair.new:
-            for location in (observed.state_location, *charge_locations(observed)):
+        for recorded_exchange in pair.new:
+            for location in (recorded_exchange.state_location, *charge_locations(recorded_exchange)):
                 if location is not None and location.in_body:
                     paths.add(location.pointer)
     return paths

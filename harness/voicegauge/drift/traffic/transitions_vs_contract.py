@@ -6,34 +6,36 @@ from collections.abc import Iterator, Sequence
 
 from voicegauge.contract.extension import JobSpec
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.contradictions import contradiction
-from voicegauge.drift.traffic.reading import ObservedExchange, job_states
+from voicegauge.drift.traffic.contradictions import make_contradiction
+from voicegauge.drift.traffic.reading import RecordedExchange, job_states
 
 
-def job_changes(conversation: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
+def job_changes(conversation: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
     """Yield a change for each undocumented state or transition of the job in a conversation."""
     last: str | None = None
-    for observed, state in job_states(conversation):
-        assert observed.job is not None
-        documented = observed.job.states
-        location = f"{observed.status} {observed.state_location}"
-        pointer = f"{_status_operation_pointer(observed)}/x-job/states"
+    for recorded_exchange, state in job_states(conversation):
+        assert recorded_exchange.job is not None
+        documented = recorded_exchange.job.states
+        location = f"{recorded_exchange.status} {recorded_exchange.state_location}"
+        pointer = f"{_status_operation_pointer(recorded_exchange)}/x-job/states"
         part = "/response/content/text"
         if state not in documented:
             rule = "observed-state-undocumented"
-            yield contradiction(observed, rule, location, pointer=pointer, part=part, value=state)
-        elif last in documented and not _can_reach(observed.job, last, state):
+            yield make_contradiction(recorded_exchange, rule, location, pointer=pointer, part=part, value=state)
+        elif last in documented and not _can_reach(recorded_exchange.job, last, state):
             rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
-            yield contradiction(observed, rule, location, pointer=f"{pointer}/{last}", part=part, value=transition)
+            yield make_contradiction(
+                recorded_exchange, rule, location, pointer=f"{pointer}/{last}", part=part, value=transition
+            )
         last = state
 
 
-def _status_operation_pointer(observed: ObservedExchange) -> str:
+def _status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
     """Return the pointer of the operation that contains `x-job`. A submit operation only refers to that operation."""
-    operation = observed.operation
+    operation = recorded_exchange.operation
     assert operation is not None
     if operation.job is None and operation.speech is not None and operation.speech.response.job:
-        operation = observed.contract.operation(operation.speech.response.job)
+        operation = recorded_exchange.contract.operation(operation.speech.response.job)
     return operation.pointer
 
 

@@ -67,11 +67,11 @@ def _branch_name(branch: AppliedSchemas) -> str:
 
 
 def compare_wrapping(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
+    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or if a branch became the whole schema.
 
-    The branches to compare next are appended to `following`. In all other cases, nothing is yielded or appended.
+    The branches to compare next are appended to `inner_pairs`. In all other cases, nothing is yielded or appended.
     """
     for key in ("oneOf", "anyOf"):
         for wrapped, single in ((new, old), (old, new)):
@@ -84,25 +84,25 @@ def compare_wrapping(
                 continue
             old_branches = (pair.old,) if is_wrapped_now else old.schema_lists[key]
             new_branches = new.schema_lists[key] if is_wrapped_now else (pair.new,)
-            matched = match_branches(pair, old_branches, new_branches)
-            yield from _branch_changes(pair, key, matched, (old, new), following)
+            matched_branches = match_branches(pair, old_branches, new_branches)
+            yield from _branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
 
 
 def compare_branches(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
+    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each branch that was added or removed, and append changed branches to `following`."""
+    """Yield a change for each branch that was added or removed, and append changed branches to `inner_pairs`."""
     for key in BRANCHES:
         old_branches, new_branches = old.schema_lists.get(key, ()), new.schema_lists.get(key, ())
         if key == "prefixItems":
-            matched = _match_by_index(old_branches, new_branches)
+            matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
             action = f"{BRANCHES[key]}-{'set' if new_branches else 'unset'}"
             yield pair.scope.change(rule_id(pair.kind, action), old.keyword(key), new.keyword(key))
             continue
         else:
-            matched = match_branches(pair, old_branches, new_branches)
-        yield from _branch_changes(pair, key, matched, (old, new), following)
+            matched_branches = match_branches(pair, old_branches, new_branches)
+        yield from _branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
 
 
 def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
@@ -117,16 +117,18 @@ def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
 def _branch_changes(
     pair: SchemaPair,
     key: str,
-    matched: MatchedBranches,
+    matched_branches: MatchedBranches,
     schemas: tuple[NormalizedSchema, NormalizedSchema],
-    following: list[SchemaPair],
+    inner_pairs: list[SchemaPair],
 ) -> Iterator[DriftChange]:
     old, new = schemas
-    for branch in matched.removed:
+    for branch in matched_branches.removed:
         yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-removed"), branch[0], new.keyword(key))
-    for branch in matched.added:
+    for branch in matched_branches.added:
         yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-added"), old.keyword(key), branch[0])
     is_item = key == "prefixItems"
     kind = SCHEMA_KINDS[pair.kind.property_kind] if is_item else pair.kind
     scope = pair.scope.nested("/*") if is_item else pair.scope
-    following.extend(SchemaPair(scope, kind, before, after, before[0], after[0]) for before, after in matched.changed)
+    inner_pairs.extend(
+        SchemaPair(scope, kind, before, after, before[0], after[0]) for before, after in matched_branches.changed
+    )

@@ -18,7 +18,7 @@ from voicegauge.formats import escape
 class _PropertyVersion:
     """A property in the older or the newer schema."""
 
-    applied: AppliedSchemas
+    applied_schemas: AppliedSchemas
     """The schemas of the property; empty if `properties` does not list it."""
     node: DocumentNode
     schema: NormalizedSchema
@@ -49,25 +49,25 @@ class _PropertyPair:
 
 
 def compare_properties(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
+    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield the changes of properties as a whole. Append the schemas of properties in both versions to `following`."""
+    """Yield the changes of properties as a whole. Append the schemas of properties in both to `inner_pairs`."""
     kind = SCHEMA_KINDS[pair.kind.property_kind]
     for name in dict.fromkeys((*old.properties, *new.properties, *old.required, *new.required)):
         scope = pair.scope.nested(f"/{escape(name)}")
         before = _property_version(scope, kind, old, name, is_newer=False)
         after = _property_version(scope, kind, new, name, is_newer=True)
-        yield from _compare_property(_PropertyPair(scope, kind, before, after), following)
+        yield from _compare_property(_PropertyPair(scope, kind, before, after), inner_pairs)
 
 
 def _property_version(
     scope: ComparisonScope, kind: SchemaKind, parent: NormalizedSchema, name: str, *, is_newer: bool
 ) -> _PropertyVersion:
-    applied = parent.properties.get(name, ())
-    node = applied[0] if applied else parent.node.child("properties").child(name)
-    schema = (scope.new_schemas if is_newer else scope.old_schemas).normalize(applied, node)
+    applied_schemas = parent.properties.get(name, ())
+    node = applied_schemas[0] if applied_schemas else parent.node.child("properties").child(name)
+    schema = (scope.new_schemas if is_newer else scope.old_schemas).normalize(applied_schemas, node)
     return _PropertyVersion(
-        applied=applied,
+        applied_schemas=applied_schemas,
         node=node,
         schema=schema,
         is_required=parent.requires(name),
@@ -76,18 +76,20 @@ def _property_version(
     )
 
 
-def _compare_property(pair: _PropertyPair, following: list[SchemaPair]) -> Iterator[DriftChange]:
+def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
     old, new, kind = pair.old, pair.new, pair.kind
     # A property that both versions require exists in both, even if only one version describes it.
-    if bool(old.applied) != bool(new.applied) and not (old.is_required and new.is_required):
+    if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
         if not old.is_hidden and not new.is_hidden:
-            yield pair.change(_added_rule(kind, new) if new.applied else _removed_rule(kind, old))
+            yield pair.change(_added_rule(kind, new) if new.applied_schemas else _removed_rule(kind, old))
         return
     yield from _compare_access(pair)
     if not old.is_hidden and not new.is_hidden:
         yield from _compare_need(pair)
-        if old.applied or new.applied:
-            following.append(SchemaPair(pair.scope, kind, old.applied, new.applied, old.node, new.node))
+        if old.applied_schemas or new.applied_schemas:
+            inner_pairs.append(
+                SchemaPair(pair.scope, kind, old.applied_schemas, new.applied_schemas, old.node, new.node)
+            )
     elif kind.is_sent and not new.is_hidden and new.is_required:  # it was read-only, and must now be sent
         yield pair.change(_added_rule(kind, new))
     elif not kind.is_sent and not old.is_hidden:  # it became write-only, so that responses no longer have it

@@ -35,11 +35,11 @@ def compare_schemas(scope: ComparisonScope, kind: str, old: DocumentNode, new: D
         if pair.key in visited:
             continue
         visited.add(pair.key)
-        following: list[SchemaPair] = []
-        for change in _compare_pair(pair, following):
+        inner_pairs: list[SchemaPair] = []
+        for change in _compare_pair(pair, inner_pairs):
             has_changed = True
             yield change
-        stack.extend(reversed(following))
+        stack.extend(reversed(inner_pairs))
     if not has_changed:
         scope.unchanged_pairs.add(cache_key)
 
@@ -50,22 +50,22 @@ def _component_pointer(node: DocumentNode) -> str:
     return node.resolve().pointer if is_plain_reference else node.pointer
 
 
-def _compare_pair(pair: SchemaPair, following: list[SchemaPair]) -> Iterator[DriftChange]:
-    """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `following`."""
+def _compare_pair(pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
+    """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `inner_pairs`."""
     old, new = pair.normalized()
-    wrapping = list(compare_wrapping(pair, old, new, following))
-    if wrapping or following:
+    wrapping = list(compare_wrapping(pair, old, new, inner_pairs))
+    if wrapping or inner_pairs:
         yield from wrapping
         return
     for change in compare_keywords(old, new):
         yield pair.scope.change(rule_id(pair.kind, change.action), change.old, change.new, **change.values)
     if are_disjoint(old, new):
         return
-    yield from compare_properties(pair, old, new, following)
+    yield from compare_properties(pair, old, new, inner_pairs)
     yield from _compare_additional_properties(pair, old, new)
-    following.extend(_item_pairs(pair, old, new))
+    inner_pairs.extend(_item_pairs(pair, old, new))
     yield from _compare_assertions(pair, old, new)
-    yield from compare_branches(pair, old, new, following)
+    yield from compare_branches(pair, old, new, inner_pairs)
 
 
 def _compare_additional_properties(

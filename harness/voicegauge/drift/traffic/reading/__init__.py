@@ -27,7 +27,7 @@ from voicegauge.drift.traffic.reading.flatten import (
 )
 from voicegauge.drift.traffic.reading.pairing import ConversationPair, ConversationPairing, pair_conversations
 from voicegauge.drift.traffic.reading.recorded_traffic import (
-    ObservedExchange,
+    RecordedExchange,
     RecordedTraffic,
     job_states,
     load_recordings,
@@ -51,8 +51,8 @@ __all__ = [
     "FlattenedValue",
     "JsonScalar",
     "LocatedSchema",
-    "ObservedExchange",
     "PairedResponses",
+    "RecordedExchange",
     "RecordedTraffic",
     "ResponseContext",
     "UndocumentedProperty",

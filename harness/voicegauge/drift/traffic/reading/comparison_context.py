@@ -15,7 +15,7 @@ from voicegauge.drift.traffic.reading.flatten import (
     learn_entry_keys,
 )
 from voicegauge.drift.traffic.reading.pairing import ConversationPair
-from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange
+from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
 
 
 class ResponseContext(NamedTuple):
@@ -37,8 +37,8 @@ class PairedResponses(NamedTuple):
 
     case: str
     """Id of the pair of conversations."""
-    old: tuple[ObservedExchange, ...]
-    new: tuple[ObservedExchange, ...]
+    old: tuple[RecordedExchange, ...]
+    new: tuple[RecordedExchange, ...]
 
 
 def group_by_context(pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
@@ -51,17 +51,19 @@ def group_by_context(pairs: Sequence[ConversationPair]) -> dict[ResponseContext,
     return dict(sorted(groups.items(), key=lambda group: (group[0].operation, group[0].status, group[0].state or "")))
 
 
-def _by_context(conversation: Sequence[ObservedExchange]) -> dict[ResponseContext, list[ObservedExchange]]:
-    groups: dict[ResponseContext, list[ObservedExchange]] = defaultdict(list)
-    for observed in conversation:
-        groups[ResponseContext(observed.operation_id, observed.status, observed.state)].append(observed)
+def _by_context(conversation: Sequence[RecordedExchange]) -> dict[ResponseContext, list[RecordedExchange]]:
+    groups: dict[ResponseContext, list[RecordedExchange]] = defaultdict(list)
+    for recorded_exchange in conversation:
+        groups[
+            ResponseContext(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.state)
+        ].append(recorded_exchange)
     return groups
 
 
 class FlattenedBody(NamedTuple):
     """The flattened JSON body of one response."""
 
-    observed: ObservedExchange
+    recorded_exchange: RecordedExchange
     values: list[FlattenedValue]
     objects: list[FlattenedObject]
 
@@ -85,18 +87,27 @@ def flatten_bodies(pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
     return [case for case in cases if case.old and case.new]
 
 
-def _bodies(groups: Iterator[tuple[ObservedExchange, ...]]) -> list[object]:
-    return [observed.body for group in groups for observed in group if observed.body is not MISSING]
+def _bodies(groups: Iterator[tuple[RecordedExchange, ...]]) -> list[object]:
+    return [
+        recorded_exchange.body
+        for group in groups
+        for recorded_exchange in group
+        if recorded_exchange.body is not MISSING
+    ]
 
 
-def _flatten_all(exchanges: Sequence[ObservedExchange], entry_keys: EntryKeys) -> list[FlattenedBody]:
-    return [_flatten_body(observed, entry_keys) for observed in exchanges if observed.body is not MISSING]
+def _flatten_all(exchanges: Sequence[RecordedExchange], entry_keys: EntryKeys) -> list[FlattenedBody]:
+    return [
+        _flatten_body(recorded_exchange, entry_keys)
+        for recorded_exchange in exchanges
+        if recorded_exchange.body is not MISSING
+    ]
 
 
-def _flatten_body(observed: ObservedExchange, entry_keys: EntryKeys) -> FlattenedBody:
-    flattened = list(flatten_json(observed.body, entry_keys))
+def _flatten_body(recorded_exchange: RecordedExchange, entry_keys: EntryKeys) -> FlattenedBody:
+    flattened = list(flatten_json(recorded_exchange.body, entry_keys))
     return FlattenedBody(
-        observed,
+        recorded_exchange,
         [part for part in flattened if isinstance(part, FlattenedValue)],
         [part for part in flattened if isinstance(part, FlattenedObject)],
     )

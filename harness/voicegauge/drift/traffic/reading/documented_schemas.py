@@ -112,28 +112,28 @@ class UndocumentedProperty(NamedTuple):
 
 
 def undocumented_properties(
-    schemas: Schemas, value: Any, located: list[LocatedSchema], path: str = ""
+    schemas: Schemas, value: Any, located_schemas: list[LocatedSchema], path: str = ""
 ) -> Iterator[UndocumentedProperty]:
     """Yield all properties in a value that are not documented. A property comes before the properties inside of it.
 
     Args:
         schemas: the schemas of the contract.
         value: the JSON value.
-        located: the schemas that may apply to the value.
+        located_schemas: the schemas that may apply to the value.
         path: the JSON pointer to the value.
     """
-    if path.count("/") > MAX_DEPTH or not located:
+    if path.count("/") > MAX_DEPTH or not located_schemas:
         return
     if isinstance(value, dict):
         for name, child in value.items():
-            child_schemas = property_schemas(schemas, located, name)
+            child_schemas = property_schemas(schemas, located_schemas, name)
             child_path = f"{path}/{escape(name)}"
             if child_schemas:
                 yield from undocumented_properties(schemas, child, child_schemas, child_path)
-            elif not allows_property(located, name):
-                yield UndocumentedProperty(child_path, name, child, located)
+            elif not allows_property(located_schemas, name):
+                yield UndocumentedProperty(child_path, name, child, located_schemas)
     elif isinstance(value, list):
-        child_schemas = item_schemas(schemas, located)
+        child_schemas = item_schemas(schemas, located_schemas)
         for child in value:
             yield from undocumented_properties(schemas, child, child_schemas, f"{path}/{ANY_INDEX}")
 
@@ -148,31 +148,31 @@ class DocumentedProperty(NamedTuple):
 
 
 def documented_properties(
-    schemas: Schemas, located: list[LocatedSchema], path: str = ""
+    schemas: Schemas, located_schemas: list[LocatedSchema], path: str = ""
 ) -> Iterator[DocumentedProperty]:
     """Yield all properties that schemas list. A property comes before the properties inside of it.
 
     Args:
         schemas: the schemas of the contract.
-        located: the schemas that may apply to one value.
+        located_schemas: the schemas that may apply to one value.
         path: the JSON pointer to the value.
     """
     if path.count("/") > MAX_DEPTH:
         return
-    for name in dict.fromkeys(name for schema, _ in located for name in schema.get("properties", ())):
-        child_schemas = property_schemas(schemas, located, name)
+    for name in dict.fromkeys(name for schema, _ in located_schemas for name in schema.get("properties", ())):
+        child_schemas = property_schemas(schemas, located_schemas, name)
         child_path = f"{path}/{escape(name)}"
         yield DocumentedProperty(child_path, child_schemas)
         yield from documented_properties(schemas, child_schemas, child_path)
-    items = item_schemas(schemas, located)
+    items = item_schemas(schemas, located_schemas)
     if items:
         yield from documented_properties(schemas, items, f"{path}/{ANY_INDEX}")
 
 
-def enumerated_values(located: Sequence[LocatedSchema]) -> list[JsonScalar]:
+def enumerated_values(located_schemas: Sequence[LocatedSchema]) -> list[JsonScalar]:
     """Return the scalars that the keywords `enum` and `const` of the schemas list."""
     found: dict[JsonScalar, None] = {}
-    for schema, _ in located:
+    for schema, _ in located_schemas:
         values = [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
         found |= {value: None for value in values if value is None or isinstance(value, str | int | float | bool)}
     return list(found)
@@ -180,9 +180,11 @@ def enumerated_values(located: Sequence[LocatedSchema]) -> list[JsonScalar]:
 
 def documented_values(media_type: MediaType, tokens: Sequence[str]) -> set[JsonScalar]:
     """Return the values that the schema of a body lists for the field at `tokens`, in which `*` means any index."""
-    located = body_schemas(media_type)
+    located_schemas = body_schemas(media_type)
     for token in tokens:
         schemas = media_type.schemas
         is_index = token == ANY_INDEX
-        located = item_schemas(schemas, located) if is_index else property_schemas(schemas, located, token)
-    return set(enumerated_values(located))
+        located_schemas = (
+            item_schemas(schemas, located_schemas) if is_index else property_schemas(schemas, located_schemas, token)
+        )
+    return set(enumerated_values(located_schemas))

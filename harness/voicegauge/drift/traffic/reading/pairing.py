@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange, RecordedTraffic
+from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange, RecordedTraffic
 
 MIN_SIMILARITY = 0.5
 """Smallest similarity of two requests that count as the same case, with another text or id."""
 _DECISIVE_VALUES = ("key", "header x-voicegauge-")
 """Names of values that distinguish cases on purpose, such as a wrong key. Requests with other values never match."""
 
-Conversation = tuple[ObservedExchange, ...]
+Conversation = tuple[RecordedExchange, ...]
 
 
 class ConversationPair(NamedTuple):

@@ -18,7 +18,7 @@ from voicegauge.recording.replay import RequestSignature, build_request_signatur
 
 
 @dataclass(frozen=True, eq=False)
-class ObservedExchange:
+class RecordedExchange:
     """An exchange of a recording, with the operation of the contract that it belongs to."""
 
     contract: Contract = field(repr=False)
@@ -111,8 +111,8 @@ class RecordedTraffic:
 
     contract: Contract = field(repr=False)
     compared_input: ComparedInput
-    exchanges: tuple[ObservedExchange, ...]
-    conversations: tuple[tuple[ObservedExchange, ...], ...] = field(repr=False)
+    exchanges: tuple[RecordedExchange, ...]
+    conversations: tuple[tuple[RecordedExchange, ...], ...] = field(repr=False)
     """The exchanges in groups. A submit, its polls and its download are in one group."""
 
 
@@ -142,16 +142,18 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
     Raises:
         DataError: a recording was made with another provider.
     """
-    exchanges: list[ObservedExchange] = []
-    conversations: list[tuple[ObservedExchange, ...]] = []
+    exchanges: list[RecordedExchange] = []
+    conversations: list[tuple[RecordedExchange, ...]] = []
     for file, recording in recordings:
         if recording.provider != contract.id:
             raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
-        observed = [_observe(contract, file, index, exchange) for index, exchange in enumerate(recording.exchanges)]
-        by_exchange = {id(one.exchange): one for one in observed}
+        recorded_exchange = [
+            _observe(contract, file, index, exchange) for index, exchange in enumerate(recording.exchanges)
+        ]
+        by_exchange = {id(one.exchange): one for one in recorded_exchange}
         groups = group_exchanges(contract, recording.exchanges)
         conversations += [tuple(by_exchange[id(exchange)] for exchange in group) for group in groups]
-        exchanges += observed
+        exchanges += recorded_exchange
     provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
     title = f"{contract.provider.title}, {provenances}"
     compared_input = ComparedInput(file=path, title=title, version=_recording_dates(recordings))
@@ -163,7 +165,7 @@ def _recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
     return dates[0] if len(dates) == 1 else " to ".join((dates[0], dates[-1])) if dates else ""
 
 
-def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> ObservedExchange:
+def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> RecordedExchange:
     response = exchange.response
     body: Any = MISSING
     if is_json(response.media_type):
@@ -171,17 +173,17 @@ def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> O
             body = read_json(response.body)
         except UnreadableBodyError:
             body = MISSING
-    return ObservedExchange(contract, file, index, exchange, contract.operations.get(exchange.operation), body)
+    return RecordedExchange(contract, file, index, exchange, contract.operations.get(exchange.operation), body)
 
 
-def job_states(conversation: Sequence[ObservedExchange]) -> Iterator[tuple[ObservedExchange, str]]:
+def job_states(conversation: Sequence[RecordedExchange]) -> Iterator[tuple[RecordedExchange, str]]:
     """Yield the states of the job in a conversation, each with the first exchange that reports the state.
 
     Polls that report the same state as the exchange before are skipped.
     """
     last = None
-    for observed in conversation:
-        state = observed.state
+    for recorded_exchange in conversation:
+        state = recorded_exchange.state
         if state is not None and state != last:
             last = state
-            yield observed, state
+            yield recorded_exchange, state

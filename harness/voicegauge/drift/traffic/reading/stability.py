@@ -61,7 +61,7 @@ def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
 
 
 def compare_values(
-    old: ValuesByCase, new: ValuesByCase, *, known: frozenset[JsonScalar] = frozenset()
+    old: ValuesByCase, new: ValuesByCase, *, documented_values: frozenset[JsonScalar] = frozenset()
 ) -> ValueDifference | None:
     """Compare the values of one field. Return `None` if nothing changed or if the values belong to single requests.
 
@@ -71,7 +71,8 @@ def compare_values(
     Args:
         old: the values in the older recording.
         new: the values in the newer recording.
-        known: the values that the contract lists. They count as defined by the provider even if only one case has them.
+        documented_values: the values that the contract lists. They count as defined by the provider even if only one
+            case has them.
     """
     old, new = _without_redacted(old, new)
     shared = old.keys() & new.keys()
@@ -83,7 +84,7 @@ def compare_values(
     if len(differing) <= len(shared) / 2 and len(shared) > 1:
         before = frozenset().union(*(old[case] for case in differing))
         after = frozenset().union(*(new[case] for case in differing))
-    elif not (_are_shared(old, before) and _are_shared(new, after)) and not before & known:
+    elif not (_are_shared(old, before) and _are_shared(new, after)) and not before & documented_values:
         return None
     removed, added = before - after, after - before
     if not (removed or added) or all(_is_time(value) for value in removed | added):
@@ -102,11 +103,11 @@ def _is_redacted(value: JsonScalar) -> bool:
     return isinstance(value, str) and MASK in value
 
 
-def _is_volatile(observed: ValuesByCase) -> bool:
+def _is_volatile(values_by_case: ValuesByCase) -> bool:
     """Whether a single case has several values, or the values steadily increase or decrease from case to case."""
-    if any(len(values) > 1 for values in observed.values()):
+    if any(len(values) > 1 for values in values_by_case.values()):
         return True
-    numbers = [value for values in observed.values() for value in values]
+    numbers = [value for values in values_by_case.values() for value in values]
     is_distinct = len(numbers) > 1 and len(set(numbers)) == len(numbers)
     return all(_is_number(value) for value in numbers) and is_distinct and _is_monotonic(numbers)
 
@@ -120,13 +121,13 @@ def _is_monotonic(numbers: list[JsonScalar]) -> bool:
     return len(directions) == 1
 
 
-def _are_shared(observed: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
+def _are_shared(values_by_case: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
     """Whether cases share values. Numbers must all be equal, because durations and counts may agree by chance."""
-    if len(observed) < 2:
+    if len(values_by_case) < 2:
         return False
     if any(_is_number(value) for value in values):
         return len(values) == 1
-    counts = Counter(value for values_of_case in observed.values() for value in values_of_case)
+    counts = Counter(value for values_of_case in values_by_case.values() for value in values_of_case)
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
 
 
