@@ -26,7 +26,7 @@ from comparison import schemathesis
 from comparison.service import RequestCounts, serve_provider
 from voicegauge.checks import RULES
 from voicegauge.client import Client, credentials
-from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
+from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.reporting.spending import BillableLimit
 from voicegauge.conformance.running import CaseRunner, CheckedService
@@ -92,7 +92,7 @@ class Tools:
 
 def sample_mutants(tools: Tools, per_class: int | None) -> list[Mutant]:
     """Sample mutants of the two operations evenly from each class of fault; all of them for `None`."""
-    _, traffic = asyncio.run(run_correct_provider(tools.contract, tools.cases, emulator_settings()))
+    _, traffic = asyncio.run(run_correct_provider(tools.contract, tools.cases, build_emulator_settings()))
     by_kind: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in derive_mutants(tools.contract, traffic.exchanges):
         if mutant.operation in tools.operations and mutant.target in (None, tools.target.name):

@@ -11,7 +11,7 @@ import httpx
 from mutation.mutant import Mutant
 
 from voicegauge.client import credentials
-from voicegauge.conformance import emulator_settings
+from voicegauge.conformance import build_emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import create_app
@@ -54,7 +54,7 @@ def serve_provider(contract: Contract, operation: Operation, mutant: Mutant | No
         mutant: serve this faulty provider instead of the correct one.
     """
     emulated_contract, faults = (mutant.emulated_contract(), mutant.faults) if mutant else (contract, ())
-    settings = emulator_settings(faults=mutant.emulator_faults if mutant else ())
+    settings = build_emulator_settings(faults=mutant.emulator_faults if mutant else ())
     app = create_app([emulated_contract], settings, extra_faults=faults)
     [credential] = credentials(operation, EMULATED_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from mutation.derivation import derive_mutants
 from mutation.detection import DetectionResult, cases_for, detect, run_correct_provider
-from voicegauge.conformance import emulator_settings, plan_cases
+from voicegauge.conformance import build_emulator_settings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
@@ -39,7 +39,7 @@ async def detect_all(contract: Contract, every: int = 1) -> list[DetectionResult
     """Check every mutant of `contract`, or every `every`-th one."""
     targets = list(contract.targets.values())
     cases = plan_cases(targets, emulated=True, every=True, large_uploads=False).cases
-    findings, traffic = await run_correct_provider(contract, cases, emulator_settings())
+    findings, traffic = await run_correct_provider(contract, cases, build_emulator_settings())
     assert not findings, f"a correct provider must have no findings: {findings[0]}"
     chosen = list(derive_mutants(contract, traffic.exchanges))[::every]
     results: list[DetectionResult] = []

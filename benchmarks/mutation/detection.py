@@ -13,7 +13,7 @@ import msgspec
 from mutation.mutant import Mutant, ResponseKind, response_kind
 from voicegauge.checks import Rule, SpeechDelivery, select_rules
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, ConformanceCase, emulator_settings
+from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.running import CaseRunner, CheckedService, SaveExchanges
 from voicegauge.contract import Contract
@@ -152,7 +152,7 @@ async def _send_until_detected(
 ) -> DetectionResult:
     calls, others = CallCounts(), list[Finding]()
     seen = traffic.cases if traffic is not None else {}
-    settings = emulator_settings(faults=mutant.emulator_faults)
+    settings = build_emulator_settings(faults=mutant.emulator_faults)
     try:
         async with _checking(
             contract,

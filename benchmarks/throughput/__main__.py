@@ -30,7 +30,7 @@ from comparison.service import serve_provider
 from throughput.response_replay import ReplayingApp
 from voicegauge.checks import RULES
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
+from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
 from voicegauge.conformance.fuzzing.search import FuzzEffort
@@ -117,9 +117,9 @@ def timed_decoding() -> Iterator[list[float]]:
 
 async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Awaitable[None]]) -> CaseCost:
     """Measure the cost of each of the `count` cases of `work`, with the emulator and with replayed responses."""
-    async with Transport(app=create_app([contract], emulator_settings())) as transport:
+    async with Transport(app=create_app([contract], build_emulator_settings())) as transport:
         whole = await fastest(lambda: work(transport))
-    replaying = ReplayingApp(create_app([contract], emulator_settings()))
+    replaying = ReplayingApp(create_app([contract], build_emulator_settings()))
     async with Transport(app=replaying) as transport:
 
         async def replay() -> None:

@@ -29,19 +29,25 @@ def noise(seconds: float, rate: int = 16_000) -> np.ndarray:
 
 
 def taken(
-    intake: AudioInputTarget, body: Any, *pieces: bytes, headers: tuple[tuple[str, str], ...] = (), **fields: object
+    audio_target: AudioInputTarget,
+    body: Any,
+    *pieces: bytes,
+    headers: tuple[tuple[str, str], ...] = (),
+    **fields: object,
 ) -> AudioInputCall:
     file = UploadedFile(filename="a.wav", media_type="audio/wav", data=encode_at_bitrate(noise(SENT_S), 16_000, "wav"))
     content_type, sent = encode_body("multipart/form-data", {"file": file, **fields})
     exchange = Exchange(
-        provider=intake.contract.id,
-        operation=intake.operation.id,
+        provider=audio_target.contract.id,
+        operation=audio_target.operation.id,
         request=Request(method="POST", url="https://api", headers=(("Content-Type", content_type),), body=sent),
         response=Response(
             status=200, headers=(("Content-Type", "application/json"), *headers), body=json.dumps(body).encode()
         ),
     )
-    return AudioInputCall(intake.operation, exchange, intake=intake, reference=SAID, fetched=pieces)
+    return AudioInputCall(
+        audio_target.operation, exchange, audio_target=audio_target, reference=SAID, response_files=pieces
+    )
 
 
 def found(call: AudioInputCall) -> set[str]:
@@ -78,11 +84,11 @@ def test_transcripts(ttsai: Contract, changes: dict[str, Any], rules: set[str]) 
 
 
 def test_words_are_missed_only_if_they_were_requested(ttsai: Contract) -> None:
-    intake = ttsai.audio_input_targets["stt-whisper"]
-    assert found(taken(intake, transcript(), timestamps=True)) == {"transcript-words"}
+    audio_target = ttsai.audio_input_targets["stt-whisper"]
+    assert found(taken(audio_target, transcript(), timestamps=True)) == {"transcript-words"}
     timed = [{"start": 0.0, "end": 1.0, "text": "a", "words": [{"word": "a", "start": 0.0, "end": 1.0}]}]
-    assert found(taken(intake, transcript(segments=timed), timestamps=True)) == set()
-    assert found(taken(intake, transcript())) == set()
+    assert found(taken(audio_target, transcript(segments=timed), timestamps=True)) == set()
+    assert found(taken(audio_target, transcript())) == set()
 
 
 @pytest.mark.parametrize(
@@ -122,14 +128,14 @@ def test_converted_audio(ttsai: Contract, piece: bytes, fields: dict[str, Any], 
 
 
 def test_speed_makes_the_length(ttsai: Contract) -> None:
-    intake = ttsai.audio_input_targets["style-openvoice"]
-    assert found(taken(intake, {}, audio(seconds=2.0), speed=2.0)) == set()
-    assert found(taken(intake, {}, audio(), speed=2.0)) == {"converted-length"}
+    audio_target = ttsai.audio_input_targets["style-openvoice"]
+    assert found(taken(audio_target, {}, audio(seconds=2.0), speed=2.0)) == set()
+    assert found(taken(audio_target, {}, audio(), speed=2.0)) == {"converted-length"}
 
 
 def test_audio_that_cannot_be_downloaded_is_reported(ttsai: Contract) -> None:
     call = taken(ttsai.audio_input_targets["translation"], {"original_text": SAID})
-    lost = AudioInputCall(call.operation, call.exchange, intake=call.intake, reference=SAID, failure="404")
+    lost = AudioInputCall(call.operation, call.exchange, audio_target=call.audio_target, reference=SAID, failure="404")
     assert found(lost) == {"converted-audio"}
 
 
@@ -138,7 +144,7 @@ def stems(*names: str) -> dict[str, Any]:
 
 
 def test_stems_are_counted_and_named(ttsai: Contract) -> None:
-    intake, pieces = ttsai.audio_input_targets["stems-demucs"], [audio()] * 4
-    assert found(taken(intake, stems("vocals", "drums", "bass", "other"), *pieces, stems=4)) == set()
-    assert found(taken(intake, stems("vocals", "other"), *pieces[:2], stems=4)) == {"stems-count"}
-    assert found(taken(intake, stems("vocals", "vocals"), *pieces[:2], stems=2)) == {"stems-count"}
+    audio_target, pieces = ttsai.audio_input_targets["stems-demucs"], [audio()] * 4
+    assert found(taken(audio_target, stems("vocals", "drums", "bass", "other"), *pieces, stems=4)) == set()
+    assert found(taken(audio_target, stems("vocals", "other"), *pieces[:2], stems=4)) == {"stems-count"}
+    assert found(taken(audio_target, stems("vocals", "vocals"), *pieces[:2], stems=2)) == {"stems-count"}

@@ -22,8 +22,8 @@ from voicegauge.conformance import (
     CheckReport,
     Collector,
     ConformanceCase,
+    build_emulator_check_settings,
     check_service,
-    emulator_check_settings,
     plan_cases,
     run_check,
 )
@@ -74,7 +74,7 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
             _PLANS[key] = plan_cases(targets, emulated=True, every=True, large_uploads=False)
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
-        settings = emulator_check_settings(emulator, targets, fuzz=fuzz, seed=seed)
+        settings = build_emulator_check_settings(emulator, targets, fuzz=fuzz, seed=seed)
         collector = Collector(names, seed)
         run_check(collector, check_service(targets, chosen, settings, collector))
         return collector.report()

@@ -18,7 +18,7 @@ from voicegauge.conformance import (
     run_check,
 )
 from voicegauge.conformance.cases.valid_requests import spoken_sentence
-from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_settings
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import create_app
@@ -86,7 +86,7 @@ def check(
             base_urls={"ttsai": {"": f"{URL}/ttsai"}},
             keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,
-            app=create_app([ttsai], emulator_settings(faults=faults)),
+            app=create_app([ttsai], build_emulator_settings(faults=faults)),
         )
         collector = Collector(["ttsai"], 0)
         plan = CasePlan(cases=tuple(filter(only, cases)))

@@ -10,7 +10,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.client import Ledger
-from voicegauge.conformance import CheckSettings, Collector, check_service, emulator_check_settings, plan_cases
+from voicegauge.conformance import CheckSettings, Collector, build_emulator_check_settings, check_service, plan_cases
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.model import Provenance
 
@@ -70,14 +70,16 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     assert not rules["job-stuck"].applies
     assert rules["job-stuck"].reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
     assert report.coverage_percent == pytest.approx(
-        100 * sum(e.tried for e in report.coverage if e.applies) / sum(e.parts for e in report.coverage if e.applies),
+        100
+        * sum(e.tried for e in report.coverage if e.applies)
+        / sum(e.side_count for e in report.coverage if e.applies),
         abs=0.05,
     )
 
 
 def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
     [target] = load_catalogue().select(["pixelapi/voice-design"])
-    settings = emulator_check_settings(voicegauge_emulator, [target])
+    settings = build_emulator_check_settings(voicegauge_emulator, [target])
     coverage, saved, _ = _check(
         [target],
         plan_cases([target], emulated=True, every=False),

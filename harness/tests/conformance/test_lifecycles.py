@@ -12,8 +12,8 @@ from voicegauge.conformance import (
     CheckReport,
     CheckSettings,
     Collector,
+    build_emulator_settings,
     check_service,
-    emulator_settings,
     plan_cases,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
@@ -79,7 +79,7 @@ def live(kokoro):
     target, cases = kokoro
 
     def run(made_by: str, method: str = "", word: str = "", why: str = "", **more) -> CheckReport:
-        emulator = create_app([target.contract], emulator_settings())
+        emulator = create_app([target.contract], build_emulator_settings())
 
         async def app(scope, receive, send) -> None:
             if why and scope["method"] == method and word in scope["path"]:

@@ -12,7 +12,7 @@ from mutation.false_alarms import Coverage, check_correct_provider
 from mutation.job_mutants import job_mutants, parameter_mutants
 from mutation.request_mutants import request_mutants
 
-from voicegauge.conformance import emulator_settings, plan_cases
+from voicegauge.conformance import build_emulator_settings, plan_cases
 from voicegauge.contract import load_catalogue
 
 CATALOGUE = load_catalogue()
@@ -27,7 +27,7 @@ def _cases():
 
 
 def _traffic():
-    return asyncio.run(run_correct_provider(CONTRACT, _cases(), emulator_settings()))[1]
+    return asyncio.run(run_correct_provider(CONTRACT, _cases(), build_emulator_settings()))[1]
 
 
 @pytest.fixture(scope="module")

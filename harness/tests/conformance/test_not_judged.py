@@ -8,7 +8,14 @@ import json
 import pytest
 
 from voicegauge import cli
-from voicegauge.conformance import CasePlan, CheckSettings, Collector, check_service, emulator_settings, plan_cases
+from voicegauge.conformance import (
+    CasePlan,
+    CheckSettings,
+    Collector,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+)
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import create_app
@@ -94,7 +101,7 @@ def test_error_bodies_are_judged_under_undocumented_statuses(
 @pytest.mark.parametrize("broken", ["cut", "failed"])
 def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
     [target] = load_catalogue().select(["pixelapi/voice-design"])
-    emulator = create_app([target.contract], emulator_settings())
+    emulator = create_app([target.contract], build_emulator_settings())
 
     async def app(scope, receive, send) -> None:
         """Cut every status body, or report every job as failed."""

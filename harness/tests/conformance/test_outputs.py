@@ -12,9 +12,15 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance import CheckReport, apply_baseline, check_results, make_baseline
+from voicegauge.conformance import CheckReport, apply_baseline, export_check_report, make_baseline
 from voicegauge.model import Finding, FindingLocation, Provenance, Severity
-from voicegauge.outputs import ExportedReport, junit_xml, sarif_json, step_summary, workflow_commands
+from voicegauge.outputs import (
+    ExportedReport,
+    format_junit_xml,
+    format_sarif_json,
+    format_step_summary,
+    format_workflow_commands,
+)
 
 KEY = "sk-acme-0123456789abcdef"
 HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
@@ -32,7 +38,7 @@ def finding(**changes) -> Finding:
 
 
 def report(*findings: Finding, strict: bool = False) -> ExportedReport:
-    return check_results(
+    return export_check_report(
         CheckReport(
             voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),
             operations=("acme/speak", "acme/list"), findings=findings,
@@ -60,7 +66,7 @@ def check(acme, acme_contracts, monkeypatch, capfd, tmp_path):
 def test_junit_is_read_by_a_parser_with_the_right_counts() -> None:
     warning = finding(rule="retry-after-missing", severity=Severity.WARNING)
     for strict, failures in ((False, 1), (True, 2)):
-        text = junit_xml(report(finding(), warning, strict=strict)).encode("utf-8", "strict")
+        text = format_junit_xml(report(finding(), warning, strict=strict)).encode("utf-8", "strict")
         (suite,) = JUnitXml.fromstring(text)
         assert (suite.name, suite.tests, suite.failures, suite.errors) == ("acme", 3, failures, 0)
         assert "follows its contract" in [case.name for case in suite if not case.result]
@@ -96,7 +102,7 @@ def test_sarif_is_valid_and_every_result_has_a_rule_and_a_location(check) -> Non
 
 
 def test_sarif_with_hostile_text_and_files_outside_the_repository_is_valid(tmp_path: Path) -> None:
-    text = sarif_json(report(finding(message="\x00\x1b100%")), tmp_path)
+    text = format_sarif_json(report(finding(message="\x00\x1b100%")), tmp_path)
     (result,) = json.loads(text)["runs"][0]["results"]
     assert result["message"]["text"] == "\x00\x1b100%"
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].startswith("file:///")
@@ -116,7 +122,7 @@ def read_command(line: str) -> tuple[str, dict[str, str], str]:
 
 
 def test_an_annotation_is_one_line_that_reads_back_whole() -> None:
-    (line,) = workflow_commands(report(finding()), Path.cwd()).removesuffix("\n").split("\n")
+    (line,) = format_workflow_commands(report(finding()), Path.cwd()).removesuffix("\n").split("\n")
     kind, properties, message = read_command(line)
     assert kind == "error"
     assert properties == {"file": "a, b.yaml", "line": "7", "title": "response-schema acme/speak"}
@@ -125,13 +131,13 @@ def test_an_annotation_is_one_line_that_reads_back_whole() -> None:
 
 def test_severities_become_commands_and_a_file_elsewhere_is_left_out(tmp_path: Path) -> None:
     found = [finding(severity=severity) for severity in (Severity.INFO, Severity.WARNING, Severity.DISPUTED)]
-    lines = [read_command(line) for line in workflow_commands(report(*found), tmp_path).splitlines()]
+    lines = [read_command(line) for line in format_workflow_commands(report(*found), tmp_path).splitlines()]
     assert [kind for kind, _, _ in lines] == ["warning", "notice", "notice"]
     assert all("file" not in properties for _, properties, _ in lines)
 
 
 def test_a_summary_is_a_table_that_hostile_text_does_not_break() -> None:
-    *_, row = step_summary(report(finding()), "all in one line").rstrip().splitlines()
+    *_, row = format_step_summary(report(finding()), "all in one line").rstrip().splitlines()
     assert len(re.findall(r"(?<!\\)\|", row)) == 5
     assert "<b>" not in row
     assert "@all" not in row

@@ -14,9 +14,9 @@ from voicegauge.checks import RULES, ExpectedResponse
 from voicegauge.conformance import (
     CheckSettings,
     Collector,
+    build_emulator_check_settings,
     check_recordings,
     check_service,
-    emulator_check_settings,
     run_check,
 )
 from voicegauge.conformance.cases.case import ConformanceCase
@@ -38,7 +38,7 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     targets = voicegauge_catalogue.select(TARGETS)
     contracts = {target.contract.id: target.contract for target in targets}
     plan = plan_to_record(targets, emulated=True, every=False)
-    settings = emulator_check_settings(voicegauge_emulator, targets)
+    settings = build_emulator_check_settings(voicegauge_emulator, targets)
     recorder = Recorder(contracts, settings.base_urls)
     collector = Collector([], 0)
     settings = dataclasses.replace(settings, save_exchanges=recorder.save)

@@ -10,9 +10,9 @@ import pytest
 from voicegauge.conformance import (
     CasePlan,
     Collector,
+    build_emulator_check_settings,
     check_job_steps,
     check_service,
-    emulator_check_settings,
     run_check,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
@@ -35,7 +35,9 @@ def take(voicegauge_catalogue, voicegauge_emulator):
     def run(target: str, *steps: str) -> list[str]:
         [chosen] = voicegauge_catalogue.select([target])
         collector = Collector([target], 0)
-        asyncio.run(check_job_steps(chosen, steps, emulator_check_settings(voicegauge_emulator, [chosen]), collector))
+        asyncio.run(
+            check_job_steps(chosen, steps, build_emulator_check_settings(voicegauge_emulator, [chosen]), collector)
+        )
         return [finding.rule for finding in collector.report().findings]
 
     return run
@@ -47,7 +49,7 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
 
     def run(*names: str, seed: int = 0, failures=None):
         targets = voicegauge_catalogue.select(names)
-        settings = emulator_check_settings(voicegauge_emulator, targets, fuzz=20, seed=seed, failures=failures)
+        settings = build_emulator_check_settings(voicegauge_emulator, targets, fuzz=20, seed=seed, failures=failures)
         collector = Collector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
             patch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)

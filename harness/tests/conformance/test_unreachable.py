@@ -12,7 +12,14 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.client import Client
-from voicegauge.conformance import CasePlan, CheckSettings, Collector, check_service, emulator_settings, plan_cases
+from voicegauge.conformance import (
+    CasePlan,
+    CheckSettings,
+    Collector,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+)
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE, CaseRunner, CheckedService
 from voicegauge.contract import load_catalogue, load_contract
@@ -43,7 +50,7 @@ def fuzz():
 
     def run(drops: Callable[[int], bool], collector: Collector) -> int:
         [target] = load_catalogue().select(["pixelapi/voice-design"])
-        emulator, connections = create_app([target.contract], emulator_settings()), []
+        emulator, connections = create_app([target.contract], build_emulator_settings()), []
 
         async def app(scope, receive, send) -> None:
             connections.append(scope["path"])

@@ -14,8 +14,8 @@ from voicegauge.conformance import (
     CasePlan,
     CheckReport,
     Collector,
+    build_emulator_check_settings,
     check_service,
-    emulator_check_settings,
     plan_cases,
     run_check,
 )
@@ -47,7 +47,7 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
             contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
             cases += with_webhook_cases(audio_input_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
         cases = [case for case in cases if case.callback_url or case.kind == "plain-http"]
-        settings = replace(emulator_check_settings(voicegauge_emulator, targets), **settings_more)
+        settings = replace(build_emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
         run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
         return collector.report()

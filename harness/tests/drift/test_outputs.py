@@ -15,7 +15,7 @@ from sarif_pydantic import Sarif
 
 from voicegauge.cli import run
 from voicegauge.drift import compare, drift_results
-from voicegauge.outputs import step_summary, workflow_commands
+from voicegauge.outputs import format_step_summary, format_workflow_commands
 
 from .documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
@@ -134,5 +134,5 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
 
 def test_a_report_without_changes_is_written_too(tmp_path: Path) -> None:
     report = compare("pixelapi", "pixelapi")
-    assert workflow_commands(drift_results(report), tmp_path) == ""
-    assert step_summary(drift_results(report), "one line").splitlines()[2] == "one line"
+    assert format_workflow_commands(drift_results(report), tmp_path) == ""
+    assert format_step_summary(drift_results(report), "one line").splitlines()[2] == "one line"

@@ -11,9 +11,9 @@ import pytest
 from voicegauge.conformance import (
     CheckReport,
     Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
     check_service,
-    emulator_check_settings,
-    emulator_settings,
     plan_cases,
     run_check,
 )
@@ -283,9 +283,9 @@ async def test_any_id_is_accepted_if_no_404_is_documented(start: Any) -> None:
 def _check(contract: Contract) -> CheckReport:
     """Check the emulator of a contract with every planned case, as `check --emulated` does."""
     targets = list(contract.targets.values())
-    with running_app(create_app([contract], emulator_settings())) as url:
+    with running_app(create_app([contract], build_emulator_settings())) as url:
         port = int(url.rpartition(":")[2])
-        settings = emulator_check_settings(RunningEmulator("127.0.0.1", port, (contract.id,)), targets)
+        settings = build_emulator_check_settings(RunningEmulator("127.0.0.1", port, (contract.id,)), targets)
         collector = Collector([target.id for target in targets], 0)
         plan = plan_cases(targets, emulated=True, every=True)
         run_check(collector, check_service(targets, plan, settings, collector))

@@ -23,14 +23,14 @@ from voicegauge.conformance import (
     CheckSettings,
     Collector,
     PricedPlan,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    build_modified_request,
+    build_request_case,
     check_documented_examples,
     check_recordings,
-    emulator_check_settings,
-    emulator_settings,
-    modified_request,
     plan_cases,
     price_plan,
-    request_case,
 )
 from voicegauge.contract import Contract, Target
 from voicegauge.data import data_dir
@@ -231,8 +231,8 @@ def check_request(
     catalogue = to_catalogue(contracts)
     one = select_targets(catalogue, target, live)[0]
     prices = resolve_prices(catalogue, prices)
-    case = request_case(
-        one, modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
+    case = build_request_case(
+        one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
     with _open_service(
         [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
@@ -397,7 +397,7 @@ def _open_service(
     with _open_emulator(targets, emulated, faults, seed) as emulator:
         if plan is not None:
             listener.notice(plan_summary(plan))
-        yield emulator_check_settings(emulator, targets, seed=seed)
+        yield build_emulator_check_settings(emulator, targets, seed=seed)
 
 
 def _open_emulator(
@@ -405,7 +405,7 @@ def _open_emulator(
 ) -> AbstractContextManager[RunningEmulator]:
     if isinstance(emulated, RunningEmulator):
         return nullcontext(emulated)
-    return running_emulator(contracts_of(targets), emulator_settings(seed=seed, faults=faults))
+    return running_emulator(contracts_of(targets), build_emulator_settings(seed=seed, faults=faults))
 
 
 def _open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:

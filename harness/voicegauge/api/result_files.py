@@ -12,7 +12,14 @@ from voicegauge.api.options import PathLike
 from voicegauge.conformance import CheckReport
 from voicegauge.drift import DriftLevel, DriftReport
 from voicegauge.files import write_file
-from voicegauge.outputs import ExportedReport, FindingsBaseline, junit_xml, load_baseline, sarif_json, workflow_commands
+from voicegauge.outputs import (
+    ExportedReport,
+    FindingsBaseline,
+    format_junit_xml,
+    format_sarif_json,
+    format_workflow_commands,
+    load_baseline,
+)
 
 AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
 
@@ -28,7 +35,7 @@ def to_exported_report(
         fail_on: the mildest drift that is a failure.
     """
     if isinstance(report, CheckReport):
-        return conformance.check_results(report, strict=strict)
+        return conformance.export_check_report(report, strict=strict)
     return drift.drift_results(report, fail_on)
 
 
@@ -52,7 +59,7 @@ def write_junit(
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), junit_xml(to_exported_report(report, strict=strict, fail_on=fail_on)).encode())
+    write_file(Path(file), format_junit_xml(to_exported_report(report, strict=strict, fail_on=fail_on)).encode())
 
 
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: PathLike = ".") -> None:
@@ -66,7 +73,7 @@ def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: Path
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), sarif_json(to_exported_report(report), Path(root).resolve()).encode())
+    write_file(Path(file), format_sarif_json(to_exported_report(report), Path(root).resolve()).encode())
 
 
 def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".") -> str:
@@ -79,7 +86,7 @@ def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".
     Returns:
         The lines to print.
     """
-    return workflow_commands(to_exported_report(report), Path(root).resolve())
+    return format_workflow_commands(to_exported_report(report), Path(root).resolve())
 
 
 def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:

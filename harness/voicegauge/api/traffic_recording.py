@@ -12,7 +12,13 @@ from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import live_settings, send_plan
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import Contracts, contracts_of, resolve_prices, select_targets, to_catalogue
-from voicegauge.conformance import CasePlan, Collector, emulator_check_settings, emulator_settings, price_plan
+from voicegauge.conformance import (
+    CasePlan,
+    Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    price_plan,
+)
 from voicegauge.conformance.recording import (
     Recorder,
     RecordingUpdate,
@@ -240,8 +246,8 @@ class _RecordingRun:
         )
 
     def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
-        with running_emulator(self.contracts.values(), emulator_settings(seed=self.seed)) as emulator:
-            settings = emulator_check_settings(emulator, self.targets, seed=self.seed)
+        with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.seed)) as emulator:
+            settings = build_emulator_check_settings(emulator, self.targets, seed=self.seed)
             recorder = Recorder(self.contracts, settings.base_urls)
             stop = send_plan(
                 self.targets, plan, replace(settings, save_exchanges=recorder.save), collector, self.listener

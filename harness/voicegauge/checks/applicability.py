@@ -14,25 +14,25 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 
 _STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)(\S*)")
 
-_STATED: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+_STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """Whether the contract states a basis for an operation. Each check asks for all rules and operations."""
 
 
 def applicable_rules(operation: Operation) -> tuple[Rule, ...]:
     """Return the rules whose basis the contract states for `operation`, or for the job it is part of."""
-    stated = _STATED.setdefault(operation, {})
+    stated = _STATED_BY_OPERATION.setdefault(operation, {})
     for rule in RULES.values():
         if rule.basis not in stated:
-            stated[rule.basis] = any(_is_stated(operation, *statement) for statement in _statements(rule.basis))
+            stated[rule.basis] = any(_is_stated(operation, *statement) for statement in _parse_basis(rule.basis))
     return tuple(rule for rule in RULES.values() if stated[rule.basis])
 
 
 @functools.cache
-def _statements(basis: str) -> tuple[tuple[str, str], ...]:
-    return tuple(_parse_statements(basis))
+def _parse_basis(basis: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_iterate_statements(basis))
 
 
-def _parse_statements(basis: str) -> Iterator[tuple[str, str]]:
+def _iterate_statements(basis: str) -> Iterator[tuple[str, str]]:
     """Yield the statements of a basis as (key, rest). The comma in "responses/4XX,5XX/..." does not separate them."""
     for text in re.split(r",\s+", basis):
         found = _STATEMENT.match(text)
@@ -43,9 +43,9 @@ def _parse_statements(basis: str) -> Iterator[tuple[str, str]]:
 def _is_stated(operation: Operation, key: str, rest: str) -> bool:
     if key.startswith("x-"):
         names = [name for name in rest.split(".") if name]
-        return any(_has(value, names) for value in _stated_values(operation, key))
+        return any(_has_value(value, names) for value in _extension_values(operation, key))
     if key == "responses":
-        return _responds(operation, rest)
+        return _documents_response(operation, rest)
     return {
         "callbacks": "callbacks" in operation.data or operation.webhook is not None,
         "webhooks": operation.webhook is not None,
@@ -55,7 +55,7 @@ def _is_stated(operation: Operation, key: str, rest: str) -> bool:
     }[key]
 
 
-def _stated_values(operation: Operation, key: str) -> Iterable[Any]:
+def _extension_values(operation: Operation, key: str) -> Iterable[Any]:
     """Return the values of an `x-` key that concern an operation."""
     contract, use = operation.contract, operation.audio_input
     status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
@@ -66,23 +66,23 @@ def _stated_values(operation: Operation, key: str) -> Iterable[Any]:
         "x-stream": [operation.stream],
         "x-webhook": [operation.webhook],
         "x-job": [operation.job, status.job if status else None],
-        "x-batch": [other.batch for other in contract.operations.values() if _takes_part(operation, other)],
-        "x-resource": resources_of(operation),
+        "x-batch": [other.batch for other in contract.operations.values() if _handles_batch(operation, other)],
+        "x-resource": find_resources(operation),
         "x-chat": [operation.chat],
         "x-transcription": [use] if isinstance(use, TranscriptionSpec) else [],
         "x-conversion": [use] if isinstance(use, ConversionSpec) else [],
-        "x-pricing": _prices(operation),
+        "x-pricing": _price_specs(operation),
     }
     return [value for value in found[key] if value is not None]
 
 
-def _takes_part(operation: Operation, submit: Operation) -> bool:
+def _handles_batch(operation: Operation, submit: Operation) -> bool:
     """Return whether `operation` submits batches of `submit`, or polls them."""
     job = submit.speech.response.job if submit.speech else None
     return submit.batch is not None and (operation is submit or operation.id == job)
 
 
-def resources_of(operation: Operation) -> list[ResourceSpec]:
+def find_resources(operation: Operation) -> list[ResourceSpec]:
     """Return the resources that an operation creates, lists, changes, deletes or uses."""
     found = []
     for creator in operation.contract.operations.values():
@@ -99,38 +99,40 @@ def resources_of(operation: Operation) -> list[ResourceSpec]:
     return found
 
 
-def _prices(operation: Operation) -> list[Any]:
+def _price_specs(operation: Operation) -> list[Any]:
     return [operation.pricing, *(one.pricing for one in operation.targets)]
 
 
-def _has(value: Any, names: list[str]) -> bool:
+def _has_value(value: Any, names: list[str]) -> bool:
     """Return whether there is a value under the path `names`, in which "*" matches any key or item."""
     if not names:
         return value is not None and value not in ((), {})
     name, rest = names[0], names[1:]
     if name == "*":
         items = value.values() if isinstance(value, Mapping) else value
-        return any(_has(item, rest) for item in items)
+        return any(_has_value(item, rest) for item in items)
     if isinstance(value, Mapping):
-        return name in value and _has(value[name], rest)
+        return name in value and _has_value(value[name], rest)
     if isinstance(value, tuple):
-        return any(_has(item, names) for item in value)
+        return any(_has_value(item, names) for item in value)
     inner = getattr(value, name, None)
-    return inner is not None and inner is not False and _has(inner, rest)
+    return inner is not None and inner is not False and _has_value(inner, rest)
 
 
-def _responds(operation: Operation, rest: str) -> bool:
+def _documents_response(operation: Operation, rest: str) -> bool:
     """Return whether a response for one of the statuses has the part in "/<statuses>/<part>/..."."""
     statuses, part, name = (*rest.split("/")[1:4], "*", "*", "*")[:3]
-    matching = [r for status, r in operation.responses.items() if any(_same(status, s) for s in statuses.split(","))]
-    return any(_has_part(response, part, name) for response in matching)
+    matching = [
+        r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))
+    ]
+    return any(_has_member(response, part, name) for response in matching)
 
 
-def _same(status: str, wanted: str) -> bool:
-    return wanted in ("*", status) or (wanted.endswith("XX") and status[:1] == wanted[:1])
+def _matches_status(status: str, pattern: str) -> bool:
+    return pattern in ("*", status) or (pattern.endswith("XX") and status[:1] == pattern[:1])
 
 
-def _has_part(response: ResponseSpec, part: str, name: str) -> bool:
+def _has_member(response: ResponseSpec, part: str, name: str) -> bool:
     if part == "headers":
         return any(name in ("*", known) for known in response.headers)
     return part != "content" or bool(response.media)

@@ -42,7 +42,7 @@ class Checker:
         for subject_class in type(subject).__mro__:
             for rule in self._rules_by_class.get(subject_class, ()):
                 for violation in rule.check(subject):
-                    yield self._finding(rule, subject, violation, case)
+                    yield self._build_finding(rule, subject, violation, case)
 
     @functools.cached_property
     def _rules_by_class(self) -> Mapping[type, list[Rule]]:
@@ -51,7 +51,7 @@ class Checker:
             found.setdefault(rule.subject, []).append(rule)
         return found
 
-    def _finding(self, rule: Rule, subject: CheckSubject, violation: Violation, case: str | None) -> Finding:
+    def _build_finding(self, rule: Rule, subject: CheckSubject, violation: Violation, case: str | None) -> Finding:
         exchange = violation.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, violation)
         contract = subject.contract
@@ -97,13 +97,13 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     """
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.dispute_scopes):
-        for dispute, at in contract.disputes(pointer):
-            if rule_id in dispute.rules and _applies(dispute, at, subject, violation.exchange):
+        for dispute, dispute_pointer in contract.disputes(pointer):
+            if rule_id in dispute.rules and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
                 return dispute
     return None
 
 
-def _applies(dispute: Dispute, at: str, subject: CheckSubject, exchange: Exchange | None) -> bool:
+def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubject, exchange: Exchange | None) -> bool:
     exchange = exchange or subject.exchange
     if dispute.status is not None and exchange.response.status != dispute.status:
         return False
@@ -115,16 +115,16 @@ def _applies(dispute: Dispute, at: str, subject: CheckSubject, exchange: Exchang
     value = Call(operation, exchange).response_json
     if value is MISSING:
         return False
-    pointers = _schema_pointers(subject, at, dispute)
+    pointers = _schema_pointers(subject, dispute_pointer, dispute)
     return any(subject.contract.schemas.fits(pointer, value) for pointer in pointers)
 
 
-def _schema_pointers(subject: CheckSubject, at: str, dispute: Dispute) -> Iterable[str]:
+def _schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
     """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
-    tokens = [unescape(token) for token in at.split("/")[1:]]
+    tokens = [unescape(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):
         listed = read_pointer(subject.contract.document.data, [*tokens, key, "disputed"])
         if isinstance(listed, list):
             for index, entry in enumerate(listed):
                 if entry.get("schema") == dispute.schema and entry.get("claim") == dispute.claim:
-                    yield f"{at}/{key}/disputed/{index}/schema"
+                    yield f"{dispute_pointer}/{key}/disputed/{index}/schema"

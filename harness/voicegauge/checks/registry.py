@@ -20,8 +20,8 @@ from typing import Any, NamedTuple, TypeVar
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Exchange, Severity
 
-S = TypeVar("S")
-_ID = re.compile(r"^[a-z]+(-[a-z]+)*$")
+SubjectT = TypeVar("SubjectT")
+_RULE_ID = re.compile(r"^[a-z]+(-[a-z]+)*$")
 
 
 class Violation(NamedTuple):
@@ -58,12 +58,12 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(
-    rule_id: str, *, on: type[S], description: str, basis: str, severity: Severity = Severity.ERROR
-) -> Callable[[Callable[[S], Iterator[Violation]]], Callable[[S], Iterator[Violation]]]:
+    rule_id: str, *, on: type[SubjectT], description: str, basis: str, severity: Severity = Severity.ERROR
+) -> Callable[[Callable[[SubjectT], Iterator[Violation]]], Callable[[SubjectT], Iterator[Violation]]]:
     """Register the decorated function as the rule `rule_id` for subjects of class `on`."""
 
-    def register(check: Callable[[S], Iterator[Violation]]) -> Callable[[S], Iterator[Violation]]:
-        assert _ID.match(rule_id), f"{rule_id!r} is not kebab-case"
+    def register(check: Callable[[SubjectT], Iterator[Violation]]) -> Callable[[SubjectT], Iterator[Violation]]:
+        assert _RULE_ID.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULES, f"rule {rule_id!r} is registered twice"
         RULES[rule_id] = Rule(rule_id, severity, description, basis, on, check)
         return check

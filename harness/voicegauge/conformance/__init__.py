@@ -1,7 +1,7 @@
 """Runs conformance checks: applies rules to documented examples, recordings, planned cases and random requests."""
 
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_check_settings, emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.engine import (
     CheckSettings,
     check_documented_examples,
@@ -18,12 +18,12 @@ from voicegauge.conformance.reporting import (
     Spending,
     SpendingTotal,
     apply_baseline,
-    check_results,
     coverage_totals,
+    export_check_report,
     make_baseline,
 )
 from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
-from voicegauge.conformance.single_request import modified_request, request_case
+from voicegauge.conformance.single_request import build_modified_request, build_request_case
 
 __all__ = [
     "EMULATED_KEY",
@@ -40,20 +40,20 @@ __all__ = [
     "Spending",
     "SpendingTotal",
     "apply_baseline",
+    "build_emulator_check_settings",
+    "build_emulator_settings",
+    "build_modified_request",
+    "build_request_case",
     "check_documented_examples",
     "check_job_steps",
     "check_recordings",
-    "check_results",
     "check_service",
     "coverage_totals",
-    "emulator_check_settings",
-    "emulator_settings",
+    "export_check_report",
     "judge_documented_examples",
     "make_baseline",
-    "modified_request",
     "plan_cases",
     "price_plan",
-    "request_case",
     "require_prices",
     "run_check",
     "total_price_usd",

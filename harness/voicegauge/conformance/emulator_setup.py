@@ -19,7 +19,7 @@ EMULATED_KEY = "emulated-key"
 """The API key that is sent to the emulator, which accepts any key that does not begin with "invalid"."""
 
 
-def emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
+def build_emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
     """Return settings of an emulator in which nothing takes time and no limit is reached by accident."""
     return EmulatorSettings(
         seed=seed,
@@ -31,7 +31,7 @@ def emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorS
     )
 
 
-def emulator_check_settings(
+def build_emulator_check_settings(
     running: RunningEmulator,
     targets: Sequence[Target],
     *,

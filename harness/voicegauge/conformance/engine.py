@@ -98,7 +98,7 @@ async def _check_services(
     limit = BillableLimit(plan.max_calls)
     async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
-            service = _service(contract, transport, settings)
+            service = _create_service(contract, transport, settings)
             if not service.is_emulated:
                 collector.secrets.update(service.client.secrets)
             cases = [case for case in plan.cases if case.provider == contract.id]
@@ -142,7 +142,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     from voicegauge.conformance.fuzzing import StatefulJobs
 
     async with Transport(app=settings.app) as transport:
-        runner = CaseRunner(_service(target.contract, transport, settings), settings.rules, collector)
+        runner = CaseRunner(_create_service(target.contract, transport, settings), settings.rules, collector)
         jobs = StatefulJobs(target, runner)
         try:
             for step in steps:
@@ -151,7 +151,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
             collector.stopped_by = str(error)
 
 
-def _service(contract: Contract, transport: Transport, settings: CheckSettings) -> CheckedService:
+def _create_service(contract: Contract, transport: Transport, settings: CheckSettings) -> CheckedService:
     client = Client(
         contract,
         transport,

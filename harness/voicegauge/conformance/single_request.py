@@ -22,7 +22,9 @@ from voicegauge.contract import MISSING, Target
 ExpectedVerdict = Literal["accepted", "rejected"]
 
 
-def request_case(target: Target, request: RequestParts, verdict: ExpectedVerdict, description: str) -> ConformanceCase:
+def build_request_case(
+    target: Target, request: RequestParts, verdict: ExpectedVerdict, description: str
+) -> ConformanceCase:
     """Return the case of a random request, or of a request that a test sends again.
 
     Args:
@@ -49,7 +51,7 @@ def request_case(target: Target, request: RequestParts, verdict: ExpectedVerdict
     return msgspec.structs.replace(case, id=f"{operation.contract.id}/{operation.id}: fuzzing, {description}")
 
 
-def modified_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
+def build_modified_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
     """Return a plain valid request to `target` with `changes` to fields of its body, and `without` some fields.
 
     Raises:

@@ -13,10 +13,10 @@ from voicegauge.outputs.exported_report import (
     ResultLevel,
     RuleDescription,
 )
-from voicegauge.outputs.github import step_summary, workflow_commands
-from voicegauge.outputs.junit import junit_xml
+from voicegauge.outputs.github import format_step_summary, format_workflow_commands
+from voicegauge.outputs.junit import format_junit_xml
 from voicegauge.outputs.markdown import escape_markdown
-from voicegauge.outputs.sarif import sarif_json
+from voicegauge.outputs.sarif import format_sarif_json
 
 __all__ = [
     "AcceptedFinding",
@@ -29,9 +29,9 @@ __all__ = [
     "RuleDescription",
     "build_baseline",
     "escape_markdown",
-    "junit_xml",
+    "format_junit_xml",
+    "format_sarif_json",
+    "format_step_summary",
+    "format_workflow_commands",
     "load_baseline",
-    "sarif_json",
-    "step_summary",
-    "workflow_commands",
 ]

@@ -85,7 +85,7 @@ class JUnitCase(Record, frozen=True, kw_only=True):
     subject: str
     """What the case is about, usually a suite and an operation: "acme/speak"."""
     name: str
-    skipped: str | None = None
+    skip_reason: str | None = None
     """The reason why the case has no verdict; `None` if the case passed."""
 
 

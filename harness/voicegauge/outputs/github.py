@@ -12,12 +12,12 @@ from pathlib import Path
 from voicegauge.outputs.exported_report import ExportedReport, ReportedFinding, ResultLevel
 from voicegauge.outputs.markdown import escape_markdown
 
-COMMANDS = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
+COMMAND_NAMES = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
 MAX_ROWS = 200
 """Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 
 
-def workflow_commands(report: ExportedReport, root: Path) -> str:
+def format_workflow_commands(report: ExportedReport, root: Path) -> str:
     """Return one workflow command per finding, each on its own line, most severe first.
 
     Args:
@@ -35,7 +35,7 @@ def _annotation(finding: ReportedFinding, root: Path) -> str:
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}
     encoded = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{COMMANDS[finding.level]} {encoded}::{_escape_message(finding.details)}"
+    return f"::{COMMAND_NAMES[finding.level]} {encoded}::{_escape_message(finding.details)}"
 
 
 def _escape_message(text: str) -> str:
@@ -46,7 +46,7 @@ def _escape_property(text: str) -> str:
     return _escape_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def step_summary(report: ExportedReport, headline: str) -> str:
+def format_step_summary(report: ExportedReport, headline: str) -> str:
     """Return the job summary in GitHub's Markdown, with a headline and a table of findings.
 
     Args:

@@ -17,16 +17,18 @@ _INVALID_XML_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000
 """Characters that XML 1.0 cannot contain, not even escaped (section 2.2)."""
 
 
-def junit_xml(report: ExportedReport) -> str:
+def format_junit_xml(report: ExportedReport) -> str:
     """Return `report` as JUnit XML. Findings that do not make the command fail are written as `system-out`."""
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.suite for case in report.cases), *(finding.suite for finding in report.findings)]
     for name in dict.fromkeys(names):
         cases = list(_suite_cases(report, name))
         failures = sum(case.find("failure") is not None for case in cases)
-        skipped = sum(case.find("skipped") is not None for case in cases)
-        counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skipped}
-        suite = ET.SubElement(root, "testsuite", {"name": _clean(name), **{k: str(v) for k, v in counts.items()}})
+        skip_reason = sum(case.find("skipped") is not None for case in cases)
+        counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skip_reason}
+        suite = ET.SubElement(
+            root, "testsuite", {"name": _replace_invalid_characters(name), **{k: str(v) for k, v in counts.items()}}
+        )
         suite.set("timestamp", report.created_at.partition("+")[0])  # the JUnit schema allows no UTC offset
         suite.set("time", "0")
         suite.extend(cases)
@@ -37,28 +39,35 @@ def junit_xml(report: ExportedReport) -> str:
 def _suite_cases(report: ExportedReport, suite: str) -> Iterator[ET.Element]:
     cases = [case for case in report.cases if case.suite == suite]
     for case in cases:
-        if case.skipped is None:
+        if case.skip_reason is None:
             yield _testcase(case.subject, case.name)
     findings = (finding for finding in report.findings if finding.suite == suite)
     ordered = sorted(findings, key=lambda finding: (finding.subject, finding.rule))
     for (subject, rule), group in groupby(ordered, key=lambda finding: (finding.subject, finding.rule)):
-        yield _with_findings(_testcase(subject, rule), list(group))
+        yield _add_findings(_testcase(subject, rule), list(group))
     for case in cases:
-        if case.skipped is not None:
+        if case.skip_reason is not None:
             element = _testcase(case.subject, case.name)
-            ET.SubElement(element, "skipped", message=_clean(case.skipped))
+            ET.SubElement(element, "skipped", message=_replace_invalid_characters(case.skip_reason))
             yield element
 
 
 def _testcase(subject: str, name: str) -> ET.Element:
     # CI servers group test cases by the dots of the class name.
-    return ET.Element("testcase", classname=_clean(subject.replace("/", ".")), name=_clean(name), time="0")
+    return ET.Element(
+        "testcase",
+        classname=_replace_invalid_characters(subject.replace("/", ".")),
+        name=_replace_invalid_characters(name),
+        time="0",
+    )
 
 
-def _with_findings(case: ET.Element, findings: list[ReportedFinding]) -> ET.Element:
+def _add_findings(case: ET.Element, findings: list[ReportedFinding]) -> ET.Element:
     failing = [finding for finding in findings if finding.fails]
     if failing:
-        failure = ET.SubElement(case, "failure", message=_clean(failing[0].message), type=failing[0].severity)
+        failure = ET.SubElement(
+            case, "failure", message=_replace_invalid_characters(failing[0].message), type=failing[0].severity
+        )
         failure.text = _join_details(failing)
     others = [finding for finding in findings if not finding.fails]
     if others:
@@ -67,8 +76,8 @@ def _with_findings(case: ET.Element, findings: list[ReportedFinding]) -> ET.Elem
 
 
 def _join_details(findings: Iterable[ReportedFinding]) -> str:
-    return _clean("\n\n".join(f"{finding.severity}: {finding.details}" for finding in findings))
+    return _replace_invalid_characters("\n\n".join(f"{finding.severity}: {finding.details}" for finding in findings))
 
 
-def _clean(text: str) -> str:
+def _replace_invalid_characters(text: str) -> str:
     return _INVALID_XML_CHARACTERS.sub("\ufffd", text)

@@ -13,7 +13,7 @@ from voicegauge.version import __version__
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif_json(report: ExportedReport, root: Path) -> str:
+def format_sarif_json(report: ExportedReport, root: Path) -> str:
     """Return `report` as SARIF. Accepted findings are included, marked as suppressed.
 
     Args:

@@ -128,10 +128,12 @@ def voicegauge_catalogue(pytestconfig: pytest.Config) -> Catalogue:
 @pytest.fixture(scope="session")
 def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Config) -> Iterator[RunningEmulator]:
     """An emulator of all contracts that listens on a local port; every poll moves a job to its next state."""
-    from voicegauge.conformance import emulator_settings
+    from voicegauge.conformance import build_emulator_settings
     from voicegauge.emulator import running_emulator
 
-    settings = emulator_settings(seed=pytestconfig.getoption("--vg-seed"), faults=pytestconfig.getoption("--vg-fault"))
+    settings = build_emulator_settings(
+        seed=pytestconfig.getoption("--vg-seed"), faults=pytestconfig.getoption("--vg-fault")
+    )
     with running_emulator(voicegauge_catalogue, settings) as emulator:
         yield emulator
 

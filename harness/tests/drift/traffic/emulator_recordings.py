@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from voicegauge.client import Client, RequestParts
-from voicegauge.conformance import emulator_settings
+from voicegauge.conformance import build_emulator_settings
 from voicegauge.conformance.cases.valid_requests import valid_speech_request
 from voicegauge.contract import Catalogue, Contract, Operation, Target
 from voicegauge.drift.traffic import RecordedTraffic, read_traffic
@@ -29,7 +29,7 @@ def all_targets(catalogue: Catalogue) -> list[Target]:
 async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
     """Record three texts, every list of the provider, a wrong key and an unknown job."""
     contract, rng = target.contract, random.Random(seed)
-    transport = Transport(app=create_app([contract], emulator_settings(seed=seed)))
+    transport = Transport(app=create_app([contract], build_emulator_settings(seed=seed)))
     async with transport:
         await _later(transport, rng.uniform(0, 1e7))
         base = {"": f"{BASE}/{contract.id}"}

@@ -8,14 +8,14 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.checks.subjects import SpeechDelivery
 
-_GENERIC = ("", "application/octet-stream", "binary/octet-stream")
+_GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
 
 
-def _audio_pointer(delivered: SpeechDelivery) -> str:
+def _audio_pointer(speech_delivery: SpeechDelivery) -> str:
     """Return the JSON pointer to the description of the audio in the contract."""
-    status = delivered.target.job_operation
-    return f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/response/audio"
+    status = speech_delivery.target.job_operation
+    return f"{status.pointer}/x-job/audio" if status else f"{speech_delivery.operation.pointer}/x-speech/response/audio"
 
 
 def _detect_text(data: bytes) -> str | None:
@@ -34,10 +34,12 @@ def _detect_text(data: bytes) -> str | None:
     description="A successful request leads to audio, in the response or at the URL that it names.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _check_audio_missing(delivered: SpeechDelivery) -> Iterator[Violation]:
-    failure = delivered.delivery.failure
-    if failure is not None and delivered.succeeded:
-        yield Violation(f"the request succeeded, but there is no audio: {failure.message}", _audio_pointer(delivered))
+def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    failure = speech_delivery.delivery.failure
+    if failure is not None and speech_delivery.succeeded:
+        yield Violation(
+            f"the request succeeded, but there is no audio: {failure.message}", _audio_pointer(speech_delivery)
+        )
 
 
 @rule(
@@ -46,12 +48,12 @@ def _check_audio_missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="Delivered audio is not HTML, XML or JSON.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _check_audio_not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
-    data = delivered.delivery.audio or b""
+def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    data = speech_delivery.delivery.audio or b""
     kind = _detect_text(data)
     if kind:
         shown = data[:300].decode(errors="replace")
-        yield Violation(f"{kind} was delivered as audio", _audio_pointer(delivered), evidence=shown)
+        yield Violation(f"{kind} was delivered as audio", _audio_pointer(speech_delivery), evidence=shown)
 
 
 @rule(
@@ -60,11 +62,13 @@ def _check_audio_not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio can be decoded.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _check_audio_undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
-    data = delivered.delivery.audio or b""
-    if data and delivered.decode_error is not None and _detect_text(data) is None:
+def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    data = speech_delivery.delivery.audio or b""
+    if data and speech_delivery.decode_error is not None and _detect_text(data) is None:
         yield Violation(
-            f"cannot be decoded: {delivered.decode_error}", _audio_pointer(delivered), evidence=_first_bytes(data)
+            f"cannot be decoded: {speech_delivery.decode_error}",
+            _audio_pointer(speech_delivery),
+            evidence=_first_bytes(data),
         )
 
 
@@ -74,13 +78,13 @@ def _check_audio_undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio is as long as its container header states.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _check_audio_truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
-    decoded = delivered.decoded
+def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    decoded = speech_delivery.decoded
     if decoded is not None and decoded.truncated:
         message = (
             f"the {decoded.container} header states {decoded.declared_s:.2f} s, the audio has {decoded.audio_s:.2f} s"
         )
-        yield Violation(message, _audio_pointer(delivered))
+        yield Violation(message, _audio_pointer(speech_delivery))
 
 
 @rule(
@@ -89,26 +93,32 @@ def _check_audio_truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio has the requested format; if none was requested, the documented one or the default.",
     basis="x-speech.request.format, x-job.audio.format",
 )
-def _check_audio_format(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
 
-    documented, at = delivered.documented_audio, _audio_pointer(delivered)
-    requested = delivered.requested_format
-    default = delivered.default_format if requested is None else None
+    documented, at = speech_delivery.documented_audio, _audio_pointer(speech_delivery)
+    requested = speech_delivery.requested_format
+    default = speech_delivery.default_format if requested is None else None
     wanted = requested or (documented.format if documented and documented.format else default)
-    if delivered.decoded is None or wanted not in AUDIO_FORMATS:
+    if speech_delivery.decoded is None or wanted not in AUDIO_FORMATS:
         return
     container = {"RAW": "pcm"}.get(AUDIO_FORMATS[wanted].container, AUDIO_FORMATS[wanted].container.lower())
-    if delivered.decoded.container != container:
+    if speech_delivery.decoded.container != container:
         if requested or wanted == default:
-            at = f"{delivered.operation.pointer}/x-speech/request/format"
+            at = f"{speech_delivery.operation.pointer}/x-speech/request/format"
         expected = f"expected {wanted}, the documented default," if wanted == default else f"expected {wanted},"
-        yield Violation(f"{expected} got {delivered.decoded.container}", at, evidence=_audio_head(delivered))
+        yield Violation(
+            f"{expected} got {speech_delivery.decoded.container}", at, evidence=_audio_head(speech_delivery)
+        )
 
 
-def _is_not_audio_type(media_type: str, declared: str) -> bool:
+def _is_other_than_audio(media_type: str, declared: str) -> bool:
     """Whether the declared media type cannot contain audio."""
-    return media_type == declared and not media_type.startswith(("audio/", "video/")) and media_type not in _GENERIC
+    return (
+        media_type == declared
+        and not media_type.startswith(("audio/", "video/"))
+        and media_type not in _GENERIC_MEDIA_TYPES
+    )
 
 
 @rule(
@@ -117,18 +127,20 @@ def _is_not_audio_type(media_type: str, declared: str) -> bool:
     description="The audio matches its declared media type.",
     basis="x-job.audio.media_type, Content-Type",
 )
-def _check_audio_media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import container_of_media_type
 
-    if delivered.decoded is None:
+    if speech_delivery.decoded is None:
         return
-    container, at = delivered.decoded.container, _audio_pointer(delivered)
-    declared = (delivered.delivery.media_type or "").lower()
-    for media_type in dict.fromkeys((declared, delivered.exchange.response.media_type)):
+    container, at = speech_delivery.decoded.container, _audio_pointer(speech_delivery)
+    declared = (speech_delivery.delivery.media_type or "").lower()
+    for media_type in dict.fromkeys((declared, speech_delivery.exchange.response.media_type)):
         named = container_of_media_type(media_type)
         if named is not None and named != container:
-            yield Violation(f"declared as {media_type}, but it is {container}", at, evidence=_audio_head(delivered))
-        elif named is None and _is_not_audio_type(media_type, declared):
+            yield Violation(
+                f"declared as {media_type}, but it is {container}", at, evidence=_audio_head(speech_delivery)
+            )
+        elif named is None and _is_other_than_audio(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)
 
 
@@ -138,13 +150,13 @@ def _check_audio_media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio is not silent.",
     basis="x-speech.request.text",
 )
-def _check_audio_silent(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent, rms_dbfs
 
-    decoded = delivered.decoded
-    if decoded is not None and delivered.has_ordinary_text and is_silent(decoded.samples, decoded.sample_rate_hz):
+    decoded = speech_delivery.decoded
+    if decoded is not None and speech_delivery.has_ordinary_text and is_silent(decoded.samples, decoded.sample_rate_hz):
         message = f"{decoded.audio_s:.2f} s of silence ({rms_dbfs(decoded.samples):.0f} dBFS) for the text"
-        yield Violation(message, f"{delivered.operation.pointer}/x-speech", evidence=delivered.speech.text)
+        yield Violation(message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech.text)
 
 
 @rule(
@@ -153,14 +165,14 @@ def _check_audio_silent(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The duration of the audio is plausible for its text, by bounds that every voice meets.",
     basis="x-speech.request.text",
 )
-def _check_audio_length(delivered: SpeechDelivery) -> Iterator[Violation]:
-    decoded = delivered.decoded
-    if decoded is None or not delivered.has_ordinary_text:
+def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    decoded = speech_delivery.decoded
+    if decoded is None or not speech_delivery.has_ordinary_text:
         return
-    language = delivered.speech.language or delivered.target.spec.language
-    low, high = spoken_range_s(delivered.speech.text, language, delivered.speech.speed or 1.0)
-    at = f"{delivered.operation.pointer}/x-speech"
-    text = delivered.speech.text
+    language = speech_delivery.speech.language or speech_delivery.target.spec.language
+    low, high = spoken_range_s(speech_delivery.speech.text, language, speech_delivery.speech.speed or 1.0)
+    at = f"{speech_delivery.operation.pointer}/x-speech"
+    text = speech_delivery.speech.text
     if decoded.audio_s < low:
         message = f"{decoded.audio_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
         yield Violation(message, at, evidence=text)
@@ -169,9 +181,9 @@ def _check_audio_length(delivered: SpeechDelivery) -> Iterator[Violation]:
         yield Violation(message, at, evidence=text)
 
 
-def _audio_head(delivered: SpeechDelivery) -> str:
-    data = delivered.delivery.audio or b""
-    return f"{_first_bytes(data)}, Content-Type: {delivered.exchange.response.media_type or 'none'}"
+def _audio_head(speech_delivery: SpeechDelivery) -> str:
+    data = speech_delivery.delivery.audio or b""
+    return f"{_first_bytes(data)}, Content-Type: {speech_delivery.exchange.response.media_type or 'none'}"
 
 
 def _first_bytes(data: bytes) -> str:

@@ -22,13 +22,13 @@ LENGTH_TOLERANCE = 0.05
 """Relative tolerance for durations, because a change of pitch or speed cuts audio at whole periods of the voice."""
 ORDER_TOLERANCE_S = 0.011
 """Tolerance in seconds for the order of timestamps, which are rounded to hundredths of a second."""
-CHARGE_TOLERANCE = 0.02
+CHARGE_PER_MINUTE_TOLERANCE = 0.02
 """Relative tolerance for charges, because the duration of an MP3 can be counted with or without encoder padding."""
 
 
 def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     """Return the transcript in the response and its location; `None` if the response contains no transcript."""
-    use = call.intake.audio_input
+    use = call.audio_target.audio_input
     location = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
     text = call.read_response(location) if location else MISSING
     return (text, location) if isinstance(text, str) and location else None
@@ -65,12 +65,12 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.response.audio_s",
 )
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.intake.transcription
+    use = call.audio_target.transcription
     named = call.read_response(use.response.audio_s) if use else MISSING
-    if use is None or call.uploaded is None or not _is_number(named):
+    if use is None or call.uploaded_audio is None or not _is_number(named):
         return
-    if not _is_close(named, call.uploaded.audio_s):
-        message = f"the response states {named:g} s, but {call.uploaded.audio_s:.2f} s were sent"
+    if not _is_close(named, call.uploaded_audio.audio_s):
+        message = f"the response states {named:g} s, but {call.uploaded_audio.audio_s:.2f} s were sent"
         yield Violation(message, f"{call.pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2])
 
 
@@ -81,9 +81,9 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.response.segments",
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.intake.transcription
+    use = call.audio_target.transcription
     listed = call.read_response(use.response.segments) if use else MISSING
-    if use is None or call.uploaded is None or not isinstance(listed, list):
+    if use is None or call.uploaded_audio is None or not isinstance(listed, list):
         return
     keys, before = use.response.segment, 0.0
     at, pointer = f"{call.pointer}/response/segments", str(use.response.segments).partition("#")[2]
@@ -95,8 +95,8 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
         if end < start - ORDER_TOLERANCE_S:
             yield Violation(f"ends at {end:g} s, before its start at {start:g} s", at, f"{pointer}/{index}")
-        if end > call.uploaded.audio_s + LENGTH_TOLERANCE_S:
-            length = call.uploaded.audio_s
+        if end > call.uploaded_audio.audio_s + LENGTH_TOLERANCE_S:
+            length = call.uploaded_audio.audio_s
             yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
         before = start
 
@@ -108,7 +108,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.request.timestamps",
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.intake.transcription
+    use = call.audio_target.transcription
     if use is None or use.response.segment.words is None or call.input_value("timestamps") is not True:
         return
     listed = call.read_response(use.response.segments)
@@ -128,11 +128,13 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
 
     if call.failure is not None:
         yield Violation(f"call, but no audio could be had: {call.failure}", f"{call.pointer}/response")
-    for index, audio in enumerate(call.received):
+    for index, audio in enumerate(call.response_audio):
         if audio is None:
-            yield Violation(f"file {index + 1} of {len(call.received)} cannot be decoded", f"{call.pointer}/response")
-    decoded = [audio for audio in call.received if audio is not None]
-    sent = call.uploaded
+            yield Violation(
+                f"file {index + 1} of {len(call.response_audio)} cannot be decoded", f"{call.pointer}/response"
+            )
+    decoded = [audio for audio in call.response_audio if audio is not None]
+    sent = call.uploaded_audio
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not decoded:
         return
     if all(is_silent(audio.samples, audio.sample_rate_hz) for audio in decoded):
@@ -153,7 +155,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     )
     for word, attribute in facts:
         requested = call.input_value(word)
-        for audio in call.received:
+        for audio in call.response_audio:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
                 yield Violation(f"requested {word} {requested}, got {actual}", f"{call.pointer}/request/{word}")
@@ -166,12 +168,12 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-conversion.request.speed",
 )
 def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.intake.conversion
-    if use is None or use.purpose == "translate" or call.uploaded is None:
+    use = call.audio_target.conversion
+    if use is None or use.purpose == "translate" or call.uploaded_audio is None:
         return
     speed = call.input_value("speed")
-    expected = call.uploaded.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
-    for audio in call.received:
+    expected = call.uploaded_audio.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
+    for audio in call.response_audio:
         if audio is not None and not _is_close(audio.audio_s, expected):
             at = f"{call.pointer}/request/speed" if speed is not None else f"{call.pointer}/response"
             yield Violation(f"expected {expected:.2f} s, got {audio.audio_s:.2f} s", at)
@@ -184,7 +186,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-conversion.request.stems",
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
-    stems = call.intake.conversion.response.stems if call.intake.conversion else None
+    stems = call.audio_target.conversion.response.stems if call.audio_target.conversion else None
     listed = call.read_response(stems.at) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
@@ -203,23 +205,30 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-pricing",
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
-    price, location = call.intake.pricing, call.intake.audio_input.response.charged
+    price, location = call.audio_target.pricing, call.audio_target.audio_input.response.charged
     charged = call.read_response(location)
-    if price is None or price.per != "minute" or call.uploaded is None or charged is MISSING:
+    if price is None or price.per != "minute" or call.uploaded_audio is None or charged is MISSING:
         return
     amount = read_amount(charged)
     if amount is None:
         return
-    whole = math.ceil(call.uploaded.audio_s / 60) * 60.0
+    whole = math.ceil(call.uploaded_audio.audio_s / 60) * 60.0
     unit = call.contract.provider.credits
     rates = [reading.credits if unit is not None else reading.usd for reading in (price, *price.alternatives)]
-    due = [(rate * call.uploaded.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
-    if any(low * (1 - CHARGE_TOLERANCE) <= amount <= high * (1 + CHARGE_TOLERANCE) for low, high in due):
+    due = [(rate * call.uploaded_audio.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
+    if any(
+        low * (1 - CHARGE_PER_MINUTE_TOLERANCE) <= amount <= high * (1 + CHARGE_PER_MINUTE_TOLERANCE)
+        for low, high in due
+    ):
         return
-    exact = quote_price(call.intake, 0, audio_s=call.uploaded.audio_s)
+    exact = quote_price(call.audio_target, 0, audio_s=call.uploaded_audio.audio_s)
     documented = exact.credits if unit is not None else exact.usd
-    message = f"charged {amount:g} for {call.uploaded.audio_s:.2f} s; documented: {documented or 0:g}"
-    own = f"{call.intake.pointer}/pricing" if call.intake.spec.pricing else f"{call.operation.pointer}/x-pricing"
+    message = f"charged {amount:g} for {call.uploaded_audio.audio_s:.2f} s; documented: {documented or 0:g}"
+    own = (
+        f"{call.audio_target.pointer}/pricing"
+        if call.audio_target.spec.pricing
+        else f"{call.operation.pointer}/x-pricing"
+    )
     yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")
 
 

@@ -14,7 +14,7 @@ from voicegauge.contract import MISSING, Target, quote_price
 from voicegauge.contract.extension import ChatSpec, PriceSpec
 from voicegauge.formats import Location
 
-TOLERANCE = 1e-6
+CHARGE_TOLERANCE = 1e-6
 """Relative tolerance for amounts, because sums of decimal fractions are not exact in binary floating point."""
 
 
@@ -41,8 +41,8 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
             at = f"{call.operation.pointer}/x-job/states"
             yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
         return
-    amounts = list(_right_amounts(submit, target))
-    matching = [at for at, low, high in amounts if _is_right_amount(charged, low, high)]
+    amounts = list(_documented_amounts(submit, target))
+    matching = [at for at, low, high in amounts if _is_documented_amount(charged, low, high)]
     if not amounts or _pricing_pointer(target) in matching:
         return
     # An alternative price has its own pointer, at which the contract documents the dispute.
@@ -57,7 +57,7 @@ def _check_chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
     charged = read_amount(call.read_response(chat.charged)) if call.ok else None
-    if documented is None or charged is None or _is_right_amount(charged, documented, documented):
+    if documented is None or charged is None or _is_documented_amount(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
     message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
@@ -87,7 +87,7 @@ def _is_free(call: Call) -> bool:
     return state is not None and state.charged is False
 
 
-def _right_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+def _documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
     """Yield each right amount as (JSON pointer to the price, exact amount, amount rounded up).
 
     Providers round up to a whole credit or cent. There is one amount for the text as it was sent, and another one for
@@ -106,7 +106,9 @@ def _right_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, f
         for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
             amount = _documented_price(target, reading, characters)
             if amount is not None:
-                whole = amount if reading.per == "request" else max(math.ceil(amount / least - TOLERANCE), 1) * least
+                whole = (
+                    amount if reading.per == "request" else max(math.ceil(amount / least - CHARGE_TOLERANCE), 1) * least
+                )
                 yield at, amount, whole
 
 
@@ -119,9 +121,9 @@ def _documented_price(target: Target, price: PriceSpec, characters: int) -> floa
     return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
 
-def _is_right_amount(charged: float, low: float, high: float) -> bool:
-    exact = math.isclose(charged, low, rel_tol=TOLERANCE)
-    return exact or math.isclose(charged, high, rel_tol=TOLERANCE) or low < charged < high
+def _is_documented_amount(charged: float, low: float, high: float) -> bool:
+    exact = math.isclose(charged, low, rel_tol=CHARGE_TOLERANCE)
+    return exact or math.isclose(charged, high, rel_tol=CHARGE_TOLERANCE) or low < charged < high
 
 
 def _pricing_pointer(target: Target) -> str:

@@ -64,7 +64,7 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     basis="x-job.states.*.required of states that end in success",
 )
 def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
-    yield from _check_required(call, "success")
+    yield from _check_required_values(call, "success")
 
 
 @rule(
@@ -74,10 +74,10 @@ def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
     basis="x-job.states.*.required of states that end in failure",
 )
 def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
-    yield from _check_required(call, "failure")
+    yield from _check_required_values(call, "failure")
 
 
-def _check_required(call: Call, end: str) -> Iterator[Violation]:
+def _check_required_values(call: Call, end: str) -> Iterator[Violation]:
     job = _job_spec(call)
     state = job.states.get(_reported_state(call, job) or "") if job else None
     if job is None or state is None or state.end != end:
@@ -142,10 +142,10 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
             times[key] = moment
     for first, second in (("created", "updated"), ("created", "completed")):
         if first in times and second in times:
-            yield from _check_order(call, first, second, times)
+            yield from _check_timestamp_order(call, first, second, times)
 
 
-def _check_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Violation]:
+def _check_timestamp_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Violation]:
     early = (times[first] - times[second]).total_seconds()
     if early > CLOCK_SLACK_S:
         message = f"{second} ({times[second]}) is {early:.1f} s before {first} ({times[first]})"
@@ -180,7 +180,7 @@ def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
     for (before, _), (after, call) in pairwise(_observed_states(history)):
         ended = before in job.states and job.states[before].end is not None
-        if after in job.states and before in job.states and not ended and after not in _reachable(job, before):
+        if after in job.states and before in job.states and not ended and after not in _reachable_states(job, before):
             at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
@@ -214,7 +214,7 @@ def _check_job_terminal_changed(history: JobHistory) -> Iterator[Violation]:
     basis="x-job.cancel",
 )
 def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
-    job, after = history.spec, history.cancelled_after
+    job, after = history.spec, history.polls_before_cancel
     if job.cancel is None or after is None:
         return
     continued = False
@@ -250,7 +250,7 @@ def _following_states(states: tuple[tuple[str, tuple[str, ...]], ...], start: st
     return frozenset(found)
 
 
-def _reachable(job: JobSpec, start: str) -> frozenset[str]:
+def _reachable_states(job: JobSpec, start: str) -> frozenset[str]:
     """Return the states that can follow `start` directly or indirectly, including `start`."""
     return _following_states(tuple((name, state.next) for name, state in job.states.items()), start)
 
@@ -400,7 +400,7 @@ def _check_job_polling_url(call: Call) -> Iterator[Violation]:
 
 
 def _url_error(call: Call, status: Operation, id_location: Location, url: str) -> str | None:
-    path = _path_below_a_base(call, status, url)
+    path = _path_below_base_url(call, status, url)
     if path is None:
         return f"is not below {status.server.url}"
     parameters = status.match(path)
@@ -420,7 +420,7 @@ def _percent_encoded(text: str) -> str:
     return text if re.search("%[0-9A-Fa-f]{2}", text) else quote(text, safe="")
 
 
-def _path_below_a_base(call: Call, status: Operation, url: str) -> str | None:
+def _path_below_base_url(call: Call, status: Operation, url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -42,18 +42,18 @@ def _audible_durations(pair: ResponsePair) -> _Durations | None:
     from voicegauge.speech.audio import active_duration_s
 
     durations = []
-    for delivered in (pair.base, pair.changed):
-        if not _is_comparable(delivered) or delivered.decoded is None or delivered.decoded.truncated:
+    for speech_delivery in (pair.base, pair.changed):
+        if not _is_comparable(speech_delivery) or speech_delivery.decoded is None or speech_delivery.decoded.truncated:
             return None
-        duration_s = active_duration_s(delivered.decoded.samples, delivered.decoded.sample_rate_hz)
+        duration_s = active_duration_s(speech_delivery.decoded.samples, speech_delivery.decoded.sample_rate_hz)
         if duration_s < MIN_AUDIBLE_S:
             return None
         durations.append(duration_s)
     return _Durations(*durations)
 
 
-def _is_comparable(delivered: SpeechDelivery) -> bool:
-    return delivered.succeeded and delivered.delivery.failure is None and delivered.has_ordinary_text
+def _is_comparable(speech_delivery: SpeechDelivery) -> bool:
+    return speech_delivery.succeeded and speech_delivery.delivery.failure is None and speech_delivery.has_ordinary_text
 
 
 def _is_same_audio(pair: ResponsePair) -> bool:

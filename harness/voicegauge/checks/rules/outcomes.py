@@ -60,7 +60,7 @@ def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     description="A request that matches the document is accepted.",
     basis="requestBody, parameters",
 )
-def _check_refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict == "accepted" and not outcome.call.ok and status < 500:
         yield Violation(

@@ -39,24 +39,26 @@ def _check_filter_ignored(call: Call) -> Iterator[Violation]:
         return
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
-        wanted = call.read_request(Location("query", parameter.name)) if parameter.location == "query" else MISSING
-        if wanted is MISSING:
+        filter_value = (
+            call.read_request(Location("query", parameter.name)) if parameter.location == "query" else MISSING
+        )
+        if filter_value is MISSING:
             continue
         for name, items in lists:
             shown = [item[parameter.name] for item in items if isinstance(item, dict) and parameter.name in item]
-            wrong = [value for value in shown if not _matches(value, wanted)]
+            wrong = [value for value in shown if not _matches_filter(value, filter_value)]
             if wrong:
-                message = f"requested {parameter.name} {wanted!r:.80}, but an item has {wrong[0]!r:.80}"
+                message = f"requested {parameter.name} {filter_value!r:.80}, but an item has {wrong[0]!r:.80}"
                 yield Violation(message, parameter.pointer, f"/{name}")
 
 
-def _matches(value: Any, wanted: str) -> bool:
+def _matches_filter(value: Any, filter_value: str) -> bool:
     """Whether `value`, or one of its items if it is a list, is the value in the query."""
     if isinstance(value, list):
-        return any(_matches(item, wanted) for item in value)
+        return any(_matches_filter(item, filter_value) for item in value)
     if isinstance(value, bool):
-        return wanted.lower() in (("true", "1") if value else ("false", "0"))
-    return str(value) == wanted
+        return filter_value.lower() in (("true", "1") if value else ("false", "0"))
+    return str(value) == filter_value
 
 
 @rule(
@@ -66,7 +68,7 @@ def _matches(value: Any, wanted: str) -> bool:
     basis="x-resource.delete, x-resource.uses",
 )
 def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "use" and step.deleted and step.call.ok:
+    if step.kind == "use" and step.is_deleted and step.call.ok:
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -79,7 +81,7 @@ def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]
     basis="x-resource.delete, x-resource.list",
 )
 def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "list" and step.deleted and step.call.ok and step.item is not None:
+    if step.kind == "list" and step.is_deleted and step.call.ok and step.item is not None:
         yield Violation(
             f"{step.description}: {step.resource_id} is listed", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -92,7 +94,7 @@ def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violatio
     basis="x-resource.list",
 )
 def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "list" and not step.deleted and not step.foreign and step.call.ok and step.item is None:
+    if step.kind == "list" and not step.is_deleted and not step.by_other_account and step.call.ok and step.item is None:
         yield Violation(
             f"{step.description}: {step.resource_id} is not listed", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -105,7 +107,13 @@ def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
     basis="x-resource.uses.*.states",
 )
 def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "use" and step.withheld and not step.deleted and not step.foreign and step.call.ok:
+    if (
+        step.kind == "use"
+        and step.is_use_forbidden
+        and not step.is_deleted
+        and not step.by_other_account
+        and step.call.ok
+    ):
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -118,7 +126,13 @@ def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
     basis="x-resource.states, x-resource.transitions",
 )
 def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
-    if step.resource.state is None or step.deleted or step.foreign or not step.call.ok or step.kind == "use":
+    if (
+        step.resource.state is None
+        or step.is_deleted
+        or step.by_other_account
+        or not step.call.ok
+        or step.kind == "use"
+    ):
         return
     name = step.resource.state.tokens[-1]
     reported = (
@@ -139,7 +153,7 @@ def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
     basis="x-resource",
 )
 def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation]:
-    if not step.foreign or not step.call.ok:
+    if not step.by_other_account or not step.call.ok:
         return
     if step.kind == "use" or step.item is not None:
         yield Violation(
@@ -158,8 +172,8 @@ def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
         step.kind != "use"
         or step.call.operation is not step.creator
         or not step.call.ok
-        or step.foreign
-        or step.deleted
+        or step.by_other_account
+        or step.is_deleted
     ):
         return
     reported = step.call.read_response(step.resource.id)
@@ -180,27 +194,29 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     submit = _batch_operation(call)
     if submit is None or submit.batch is None or not call.ok:
         return
-    batch, at = submit.batch, f"{submit.pointer}/x-batch"
+    batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
     total, completed = (call.read_response(location) for location in (batch.total, batch.completed))
     requested = call if call.operation is submit else call.submit
     items = requested.read_request(batch.items) if requested is not None else MISSING
     if isinstance(items, list) and total not in (MISSING, len(items)):
-        yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{at}/total")
+        yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{batch_pointer}/total")
     if isinstance(total, int) and isinstance(completed, int) and not 0 <= completed <= total:
-        yield Violation(f"completed is {completed} of {total}", f"{at}/completed")
-    yield from _check_final_counts(call, batch, at, total, completed)
+        yield Violation(f"completed is {completed} of {total}", f"{batch_pointer}/completed")
+    yield from _check_final_counts(call, batch, batch_pointer, total, completed)
 
 
-def _check_final_counts(call: Call, batch: BatchSpec, at: str, total: Any, completed: Any) -> Iterator[Violation]:
+def _check_final_counts(
+    call: Call, batch: BatchSpec, batch_pointer: str, total: Any, completed: Any
+) -> Iterator[Violation]:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job is not None else None
     if state is None or state.end != "success":
         return
     if MISSING not in (total, completed) and completed != total:
-        yield Violation(f"ended with {completed!r:.40} of {total!r:.40} items completed", f"{at}/completed")
+        yield Violation(f"ended with {completed!r:.40} of {total!r:.40} items completed", f"{batch_pointer}/completed")
     results = batch.results.read_body(call.response_json)
     if isinstance(results, list) and total not in (MISSING, len(results)):
-        yield Violation(f"ended with {len(results)} results for {total!r:.40} items", f"{at}/results")
+        yield Violation(f"ended with {len(results)} results for {total!r:.40} items", f"{batch_pointer}/results")
 
 
 def _batch_operation(call: Call) -> Operation | None:

@@ -42,14 +42,14 @@ def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
 )
 def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
-        if callbacks.posts == "terminal" and callbacks.phase_of(body) == "going":
-            state = callbacks.state_of(body)
+        if callbacks.posts == "terminal" and callbacks.read_phase(body) == "going":
+            state = callbacks.read_state(body)
             yield Violation(
                 f"callback about {state}, but only the end was subscribed to",
                 _webhook_pointer(callbacks),
                 evidence=_json_text(body),
             )
-        elif callbacks.phase_of(body) in ("success", "failure"):
+        elif callbacks.read_phase(body) in ("success", "failure"):
             for poll, state, phase in callbacks.polled_states():
                 timing = poll.exchange.timing
                 if phase == "going" and timing is not None and timing.started_ms > received.at_ms:
@@ -104,7 +104,7 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     moments = [timing.started_ms] if timing is not None else []
     for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
         moments.append(received.at_ms)
-        if callbacks.phase_of(body) in ("success", "failure"):
+        if callbacks.read_phase(body) in ("success", "failure"):
             break  # repetitions after the end may come at any time
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_SLACK_S:
@@ -119,15 +119,15 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     basis="x-webhook, x-job",
 )
 def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    end, given = callbacks.end, callbacks.given_id
+    end, given = callbacks.end, callbacks.submitted_job_id
     for body in callbacks.bodies:
-        named = callbacks.id_of(body)
+        named = callbacks.read_job_id(body)
         if MISSING not in (given, named) and named != given:
             yield Violation(
                 f"callback about {named!r:.80}, but the request was {given!r:.80}", _webhook_pointer(callbacks)
             )
             return
-        phase, state = callbacks.phase_of(body), callbacks.state_of(body)
+        phase, state = callbacks.read_phase(body), callbacks.read_state(body)
         if end is None or phase in (None, "going"):
             continue
         has_own_states = callbacks.webhook.body is not None

@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 class AudioInputCall(Call):
     """An accepted call that sent audio to be transcribed or converted, with the audio of its response."""
 
-    intake: AudioInputTarget
+    audio_target: AudioInputTarget
     reference: str | None = None
     """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
-    fetched: tuple[bytes, ...] = ()
+    response_files: tuple[bytes, ...] = ()
     """The encoded audio files that the response contains or links to, in the order of the response."""
     failure: str | None = None
     """The reason why audio could not be downloaded; `None` if nothing failed."""
 
     @functools.cached_property
-    def uploaded(self) -> DecodedAudio | None:
+    def uploaded_audio(self) -> DecodedAudio | None:
         """The samples of the upload; `None` if it is not audio."""
         file = self._file()
         return _decode_upload(file.data) if file is not None else None
 
     def _file(self) -> UploadedFile | None:
-        field = self.intake.audio_input.request["audio"].at.tokens[0]
+        field = self.audio_target.audio_input.request["audio"].at.tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
-    def received(self) -> tuple[DecodedAudio | None, ...]:
+    def response_audio(self) -> tuple[DecodedAudio | None, ...]:
         """The samples of each file of the response; `None` for a file that cannot be decoded."""
-        return tuple(_decode(data) for data in self.fetched)
+        return tuple(_decode(data) for data in self.response_files)
 
     def input_value(self, name: AudioInputField) -> Any:
         """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
-        mapping = self.intake.audio_input.request.get(name)
+        mapping = self.audio_target.audio_input.request.get(name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
             return None
@@ -53,7 +53,7 @@ class AudioInputCall(Call):
     @property
     def pointer(self) -> str:
         """JSON pointer to the description of the operation's inputs and results."""
-        key = "x-conversion" if self.intake.conversion else "x-transcription"
+        key = "x-conversion" if self.audio_target.conversion else "x-transcription"
         return f"{self.operation.pointer}/{key}"
 
 

@@ -22,7 +22,7 @@ class JobHistory(CheckSubject):
     """Whether no terminal state was seen within the time that the contract allows."""
     observations: tuple[StateObservation, ...] = ()
     """The states with the times at which they were seen; empty if times were not measured."""
-    cancelled_after: int | None = None
+    polls_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
     @property

@@ -30,10 +30,10 @@ class ResourceStep(CallSubject):
     """The state that was set last; `None` if the resource has no documented states."""
     item: dict[str, Any] | None = None
     """The resource as it is listed; `None` if it is not listed."""
-    withheld: bool = False
+    is_use_forbidden: bool = False
     """Whether the resource is in a state in which the documents forbid using it."""
-    deleted: bool = False
-    foreign: bool = False
+    is_deleted: bool = False
+    by_other_account: bool = False
     """Whether the call was made by another account than the one that created the resource."""
 
     @property

@@ -120,21 +120,21 @@ class RequestCallbacks(CheckSubject):
         """The body of each callback; `MISSING` for one that is not valid JSON."""
         return tuple(parse_exchange(callback.exchange).request_json for callback in self.callbacks)
 
-    def id_of(self, body: Any) -> Any:
+    def read_job_id(self, body: Any) -> Any:
         """Return the job id in the body of a callback; `MISSING` if it contains none."""
         documented, job = self.webhook.body, self._job_spec
         return _read_body(body, documented.id if documented is not None else job.id if job is not None else None)
 
-    def state_of(self, body: Any) -> str | None:
+    def read_state(self, body: Any) -> str | None:
         """Return the state that the body of a callback reports; `None` if it reports none."""
         documented, job = self.webhook.body, self._job_spec
         location = documented.state if documented is not None else job.state if job is not None else None
         found = _read_body(body, location)
         return found if isinstance(found, str) else None
 
-    def phase_of(self, body: Any) -> JobPhase | None:
+    def read_phase(self, body: Any) -> JobPhase | None:
         """Return the phase of the state that a body reports; `None` if no document names the state."""
-        state, documented = self.state_of(body), self.webhook.body
+        state, documented = self.read_state(body), self.webhook.body
         if documented is not None:
             return documented.states.get(state or "")
         return _phase(self._states.get(state or ""))
@@ -142,10 +142,10 @@ class RequestCallbacks(CheckSubject):
     @property
     def final_bodies(self) -> list[Any]:
         """The bodies of callbacks that report the end of the job."""
-        return [body for body in self.bodies if self.phase_of(body) in ("success", "failure")]
+        return [body for body in self.bodies if self.read_phase(body) in ("success", "failure")]
 
     @property
-    def given_id(self) -> Any:
+    def submitted_job_id(self) -> Any:
         """The job id in the response to the submit; `MISSING` if it is not known."""
         return self.submit.read_response(callback_id_location(self.operation)) if self.submit is not None else MISSING
 

@@ -232,13 +232,13 @@ def _failures_folder(name: str | None) -> Path | None:
 def _write_outputs(report: CheckReport, files: OutputFlags, tests: Path | None, *, strict: bool) -> None:
     from voicegauge.api import to_exported_report
     from voicegauge.cli.check_tables import format_summary, print_report
-    from voicegauge.outputs import step_summary
+    from voicegauge.outputs import format_step_summary
 
     show(report, files.json_path, lambda: print_report(report))
     if tests is not None:
         _write_tests(report, tests)
     files.write_files(
-        report, lambda: step_summary(to_exported_report(report, strict=strict), format_summary(report)), strict=strict
+        report, lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)), strict=strict
     )
 
 

@@ -20,7 +20,7 @@ from voicegauge.conformance.fuzzing.reproduction import with_request_test
 from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, MakeTest, RuleSearch
 from voicegauge.conformance.fuzzing.strategies import invalid_values, random_objects, valid_values
 from voicegauge.conformance.running import CaseRunner, Collector
-from voicegauge.conformance.single_request import ExpectedVerdict, request_case
+from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
 
@@ -71,7 +71,7 @@ def _make_test(
     verdict: ExpectedVerdict,
 ) -> MakeTest:
     def send(random: RandomRequest) -> None:
-        case = request_case(target, random.request, verdict, random.description)
+        case = build_request_case(target, random.request, verdict, random.description)
         judged = search.send(runner.send_and_judge(case))
         search.judge(with_request_test(judged.findings, target, case))
 

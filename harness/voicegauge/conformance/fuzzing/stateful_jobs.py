@@ -59,7 +59,7 @@ class _AcceptedJob:
     polls: list[Call] = field(default_factory=list)
     ended_s: float | None = None
     """Time on the client's clock when a terminal state was first seen; `None` if none was seen yet."""
-    cancelled_after: int | None = None
+    polls_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
 
@@ -184,7 +184,7 @@ class StatefulJobs:
         return JobSet(tuple(histories), histories[self._jobs.index(latest)])
 
     def _history(self, job: _AcceptedJob) -> JobHistory:
-        return JobHistory(job.submit, tuple(job.polls), self._status, cancelled_after=job.cancelled_after)
+        return JobHistory(job.submit, tuple(job.polls), self._status, polls_before_cancel=job.polls_before_cancel)
 
     @property
     def _now_s(self) -> float:
@@ -257,8 +257,8 @@ class StatefulJobs:
         case = self._case(operation, _request(operation, {name: job.id}), expected)
         judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300
-        if is_accepted and job.cancelled_after is None:
-            job.cancelled_after = len(job.polls)
+        if is_accepted and job.polls_before_cancel is None:
+            job.polls_before_cancel = len(job.polls)
         return judged.findings
 
     async def _poll_unknown_id(self, job: _AcceptedJob) -> list[Finding]:

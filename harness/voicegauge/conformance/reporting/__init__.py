@@ -8,12 +8,13 @@ from voicegauge.conformance.reporting.coverage import (
     coverage_percent,
     coverage_totals,
 )
+from voicegauge.conformance.reporting.export import export_check_report
 from voicegauge.conformance.reporting.report import (
     CaseResult,
     CheckReport,
-    doubtful_statuses,
+    describe_doubtful_statuses,
+    find_targets_not_judged,
     merge_findings,
-    targets_not_judged,
 )
 from voicegauge.conformance.reporting.spending import (
     BillableLimit,
@@ -22,7 +23,6 @@ from voicegauge.conformance.reporting.spending import (
     SpendingTotal,
     count_spending,
 )
-from voicegauge.conformance.reporting.to_results import check_results
 
 __all__ = [
     "BillableLimit",
@@ -35,12 +35,12 @@ __all__ = [
     "SpendingAccount",
     "SpendingTotal",
     "apply_baseline",
-    "check_results",
     "count_spending",
     "coverage_percent",
     "coverage_totals",
-    "doubtful_statuses",
+    "describe_doubtful_statuses",
+    "export_check_report",
+    "find_targets_not_judged",
     "make_baseline",
     "merge_findings",
-    "targets_not_judged",
 ]

@@ -9,16 +9,21 @@ from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
-ACCEPTABLE = (Severity.ERROR, Severity.WARNING)
+ACCEPTABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING)
 """Severities that a baseline can accept. Findings of other severities never fail a check, so hiding them has no use."""
 
 
 def make_baseline(report: CheckReport) -> FindingsBaseline:
     """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there."""
-    return build_baseline(map(_accept, (f for f in (*report.findings, *report.accepted) if f.severity in ACCEPTABLE)))
+    return build_baseline(
+        map(
+            _build_accepted_finding,
+            (f for f in (*report.findings, *report.accepted) if f.severity in ACCEPTABLE_SEVERITIES),
+        )
+    )
 
 
-def _accept(finding: Finding) -> AcceptedFinding:
+def _build_accepted_finding(finding: Finding) -> AcceptedFinding:
     where = finding.where
     return AcceptedFinding(
         fingerprint=finding.fingerprint,
@@ -39,7 +44,9 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
     """
     rules = report.rules or RULES
     findings = (*report.findings, *report.accepted)
-    accepted = tuple(f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE)
+    accepted = tuple(
+        f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE_SEVERITIES
+    )
     seen = {finding.fingerprint for finding in findings}
     unused = tuple(
         str(entry)

@@ -16,9 +16,9 @@ from voicegauge.contract import MISSING, Operation, Parameter, parse_text_value,
 from voicegauge.formats import Location, escape
 
 MAX_SHAPES = 10_000
-"""Shapes that are remembered per operation: a plan has hundreds, and a search can generate any number."""
+"""Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
 MAX_DEPTH = 4
-"""Levels of objects and lists inside a body whose constraints are listed; schemas can be recursive."""
+"""Maximum depth of nested objects and lists whose constraints are listed, because schemas can be recursive."""
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
 _LIMITED_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
@@ -32,7 +32,7 @@ anyOf and not are not listed: which of them a value should match is not known.""
 
 
 ConstraintSide = Literal["inside", "outside", "outside if violated"]
-"""The last one: a limit of values, which the errors of validation tell."""
+"""Where a request is. `outside if violated`: the errors of schema validation decide, because values are limited."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Constraint:
     path: tuple[str, ...]
     """Keys that lead to the limited value in the body or parameter; "*" for every item of a list."""
     types: tuple[type, ...]
-    """Types of the values that it limits."""
+    """Types of the values that the keyword limits."""
     media_type: str | None = None
-    """Of the request body; `None` for a parameter."""
+    """Media type of the request body; `None` for a parameter."""
     parameter: Parameter | None = None
     required: str | None = None
     """For `required`: the name that must be present in the object at `path`, or the parameter itself."""
 
-    def observe(self, values: Sequence[Any]) -> ConstraintSide | None:
-        """Return on which side of the constraint a request is; `None` if it does not try it.
+    def find_side(self, values: Sequence[Any]) -> ConstraintSide | None:
+        """Return on which side of the constraint a request is; `None` if the request has no value that it limits.
 
         Args:
-            values: of the request, at the path of the constraint.
+            values: the values in the request at `path`.
         """
         if self.required is not None:
             if self._is_of_parameter:
@@ -85,14 +85,14 @@ class ConstrainedRequest:
         self._media_type = request_media_type(call.exchange.request)
         self._parameters: dict[str, Any] = {}
 
-    def root(self, constraint: Constraint) -> Any:
-        """Return the body or parameter that `constraint` limits a part of, or `MISSING`."""
+    def read_root(self, constraint: Constraint) -> Any:
+        """Return the body or parameter of which `constraint` limits a member; `MISSING` if it was not sent."""
         if constraint.parameter is not None:
-            return self.parameter(constraint.parameter)
+            return self.read_parameter(constraint.parameter)
         return self.call.request_value if self._media_type == constraint.media_type else MISSING
 
-    def parameter(self, parameter: Parameter) -> Any:
-        """Return the value of a parameter, or `MISSING`."""
+    def read_parameter(self, parameter: Parameter) -> Any:
+        """Return the value of a parameter; `MISSING` if it was not sent."""
         if parameter.pointer not in self._parameters:
             self._parameters[parameter.pointer] = _parameter_value(self.call, parameter)
         return self._parameters[parameter.pointer]
@@ -101,7 +101,7 @@ class ConstrainedRequest:
     def shape(self) -> Hashable:
         """The names and types in the request: requests of one shape try the same constraints."""
         parameters = tuple(
-            MISSING if parameter.location == "cookie" else _shape_of(self.parameter(parameter))
+            MISSING if parameter.location == "cookie" else _shape_of(self.read_parameter(parameter))
             for parameter in self.call.operation.parameters
         )
         return self._media_type, _shape_of(self.call.request_value), parameters
@@ -115,7 +115,7 @@ class ConstrainedRequest:
         elif call.exchange.request.body or _requires_body(call.operation):
             violated.add(f"{call.operation.pointer}/requestBody")
         for parameter in call.operation.parameters:
-            value = MISSING if parameter.location == "cookie" else self.parameter(parameter)
+            value = MISSING if parameter.location == "cookie" else self.read_parameter(parameter)
             if value is not MISSING:
                 violated |= {error.schema_pointer for error in parameter.errors(value)}
         return violated
@@ -128,7 +128,7 @@ class RequestConstraints:
         """List the constraints of `operation`."""
         constraints = tuple(list_constraints(operation))
         self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
-        """Two media types of one body have most constraints in common."""
+        """The name of each constraint once, because the media types of one body share most constraints."""
         self._required_parameters = tuple(
             parameter
             for parameter in operation.parameters
@@ -141,36 +141,36 @@ class RequestConstraints:
         self._groups = tuple(groups.values())
         self._tried_by_shape: dict[Hashable, tuple[tuple[Constraint, ConstraintSide], ...]] = {}
 
-    def observe(self, values: ConstrainedRequest, violated: Collection[str]) -> dict[str, bool]:
+    def find_sides(self, request: ConstrainedRequest, violated_pointers: Collection[str]) -> dict[str, bool]:
         """Return the names of the constraints that a request tries, and whether it is inside each.
 
         Args:
-            values: of the request.
-            violated: pointers to the keywords that the request violates.
+            request: the request.
+            violated_pointers: JSON pointers to the keywords that the request violates.
         """
-        shape = values.shape
+        shape = request.shape
         tried = self._tried_by_shape.get(shape)
         if tried is None:
             if len(self._tried_by_shape) >= MAX_SHAPES:
                 self._tried_by_shape.clear()
-            tried = self._tried_by_shape[shape] = tuple(self._tried(values))
+            tried = self._tried_by_shape[shape] = tuple(self._list_tried_sides(request))
         sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
         for constraint, side in tried:
-            is_inside = side == "inside" or (side != "outside" and constraint.pointer not in violated)
+            is_inside = side == "inside" or (side != "outside" and constraint.pointer not in violated_pointers)
             sides[constraint.name] = is_inside and sides.get(constraint.name, True)
         return sides
 
-    def _tried(self, values: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintSide]]:
+    def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintSide]]:
         for group in self._groups:
-            found = _read_all(values.root(group[0]), group[0].path)
+            found = _read_values(request.read_root(group[0]), group[0].path)
             for constraint in group:
-                side = constraint.observe(found)
+                side = constraint.find_side(found)
                 if side is not None:
                     yield constraint, side
 
-    def lacks_parameter(self, values: ConstrainedRequest) -> bool:
+    def lacks_parameter(self, request: ConstrainedRequest) -> bool:
         """Whether a request lacks a required parameter."""
-        return any(values.parameter(parameter) is MISSING for parameter in self._required_parameters)
+        return any(request.read_parameter(parameter) is MISSING for parameter in self._required_parameters)
 
 
 _CONSTRAINTS: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
@@ -188,9 +188,9 @@ def list_constraints(operation: Operation) -> Iterator[Constraint]:
     """Yield the constraints of every request body and parameter of `operation`."""
     for media in operation.request_media.values():
         if media.schema_pointer is not None:
-            for keyword in _walk(operation, media.data["schema"], media.schema_pointer, ()):
+            for keyword in _walk_schema(operation, media.data["schema"], media.schema_pointer, ()):
                 prefix = "body" + "".join(f"/{escape(token)}" for token in keyword.path).replace("/", "#/", 1)
-                yield _named(keyword, prefix, media_type=media.name)
+                yield _with_name(keyword, prefix, media_type=media.name)
     for parameter in operation.parameters:
         if parameter.location == "cookie":
             continue
@@ -198,8 +198,8 @@ def list_constraints(operation: Operation) -> Iterator[Constraint]:
         if parameter.required and parameter.location != "path":
             pointer = f"{parameter.pointer}/required"
             yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required=parameter.name)
-        for keyword in _walk(operation, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", ()):
-            yield _named(keyword, prefix, parameter=parameter)
+        for keyword in _walk_schema(operation, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", ()):
+            yield _with_name(keyword, prefix, parameter=parameter)
 
 
 def _requires_body(operation: Operation) -> bool:
@@ -212,7 +212,7 @@ def _parameter_value(call: Call, parameter: Parameter) -> Any:
     return value if value is MISSING else parse_text_value(call.contract.schemas, parameter.schema, value)
 
 
-def _named(
+def _with_name(
     keyword: Constraint, prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
 ) -> Constraint:
     suffix = f"/{escape(keyword.required)} required" if keyword.required is not None else f" {keyword.name}"
@@ -223,7 +223,7 @@ def _named(
     )
 
 
-def _walk(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]) -> Iterator[Constraint]:
+def _walk_schema(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]) -> Iterator[Constraint]:
     schema, pointer = operation.contract.schemas.resolve(schema, pointer)
     if not isinstance(schema, dict):
         return
@@ -234,12 +234,12 @@ def _walk(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]
     for name in schema.get("required", ()):
         yield Constraint("required", f"{pointer}/required", path, _OBJECT, required=name)
     for index, part in enumerate(schema.get("allOf", ())):
-        yield from _walk(operation, part, f"{pointer}/allOf/{index}", path)
+        yield from _walk_schema(operation, part, f"{pointer}/allOf/{index}", path)
     if len(path) < MAX_DEPTH:
         for name, inner in schema.get("properties", {}).items():
-            yield from _walk(operation, inner, f"{pointer}/properties/{escape(name)}", (*path, name))
+            yield from _walk_schema(operation, inner, f"{pointer}/properties/{escape(name)}", (*path, name))
         if isinstance(schema.get("items"), dict):
-            yield from _walk(operation, schema["items"], f"{pointer}/items", (*path, "*"))
+            yield from _walk_schema(operation, schema["items"], f"{pointer}/items", (*path, "*"))
 
 
 def _shape_of(value: Any) -> Any:
@@ -251,7 +251,7 @@ def _shape_of(value: Any) -> Any:
     return MISSING if value is MISSING else type(value)
 
 
-def _read_all(root: Any, path: Sequence[str]) -> list[Any]:
+def _read_values(root: Any, path: Sequence[str]) -> list[Any]:
     """Return every value at `path`, in which "*" stands for all items of a list."""
     values = [] if root is MISSING else [root]
     for key in path:

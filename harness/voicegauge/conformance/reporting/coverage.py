@@ -36,7 +36,7 @@ _NO_SUBJECT: dict[type, str] = {
     ResourceStep: "no resource or batch was followed",
     SpeechDelivery: "no delivery was judged",
 }
-"""Why a rule over each class of subjects judged nothing."""
+"""The reason why the rules for a class of subjects judged nothing."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
 
 
@@ -58,18 +58,18 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     """False for a rule that cannot be applied to the provider, and for statuses and states that are not documented:
     they do not count in the percentage."""
     reason: str | None = None
-    """Why it was not tried, or not on both sides of a constraint."""
+    """Why the entry was not tried, or only one side of the constraint; `None` if all was tried."""
 
     @property
     def tried(self) -> int:
-        """The number of its parts that were tried: inside and outside of a constraint are two parts."""
+        """The number of sides that were tried. A constraint has two sides, inside and outside; others have one."""
         if self.kind == "constraint":
             return (self.inside > 0) + (self.outside > 0)
         return int(self.inside + self.outside > 0)
 
     @property
-    def parts(self) -> int:
-        """The number of its parts that can be tried."""
+    def side_count(self) -> int:
+        """The number of sides that can be tried."""
         return 2 if self.kind == "constraint" else 1
 
 
@@ -84,8 +84,8 @@ class CoverageTotal(NamedTuple):
 def coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
     """Return the tried share of everything that applies, in percent; `None` if nothing applies."""
     applied = [entry for entry in entries if entry.applies]
-    parts = sum(entry.parts for entry in applied)
-    return round(100 * sum(entry.tried for entry in applied) / parts, 1) if parts else None
+    side_count = sum(entry.side_count for entry in applied)
+    return round(100 * sum(entry.tried for entry in applied) / side_count, 1) if side_count else None
 
 
 def coverage_totals(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
@@ -103,7 +103,7 @@ class CoverageCounter:
     """Counts, exchange by exchange, what a check tries."""
 
     def __init__(self) -> None:
-        """Begin without contracts."""
+        """Begin with no contract and nothing counted."""
         self._contracts: dict[str, Contract] = {}
         self._rules: set[str] = set()
         self._inside: Counter[tuple[str, ...]] = Counter()
@@ -130,19 +130,19 @@ class CoverageCounter:
         documented = call.documented_response
         self._count(documented is not None, "status", operation, documented.status if documented else str(call.status))
         self._count_states(call)
-        constraints, values = request_constraints(operation), ConstrainedRequest(call)
-        violated = values.violated_pointers()
-        for name, is_inside in constraints.observe(values, violated).items():
+        constraints, request = request_constraints(operation), ConstrainedRequest(call)
+        violated = request.violated_pointers()
+        for name, is_inside in constraints.find_sides(request, violated).items():
             self._count(is_inside, "constraint", operation, name)
-        is_valid = not violated and not constraints.lacks_parameter(values)
+        is_valid = not violated and not constraints.lacks_parameter(request)
         self._count(is_valid, "operation", operation, operation.id)
 
-    def add_subject(self, subject: CheckSubject, broken: Collection[str]) -> None:
-        """Count a subject that was judged for each rule that can be applied to it; `broken` are the ids of findings."""
+    def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
+        """Count a judged subject for each rule that applies to it. `broken_rule_ids`: rules that it violated."""
         operation, subject_class = subject.operation, type(subject)
         self._judged[subject_class, operation] += 1
-        for rule in self._rules_of(subject_class):
-            if rule.id in broken:
+        for rule in self._rules_for_subject(subject_class):
+            if rule.id in broken_rule_ids:
                 self._broken[subject_class, operation, rule.id] += 1
 
     @property
@@ -172,9 +172,9 @@ class CoverageCounter:
         if operation.job is not None and isinstance(state, str):
             self._count(state in operation.job.states, "state", operation, state)
 
-    def _rules_of(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+    def _rules_for_subject(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
-            self._rules_by_class[subject_class] = tuple(_rules_of(subject_class))
+            self._rules_by_class[subject_class] = tuple(_rules_for_subject(subject_class))
         return self._rules_by_class[subject_class]
 
     def _judged_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
@@ -184,7 +184,7 @@ class CoverageCounter:
             if operation.contract.id != contract.id:
                 continue
             applicable = {rule.id for rule in applicable_rules(operation)}
-            for rule in self._rules_of(subject_class):
+            for rule in self._rules_for_subject(subject_class):
                 broke = self._broken[subject_class, operation, rule.id]
                 broken[rule.id] += broke
                 followed[rule.id] += count - broke if rule.id in applicable else 0
@@ -249,7 +249,7 @@ def _missing_side(inside: int, outside: int) -> str | None:
     return "no request had a valid value" if outside else "no request had a value that it limits"
 
 
-def _rules_of(subject: type[CheckSubject]) -> Iterator[Rule]:
+def _rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:
     # A response that broke off has a subject of its own; every complete one follows the rules over those.
     classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
     return (rule for rule in RULES.values() if rule.subject in classes)

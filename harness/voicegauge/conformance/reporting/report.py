@@ -89,7 +89,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
         return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
 
 
-def doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
+def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
     """Return a notice if at least nine of ten responses have status 401 or 404, otherwise `None`.
 
     The key or the base URL is then probably wrong, and hardly anything of the contract was tried. The result is always
@@ -102,7 +102,7 @@ def doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
     return f"{doubtful} of {total} responses have status 401 or 404: check the key and the base URL first"
 
 
-def targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
+def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
     """Return the targets whose planned deliveries were all not judged, with the reason for the first delivery.
 
     A target without a planned delivery, because of `--max-calls`, is not among them.

@@ -94,14 +94,14 @@ class SpendingAccount:
         judged = {rule: subject for rule, subject in self._rules.items() if subject in self._subject_types}
         return Spending(
             total=self._total.total,
-            by_target=_totals(self._targets),
-            by_operation=_totals(self._operations),
-            by_kind=_totals(self._kinds),
+            by_target=_build_totals(self._targets),
+            by_operation=_build_totals(self._operations),
+            by_kind=_build_totals(self._kinds),
             by_rule={rule: self._subject_types[subject].total for rule, subject in judged.items()},
         )
 
 
-def _totals(running: _Totals) -> dict[str, SpendingTotal]:
+def _build_totals(running: _Totals) -> dict[str, SpendingTotal]:
     return {name: total.total for name, total in running.items()}
 
 

@@ -14,15 +14,15 @@ async def fetch_audio_input_call(
 ) -> tuple[AudioInputCall, list[Exchange]]:
     """Return an accepted `call` with the audio of its response, and the exchanges that downloaded this audio."""
     sentence = recorded_sentence(target)
-    fetched = await fetch_response_audio(client, target, call.exchange)
+    response_files = await fetch_response_audio(client, target, call.exchange)
     subject = AudioInputCall(
         target.operation,
         call.exchange,
         request_origin=call.request_origin,
-        intake=target,
+        audio_target=target,
         # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
         reference=sentence.text if uploaded_audio(target, case) == sentence.file.data else None,
-        fetched=fetched.files,
-        failure=fetched.failure.message if fetched.failure else None,
+        response_files=response_files.files,
+        failure=response_files.failure.message if response_files.failure else None,
     )
-    return subject, list(fetched.exchanges)
+    return subject, list(response_files.exchanges)

@@ -55,7 +55,7 @@ class CallbackMonitor:
         if single is None:
             return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
         value = single.bodies[0]
-        job_id = single.id_of(value)
+        job_id = single.read_job_id(value)
         known_id = job_id if isinstance(job_id, str) else None
         # Without an id, callbacks to the same URL belong together: every request should have its own URL.
         key = (single.contract.id, single.operation.id, known_id or received.token)
@@ -70,7 +70,7 @@ class CallbackMonitor:
             provider=single.contract.id,
             operation=single.operation.id,
             id=known_id,
-            state=single.state_of(value),
+            state=single.read_state(value),
             findings=findings,
             verdict="failed" if findings else "passed",
         )
@@ -101,8 +101,8 @@ def _evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
     value = candidate.bodies[0]
     errors = candidate.media.errors(value) if value is not MISSING else iter((None,))
     return (
-        isinstance(candidate.id_of(value), str),
-        candidate.phase_of(value) is not None,
+        isinstance(candidate.read_job_id(value), str),
+        candidate.read_phase(value) is not None,
         _names_a_model_of(candidate.operation, value),
         next(iter(errors), "none") == "none",
     )

@@ -15,9 +15,9 @@ from voicegauge.conformance.reporting import (
     SpendingAccount,
     SpendingTotal,
     coverage_percent,
-    doubtful_statuses,
+    describe_doubtful_statuses,
+    find_targets_not_judged,
     merge_findings,
-    targets_not_judged,
 )
 from voicegauge.model import Finding, Provenance, Severity
 from voicegauge.recording import mask_record
@@ -117,8 +117,8 @@ class Collector:
             operations=tuple(self._operations),
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
-            not_judged={**targets_not_judged(self._targets, self._cases), **self._not_judged},
-            notice=doubtful_statuses(self.coverage.statuses),
+            not_judged={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
+            notice=describe_doubtful_statuses(self.coverage.statuses),
             coverage=coverage,
             coverage_percent=coverage_percent(coverage),
             findings=merge_findings(self._findings),

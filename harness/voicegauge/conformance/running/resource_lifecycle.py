@@ -187,7 +187,7 @@ class ResourceLifecycle:
             contract_pointer=pointer,
             state=self.state,
             item=item,
-            withheld=is_withheld,
-            deleted=self.is_deleted,
-            foreign=is_foreign,
+            is_use_forbidden=is_withheld,
+            is_deleted=self.is_deleted,
+            by_other_account=is_foreign,
         )

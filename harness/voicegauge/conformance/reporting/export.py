@@ -21,7 +21,7 @@ LEVELS = {
 """The level of each severity, most severe first."""
 
 
-def check_results(report: CheckReport, *, strict: bool = False) -> ExportedReport:
+def export_check_report(report: CheckReport, *, strict: bool = False) -> ExportedReport:
     """Return `report` in the form that output formats read.
 
     Each provider is a suite. The cases of a suite are the judged operations and the planned cases without a verdict.
@@ -82,12 +82,12 @@ def _junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
         if (provider, name) not in with_findings:
             yield JUnitCase(suite=provider, subject=operation, name="follows its contract")
     for name, reason in report.not_judged.items():
-        yield JUnitCase(suite=name.partition("/")[0], subject=name, name="was judged", skipped=reason)
+        yield JUnitCase(suite=name.partition("/")[0], subject=name, name="was judged", skip_reason=reason)
     for case in report.cases:
         if case.verdict == "skipped":
             provider = case.id.partition("/")[0]
             reason = case.reason or "no verdict"
-            yield JUnitCase(suite=provider, subject=case.operation or case.id, name=case.id, skipped=reason)
+            yield JUnitCase(suite=provider, subject=case.operation or case.id, name=case.id, skip_reason=reason)
 
 
 def _describe_rule(rule: Rule) -> RuleDescription:
