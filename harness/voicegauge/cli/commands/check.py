@@ -238,7 +238,9 @@ def _write_outputs(report: CheckReport, files: OutputFlags, tests: Path | None, 
     if tests is not None:
         _write_tests(report, tests)
     files.write_files(
-        report, lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)), strict=strict
+        report,
+        lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)),
+        strict=strict,
     )
 
 
