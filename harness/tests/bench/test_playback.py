@@ -35,7 +35,14 @@ from voicegauge.model import (
     Streaming,
     Timing,
 )
-from voicegauge.speech.audio import AUDIO_FORMATS, RawAudioFormat, decode, encode, leading_silence_s, playback_timeline
+from voicegauge.speech.audio import (
+    AUDIO_FORMATS,
+    RawAudioFormat,
+    build_playback_timeline,
+    decode,
+    encode,
+    leading_silence_s,
+)
 from voicegauge.transport import Transport
 
 from .made import sample
@@ -167,7 +174,9 @@ def test_a_timeline_rises_with_the_bytes_to_the_full_duration(name) -> None:
     rate, seconds = 24_000, 3.0
     noise = 0.1 * np.random.default_rng(0).standard_normal(int(rate * seconds))
     data = encode(noise.astype(np.float32), rate, name)[0]
-    found = playback_timeline(data, decode(data, declared=RawAudioFormat(format=name, sample_rate_hz=rate)))
+    found = build_playback_timeline(
+        data, decode(data, declared_format=RawAudioFormat(format=name, sample_rate_hz=rate))
+    )
     playable = [found.playable_s(round(len(data) * part / 50)) for part in range(51)]
     assert all(before <= after for before, after in pairwise(playable))
     assert playable[0] == 0
@@ -213,7 +222,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
     assert found is not None
     decoded = decode(delivery.audio)
     lead_s = leading_silence_s(decoded.samples, decoded.sample_rate_hz)
-    return add_playback(found, playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
+    return add_playback(found, build_playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
 
 
 def test_a_stream_slower_than_speech_has_underruns(tmp_path) -> None:

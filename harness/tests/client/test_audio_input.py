@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client import Client, Ledger, audio_input_request, fetch_response_audio
+from voicegauge.client import Client, Ledger, build_audio_input_request, fetch_response_audio
 from voicegauge.client.delivery.audio_input import MAX_STEMS
 from voicegauge.contract import AudioInputTarget, load_catalogue
 from voicegauge.errors import BudgetError, UsageError
@@ -59,14 +59,17 @@ def send() -> Callable[..., object]:
 
 
 def test_constants_and_defaults_go_with_the_audio() -> None:
-    wire = audio_input_request(intake("voice-knn-vc"), FILE, {"format": "mp3"})
+    wire = build_audio_input_request(intake("voice-knn-vc"), FILE, {"format": "mp3"})
     assert wire.body == {"model": "knn-vc", "target_voice": "af_bella", "format": "mp3", "file": FILE}
-    assert audio_input_request(intake("convert"), FILE, {"channels": 2}).body == {"channels": "stereo", "file": FILE}
+    assert build_audio_input_request(intake("convert"), FILE, {"channels": 2}).body == {
+        "channels": "stereo",
+        "file": FILE,
+    }
 
 
 def test_a_field_without_a_parameter_is_rejected() -> None:
     with pytest.raises(UsageError, match="ttsai/enhance takes no sample rate; it takes audio, strength"):
-        audio_input_request(intake("enhance"), FILE, {"sample_rate": 8000})
+        build_audio_input_request(intake("enhance"), FILE, {"sample_rate": 8000})
 
 
 async def test_a_transcript_is_text_with_its_charge(send) -> None:

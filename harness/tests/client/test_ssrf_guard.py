@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
+from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal_host, resolve_public_addresses
 from voicegauge.errors import UnreachableError
 
 
@@ -32,21 +32,21 @@ from voicegauge.errors import UnreachableError
 )
 async def test_private_addresses_are_rejected(host):
     with pytest.raises(ForbiddenAddressError, match=r"not a public address|is this machine"):
-        await public_addresses(f"http://{host}/a.wav")
+        await resolve_public_addresses(f"http://{host}/a.wav")
     with pytest.raises(ForbiddenAddressError):
-        check_literal(f"http://{host}/a.wav")
+        check_literal_host(f"http://{host}/a.wav")
 
 
 @pytest.mark.parametrize(("host", "address"), [("1.1.1.1", "1.1.1.1"), ("[2606:4700::1111]", "2606:4700::1111")])
 async def test_public_addresses_pass(host, address):
-    assert await public_addresses(f"https://{host}/a.wav") == (address,)
-    check_literal(f"https://{host}/a.wav")
+    assert await resolve_public_addresses(f"https://{host}/a.wav") == (address,)
+    check_literal_host(f"https://{host}/a.wav")
 
 
 @pytest.mark.parametrize("host", ["localhost.", "127.0.0.1."])
 def test_a_proxy_does_not_resolve_names_of_this_machine(host):
     with pytest.raises(ForbiddenAddressError):
-        check_literal(f"http://{host}/a.wav")
+        check_literal_host(f"http://{host}/a.wav")
 
 
 async def test_a_host_on_both_networks_has_an_address_of_each(monkeypatch):
@@ -55,10 +55,10 @@ async def test_a_host_on_both_networks_has_an_address_of_each(monkeypatch):
         return [(family, 1, 6, "", place) for family, places in ((10, v6), (2, v4)) for place in places]
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
-    assert await public_addresses("https://files.test/a.wav") == ("2606:4700::1", "1.1.1.1")
+    assert await resolve_public_addresses("https://files.test/a.wav") == ("2606:4700::1", "1.1.1.1")
 
 
 async def test_an_unknown_name_is_unreachable():
     with pytest.raises(UnreachableError, match="name resolution failed"):
-        await public_addresses("https://nowhere.invalid/")
-    check_literal("https://nowhere.invalid/")
+        await resolve_public_addresses("https://nowhere.invalid/")
+    check_literal_host("https://nowhere.invalid/")

@@ -17,7 +17,7 @@ from voicegauge.contract import Contract
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Delivery, SpeechRequest
 from voicegauge.transport import Timeouts, Transport
-from voicegauge.transport.http import LINGER_S
+from voicegauge.transport.http import STREAM_LINGER_S
 
 SPEECH = b"RIFF and more of it" * 20
 TYPE = "text/event-stream"
@@ -107,11 +107,11 @@ def test_a_connection_that_stays_open_after_the_end_is_left(streaming, script) -
     began = time.monotonic()
     delivery = _speak(streaming, script.on("POST /say", _pieces(WHOLE, 20.0)))
     assert delivery.audio == SPEECH
-    assert time.monotonic() - began < LINGER_S + 5
+    assert time.monotonic() - began < STREAM_LINGER_S + 5
 
 
 def test_what_comes_after_the_end_is_seen(streaming, script) -> None:
-    delivery = _speak(streaming, script.on("POST /say", _pieces(WHOLE, LINGER_S / 5, _audio(b"more"))))
+    delivery = _speak(streaming, script.on("POST /say", _pieces(WHOLE, STREAM_LINGER_S / 5, _audio(b"more"))))
     assert delivery.exchanges[0].response.body.endswith(_audio(b"more"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.client import Client, RequestParts, audio_input_request
+from voicegauge.client import Client, RequestParts, build_audio_input_request
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.audio import transcription
@@ -56,7 +56,10 @@ async def sent(
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         wires = [
-            (contract.audio_input_targets[name], audio_input_request(contract.audio_input_targets[name], file, words))
+            (
+                contract.audio_input_targets[name],
+                build_audio_input_request(contract.audio_input_targets[name], file, words),
+            )
             for name, file, words in wanted
         ]
         return await asyncio.gather(*(client.call(intake.operation, wire) for intake, wire in wires))
@@ -105,7 +108,7 @@ async def test_other_requests_are_served_during_transcription(ttsai) -> None:
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         intake = ttsai.audio_input_targets["stt-whisper"]
-        listening = asyncio.create_task(client.call(intake.operation, audio_input_request(intake, recording())))
+        listening = asyncio.create_task(client.call(intake.operation, build_audio_input_request(intake, recording())))
         await asyncio.sleep(0.1)
         response = await client.call(ttsai.operation("getHealth"), RequestParts())
         assert response.response.status == 200

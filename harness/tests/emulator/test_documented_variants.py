@@ -99,7 +99,7 @@ async def test_every_documented_format_is_delivered(start: Any, name: str) -> No
     response = await _job_audio(api, format=name)
     media_type = response.headers["Content-Type"]
     raw = {"mulaw": "mulaw", "ulaw": "mulaw", "alaw": "alaw"}.get(name, "pcm_s16le")
-    audio = decode(response.content, declared=RawAudioFormat(format=raw, sample_rate_hz=24_000))
+    audio = decode(response.content, declared_format=RawAudioFormat(format=raw, sample_rate_hz=24_000))
     assert 0.5 < audio.audio_s < 4
     assert audio.container == container_of_media_type(media_type)
 
@@ -123,7 +123,7 @@ async def test_raw_audio_has_the_fixed_encoding_of_the_contract(start: Any, enco
     api = await start(edit=edit)
     response = await api.send("POST", "/now", data={"text": "Hello there"})
     assert (response.status_code, response.headers["Content-Type"]) == (200, "application/octet-stream")
-    audio = decode(response.content, declared=RawAudioFormat(format=encoding, sample_rate_hz=8000))
+    audio = decode(response.content, declared_format=RawAudioFormat(format=encoding, sample_rate_hz=8000))
     assert 0.5 < audio.audio_s < 3
     assert 0.001 < float(abs(audio.samples).mean()) < 0.4, "speech, not noise"
 
@@ -158,7 +158,7 @@ async def test_audio_has_a_documented_media_type(start: Any, name: str, document
     response = await api.send("POST", "/now", data={"text": "Hello there"}, params={"format": name})
     assert (response.status_code, response.headers["Content-Type"]) == (200, expected)
     raw = {"mulaw": "mulaw", "alaw": "alaw"}.get(name, "pcm_s16le")
-    audio = decode(response.content, declared=RawAudioFormat(format=raw, sample_rate_hz=24_000))
+    audio = decode(response.content, declared_format=RawAudioFormat(format=raw, sample_rate_hz=24_000))
     container = container_of_media_type(expected)
     assert 0.5 < audio.audio_s < 3
     assert container is None or container == audio.container

@@ -17,7 +17,7 @@ async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) ->
     done = (await api.send("GET", f"/jobs/{job}")).json()
     response = await api.send("GET", done["audio"])
     declared = RawAudioFormat(sample_rate_hz=24000) if done["type"] == "audio/pcm" else None
-    return decode(response.content, declared=declared), response
+    return decode(response.content, declared_format=declared), response
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_base64_contains_raw_samples_at_the_declared_rate(start: Any) -> N
     response = await api.send("POST", "/clone", data={"text": "Hello there"}, files={"sample": ("a.wav", tone)})
     body = response.json()
     assert body["rate"] == 8000
-    audio = decode(base64.b64decode(body["audio"]), declared=RawAudioFormat(sample_rate_hz=8000))
+    audio = decode(base64.b64decode(body["audio"]), declared_format=RawAudioFormat(sample_rate_hz=8000))
     assert 0.5 < audio.audio_s < 3
 
 

@@ -80,7 +80,7 @@ async def test_a_stream_has_the_documented_events_and_all_speech(serve, ttsai) -
     assert set(kinds[1:-1]) == {"audio"}
     assert [event.data["index"] for event in events[1:-1]] == list(range(len(events) - 2))
     audio = decode(_speech(events))
-    assert not audio.truncated
+    assert not audio.is_truncated
     assert len(events) - 2 == pytest.approx(audio.audio_s / 0.25, abs=1)
     assert 2 < audio.audio_s < 8
 
@@ -137,7 +137,7 @@ async def test_plain_audio_can_be_streamed(serve, edited) -> None:
             pieces += [(time.monotonic(), piece) async for piece in response.aiter_raw()]
     assert len(pieces) > 4
     assert pieces[-1][0] - pieces[0][0] > 0.1
-    assert not decode(b"".join(piece for _, piece in pieces)).truncated
+    assert not decode(b"".join(piece for _, piece in pieces)).is_truncated
 
 
 FAULTY: dict[str, Callable[[list[str]], bool]] = {

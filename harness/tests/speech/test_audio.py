@@ -46,12 +46,12 @@ def declared(name: str, rate: int = RATE) -> RawAudioFormat | None:
 def test_every_format_round_trips(name: str) -> None:
     sound = tone(lead_s=0.2)
     data, media_type = encode(sound, RATE, name)
-    found = decode(data, declared=declared(name))
+    found = decode(data, declared_format=declared(name))
     assert found.channels == 1
     assert found.audio_s == pytest.approx(2.2, abs=0.001)
     assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound), abs=0.5)
     assert leading_silence_s(found.samples, found.sample_rate_hz) == pytest.approx(0.2, abs=0.025)
-    assert not found.truncated
+    assert not found.is_truncated
     assert container_of_media_type(media_type) == found.container
     assert sniff_container(data) == (None if name in RAW else found.container)
 
@@ -91,14 +91,14 @@ def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
     found = decode(bytes(data))
     assert found.audio_s == pytest.approx(2.0)
     assert found.declared_s is None
-    assert not found.truncated
+    assert not found.is_truncated
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac"])
 def test_a_truncated_file_is_marked_as_truncated(name: str) -> None:
     data, _ = encode(tone(10.0), RATE, name)
     found = decode(data[: len(data) // 2])
-    assert found.truncated
+    assert found.is_truncated
     assert found.declared_s == pytest.approx(10.0, abs=0.01)
     assert 3.0 < found.audio_s < 6.5
 
@@ -114,7 +114,7 @@ def test_channels_are_averaged() -> None:
 
 def test_a_header_wins_over_what_is_declared() -> None:
     data, _ = encode(tone(), RATE, "wav")
-    found = decode(data, declared=RawAudioFormat(sample_rate_hz=8000))
+    found = decode(data, declared_format=RawAudioFormat(sample_rate_hz=8000))
     assert (found.container, found.sample_rate_hz) == ("wav", RATE)
 
 
@@ -125,7 +125,7 @@ def test_a_header_wins_over_what_is_declared() -> None:
 def test_samples_that_begin_like_a_frame_of_mpeg_are_what_was_declared(name: str, begin: bytes, like: str) -> None:
     data = begin + encode(tone(rate=8000, level=0.01), 8000, name)[0]
     assert sniff_container(data) == like
-    assert decode(data, declared=declared(name, 8000)).container == "pcm"
+    assert decode(data, declared_format=declared(name, 8000)).container == "pcm"
     with pytest.raises(UndecodableAudioError):
         decode(data)
 
@@ -195,7 +195,7 @@ def test_damaged_files_are_decoded_or_rejected(name: str, data: st.DataObject) -
 @given(st.binary(max_size=400))
 def test_any_bytes_declared_as_samples_are_decoded_or_rejected(data: bytes) -> None:
     try:
-        found = decode(data, declared=RawAudioFormat(sample_rate_hz=16_000))
+        found = decode(data, declared_format=RawAudioFormat(sample_rate_hz=16_000))
     except UndecodableAudioError:
         return
     assert found.container == "pcm" or sniff_container(data)
@@ -261,7 +261,7 @@ def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(
         "voicegauge.speech.audio.encoded_audio.decode",
-        lambda data, *, declared: calls.append(data) or decode(data, declared=declared),
+        lambda data, *, declared_format: calls.append(data) or decode(data, declared_format=declared_format),
     )
     audio = EncodedAudio(encode(tone(), RATE, "wav")[0])
     assert calls == [], "nothing is decoded before it is needed"

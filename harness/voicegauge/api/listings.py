@@ -166,12 +166,12 @@ def list_recognizers() -> Recognizers:
     Returns:
         The engines with their installed weights, and the extras that are missing.
     """
-    from voicegauge.speech.asr import EMBEDDED, PREFERRED_MODELS, cached_models, cached_weights
+    from voicegauge.speech.asr import EMBEDDED, PREFERRED_MODELS, cached_models, find_cached_weights
 
     installed, missing = [], []
     if find_spec("whisper"):
         installed += [
-            _official_whisper(f"whisper:{name}") for name in PREFERRED_MODELS if cached_weights(name).is_file()
+            _official_whisper(f"whisper:{name}") for name in PREFERRED_MODELS if find_cached_weights(name).is_file()
         ]
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")

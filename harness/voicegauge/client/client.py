@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery import DeliveryTask, audio_input_request
+from voicegauge.client.delivery import DeliveryTask, build_audio_input_request
 from voicegauge.client.requests import map_speech_request
 from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, settlement_of
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
@@ -87,7 +87,7 @@ class Client(ProviderConnection):
 
     async def send_audio(
         self,
-        intake: AudioInputTarget,
+        audio_input_target: AudioInputTarget,
         audio: UploadedFile,
         *,
         audio_s: float,
@@ -99,7 +99,7 @@ class Client(ProviderConnection):
         """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
         Args:
-            intake: a target of this client's contract that audio is sent to.
+            audio_input_target: a target of this client's contract that audio is sent to.
             audio: the file to upload.
             audio_s: duration of the upload in seconds, from which its price is computed.
             fields: further inputs, by their provider-neutral names.
@@ -112,10 +112,10 @@ class Client(ProviderConnection):
                 unknown.
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
-        request = self.build(intake.operation, audio_input_request(intake, audio, fields))
-        price = quote_price(intake, 0, audio_s=audio_s, usd=price_usd).usd
-        with settlement_of(self._reserve(intake, price)) as settlement:
-            task = DeliveryTask(self, intake, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
+        request = self.build(audio_input_target.operation, build_audio_input_request(audio_input_target, audio, fields))
+        price = quote_price(audio_input_target, 0, audio_s=audio_s, usd=price_usd).usd
+        with settlement_of(self._reserve(audio_input_target, price)) as settlement:
+            task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
             return await task.run(request)
 
     async def resume(

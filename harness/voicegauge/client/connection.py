@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from voicegauge.client.requests import RequestBuilder, RequestParts
 from voicegauge.client.spending import RateLimiter
-from voicegauge.client.stream_end import stream_end_detector
+from voicegauge.client.stream_end import create_stream_end_detector
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Request
@@ -20,11 +20,11 @@ from voicegauge.transport import Clock, RealClock, Transport
 class KeyDefault(enum.Enum):
     """Marks that the client's own key is to be sent, because `None` means to send no key."""
 
-    KEY = enum.auto()
+    CLIENT_KEY = enum.auto()
 
 
-DEFAULT_KEY: Final = KeyDefault.KEY
-KeyChoice = str | None | Literal[KeyDefault.KEY]
+DEFAULT_KEY: Final = KeyDefault.CLIENT_KEY
+KeyChoice = str | None | Literal[KeyDefault.CLIENT_KEY]
 
 
 class ProviderConnection:
@@ -90,7 +90,7 @@ class ProviderConnection:
         Raises:
             UsageError: a value cannot be sent.
         """
-        return self._builder.build(operation, parts, self._key if key is KeyDefault.KEY else key, url=url)
+        return self._builder.build(operation, parts, self._key if key is KeyDefault.CLIENT_KEY else key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
         """Return when the account's plan allows one more request.
@@ -112,7 +112,7 @@ class ProviderConnection:
         Raises:
             TransportError: there was no response.
         """
-        detector = stream_end_detector(self.contract, operation_id)
+        detector = create_stream_end_detector(self.contract, operation_id)
         try:
             exchange = await self.transport.send(
                 request, provider=self.contract.id, operation=operation_id, address=address, stream_ended=detector

@@ -29,7 +29,7 @@ class StreamEndDetector:
             parse_exchange(exchange).set_stream(self._spec, self._reader)
 
 
-def stream_end_detector(contract: Contract, operation_id: str) -> StreamEndDetector | None:
+def create_stream_end_detector(contract: Contract, operation_id: str) -> StreamEndDetector | None:
     """Return a detector for one response of an operation; `None` if its responses are not event streams."""
     operation = contract.operations.get(operation_id)
     return StreamEndDetector(operation.stream) if operation is not None and operation.stream is not None else None

@@ -24,11 +24,11 @@ def defer_keyboard_interrupt() -> Iterator[None]:
         return
     interrupted = False
 
-    def remember(*_: object) -> None:
+    def remember_interrupt(*_: object) -> None:
         nonlocal interrupted
         interrupted = True
 
-    signal.signal(signal.SIGINT, remember)
+    signal.signal(signal.SIGINT, remember_interrupt)
     try:
         yield
     finally:

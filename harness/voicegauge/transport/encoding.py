@@ -30,33 +30,33 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
         return media_type, body
     base = media_type.partition(";")[0].strip().lower()
     if base == "application/json" or base.endswith("+json"):
-        return media_type, _json(body)
+        return media_type, _encode_json(body)
     if base == "multipart/form-data":
-        return _multipart(media_type, _fields(media_type, body))
+        return _encode_multipart(media_type, _require_fields(media_type, body))
     if base == "application/x-www-form-urlencoded":
-        return media_type, _urlencoded(_fields(media_type, body))
+        return media_type, _encode_urlencoded(_require_fields(media_type, body))
     if isinstance(body, str):
-        return media_type, _utf8(body)
+        return media_type, _encode_utf8(body)
     if isinstance(body, UploadedFile):
         return body.media_type, body.data
     raise UsageError(f"cannot encode {type(body).__name__} as {media_type}")
 
 
-def _utf8(text: str) -> bytes:
+def _encode_utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"the text cannot be encoded as UTF-8: {error.reason}") from error
 
 
-def _json(value: Any) -> bytes:
+def _encode_json(value: Any) -> bytes:
     try:
-        return _utf8(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        return _encode_utf8(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the request cannot be encoded as JSON: {error}") from error
 
 
-def _fields(media_type: str, body: Any) -> dict[str, Any]:
+def _require_fields(media_type: str, body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise UsageError(f"{media_type} carries named fields, not {type(body).__name__}")
     return body
@@ -64,17 +64,17 @@ def _fields(media_type: str, body: Any) -> dict[str, Any]:
 
 def _field_text(value: Any) -> str:
     """Return the text of a form field: text unchanged, any other value as JSON."""
-    return value if isinstance(value, str) else _json(value).decode()
+    return value if isinstance(value, str) else _encode_json(value).decode()
 
 
-def _urlencoded(fields: dict[str, Any]) -> bytes:
+def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
     files = [name for name, value in fields.items() if isinstance(value, UploadedFile)]
     if files:
         raise UsageError(f"a file ({files[0]}) can only be sent as multipart/form-data")
-    return urlencode([(name, _utf8(_field_text(value))) for name, value in fields.items()]).encode()
+    return urlencode([(name, _encode_utf8(_field_text(value))) for name, value in fields.items()]).encode()
 
 
-def _multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
+def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
     parts: list[tuple[str, Any]] = []
     contents: list[bytes] = []
     for name, value in fields.items():
@@ -82,17 +82,17 @@ def _multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
             contents.append(value.data)
             parts.append((name, (value.filename, value.data, value.media_type)))
         else:
-            contents.append(_utf8(_field_text(value)))
+            contents.append(_encode_utf8(_field_text(value)))
             parts.append((name, (None, contents[-1])))
     if ";" not in content_type:
-        content_type += f"; boundary={_boundary(contents)}"
+        content_type += f"; boundary={_choose_boundary(contents)}"
     if not parts:
         return content_type, f"--{content_type.partition('boundary=')[2]}--\r\n".encode()
     request = httpx.Request("POST", "http://form", files=parts, headers={"Content-Type": content_type})
     return content_type, request.read()
 
 
-def _boundary(contents: Sequence[bytes]) -> str:
+def _choose_boundary(contents: Sequence[bytes]) -> str:
     """Return the first numbered boundary that does not occur in `contents`.
 
     Boundaries are numbered and not random, so that equal fields give equal bytes. Recordings are matched by these

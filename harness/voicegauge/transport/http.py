@@ -34,7 +34,7 @@ MAX_BODY_BYTES = 64 * 2**20
 KEEP_ALIVE_S = 30.0
 """Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval, so that polls
 reuse the connection and their times include no handshake."""
-LINGER_S = 0.5
+STREAM_LINGER_S = 0.5
 """Maximum time for which a stream is read after its last event, in seconds. Events after the end violate the contract
 and must be seen, but some servers leave the connection open."""
 
@@ -102,7 +102,7 @@ class Transport:
             app: ASGI application to call in this process instead of the network. Its exchanges have no timing.
             max_connections: maximum number of connections open at the same time; further requests wait.
         """
-        self._timeouts, self._limit = timeouts, max_body_bytes
+        self._timeouts, self._max_body_bytes = timeouts, max_body_bytes
         self.in_process = app is not None
         """Whether requests go to an application in this process, without a socket."""
         self._app, self._max_connections = app, max_connections
@@ -160,7 +160,7 @@ class Transport:
             address: IP address to connect to instead of resolving the host name. TLS and the Host header still use
                 the name.
             stream_ended: is called with each chunk of an event stream and returns whether the stream is complete. The
-                connection is then read for at most `LINGER_S` more. It is not called in process.
+                connection is then read for at most `STREAM_LINGER_S` more. It is not called in process.
 
         Raises:
             UnreachableError: there is no connection, or the connection was lost; `sent` tells whether the request had
@@ -170,7 +170,7 @@ class Transport:
             OversizeError: the response exceeds the size limit.
         """
         trace = ExchangeTrace()
-        url = _parse(request.url)
+        url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
         try:
             async with asyncio.timeout(self._timeouts.total_s):
@@ -182,12 +182,12 @@ class Transport:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in total"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
         except (httpx.HTTPError, ssl.SSLError) as error:  # httpx does not wrap TLS errors after the handshake
-            raise _translate(error, host, trace, self._timeouts) from error
+            raise _to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
     async def _call_app(self, request: Request, url: httpx.URL) -> Response:
-        status, headers, body = await call_app(self._app, request, url, self._limit)
-        return self._response(status, headers, body, url.netloc.decode("ascii"))
+        status, headers, body = await call_app(self._app, request, url, self._max_body_bytes)
+        return self._build_response(status, headers, body, url.netloc.decode("ascii"))
 
     async def _call_host(
         self,
@@ -197,29 +197,31 @@ class Transport:
         address: str | None,
         stream_ended: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
-        outgoing = self._prepare(request, url, trace, address)
+        outgoing = self._build_httpx_request(request, url, trace, address)
         host = url.netloc.decode("ascii")
         proxy = None if address is not None else proxy_for(request.url)
         pool = self._pool(proxy, host if address is not None else None)
         response = await pool.handle_async_request(outgoing)
         try:
-            body = await self._read(response, trace, host, stream_ended if _is_stream(response) else None)
+            body = await self._read_body(response, trace, host, stream_ended if _is_stream(response) else None)
         except (httpx.ReadError, httpx.RemoteProtocolError) as error:
-            message = str(_translate(error, host, trace, self._timeouts))
+            message = str(_to_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(
                 message, response.status_code, _decode_headers(response.headers.raw)
             ) from error
         finally:
             await response.aclose()
         timing = trace.timing()
-        return self._response(response.status_code, response.headers.raw, body, host), timing
+        return self._build_response(response.status_code, response.headers.raw, body, host), timing
 
-    def _response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
+    def _build_response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
         decoded = _decode_headers(headers)
         encoding = ", ".join(value for name, value in decoded if name.lower() == "content-encoding")
-        return Response(status=status, headers=decoded, body=decode_body(body, encoding, limit=self._limit, host=host))
+        return Response(
+            status=status, headers=decoded, body=decode_body(body, encoding, max_bytes=self._max_body_bytes, host=host)
+        )
 
-    async def _read(
+    async def _read_body(
         self, response: httpx.Response, trace: ExchangeTrace, host: str, stream_ended: Callable[[bytes], bool] | None
     ) -> bytes:
         """Read the body without decoding it, and time the chunks of the body."""
@@ -229,23 +231,25 @@ class Transport:
             async with asyncio.timeout(None) as linger:
                 async for chunk in response.aiter_raw():
                     trace.chunk(len(chunk))
-                    if body.tell() + len(chunk) > self._limit:
-                        raise OversizeError(f"{host}: the response is larger than {self._limit} bytes")
+                    if body.tell() + len(chunk) > self._max_body_bytes:
+                        raise OversizeError(f"{host}: the response is larger than {self._max_body_bytes} bytes")
                     body.write(chunk)
                     if stream_ended is not None and stream_ended(chunk) and not ended:
                         ended = True
-                        linger.reschedule(asyncio.get_running_loop().time() + LINGER_S)
+                        linger.reschedule(asyncio.get_running_loop().time() + STREAM_LINGER_S)
         return body.getvalue()
 
-    def _prepare(self, request: Request, url: httpx.URL, trace: ExchangeTrace, address: str | None) -> httpx.Request:
-        limits = self._timeouts
+    def _build_httpx_request(
+        self, request: Request, url: httpx.URL, trace: ExchangeTrace, address: str | None
+    ) -> httpx.Request:
+        timeouts = self._timeouts
         extensions: dict[str, Any] = {
             "trace": trace,
             "timeout": {
-                "connect": limits.connect_s,
-                "read": limits.read_s,
-                "write": limits.write_s,
-                "pool": limits.pool_s,
+                "connect": timeouts.connect_s,
+                "read": timeouts.read_s,
+                "write": timeouts.write_s,
+                "pool": timeouts.pool_s,
             },
         }
         try:
@@ -272,7 +276,7 @@ def _is_stream(response: httpx.Response) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _parse(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     """Parse an absolute URL. The result is cached, because the requests of a run share a small number of URLs."""
     try:
         parsed = httpx.URL(url)
@@ -283,18 +287,18 @@ def _parse(url: str) -> httpx.URL:
     return parsed
 
 
-def _translate(error: Exception, host: str, trace: ExchangeTrace, limits: Timeouts) -> TransportError:
+def _to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
     """Return the `TransportError` for an exception of httpx.
 
     Its message is one line with the host and the phase, but without the URL, which may contain a key.
     """
     if isinstance(error, httpx.TimeoutException):
         seconds = {
-            httpx.ConnectTimeout: limits.connect_s,
-            httpx.ReadTimeout: limits.read_s,
-            httpx.WriteTimeout: limits.write_s,
-            httpx.PoolTimeout: limits.pool_s,
-        }.get(type(error), limits.total_s)
+            httpx.ConnectTimeout: timeouts.connect_s,
+            httpx.ReadTimeout: timeouts.read_s,
+            httpx.WriteTimeout: timeouts.write_s,
+            httpx.PoolTimeout: timeouts.pool_s,
+        }.get(type(error), timeouts.total_s)
         sent = trace.sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
         return TimedOutError(f"{host}: {trace.phase}: nothing for {seconds:g} s", sent=sent)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):

@@ -17,20 +17,20 @@ AppResponse = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body of a response."""
 
 
-async def call_app(app: Any, request: Request, url: httpx.URL, limit: int) -> AppResponse:
+async def call_app(app: Any, request: Request, url: httpx.URL, max_bytes: int) -> AppResponse:
     """Return the response of `app` to `request`.
 
     Args:
         app: an ASGI 3 application; exceptions of the application propagate.
         request: the request; its body is sent in one message.
         url: the parsed URL of the request.
-        limit: maximum size of the response body in bytes.
+        max_bytes: maximum size of the response body in bytes.
 
     Raises:
         UnreachableError: the application returns before its response is complete, or a header cannot be encoded.
-        OversizeError: the response body exceeds `limit`.
+        OversizeError: the response body exceeds `max_bytes`.
     """
-    response = _ResponseCollector(url.host, limit)
+    response = _ResponseCollector(url.host, max_bytes)
     messages = [{"type": "http.request", "body": request.body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
@@ -39,7 +39,7 @@ async def call_app(app: Any, request: Request, url: httpx.URL, limit: int) -> Ap
         await response.complete.wait()  # a second receive() waits for the client to disconnect
         return {"type": "http.disconnect"}
 
-    await app(_scope(request, url), receive, response.send)
+    await app(_build_scope(request, url), receive, response.send)
     if response.status is None or not response.complete.is_set():
         raise UnreachableError(f"{url.host}: the response is incomplete", sent=True)
     return response.status, response.headers, response.body.getvalue()
@@ -48,8 +48,8 @@ async def call_app(app: Any, request: Request, url: httpx.URL, limit: int) -> Ap
 class _ResponseCollector:
     """Collects the ASGI messages of one response."""
 
-    def __init__(self, host: str, limit: int) -> None:
-        self._host, self._limit = host, limit
+    def __init__(self, host: str, max_bytes: int) -> None:
+        self._host, self._max_bytes = host, max_bytes
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = io.BytesIO()
@@ -61,14 +61,14 @@ class _ResponseCollector:
             self.status, self.headers = message["status"], list(message.get("headers", ()))
         elif message["type"] == "http.response.body":
             chunk = message.get("body", b"")
-            if self.body.tell() + len(chunk) > self._limit:
-                raise OversizeError(f"{self._host}: the response is larger than {self._limit} bytes")
+            if self.body.tell() + len(chunk) > self._max_bytes:
+                raise OversizeError(f"{self._host}: the response is larger than {self._max_bytes} bytes")
             self.body.write(chunk)
             if not message.get("more_body", False):
                 self.complete.set()
 
 
-def _scope(request: Request, url: httpx.URL) -> dict[str, Any]:
+def _build_scope(request: Request, url: httpx.URL) -> dict[str, Any]:
     try:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
     except UnicodeEncodeError as error:

@@ -80,7 +80,7 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded
-    if decoded is not None and decoded.truncated:
+    if decoded is not None and decoded.is_truncated:
         message = (
             f"the {decoded.container} header states {decoded.declared_s:.2f} s, the audio has {decoded.audio_s:.2f} s"
         )

@@ -43,9 +43,10 @@ def _audible_durations(pair: ResponsePair) -> _Durations | None:
 
     durations = []
     for speech_delivery in (pair.base, pair.changed):
-        if not _is_comparable(speech_delivery) or speech_delivery.decoded is None or speech_delivery.decoded.truncated:
+        decoded = speech_delivery.decoded
+        if not _is_comparable(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
-        duration_s = active_duration_s(speech_delivery.decoded.samples, speech_delivery.decoded.sample_rate_hz)
+        duration_s = active_duration_s(decoded.samples, decoded.sample_rate_hz)
         if duration_s < MIN_AUDIBLE_S:
             return None
         durations.append(duration_s)

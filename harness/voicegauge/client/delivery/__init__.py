@@ -1,20 +1,25 @@
 """Performs deliveries: submits, polls and downloads, with retries and protection against hostile responses."""
 
-from voicegauge.client.delivery.audio_input import FetchedAudio, audio_input_request, fetch_response_audio
+from voicegauge.client.delivery.audio_input import FetchedAudio, build_audio_input_request, fetch_response_audio
 from voicegauge.client.delivery.delivery import DeliveryTask
-from voicegauge.client.delivery.links import id_parameter, is_id, link_parameters, parameters_by_location
-from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.client.delivery.links import (
+    find_id_parameter,
+    group_parameters_by_location,
+    is_id,
+    read_link_parameters,
+)
+from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits_s
 
 __all__ = [
     "MAX_RETRY_AFTER_S",
     "DeliveryTask",
     "FetchedAudio",
-    "audio_input_request",
+    "build_audio_input_request",
     "fetch_response_audio",
-    "id_parameter",
+    "find_id_parameter",
+    "group_parameters_by_location",
     "is_id",
-    "link_parameters",
-    "parameters_by_location",
+    "read_link_parameters",
     "retry_after_s",
-    "retry_waits",
+    "retry_waits_s",
 ]

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe
-from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
+from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal_host, resolve_public_addresses
 from voicegauge.client.requests import RequestParts, bare_request, origin
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
@@ -55,21 +55,21 @@ async def fetch_audio(
         DeliveryFailedError: there is no audio, or it could not be downloaded.
     """
     response, secrets = source.exchange.response, log.connection.secrets
-    declared = source.read_text(location.media_type)
+    declared_media_type = source.read_text(location.media_type)
     if location.delivered == "stream":
-        audio = DownloadedAudio(join_stream_audio(source, operation, secrets), declared, index)
+        audio = DownloadedAudio(join_stream_audio(source, operation, secrets), declared_media_type, index)
     elif location.delivered == "bytes":
-        audio = DownloadedAudio(response.body, declared or response.media_type or None, index)
+        audio = DownloadedAudio(response.body, declared_media_type or response.media_type or None, index)
     else:
         text = source.read_text(location.at)
         if text is None:
-            shown = describe(response, secrets)
+            shown = describe_response(response, secrets)
             raise _protocol_failure(f"the response of {operation.id} has no audio at {location.at}: {shown}")
         if location.delivered == "base64" or text.startswith("data:"):
             data, media_type = _decode_inline(text)
-            audio = DownloadedAudio(data, declared or media_type, index)
+            audio = DownloadedAudio(data, declared_media_type or media_type, index)
         else:
-            audio = await _Download(log, location).fetch(text, source, declared)
+            audio = await _Download(log, location).fetch(text, source, declared_media_type)
     if not audio.data:
         raise _protocol_failure(f"the audio of {operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
@@ -110,14 +110,14 @@ class _Download:
 
     def __init__(self, log: ExchangeLog, location: ResponseAudio) -> None:
         self._log, self._connection = log, log.connection
-        self._described = self._connection.contract.operation(location.download) if location.download else None
+        self._download_operation = self._connection.contract.operation(location.download) if location.download else None
 
-    async def fetch(self, url: str, source: ParsedExchange, declared: str | None) -> DownloadedAudio:
+    async def fetch(self, url: str, source: ParsedExchange, declared_media_type: str | None) -> DownloadedAudio:
         """Follow `url`, relative to the URL of `source`, and its redirects to the audio."""
         url = _join_url(source.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
-            request, addresses = self._request(url), await self._addresses(url)
-            operation_id = self._described.id if self._described else DOWNLOAD
+            request, addresses = self._build_request(url), await self._addresses_to_connect_to(url)
+            operation_id = self._download_operation.id if self._download_operation else DOWNLOAD
             exchange = await self._log.send_with_retries(request, operation_id, addresses)
             response = exchange.exchange.response
             redirect = response.header("location")
@@ -125,22 +125,26 @@ class _Download:
                 url = _join_url(url, redirect)
                 continue
             if not 200 <= response.status < 300:
-                raise self._log.rejected(exchange, "downloading the audio")
-            media_type = declared or response.media_type or None
+                raise self._log.error_of_rejection(exchange, "downloading the audio")
+            media_type = declared_media_type or response.media_type or None
             return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
         raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
-    def _request(self, url: str) -> Request:
+    def _build_request(self, url: str) -> Request:
         """Return a plain GET, with the key only for a documented download from the provider itself."""
         url_origin = origin(url)
         if url_origin is None:
             shown = self._connection.mask_secrets(url)[:100]
             raise _protocol_failure(f"the URL of the audio is not a plain http(s) URL: {shown!r}")
-        if self._described is not None and self._described.needs_key and url_origin in self._connection.origins:
-            return self._connection.build(self._described, RequestParts(), url=url)
+        if (
+            self._download_operation is not None
+            and self._download_operation.needs_key
+            and url_origin in self._connection.origins
+        ):
+            return self._connection.build(self._download_operation, RequestParts(), url=url)
         return bare_request(url)
 
-    async def _addresses(self, url: str) -> tuple[str | None, ...]:
+    async def _addresses_to_connect_to(self, url: str) -> tuple[str | None, ...]:
         """Return the IP addresses to connect to.
 
         The only item is `None` if the URL is the provider's own or a proxy resolves the host name.
@@ -149,9 +153,9 @@ class _Download:
             return (None,)
         try:
             if proxy_for(url) is not None:
-                check_literal(url)
+                check_literal_host(url)
                 return (None,)
-            return await public_addresses(url)
+            return await resolve_public_addresses(url)
         except ForbiddenAddressError as error:
             raise _protocol_failure(f"the URL of the audio is not followed: {error}") from error
         except UnreachableError as error:

@@ -32,8 +32,8 @@ class FetchedAudio(NamedTuple):
     """The reason why a file could not be downloaded; the files before that file are present."""
 
 
-def audio_input_request(
-    intake: AudioInputTarget, audio: UploadedFile, fields: Mapping[AudioInputField, Any] = {}
+def build_audio_input_request(
+    audio_input_target: AudioInputTarget, audio: UploadedFile, fields: Mapping[AudioInputField, Any] = {}
 ) -> RequestParts:
     """Return the request that sends `audio`.
 
@@ -42,7 +42,7 @@ def audio_input_request(
     Raises:
         UsageError: the operation has no parameter for one of `fields`.
     """
-    spec, mappings = intake.spec, intake.audio_input.request
+    spec, mappings = audio_input_target.spec, audio_input_target.audio_input.request
     defaults: dict[AudioInputField, Any] = {"voice": spec.voice, "language": spec.language}
     given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
     body: Any = None
@@ -51,14 +51,16 @@ def audio_input_request(
     for name, value in {**given, **fields, "audio": audio}.items():
         mapping = mappings.get(name)
         if mapping is None:
-            raise UsageError(f"{intake.id} takes no {name.replace('_', ' ')}; it takes {', '.join(mappings)}")
+            raise UsageError(
+                f"{audio_input_target.id} takes no {name.replace('_', ' ')}; it takes {', '.join(mappings)}"
+            )
         mapped = value if isinstance(value, UploadedFile) else mapping.map.get(str(value), value)
         body = mapping.at.write_body(body, mapped)
     return RequestParts(body=body, media_type="multipart/form-data")
 
 
 async def fetch_response_audio(
-    connection: ProviderConnection, intake: AudioInputTarget, exchange: Exchange
+    connection: ProviderConnection, audio_input_target: AudioInputTarget, exchange: Exchange
 ) -> FetchedAudio:
     """Return the audio that the response to an accepted request contains or links to."""
     log = ExchangeLog(connection)
@@ -67,16 +69,16 @@ async def fetch_response_audio(
     files: list[bytes] = []
     failure = None
     try:
-        for location in _audio_locations(intake, source):
-            audio = await fetch_audio(log, source, location, intake.operation, 0)
+        for location in _audio_locations(audio_input_target, source):
+            audio = await fetch_audio(log, source, location, audio_input_target.operation, 0)
             files.append(audio.data)
     except DeliveryFailedError as error:
         failure = error.failure
     return FetchedAudio(tuple(files), tuple(log.exchanges[1:]), failure)
 
 
-def _audio_locations(intake: AudioInputTarget, source: ParsedExchange) -> list[ResponseAudio]:
-    conversion = intake.conversion
+def _audio_locations(audio_input_target: AudioInputTarget, source: ParsedExchange) -> list[ResponseAudio]:
+    conversion = audio_input_target.conversion
     if conversion is None:
         return []
     stems = conversion.response.stems

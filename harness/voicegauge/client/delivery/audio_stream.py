@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, masked_excerpt
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.formats import MEDIA_TYPE, UnreadableBodyError
 from voicegauge.model import Failure, FailureKind
@@ -30,13 +30,15 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
         return DeliveryFailedError(Failure(kind=kind, message=mask_credentials(message, secrets)))
 
     if response.media_type != MEDIA_TYPE:
-        raise fail("protocol", f"the response of {operation.id} is not an event stream: {describe(response, secrets)}")
+        raise fail(
+            "protocol", f"the response of {operation.id} is not an event stream: {describe_response(response, secrets)}"
+        )
     stream = exchange.stream(operation.stream)
     if stream.error is not None:
         raise fail("protocol", f"the stream {stream.error}")
     if stream.has_failed and stream.ending is not None:
         reason = stream.ending.read(operation.stream.reason)
-        shown = excerpt(reason, secrets) if isinstance(reason, str) else ""
+        shown = masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
         raise fail("failed", f"{stream.ending.type}: {shown or 'no reason given'}")
     if not stream.is_complete:
         kinds = [event.type for event in stream.events]

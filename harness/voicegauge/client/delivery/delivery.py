@@ -9,9 +9,9 @@ from typing import NamedTuple
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import DownloadedAudio, fetch_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, failure_of_rejection
 from voicegauge.client.delivery.job_tracking import JobTracker
-from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
+from voicegauge.client.delivery.retry_policy import poll_waits_s, retry_after_s, retry_waits_s
 from voicegauge.client.spending import PaymentObserver, Settlement
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import PollSchedule, ResponseAudio
@@ -91,39 +91,39 @@ class DeliveryTask:
         submit = await self._submit(request)
         response = self._target.response
         if response.audio is not None:
-            return await self._audio(submit, response.audio, self._target.operation)
+            return await self._fetch_audio(submit, response.audio, self._target.operation)
         if self._job is None:
-            return self._transcript(submit)
+            return self._read_transcript(submit)
         return await self._follow_job(self._job, submit)
 
-    def _transcript(self, submit: ParsedExchange) -> ReceivedTranscript:
+    def _read_transcript(self, submit: ParsedExchange) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
         transcription = self._target.transcription
         text = submit.read_response(transcription.response.text) if transcription else None
         if not isinstance(text, str):
             location = transcription.response.text if transcription else "body"
-            shown = describe(submit.exchange.response, self._connection.secrets)
+            shown = describe_response(submit.exchange.response, self._connection.secrets)
             message = self._connection.mask_secrets(f"the response has no text at {location}: {shown}")
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
-        return ReceivedTranscript(text, self._last_index)
+        return ReceivedTranscript(text, self._last_exchange_index)
 
     async def _poll_and_fetch(self, job_id: str) -> DownloadedAudio:
         job = self._job
         if job is None:
             raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
         job.id = job_id
-        request = job.poll_request_by_id(job_id)
+        request = job.build_poll_request_by_id(job_id)
         if request is None:
             status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
-        return await self._fetch_result(job, await self._poll(job, request, at_once=True))
+        return await self._fetch_result(job, await self._poll_until_done(job, request, poll_immediately=True))
 
     # Submit
 
     async def _submit(self, request: Request) -> ParsedExchange:
         """Send `request`; repeat it while it is rejected with a status that the contract documents for retries."""
         retry = self._target.contract.provider.retry
-        for wait in (*retry_waits(retry, self._connection.jitter), None):
+        for wait in (*retry_waits_s(retry, self._connection.jitter), None):
             # Before the clock starts: the wait for the rate limit is not the provider's latency.
             await self._connection.wait_for_rate_limit(self._target.operation)
             if self._observer is not None:
@@ -143,21 +143,21 @@ class DeliveryTask:
                     ) from error
                 await self._clock.sleep(wait)
                 continue
-            if self._accept(submit):
+            if self._note_submit_response(submit):
                 return submit
             status = submit.exchange.response.status
             if status not in retry.statuses or wait is None:
-                raise DeliveryFailedError(rejection(submit.exchange.response, self._connection.secrets))
+                raise DeliveryFailedError(failure_of_rejection(submit.exchange.response, self._connection.secrets))
             await self._clock.sleep(self._log.requested_wait_s(submit, wait))
         raise AssertionError("the last attempt has no wait")
 
-    def _accept(self, submit: ParsedExchange) -> bool:
+    def _note_submit_response(self, submit: ParsedExchange) -> bool:
         """Note the response to a submit; return whether the submit was accepted.
 
         The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
         """
         status = submit.exchange.response.status
-        self._submit_index = self._last_index
+        self._submit_index = self._last_exchange_index
         self._settlement.received(status, self._target.contract.provider.retry)
         self._read_charge(submit, self._target.response.charged)
         accepted = 200 <= status < 300
@@ -174,12 +174,14 @@ class DeliveryTask:
         if submit.exchange.response.media_type.startswith("audio/"):
             # Some providers return cached or short audio at once, instead of a job.
             location = ResponseAudio(at=Location("body"), delivered="bytes")
-            return await self._audio(submit, location, self._target.operation)
-        if job.observe_submit(submit, at_ms=self._elapsed_ms(), exchange=self._last_index):
+            return await self._fetch_audio(submit, location, self._target.operation)
+        if job.observe_submit(submit, at_ms=self._elapsed_ms(), exchange=self._last_exchange_index):
             return await self._fetch_result(job, submit)
-        return await self._fetch_result(job, await self._poll(job, job.poll_request(submit), at_once=False))
+        return await self._fetch_result(
+            job, await self._poll_until_done(job, job.build_poll_request(submit), poll_immediately=False)
+        )
 
-    async def _poll(self, job: JobTracker, request: Request, *, at_once: bool) -> ParsedExchange:
+    async def _poll_until_done(self, job: JobTracker, request: Request, *, poll_immediately: bool) -> ParsedExchange:
         """Poll until the job has succeeded.
 
         Raises:
@@ -187,9 +189,9 @@ class DeliveryTask:
         """
         schedule = job.spec.poll
         deadline_s = self._clock.monotonic() + schedule.timeout_s
-        requested_s: float | None = 0.0 if at_once else None
+        requested_s: float | None = 0.0 if poll_immediately else None
         failed_polls = 0
-        for wait in poll_waits(schedule):
+        for wait in poll_waits_s(schedule):
             left_s = deadline_s - self._clock.monotonic()
             if left_s <= 0:
                 break
@@ -201,7 +203,7 @@ class DeliveryTask:
                 failed_polls += 1
                 continue
             failed_polls = 0
-            at_ms, index = self._elapsed_ms(), self._last_index
+            at_ms, index = self._elapsed_ms(), self._last_exchange_index
             if job.observe_poll(poll, requested_ms=requested_ms, at_ms=at_ms, exchange=index):
                 return poll
         last = f", last seen {job.last_state!r}" if job.last_state is not None else ""
@@ -222,19 +224,19 @@ class DeliveryTask:
             return None
         status = poll.exchange.response.status
         if not 200 <= status < 300 and (is_last_try or not self._log.is_temporary(status)):
-            raise self._log.rejected(poll, "polling the job")
+            raise self._log.error_of_rejection(poll, "polling the job")
         return poll
 
     async def _fetch_result(self, job: JobTracker, finished: ParsedExchange) -> DownloadedAudio:
         job.has_ended = True
         if job.spec.result is None:
-            return await self._audio(finished, job.spec.audio, job.status_operation)
+            return await self._fetch_audio(finished, job.spec.audio, job.status_operation)
         operation = self._target.contract.operation(job.spec.result)
-        result = await self._log.send_with_retries(job.result_request(finished, operation), operation.id)
+        result = await self._log.send_with_retries(job.build_result_request(finished, operation), operation.id)
         if not 200 <= result.exchange.response.status < 300:
-            raise self._log.rejected(result, "fetching the result")
+            raise self._log.error_of_rejection(result, "fetching the result")
         self._read_charge(result, job.spec.charged)
-        return await self._audio(result, job.spec.audio, operation)
+        return await self._fetch_audio(result, job.spec.audio, operation)
 
     async def _cancel_job(self) -> None:
         """Cancel the job, if the provider documents how, because nobody is waiting for the result any more."""
@@ -243,7 +245,7 @@ class DeliveryTask:
             return
         operation = self._target.contract.operation(job.spec.cancel.operation)
         try:
-            request = job.request_by_id(operation)
+            request = job.build_request_by_id(operation)
             if request is not None:
                 async with asyncio.timeout(CANCEL_S):
                     await self._log.send(request, operation.id)
@@ -252,8 +254,10 @@ class DeliveryTask:
 
     # Shared
 
-    async def _audio(self, source: ParsedExchange, location: ResponseAudio, operation: Operation) -> DownloadedAudio:
-        return await fetch_audio(self._log, source, location, operation, self._last_index)
+    async def _fetch_audio(
+        self, source: ParsedExchange, location: ResponseAudio, operation: Operation
+    ) -> DownloadedAudio:
+        return await fetch_audio(self._log, source, location, operation, self._last_exchange_index)
 
     def _read_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
         self._settlement.read_charge(exchange, location, self._target.contract.provider.credits)
@@ -262,7 +266,7 @@ class DeliveryTask:
         return (self._clock.monotonic() - self._started_s) * 1000
 
     @property
-    def _last_index(self) -> int:
+    def _last_exchange_index(self) -> int:
         """Index of the last exchange."""
         return len(self._log.exchanges) - 1
 

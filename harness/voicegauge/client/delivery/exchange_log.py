@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Sequence
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.failures import DeliveryFailedError, failure_kind_of_error, rejection
-from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.client.delivery.failures import DeliveryFailedError, failure_kind_of_error, failure_of_rejection
+from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits_s
 from voicegauge.contract import ParsedExchange, parse_exchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
@@ -41,7 +41,7 @@ class ExchangeLog:
             DeliveryFailedError: no attempt got a response, or the provider asks for too long a wait.
         """
         retry = self.connection.contract.provider.retry
-        waits = (*retry_waits(retry, self.connection.jitter), None)
+        waits = (*retry_waits_s(retry, self.connection.jitter), None)
         for wait, address in zip(waits, itertools.cycle(addresses), strict=False):
             try:
                 exchange = await self.send(request, operation_id, address)
@@ -64,10 +64,10 @@ class ExchangeLog:
         temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
         return status in temporary or (status >= 500 and status != 501)
 
-    def rejected(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
+    def error_of_rejection(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
         """Return the failure for a response other than 2xx to a free request; `step` says what was requested."""
         response = exchange.exchange.response
-        failure = rejection(response, self.connection.secrets, step)
+        failure = failure_of_rejection(response, self.connection.secrets, step)
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
         return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary(response.status))
 
@@ -80,7 +80,7 @@ class ExchangeLog:
         response = exchange.exchange.response
         requested = retry_after_s(response)
         if requested is not None and requested > MAX_RETRY_AFTER_S:
-            failure = rejection(response, self.connection.secrets)
+            failure = failure_of_rejection(response, self.connection.secrets)
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
             raise DeliveryFailedError(Failure(kind=failure.kind, message=message, status=failure.status))
         return default_s if requested is None else requested

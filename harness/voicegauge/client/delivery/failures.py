@@ -45,7 +45,7 @@ def failure_kind_of_error(error: TransportError) -> FailureKind:
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
 
-def rejection(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
+def failure_of_rejection(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
     """Return the failure for a response other than 2xx.
 
     Args:
@@ -53,18 +53,19 @@ def rejection(response: Response, secrets: Sequence[str], step: str = "") -> Fai
         secrets: texts to mask in the message, because some providers echo the key.
         step: what was requested, if it was not the submit, such as "downloading the audio".
     """
-    message = f"{step + ': ' if step else ''}{describe(response, secrets)}"
+    message = f"{step + ': ' if step else ''}{describe_response(response, secrets)}"
     return Failure(kind=failure_kind_of_status(response.status), message=message, status=response.status)
 
 
-def describe(response: Response, secrets: Sequence[str]) -> str:
+def describe_response(response: Response, secrets: Sequence[str]) -> str:
     """Return the status and an excerpt of the body."""
-    # A character of UTF-8 has at most four bytes. One more is read, so that `excerpt` sees whether the text continues.
-    text = excerpt(response.body[: 4 * _MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
+    # A character of UTF-8 has at most four bytes. One more is read, so that
+    # `masked_excerpt` sees whether the text continues.
+    text = masked_excerpt(response.body[: 4 * _MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
     return f"HTTP {response.status}: {text}" if text else f"HTTP {response.status} with an empty body"
 
 
-def excerpt(text: str, secrets: Sequence[str]) -> str:
+def masked_excerpt(text: str, secrets: Sequence[str]) -> str:
     """Return the beginning of a provider's text on one line, with secrets masked before it is cut."""
     shown = mask_credentials(text[:_MASKED_CHARACTERS], secrets)
     if len(text) > _MASKED_CHARACTERS:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
-from voicegauge.client.delivery.links import id_parameter, is_id, link_parameters, parameters_by_location
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, masked_excerpt
+from voicegauge.client.delivery.links import (
+    find_id_parameter,
+    group_parameters_by_location,
+    is_id,
+    read_link_parameters,
+)
 from voicegauge.client.requests import RequestParts, origin
 from voicegauge.client.spending import Settlement
 from voicegauge.contract import BaseTarget, Operation, ParsedExchange
@@ -48,7 +53,7 @@ class JobTracker:
         A URL from a response is not saved, because it may contain a token.
         """
         try:
-            return self.id is not None and self.poll_request_by_id(self.id) is not None
+            return self.id is not None and self.build_poll_request_by_id(self.id) is not None
         except DeliveryFailedError:  # an id that cannot be sent
             return False
 
@@ -71,7 +76,7 @@ class JobTracker:
 
     # Requests about the job
 
-    def poll_request(self, submit: ParsedExchange) -> Request:
+    def build_poll_request(self, submit: ParsedExchange) -> Request:
         """Return the status request.
 
         The documented link comes first. A URL from the response is used only if it is the provider's own, because
@@ -80,36 +85,36 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the response has neither a link, nor a URL, nor an id to poll the job with.
         """
-        by_link = link_parameters(submit, self._target.operation, self.status_operation)
+        by_link = read_link_parameters(submit, self._target.operation, self.status_operation)
         if by_link is not None:
             return self.request(self.status_operation, by_link)
         url = submit.read_text(self.spec.submit.url)
         if url is not None and origin(url) in self._connection.origins:
             return self._connection.build(self.status_operation, RequestParts(), url=url)
-        request = self.poll_request_by_id(self.id) if self.id is not None else None
+        request = self.build_poll_request_by_id(self.id) if self.id is not None else None
         if request is None:
-            shown = describe(submit.exchange.response, self._connection.secrets)
+            shown = describe_response(submit.exchange.response, self._connection.secrets)
             raise self.failure(f"the response to the submit has no usable job id at {self.spec.submit.id}: {shown}")
         return request
 
-    def poll_request_by_id(self, job_id: str) -> Request | None:
+    def build_poll_request_by_id(self, job_id: str) -> Request | None:
         """Return the status request for a job id; `None` if the contract does not say which parameter takes the id."""
-        name = id_parameter(self._target.operation, self.status_operation, self.spec.submit.id)
+        name = find_id_parameter(self._target.operation, self.status_operation, self.spec.submit.id)
         return None if name is None else self.request(self.status_operation, {name: job_id})
 
-    def request_by_id(self, operation: Operation) -> Request | None:
+    def build_request_by_id(self, operation: Operation) -> Request | None:
         """Return the request of another operation about the job, such as its cancellation.
 
         Return `None` if the job id or the parameter that takes it is not known.
         """
-        name = id_parameter(self._target.operation, operation, self.spec.submit.id)
+        name = find_id_parameter(self._target.operation, operation, self.spec.submit.id)
         return None if name is None or self.id is None else self.request(operation, {name: self.id})
 
-    def result_request(self, finished: ParsedExchange, operation: Operation) -> Request:
+    def build_result_request(self, finished: ParsedExchange, operation: Operation) -> Request:
         """Return the request that fetches the result of the job that `finished` reports."""
-        values = link_parameters(finished, self.status_operation, operation)
+        values = read_link_parameters(finished, self.status_operation, operation)
         if values is None:
-            name = id_parameter(self._target.operation, operation, self.spec.submit.id)
+            name = find_id_parameter(self._target.operation, operation, self.spec.submit.id)
             values = {name: self.id} if name is not None and self.id is not None else {}
         return self.request(operation, values)
 
@@ -119,7 +124,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: a value cannot be sent. The value came from the provider, so this is not a usage error.
         """
-        grouped = parameters_by_location(operation, values)
+        grouped = group_parameters_by_location(operation, values)
         parts = RequestParts(path=grouped["path"], query=grouped["query"], headers=grouped["header"])
         try:
             return self._connection.build(operation, parts)
@@ -154,7 +159,7 @@ class JobTracker:
         """
         state = poll.read_text(self.spec.state)
         if state is None:
-            shown = describe(poll.exchange.response, self._connection.secrets)
+            shown = describe_response(poll.exchange.response, self._connection.secrets)
             failure = self.failure(f"the status response has no state at {self.spec.state}: {shown}").failure
             raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
         self._observe(state, poll, requested_ms=requested_ms, at_ms=at_ms, exchange=exchange)
@@ -178,7 +183,7 @@ class JobTracker:
         if known.end == "failure":
             if known.charged is False:
                 self._settlement.status = BillingStatus.REJECTED
-            reason = excerpt(source.read_text(self.spec.reason) or "", self._connection.secrets)
+            reason = masked_excerpt(source.read_text(self.spec.reason) or "", self._connection.secrets)
             message = f"{state}: {reason or 'no reason given'}"
             raise DeliveryFailedError(Failure(kind="failed", message=message))
 

@@ -34,7 +34,7 @@ def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
         return _request_value(exchange, source, rest)
     if source == "header.":
         return exchange.read_response(Location("header", rest))
-    return exchange.read_response(Location("body", tokens=_tokens(rest))) if source == "body" else MISSING
+    return exchange.read_response(Location("body", tokens=_pointer_tokens(rest))) if source == "body" else MISSING
 
 
 def _request_value(exchange: ParsedExchange, source: str, rest: str) -> Any:
@@ -44,7 +44,7 @@ def _request_value(exchange: ParsedExchange, source: str, rest: str) -> Any:
         return MISSING if value is None else value
     if source == "query.":
         return exchange.query.get(rest, MISSING)
-    return read_pointer(_request_body(exchange), _tokens(rest)) if source == "body" else MISSING
+    return read_pointer(_request_body(exchange), _pointer_tokens(rest)) if source == "body" else MISSING
 
 
 def _request_body(exchange: ParsedExchange) -> Any:
@@ -53,11 +53,11 @@ def _request_body(exchange: ParsedExchange) -> Any:
     return exchange.request_form.fields if exchange.request_form is not None else MISSING
 
 
-def _tokens(fragment: str) -> list[str]:
+def _pointer_tokens(fragment: str) -> list[str]:
     return [unescape(token) for token in fragment.removeprefix("#").split("/")[1:]]
 
 
-def link_parameters(exchange: ParsedExchange, source: Operation, destination: Operation) -> dict[str, Any] | None:
+def read_link_parameters(exchange: ParsedExchange, source: Operation, destination: Operation) -> dict[str, Any] | None:
     """Return the parameters of `destination` according to the link that the response of `source` documents.
 
     Return `None` if no link names `destination`, or if a value that the link needs is missing from the exchange.
@@ -79,7 +79,7 @@ def _is_constant(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def id_parameter(source: Operation | None, destination: Operation, id_location: Location | None) -> str | None:
+def find_id_parameter(source: Operation | None, destination: Operation, id_location: Location | None) -> str | None:
     """Return the name of the parameter of `destination` that takes the job id.
 
     This is the parameter to which a link of `source` assigns the value at `id_location`. Without such a link it is the
@@ -91,23 +91,23 @@ def id_parameter(source: Operation | None, destination: Operation, id_location: 
             if link.get("operationId") == destination.id:
                 for name, value in link.get("parameters", {}).items():
                     if value == expression:
-                        return _unqualified(str(name))
+                        return _without_location(str(name))
     required = [parameter.name for parameter in destination.parameters if parameter.required]
     return required[0] if len(required) == 1 else None
 
 
-def _unqualified(name: str) -> str:
+def _without_location(name: str) -> str:
     """Remove the location from a parameter name such as "path.id" (allowed in links by OpenAPI 3.1)."""
     location, _, rest = name.partition(".")
     return rest if location in ("path", "query", "header") and rest else name
 
 
-def parameters_by_location(operation: Operation, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def group_parameters_by_location(operation: Operation, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Group `values` by the documented location of each parameter: "path", "query" or "header"."""
     grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     documented = {parameter.name: parameter.location for parameter in operation.parameters}
     for name, value in values.items():
-        bare = _unqualified(name)
+        bare = _without_location(name)
         location = documented.get(name) or documented.get(bare) or "query"
         if location in grouped:
             grouped[location][name if name in documented else bare] = value

@@ -15,7 +15,7 @@ from voicegauge.model import Response
 MAX_RETRY_AFTER_S = 120.0
 """Maximum requested wait in seconds. Longer waits are not honored, because a faulty `Retry-After` must not stall a
 whole run. Rate limits are usually counted per minute, so two minutes are enough."""
-JITTER = 0.1
+MAX_JITTER_FRACTION = 0.1
 """Maximum fraction by which a wait is randomly extended, so that clients that failed together do not retry together."""
 
 
@@ -45,15 +45,15 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def retry_waits(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
+def retry_waits_s(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
     """Yield the waits between attempts in seconds, one fewer than attempts. No wait is shorter than documented."""
     wait = retry.initial_delay_s
     for _ in range(retry.max_attempts - 1):
-        yield wait * (1 + JITTER * jitter.random())
+        yield wait * (1 + MAX_JITTER_FRACTION * jitter.random())
         wait = min(wait * retry.factor, retry.max_delay_s)
 
 
-def poll_waits(poll: PollSchedule) -> Iterator[float]:
+def poll_waits_s(poll: PollSchedule) -> Iterator[float]:
     """Yield the wait before each poll in seconds, without end, growing from `min_s` to `max_s`."""
     wait = poll.min_s
     while True:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from voicegauge.errors import UnreachableError
 
-_TRANSLATED = [ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")]
+_IPV4_IN_IPV6_NETWORKS = [ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")]
 """Networks of NAT64 (RFC 6052) and IPv4-compatible addresses, which have an IPv4 address in their last four bytes."""
 
 
@@ -17,7 +17,7 @@ class ForbiddenAddressError(Exception):
     """Raised when the host of a URL has an address that is not public."""
 
 
-async def public_addresses(url: str) -> tuple[str, ...]:
+async def resolve_public_addresses(url: str) -> tuple[str, ...]:
     """Resolve the host of `url` and return the addresses to connect to.
 
     The caller must connect to these addresses, because a second lookup could return other ones (DNS rebinding). If
@@ -37,12 +37,12 @@ async def public_addresses(url: str) -> tuple[str, ...]:
         raise UnreachableError(f"{host}: name resolution failed: {error}", sent=False) from None
     families: dict[int, str] = {}
     for family, _, _, _, socket_address in found:
-        check_address(host, str(socket_address[0]))
+        require_public_address(host, str(socket_address[0]))
         families.setdefault(family, str(socket_address[0]))
     return tuple(families.values())
 
 
-def check_address(host: str, address: str) -> None:
+def require_public_address(host: str, address: str) -> None:
     """Check that `address`, and any IPv4 address embedded in it, is public.
 
     Raises:
@@ -59,12 +59,12 @@ def _embedded_ipv4(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ip
     if isinstance(ip, ipaddress.IPv4Address):
         return []
     found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if any(ip in network for network in _TRANSLATED):
+    if any(ip in network for network in _IPV4_IN_IPV6_NETWORKS):
         found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
     return [address for address in found if address is not None]
 
 
-def check_literal(url: str) -> None:
+def check_literal_host(url: str) -> None:
     """Check that the host of `url` is not written as a private address, or as the name of this machine.
 
     This check is used if a proxy resolves the name, because the addresses of the host are then not known here.
@@ -82,4 +82,4 @@ def check_literal(url: str) -> None:
             address = socket.inet_ntoa(socket.inet_aton(host))
         except OSError:
             return
-    check_address(host, address)
+    require_public_address(host, address)

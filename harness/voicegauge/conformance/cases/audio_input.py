@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from voicegauge.client import RequestParts, audio_input_request
+from voicegauge.client import RequestParts, build_audio_input_request
 from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, expect_accepted, make_case
 from voicegauge.conformance.cases.valid_requests import SpokenSentence, spoken_sentence, voice_sample, with_required
 from voicegauge.contract import AudioInputTarget, Operation
@@ -50,7 +50,7 @@ def _complete_case(target: AudioInputTarget, options: Options) -> ConformanceCas
         expect_accepted(description, target.pointer),
         target=target.name,
         name=target.id,
-        request=with_required(target.operation, audio_input_request(target, sentence.file, options)),
+        request=with_required(target.operation, build_audio_input_request(target, sentence.file, options)),
         audio_s=sentence.audio_s,
         is_representative=not options,
     )

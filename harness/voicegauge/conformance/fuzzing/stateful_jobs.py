@@ -15,11 +15,11 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory, JobSet
 from voicegauge.client import (
     RequestParts,
-    id_parameter,
+    find_id_parameter,
+    group_parameters_by_location,
     is_id,
-    link_parameters,
     map_speech_request,
-    parameters_by_location,
+    read_link_parameters,
 )
 from voicegauge.conformance.cases import (
     ConformanceCase,
@@ -171,9 +171,9 @@ class StatefulJobs:
         job_id = submit.parsed.read_text(self._spec.submit.id)
         if not submit.ok or job_id is None or not is_id(job_id):
             return None
-        parameters = link_parameters(submit.parsed, self._target.operation, self._status)
+        parameters = read_link_parameters(submit.parsed, self._target.operation, self._status)
         if parameters is None:
-            name = id_parameter(self._target.operation, self._status, self._spec.submit.id)
+            name = find_id_parameter(self._target.operation, self._status, self._spec.submit.id)
             parameters = {name: job_id} if name is not None else None
         if parameters is None:
             return None
@@ -249,7 +249,7 @@ class StatefulJobs:
         if self._spec.cancel is None:
             raise UsageError(f"{self._status.contract.id} does not document how to cancel a job")
         operation = self._status.contract.operation(self._spec.cancel.operation)
-        name = id_parameter(self._target.operation, operation, self._spec.submit.id)
+        name = find_id_parameter(self._target.operation, operation, self._spec.submit.id)
         if name is None:
             raise UsageError(f"{operation.id} does not document which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
@@ -289,5 +289,5 @@ def similar_unknown_id(job_id: str, known: Collection[str]) -> str:
 
 
 def _request(operation: Operation, parameters: dict[str, object]) -> RequestParts:
-    placed = parameters_by_location(operation, parameters)
+    placed = group_parameters_by_location(operation, parameters)
     return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])

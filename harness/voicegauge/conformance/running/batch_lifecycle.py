@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory
-from voicegauge.client import RequestParts, id_parameter
+from voicegauge.client import RequestParts, find_id_parameter
 from voicegauge.conformance.cases import BATCH_ITEMS, expect_accepted
 from voicegauge.conformance.running.resource_lifecycle import SendStep
 from voicegauge.contract import Operation, Target
@@ -79,7 +79,7 @@ async def _item_subjects(operation: Operation, item: object, send: SendStep) -> 
 
 async def _poll(status: Operation, job_id: object, send: SendStep, submit: Call | None) -> Call:
     location = status.job.submit.id if status.job is not None else None
-    name = id_parameter(submit.operation if submit is not None else None, status, location)
+    name = find_id_parameter(submit.operation if submit is not None else None, status, location)
     is_in_path = any(parameter.name == name and parameter.location == "path" for parameter in status.parameters)
     values = {name: str(job_id)} if name is not None else {}
     request = RequestParts(path=values) if is_in_path else RequestParts(query=values)

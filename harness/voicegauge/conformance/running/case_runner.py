@@ -24,7 +24,7 @@ from voicegauge.client import (
     RequestParts,
     Reservation,
     retry_after_s,
-    retry_waits,
+    retry_waits_s,
     settle_responses,
 )
 from voicegauge.conformance.cases import (
@@ -314,7 +314,7 @@ class CaseRunner:
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
-        waits_s = retry_waits(self._contract.provider.retry, self._client.jitter)
+        waits_s = retry_waits_s(self._contract.provider.retry, self._client.jitter)
         exchanges: list[Exchange] = []
         while True:
             exchanges.append(await send())

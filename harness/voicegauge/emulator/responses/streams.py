@@ -170,7 +170,7 @@ def audio_length_s(data: bytes, synthesis: SynthesisRequest) -> float:
     from voicegauge.speech.audio import RawAudioFormat, decode
 
     raw = RawAudioFormat(format=synthesis.format, sample_rate_hz=synthesis.sample_rate_hz)
-    return decode(data, declared=raw).audio_s
+    return decode(data, declared_format=raw).audio_s
 
 
 async def send_stream(

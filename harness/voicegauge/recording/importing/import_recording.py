@@ -205,7 +205,7 @@ def _decompress(headers: Headers, body: bytes, name: str) -> bytes:
     if not body or not encoding:
         return body
     try:
-        decoded = decode_body(body, encoding, limit=MAX_BODY_BYTES, host="the file")
+        decoded = decode_body(body, encoding, max_bytes=MAX_BODY_BYTES, host="the file")
     except OversizeError:
         raise NotImportedError(f"its {name} decompresses to more than {MAX_BODY_BYTES} bytes") from None
     encodings = encoding.lower().replace(" ", "").split(",")

@@ -6,7 +6,7 @@ from voicegauge.speech.asr.embedded import EMBEDDED
 from voicegauge.speech.asr.faster_whisper import cached_models
 from voicegauge.speech.asr.selection import PREFERRED_MODELS, AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr.transcription import Transcription, transcribe_audio
-from voicegauge.speech.asr.weights import cached_weights, install_weights
+from voicegauge.speech.asr.weights import find_cached_weights, install_weights
 
 __all__ = [
     "EMBEDDED",
@@ -18,8 +18,8 @@ __all__ = [
     "TranscriptCache",
     "Transcription",
     "cached_models",
-    "cached_weights",
     "choose_asr",
+    "find_cached_weights",
     "install_weights",
     "transcribe_audio",
 ]

@@ -20,7 +20,7 @@ from voicegauge.model import Provenance
 from voicegauge.speech.asr.base import Asr
 from voicegauge.speech.asr.embedded import EMBEDDED, embedded_asr
 from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
-from voicegauge.speech.asr.weights import cached_weights
+from voicegauge.speech.asr.weights import find_cached_weights
 from voicegauge.speech.asr.whisper import whisper_asr
 from voicegauge.speech.transcripts import base_language
 
@@ -95,7 +95,7 @@ def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -
         return AsrChoice(whisper_asr(named), f"named by {WHISPER_VARIABLE}")
     if importlib.util.find_spec("whisper"):
         for model in _preferred(texts):
-            if cached_weights(model).is_file():
+            if find_cached_weights(model).is_file():
                 return AsrChoice(whisper_asr(model), "the weights of Whisper are installed")
     if importlib.util.find_spec("faster_whisper"):
         installed = cached_models()
@@ -122,7 +122,7 @@ def _all_english(texts: Sequence[SpokenText]) -> bool:
 
 def _default_whisper(texts: Sequence[SpokenText]) -> str:
     named = os.environ.get(WHISPER_VARIABLE)
-    installed = (name for name in _preferred(texts) if cached_weights(name).is_file())
+    installed = (name for name in _preferred(texts) if find_cached_weights(name).is_file())
     return named or next(installed, _default_name(texts))
 
 

@@ -44,7 +44,7 @@ def require_whisper() -> None:
         raise MissingExtraError("openai-whisper", "whisper")
 
 
-def cached_weights(model: str) -> Path:
+def find_cached_weights(model: str) -> Path:
     """The path at which openai-whisper expects the weights of the official `model`. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
     return folder / f"{_ALIASES.get(model, model)}.pt"
@@ -83,7 +83,7 @@ def install_weights(model: str, source: Path | None = None, progress: ProgressCa
         UnknownNameError: `model` is not an official model.
         UsageError: the weights could not be read or downloaded, or differ from the official weights.
     """
-    weights, path = find_official_weights(model), cached_weights(model)
+    weights, path = find_official_weights(model), find_cached_weights(model)
     if path.is_file() and _sha256(path) == weights.sha256:
         return path
     if source is None:
@@ -126,7 +126,7 @@ def _save(
     weights: OfficialWeights, source: BinaryIO, total: int, path: Path, progress: ProgressCallback | None
 ) -> Path:
     sha256, received = hashlib.sha256(), 0
-    with _partial(path) as partial:
+    with _partial_path(path) as partial:
         with partial.open("wb") as file:
             while block := source.read(_BLOCK_BYTES):
                 file.write(block)
@@ -144,7 +144,7 @@ def _save(
 
 
 @contextlib.contextmanager
-def _partial(path: Path) -> Iterator[Path]:
+def _partial_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:

@@ -15,7 +15,7 @@ import numpy as np
 
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short_sha256
-from voicegauge.speech.asr.weights import cached_weights, install_weights, require_whisper
+from voicegauge.speech.asr.weights import find_cached_weights, install_weights, require_whisper
 from voicegauge.speech.transcripts import base_language
 
 MAX_WINDOW_TOKENS = 224
@@ -144,7 +144,7 @@ def whisper_asr(model: str) -> WhisperAsr:
         return WhisperAsr(path.stem, path, short_sha256(path), _is_english_only(path))
     if "/" in model or model.endswith(".pt"):
         raise UsageError(f"whisper:{model}: there is no such file")
-    weights = cached_weights(model)
+    weights = find_cached_weights(model)
     if not weights.is_file():
         install_weights(model)
     return WhisperAsr(model, weights, short_sha256(weights), model.endswith(".en"))

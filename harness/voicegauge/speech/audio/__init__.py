@@ -14,7 +14,7 @@ from voicegauge.speech.audio.levels import (
     rms_dbfs,
 )
 from voicegauge.speech.audio.limits import UndecodableAudioError
-from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback_timeline
+from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
 
@@ -30,6 +30,7 @@ __all__ = [
     "UndecodableAudioError",
     "active_duration_s",
     "apply_filters",
+    "build_playback_timeline",
     "container_of_media_type",
     "decode",
     "encode",
@@ -37,7 +38,6 @@ __all__ = [
     "is_silent",
     "leading_silence_s",
     "media_type_of",
-    "playback_timeline",
     "read_channels",
     "resample",
     "rms_dbfs",

@@ -51,11 +51,11 @@ _MAX_WAV_CHUNKS = 64
 class WavData(NamedTuple):
     """Position and size of the samples in a WAV file."""
 
-    size_at: int
+    size_offset: int
     """Offset of the four bytes that declare the size."""
-    declared: int | None
+    declared_bytes: int | None
     """Declared size of the samples in bytes; `None` if the file was streamed and declares no real size."""
-    present: int
+    present_bytes: int
     """Number of bytes in the file from the start of the samples."""
 
 
@@ -153,9 +153,9 @@ class _PatchedReader(_AudioReader):
 def open_audio(data: bytes) -> io.BytesIO:
     """Open encoded audio as a file. The header of a streamed WAV file appears to declare the real length."""
     found = find_wav_data(data)
-    if found is None or found.declared is not None or not found.present:
+    if found is None or found.declared_bytes is not None or not found.present_bytes:
         return _AudioReader(data)
-    sizes = {4: len(data) - 8, found.size_at: found.present}
+    sizes = {4: len(data) - 8, found.size_offset: found.present_bytes}
     return _PatchedReader(data, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
 

@@ -58,7 +58,7 @@ class DecodedAudio(NamedTuple):
     """Duration that the container declares, in seconds; `None` if it declares no duration, as in a stream."""
 
     @property
-    def truncated(self) -> bool:
+    def is_truncated(self) -> bool:
         """Whether the file is shorter than its container declares."""
         return self.declared_s is not None and self.declared_s - self.audio_s > _TRUNCATION_TOLERANCE_S
 
@@ -80,31 +80,31 @@ _RAW_ENCODINGS = {
 
 
 @defer_keyboard_interrupt()
-def decode(data: bytes, *, declared: RawAudioFormat | None = None) -> DecodedAudio:
+def decode(data: bytes, *, declared_format: RawAudioFormat | None = None) -> DecodedAudio:
     """Decode a file, or raw samples of a declared format, to mono samples.
 
-    If `data` has a header, the header is used rather than `declared`. There is one exception: raw samples may begin
-    like an MPEG audio frame by chance, as in a few of a thousand quiet mu-law recordings. If they cannot be decoded as
-    such, `declared` is used. A streamed WAV file (declared length 0, or two gigabytes and more) is read to its end. If
-    a file is damaged, the part before the damage is returned.
+    If `data` has a header, the header is used rather than `declared_format`. There is one exception: raw samples may
+    begin like an MPEG audio frame by chance, as in a few of a thousand quiet mu-law recordings. If they cannot be
+    decoded as such, `declared_format` is used. A streamed WAV file (declared length 0, or two gigabytes and more) is
+    read to its end. If a file is damaged, the part before the damage is returned.
 
     Args:
         data: the encoded audio as it was received.
-        declared: format of the samples if they have no header.
+        declared_format: format of the samples if they have no header.
 
     Raises:
         UndecodableAudioError: `data` is not audio, has an unsupported container, contains no samples, or is longer than
             `MAX_AUDIO_S` or `MAX_SAMPLES`. Also raised if the sample rate or the number of channels is out of range.
     """
     container = sniff_container(data)
-    if container is None and declared is not None:
-        return _decode_raw(data, declared)
+    if container is None and declared_format is not None:
+        return _decode_raw(data, declared_format)
     try:
         return _decode_container(data, container)
     except UndecodableAudioError:
-        if declared is None or not is_weak_detection(data):
+        if declared_format is None or not is_weak_detection(data):
             raise
-        return _decode_raw(data, declared)
+        return _decode_raw(data, declared_format)
 
 
 def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
@@ -138,25 +138,25 @@ def _decode_by_ffmpeg(data: bytes, container: str) -> DecodedAudio:
     )
 
 
-def _decode_raw(data: bytes, declared: RawAudioFormat) -> DecodedAudio:
+def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
     import soundfile
 
-    encoding = _RAW_ENCODINGS.get(declared.format)
+    encoding = _RAW_ENCODINGS.get(declared_format.format)
     if encoding is None:
-        raise UndecodableAudioError(f"raw audio of the unknown format {declared.format!r}")
-    check_shape(declared.sample_rate_hz, declared.channels)
+        raise UndecodableAudioError(f"raw audio of the unknown format {declared_format.format!r}")
+    check_shape(declared_format.sample_rate_hz, declared_format.channels)
     try:
         with soundfile.SoundFile(
             io.BytesIO(data),
-            samplerate=declared.sample_rate_hz,
-            channels=declared.channels,
+            samplerate=declared_format.sample_rate_hz,
+            channels=declared_format.channels,
             format="RAW",
             subtype=encoding.subtype,
             endian=encoding.endian,
         ) as file:
             return _read_sound_file(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
-        raise UndecodableAudioError(f"{len(data)} bytes: not samples of {declared.format}") from error
+        raise UndecodableAudioError(f"{len(data)} bytes: not samples of {declared_format.format}") from error
 
 
 def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
@@ -196,10 +196,12 @@ def _read_samples(file: Any) -> Samples:
 def _declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
     wav = find_wav_data(data)
     if wav is not None:
-        if wav.declared is None or not wav.present:
+        if wav.declared_bytes is None or not wav.present_bytes:
             return None
         # libsndfile reports only the frames that are present. All have one size, so bytes are proportional to seconds.
-        return float(frames / file.samplerate * max(wav.declared / min(wav.present, wav.declared), 1.0))
+        return float(
+            frames / file.samplerate * max(wav.declared_bytes / min(wav.present_bytes, wav.declared_bytes), 1.0)
+        )
     if declares_length(data, container) and file.frames > 0:
         return float(file.frames / file.samplerate)
     return None

@@ -11,7 +11,7 @@ from voicegauge.speech.audio.containers import sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.levels import is_silent, leading_silence_s, rms_dbfs
 from voicegauge.speech.audio.limits import UndecodableAudioError
-from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback_timeline
+from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 
 
 class EncodedAudio:
@@ -45,7 +45,7 @@ class EncodedAudio:
     @cached_property
     def _decoding(self) -> DecodedAudio | UndecodableAudioError:
         try:
-            return decode(self.data, declared=self.raw_format)
+            return decode(self.data, declared_format=self.raw_format)
         except UndecodableAudioError as error:
             return error
 
@@ -68,7 +68,7 @@ class EncodedAudio:
     @cached_property
     def playback_timeline(self) -> PlaybackTimeline | None:
         """Seconds of playable audio by number of received bytes; `None` if the audio cannot be decoded."""
-        return None if self.decoded is None else playback_timeline(self.data, self.decoded)
+        return None if self.decoded is None else build_playback_timeline(self.data, self.decoded)
 
     def facts(self, file: str) -> AudioFacts:
         """Measure the audio; container, digest and size are known even if it cannot be decoded.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.speech.audio.ffmpeg import FfmpegFormat, encode_track
 from voicegauge.speech.audio.limits import Samples
-from voicegauge.speech.audio.ogg import with_ogg_serial
+from voicegauge.speech.audio.ogg import set_ogg_serial
 from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
@@ -51,7 +51,7 @@ _BLOCK_FRAMES = 2**18
 """Number of frames that are written at a time. libsndfile's Vorbis encoder puts all frames of a call on the stack,
 which would otherwise overflow."""
 _OGG_SERIAL = 1
-"""Serial number of all Ogg streams. It may be any fixed number; see `with_ogg_serial`."""
+"""Serial number of all Ogg streams. It may be any fixed number; see `set_ogg_serial`."""
 
 _FFMPEG_FORMATS = {
     "mp3": FfmpegFormat("mp3", "libmp3lame"),
@@ -113,7 +113,7 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         for start in range(0, len(samples), _BLOCK_FRAMES):
             file.write(samples[start : start + _BLOCK_FRAMES])
     data = buffer.getvalue()
-    return with_ogg_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
+    return set_ogg_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
 
 
 def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_kbps: int | None = None) -> bytes:

@@ -10,28 +10,28 @@ import struct
 
 _HEADER_BYTES = 27
 _SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
-_POLYNOMIAL = 0x04C11DB7
+_CRC_POLYNOMIAL = 0x04C11DB7
 """Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
 
 
-def _table_entry(byte: int) -> int:
+def _crc_table_entry(byte: int) -> int:
     value = byte << 24
     for _ in range(8):
-        value = (value << 1) ^ (_POLYNOMIAL if value & 0x80000000 else 0)
+        value = (value << 1) ^ (_CRC_POLYNOMIAL if value & 0x80000000 else 0)
     return value & 0xFFFFFFFF
 
 
-_TABLE = [_table_entry(byte) for byte in range(256)]
+_CRC_TABLE = [_crc_table_entry(byte) for byte in range(256)]
 
 
 def _checksum(page: bytes) -> int:
     value = 0
     for byte in page:
-        value = (value << 8) & 0xFFFFFFFF ^ _TABLE[value >> 24 ^ byte]
+        value = (value << 8) & 0xFFFFFFFF ^ _CRC_TABLE[value >> 24 ^ byte]
     return value
 
 
-def with_ogg_serial(data: bytes, serial: int) -> bytes:
+def set_ogg_serial(data: bytes, serial: int) -> bytes:
     """Set the serial number in every page of `data`, which must consist of complete pages of one stream."""
     pages = bytearray(data)
     at = 0

@@ -21,54 +21,61 @@ _MAX_PACKETS = 200_000
 class PlaybackTimeline:
     """Seconds of playable audio as a non-decreasing function of the bytes received."""
 
-    def __init__(self, steps: Sequence[tuple[int, float]], size: int, audio_s: float, *, even: bool) -> None:
+    def __init__(
+        self, points: Sequence[tuple[int, float]], size_bytes: int, audio_s: float, *, is_interpolated: bool
+    ) -> None:
         """Build the timeline from known points.
 
         Args:
-            steps: pairs (number of received bytes, number of seconds that can then be played), in ascending order.
-            size: size of the whole file in bytes. When all of them are received, the whole audio can be played.
+            points: pairs (number of received bytes, number of seconds that can then be played), in ascending order.
+            size_bytes: size of the whole file in bytes. When all of them are received, the whole audio can be played.
             audio_s: duration of the audio, in seconds.
-            even: whether to interpolate linearly between the steps. Otherwise the value is constant between two steps.
+            is_interpolated: whether values between two points are interpolated linearly. Otherwise they are constant.
         """
-        self._bytes, self._seconds = [at for at, _ in steps], [seconds for _, seconds in steps]
-        self._size, self._audio_s, self._even = size, audio_s, even
+        self._bytes, self._seconds = [at for at, _ in points], [seconds for _, seconds in points]
+        self._size_bytes, self._audio_s, self._is_interpolated = size_bytes, audio_s, is_interpolated
 
     @property
     def header_bytes(self) -> int:
         """Size of the header before the audio itself, in bytes; 0 if it is not known."""
         return self._bytes[0]
 
-    def playable_s(self, received: int) -> float:
-        """Number of seconds that can be played after the first `received` bytes."""
-        if received >= self._size:
+    def playable_s(self, received_bytes: int) -> float:
+        """Number of seconds that can be played after the first `received_bytes` bytes."""
+        if received_bytes >= self._size_bytes:
             return self._audio_s
-        index = bisect.bisect_right(self._bytes, received) - 1
+        index = bisect.bisect_right(self._bytes, received_bytes) - 1
         if index < 0:
             return 0.0
         seconds = self._seconds[index]
-        if self._even and index + 1 < len(self._bytes):
-            share = (received - self._bytes[index]) / (self._bytes[index + 1] - self._bytes[index])
+        if self._is_interpolated and index + 1 < len(self._bytes):
+            share = (received_bytes - self._bytes[index]) / (self._bytes[index + 1] - self._bytes[index])
             seconds += share * (self._seconds[index + 1] - seconds)
         return min(seconds, self._audio_s)
 
 
-def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
+def build_playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
     """Compute the timeline of the encoded file `data`, from which `decoded` was decoded.
 
     Compressed audio is played packet by packet. FFmpeg finds the packets. If it finds fewer than two, or more than
     `_MAX_PACKETS`, playable time is assumed to be proportional to received bytes.
     """
-    size, audio_s = len(data), decoded.audio_s
+    size_bytes, audio_s = len(data), decoded.audio_s
     if decoded.container in _UNCOMPRESSED_CONTAINERS:
         found = find_wav_data(data)
-        return PlaybackTimeline([(found.size_at + 4 if found else 0, 0.0), (size, audio_s)], size, audio_s, even=True)
-    packets = _packets(data)
+        return PlaybackTimeline(
+            [(found.size_offset + 4 if found else 0, 0.0), (size_bytes, audio_s)],
+            size_bytes,
+            audio_s,
+            is_interpolated=True,
+        )
+    packets = _packet_points(data)
     if len(packets) < 2:
-        return PlaybackTimeline([(0, 0.0), (size, audio_s)], size, audio_s, even=True)
-    return PlaybackTimeline(packets, size, audio_s, even=False)
+        return PlaybackTimeline([(0, 0.0), (size_bytes, audio_s)], size_bytes, audio_s, is_interpolated=True)
+    return PlaybackTimeline(packets, size_bytes, audio_s, is_interpolated=False)
 
 
-def _packets(data: bytes) -> list[tuple[int, float]]:
+def _packet_points(data: bytes) -> list[tuple[int, float]]:
     """Return (offset, seconds) of each packet.
 
     When the bytes before the offset have been received, this number of seconds can be played. The list is empty if
@@ -89,8 +96,8 @@ def _packets(data: bytes) -> list[tuple[int, float]]:
                     starts.setdefault(packet.pos, max(float(packet.pts * packet.time_base), 0.0))
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError):
         pass  # damaged from here on, so only the packets before are used
-    steps, reached = [], 0.0
+    points, reached = [], 0.0
     for at in sorted(starts):
         reached = max(reached, starts[at])
-        steps.append((at, reached))
-    return steps
+        points.append((at, reached))
+    return points
