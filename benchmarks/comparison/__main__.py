@@ -25,7 +25,7 @@ from mutation.mutant import Mutant
 from comparison import schemathesis
 from comparison.service import RequestCounts, serve_provider
 from voicegauge.checks import RULES
-from voicegauge.client import Client, credentials
+from voicegauge.client import Client, build_credentials
 from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.reporting.spending import BillableLimit
@@ -85,7 +85,7 @@ class Tools:
 
     def run_schemathesis(self, url: str) -> schemathesis.SchemathesisRun:
         """Run Schemathesis against the provider at `url`."""
-        [credential] = credentials(self.operation, EMULATED_KEY)
+        [credential] = build_credentials(self.operation, EMULATED_KEY)
         headers = {credential.name: credential.value}
         return schemathesis.run(self._document, url, headers, self.operations, seed=SEED)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 from mutation.mutant import Mutant
 
-from voicegauge.client import credentials
+from voicegauge.client import build_credentials
 from voicegauge.conformance import build_emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import Contract, Operation
@@ -56,7 +56,7 @@ def serve_provider(contract: Contract, operation: Operation, mutant: Mutant | No
     emulated_contract, faults = (mutant.emulated_contract(), mutant.faults) if mutant else (contract, ())
     settings = build_emulator_settings(faults=mutant.emulator_faults if mutant else ())
     app = create_app([emulated_contract], settings, extra_faults=faults)
-    [credential] = credentials(operation, EMULATED_KEY)
+    [credential] = build_credentials(operation, EMULATED_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()
 
     async def accept_one_key(scope: Any, receive: Any, send: Any) -> None:

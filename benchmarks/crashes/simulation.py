@@ -171,7 +171,7 @@ class SimulatedUser:
         folder = begin_run(self.out, config, found)
         killer.step("after the manifest")
         stop = StopSignal()
-        outcome = await run_plan(config, folder, resumed=found.state if found else None, stop=stop)
+        outcome = await run_plan(config, folder, earlier_state=found.state if found else None, stop=stop)
         killer.step("before saving")
         manifest = msgspec.structs.replace(load_run(folder).manifest, spent_usd=outcome.spent_usd)
         run = Run(manifest=manifest, samples=outcome.samples, ambiguous_requests=outcome.ambiguous)

@@ -13,7 +13,7 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     decide_verdict,
 )
-from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample, error_rate, typical_time
+from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample, change_of_typical_time, error_rate
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
 
@@ -45,7 +45,7 @@ def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
         before, after = heavy_tailed_times(2 * seed, **words), heavy_tailed_times(2 * seed + 1, slower=slower, **words)
-        contrast = typical_time(before, after, CompareSettings(seed=seed).interval_settings)
+        contrast = change_of_typical_time(before, after, CompareSettings(seed=seed).interval_settings)
         assert contrast is not None
         found[decide_verdict(contrast, LATENCY)] += 1
     return found
@@ -247,12 +247,12 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
     new = [ErrorCount(str(text), 1, 0) for text in range(6)]
     found = error_rate(old, new, CompareSettings().interval_settings)
     assert found is not None
-    assert (found.baseline, found.run, found.change) == (0.0, 6.0, 6.0)
+    assert (found.baseline_value, found.run_value, found.change) == (0.0, 6.0, 6.0)
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
     old, new = ([TimedSample(str(text), 1, ms) for text in range(6)] for ms in (0.0, 1.0))
-    found = typical_time(old, new, CompareSettings().interval_settings)
+    found = change_of_typical_time(old, new, CompareSettings().interval_settings)
     assert found is not None
     assert found.change == pytest.approx(999)
 
@@ -262,4 +262,4 @@ def test_charges_are_compared_as_means_of_the_common_texts() -> None:
         return run(tuple(sample(text, cost=Cost(charged_credits=amount)) for text, amount in enumerate(amounts)))
 
     found = verdicts(compare_runs(charged(10, 20), charged(10, 30, 500)))["charged"]
-    assert (found.baseline, found.run, found.note) == (15.0, 20.0, "mean of 2 texts")
+    assert (found.baseline_value, found.run_value, found.note) == (15.0, 20.0, "mean of 2 texts")

@@ -200,7 +200,7 @@ async def test_the_budget_of_an_interrupted_run_stays_spent(
     asked = order(suite, targets, emulator, "job", provenance=Provenance.LIVE, max_cost_usd=0.02)
     await run_plan(asked, tmp_path)
     stop = StopSignal()
-    again = await run_plan(asked, tmp_path, resumed=read_journal(tmp_path), stop=stop)
+    again = await run_plan(asked, tmp_path, earlier_state=read_journal(tmp_path), stop=stop)
     assert isinstance(stop.error, BudgetError)
     assert len(again.samples) == 2
 
@@ -255,13 +255,13 @@ async def test_a_resumed_run_pays_for_nothing_twice(
     assert [job.job for job in past.open_jobs.values()] == ["j1"]
 
     shop.done.set()
-    outcome = await run_plan(asked, tmp_path, resumed=past)
+    outcome = await run_plan(asked, tmp_path, earlier_state=past)
     assert outcome.is_complete
     assert sorted(shop.sold) == sorted(text.text for text in suite.texts if text.language == "en")
-    resumed = next(sample for sample in outcome.samples if sample.request_id == "j1")
-    assert resumed.failure is None
-    assert resumed.audio is not None
-    assert resumed.latency is None, "nobody timed its submit"
+    earlier_state = next(sample for sample in outcome.samples if sample.request_id == "j1")
+    assert earlier_state.failure is None
+    assert earlier_state.audio is not None
+    assert earlier_state.latency is None, "nobody timed its submit"
     assert outcome.spent_usd == pytest.approx(0.03)
 
 
@@ -279,7 +279,7 @@ async def test_a_stop_request_completes_requests_in_flight(
     assert len(shop.sold) == len(outcome.samples) == 1
     assert outcome.samples[0].failure is None
     assert not outcome.is_complete
-    again = await run_plan(asked, tmp_path, resumed=read_journal(tmp_path))
+    again = await run_plan(asked, tmp_path, earlier_state=read_journal(tmp_path))
     assert again.is_complete
     assert len(shop.sold) == 3
 

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis import statistics
-from voicegauge.bench.analysis.statistics import MIN_P95_BOUND_SAMPLES, by_text, mean, median, quantile, ratio_of_sums
+from voicegauge.bench.analysis.statistics import (
+    MIN_P95_BOUND_SAMPLES,
+    mean,
+    median,
+    quantile,
+    ratio_of_sums,
+    table_by_text,
+)
 
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
 
@@ -81,7 +88,7 @@ def test_a_ratio_divides_by_at_least_one_unit(pairs: list[tuple[str, int, int]],
 
 
 def test_texts_with_different_numbers_of_samples_lose_none() -> None:
-    table = by_text([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
+    table = table_by_text([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
     assert table.shape == (2, 3)
     assert np.nansum(table) == 10.0
     found = mean([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])

@@ -21,7 +21,7 @@ from voicegauge.conformance import (
 )
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.recording import Recorder, RefreshPolicy, plan_to_record, recording_path
-from voicegauge.conformance.recording.updates import TEXT
+from voicegauge.conformance.recording.updates import RECORDED_TEXT
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
@@ -37,16 +37,18 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     folder = tmp_path_factory.mktemp("fixtures")
     targets = voicegauge_catalogue.select(TARGETS)
     contracts = {target.contract.id: target.contract for target in targets}
-    plan = plan_to_record(targets, emulated=True, every=False)
+    plan = plan_to_record(targets, emulated=True, every_case=False)
     settings = build_emulator_check_settings(voicegauge_emulator, targets)
     recorder = Recorder(contracts, settings.base_urls)
     collector = Collector([], 0)
     settings = dataclasses.replace(settings, save_exchanges=recorder.save)
     run_check(collector, check_service(targets, plan, settings, collector))
-    assert recorder.met_emulator
-    for update in _refreshing(contracts).updates(plan, folder, {}):
+    assert recorder.is_emulated_service
+    for update in _refreshing(contracts).plan_updates(plan, folder, {}):
         contract = contracts[update.provider]
-        save_har(update.path, update.merged(recorder.groups), provenance=Provenance.EMULATED, contract=contract)
+        save_har(
+            update.path, update.merge_exchanges(recorder.groups), provenance=Provenance.EMULATED, contract=contract
+        )
     return folder
 
 
@@ -65,19 +67,19 @@ def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
 
 def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voicegauge_catalogue) -> None:
     targets = voicegauge_catalogue.select([])
-    plan = plan_to_record(targets, emulated=True, every=False)
+    plan = plan_to_record(targets, emulated=True, every_case=False)
     delivered = {
         f"{case.provider}/{case.target}" for case in plan.cases if case.speech is not None and not case.expects_failure
     }
     assert delivered == {target.id for target in targets}
-    assert {case.speech.text for case in plan.cases if case.speech is not None} == {TEXT}
+    assert {case.speech.text for case in plan.cases if case.speech is not None} == {RECORDED_TEXT}
     refusals = [case for case in plan.cases if case.expected.verdict == "rejected"]
     kinds = [
         (c.provider, c.operation, c.expected.kind, c.expected.statuses, c.key, c.expected.description) for c in refusals
     ]
     assert len(kinds) == len(set(kinds))
     assert max(Counter((case.provider, case.operation) for case in refusals).values()) <= 12
-    every = plan_to_record(targets, emulated=True, every=True)
+    every = plan_to_record(targets, emulated=True, every_case=True)
     assert len(every.cases) > len(plan.cases)
     assert {case.id for case in plan.cases} <= {case.id for case in every.cases}
 
@@ -89,7 +91,7 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
     assert [f.message for f in collector.report().findings if f.severity is not Severity.DISPUTED] == []
 
     targets = voicegauge_catalogue.select(TARGETS)
-    plan = plan_to_record(targets, emulated=True, every=False)
+    plan = plan_to_record(targets, emulated=True, every_case=False)
     replay = Replay(load_recordings([recorded]), voicegauge_catalogue)
     again = Collector([], 0)
     with running_app(ReplayApp(replay)) as root:
@@ -154,12 +156,12 @@ def case(voicegauge_catalogue):
     """The plan for one target's file, its contract, and the cases that are due."""
     targets = voicegauge_catalogue.select(["pixazo/xtts-v2"])
     contract = targets[0].contract
-    plan = plan_to_record(targets, emulated=True, every=False)
+    plan = plan_to_record(targets, emulated=True, every_case=False)
     path = recording_path(plan.cases[0], Path("out"))
 
     def due(old: Recording | None, **options):
         refreshing = _refreshing({"pixazo": contract}, **options)
-        updates = refreshing.updates(plan, Path("out"), {} if old is None else {path: old})
+        updates = refreshing.plan_updates(plan, Path("out"), {} if old is None else {path: old})
         return next((update for update in updates if update.path == path), None)
 
     due.contract, due.planned = contract, [c.id for c in plan.cases if recording_path(c, Path("out")) == path]
@@ -178,7 +180,7 @@ def _recording(case, *exchanges, provenance=Provenance.EMULATED, sha=None, at=NO
 
 
 def _ids(update) -> list[str]:
-    return [] if update is None else [one.id for one in update.due]
+    return [] if update is None else [one.id for one in update.cases_to_record]
 
 
 def test_missing_cases_are_due_and_existing_ones_are_not(case) -> None:
@@ -207,7 +209,7 @@ def test_emulated_traffic_replaces_live_traffic_only_in_a_full_refresh(case) -> 
     assert case(live) is None
     update = case(live, refresh="all")
     assert _ids(update) == case.planned
-    assert (update.existing, update.replaced) == (None, live)
+    assert (update.existing_recording, update.replaced_recording) == (None, live)
     emulated = _recording(case, *map(_exchange, case.planned))
     assert _ids(case(emulated, provenance=Provenance.RECORDED)) == case.planned
 
@@ -217,7 +219,7 @@ def test_an_update_preserves_order_imported_groups_and_cases_that_failed(case) -
     groups = [_exchange(None), _exchange(second), _exchange("a case that no contract leads to"), _exchange(third)]
     update = case(_recording(case, *groups, sha="other"))
     fresh = {first: [_exchange(first, NOW)], third: [_exchange(third, NOW)]}
-    merged = update.merged(fresh)
+    merged = update.merge_exchanges(fresh)
     assert [exchange.group for exchange in merged] == [None, second, third, first]
     assert merged[2].timing is not None
     assert merged[1].timing is None

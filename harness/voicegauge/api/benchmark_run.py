@@ -399,7 +399,7 @@ async def _run_until_interrupted(
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
-        return await run_plan(config, folder, resumed=journal_state, stop=stop, on_sample=on_sample)
+        return await run_plan(config, folder, earlier_state=journal_state, stop=stop, on_sample=on_sample)
     finally:
         if handles_signals:
             loop.remove_signal_handler(signal.SIGINT)

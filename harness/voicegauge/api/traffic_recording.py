@@ -36,7 +36,7 @@ from voicegauge.recording import Recording, RecordingChanges, compare_recordings
 
 
 class RecordedFile(Record, frozen=True, kw_only=True):
-    """One recording that was due to be written."""
+    """One recording file that was to be written."""
 
     path: str
     provenance: Provenance
@@ -145,7 +145,7 @@ def record(
         listener=listener,
     )
     updates, plan = recording.plan(refresh, full=full)
-    replaced = [update.path for update in updates if update.replaced is not None]
+    replaced = [update.path for update in updates if update.replaced_recording is not None]
     if replaced and overwrite is False:
         count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
         raise UsageError(f"this would overwrite {count}: add --yes (overwrite=True)")
@@ -189,12 +189,12 @@ class _RecordingRun:
 
     def plan(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
-        plan = plan_to_record(self.targets, emulated=self.live is None, every=full)
+        plan = plan_to_record(self.targets, emulated=self.live is None, every_case=full)
         paths = {recording_path(case, self.folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
         refreshing = RefreshPolicy(self.contracts, self.provenance, refresh, datetime.now(UTC))
-        updates = refreshing.updates(plan, self.folder, existing)
-        due = {case.id: case for update in updates for case in update.due}
+        updates = refreshing.plan_updates(plan, self.folder, existing)
+        due = {case.id: case for update in updates for case in update.cases_to_record}
         in_order = {case.id: case for case in plan.cases if case.id in due} | due
         return updates, CasePlan(cases=tuple(in_order.values()), skipped=plan.skipped)
 
@@ -235,7 +235,7 @@ class _RecordingRun:
         secrets = [key for key in settings.keys.values() if key]
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
         stop = send_plan(self.targets, rest, replace(settings, save_exchanges=recorder.save), collector, self.listener)
-        if recorder.met_emulator:
+        if recorder.is_emulated_service:
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
@@ -261,10 +261,10 @@ class _RecordingRun:
         redactions: Counter[str] = Counter()
         files, failed = [], None
         for update in updates:
-            cases = sum(case.id in sent.exchanges_by_case for case in update.due)
+            cases = sum(case.id in sent.exchanges_by_case for case in update.cases_to_record)
             if not cases:
                 continue
-            exchanges = update.merged(sent.exchanges_by_case)
+            exchanges = update.merge_exchanges(sent.exchanges_by_case)
             difference = compare_recordings(update.replaced, exchanges)
             saved: Recording | None = None
             try:
@@ -272,7 +272,7 @@ class _RecordingRun:
                     saved = self._save(update, exchanges, sent.secrets)
                     redactions.update(saved.redactions)
                 if sent.unfinished is not None:
-                    sent.unfinished.remove(update.due)
+                    sent.unfinished.remove(update.cases_to_record)
             except DataError as error:
                 failed = failed or error
             files.append(
@@ -292,14 +292,14 @@ class _RecordingRun:
     def _may_write(
         self, update: RecordingUpdate, difference: RecordingChanges, overwrite: bool | ConfirmOverwrite
     ) -> bool:
-        if update.replaced is None or isinstance(overwrite, bool):
+        if update.replaced_recording is None or isinstance(overwrite, bool):
             return True  # False was handled before anything was sent
         if not (difference.added or difference.removed or difference.changed):
             return True  # only the times differ
         return overwrite(
             Overwrite(
                 path=update.path,
-                old_provenance=update.replaced.provenance,
+                old_provenance=update.replaced_recording.provenance,
                 new_provenance=self.provenance,
                 changes=difference,
             )

@@ -14,7 +14,7 @@ from voicegauge.client.delivery import (
     retry_after_s,
     retry_waits_s,
 )
-from voicegauge.client.requests import RequestParts, client_key, credentials, curl_command, map_speech_request
+from voicegauge.client.requests import RequestParts, build_credentials, client_key, curl_command, map_speech_request
 from voicegauge.client.spending import (
     Ledger,
     PaymentObserver,
@@ -43,8 +43,8 @@ __all__ = [
     "SharedBudget",
     "account_plans",
     "build_audio_input_request",
+    "build_credentials",
     "client_key",
-    "credentials",
     "curl_command",
     "fetch_response_audio",
     "find_id_parameter",

@@ -18,10 +18,10 @@ from voicegauge.bench.analysis.metric_changes import (
     IntervalSettings,
     MetricChange,
     TimedSample,
+    change_of_slow_time,
+    change_of_typical_time,
     error_rate,
     failure_rate,
-    slow_time,
-    typical_time,
 )
 from voicegauge.bench.analysis.summary import scored_samples
 from voicegauge.contract import SPEECH_CHARACTERS_PER_S
@@ -95,7 +95,9 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     unit: MetricUnit
     verdict: ChangeVerdict
     baseline: float
+    """The metric of the baseline, in `unit`."""
     run: float
+    """The metric of the compared run, in `unit`."""
     change: float
     """Change from the baseline to the run.
 
@@ -277,7 +279,14 @@ def _compare_target(
             metric=metric.id,
             unit=metric.unit,
             verdict=decide_verdict(metric.change, metric.threshold),
-            **metric.change._asdict(),
+            baseline=metric.change.baseline_value,
+            run=metric.change.run_value,
+            change=metric.change.change,
+            low=metric.change.low,
+            high=metric.change.high,
+            n_baseline=metric.change.n_baseline,
+            n_run=metric.change.n_run,
+            note=metric.change.note,
         )
         for metric in metrics
         if metric.change is not None
@@ -288,10 +297,10 @@ def _latency_metrics(old: _TargetSamples, new: _TargetSamples, settings: Compare
     interval = settings.interval_settings
 
     def typical(metric: MetricId, value: Callable[[Latency], float | None]) -> _Metric:
-        change = typical_time(old.times(value), new.times(value), interval)
+        change = change_of_typical_time(old.times(value), new.times(value), interval)
         return _Metric(metric, "ms", change, settings.latency)
 
-    p95 = slow_time(old.times(_total_latency_ms), new.times(_total_latency_ms), interval)
+    p95 = change_of_slow_time(old.times(_total_latency_ms), new.times(_total_latency_ms), interval)
     return [
         typical("submit_latency_ms", lambda latency: latency.submit_latency_ms),
         typical("ttfa_ms", lambda latency: latency.ttfa_ms),
@@ -337,7 +346,7 @@ def _completion_change(old: _TargetSamples, new: _TargetSamples, interval: Inter
     """
 
     def change(old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]) -> MetricChange | None:
-        return typical_time(old.completion_times(old_bound), new.completion_times(new_bound), interval)
+        return change_of_typical_time(old.completion_times(old_bound), new.completion_times(new_bound), interval)
 
     middle, smallest, largest = change(_midpoint, _midpoint), change(_upper, _lower), change(_lower, _upper)
     if middle is None or smallest is None or largest is None:

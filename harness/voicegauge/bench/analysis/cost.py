@@ -62,7 +62,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     characters: int
     """Text length at which `usd_per_1m_characters` is stated."""
     line: CostLine | None
-    """Price as a function of the text length; see `cost_line` for when it is `None`."""
+    """Price as a function of the text length; see `estimate_cost_line` for when it is `None`."""
     disputed: bool
     """Whether the documents contradict each other about the price.
 
@@ -77,7 +77,7 @@ def sample_audio_s(sample: Sample) -> float | None:
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
 
-def target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -> TargetCost:
+def compute_target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -> TargetCost:
     """Compute the mean cost of `samples` and the price of texts of `characters` characters."""
 
     def average(value: Callable[[Sample], float | None]) -> float | None:
@@ -85,7 +85,7 @@ def target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -
         return sum(known) / len(known) if known else None
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
-    line = cost_line(target, samples)
+    line = estimate_cost_line(target, samples)
     return TargetCost(
         usd_per_request=average(lambda s: s.cost.price_usd),
         credits_per_request=average(lambda s: s.cost.price_credits),
@@ -117,7 +117,7 @@ def _charge_differs(cost: Cost) -> bool:
     )
 
 
-def cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine | None:
+def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine | None:
     """Return the target's price as a function of text length.
 
     Args:

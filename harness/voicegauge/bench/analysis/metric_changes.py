@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voicegauge.bench.analysis.statistics import Floats, ValuesByText, by_text, quantiles, resample
+from voicegauge.bench.analysis.statistics import Floats, ValuesByText, quantiles, resample, table_by_text
 
 SESSION_DRIFT = 0.10
 """Assumed spread of a service's latency between sessions: standard deviation of its logarithm."""
@@ -45,8 +45,8 @@ class MetricChange(NamedTuple):
     `change` is relative for times, and a difference for rates (0.02 is two percentage points).
     """
 
-    baseline: float
-    run: float
+    baseline_value: float
+    run_value: float
     change: float
     low: float | None
     """Lower end of the interval of `change`; `None` if there are too few data."""
@@ -67,7 +67,7 @@ class IntervalSettings(NamedTuple):
     seed: int = 0
 
 
-def typical_time(
+def change_of_typical_time(
     baseline: Sequence[TimedSample], run: Sequence[TimedSample], settings: IntervalSettings
 ) -> MetricChange | None:
     """Estimate the relative change of the time of a typical text.
@@ -88,7 +88,7 @@ def typical_time(
     return _relative_change(medians, float(np.median(shift)), error, (before, after), (len(old), len(new)), settings)
 
 
-def slow_time(
+def change_of_slow_time(
     baseline: Sequence[TimedSample], run: Sequence[TimedSample], settings: IntervalSettings
 ) -> MetricChange | None:
     """Estimate the relative change of the 95th percentile over all samples of the texts that both runs have.
@@ -185,9 +185,9 @@ def _log_times(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
 
 
 def _in_text_order(values: ValuesByText, texts: Sequence[str]) -> Floats:
-    """Return the table that `by_text` makes of `values`, with its rows in the order of `texts`."""
+    """Return the table that `table_by_text` makes of `values`, with its rows in the order of `texts`."""
     order = {text: index for index, text in enumerate(texts)}
-    return by_text(sorted(values, key=lambda pair: order[str(pair[0])]))
+    return table_by_text(sorted(values, key=lambda pair: order[str(pair[0])]))
 
 
 class ErrorCount(NamedTuple):

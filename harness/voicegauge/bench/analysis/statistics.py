@@ -55,18 +55,18 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
     high: Estimate
 
 
-def quantile(values: ValuesByText, q: float, *, seed: int = 0) -> Estimate | None:
-    """Estimate the quantile `q` of `values`, linearly interpolated; `None` if there are no values.
+def quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -> Estimate | None:
+    """Estimate a quantile of `values`, linearly interpolated; `None` if there are no values.
 
-    If q > 0.9 and there are fewer than `MIN_P95_BOUND_SAMPLES` values, the interval has no upper end.
+    `fraction` is 0.5 for the median. If it exceeds 0.9 and there are fewer than `MIN_P95_BOUND_SAMPLES` values, the
+    interval has no upper end.
     """
     if not values:
         return None
-    table = by_text(values)
-    estimate = _estimate(
-        float(quantiles(table, q)), resample(table, lambda rows: quantiles(rows, q), seed=seed), len(values)
-    )
-    if q > 0.9 and len(values) < MIN_P95_BOUND_SAMPLES:
+    table = table_by_text(values)
+    spread = resample(table, lambda rows: quantiles(rows, fraction), seed=seed)
+    estimate = _estimate(float(quantiles(table, fraction)), spread, len(values))
+    if fraction > 0.9 and len(values) < MIN_P95_BOUND_SAMPLES:
         note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_BOUND_SAMPLES}"
         return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
     return estimate
@@ -81,7 +81,7 @@ def mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
     """Estimate the arithmetic mean of `values`; `None` if there are no values."""
     if not values:
         return None
-    table = by_text(values)
+    table = table_by_text(values)
     resampled = resample(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
     return _estimate(float(np.nanmean(table)), resampled, len(values))
 
@@ -117,7 +117,7 @@ def _divide(sums: Floats) -> Floats:
     return quotient
 
 
-def by_text(values: ValuesByText) -> Floats:
+def table_by_text(values: ValuesByText) -> Floats:
     """Return a table with one row per text; rows of texts with fewer samples are padded with NaN."""
     rows: dict[Hashable, list[float]] = {}
     for text, value in values:
@@ -126,14 +126,14 @@ def by_text(values: ValuesByText) -> Floats:
     return np.array([row + [np.nan] * (width - len(row)) for row in rows.values()], dtype=np.float64)
 
 
-def quantiles(rows: Floats, q: float) -> Floats:
+def quantiles(rows: Floats, fraction: float) -> Floats:
     """Return the linearly interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, ignoring NaN.
 
     `numpy.nanquantile` gives the same result, but it loops over rows in Python, which is too slow for thousands of
     resamples.
     """
     flat = np.sort(rows.reshape(*rows.shape[:-2], -1), axis=-1)  # NaN is sorted last
-    position = (np.isfinite(flat).sum(axis=-1) - 1) * q
+    position = (np.isfinite(flat).sum(axis=-1) - 1) * fraction
     below = np.floor(position).astype(int)
     above = np.ceil(position).astype(int)
     low = np.take_along_axis(flat, below[..., None], axis=-1)[..., 0]

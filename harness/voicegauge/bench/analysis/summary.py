@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from voicegauge.bench.analysis.cost import TEXT_LENGTH, TargetCost, sample_audio_s, target_cost
+from voicegauge.bench.analysis.cost import TEXT_LENGTH, TargetCost, compute_target_cost, sample_audio_s
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate, mean, median, quantile, ratio_of_sums
 from voicegauge.errors import DataError
 from voicegauge.model import (
@@ -247,7 +247,7 @@ def _summarize_target(
         cer=error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
         categories=_rates_by_category(scored, seed),
         languages=_rates_by_language(scored, seed),
-        cost=target_cost(target, samples, characters),
+        cost=compute_target_cost(target, samples, characters),
         pareto=False,  # set by `summarize`, which sees all targets
     )
 

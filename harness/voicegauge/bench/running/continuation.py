@@ -107,14 +107,14 @@ def _other_version_message(folder: Path, version: int) -> str:
 
 
 def begin_run(
-    out: Path, config: RunConfig, found: RunToContinue | None = None, *, base_urls: Mapping[str, str] = {}
+    out: Path, config: RunConfig, run_to_continue: RunToContinue | None = None, *, base_urls: Mapping[str, str] = {}
 ) -> Path:
     """Save, before anything is sent, a manifest that marks the run as unfinished.
 
     Args:
         out: folder of the runs.
         config: configuration of the run.
-        found: the run that is continued; `None` for a new run.
+        run_to_continue: the run that is continued; `None` for a new run.
         base_urls: base URLs set by the user, by the contract's server name or "".
 
     Returns:
@@ -123,14 +123,14 @@ def begin_run(
     Raises:
         UsageError: the manifest cannot be written.
     """
-    if found is not None and not found.state.is_empty:
-        old = load_run(found.folder).manifest
+    if run_to_continue is not None and not run_to_continue.state.is_empty:
+        old = load_run(run_to_continue.folder).manifest
         manifest = msgspec.structs.replace(old, finished=False, max_cost_usd=config.max_cost_usd)
-        save_run(found.folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
-        return found.folder
+        save_run(run_to_continue.folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
+        return run_to_continue.folder
     created = datetime.now(UTC)
     kind = "emulated" if config.max_cost_usd is None else "live"
     name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
-    folder = found.folder if found is not None else create_run_folder(out, name)
+    folder = run_to_continue.folder if run_to_continue is not None else create_run_folder(out, name)
     save_run(folder, Run(manifest=make_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
     return folder

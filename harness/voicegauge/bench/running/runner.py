@@ -117,7 +117,7 @@ async def run_plan(
     config: RunConfig,
     folder: Path,
     *,
-    resumed: JournalState | None = None,
+    earlier_state: JournalState | None = None,
     stop: StopSignal | None = None,
     on_sample: Callable[[Sample], None] = lambda _: None,
 ) -> RunOutcome:
@@ -130,7 +130,7 @@ async def run_plan(
     Args:
         config: the plan, the targets and the access to them.
         folder: folder of the run, which must exist.
-        resumed: journal of an interrupted run of the same plan; its samples are not paid for again.
+        earlier_state: journal of an interrupted run of the same plan; its samples are not paid for again.
         stop: signal that the caller and the run itself can request.
         on_sample: called with each sample as it finishes.
 
@@ -140,7 +140,7 @@ async def run_plan(
     """
     is_paid = config.plan.provenance is not Provenance.EMULATED
     with Journal(folder, durable=is_paid) as journal:
-        runner = _Runner(config, folder, journal, resumed or JournalState(), stop or StopSignal(), on_sample)
+        runner = _Runner(config, folder, journal, earlier_state or JournalState(), stop or StopSignal(), on_sample)
         return await runner.run()
 
 
@@ -152,23 +152,23 @@ class _Runner:
         config: RunConfig,
         folder: Path,
         journal: Journal,
-        resumed: JournalState,
+        earlier_state: JournalState,
         stop: StopSignal,
         on_sample: Callable[[Sample], None],
     ) -> None:
-        self._config, self._folder, self._journal, self._resumed = config, folder, journal, resumed
+        self._config, self._folder, self._journal, self._earlier_state = config, folder, journal, earlier_state
         self._stop, self._on_sample = stop, on_sample
-        is_bought_again = resumed.lost if config.retry_ambiguous else frozenset[str]()
-        self._samples = {name: one for name, one in resumed.finished.items() if name not in is_bought_again}
+        is_bought_again = earlier_state.lost if config.retry_ambiguous else frozenset[str]()
+        self._samples = {name: one for name, one in earlier_state.finished.items() if name not in is_bought_again}
         self._left_open: set[str] = set()
         self._uploads: dict[str, SpokenUpload] = {}
-        self._emulated = config.plan.provenance is Provenance.EMULATED or resumed.is_emulated
+        self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_state.is_emulated
         self._ledger: Ledger | None = None
         self._held: dict[str, Reservation] = {}
         if config.max_cost_usd is not None:
-            self._ledger = Ledger(config.max_cost_usd, spent_usd=resumed.settled_usd)
+            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_state.settled_usd)
             # Held before anything new is reserved: these jobs are paid for, whenever it is their turn to be polled.
-            self._held = {name: self._ledger.hold(job.usd or 0.0) for name, job in resumed.open_jobs.items()}
+            self._held = {name: self._ledger.hold(job.usd or 0.0) for name, job in earlier_state.open_jobs.items()}
         self._slots = asyncio.Semaphore(config.concurrency)
         self._provider_slots = provider_semaphores(config.access, config.concurrency)
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
@@ -208,8 +208,8 @@ class _Runner:
         if self._config.retry_ambiguous:
             return
         for planned in itertools.chain.from_iterable(self._config.plan.rounds):
-            if planned.id in self._resumed.lost and planned.id not in self._samples:
-                self._finish(_lost_sample(planned, self._resumed), BillingStatus.AMBIGUOUS)
+            if planned.id in self._earlier_state.lost and planned.id not in self._samples:
+                self._finish(_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
     async def _run_session(self, rounds: Iterable[Round]) -> None:
         async with self._config.open_transport() as transport:
@@ -276,9 +276,9 @@ class _Runner:
         self._on_sample(sample)
 
     async def _deliver(self, planned: PlannedSample, target: BaseTarget, client: Client, price: PriceQuote) -> Delivery:
-        job = self._resumed.open_jobs.get(planned.id)
+        job = self._earlier_state.open_jobs.get(planned.id)
         if job is not None:
-            charged_usd = self._resumed.samples[planned.id].purchases[-1].charged_usd
+            charged_usd = self._earlier_state.samples[planned.id].purchases[-1].charged_usd
             held = self._held.get(planned.id)
             return await client.resume(target, job.job, reservation=held, charged_usd=charged_usd)
         observer = _SubmitJournal(self._journal, planned.id, price.usd)
@@ -295,11 +295,11 @@ class _Runner:
     def _make_sample(
         self, planned: PlannedSample, target: BaseTarget, delivery: Delivery, price: PriceQuote, started: datetime
     ) -> Sample:
-        is_resumed = planned.id in self._resumed.open_jobs
+        is_resumed = planned.id in self._earlier_state.open_jobs
         return Sample(
             **_planned_fields(planned),
             started_at=started.isoformat(timespec="milliseconds"),
-            attempts=self._resumed.samples[planned.id].attempts if is_resumed else delivery.attempts,
+            attempts=self._earlier_state.samples[planned.id].attempts if is_resumed else delivery.attempts,
             polls=_count_polls(delivery),
             request_id=delivery.job.id if delivery.job else None,
             latency=measure_latency(delivery, target),
@@ -346,9 +346,9 @@ def _planned_fields(planned: PlannedSample) -> dict[str, Any]:
     }
 
 
-def _lost_sample(planned: PlannedSample, resumed: JournalState) -> Sample:
+def _lost_sample(planned: PlannedSample, earlier_state: JournalState) -> Sample:
     """Return a failed sample for a request whose result was not saved because voicegauge was stopped."""
-    purchases = resumed.samples[planned.id]
+    purchases = earlier_state.samples[planned.id]
     last = purchases.purchases[-1]
     return Sample(
         **_planned_fields(planned),

@@ -44,7 +44,7 @@ def create_run_folder(out: Path, name: str) -> Path:
 class ManifestOutline(msgspec.Struct):
     """The part of a manifest that every version of voicegauge can read."""
 
-    class Named(msgspec.Struct):
+    class ObjectWithId(msgspec.Struct):
         """An object whose id is the only field that is read."""
 
         id: str
@@ -53,8 +53,8 @@ class ManifestOutline(msgspec.Struct):
     finished: bool = False
     plan_sha256: str = ""
     max_cost_usd: float | None = None
-    suite: Named | None = None
-    targets: list[Named] = []
+    suite: ObjectWithId | None = None
+    targets: list[ObjectWithId] = []
 
 
 class _RunOutline(msgspec.Struct):

@@ -87,7 +87,7 @@ def score_run(
     supported = [sample for sample in samples if sample.language not in left_out]
     with tempfile.TemporaryDirectory(prefix="voicegauge-") as reference_folder:
         references = _synthesize_references(Path(reference_folder), supported)
-        clips = [_clip(folder, sample.language, sample.audio) for sample in supported if sample.audio]
+        clips = [_saved_clip(folder, sample.language, sample.audio) for sample in supported if sample.audio]
         clips += references.values()
         transcripts = transcribe(
             asr,
@@ -100,7 +100,7 @@ def score_run(
         asr=asr.id,
         asr_reason=reason,
         normalizer=_normalizer_ids(supported),
-        settings=_settings(asr),
+        settings=_scoring_settings(asr),
         left_out=left_out,
         closed_vocabulary=asr.closed_vocabulary,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
@@ -129,7 +129,7 @@ def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
     )
 
 
-def _clip(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
+def _saved_clip(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
     path = (folder / audio.file).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"{folder}: the run names an audio file outside its folder: {audio.file}")
@@ -168,7 +168,7 @@ def _save_reference_clip(folder: Path, language: str, wav: bytes) -> AudioClip:
     audio = EncodedAudio(wav, media_type="audio/wav")
     facts = audio.facts(f"{audio.sha256}.wav")
     (folder / facts.file).write_bytes(wav)
-    return _clip(folder, language, facts)
+    return _saved_clip(folder, language, facts)
 
 
 def _score_sample(sample: Sample, transcripts: Transcripts) -> Score:
@@ -214,7 +214,7 @@ def _error_floor(references: dict[SpokenText, AudioClip], transcripts: Transcrip
     )
 
 
-def _settings(asr: Asr) -> dict[str, str]:
+def _scoring_settings(asr: Asr) -> dict[str, str]:
     return {
         **asr.settings,
         "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",

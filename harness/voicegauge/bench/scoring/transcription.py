@@ -106,7 +106,7 @@ def transcribe(
         clip.read()  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
-    with _cluster(cluster) if cluster else _processes(min(workers, len(remaining))) as pool:
+    with _cluster_pool(cluster) if cluster else _process_pool(min(workers, len(remaining))) as pool:
         for clip, transcription in _transcribe_all(pool, asr, remaining):
             transcripts[clip.key] = transcription
             cache.put(*clip.key, transcription)
@@ -124,7 +124,7 @@ class _Pool(NamedTuple):
 
 
 @contextlib.contextmanager
-def _processes(workers: int) -> Iterator[_Pool]:
+def _process_pool(workers: int) -> Iterator[_Pool]:
     # Spawned, because forking a process with threads can deadlock.
     executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_begin_worker)
     try:
@@ -152,7 +152,7 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _cluster(address: str) -> Iterator[_Pool]:
+def _cluster_pool(address: str) -> Iterator[_Pool]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:

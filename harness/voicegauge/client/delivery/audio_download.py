@@ -10,7 +10,7 @@ from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal_host, resolve_public_addresses
-from voicegauge.client.requests import RequestParts, bare_request, origin
+from voicegauge.client.requests import RequestParts, build_request_without_key, origin
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
@@ -142,7 +142,7 @@ class _Download:
             and url_origin in self._connection.origins
         ):
             return self._connection.build(self._download_operation, RequestParts(), url=url)
-        return bare_request(url)
+        return build_request_without_key(url)
 
     async def _addresses_to_connect_to(self, url: str) -> tuple[str | None, ...]:
         """Return the IP addresses to connect to.

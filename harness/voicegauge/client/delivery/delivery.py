@@ -129,12 +129,12 @@ class DeliveryTask:
             if self._observer is not None:
                 self._observer.before_submit()
             self._attempts += 1
-            self._settlement.sending()
+            self._settlement.note_sending()
             self._started_s = self._clock.monotonic()
             try:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
-                self._settlement.failed(error)
+                self._settlement.note_failure(error)
                 if self._observer is not None and not error.sent:
                     self._observer.submit_not_sent()
                 if error.sent or wait is None:
@@ -158,7 +158,7 @@ class DeliveryTask:
         """
         status = submit.exchange.response.status
         self._submit_index = self._last_exchange_index
-        self._settlement.received(status, self._target.contract.provider.retry)
+        self._settlement.note_status(status, self._target.contract.provider.retry)
         self._read_charge(submit, self._target.response.charged)
         accepted = 200 <= status < 300
         if accepted and self._job is not None:
@@ -260,7 +260,7 @@ class DeliveryTask:
         return await fetch_audio(self._log, source, location, operation, self._last_exchange_index)
 
     def _read_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
-        self._settlement.read_charge(exchange, location, self._target.contract.provider.credits)
+        self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)
 
     def _elapsed_ms(self) -> float:
         return (self._clock.monotonic() - self._started_s) * 1000

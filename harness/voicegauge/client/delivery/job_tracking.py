@@ -179,7 +179,7 @@ class JobTracker:
         if known is None or known.end is None:
             return
         self.has_ended = True
-        self._settlement.read_charge(source, self.spec.charged, self._target.contract.provider.credits)
+        self._settlement.note_charge(source, self.spec.charged, self._target.contract.provider.credits)
         if known.end == "failure":
             if known.charged is False:
                 self._settlement.status = BillingStatus.REJECTED

@@ -31,17 +31,17 @@ def curl_command(request: Request, contract: Contract, *, key: str | None = None
     parts = ["curl", "-sS", "-i"]
     if request.method != ("POST" if request.body else "GET"):
         parts += ["-X", shlex.quote(request.method)]
-    parts.append(_quote(replacer.url(request.url), replacer.variable))
+    parts.append(_quote(replacer.replace_in_url(request.url), replacer.variable))
     multipart = (request.header("content-type") or "").startswith("multipart/form-data")
     for name, value in request.headers:
         if name.lower() in _OMITTED_HEADERS or (multipart and name.lower() == "content-type"):
             continue
-        user = replacer.user(name, value)
+        user = replacer.basic_user(name, value)
         if user is not None:
             parts += ["-u", _quote(user, replacer.variable)]
         else:
-            parts += ["-H", _quote(f"{name}: {replacer.header(name, value)}", replacer.variable)]
-    parts += _form(request) if multipart else _data(request.body)
+            parts += ["-H", _quote(f"{name}: {replacer.replace_in_header(name, value)}", replacer.variable)]
+    parts += _form_options(request) if multipart else _data_options(request.body)
     return " ".join(parts)
 
 
@@ -66,26 +66,26 @@ class _KeyReplacer:
         self._headers = {name.lower() for place, name in named if place == "header"}
         self._headers |= {"authorization", "cookie"}
 
-    def url(self, url: str) -> str:
+    def replace_in_url(self, url: str) -> str:
         """Return `url` with the key replaced in its query parameter."""
         for name in self._queries:
             pattern = rf"(?<=[?&]){re.escape(name)}=([^&#]*)"
-            url = re.sub(pattern, lambda found: f"{found[0].partition('=')[0]}={self._value(found[1])}", url)
+            url = re.sub(pattern, lambda found: f"{found[0].partition('=')[0]}={self._replace_in_value(found[1])}", url)
         return url
 
-    def header(self, name: str, value: str) -> str:
+    def replace_in_header(self, name: str, value: str) -> str:
         """Return the value of a header with the key replaced, but not its scheme ("Bearer") or cookie name."""
         if name.lower() not in self._headers:
             return value
         if name.lower() == "cookie":
             cookie, _, rest = value.partition("=")
-            return f"{cookie}={self._value(rest)}"
+            return f"{cookie}={self._replace_in_value(rest)}"
         word, space, rest = value.partition(" ")
         if not space:
-            return self._value(value)
-        return f"{word} {self._value(rest)}"
+            return self._replace_in_value(value)
+        return f"{word} {self._replace_in_value(rest)}"
 
-    def user(self, name: str, value: str) -> str | None:
+    def basic_user(self, name: str, value: str) -> str | None:
         """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
         if name.lower() != "authorization" or not value.lower().startswith("basic "):
             return None
@@ -98,12 +98,12 @@ class _KeyReplacer:
         # A key without a colon is sent as the user name with an empty password.
         return f"${self.variable}:" if pair.endswith(":") else f"${self.variable}"
 
-    def _value(self, value: str) -> str:
-        carries_it = self._key is None or self._key in value or self._key in unquote(value)
-        return f"${self.variable}" if carries_it else value
+    def _replace_in_value(self, value: str) -> str:
+        has_key = self._key is None or self._key in value or self._key in unquote(value)
+        return f"${self.variable}" if has_key else value
 
 
-def _data(body: bytes) -> list[str]:
+def _data_options(body: bytes) -> list[str]:
     if not body:
         return []
     try:
@@ -115,7 +115,7 @@ def _data(body: bytes) -> list[str]:
     return ["--data-raw", shlex.quote(text)]
 
 
-def _form(request: Request) -> list[str]:
+def _form_options(request: Request) -> list[str]:
     """Return curl's options for a multipart form: fields with their values, files with their names."""
     try:
         form = read_form(request.header("content-type") or "", request.body)

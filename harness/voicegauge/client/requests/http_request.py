@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from voicegauge.client.requests.keys import credentials
+from voicegauge.client.requests.keys import build_credentials
 from voicegauge.client.requests.speech_request import RequestParts, choose_media_type
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import UsageError
@@ -117,16 +117,16 @@ class RequestBuilder:
         query = [(name, _text(item)) for name, value in parts.query.items() for item in _items(value)]
         target = url or self.url(operation, parts.path)
         if key is not None and origin(target) in self.origins:
-            for credential in credentials(operation, key):
-                if credential.place == "query":
+            for credential in build_credentials(operation, key):
+                if credential.location == "query":
                     query.append((credential.name, credential.value))
-                elif credential.place == "cookie":
+                elif credential.location == "cookie":
                     _set_headers(headers, {"Cookie": f"{credential.name}={credential.value}"})
                 else:
                     _set_headers(headers, {credential.name: credential.value})
         if query:
             target += ("&" if "?" in target else "?") + _urlencode(query)
-        return Request(method=operation.method, url=target, headers=_checked(headers), body=body)
+        return Request(method=operation.method, url=target, headers=_check_headers(headers), body=body)
 
 
 def _items(value: Any) -> list[Any]:
@@ -157,13 +157,13 @@ def _set_headers(headers: dict[str, str], more: Mapping[str, str]) -> None:
         headers[name] = value
 
 
-def _checked(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _check_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
         if not _PRINTABLE.fullmatch(value):
             raise UsageError(f"the header {name} can only have printable ASCII characters")
     return tuple(headers.items())
 
 
-def bare_request(url: str) -> Request:
+def build_request_without_key(url: str) -> Request:
     """Return a GET of `url` without a key or other provider-specific headers."""
     return Request(method="GET", url=url, headers=tuple(_OWN_HEADERS.items()))

@@ -32,13 +32,13 @@ def client_key(contract: Contract, environment: Mapping[str, str] = os.environ) 
 class Credential(NamedTuple):
     """A header, query parameter or cookie that contains the key."""
 
-    place: str
+    location: str
     """Where the credential is sent: "header", "query" or "cookie"."""
     name: str
     value: str
 
 
-def credentials(operation: Operation, key: str) -> list[Credential]:
+def build_credentials(operation: Operation, key: str) -> list[Credential]:
     """Return the credentials for the first documented security requirement of `operation` that uses a key."""
     schemes = operation.contract.security_schemes
     requirement = next((requirement for requirement in operation.security if requirement), {})

@@ -10,7 +10,7 @@ from voicegauge.contract.extension import FieldMapping, SpeechField, TargetSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
-_HOW_TO_GIVE: dict[SpeechField, str] = {
+_REMEDIES: dict[SpeechField, str] = {
     "text": "give it a text",
     "voice": "name a voice",
     "voice_description": "describe the voice in words",
@@ -45,7 +45,7 @@ def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
         UsageError: a required field is missing, the target has no parameter for a given field, or a location in
             `speech.extra` cannot be written.
     """
-    fields = _given_fields(target, speech)
+    fields = _speech_fields(target, speech)
     _require_fields(target, fields)
     draft = _RequestDraft(target)
     for constant, value in target.spec.constants.items():
@@ -65,7 +65,7 @@ def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
     return draft.finish()
 
 
-def _given_fields(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
+def _speech_fields(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
     """Return the fields of `speech`, with the target's defaults for fields that the target has a parameter for."""
     spec = target.spec
     given: dict[SpeechField, Any] = {
@@ -112,7 +112,7 @@ def _voice_sample_field(target: Target, speech: SpeechRequest) -> dict[SpeechFie
 def _require_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
     for name in target.spec.required_fields:
         if name not in fields:
-            raise UsageError(f"{target.id} needs a {_display_name(name)}: {_HOW_TO_GIVE[name]}")
+            raise UsageError(f"{target.id} needs a {_display_name(name)}: {_REMEDIES[name]}")
 
 
 def _is_implied(spec: TargetSpec, name: SpeechField, value: Any) -> bool:

@@ -51,21 +51,21 @@ class Settlement:
         """Why it is unknown whether the request was performed; `None` if it is known."""
         return self._reason if self.status is BillingStatus.AMBIGUOUS else None
 
-    def sending(self) -> None:
+    def note_sending(self) -> None:
         """Note that the request is about to be sent, for the first time or again. From now on it may be charged."""
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
         self._reason = "stopped before a response arrived"
 
-    def received(self, status: int, retry: RetryPolicy) -> None:
+    def note_status(self, status: int, retry: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
         self.status, self._reason = billing_status(status, retry), f"HTTP {status}"
 
-    def failed(self, error: TransportError) -> None:
+    def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
         self.status = BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT
         self._reason = str(error)
 
-    def read_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
+    def note_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
 
         Args:
@@ -127,16 +127,16 @@ async def settle_responses(
         return await sending
     provider = operation.contract.provider
     with settlement_of(reservation) as settlement:
-        settlement.sending()
+        settlement.note_sending()
         try:
             exchanges = await sending
         except TransportError as error:
-            settlement.failed(error)
+            settlement.note_failure(error)
             raise
         except UsageError:
             settlement.status = BillingStatus.NOT_SENT
             raise
         last = exchanges[-1]
-        settlement.received(last.response.status, provider.retry)
-        settlement.read_charge(parse_exchange(last), charge_location(operation), provider.credits)
+        settlement.note_status(last.response.status, provider.retry)
+        settlement.note_charge(parse_exchange(last), charge_location(operation), provider.credits)
         return exchanges

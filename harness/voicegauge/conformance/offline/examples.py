@@ -40,14 +40,14 @@ def documented_calls(contract: Contract, *, inferred: bool = False) -> Iterator[
                     if example.inferred and not inferred:
                         continue
                     request = requests.get(example.request or "")
-                    yield _call(operation, _status_code(status), media, example, request)
+                    yield _build_call(operation, _status_code(status), media, example, request)
 
 
 def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterator[Call]:
     """Yield every example of a request as an accepted exchange with an empty response."""
     for operation in contract.operations.values():
         for request in dict(_request_examples(operation, inferred=inferred)).values():
-            yield _with_target(operation, request, Response(status=_status_code(operation.success.status)))
+            yield _build_call_with_target(operation, request, Response(status=_status_code(operation.success.status)))
 
 
 def judge_documented_examples(
@@ -84,17 +84,17 @@ def _request_examples(operation: Operation, *, inferred: bool) -> Iterator[tuple
     for media in operation.request_media.values():
         for example in media.examples:
             if inferred or not example.inferred:
-                yield example.name, _request(operation, media, example)
+                yield example.name, _build_request(operation, media, example)
 
 
-def _request(operation: Operation, media: MediaType, example: Example) -> Request:
-    value = _with_files(media, example.value) if is_form(media.name) else example.value
+def _build_request(operation: Operation, media: MediaType, example: Example) -> Request:
+    value = _replace_file_names(media, example.value) if is_form(media.name) else example.value
     content_type, body = encode_body(media.name, value)
     headers = (("Content-Type", content_type),)
-    return Request(method=operation.method, url=_url(operation, None), headers=headers, body=body)
+    return Request(method=operation.method, url=_build_url(operation, None), headers=headers, body=body)
 
 
-def _with_files(media: MediaType, value: Any) -> Any:
+def _replace_file_names(media: MediaType, value: Any) -> Any:
     """Return form fields with an empty file in each file field, where the document shows only a file name."""
     schema = media.schema if isinstance(media.schema, dict) else {}
     schemas = media.schemas
@@ -108,7 +108,7 @@ def _with_files(media: MediaType, value: Any) -> Any:
     return fields
 
 
-def _url(operation: Operation, response: Any) -> str:
+def _build_url(operation: Operation, response: Any) -> str:
     """Return the URL of a documented request.
 
     The value of a parameter is the job id in the response, a documented example, or a sample value.
@@ -135,17 +135,17 @@ def _parameter_value(operation: Operation, name: str, data: dict[str, Any], resp
     return name if sample is MISSING else sample
 
 
-def _call(operation: Operation, status: int, media: MediaType, example: Example, request: Request | None) -> Call:
+def _build_call(operation: Operation, status: int, media: MediaType, example: Example, request: Request | None) -> Call:
     text = json.dumps(example.value, ensure_ascii=False) if is_json(media.name) else str(example.value)
     body = text.encode()
     response = Response(status=status, headers=(("Content-Type", media.name),), body=body)
     if request is not None:
-        return _with_target(operation, request, response)
-    without_body = Request(method=operation.method, url=_url(operation, example.value))
+        return _build_call_with_target(operation, request, response)
+    without_body = Request(method=operation.method, url=_build_url(operation, example.value))
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=without_body, response=response)
     return Call(operation, exchange, request_origin="unknown")
 
 
-def _with_target(operation: Operation, request: Request, response: Response) -> Call:
+def _build_call_with_target(operation: Operation, request: Request, response: Response) -> Call:
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=request, response=response)
     return Call(operation, exchange, target=find_target(operation, Call(operation, exchange).read_request))

@@ -136,7 +136,7 @@ def recording_subjects(
     parsed = (_parse_call(contract, exchange, known) for exchange in recording.exchanges)
     calls = [call for call in parsed if call is not None]
     yield from calls
-    yield from _outcomes(calls, known)
+    yield from _case_outcomes(calls, known)
     for submit in calls:
         if submit.target is None or not submit.ok:
             continue
@@ -146,7 +146,7 @@ def recording_subjects(
             job_id = submit.read_response(status.job.submit.id)
             polls = [call for call in calls if call.operation is status and _is_poll_of(call, submit, job_id)]
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
-            yield JobHistory(submit, tuple(polls), status, observations=_observations(submit, polls, status.job))
+            yield JobHistory(submit, tuple(polls), status, observations=_state_observations(submit, polls, status.job))
         delivery = _speech_delivery(submit, polls, recording.exchanges)
         if delivery is not None:
             yield delivery
@@ -169,7 +169,7 @@ def _parse_call(contract: Contract, exchange: Exchange, cases: Mapping[str, Conf
     return Call(operation, exchange, target, request_origin="invalid" if is_invalid else "sent")
 
 
-def _outcomes(calls: Sequence[Call], cases: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
+def _case_outcomes(calls: Sequence[Call], cases: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
     """Yield the outcome of each recorded case: the last response of the operation that it tests."""
     last = {(call.exchange.group or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
@@ -184,7 +184,7 @@ def _is_poll_of(poll: Call, submit: Call, job_id: object) -> bool:
     return isinstance(job_id, str) and job_id in unquote(poll.exchange.request.url)
 
 
-def _observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[StateObservation, ...]:
+def _state_observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[StateObservation, ...]:
     """Return when each state was seen; empty if the times of an exchange were not recorded."""
     observations: list[StateObservation] = []
     for index, call in enumerate((submit, *polls)):

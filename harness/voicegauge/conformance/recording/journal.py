@@ -21,8 +21,8 @@ from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import age_days, load_har, save_har
 
-FOLDER = ".unfinished"
-FILE = "exchanges.part"
+UNFINISHED_FOLDER = ".unfinished"
+CASE_FILE = "exchanges.part"
 """Name of the file of a saved case. It does not end in .har, so that checks and replays do not find it."""
 
 
@@ -43,7 +43,7 @@ class UnfinishedRecording:
         """Save the exchanges of `case`. Emulated exchanges are not saved, because recording them again is free."""
         if any(map(is_emulated, exchanges)):
             return
-        path = self._folder_of(case) / FILE
+        path = self._folder_of(case) / CASE_FILE
         try:
             save_har(
                 path,
@@ -65,7 +65,7 @@ class UnfinishedRecording:
         """
         saved = {}
         for case in cases:
-            path = self._folder_of(case) / FILE
+            path = self._folder_of(case) / CASE_FILE
             if path.exists():
                 recording = load_har(path)
                 limit_days = self.contracts[case.provider].provider.recordings.max_age_days
@@ -77,10 +77,10 @@ class UnfinishedRecording:
         """Remove the saved `cases`, because they are in their recording now or were declined."""
         for case in cases:
             shutil.rmtree(self._folder_of(case), ignore_errors=True)
-        root = self.folder / FOLDER
+        root = self.folder / UNFINISHED_FOLDER
         for folder in (*root.glob("*"), root):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
     def _folder_of(self, case: ConformanceCase) -> Path:
-        return self.folder / FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]
+        return self.folder / UNFINISHED_FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]

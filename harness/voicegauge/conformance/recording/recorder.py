@@ -34,12 +34,12 @@ class Recorder:
         self._canonical = {name: UrlCanonicalizer(c, base_urls.get(name, {})) for name, c in contracts.items()}
         self.groups: dict[str, tuple[Exchange, ...]] = {}
         """The exchanges of each case, by its id."""
-        self.met_emulator = False
+        self.is_emulated_service = False
         """Whether a response came from the emulator, whatever its URL."""
 
     def save(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Add the exchanges of `case`."""
-        self.met_emulator |= any(map(is_emulated, exchanges))
+        self.is_emulated_service |= any(map(is_emulated, exchanges))
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, group=case.id) for exchange in exchanges)
         self.groups[case.id] = tuple(canonical.exchange(exchange) for exchange in grouped)

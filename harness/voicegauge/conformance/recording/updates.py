@@ -21,25 +21,25 @@ from voicegauge.recording import Recording, age_days, exchanges_by_group
 
 Refresh = Literal["stale", "all"]
 """Which of the planned cases to record: `stale` for those that are missing or stale, or `all`."""
-TEXT = "Good morning."
+RECORDED_TEXT = "Good morning."
 """The text of recorded speech. It is short because the audio is stored in a repository."""
 MAX_UPLOAD_BYTES = 2**20
 """Size in bytes of the largest upload that is recorded. Uploads that test a size limit would fill a repository."""
 
 
-def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) -> CasePlan:
+def plan_to_record(targets: Sequence[Target], *, emulated: bool, every_case: bool) -> CasePlan:
     """Plan the cases to record: every delivery, and one rejection of each kind for each operation.
 
     Args:
         targets: the targets to record, with the other operations of their providers.
         emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
-        every: whether to record every case of a check, except large uploads and uploads that are within a limit.
+        every_case: whether to record every case of a check, except large uploads and uploads that are within a limit.
     """
-    plan = plan_cases(targets, emulated=emulated, every=False, text=TEXT)
+    plan = plan_cases(targets, emulated=emulated, every=False, text=RECORDED_TEXT)
     chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
         if _upload_bytes(case) <= MAX_UPLOAD_BYTES and not _is_upload_within_limit(case):
-            chosen.setdefault(case.id if every else _similarity_key(case), case)
+            chosen.setdefault(case.id if every_case else _similarity_key(case), case)
     return CasePlan(cases=tuple(chosen.values()), skipped=plan.skipped)
 
 
@@ -75,16 +75,15 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
 
     path: Path
     provider: str
-    existing: Recording | None
+    existing_recording: Recording | None
     """The recording whose cases stay in the file; `None` if the file does not exist or has another provenance."""
-    replaced: Recording | None
+    replaced_recording: Recording | None
     """The recording in the file, whatever its provenance; `None` if there is no file."""
-    due: tuple[ConformanceCase, ...]
-    """The cases to record."""
-    unchanged: frozenset[str | None]
-    """Names of the groups in `existing` that are not recorded again."""
+    cases_to_record: tuple[ConformanceCase, ...]
+    unchanged_groups: frozenset[str | None]
+    """Names of the groups in `existing_recording` that are not recorded again."""
 
-    def merged(self, recorded: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
+    def merge_exchanges(self, recorded: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
         """Return the exchanges of the updated file: first the existing groups in their order, then the new groups.
 
         A case that could not be recorded again keeps its existing exchanges.
@@ -92,10 +91,11 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
         Args:
             recorded: the new exchanges by case id.
         """
-        due = {case.id for case in self.due}
+        due = {case.id for case in self.cases_to_record}
         groups: dict[str | None, Sequence[Exchange]] = {}
-        for name, group in exchanges_by_group(self.existing.exchanges if self.existing else ()).items():
-            if name in self.unchanged or name in due:
+        existing = self.existing_recording.exchanges if self.existing_recording else ()
+        for name, group in exchanges_by_group(existing).items():
+            if name in self.unchanged_groups or name in due:
                 groups[name] = recorded.get(name or "", group)
         for name in sorted(due & recorded.keys(), key=list(recorded).index):
             groups.setdefault(name, recorded[name])
@@ -114,8 +114,8 @@ class RefreshPolicy:
     now: dt.datetime
     """The time from which ages are counted."""
 
-    def updates(self, plan: CasePlan, folder: Path, recordings: Mapping[Path, Recording]) -> list[RecordingUpdate]:
-        """Return the updates of the files that have a case to record.
+    def plan_updates(self, plan: CasePlan, folder: Path, recordings: Mapping[Path, Recording]) -> list[RecordingUpdate]:
+        """Return one update for each file that has a case to record.
 
         Emulated recordings replace live ones only when everything is refreshed; live ones always replace emulated ones.
 
@@ -129,7 +129,7 @@ class RefreshPolicy:
         for case in plan.cases:
             by_file.setdefault(recording_path(case, folder), []).append(case)
         updates = (self._update(path, cases, recordings.get(path), known) for path, cases in by_file.items())
-        return [update for update in updates if update.due]
+        return [update for update in updates if update.cases_to_record]
 
     def _update(
         self,
@@ -143,10 +143,10 @@ class RefreshPolicy:
             return RecordingUpdate(
                 path=path,
                 provider=path.parent.name,
-                existing=None,
-                replaced=recording,
-                due=tuple(cases) if is_replaced else (),
-                unchanged=frozenset(),
+                existing_recording=None,
+                replaced_recording=recording,
+                cases_to_record=tuple(cases) if is_replaced else (),
+                unchanged_groups=frozenset(),
             )
         groups = exchanges_by_group(recording.exchanges if recording else ())
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
@@ -160,10 +160,10 @@ class RefreshPolicy:
         return RecordingUpdate(
             path=path,
             provider=path.parent.name,
-            existing=recording,
-            replaced=recording,
-            due=tuple(due),
-            unchanged=unchanged,
+            existing_recording=recording,
+            replaced_recording=recording,
+            cases_to_record=tuple(due),
+            unchanged_groups=unchanged,
         )
 
     def _is_stale(self, recording: Recording, exchanges: Sequence[Exchange]) -> bool:

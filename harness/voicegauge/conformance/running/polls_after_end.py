@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse
-from voicegauge.client import Client, credentials
+from voicegauge.client import Client, build_credentials
 from voicegauge.conformance.running.batch_lifecycle import POLLS_AFTER_END
 from voicegauge.contract import Target
 from voicegauge.errors import TransportError
@@ -49,7 +49,7 @@ async def poll_without_key(client: Client, target: Target, polls: Sequence[Excha
     status = target.job_operation
     if status is None or not status.needs_key or not polls or not client.secrets:
         return []
-    names = {credential.name.lower() for credential in credentials(status, client.secrets[0])}
+    names = {credential.name.lower() for credential in build_credentials(status, client.secrets[0])}
     headers = tuple((name, value) for name, value in polls[-1].request.headers if name.lower() not in names)
     request = msgspec.structs.replace(polls[-1].request, headers=headers)
     try:
