@@ -265,7 +265,7 @@ class _RecordingRun:
             if not cases:
                 continue
             exchanges = update.merge_exchanges(sent.exchanges_by_case)
-            difference = compare_recordings(update.replaced, exchanges)
+            difference = compare_recordings(update.replaced_recording, exchanges)
             saved: Recording | None = None
             try:
                 if self._may_write(update, difference, overwrite):
