@@ -1,9 +1,10 @@
 """Removes secrets and machine-specific URLs from recorded traffic."""
 
 from voicegauge.recording.redaction.body_masking import bare_media_type, mask_body, multipart_fields
-from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, find_secret, mask_credentials
+from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, mask_credentials
 from voicegauge.recording.redaction.record_masking import mask_record
 from voicegauge.recording.redaction.redactor import Redactor
+from voicegauge.recording.redaction.secret_search import find_secret
 from voicegauge.recording.redaction.url_rewriting import (
     OTHER_HOSTS_PREFIX,
     UrlCanonicalizer,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from voicegauge.recording.redaction.secret_search import find_secrets, replace_secrets
+from voicegauge.recording.redaction.secret_search import replace_secrets
 
 MASK = "[redacted]"
 BAD_KEY = "invalid-voicegauge-key"
@@ -138,9 +138,3 @@ def find_credential(data: bytes) -> str | None:
             if found is not None and BAD_KEY not in found[0]:
                 return kind
     return None
-
-
-def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
-    """The spelling of the first secret that is found in `data`, such as "in base64"; `None` if none occurs."""
-    found = find_secrets(data, secrets)
-    return found[0].spelling if found else None

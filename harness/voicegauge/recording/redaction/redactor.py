@@ -17,14 +17,13 @@ from voicegauge.recording.redaction.credentials import (
     BAD_KEY,
     MASK,
     find_credential,
-    find_secret,
     is_credential_name,
     looks_random,
     mask_credentials,
     mask_parameter,
     split_at_base64_runs,
 )
-from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS
+from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS, find_secret
 
 _AUTH_SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
 """The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""

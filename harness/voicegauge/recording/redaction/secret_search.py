@@ -77,6 +77,12 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     return merged
 
 
+def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
+    """The spelling of the first secret that is found in `data`, such as "in base64"; `None` if none occurs."""
+    found = find_secrets(data, secrets)
+    return found[0].spelling if found else None
+
+
 def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     """Replace all occurrences of `secrets` in `text` with `mask`; also a secret that is cut off at the end.
 
