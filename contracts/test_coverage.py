@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.contract import Contract, Operation, load_catalogue
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats.located_yaml import escape_pointer_token
 
 CONTRACTS = list(load_catalogue())
 BOUNDS = ("maxLength", "maxItems", "maximum", "minimum", "minItems", "minLength")
@@ -95,7 +95,7 @@ def bounds(contract: Contract, schema: object, pointer: str, depth: int) -> Iter
         return
     yield from ((f"{pointer}/{keyword}", keyword) for keyword in BOUNDS if keyword in schema)
     for name, inner in schema.get("properties", {}).items():
-        yield from bounds(contract, inner, f"{pointer}/properties/{escape(name)}", depth + 1)
+        yield from bounds(contract, inner, f"{pointer}/properties/{escape_pointer_token(name)}", depth + 1)
     if "items" in schema:
         yield from bounds(contract, schema["items"], f"{pointer}/items", depth + 1)
 

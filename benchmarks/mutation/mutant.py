@@ -78,10 +78,10 @@ def edited(contract: Contract, edit: Callable[[Any], None]) -> Contract:
 
 def value_at(data: Any, pointer: str) -> Any:
     """Return the value at a JSON pointer."""
-    from voicegauge.formats.located_yaml import unescape
+    from voicegauge.formats.located_yaml import unescape_pointer_token
 
     for token in pointer.split("/")[1:]:
-        data = data[int(token)] if isinstance(data, list) else data[unescape(token)]
+        data = data[int(token)] if isinstance(data, list) else data[unescape_pointer_token(token)]
     return data
 
 

@@ -11,7 +11,7 @@ from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.emulator import Fault
 from voicegauge.emulator.http import ParsedRequest
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats.located_yaml import escape_pointer_token
 
 ACCEPTED_RULES = frozenset({"accepts-invalid"})
 REJECTED_RULES = frozenset({"rejects-valid"})
@@ -69,7 +69,7 @@ def _fields(operation: Operation) -> Iterator[Field]:
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
         for name, inner in schema.get("properties", {}).items():
-            inner, place = schemas.resolve(inner, f"{pointer}/properties/{escape(name)}")
+            inner, place = schemas.resolve(inner, f"{pointer}/properties/{escape_pointer_token(name)}")
             if isinstance(inner, dict) and place not in seen:
                 seen.add(place)
                 body = f"body#/{name}"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.contract import MISSING, parse_location, read_pointer, write_pointer
-from voicegauge.formats.located_yaml import escape, unescape
+from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -21,7 +21,7 @@ _tokens = st.lists(st.text(max_size=3) | st.integers(0, 12).map(str), max_size=5
 
 @given(tokens=_tokens.filter(bool))
 def test_a_body_location_has_its_keys(tokens) -> None:
-    text = "body#" + "".join(f"/{escape(token)}" for token in tokens)
+    text = "body#" + "".join(f"/{escape_pointer_token(token)}" for token in tokens)
     location = parse_location(text)
     assert (location.kind, location.tokens, str(location)) == ("body", tuple(tokens), text)
 
@@ -34,7 +34,7 @@ def test_a_parameter_location_has_its_name(kind, name) -> None:
 
 @given(key=st.text())
 def test_escapes_are_undone(key) -> None:
-    assert unescape(escape(key)) == key
+    assert unescape_pointer_token(escape_pointer_token(key)) == key
 
 
 @pytest.mark.parametrize("text", ["", "text", "/text", "body.text", "body#text", "query.", "cookie.a", "body#/~2"])

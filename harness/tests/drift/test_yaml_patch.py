@@ -10,7 +10,7 @@ import yaml
 
 from voicegauge.data import data_dir
 from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
-from voicegauge.formats.located_yaml import escape, read_document
+from voicegauge.formats.located_yaml import escape_pointer_token, read_document
 
 CONTRACTS = sorted(data_dir("contracts").glob("*/openapi.yaml"))
 VALUE = {
@@ -27,7 +27,7 @@ def _places(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
         yield pointer, value
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, part in items:
-            yield from _places(part, f"{pointer}/{escape(str(key))}")
+            yield from _places(part, f"{pointer}/{escape_pointer_token(str(key))}")
 
 
 def _expected(value: Any) -> Any:

@@ -39,7 +39,7 @@ class Slow:
 @pytest.fixture
 def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
     monkeypatch.setattr(transcription, "embedded_asr", Slow)
-    transcription._cache.clear()
+    transcription._transcript_cache.clear()
     return load_catalogue().provider("ttsai")
 
 

@@ -15,7 +15,7 @@ from voicegauge.emulator.audio.conversion import (
     pitch_shift_semitones,
     split_stems,
 )
-from voicegauge.emulator.audio.transcript_timing import align_phrases, transcript_values
+from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
 
 RATE_HZ = 16_000
 
@@ -85,7 +85,7 @@ def test_words_are_timed_in_order(words, pauses) -> None:
     sound = np.concatenate([part for pause in pauses for part in (noise(0.5), np.zeros(int(RATE_HZ * pause)))])
     phrases = align_phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
     assert [word for phrase in phrases for word in phrase.words] == words
-    ends = [time for phrase in phrases for time in (phrase.start, phrase.end)]
+    ends = [time for phrase in phrases for time in (phrase.start_s, phrase.end_s)]
     assert ends == sorted(ends)
     assert not ends or ends[-1] <= len(sound) / RATE_HZ
 
@@ -94,7 +94,7 @@ def test_a_pause_ends_a_phrase() -> None:
     sound = np.concatenate([noise(1.0), np.zeros(RATE_HZ, np.float32), noise(1.0)])
     phrases = align_phrases(sound, RATE_HZ, "one two three four")
     assert [phrase.words for phrase in phrases] == [("one", "two"), ("three", "four")]
-    assert phrases[1].start == pytest.approx(2.0, abs=0.05)
+    assert phrases[1].start_s == pytest.approx(2.0, abs=0.05)
 
 
 def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
@@ -102,8 +102,8 @@ def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
         text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
     )
     phrases = align_phrases(noise(1.0), RATE_HZ, "one three")
-    plain = transcript_values(response, phrases, language="en", audio_s=1.0, words=False, speakers=False)
-    full = transcript_values(response, phrases, language="en", audio_s=1.0, words=True, speakers=True)
+    plain = build_transcript_values(response, phrases, language="en", audio_s=1.0, words=False, speakers=False)
+    full = build_transcript_values(response, phrases, language="en", audio_s=1.0, words=True, speakers=True)
     assert plain["body#/segments"] == [{"start": 0.0, "end": 1.0, "text": "one three"}]
     (segment,) = full["body#/segments"]
     assert segment["speaker"] == "SPEAKER_00"

@@ -16,7 +16,7 @@ import pytest
 from voicegauge.contract import load_catalogue
 from voicegauge.contract.extension import WebhookEmulation
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.webhooks.sender import deliver
+from voicegauge.emulator.webhooks.sender import send_with_retries
 from voicegauge.receiver import Receiver, running_receiver
 
 CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"
@@ -181,7 +181,7 @@ async def test_a_failing_receiver_is_retried_and_a_rejecting_one_is_not(statuses
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        assert await deliver(url, b"{}", WebhookEmulation(attempts=3, retry_delay_s=7), pause) == last
+        assert await send_with_retries(url, b"{}", WebhookEmulation(attempts=3, retry_delay_s=7), pause) == last
         server.shutdown()
         thread.join()
     assert (handler.seen, pauses) == (tries, [7.0] * (tries - 1))
@@ -194,4 +194,4 @@ async def test_a_receiver_that_never_responds_is_abandoned() -> None:
     # Connections stay in the backlog forever.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        assert await deliver(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None
+        assert await send_with_retries(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None

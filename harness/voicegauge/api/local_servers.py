@@ -14,7 +14,7 @@ from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.emulator.server import bind, running_app, serve, serve_app
 from voicegauge.errors import UnknownNameError
-from voicegauge.hosts import url_of
+from voicegauge.hosts import build_server_url
 from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
 from voicegauge.recording.replay import enable_realtime_scheduling
 
@@ -203,7 +203,7 @@ def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
     """Yield a bound socket and its URL. Ctrl-C ends the block without an error, because users stop servers with it."""
     bound = bind(host, port)
     try:
-        yield bound, url_of(host, bound.getsockname()[1])
+        yield bound, build_server_url(host, bound.getsockname()[1])
     except KeyboardInterrupt:
         pass
     finally:

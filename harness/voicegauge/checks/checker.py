@@ -10,7 +10,7 @@ from voicegauge.checks.registry import RULES, Rule, Violation
 from voicegauge.checks.subjects import Call, CheckSubject
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
-from voicegauge.formats import read_pointer, unescape
+from voicegauge.formats import read_pointer, unescape_pointer_token
 from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Severity
 
 MAX_EVIDENCE = 240
@@ -121,7 +121,7 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
 
 def _schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
     """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
-    tokens = [unescape(token) for token in dispute_pointer.split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):
         listed = read_pointer(subject.contract.document.data, [*tokens, key, "disputed"])
         if isinstance(listed, list):

@@ -8,7 +8,7 @@ from typing import Any
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats import Location, escape, is_json
+from voicegauge.formats import Location, escape_pointer_token, is_json
 
 
 def callback_media(operation: Operation) -> MediaType:
@@ -29,7 +29,9 @@ def callback_media(operation: Operation) -> MediaType:
 def _callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
     """Yield each JSON body in `callbacks` and `webhooks`, after the operation id of its callback."""
     for name, node in operation.data.get("callbacks", {}).items():
-        items, items_pointer = operation.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
+        items, items_pointer = operation.schemas.resolve(
+            node, f"{operation.pointer}/callbacks/{escape_pointer_token(name)}"
+        )
         yield from _posted_bodies(operation.schemas, items, items_pointer)
     yield from _posted_bodies(operation.schemas, operation.contract.document.data.get("webhooks", {}), "/webhooks")
 
@@ -37,10 +39,12 @@ def _callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
 def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], items_pointer: str) -> Iterator[tuple[str, MediaType]]:
     for key, item in items.items():
         node = item.get("post", {})
-        body, pointer = schemas.resolve(node.get("requestBody", {}), f"{items_pointer}/{escape(key)}/post/requestBody")
+        body, pointer = schemas.resolve(
+            node.get("requestBody", {}), f"{items_pointer}/{escape_pointer_token(key)}/post/requestBody"
+        )
         for name, data in body.get("content", {}).items():
             if is_json(name):
-                media = MediaType(schemas, f"{pointer}/content/{escape(name)}", data, name.lower())
+                media = MediaType(schemas, f"{pointer}/content/{escape_pointer_token(name)}", data, name.lower())
                 yield str(node.get("operationId")), media
 
 

@@ -38,7 +38,7 @@ from voicegauge.contract.extension import (
 )
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import UnknownNameError
-from voicegauge.formats import Document, escape
+from voicegauge.formats import Document, escape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
 _Named = TypeVar("_Named")
@@ -281,7 +281,7 @@ class Contract:
     def targets(self) -> Mapping[str, Target]:
         """The speech targets by name."""
         return {
-            name: Target(name, operation, spec, f"{operation.pointer}/x-speech/targets/{escape(name)}")
+            name: Target(name, operation, spec, f"{operation.pointer}/x-speech/targets/{escape_pointer_token(name)}")
             for operation in self.operations.values()
             if operation.speech is not None
             for name, spec in operation.speech.targets.items()
@@ -297,7 +297,7 @@ class Contract:
             is_transcription = isinstance(operation.audio_input, TranscriptionSpec)
             at = f"{operation.pointer}/{'x-transcription' if is_transcription else 'x-conversion'}/targets"
             for name, spec in operation.audio_input.targets.items():
-                found[name] = AudioInputTarget(name, operation, spec, f"{at}/{escape(name)}")
+                found[name] = AudioInputTarget(name, operation, spec, f"{at}/{escape_pointer_token(name)}")
         return found
 
     @property

@@ -27,7 +27,7 @@ from voicegauge.contract.extension import (
 )
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats import Document, escape
+from voicegauge.formats import Document, escape_pointer_token
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _Spec = TypeVar("_Spec")
@@ -65,7 +65,7 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
 def _path_items(document: Document, schemas: Schemas) -> Iterator[_PathItem]:
     for path, item in document.data.get("paths", {}).items():
         if path.startswith("/"):  # other keys are extensions
-            data, pointer = schemas.resolve(item, f"/paths/{escape(path)}")
+            data, pointer = schemas.resolve(item, f"/paths/{escape_pointer_token(path)}")
             yield _PathItem(path, pointer, data)
 
 

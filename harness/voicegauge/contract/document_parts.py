@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicegauge.contract.schemas import SchemaError, Schemas
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class MediaType(ContractPart):
         """The documented examples, in document order."""
         found = []
         for name, node in self.data.get("examples", {}).items():
-            pointer = f"{self.pointer}/examples/{escape(name)}"
+            pointer = f"{self.pointer}/examples/{escape_pointer_token(name)}"
             node, pointer = self.schemas.resolve(node, pointer)
             if "value" in node:
                 inferred = bool(node.get("x-source", {}).get("inferred", False))
@@ -116,7 +116,7 @@ class ResponseSpec(ContractPart):
         """The documented headers by name."""
         found = {}
         for name, node in self.data.get("headers", {}).items():
-            node, pointer = self.schemas.resolve(node, f"{self.pointer}/headers/{escape(name)}")
+            node, pointer = self.schemas.resolve(node, f"{self.pointer}/headers/{escape_pointer_token(name)}")
             required = bool(node.get("required", False))
             found[name] = Parameter(self.schemas, pointer, node, name, "header", required)
         return found
@@ -141,5 +141,7 @@ def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
     found: dict[str, MediaType] = {}
     for name, data in node.data.get("content", {}).items():
         base = name.partition(";")[0].strip().lower()
-        found.setdefault(base, MediaType(node.schemas, f"{node.pointer}/content/{escape(name)}", data or {}, base))
+        found.setdefault(
+            base, MediaType(node.schemas, f"{node.pointer}/content/{escape_pointer_token(name)}", data or {}, base)
+        )
     return found

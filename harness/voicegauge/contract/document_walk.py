@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 EXTENSIONS = frozenset(
     (
@@ -43,7 +43,7 @@ def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[
         for key, item in value.items():
             if has_names or not _is_data(key, item):
                 is_name_mapping = not has_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
-                yield from _walk_value(item, f"{pointer}/{escape(key)}", has_names=is_name_mapping)
+                yield from _walk_value(item, f"{pointer}/{escape_pointer_token(key)}", has_names=is_name_mapping)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _walk_value(item, f"{pointer}/{index}", has_names=False)

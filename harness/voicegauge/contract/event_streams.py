@@ -81,7 +81,7 @@ class EventStreamParser:
             value = read_json(message.data)
         except UnreadableBodyError:
             value = MISSING
-        event = StreamEvent(None, message.event, message.data, value, message.end)
+        event = StreamEvent(None, message.event, message.data, value, message.end_offset)
         event_type = event.read(self._spec.event_type)
         event = event._replace(type=event_type if isinstance(event_type, str) else None)
         self.events.append(event)

@@ -11,7 +11,7 @@ from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, Schemas, to_pointer
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
-from voicegauge.formats import Document, escape, read_document
+from voicegauge.formats import Document, escape_pointer_token, read_document
 
 _PATH_TEMPLATE = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
 _FILE_PATTERNS = ("*.yaml", "*.yml", "*.json", "*/openapi.yaml", "*/openapi.yml", "*/openapi.json")
@@ -49,7 +49,9 @@ def _check_openapi(document: Document) -> None:
     paths = document.data.get("paths")
     for path in paths if isinstance(paths, dict) else ():
         if not _PATH_TEMPLATE.fullmatch(path):  # the validator raises a ValueError for these
-            raise document.error(f"/paths/{escape(path)}", f"the braces of the path {path!r} do not match")
+            raise document.error(
+                f"/paths/{escape_pointer_token(path)}", f"the braces of the path {path!r} do not match"
+            )
     for error in OpenAPIV31SpecValidator(document.data).iter_errors():
         pointer = to_pointer(list(getattr(error, "absolute_path", ())))
         reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]

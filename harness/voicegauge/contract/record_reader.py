@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from voicegauge.contract.extension import ConversionSpec, SpeechSpec, TranscriptionSpec
-from voicegauge.formats import MISSING, Document, decode_location, escape, read_pointer
+from voicegauge.formats import MISSING, Document, decode_location, escape_pointer_token, read_pointer
 
 _PATH = re.compile(r"`\$([^`]*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
@@ -27,10 +27,12 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
         return msgspec.convert(value, record_type, dec_hook=decode_location)
     except msgspec.ValidationError as error:
         reason, _, error_path = str(error).partition(" - at ")
-        deeper = "".join(f"/{escape(token)}" for token in _path_of_error(value, record_type, str(error), error_path))
+        deeper = "".join(
+            f"/{escape_pointer_token(token)}" for token in _path_of_error(value, record_type, str(error), error_path)
+        )
         unknown = _UNKNOWN.search(reason)
         if unknown:
-            deeper += f"/{escape(unknown[1])}"
+            deeper += f"/{escape_pointer_token(unknown[1])}"
         name = next(token for token in reversed(pointer.split("/")) if not token.isdecimal())
         path = f"{name}{deeper.replace('/', '.')}" if deeper else name
         raise document.error(pointer + deeper, f"{path}: {reason}") from error

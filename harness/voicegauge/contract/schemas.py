@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
+from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
 _PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
 """Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
@@ -30,7 +30,7 @@ class SchemaError(NamedTuple):
 
 def to_pointer(path: list[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) for a list of keys and indices."""
-    return "".join(f"/{escape(str(token))}" for token in path)
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in path)
 
 
 class Schemas:
@@ -107,7 +107,7 @@ class Schemas:
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
             target = unquote(reference[1:])
-            node = read_pointer(self.document.data, [unescape(token) for token in target.split("/")[1:]])
+            node = read_pointer(self.document.data, [unescape_pointer_token(token) for token in target.split("/")[1:]])
             if node is MISSING:
                 raise self.document.error(pointer, f"$ref {reference!r} leads nowhere")
             if not isinstance(node, dict | bool):  # `true` and `false` are schemas, too

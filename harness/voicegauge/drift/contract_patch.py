@@ -16,7 +16,7 @@ from voicegauge.drift.traffic import STANDARD_HEADERS
 from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, RecordedTraffic
 from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
 from voicegauge.errors import UsageError
-from voicegauge.formats import is_json, read_pointer, unescape
+from voicegauge.formats import is_json, read_pointer, unescape_pointer_token
 
 _PATCHABLE_RULES = {
     "observed-status-undocumented",
@@ -111,7 +111,7 @@ class ContractPatch:
             return False
         if change.rule == "observed-value-undocumented":
             return self._add_enum_value(pointer, value)
-        name = unescape(change.location.rpartition("/")[2])
+        name = unescape_pointer_token(change.location.rpartition("/")[2])
         self._editor.add_key(f"{pointer}/properties", name, {**infer_schema([value]), "x-source": self._source()})
         return True
 
@@ -186,7 +186,7 @@ def make_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contra
 def _observed_value(change: DriftChange, recorded_exchange: RecordedExchange) -> Any:
     """Return the value of the response that a change is about. If there are several such values, return the first."""
     assert change.new_position is not None
-    tokens = [unescape(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
     value = read_pointer(recorded_exchange.body, tokens)
     if value is not MISSING:
         return value

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from voicegauge.formats import LOADER, unescape
+from voicegauge.formats import YAML_LOADER, unescape_pointer_token
 
 INDENT = 2
 _MAX_WIDTH = 120
@@ -53,7 +53,7 @@ class YamlEditor:
             yaml.YAMLError: the document is not valid YAML.
         """
         self._source, self._json_only = source, json_only
-        self._root: Any = yaml.compose(source, Loader=LOADER)
+        self._root: Any = yaml.compose(source, Loader=YAML_LOADER)
         self._insertions: list[TextInsertion] = []
         self._added: dict[int, set[str]] = {}
         """Additions by the `id` of the node, because one node has several pointers if YAML aliases refer to it."""
@@ -129,7 +129,7 @@ class YamlEditor:
 
     def _find(self, pointer: str) -> Any:
         node = self._root
-        for token in map(unescape, pointer.split("/")[1:]):
+        for token in map(unescape_pointer_token, pointer.split("/")[1:]):
             if isinstance(node, yaml.MappingNode):
                 node = _entries(node).get(token)
             elif isinstance(node, yaml.SequenceNode) and token.isdecimal() and int(token) < len(node.value):

@@ -25,8 +25,8 @@ def main() -> None:
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=EmulatorProcessConfig)
     try:
         contracts = [load_contract(Path(file)) for file in config.contracts]
-        bound = bind(config.host, config.port)
-        port = int(bound.getsockname()[1])
+        bound_socket = bind(config.host, config.port)
+        port = int(bound_socket.getsockname()[1])
         startup = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
 
         def ready(stop: Callable[[], None]) -> None:
@@ -34,7 +34,7 @@ def main() -> None:
             with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
                 _report(startup)
 
-        serve(contracts, config.settings, bound, host=config.host, ready=ready)
+        serve(contracts, config.settings, bound_socket, host=config.host, ready=ready)
     except VoicegaugeError as error:
         _report(EmulatorStartup(error=str(error)))
 

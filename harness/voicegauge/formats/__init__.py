@@ -11,7 +11,13 @@ from voicegauge.formats.bodies import (
     read_form,
     read_json,
 )
-from voicegauge.formats.located_yaml import LOADER, Document, escape, read_document, unescape
+from voicegauge.formats.located_yaml import (
+    YAML_LOADER,
+    Document,
+    escape_pointer_token,
+    read_document,
+    unescape_pointer_token,
+)
 from voicegauge.formats.locations import (
     MISSING,
     EventLocation,
@@ -26,13 +32,13 @@ from voicegauge.formats.locations import (
     read_pointer,
     write_pointer,
 )
-from voicegauge.formats.sse import MEDIA_TYPE, Message, MessageParser
+from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, Message, MessageParser
 
 __all__ = [
-    "LOADER",
+    "EVENT_STREAM_MEDIA_TYPE",
     "MAX_JSON_NODES",
-    "MEDIA_TYPE",
     "MISSING",
+    "YAML_LOADER",
     "Document",
     "EventLocation",
     "Form",
@@ -47,7 +53,7 @@ __all__ = [
     "decode_base64",
     "decode_location",
     "encode_location",
-    "escape",
+    "escape_pointer_token",
     "is_form",
     "is_json",
     "parse_event_location",
@@ -56,6 +62,6 @@ __all__ = [
     "read_form",
     "read_json",
     "read_pointer",
-    "unescape",
+    "unescape_pointer_token",
     "write_pointer",
 ]

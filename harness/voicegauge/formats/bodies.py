@@ -36,10 +36,10 @@ class Form(NamedTuple):
 
 
 _BOM = b"\xef\xbb\xbf"
-_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_JSON_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
 character."""
-_CONSTANT = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
+_INVALID_CONSTANT = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
 _UNPAIRED_SURROGATE = re.compile(rb"\\u[dD](?:[c-fC-F]|[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
 
 
@@ -71,20 +71,20 @@ def count_json_nodes(body: bytes, limit: int) -> int:
 
     If the bound exceeds `limit`, the number returned is not exact.
     """
-    highest = 1 + _max_nodes(body, 0, len(body))
+    highest = 1 + _count_max_nodes(body, 0, len(body))
     if highest <= limit:
         return highest
     # Count again, without the punctuation inside texts. Each text is a node too, so there are few steps.
     nodes = end = 0
-    for text in _TEXT.finditer(body):
-        nodes += max(_max_nodes(body, end, text.start()), 1)
+    for text in _JSON_TEXT.finditer(body):
+        nodes += max(_count_max_nodes(body, end, text.start()), 1)
         end = text.end()
         if nodes > limit:
             return nodes
-    return 1 + nodes + _max_nodes(body, end, len(body))
+    return 1 + nodes + _count_max_nodes(body, end, len(body))
 
 
-def _max_nodes(body: bytes, start: int, end: int) -> int:
+def _count_max_nodes(body: bytes, start: int, end: int) -> int:
     """Count the commas, colons and opening brackets in a part of a JSON text.
 
     Every value and key except the first follows such a character, so the count limits the number of nodes.
@@ -95,7 +95,7 @@ def _max_nodes(body: bytes, start: int, end: int) -> int:
 def _invalid_json_reason(body: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"is nested deeper than {MAX_JSON_DEPTH}"
-    constant = _CONSTANT.search(body)
+    constant = _INVALID_CONSTANT.search(body)
     if constant is not None:
         return f"has {constant[0].decode()}, which is not valid JSON"
     if _UNPAIRED_SURROGATE.search(body):

@@ -30,23 +30,23 @@ MAX_CHARACTERS = 64 * 1024 * 1024
 
 _Event = Any
 """An event of PyYAML's parser. The type is `Any`, because PyYAML's stubs give events no attributes."""
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""PyYAML's C loader if it is installed, which is ten times as fast. Use `LOADER` everywhere, because the C loader and
-the Python loader accept different documents."""
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""PyYAML's C loader if it is installed, which is ten times as fast. Use `YAML_LOADER` everywhere, because the C loader
+and the Python loader accept different documents."""
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _CONSTANTS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
-_TAG = "tag:yaml.org,2002:"
-_TAGS = ("!", *(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
+_TAG_PREFIX = "tag:yaml.org,2002:"
+_SUPPORTED_TAGS = ("!", *(f"{_TAG_PREFIX}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
 
 
-def escape(key: str) -> str:
+def escape_pointer_token(key: str) -> str:
     """Escape a key as a reference token of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def unescape(token: str) -> str:
+def unescape_pointer_token(token: str) -> str:
     """Return the key for a reference token of a JSON pointer (RFC 6901)."""
     return token.replace("~1", "/").replace("~0", "~")
 
@@ -113,8 +113,8 @@ class _DocumentBuilder:
         self.lines.setdefault(pointer, _line_of(event))
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event)
-        if event.tag is not None and event.tag not in _TAGS:
-            raise self._error(event, f"the tag {event.tag.removeprefix(_TAG)!r} is not supported")
+        if event.tag is not None and event.tag not in _SUPPORTED_TAGS:
+            raise self._error(event, f"the tag {event.tag.removeprefix(_TAG_PREFIX)!r} is not supported")
         if depth > MAX_DEPTH:
             raise self._error(event, f"is nested deeper than {MAX_DEPTH}")
         if event.anchor is not None:
@@ -137,16 +137,16 @@ class _DocumentBuilder:
             raise self._error(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
-    def _build_sequence(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
+    def _build_sequence(self, start_event: _Event, pointer: str, depth: int) -> _ParsedValue:
         items: list[Any] = []
         values, characters = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             built = self._build_value(event, f"{pointer}/{len(items)}", depth + 1)
             items.append(built.value)
-            values, characters = self._check_size(start, values + built.values, characters + built.characters)
+            values, characters = self._check_size(start_event, values + built.values, characters + built.characters)
         return _ParsedValue(items, values, characters)
 
-    def _build_mapping(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
+    def _build_mapping(self, start_event: _Event, pointer: str, depth: int) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         values, characters = 1, 0
@@ -156,7 +156,7 @@ class _DocumentBuilder:
             key = event.value
             if key in own:
                 raise self._error(event, f"the key {key!r} is used twice")
-            child = f"{pointer}/{escape(key)}"
+            child = f"{pointer}/{escape_pointer_token(key)}"
             self.lines[child] = _line_of(event)
             built = self._build_value(next(self._events), child, depth + 1)
             if key == "<<" and event.implicit[0]:
@@ -164,7 +164,7 @@ class _DocumentBuilder:
             else:
                 own[key] = built.value
             values, characters = self._check_size(
-                start, values + built.values, characters + built.characters + len(key)
+                start_event, values + built.values, characters + built.characters + len(key)
             )
         return _ParsedValue({**merged, **own} if merged else own, values, characters)
 
@@ -175,15 +175,15 @@ class _DocumentBuilder:
             raise self._error(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _check_size(self, start: _Event, values: int, characters: int) -> tuple[int, int]:
+    def _check_size(self, start_event: _Event, values: int, characters: int) -> tuple[int, int]:
         if values > MAX_VALUES or characters > MAX_CHARACTERS:
             limit = f"{MAX_VALUES} values or {MAX_CHARACTERS} characters"
-            raise self._error(start, f"has more than {limit} with its aliases expanded")
+            raise self._error(start_event, f"has more than {limit} with its aliases expanded")
         return values, characters
 
     def _parse_scalar(self, event: _Event) -> Any:
         text, tag = event.value, event.tag
-        if tag in ("!", f"{_TAG}str") or (tag is None and not event.implicit[0]):
+        if tag in ("!", f"{_TAG_PREFIX}str") or (tag is None and not event.implicit[0]):
             return text
         if text in _CONSTANTS:
             return _CONSTANTS[text]
@@ -198,7 +198,7 @@ class _DocumentBuilder:
         if isinstance(value, float) and not math.isfinite(value):
             raise self._error(event, f"the number {text[:20]!r} is too large")
         if tag is not None and value is text:
-            raise self._error(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG)}")
+            raise self._error(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG_PREFIX)}")
         return value
 
 
@@ -227,7 +227,7 @@ def read_document(path: Path) -> Document:
         raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
     text = _json_as_yaml(raw) if path.suffix == ".json" else raw
     try:
-        builder = _DocumentBuilder(path, iter(yaml.parse(text, Loader=LOADER)))
+        builder = _DocumentBuilder(path, iter(yaml.parse(text, Loader=YAML_LOADER)))
         data = builder.document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, cast, final
 
-from voicegauge.formats.located_yaml import escape, unescape
+from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.model import Headers, header
 
 LocationKind = Literal["body", "query", "path", "header"]
@@ -32,8 +32,8 @@ MAX_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
-_BAD_ESCAPE = re.compile("~(?![01])")
-_Parsed = TypeVar("_Parsed")
+_INVALID_ESCAPE = re.compile("~(?![01])")
+_AnyLocation = TypeVar("_AnyLocation")
 
 
 class RequestValues(Protocol):
@@ -56,7 +56,7 @@ class RequestValues(Protocol):
         """The body: a JSON value, or a mapping of form fields."""
 
 
-class _WrittenForm:
+class _LocationBase:
     """Base class of the locations, which are compared, hashed and printed in the form that contracts use."""
 
     __slots__ = ("_text",)
@@ -72,7 +72,7 @@ class _WrittenForm:
 
     def __eq__(self, other: object) -> bool:
         """Whether `other` is the same kind of location and is written in the same way."""
-        return isinstance(other, _WrittenForm) and type(other) is type(self) and other._text == self._text
+        return isinstance(other, _LocationBase) and type(other) is type(self) and other._text == self._text
 
     def __hash__(self) -> int:
         """The hash of the written form."""
@@ -80,7 +80,7 @@ class _WrittenForm:
 
 
 @final
-class Location(_WrittenForm):
+class Location(_LocationBase):
     """Where a value is in a request or a response. Make a location with `parse_location`."""
 
     __slots__ = ("kind", "name", "tokens")
@@ -94,7 +94,7 @@ class Location(_WrittenForm):
     def __init__(self, kind: LocationKind, name: str = "", tokens: Sequence[str] = ()) -> None:
         """Make a location from the `name` of a parameter or header, or from the keys and indices of a body value."""
         self.kind, self.name, self.tokens = kind, name, tuple(tokens)
-        pointer = "".join(f"/{escape(token)}" for token in tokens)
+        pointer = "".join(f"/{escape_pointer_token(token)}" for token in tokens)
         self._text = f"{kind}.{name}" if kind != "body" else f"body#{pointer}" if pointer else "body"
 
     @property
@@ -103,7 +103,7 @@ class Location(_WrittenForm):
         return self.tokens[0] if self.tokens else self.name
 
     @property
-    def in_body(self) -> bool:
+    def is_in_body(self) -> bool:
         """Whether the value is in the body."""
         return self.kind == "body"
 
@@ -155,7 +155,7 @@ class Location(_WrittenForm):
 
 
 @final
-class EventLocation(_WrittenForm):
+class EventLocation(_LocationBase):
     """Where a value is in a server-sent event. Make a location with `parse_event_location`."""
 
     __slots__ = ("kind", "tokens")
@@ -166,11 +166,11 @@ class EventLocation(_WrittenForm):
     def __init__(self, kind: Literal["event", "data"], tokens: Sequence[str] = ()) -> None:
         """Make a location of the event type ("event"), or of the value at `tokens` in the event's data ("data")."""
         self.kind, self.tokens = kind, tuple(tokens)
-        pointer = "".join(f"/{escape(token)}" for token in tokens)
+        pointer = "".join(f"/{escape_pointer_token(token)}" for token in tokens)
         self._text = f"{kind}#{pointer}" if pointer else kind
 
     @property
-    def in_data(self) -> bool:
+    def is_in_data(self) -> bool:
         """Whether the value is in the event's data."""
         return self.kind == "data"
 
@@ -225,11 +225,11 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
     return next((value for key, value in headers.items() if key.lower() == wanted), MISSING)
 
 
-def _pointer_tokens(pointer: str) -> tuple[str, ...] | None:
+def _split_pointer(pointer: str) -> tuple[str, ...] | None:
     """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
-    if not pointer.startswith("/") or _BAD_ESCAPE.search(pointer):
+    if not pointer.startswith("/") or _INVALID_ESCAPE.search(pointer):
         return None
-    return tuple(unescape(token) for token in pointer.split("/")[1:])
+    return tuple(unescape_pointer_token(token) for token in pointer.split("/")[1:])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -242,7 +242,7 @@ def parse_location(text: str) -> Location:
     if text == "body":
         return Location("body")
     if text.startswith("body#"):
-        tokens = _pointer_tokens(text.removeprefix("body#"))
+        tokens = _split_pointer(text.removeprefix("body#"))
         if tokens is not None:
             return Location("body", tokens=tokens)
     kind, _, name = text.partition(".")
@@ -262,13 +262,13 @@ def parse_event_location(text: str) -> EventLocation:
     """
     if text in ("event", "data"):
         return EventLocation(cast('Literal["event", "data"]', text))
-    tokens = _pointer_tokens(text.removeprefix("data#")) if text.startswith("data#") else None
+    tokens = _split_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
     if tokens is None:
         raise ValueError(f"{text!r} is not a valid location in an event: write event, data or data#/pointer")
     return EventLocation("data", tokens)
 
 
-def decode_location(kind: type[_Parsed], value: Any) -> _Parsed:
+def decode_location(kind: type[_AnyLocation], value: Any) -> _AnyLocation:
     """Make a `Location`, `EventLocation` or `LocationValues` from plain data. This is a `dec_hook` for msgspec.
 
     Raises:
@@ -280,7 +280,7 @@ def decode_location(kind: type[_Parsed], value: Any) -> _Parsed:
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, got {type(value).__name__}")
         parsed = LocationValues({parse_location(text): item for text, item in value.items()})
-        return cast("_Parsed", parsed)
+        return cast("_AnyLocation", parsed)
     if kind is not Location and kind is not EventLocation:
         raise NotImplementedError(f"{kind} is not a location")  # how a msgspec hook declines a type
     if not isinstance(value, str):
@@ -288,7 +288,7 @@ def decode_location(kind: type[_Parsed], value: Any) -> _Parsed:
             f"expected a location such as body#/text, got {type(value).__name__}"
         )
     parsed = parse_location(value) if kind is Location else parse_event_location(value)
-    return cast("_Parsed", parsed)
+    return cast("_AnyLocation", parsed)
 
 
 def encode_location(value: Any) -> Any:
@@ -316,8 +316,8 @@ def read_pointer(value: Any, tokens: Sequence[str]) -> Any:
     return value
 
 
-def write_pointer(root: Any, tokens: Sequence[str], new: Any) -> Any:
-    """Return `root` with `new` at the keys and indices `tokens`. Mappings and lists on the way are created.
+def write_pointer(root: Any, tokens: Sequence[str], new_value: Any) -> Any:
+    """Return `root` with `new_value` at the keys and indices `tokens`. Mappings and lists on the way are created.
 
     If `root` is a mapping or a list, it is changed in place.
 
@@ -325,7 +325,7 @@ def write_pointer(root: Any, tokens: Sequence[str], new: Any) -> Any:
         ValueError: `tokens` lead inside a text or a number, or a token for a list is not an index.
     """
     if not tokens:
-        return new
+        return new_value
     token, rest = tokens[0], tokens[1:]
     if root is None:
         root = [] if _INDEX.fullmatch(token) else {}
@@ -334,9 +334,9 @@ def write_pointer(root: Any, tokens: Sequence[str], new: Any) -> Any:
         if index is None or index > MAX_INDEX:
             raise ValueError(f"{token!r} is not a list index: it must be a number up to {MAX_INDEX}")
         root.extend(None for _ in range(index + 1 - len(root)))
-        root[index] = write_pointer(root[index], rest, new)
+        root[index] = write_pointer(root[index], rest, new_value)
     elif isinstance(root, dict):
-        root[token] = write_pointer(root.get(token), rest, new)
+        root[token] = write_pointer(root.get(token), rest, new_value)
     else:
         raise ValueError(f"{token!r} leads through a value that is not a mapping or a list")  # noqa: TRY004
     return root

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from voicegauge.formats.bodies import UnreadableBodyError
 
-MEDIA_TYPE = "text/event-stream"
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Maximum size of a message: six minutes of 16-bit speech at 16 kHz in base64. A real message has only a chunk of
 the speech."""
@@ -33,7 +33,7 @@ class Message(NamedTuple):
     """The event field; "message" if there is none, as the standard specifies."""
     data: bytes
     """The data fields in UTF-8, joined with line feeds. A `str` would take up to four times the memory."""
-    end: int
+    end_offset: int
     """Number of bytes of the body up to the end of the message."""
 
     @property
@@ -74,9 +74,9 @@ class MessageParser:
             return []
         found: list[Message] = []
         start = 0
-        while (end := self._find_line_end(start)) is not None:
-            message = self._process_line(bytes(self._buffer[start:end]), self._read + end + 1)
-            start = end + 1
+        while (end_offset := self._find_line_end(start)) is not None:
+            message = self._process_line(bytes(self._buffer[start:end_offset]), self._read + end_offset + 1)
+            start = end_offset + 1
             if message is not None:
                 found.append(message)
         del self._buffer[:start]
@@ -85,8 +85,8 @@ class MessageParser:
         self._check_size(len(self._buffer))
         return found
 
-    def _check_size(self, more: int) -> None:
-        if self._size + more > MAX_MESSAGE_BYTES:
+    def _check_size(self, added_bytes: int) -> None:
+        if self._size + added_bytes > MAX_MESSAGE_BYTES:
             raise UnreadableBodyError(f"has a message of more than {MAX_MESSAGE_BYTES} bytes")
 
     def _skip_bom(self) -> bool:
@@ -106,9 +106,9 @@ class MessageParser:
         found = _LINE_END.search(self._buffer, at)
         return found.start() if found else None
 
-    def _process_line(self, line: bytes, end: int) -> Message | None:
+    def _process_line(self, line: bytes, end_offset: int) -> Message | None:
         """Process one line without its line end; return the message that it completes."""
-        follows_cr, self._after_cr = self._after_cr, self._buffer[end - 1 - self._read] == ord("\r")
+        follows_cr, self._after_cr = self._after_cr, self._buffer[end_offset - 1 - self._read] == ord("\r")
         if not line and follows_cr and not self._after_cr:
             return None  # the LF of CR LF
         if line:
@@ -121,7 +121,7 @@ class MessageParser:
         self._count += 1
         if self._count > MAX_MESSAGES:
             raise UnreadableBodyError(f"has more than {MAX_MESSAGES} messages")
-        return Message(event, b"\n".join(data), end)
+        return Message(event, b"\n".join(data), end_offset)
 
     def _process_field(self, line: bytes) -> None:
         self._size += max(len(line), _MIN_FIELD_BYTES)

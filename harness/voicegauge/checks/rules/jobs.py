@@ -14,7 +14,7 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call, JobHistory
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.formats import Location, escape
+from voicegauge.formats import Location, escape_pointer_token
 from voicegauge.model import Severity
 
 MAX_UNIX_S = 1e11
@@ -36,7 +36,7 @@ def _reported_state(call: Call, job: JobSpec) -> str | None:
 
 
 def _job_pointer(call: Call, *tokens: str) -> str:
-    return "/".join([f"{call.operation.pointer}/x-job", *map(escape, tokens)])
+    return "/".join([f"{call.operation.pointer}/x-job", *map(escape_pointer_token, tokens)])
 
 
 @rule(
@@ -181,7 +181,7 @@ def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
     for (before, _), (after, call) in pairwise(_observed_states(history)):
         ended = before in job.states and job.states[before].end is not None
         if after in job.states and before in job.states and not ended and after not in _reachable_states(job, before):
-            at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/next"
+            at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
             yield Violation(message, at, _body_pointer(job.state), exchange=call.exchange)
@@ -198,7 +198,7 @@ def _check_job_terminal_changed(history: JobHistory) -> Iterator[Violation]:
     for (before, _), (after, call) in pairwise(_observed_states(history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
-            at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/end"
+            at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
             yield Violation(
                 f"had ended as {before}, but is {after} when polled again",
                 at,
@@ -281,7 +281,7 @@ def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
         # A lower bound, because the state was seen in the first response, and still after the last request was sent.
         duration_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
-            at = f"{history.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
+            at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(name)}/max_s"
             yield Violation(f"{name} for at least {duration_s:.1f} s; at most {state.max_s:g} s are documented", at)
 
 

@@ -18,7 +18,7 @@ from voicegauge.contract import (
     parse_text_value,
     request_media_type,
 )
-from voicegauge.formats import Location, is_json, read_pointer, unescape
+from voicegauge.formats import Location, is_json, read_pointer, unescape_pointer_token
 
 NO_BODY = (204, 205, 304)
 """Statuses of responses that have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
@@ -184,7 +184,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
 def schema_violation(error: SchemaError, value: Any) -> Violation:
     """Return the violation that `value` does not match its schema."""
     prefix = f"{error.pointer}: " if error.pointer else ""
-    found = read_pointer(value, [unescape(token) for token in error.pointer.split("/")[1:]])
+    found = read_pointer(value, [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]])
     evidence = None if found is MISSING else json.dumps(found, ensure_ascii=False)[:1000]
     return Violation(f"{prefix}{error.message}", error.schema_pointer, error.pointer or None, evidence)
 

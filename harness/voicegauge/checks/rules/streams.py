@@ -10,14 +10,14 @@ from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, schema_viol
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.formats import UnreadableBodyError, escape
+from voicegauge.formats import UnreadableBodyError, escape_pointer_token
 
 MAX_VIOLATIONS = 5
 """Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
 
 
 def _stream_pointer(call: Call, *tokens: str) -> str:
-    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape, tokens)])
+    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape_pointer_token, tokens)])
 
 
 def _stream_spec(call: Call) -> StreamSpec:

@@ -19,7 +19,7 @@ from voicegauge.contract import (
     Target,
     parse_exchange,
 )
-from voicegauge.formats import MEDIA_TYPE, Form, Location, is_json
+from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, Form, Location, is_json
 from voicegauge.model import Exchange
 
 RequestOrigin = Literal["sent", "invalid", "unknown"]
@@ -103,7 +103,7 @@ class Call(CheckSubject):
     def stream(self) -> EventStreamParser | None:
         """The events of a streamed response; `None` if the response is not an event stream, or is empty."""
         spec, response = self.operation.stream, self.exchange.response
-        if spec is None or not self.ok or response.media_type != MEDIA_TYPE or not response.body:
+        if spec is None or not self.ok or response.media_type != EVENT_STREAM_MEDIA_TYPE or not response.body:
             return None
         return self.parsed.stream(spec)
 

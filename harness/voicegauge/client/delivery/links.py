@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer, request_media_type
-from voicegauge.formats import Location, is_json, unescape
+from voicegauge.formats import Location, is_json, unescape_pointer_token
 
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
 MAX_ID_CHARACTERS = 512
@@ -54,7 +54,7 @@ def _request_body(exchange: ParsedExchange) -> Any:
 
 
 def _pointer_tokens(fragment: str) -> list[str]:
-    return [unescape(token) for token in fragment.removeprefix("#").split("/")[1:]]
+    return [unescape_pointer_token(token) for token in fragment.removeprefix("#").split("/")[1:]]
 
 
 def read_link_parameters(exchange: ParsedExchange, source: Operation, destination: Operation) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.contract import MISSING, Schemas
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 MAX_TEXT = 200_000
 """Number of characters in the longest text: twice the largest `maxLength` in the bundled contracts."""
@@ -97,7 +97,9 @@ def _inner_values(
     for key, inner in schema.get("properties", {}).items():
         inner_path = (*path, key)
         is_required = key in schema.get("required", ())
-        for boundary in list_boundary_values(schemas, inner, f"{pointer}/properties/{escape(key)}", inner_path):
+        for boundary in list_boundary_values(
+            schemas, inner, f"{pointer}/properties/{escape_pointer_token(key)}", inner_path
+        ):
             # A service may treat null as an optional field left out. No document forbids that, so it is not tested.
             is_null_of_optional = boundary.value is None and boundary.path == inner_path and not is_required
             if boundary.is_valid or not is_null_of_optional:

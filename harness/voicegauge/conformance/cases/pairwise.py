@@ -20,7 +20,7 @@ from voicegauge.conformance.cases.case import ConformanceCase, expect_accepted, 
 from voicegauge.conformance.cases.valid_requests import is_file_field, is_valid_body, text_characters
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Target
-from voicegauge.formats import escape, is_form
+from voicegauge.formats import escape_pointer_token, is_form
 from voicegauge.model import UploadedFile
 
 
@@ -182,7 +182,7 @@ def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField
     root = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     required = _identifying_fields(target) | set(media.schema.get("required", ()))
     for name, inner in media.schema.get("properties", {}).items():
-        schema, pointer = schemas.resolve(inner, f"{root}/properties/{escape(name)}")
+        schema, pointer = schemas.resolve(inner, f"{root}/properties/{escape_pointer_token(name)}")
         if not isinstance(schema, dict):
             continue
         values = [

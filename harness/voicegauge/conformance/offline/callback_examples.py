@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.checks import Callback
 from voicegauge.contract import Contract, MediaType, Operation
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 from voicegauge.model import Exchange, Request, Response
 
 
@@ -21,7 +21,9 @@ def documented_callbacks(contract: Contract, *, inferred: bool = False) -> Itera
     """
     for operation in contract.operations.values():
         for name, node in operation.data.get("callbacks", {}).items():
-            node, pointer = contract.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
+            node, pointer = contract.schemas.resolve(
+                node, f"{operation.pointer}/callbacks/{escape_pointer_token(name)}"
+            )
             yield from _examples(operation, node, pointer, inferred=inferred)
     webhooks = contract.document.data.get("webhooks", {})
     # A webhook belongs to no operation. `Callback` needs one to find the contract, so any operation is used.
@@ -35,10 +37,12 @@ def _examples(operation: Operation, items: Mapping[str, Any], parent: str, *, in
         for method, node in item.items():
             if not isinstance(node, dict) or "requestBody" not in node:
                 continue
-            pointer = f"{parent}/{escape(url)}/{method}/requestBody"
+            pointer = f"{parent}/{escape_pointer_token(url)}/{method}/requestBody"
             body, pointer = schemas.resolve(node["requestBody"], pointer)
             for name, data in body.get("content", {}).items():
-                media = MediaType(operation.schemas, f"{pointer}/content/{escape(name)}", data, name.lower())
+                media = MediaType(
+                    operation.schemas, f"{pointer}/content/{escape_pointer_token(name)}", data, name.lower()
+                )
                 name_of_callback = str(node.get("operationId", url))
                 yield from _callbacks(operation, media, name_of_callback, method, inferred=inferred)
 

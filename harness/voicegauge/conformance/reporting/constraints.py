@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from voicegauge.checks import Call
 from voicegauge.contract import MISSING, Operation, Parameter, parse_text_value, request_media_type
-from voicegauge.formats import Location, escape
+from voicegauge.formats import Location, escape_pointer_token
 
 MAX_SHAPES = 10_000
 """Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
@@ -189,7 +189,9 @@ def list_constraints(operation: Operation) -> Iterator[Constraint]:
     for media in operation.request_media.values():
         if media.schema_pointer is not None:
             for keyword in _walk_schema(operation, media.data["schema"], media.schema_pointer, ()):
-                prefix = "body" + "".join(f"/{escape(token)}" for token in keyword.path).replace("/", "#/", 1)
+                prefix = "body" + "".join(f"/{escape_pointer_token(token)}" for token in keyword.path).replace(
+                    "/", "#/", 1
+                )
                 yield _with_name(keyword, prefix, media_type=media.name)
     for parameter in operation.parameters:
         if parameter.location == "cookie":
@@ -215,7 +217,9 @@ def _parameter_value(call: Call, parameter: Parameter) -> Any:
 def _with_name(
     keyword: Constraint, prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
 ) -> Constraint:
-    suffix = f"/{escape(keyword.required)} required" if keyword.required is not None else f" {keyword.name}"
+    suffix = (
+        f"/{escape_pointer_token(keyword.required)} required" if keyword.required is not None else f" {keyword.name}"
+    )
     if keyword.required is not None and "#" not in prefix:
         suffix = f"#{suffix}"
     return Constraint(
@@ -237,7 +241,9 @@ def _walk_schema(operation: Operation, schema: Any, pointer: str, path: tuple[st
         yield from _walk_schema(operation, part, f"{pointer}/allOf/{index}", path)
     if len(path) < MAX_DEPTH:
         for name, inner in schema.get("properties", {}).items():
-            yield from _walk_schema(operation, inner, f"{pointer}/properties/{escape(name)}", (*path, name))
+            yield from _walk_schema(
+                operation, inner, f"{pointer}/properties/{escape_pointer_token(name)}", (*path, name)
+            )
         if isinstance(schema.get("items"), dict):
             yield from _walk_schema(operation, schema["items"], f"{pointer}/items", (*path, "*"))
 

@@ -10,7 +10,7 @@ from voicegauge.contract.consistency.locations import (
 )
 from voicegauge.contract.contract import AudioInputSpec, Operation
 from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 
 def check_audio_input(operation: Operation, spec: AudioInputSpec) -> None:
@@ -29,7 +29,9 @@ def check_audio_input(operation: Operation, spec: AudioInputSpec) -> None:
         check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
     for name, target in spec.targets.items():
         for location in target.constants:
-            constant_pointer = f"{pointer}/targets/{escape(name)}/constants/{escape(str(location))}"
+            constant_pointer = (
+                f"{pointer}/targets/{escape_pointer_token(name)}/constants/{escape_pointer_token(str(location))}"
+            )
             check_request_location(operation, constant_pointer, location)
     check_response_location(operation, f"{pointer}/response/charged", spec.response.charged)
     if isinstance(spec, TranscriptionSpec):

@@ -10,7 +10,7 @@ from voicegauge.contract.consistency.locations import (
 from voicegauge.contract.consistency.state_graph import check_graph
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import JobSpec
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 
 def check_job(operation: Operation, job: JobSpec) -> None:
@@ -26,7 +26,9 @@ def check_job(operation: Operation, job: JobSpec) -> None:
         check_response_location(operation, f"{pointer}/{key}", getattr(job, key))
     for name, state in job.states.items():
         for index, location in enumerate(state.required):
-            check_response_location(operation, f"{pointer}/states/{escape(name)}/required/{index}", location)
+            check_response_location(
+                operation, f"{pointer}/states/{escape_pointer_token(name)}/required/{index}", location
+            )
     check_operation_id(operation, f"{pointer}/result", job.result)
     _check_cancelling(operation, job)
     if job.expires_s is not None and job.expires_s <= 0:

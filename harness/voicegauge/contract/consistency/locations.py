@@ -31,7 +31,7 @@ def check_request_location(operation: Operation, pointer: str, location: Locatio
     if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
         reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
         raise operation.contract.document.error(pointer, reason)
-    if location.in_body:
+    if location.is_in_body:
         _check_documented(operation, pointer, location, list(operation.request_media.values()), "request")
 
 
@@ -46,7 +46,7 @@ def check_response_location(operation: Operation, pointer: str, location: Locati
     if location is None:
         return
     check_location_kind(operation, pointer, location, ("body", "header"))
-    if location.in_body and location.tokens:
+    if location.is_in_body and location.tokens:
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
         media = [media for response in successes for media in response.media.values()]
         _check_documented(operation, pointer, location, media, "response")

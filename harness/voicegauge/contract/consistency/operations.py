@@ -7,7 +7,7 @@ from typing import Any, get_args
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import Example
 from voicegauge.contract.extension import RejectionReason
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 _REJECTION_REASONS = get_args(RejectionReason)
 
@@ -22,7 +22,7 @@ def check_security(operation: Operation) -> None:
     has_own = "security" in operation.data
     for index, alternative in enumerate(operation.security):
         for name in alternative:
-            pointer = f"{operation.pointer if has_own else ''}/security/{index}/{escape(name)}"
+            pointer = f"{operation.pointer if has_own else ''}/security/{index}/{escape_pointer_token(name)}"
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
                 raise operation.contract.document.error(pointer, f"{name!r} is not a security scheme; known: {known}")
@@ -48,7 +48,7 @@ def check_responses(operation: Operation) -> None:
         for name, link in response.links.items():
             target = link.get("operationId")
             if target is not None and target not in contract.operations:
-                pointer = f"{response.pointer}/links/{escape(name)}"
+                pointer = f"{response.pointer}/links/{escape_pointer_token(name)}"
                 raise contract.document.error(pointer, f"the link leads to {target!r}, which is not an operation")
         for media in response.media.values():
             for example in media.examples:

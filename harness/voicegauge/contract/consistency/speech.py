@@ -13,7 +13,7 @@ from voicegauge.contract.consistency.locations import (
 )
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension import SpeechField, SpeechSpec
-from voicegauge.formats import Location, escape
+from voicegauge.formats import Location, escape_pointer_token
 
 _FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
     "voice",
@@ -83,7 +83,7 @@ def check_target(target: Target) -> None:
             reason = f"has a default {field}, but x-speech.request has no location for it"
             raise document.error(f"{target.pointer}/{field}", reason)
     for location in spec.constants:
-        check_request_location(operation, f"{target.pointer}/constants/{escape(str(location))}", location)
+        check_request_location(operation, f"{target.pointer}/constants/{escape_pointer_token(str(location))}", location)
     _check_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])
     _check_emulation(target)
 
@@ -104,7 +104,7 @@ def _check_body(target: Target, locations: list[Location]) -> None:
     """Check that all fields of a target fit into one body, so that no field is inside the value of another field."""
     body: Any = None
     for location in locations:
-        if location.in_body:
+        if location.is_in_body:
             try:
                 body = location.write_body(body, "text")
             except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from voicegauge.formats import Document, escape
+from voicegauge.formats import Document, escape_pointer_token
 
 
 class GraphNode(Protocol):
@@ -38,10 +38,12 @@ def check_graph(
     for name, node in nodes.items():
         for following in node.next:
             if following not in nodes:
-                raise document.error(f"{pointer}/{escape(name)}/next", f"{following!r} is not among these {node_type}s")
+                raise document.error(
+                    f"{pointer}/{escape_pointer_token(name)}/next", f"{following!r} is not among these {node_type}s"
+                )
         if bool(node.next) == bool(node.end):
             reason = f"{node_type} {name!r} must have either next or end: success | failure"
-            raise document.error(f"{pointer}/{escape(name)}", reason)
+            raise document.error(f"{pointer}/{escape_pointer_token(name)}", reason)
     if not any(node.end == "success" for node in nodes.values()):
         raise document.error(pointer, f"no {node_type} ends in success")
     reached = list(starts)
@@ -50,5 +52,5 @@ def check_graph(
     for name in nodes:
         if name not in reached:
             raise document.error(
-                f"{pointer}/{escape(name)}", f"{node_type} {name!r} cannot be reached from {starts[0]!r}"
+                f"{pointer}/{escape_pointer_token(name)}", f"{node_type} {name!r} cannot be reached from {starts[0]!r}"
             )

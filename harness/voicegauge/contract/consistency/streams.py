@@ -6,7 +6,7 @@ from voicegauge.contract.consistency.state_graph import check_graph
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.contract.schema_values import allows_location
-from voicegauge.formats import MEDIA_TYPE, EventLocation
+from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, EventLocation
 
 
 def check_stream(operation: Operation) -> None:
@@ -30,16 +30,18 @@ def _check_spec(operation: Operation, spec: StreamSpec, *, is_streamed: bool) ->
     if not is_streamed:
         raise document.error(pointer, "x-stream needs audio delivered as stream in x-speech.response")
     if not any(
-        MEDIA_TYPE in response.media for status, response in operation.responses.items() if status.startswith("2")
+        EVENT_STREAM_MEDIA_TYPE in response.media
+        for status, response in operation.responses.items()
+        if status.startswith("2")
     ):
-        raise document.error(pointer, f"no 2xx response of {operation.id} is documented as {MEDIA_TYPE}")
+        raise document.error(pointer, f"no 2xx response of {operation.id} is documented as {EVENT_STREAM_MEDIA_TYPE}")
     failures = [name for name, event in spec.events.items() if event.end == "failure"]
     # A stream begins with the first event that is listed, or with an event that ends it in failure.
     starts = [next(iter(spec.events)), *failures]
     check_graph(document, f"{pointer}/events", spec.events, node_type="event", starts=starts)
     if spec.audio.event not in spec.events:
         raise document.error(f"{pointer}/audio/event", f"{spec.audio.event!r} is not an event of this stream")
-    if spec.event_type.in_data:
+    if spec.event_type.is_in_data:
         for name in spec.events:
             _check_location(operation, spec, name, f"{pointer}/event_type", spec.event_type)
     _check_location(operation, spec, spec.audio.event, f"{pointer}/audio/at", spec.audio.at)

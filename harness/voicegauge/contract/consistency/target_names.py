@@ -6,7 +6,7 @@ import re
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension import TranscriptionSpec
-from voicegauge.formats import Document, escape
+from voicegauge.formats import Document, escape_pointer_token
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -23,7 +23,7 @@ def check_names(contract: Contract) -> None:
         input_key = "x-transcription" if isinstance(operation.audio_input, TranscriptionSpec) else "x-conversion"
         for key, spec in (("x-speech", operation.speech), (input_key, operation.audio_input)):
             for name in spec.targets if spec is not None else ():
-                pointer = f"{operation.pointer}/{key}/targets/{escape(name)}"
+                pointer = f"{operation.pointer}/{key}/targets/{escape_pointer_token(name)}"
                 _check_name(contract.document, pointer, "target", name)
                 if name in seen:
                     raise contract.document.error(pointer, f"target {name!r} is defined twice")

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import msgspec
 
 from voicegauge.drift.report import FilePosition
-from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
+from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
 MAX_REFERENCES = 100
 """Largest number of references in a row. Real documents have fewer, so more are most likely a circle."""
@@ -38,7 +38,7 @@ class DocumentNode:
         """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""
         name, value = str(key), self.value
         inner = value.get(name, MISSING) if isinstance(value, dict) else read_pointer(value, [name])
-        return DocumentNode(self.document, f"{self.pointer}/{escape(name)}", inner)
+        return DocumentNode(self.document, f"{self.pointer}/{escape_pointer_token(name)}", inner)
 
     def children(self) -> Iterator[tuple[str, DocumentNode]]:
         """Yield the key and the node of each entry of a mapping, or the index and the node of each list item."""
@@ -76,7 +76,7 @@ class DocumentNode:
         if not text.startswith("#/"):
             raise self.document.error(self.pointer, f"$ref {text!r} must lead into this document: #/components/...")
         text = unquote(text)  # a URI fragment (RFC 6901, section 6): {braces} of paths come percent-encoded
-        tokens = [unescape(token) for token in text[2:].split("/")]
+        tokens = [unescape_pointer_token(token) for token in text[2:].split("/")]
         value = read_pointer(self.document.data, tokens)
         if value is MISSING:
             raise self.document.error(self.pointer, f"$ref {text!r} leads nowhere")

@@ -19,7 +19,7 @@ from voicegauge.drift.traffic.reading import (
     json_type_of,
     undocumented_properties,
 )
-from voicegauge.formats import escape, read_pointer, unescape
+from voicegauge.formats import escape_pointer_token, read_pointer, unescape_pointer_token
 from voicegauge.recording import MASK
 
 _MAX_ERRORS = 20
@@ -53,7 +53,7 @@ def body_changes(recorded_exchange: RecordedExchange, media_type: MediaType) -> 
 
 
 def _error_change(recorded_exchange: RecordedExchange, error: SchemaError) -> Iterator[DriftChange]:
-    tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
     value = read_pointer(recorded_exchange.body, tokens)
     rule = _rule(recorded_exchange, error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
@@ -82,7 +82,7 @@ def _rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -
 
 
 def _schemas_at(recorded_exchange: RecordedExchange, pointer: str) -> list[LocatedSchema]:
-    tokens = [unescape(token) for token in pointer.split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
     schema = read_pointer(recorded_exchange.contract.document.data, tokens)
     return [] if schema is MISSING else applicable_schemas(recorded_exchange.contract.schemas, schema, pointer)
 
@@ -102,5 +102,5 @@ def _generalize(value: Any, tokens: list[str]) -> str:
     path = ""
     for index, token in enumerate(tokens):
         parent = read_pointer(value, tokens[:index])
-        path += f"/{ANY_INDEX}" if isinstance(parent, list) else f"/{escape(token)}"
+        path += f"/{ANY_INDEX}" if isinstance(parent, list) else f"/{escape_pointer_token(token)}"
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.contract import MISSING, Contract
 from voicegauge.contract.extension import Dispute
 from voicegauge.drift.traffic.reading import RecordedExchange
-from voicegauge.formats import read_pointer, unescape
+from voicegauge.formats import read_pointer, unescape_pointer_token
 
 _CHECK_RULES_BY_DRIFT_RULE = {
     "observed-status-undocumented": ("status-undocumented", "wrong-error-status"),
@@ -65,7 +65,7 @@ def _covers(dispute: Dispute, recorded_exchange: RecordedExchange, location: str
 def _schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
     """Return the pointers to the schema of a dispute. References in a schema can be resolved only by its position."""
     found = []
-    tokens = [unescape(token) for token in location.split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in location.split("/")[1:]]
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*tokens, key, "disputed"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):

@@ -14,7 +14,7 @@ from voicegauge.drift.traffic.reading import (
     RecordedExchange,
     ResponseContext,
 )
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 
 class _FieldCounts(NamedTuple):
@@ -106,7 +106,7 @@ def _count_side(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[s
         for one in body.objects:
             objects[one.path] += 1
             for name in one.names:
-                fields[f"{one.path}/{escape(name)}"] += 1
+                fields[f"{one.path}/{escape_pointer_token(name)}"] += 1
     return fields, objects
 
 

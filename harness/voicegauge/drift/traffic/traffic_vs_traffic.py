@@ -27,7 +27,7 @@ from voicegauge.drift.traffic.reading import (
     pair_conversations,
 )
 from voicegauge.drift.traffic.responses import response_changes
-from voicegauge.formats import read_pointer, unescape
+from voicegauge.formats import read_pointer, unescape_pointer_token
 
 
 def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
@@ -79,14 +79,14 @@ def _separately_compared(responses: Iterable[PairedResponses]) -> set[str]:
     for pair in responses:
         for recorded_exchange in pair.new:
             for location in (recorded_exchange.state_location, *charge_locations(recorded_exchange)):
-                if location is not None and location.in_body:
+                if location is not None and location.is_in_body:
                     paths.add(location.pointer)
     return paths
 
 
 def _documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
     """Return the scalar values that schemas and examples document for the field at `path`."""
-    tokens = [unescape(token) for token in path.split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in path.split("/")[1:]]
     found = documented_values(media_type, tokens)
     for example in media_type.examples:
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in tokens])

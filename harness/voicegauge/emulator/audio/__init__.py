@@ -12,7 +12,7 @@ from voicegauge.emulator.audio.speech import (
     read_synthesis_request,
     slot_field_name,
 )
-from voicegauge.emulator.audio.transcript_timing import align_phrases, transcript_values
+from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
 from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_samples, transcribe_upload
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "align_phrases",
     "analyze_music",
     "apply_effect",
+    "build_transcript_values",
     "check_audio_upload",
     "check_emulation_settings",
     "choose_media_type",
@@ -34,5 +35,4 @@ __all__ = [
     "split_stems",
     "transcribe_samples",
     "transcribe_upload",
-    "transcript_values",
 ]

@@ -27,8 +27,8 @@ STEMS = {
 }
 """For each number of stems, the names that common separation models use."""
 _NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-_MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+_MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 """Key profiles of Krumhansl and Kessler (Psychological Review 89, 1982)."""
 _TEMPO_BPM = (60.0, 180.0)  # other tempos are reported at half or double speed
 
@@ -44,26 +44,26 @@ class AudioEffect(NamedTuple):
     """Strength of the effect, from 1 (weak) to 5 (strong)."""
 
 
-def apply_effect(samples: Samples, rate_hz: int, change: AudioEffect) -> Samples:
-    """Return mono `samples` with `change` applied, at the same sample rate."""
+def apply_effect(samples: Samples, rate_hz: int, effect: AudioEffect) -> Samples:
+    """Return mono `samples` with `effect` applied, at the same sample rate."""
     from voicegauge.speech.audio import apply_filters
 
-    filters = _ffmpeg_filters(rate_hz, change)
+    filters = _ffmpeg_filters(rate_hz, effect)
     return apply_filters(samples, rate_hz, filters) if filters else samples
 
 
-def _ffmpeg_filters(rate_hz: int, change: AudioEffect) -> list[tuple[str, str]]:
-    if change.purpose in ("voice", "style"):
-        shift = 2 ** (pitch_shift_semitones(change.voice) / 12)
+def _ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
+    if effect.purpose in ("voice", "style"):
+        shift = 2 ** (pitch_shift_semitones(effect.voice) / 12)
         return [
             ("asetrate", str(round(rate_hz * shift))),
             ("aresample", str(rate_hz)),
-            *_tempo_filter(change.speed / shift),
+            *_tempo_filter(effect.speed / shift),
         ]
-    if change.purpose == "enhance":
-        return [("afftdn", f"nr={6 * change.strength}"), ("highpass", "f=60")]
-    if change.purpose == "dereverb":
-        return [("agate", f"threshold={0.005 * change.strength}:ratio={1 + change.strength}:release=80")]
+    if effect.purpose == "enhance":
+        return [("afftdn", f"nr={6 * effect.strength}"), ("highpass", "f=60")]
+    if effect.purpose == "dereverb":
+        return [("agate", f"threshold={0.005 * effect.strength}:ratio={1 + effect.strength}:release=80")]
     return []
 
 
@@ -101,7 +101,7 @@ def split_stems(samples: Samples, rate_hz: int, count: int) -> dict[str, Samples
 def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
     """Estimate key, scale and tempo, and return them under the names that `x-conversion.response.facts` uses."""
     root, scale = _estimate_key(samples, rate_hz)
-    number, letter = _camelot(root, scale)
+    number, letter = _find_camelot_position(root, scale)
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
@@ -110,7 +110,7 @@ def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
         "bpm": _estimate_tempo_bpm(samples, rate_hz),
         "time_signature": "4/4",
         "camelot": f"{number}{letter}",
-        "compatible_keys": [f"{_NOTES[root]} {scale}", *(_key_at(*key) for key in neighbours)],
+        "compatible_keys": [f"{_NOTES[root]} {scale}", *(_key_name_at(*key) for key in neighbours)],
     }
 
 
@@ -125,7 +125,7 @@ def _estimate_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
     energy = np.bincount(notes % 12, weights=power[tonal], minlength=12)
     fits = {
         (root, scale): float(np.dot(energy, np.roll(np.asarray(profile) - np.mean(profile), root)))
-        for scale, profile in (("Major", _MAJOR), ("Minor", _MINOR))
+        for scale, profile in (("Major", _MAJOR_PROFILE), ("Minor", _MINOR_PROFILE))
         for root in range(12)
     }
     return max(fits, key=lambda key: fits[key])
@@ -157,10 +157,10 @@ def _camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
     return found
 
 
-def _camelot(root: int, scale: str) -> tuple[int, str]:
+def _find_camelot_position(root: int, scale: str) -> tuple[int, str]:
     return _camelot_wheel()[root, scale]
 
 
-def _key_at(number: int, letter: str) -> str:
+def _key_name_at(number: int, letter: str) -> str:
     root, scale = next(key for key, position in _camelot_wheel().items() if position == (number, letter))
     return f"{_NOTES[root]} {scale}"

@@ -27,7 +27,7 @@ _FFMPEG_FORMATS = ("m4a", "aac", "webm")
 """Formats that the function `encode` of `speech.audio` cannot write."""
 OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FFMPEG_FORMATS))
 """Names of all formats that the emulator writes."""
-_ALIASES = {
+_FORMAT_ALIASES = {
     "pcm": "pcm_s16le",
     "raw": "pcm_s16le",
     "l16": "pcm_s16le",  # RFC 2586 asks for the other byte order, which no speech API uses under this name
@@ -62,7 +62,7 @@ _MEDIA_TYPES = {
     "pcm_s16le": ("audio/pcm", "audio/x-pcm", "audio/l16", "audio/raw"),
 }
 """Media types of the formats that share a container with other formats, most specific first."""
-_ALTERNATIVES = {
+_ALTERNATIVE_FORMATS = {
     "pcm_s16le": "wav",
     "pcm_s16be": "wav",
     "pcm_s24le": "wav",
@@ -87,40 +87,42 @@ def find_format(name: str) -> str | None:
     """
     short_name = name.partition(";")[0].strip().lower().removeprefix("audio/").removeprefix("x-")
     for candidate in (short_name, *re.split(r"[_\-.]", short_name)):  # "mp3_44100_128", "riff-24khz-16bit-mono-pcm"
-        candidate = _ALIASES.get(candidate, candidate)
+        candidate = _FORMAT_ALIASES.get(candidate, candidate)
         if candidate in OUTPUT_FORMATS:
             return candidate
     return None
 
 
-def choose_media_type(format_name: str, documented: Iterable[str]) -> str | None:
+def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str | None:
     """Return the documented media type under which audio of this format is sent.
 
     Args:
         format_name: a format that the emulator writes.
-        documented: the documented media types of the response, in lower case.
+        documented_types: the documented media types of the response, in lower case.
 
     Returns:
         The first of these that exists: a documented media type of the format; the format's usual media type, if a range
         such as "audio/*" is documented; a documented generic media type; a documented audio media type that is not
         known to mean another format. `None` if there is none of these.
     """
-    documented = tuple(documented)
+    documented_types = tuple(documented_types)
     actual = media_type_of(format_name)
     specific = (actual, *_MEDIA_TYPES.get(format_name, ()))
     if format_name in _MEDIA_TYPES:
         specific = (*_MEDIA_TYPES[format_name], actual)
-    found = next((name for name in specific if name in documented), None)
+    found = next((name for name in specific if name in documented_types), None)
     if found is None:
-        found = next((name for name in documented if _may_contain(name, format_name)), None)
+        found = next((name for name in documented_types if _may_contain(name, format_name)), None)
     if found is None:
-        found = next((name for name in documented if find_format(name) == format_name), None)
-    if found is None and any(name in documented for name in _MEDIA_RANGES):
+        found = next((name for name in documented_types if find_format(name) == format_name), None)
+    if found is None and any(name in documented_types for name in _MEDIA_RANGES):
         found = actual
     if found is None:
-        found = next((name for name in documented if name in GENERIC_MEDIA_TYPES), None)
+        found = next((name for name in documented_types if name in GENERIC_MEDIA_TYPES), None)
     if found is None:
-        found = next((name for name in documented if name.startswith("audio/") and not _has_meaning(name)), None)
+        found = next(
+            (name for name in documented_types if name.startswith("audio/") and not _means_known_format(name)), None
+        )
     return found
 
 
@@ -132,11 +134,11 @@ def _may_contain(media_type: str, format_name: str) -> bool:
     return not any(media_type in names for other, names in _MEDIA_TYPES.items() if other != format_name)
 
 
-def _has_meaning(media_type: str) -> bool:
+def _means_known_format(media_type: str) -> bool:
     return container_of_media_type(media_type) is not None or find_format(media_type) is not None
 
 
-def deliverable_format(format_name: str, documented: Iterable[str]) -> str:
+def choose_deliverable_format(format_name: str, documented_types: Iterable[str]) -> str:
     """Return the format in which audio is delivered if `format_name` is requested.
 
     It differs from the requested format only if that has no documented media type but an alternative format has one.
@@ -145,13 +147,13 @@ def deliverable_format(format_name: str, documented: Iterable[str]) -> str:
 
     Args:
         format_name: the requested format.
-        documented: the documented media types of the response, in lower case.
+        documented_types: the documented media types of the response, in lower case.
     """
-    documented = tuple(documented)
-    if not documented or choose_media_type(format_name, documented) is not None:
+    documented_types = tuple(documented_types)
+    if not documented_types or choose_media_type(format_name, documented_types) is not None:
         return format_name
-    other = _ALTERNATIVES.get(format_name)
-    return other if other is not None and choose_media_type(other, documented) is not None else format_name
+    other = _ALTERNATIVE_FORMATS.get(format_name)
+    return other if other is not None and choose_media_type(other, documented_types) is not None else format_name
 
 
 def encode_output(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
-from voicegauge.emulator.audio.output_formats import deliverable_format, encode_output, find_format
+from voicegauge.emulator.audio.output_formats import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator.http import ParsedRequest, Rejection, default_value_at, is_documented_value
 from voicegauge.model import Record, UploadedFile
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, voice_variants
@@ -44,7 +44,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     words_per_minute: int
     pitch: int
     sample_rate_hz: int
-    lead_s: float
+    leading_silence_s: float
     format: str
     """Name of the audio format, as `find_format` returns it."""
     seed: int
@@ -128,7 +128,7 @@ def read_synthesis_request(
         words_per_minute=round(emulation.words_per_minute * _speed_factor(speed)),
         pitch=_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
-        lead_s=emulation.leading_silence_s,
+        leading_silence_s=emulation.leading_silence_s,
         format=_requested_format(request, target, location, read_field(request, target, "format"), strict=strict),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
@@ -194,7 +194,7 @@ def _requested_format(
         ):
             raise Rejection("invalid", slot_field_name(slot), f"the emulator has no format {value!r}")
         return _default_format(target)
-    return deliverable_format(found, _documented_media_types(target, location))
+    return choose_deliverable_format(found, _documented_media_types(target, location))
 
 
 def _documented_media_types(target: Target, location: ResponseAudio) -> Iterable[str]:
@@ -286,7 +286,7 @@ def render_speech(synthesis: SynthesisRequest) -> bytes:
         sample_rate_hz=synthesis.sample_rate_hz,
         seed=synthesis.seed,
     )
-    lead = np.zeros(round(synthesis.lead_s * synthesis.sample_rate_hz), np.float32)
+    lead = np.zeros(round(synthesis.leading_silence_s * synthesis.sample_rate_hz), np.float32)
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     if synthesis.silent:
         samples = np.zeros_like(samples)

@@ -30,8 +30,8 @@ _SPEECH_RANGE_DB = 30.0
 class Phrase(NamedTuple):
     """Speech between two pauses."""
 
-    start: float
-    end: float
+    start_s: float
+    end_s: float
     words: tuple[str, ...]
 
 
@@ -70,14 +70,14 @@ def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float
     return [(start, min(end, length)) for start, end in ends]
 
 
-def transcript_values(
-    response: TranscriptResponse, spoken: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
+def build_transcript_values(
+    response: TranscriptResponse, phrases: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
 ) -> dict[Location, Any]:
     """Return the values of a transcript response except its text, each under its location in the response.
 
     Args:
         response: the documented locations of the values in the response.
-        spoken: the phrases of the transcript, in order.
+        phrases: the phrases of the transcript, in order.
         language: the requested language, or the language that is reported as detected.
         audio_s: the duration of the upload in seconds.
         words: whether word timestamps were requested.
@@ -85,10 +85,10 @@ def transcript_values(
     """
     keys = response.segment
     segments: list[dict[str, Any]] = []
-    for phrase in spoken:
+    for phrase in phrases:
         segment: dict[str, Any] = {
-            keys.start: round(phrase.start, 2),
-            keys.end: round(phrase.end, 2),
+            keys.start: round(phrase.start_s, 2),
+            keys.end: round(phrase.end_s, 2),
             keys.text: " ".join(phrase.words),
         }
         if keys.speaker is not None and speakers:
@@ -102,9 +102,9 @@ def transcript_values(
 
 def _timed_words(phrase: Phrase) -> list[dict[str, Any]]:
     total = sum(map(len, phrase.words))
-    found, at = [], phrase.start
+    found, at = [], phrase.start_s
     for word in phrase.words:
-        end = at + (phrase.end - phrase.start) * len(word) / total
+        end = at + (phrase.end_s - phrase.start_s) * len(word) / total
         found.append({"word": word, "start": round(at, 2), "end": round(end, 2)})
         at = end
     return found

@@ -25,8 +25,8 @@ ASR_LANGUAGE = "en"
 UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the ASR engine of the emulator supports only English"
 CACHE_SIZE = 256
 """Number of cached transcripts. They are cached because a check uploads the same recording many times."""
-_cache: OrderedDict[str, str] = OrderedDict()
-_lock = threading.Lock()
+_transcript_cache: OrderedDict[str, str] = OrderedDict()
+_cache_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
 
@@ -65,17 +65,17 @@ def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
     from voicegauge.speech.audio import is_silent, resample
 
     key = f"{hashlib.sha256(samples.tobytes()).hexdigest()}/{rate_hz}/{language}"
-    with _lock:
-        if key not in _cache:
+    with _cache_lock:
+        if key not in _transcript_cache:
             if is_silent(samples, rate_hz):
-                _cache[key] = ""
+                _transcript_cache[key] = ""
             elif not embedded_asr().supports_language(language):
-                _cache[key] = UNSUPPORTED_LANGUAGE_TEXT
+                _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
-                _cache[key] = embedded_asr().transcribe(resample(samples, rate_hz, RATE_HZ), language)
-        while len(_cache) > CACHE_SIZE:
-            _cache.popitem(last=False)
-        return _cache.get(key, "")
+                _transcript_cache[key] = embedded_asr().transcribe(resample(samples, rate_hz, RATE_HZ), language)
+        while len(_transcript_cache) > CACHE_SIZE:
+            _transcript_cache.popitem(last=False)
+        return _transcript_cache.get(key, "")
 
 
 @functools.cache

@@ -16,12 +16,12 @@ from voicegauge.emulator.audio import (
     align_phrases,
     analyze_music,
     apply_effect,
+    build_transcript_values,
     choose_media_type,
     find_format,
     slot_field_name,
     split_stems,
     transcribe_samples,
-    transcript_values,
 )
 from voicegauge.emulator.endpoints.audio_input_requests import (
     check_audio_uploads,
@@ -51,7 +51,7 @@ class DecodedUpload(NamedTuple):
     """An accepted upload."""
 
     file: UploadedFile
-    decoded: DecodedAudio
+    decoded_audio: DecodedAudio
 
 
 class AudioInputResult(NamedTuple):
@@ -59,9 +59,9 @@ class AudioInputResult(NamedTuple):
 
     values: Mapping[Location, Any]
     """The values of the response, each under its location."""
-    generated: GeneratedAudio | None = None
+    generated_audio: GeneratedAudio | None = None
     url: str = ""
-    """URL of `generated` if the response links to that audio, else empty."""
+    """URL of `generated_audio` if the response links to that audio, else empty."""
 
 
 class AudioInputEndpoint:
@@ -81,16 +81,16 @@ class AudioInputEndpoint:
         target = select_audio_input_target(request)
         started = asyncio.get_running_loop().time()
         upload = await asyncio.to_thread(self._decode_upload, request, target, strict=strict)
-        charge = context.job_store.charge_target(account, target, 0, upload.decoded.audio_s)
-        process = self._transcript if target.transcription else self._conversion
+        charge = context.job_store.charge_target(account, target, 0, upload.decoded_audio.audio_s)
+        process = self._transcribe_upload if target.transcription else self._convert_upload
         result = await process(request, target, upload, strict=strict)
         rng, emulation = context.job_store.next_rng(), target.spec.emulation
-        processing_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded.audio_s
+        processing_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded_audio.audio_s
         processing_s = context.clock.scale(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
-        return context.builder.audio_input_response(
-            request, target, result.values, result.generated, result.url, charge
+        return context.builder.build_audio_input_response(
+            request, target, result.values, result.generated_audio, result.url, charge
         )
 
     def _decode_upload(self, request: ParsedRequest, target: AudioInputTarget, *, strict: bool) -> DecodedUpload:
@@ -109,47 +109,53 @@ class AudioInputEndpoint:
         except UndecodableAudioError as error:
             if strict and not injector.skips_check("upload-format", request.operation):
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
-            return DecodedUpload(file, _silence())
+            return DecodedUpload(file, _make_silence())
 
-    async def _transcript(
+    async def _transcribe_upload(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
     ) -> AudioInputResult:
         del strict
-        use, decoded = target.transcription, upload.decoded
+        use, decoded_audio = target.transcription, upload.decoded_audio
         assert use is not None
         requested = read_audio_field(request, target, "language")
         is_named = isinstance(requested, str) and requested and requested.lower() != AUTOMATIC_LANGUAGE
         language = requested if is_named else ASR_LANGUAGE
-        text = await transcribe_samples(decoded.samples, decoded.sample_rate_hz, language)
-        values = transcript_values(
+        text = await transcribe_samples(decoded_audio.samples, decoded_audio.sample_rate_hz, language)
+        values = build_transcript_values(
             use.response,
-            align_phrases(decoded.samples, decoded.sample_rate_hz, text),
+            align_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
             language=language,
-            audio_s=decoded.audio_s,
+            audio_s=decoded_audio.audio_s,
             words=read_audio_field(request, target, "timestamps") is True,
             speakers=read_audio_field(request, target, "diarize") is True,
         )
         return AudioInputResult({use.response.text: text, **values})
 
-    async def _conversion(
+    async def _convert_upload(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
     ) -> AudioInputResult:
         use = target.conversion
         assert use is not None
         if use.purpose == "translate":
-            return await self._translation(request, target, upload, strict=strict)
+            return await self._translate_upload(request, target, upload, strict=strict)
         if use.purpose == "analyse":
-            facts = await asyncio.to_thread(analyze_music, upload.decoded.samples, upload.decoded.sample_rate_hz)
+            facts = await asyncio.to_thread(
+                analyze_music, upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz
+            )
             return AudioInputResult(
                 {location: facts[name] for name, location in use.response.facts.items() if name in facts}
             )
         if use.response.stems is not None:
-            return await self._stems(request, target, upload, use.response.stems)
-        generated = await asyncio.to_thread(_convert, request, target, upload)
+            return await self._separate_stems(request, target, upload, use.response.stems)
+        generated_audio = await asyncio.to_thread(_apply_conversion, request, target, upload)
         location = use.response.audio
-        return self._audio_result(request, location, generated, use.purpose) if location else AudioInputResult({})
+        return (
+            self._build_audio_result(request, location, generated_audio, use.purpose)
+            if location
+            else AudioInputResult({})
+        )
 
-    async def _translation(
+    async def _translate_upload(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
     ) -> AudioInputResult:
         """Return the transcript and a marked pseudo-translation of it, the latter also as speech."""
@@ -161,7 +167,7 @@ class AudioInputEndpoint:
             slot = use.request["language"]
             if language not in slot.map and not is_documented_value(request, slot.at, language):
                 raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {language!r}")
-        text = await transcribe_samples(upload.decoded.samples, upload.decoded.sample_rate_hz)
+        text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
         facts = {
             "transcript": text,
             "translation": f"EMULATED translation into {language}: {text}",
@@ -172,43 +178,47 @@ class AudioInputEndpoint:
         if use.response.audio is None:
             return AudioInputResult(values)
         name = find_format(target.spec.emulation.format or "mp3") or "mp3"
-        synthesis = _translation_speech(text or "Nothing was said.", spoken, name)
+        synthesis = _build_translation_speech(text or "Nothing was said.", spoken, name)
         data = await self._context.downloads.synthesizer.synthesize(synthesis)
-        result = self._audio_result(request, use.response.audio, GeneratedAudio(data, name), "translate")
+        result = self._build_audio_result(request, use.response.audio, GeneratedAudio(data, name), "translate")
         return result._replace(values=values)
 
-    async def _stems(
+    async def _separate_stems(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, location: StemList
     ) -> AudioInputResult:
         count = read_audio_field(request, target, "stems")
-        name = _output_format(request, target, upload)
-        decoded = upload.decoded
+        name = _choose_output_format(request, target, upload)
+        decoded_audio = upload.decoded_audio
         parts = await asyncio.to_thread(
-            _encode_stems, decoded, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
+            _encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
         task, items = fill_random_hex("task_{hex12}", self._context.job_store.next_rng()), []
         audio = ResponseAudio(at=location.at, delivered="url", download=location.download)
         for part, data in parts.items():
-            generated = GeneratedAudio(data, name)
-            url = self._store(request, audio, generated, f"{task}-{part}")
+            generated_audio = GeneratedAudio(data, name)
+            url = self._store_audio(request, audio, generated_audio, f"{task}-{part}")
             items.append({location.name: part, location.url: url})
         return AudioInputResult({location.at: items})
 
-    def _audio_result(
-        self, request: ParsedRequest, location: ResponseAudio, generated: GeneratedAudio, purpose: str
+    def _build_audio_result(
+        self, request: ParsedRequest, location: ResponseAudio, generated_audio: GeneratedAudio, purpose: str
     ) -> AudioInputResult:
         if location.delivered != "url":
-            return AudioInputResult({}, generated)
-        stem = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.next_rng())
-        return AudioInputResult({}, generated, self._store(request, location, generated, stem))
+            return AudioInputResult({}, generated_audio)
+        base_name = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.next_rng())
+        return AudioInputResult({}, generated_audio, self._store_audio(request, location, generated_audio, base_name))
 
-    def _store(self, request: ParsedRequest, location: ResponseAudio, generated: GeneratedAudio, stem: str) -> str:
-        name = f"{stem}.{generated.format}"
-        self._context.downloads.files.store(name, generated)
-        return self._context.builder.audio_url(request.incoming.base_url, location, name, generated.format)
+    def _store_audio(
+        self, request: ParsedRequest, location: ResponseAudio, generated_audio: GeneratedAudio, base_name: str
+    ) -> str:
+        name = f"{base_name}.{generated_audio.format}"
+        self._context.downloads.files.store(name, generated_audio)
+        return self._context.builder.audio_url(
+            request.incoming_request.base_url, location, name, generated_audio.format
+        )
 
 
-def _silence() -> DecodedAudio:
+def _make_silence() -> DecodedAudio:
     import numpy as np
 
     from voicegauge.speech.audio import DecodedAudio
@@ -217,7 +227,7 @@ def _silence() -> DecodedAudio:
     return DecodedAudio(samples, _DEFAULT_RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
 
 
-def _convert(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
+def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
     """Return the converted upload. The purpose "convert" is a real conversion; other purposes apply audible effects.
 
     Raises:
@@ -225,7 +235,7 @@ def _convert(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUp
     """
     from voicegauge.speech.audio import TranscodingTarget, encode_at_bitrate, transcode
 
-    use, name = target.conversion, _output_format(request, target, upload)
+    use, name = target.conversion, _choose_output_format(request, target, upload)
     assert use is not None
 
     def read_number(field: AudioInputField) -> int | None:
@@ -246,18 +256,18 @@ def _convert(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUp
         speed=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
         strength=read_number("strength") or 2,
     )
-    samples, rate = _with_limited_rate(upload.decoded)
+    samples, rate = _limit_sample_rate(upload.decoded_audio)
     return GeneratedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
 
 
-def _with_limited_rate(decoded: DecodedAudio) -> tuple[Any, int]:
+def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:
     from voicegauge.speech.audio import resample
 
-    rate = min(decoded.sample_rate_hz, _MAX_RATE_HZ)
-    return resample(decoded.samples, decoded.sample_rate_hz, rate), rate
+    rate = min(decoded_audio.sample_rate_hz, _MAX_RATE_HZ)
+    return resample(decoded_audio.samples, decoded_audio.sample_rate_hz, rate), rate
 
 
-def _output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
+def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
     """Return the format of the output.
 
     It is the requested format, else the one that the contract sets in `emulation`, else the upload's format if that is
@@ -267,21 +277,21 @@ def _output_format(request: ParsedRequest, target: AudioInputTarget, upload: Dec
     found = find_format(requested) if isinstance(requested, str) else None
     if found is not None:
         return found
-    default = find_format(target.spec.emulation.format or upload.decoded.container) or "wav"
+    default = find_format(target.spec.emulation.format or upload.decoded_audio.container) or "wav"
     documented = [name for name in request.operation.success.media if name.startswith("audio/")]
     if not documented or choose_media_type(default, documented) is not None:
         return default
     return next((name for name in map(find_format, documented) if name is not None), "wav")
 
 
-def _encode_stems(decoded: DecodedAudio, count: int, name: str) -> dict[str, bytes]:
+def _encode_stems(decoded_audio: DecodedAudio, count: int, name: str) -> dict[str, bytes]:
     from voicegauge.speech.audio import encode_at_bitrate
 
-    samples, rate = _with_limited_rate(decoded)
+    samples, rate = _limit_sample_rate(decoded_audio)
     return {part: encode_at_bitrate(band, rate, name) for part, band in split_stems(samples, rate, count).items()}
 
 
-def _translation_speech(text: str, language: str, name: str) -> SynthesisRequest:
+def _build_translation_speech(text: str, language: str, name: str) -> SynthesisRequest:
     return SynthesisRequest(
         text=text,
         language=language,
@@ -289,7 +299,7 @@ def _translation_speech(text: str, language: str, name: str) -> SynthesisRequest
         words_per_minute=165,
         pitch=50,
         sample_rate_hz=_DEFAULT_RATE_HZ,
-        lead_s=0.1,
+        leading_silence_s=0.1,
         format=name,
         seed=0,
     )

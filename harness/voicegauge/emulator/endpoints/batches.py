@@ -10,7 +10,7 @@ from voicegauge.contract import Operation, read_pointer
 from voicegauge.contract.extension import BatchSpec
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
-from voicegauge.emulator.endpoints.target_selection import audio_location
+from voicegauge.emulator.endpoints.target_selection import find_audio_location
 from voicegauge.emulator.http import ParsedRequest, Rejection, write_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount, EmulatedBatch, EmulatedJob
@@ -32,7 +32,7 @@ class BatchEndpoint:
             Rejection: an item is invalid, or the account cannot pay for all items. No job is created then.
         """
         job_store = self._context.job_store
-        planned = [(item, self._speech.plan(item, account, strict=strict)) for item in _item_requests(request, batch)]
+        planned = [(item, self._speech.plan(item, account, strict=strict)) for item in _split_items(request, batch)]
         charges: list[float | None] = []
         try:
             charges += (job_store.charge_target(account, speech.target, speech.characters) for _, speech in planned)
@@ -46,7 +46,7 @@ class BatchEndpoint:
         whole = whole._replace(queue_s=0.0, processing_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), items=items)
         balance = self._context.accounts.remaining_balance(account, request.operation)
-        return self.add_progress(self._context.builder.submit_response(request, job, balance=balance), job)
+        return self.add_progress(self._context.builder.build_submit_response(request, job, balance=balance), job)
 
     def add_progress(self, response: EmulatedResponse, job: EmulatedJob) -> EmulatedResponse:
         """Add counts and item results to `response` if `job` is a batch; otherwise return it unchanged."""
@@ -57,22 +57,24 @@ class BatchEndpoint:
             if location is not None:
                 response.body = write_at(response.body, location, count)
         if response.kind == "status":
-            urls = self._audio_urls(response, job)
-            results = [dict(_item_result(batch, number, item, urls)) for number, item in enumerate(job.items)]
+            audio_urls = self._audio_urls(response, job)
+            results = [
+                dict(_item_result_fields(batch, index, item, audio_urls)) for index, item in enumerate(job.items)
+            ]
             response.body = write_at(response.body, batch.results, results)
         return response
 
     def _audio_urls(self, response: EmulatedResponse, job: EmulatedBatch) -> dict[str, str]:
         builder = self._context.builder
-        base_url = response.request.incoming.base_url if response.request is not None else ""
+        base_url = response.request.incoming_request.base_url if response.request is not None else ""
         return {
-            item.id: builder.audio_url(base_url, audio_location(item.target), item.id, item.synthesis.format)
+            item.id: builder.audio_url(base_url, find_audio_location(item.target), item.id, item.synthesis.format)
             for item in job.items
             if self._context.job_store.has_succeeded(item)
         }
 
 
-def _item_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
+def _split_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
     """Yield each item of a batch as a request of its own.
 
     Raises:
@@ -88,13 +90,15 @@ def _item_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedR
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)
 
 
-def _item_result(batch: BatchSpec, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:
+def _item_result_fields(
+    batch: BatchSpec, index: int, item: EmulatedJob, audio_urls: dict[str, str]
+) -> Iterator[tuple[str, Any]]:
     yield batch.job_id, item.id
     if batch.index is not None:
-        yield batch.index, number
+        yield batch.index, index
     if batch.state is not None:
         yield batch.state, item.state
     if batch.charged is not None and item.charge is not None:
         yield batch.charged, int(item.charge) if float(item.charge).is_integer() else item.charge
-    if batch.url is not None and item.id in urls:
-        yield batch.url, urls[item.id]
+    if batch.url is not None and item.id in audio_urls:
+        yield batch.url, audio_urls[item.id]

@@ -22,7 +22,7 @@ from voicegauge.emulator.http import (
     fill_random_hex,
     write_at,
 )
-from voicegauge.emulator.responses import EmulatedResponse, default_body, success_response
+from voicegauge.emulator.responses import EmulatedResponse, build_success_response, default_body
 from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
@@ -53,20 +53,22 @@ class ChatEndpoint:
             Rejection: there is no message, or the balance is too low.
         """
         context = self._context
-        response = success_response(request.operation, "other", default_body)
-        recording = _recorded_message(request, chat)
-        message = _text_message(request, chat) if recording is None else await transcribe_upload(recording, "audio")
+        response = build_success_response(request.operation, "other", default_body)
+        recording = _read_spoken_message(request, chat)
+        message = (
+            _read_text_message(request, chat) if recording is None else await transcribe_upload(recording, "audio")
+        )
         charge = context.job_store.charge_price(account, request.operation.pricing)
-        turns = [message]
+        messages = [message]
         if request.operation.resource is not None:
             now, rng = context.clock.now(), context.job_store.next_rng()
             conversation = conversations[0] if conversations else None
             if conversation is None:
                 conversation = context.resources.create(request, response, account, now, rng)
-            conversation.turns.append(message)
-            turns = conversation.turns
+            conversation.messages.append(message)
+            messages = conversation.messages
             response.body = write_at(response.body, conversation.resource.id, conversation.id)
-        reply = _reply_to(turns)
+        reply = _compose_reply(messages)
         url = self._speak(request, chat, reply)
         values = ((chat.transcript, message), (chat.reply, reply), (chat.reply_audio.at, url), (chat.charged, charge))
         for location, value in values:
@@ -78,32 +80,34 @@ class ChatEndpoint:
         """Make the spoken reply available for download, and return its URL."""
         context = self._context
         target = context.contract.target(chat.emulation_target)
-        speech_request = _speech_request(request, target, reply, chat.voice)
+        speech_request = _build_speech_request(request, target, reply, chat.voice)
         synthesis = read_synthesis_request(speech_request, target, chat.reply_audio, context.settings.seed)
         media_id = fill_random_hex(DEFAULT_ID, context.job_store.next_rng())
         context.downloads.add_speech(media_id, target, synthesis)
-        return context.builder.audio_url(request.incoming.base_url, chat.reply_audio, media_id, synthesis.format)
+        return context.builder.audio_url(
+            request.incoming_request.base_url, chat.reply_audio, media_id, synthesis.format
+        )
 
 
-def _recorded_message(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:
+def _read_spoken_message(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:
     value = request.read(chat.audio) if chat.audio is not None else MISSING
     return value if isinstance(value, UploadedFile) else None
 
 
-def _text_message(request: ParsedRequest, chat: ChatSpec) -> str:
+def _read_text_message(request: ParsedRequest, chat: ChatSpec) -> str:
     text = request.read(chat.text)
     if not isinstance(text, str) or not text.strip():
         raise Rejection("invalid", chat.text.tokens[-1], "the message is empty")
     return text
 
 
-def _reply_to(turns: Sequence[str]) -> str:
+def _compose_reply(messages: Sequence[str]) -> str:
     """Return a reply that states the number of turns and quotes the previous turn, so that tests can check memory."""
-    reply = f"This is an emulated answer, turn {len(turns)}. You said: {turns[-1][:MAX_QUOTED_CHARACTERS]}"
-    return reply if len(turns) < 2 else f"{reply} Before that, you said: {turns[-2][:MAX_QUOTED_CHARACTERS]}"
+    reply = f"This is an emulated answer, turn {len(messages)}. You said: {messages[-1][:MAX_QUOTED_CHARACTERS]}"
+    return reply if len(messages) < 2 else f"{reply} Before that, you said: {messages[-2][:MAX_QUOTED_CHARACTERS]}"
 
 
-def _speech_request(request: ParsedRequest, target: Target, text: str, voice: Location | None) -> ParsedRequest:
+def _build_speech_request(request: ParsedRequest, target: Target, text: str, voice: Location | None) -> ParsedRequest:
     """Return a request to `target` that speaks `text`, with the voice that `request` has at the location `voice`."""
     fields: dict[str, Any] = {"text": text}
     if voice is not None:

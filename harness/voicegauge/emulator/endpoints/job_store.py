@@ -20,8 +20,8 @@ from voicegauge.emulator.state import (
     EmulatedBatch,
     EmulatedClock,
     EmulatedJob,
-    shortest_path,
-    state_durations,
+    compute_state_durations_s,
+    find_shortest_path,
 )
 from voicegauge.formats import Location
 
@@ -121,11 +121,11 @@ class JobStore:
         assert target.job_operation is not None
         spec = target.job_operation.job
         assert spec is not None
-        scenario = (request.incoming.header(SCENARIO_HEADER) or "").strip()
+        scenario = (request.incoming_request.header(SCENARIO_HEADER) or "").strip()
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
-        path = self._injector.change_states(spec, shortest_path(spec, end), target)
+        path = self._injector.change_states(spec, find_shortest_path(spec, end), target)
         rng = self.next_rng()
         job = (EmulatedJob if items is None else functools.partial(EmulatedBatch, items=items))(
             id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng),
@@ -133,7 +133,7 @@ class JobStore:
             account=account,
             synthesis=speech.synthesis,
             state_path=path,
-            state_durations_s=state_durations(spec, path, speech.queue_s, speech.processing_s),
+            state_durations_s=compute_state_durations_s(spec, path, speech.queue_s, speech.processing_s),
             created=self._clock.now(),
             charge=charge,
             constants=draw_constants(target, rng),
@@ -171,7 +171,7 @@ class JobStore:
         if status is None or spec is None or spec.expires_s is None or self._injector.skips_check("expiry", status):
             return
         self.update_state(job)
-        ended = job.ended_at(spec)
+        ended = job.find_end_time(spec)
         if ended is not None and self._clock.now() - ended > spec.expires_s:
             raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
 

@@ -50,11 +50,11 @@ class JobEndpoint:
         assert role.spec is not None
         if role.name == "cancel":
             context.job_store.cancel(job, role.spec)
-            return context.builder.cancel_response(request, role.spec, job)
+            return context.builder.build_cancel_response(request, role.spec, job)
         if not context.job_store.has_succeeded(job):
             raise Rejection("not-found", None, "the job has no result yet")
         data = await context.downloads.render(job.target, job.synthesis)
-        return context.builder.result_response(request, job, data)
+        return context.builder.build_result_response(request, job, data)
 
     def _status(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         context = self._context
@@ -63,7 +63,7 @@ class JobEndpoint:
         if context.clock.is_per_poll:
             context.clock.advance(POLL_STEP_S)
         context.job_store.update_state(job, poll=True)
-        return self._batches.add_progress(context.builder.status_response(request, job), job)
+        return self._batches.add_progress(context.builder.build_status_response(request, job), job)
 
     async def _download(self, request: ParsedRequest) -> EmulatedResponse:
         for value in request.path.values():

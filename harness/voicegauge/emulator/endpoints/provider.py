@@ -27,7 +27,7 @@ from voicegauge.emulator.responses import (
     EmulatedResponse,
     ResponseBuilder,
     add_documented_headers,
-    error_response,
+    build_error_response,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.state import AccountRegistry, EmulatedAccount, EmulatedClock
@@ -78,24 +78,24 @@ class EmulatedProvider:
             update_state=self.job_store.update_state,
         )
 
-    async def handle(self, incoming: IncomingRequest) -> EmulatedResponse:
+    async def handle(self, incoming_request: IncomingRequest) -> EmulatedResponse:
         """Return the response to a request, with faults applied."""
         try:
-            operation, path = self._route(incoming)
+            operation, path = self._route(incoming_request)
         except Rejection as rejection:
-            return self._builder.unrouted_response(incoming, rejection)
+            return self._builder.build_unrouted_response(incoming_request, rejection)
         account: EmulatedAccount | None = None
         try:
-            account = self._authenticate(incoming, operation)
+            account = self._authenticate(incoming_request, operation)
             if not self._jobs.handles(operation):  # polls and downloads do not count against the rate limit
                 self.accounts.count_request(account, operation, self._clock.now())
-            with self._in_flight(account, operation):  # before the first await, so that concurrent requests count
-                response = await self._dispatch(incoming, operation, path, account)
+            with self._count_in_flight(account, operation):  # before the first await, so that concurrent requests count
+                response = await self._dispatch(incoming_request, operation, path, account)
         except Rejection as rejection:
-            response = error_response(operation, rejection)
+            response = build_error_response(operation, rejection)
         if response.is_json:
-            response.body = self._builder.with_local_urls(response.body, incoming.base_url)
-        add_documented_headers(response, self.accounts.rate_limit_facts(account, operation, self._clock.now()))
+            response.body = self._builder.with_local_urls(response.body, incoming_request.base_url)
+        add_documented_headers(response, self.accounts.compute_rate_limit_facts(account, operation, self._clock.now()))
         await self._clock.sleep(self._injector.delay_s(operation, response.target))
         await self.webhooks.subscribe(response)
         # After the webhooks: faults of responses must not change what callbacks report.
@@ -103,12 +103,12 @@ class EmulatedProvider:
         if response.split_body is not None:
             pieces = response.split_body(response.body)
             for piece in pieces:
-                piece.value = self._builder.with_local_urls(piece.value, incoming.base_url)
+                piece.value = self._builder.with_local_urls(piece.value, incoming_request.base_url)
             response.pieces = self._injector.change_stream(response, pieces)
         return response
 
     @contextlib.contextmanager
-    def _in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
+    def _count_in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
         is_counted = operation.speech is not None or operation.audio_input is not None
         account.in_flight += is_counted
@@ -117,34 +117,34 @@ class EmulatedProvider:
         finally:
             account.in_flight -= is_counted
 
-    def _route(self, incoming: IncomingRequest) -> tuple[Operation, dict[str, str]]:
-        for path in self._builder.path_candidates(incoming.path):
-            match = self.contract.match(incoming.method, path)
+    def _route(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
+        for path in self._builder.path_candidates(incoming_request.path):
+            match = self.contract.match(incoming_request.method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}
-        raise Rejection("not-found", None, f"no such path: {incoming.path}")
+        raise Rejection("not-found", None, f"no such path: {incoming_request.path}")
 
-    def _authenticate(self, incoming: IncomingRequest, operation: Operation) -> EmulatedAccount:
+    def _authenticate(self, incoming_request: IncomingRequest, operation: Operation) -> EmulatedAccount:
         """Return the account of a request.
 
         Raises:
             Rejection: the key is missing or rejected, or the scenario header asks for a rejection.
         """
-        scenario = (incoming.header(SCENARIO_HEADER) or "").strip()
+        scenario = (incoming_request.header(SCENARIO_HEADER) or "").strip()
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
-        enforced = not self._injector.skips_check("key", operation)
-        return self.accounts.identify(incoming, operation, enforced=enforced)
+        is_enforced = not self._injector.skips_check("key", operation)
+        return self.accounts.identify(incoming_request, operation, is_enforced=is_enforced)
 
     async def _dispatch(
-        self, incoming: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount
+        self, incoming_request: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount
     ) -> EmulatedResponse:
         strict = not self._injector.skips_check("request", operation)
-        ignored = ("maxItems",) if self._injector.skips_check("items", operation) else ()
-        request = parse_request(incoming, operation, path, strict=strict, ignored=ignored)
+        ignored_keywords = ("maxItems",) if self._injector.skips_check("items", operation) else ()
+        request = parse_request(incoming_request, operation, path, strict=strict, ignored_keywords=ignored_keywords)
         self._request_counts[operation.id] += 1
-        reason = self._injector.rejection_reason(request, self._request_counts[operation.id])
+        reason = self._injector.find_rejection_reason(request, self._request_counts[operation.id])
         if reason is not None:
             raise Rejection(reason, None, "injected fault")
         if strict and any(
@@ -152,7 +152,7 @@ class EmulatedProvider:
         ):  # checked first: starting a thread costs more than most requests
             await asyncio.to_thread(check_audio_uploads, request, self._injector)
         self.webhooks.check(request)
-        used = self._resources.find_used(request, account)
+        used = self._resources.find_referenced(request, account)
         if self._resources.handles(operation):
             return self._resources.respond(request, account, self._clock.now(), self.job_store.next_rng())
         if operation.chat is not None:
@@ -169,6 +169,6 @@ class EmulatedProvider:
             return await self._speech.respond(request, account, strict=strict)
         if self._jobs.handles(operation):
             return await self._jobs.respond(request, account)
-        return self._builder.documented_response(
+        return self._builder.build_documented_response(
             request, is_filtered=not self._injector.skips_check("filters", operation)
         )

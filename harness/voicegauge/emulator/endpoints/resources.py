@@ -23,8 +23,8 @@ from voicegauge.emulator.http import (
 )
 from voicegauge.emulator.responses import (
     EmulatedResponse,
+    build_success_response,
     default_body,
-    success_response,
 )
 from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
@@ -44,7 +44,7 @@ class StoredResource:
     """The JSON object that was returned when the resource was created, and that lists contain."""
     state: str | None
     deleted: bool = False
-    turns: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     """The user's messages if the resource is a conversation, else empty."""
 
 
@@ -73,7 +73,7 @@ class ResourceStore:
         """Whether `respond` handles `operation`. It does not handle chats, although they create conversations."""
         return operation.id in self._roles and operation.chat is None
 
-    def find_used(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
+    def find_referenced(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
         """Return the account's resources that the request refers to by id.
 
         Raises:
@@ -82,10 +82,10 @@ class ResourceStore:
         found = []
         for maker in self._contract.operations.values():
             for use in maker.resource_uses_in(request.operation):
-                given = request.read(use.id)
-                if given is MISSING or given is None or maker.resource is None:
+                resource_id = request.read(use.id)
+                if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
-                stored = self._find(maker.resource, given, account, request.operation, use.id)
+                stored = self._find(maker.resource, resource_id, account, request.operation, use.id)
                 if use.states and stored.state not in use.states and not self._skips_check("state", request.operation):
                     raise Rejection(
                         "invalid", use.id.field_name, f"the {stored.resource.name} {stored.id} is {stored.state}"
@@ -103,18 +103,18 @@ class ResourceStore:
         """
         role = self._roles[request.operation.id]
         if role.action == "create":
-            response = success_response(request.operation, "other", default_body)
+            response = build_success_response(request.operation, "other", default_body)
             self.create(request, response, account, now, rng)
             return response
         if role.action == "list":
-            return self._list_response(request, account, role.resource)
+            return self._build_list_response(request, account, role.resource)
         assert role.id is not None, "an operation that deletes or sets names its resource"
         stored = self._find(role.resource, request.read(role.id), account, request.operation, role.id)
         if role.action == "delete":
             stored.deleted = True
-            return success_response(request.operation, "other", default_body)
+            return build_success_response(request.operation, "other", default_body)
         stored.state = role.state
-        return self._change_response(request, stored)
+        return self._build_change_response(request, stored)
 
     def create(
         self,
@@ -135,7 +135,7 @@ class ResourceStore:
         state = next(iter(resource.states), None)
         stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
         self._check_quota(stored)
-        body = _with_request_fields(request, response)
+        body = _body_with_request_fields(request, response)
         body = write_at(body, resource.id, stored.id)
         if resource.state is not None:
             body = write_at(body, resource.state, state)
@@ -153,49 +153,54 @@ class ResourceStore:
         listing = stored.resource.list
         if not self._quota or listing is None or listing.limit is None:
             return
-        example = success_response(self._contract.operation(listing.operation), "other", default_body)
+        example = build_success_response(self._contract.operation(listing.operation), "other", default_body)
         most = read_at(example.body, listing.limit)
-        if isinstance(most, int) and len(list(self._owned_by(stored.account, stored.resource))) >= most:
+        if isinstance(most, int) and len(list(self._list_owned(stored.account, stored.resource))) >= most:
             raise Rejection(
                 "forbidden", None, f"the account has reached its limit of {most} of: {stored.resource.name}"
             )
 
-    def _owned_by(
+    def _list_owned(
         self, account: EmulatedAccount, resource: ResourceSpec, *, deleted: bool = False
     ) -> Iterator[StoredResource]:
         mine = (stored for stored in self._stored.values() if stored.account is account and stored.resource is resource)
         return (stored for stored in mine if deleted or not stored.deleted)
 
     def _find(
-        self, resource: ResourceSpec, given: Any, account: EmulatedAccount, operation: Operation, location: Location
+        self,
+        resource: ResourceSpec,
+        resource_id: Any,
+        account: EmulatedAccount,
+        operation: Operation,
+        location: Location,
     ) -> StoredResource:
-        stored = self._stored.get(str(given))
+        stored = self._stored.get(str(resource_id))
         if stored is not None and stored.resource is resource:
             own = stored.account is account or self._skips_check("account", operation)
             there = not stored.deleted or self._skips_check("deletion", operation)
             if own and there:
                 return stored
-        raise Rejection("not-found", location.field_name, f"there is no {resource.name} {given!r:.80}")
+        raise Rejection("not-found", location.field_name, f"there is no {resource.name} {resource_id!r:.80}")
 
     def _skips_check(self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._injector.skips_check(check, operation)
 
-    def _list_response(
+    def _build_list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec
     ) -> EmulatedResponse:
-        response = success_response(request.operation, "other", default_body)
-        shown = list(self._owned_by(account, resource, deleted=self._skips_check("delisting", request.operation)))
+        response = build_success_response(request.operation, "other", default_body)
+        shown = list(self._list_owned(account, resource, deleted=self._skips_check("delisting", request.operation)))
         name = resource.id.tokens[-1]
         for key, items in response.body.items() if isinstance(response.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
-                response.body[key] = [_with_state(stored) for stored in shown]
+                response.body[key] = [_body_with_state(stored) for stored in shown]
         assert resource.list is not None
         if resource.list.count is not None:
             response.body = write_at(response.body, resource.list.count, len(shown))
         return response
 
-    def _change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
-        response = success_response(request.operation, "other", default_body)
+    def _build_change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
+        response = build_success_response(request.operation, "other", default_body)
         resource = stored.resource
         for location, value in ((resource.id, stored.id), (resource.state, stored.state)):
             if location is not None and response.is_json and has_location(response.media, response.body, location):
@@ -210,12 +215,12 @@ def _id_and_state_names(resource: ResourceSpec) -> set[str]:
     return {location.tokens[-1] for location in (resource.id, resource.state) if location is not None}
 
 
-def _with_state(stored: StoredResource) -> Any:
+def _body_with_state(stored: StoredResource) -> Any:
     body = dict(stored.body)
     return write_at(body, stored.resource.state, stored.state) if stored.resource.state is not None else body
 
 
-def _with_request_fields(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
+def _body_with_request_fields(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
     """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
     body = dict(response.body)
     for name in body:

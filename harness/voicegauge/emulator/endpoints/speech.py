@@ -10,14 +10,14 @@ from voicegauge.contract.extension import AudioPacing
 from voicegauge.emulator.audio import SynthesisRequest, read_synthesis_request, slot_field_name
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.job_store import PlannedSpeech, draw_constants
-from voicegauge.emulator.endpoints.target_selection import audio_location, billable_characters, select_target
+from voicegauge.emulator.endpoints.target_selection import count_billable_characters, find_audio_location, select_target
 from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
 from voicegauge.emulator.responses import (
     EmulatedResponse,
     StreamPacing,
-    audio_length_s,
-    requested_end_event,
-    streaming_pace,
+    find_audio_pacing,
+    measure_audio_s,
+    read_requested_end_event,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.emulator.state import EmulatedAccount
@@ -42,17 +42,17 @@ class SpeechEndpoint:
         charge = context.job_store.charge_target(account, speech.target, speech.characters)
         if speech.target.response.job is None:
             processing_s = speech.queue_s + speech.processing_s
-            pace = streaming_pace(speech.target)
+            pace = find_audio_pacing(speech.target)
             # A streamed response starts before the audio is complete, so its pieces wait instead.
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
-            response = await self._speech_response(request, speech.target, account, speech.synthesis, charge)
+            response = await self._build_speech_response(request, speech.target, account, speech.synthesis, charge)
             if pace is not None:
                 await self._set_up_stream(response, pace, speech.synthesis, processing_s)
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
         balance = context.accounts.remaining_balance(account, request.operation)
-        return context.builder.submit_response(request, job, balance=balance)
+        return context.builder.build_submit_response(request, job, balance=balance)
 
     def plan(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> PlannedSpeech:
         """Return what to synthesize for a request, and how long each phase takes.
@@ -65,7 +65,7 @@ class SpeechEndpoint:
         target = select_target(request, strict=strict)
         if account.keyless and target.needs_key and not context.injector.skips_check("key", request.operation):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
-        location = audio_location(target)
+        location = find_audio_location(target)
         if strict:
             self._check_text_length(request, target)
         synthesis = read_synthesis_request(
@@ -76,7 +76,7 @@ class SpeechEndpoint:
             strict=strict,
             read_field=context.injector.read_speech_field,
         )
-        characters = billable_characters(request, target, synthesis)
+        characters = count_billable_characters(request, target, synthesis)
         context.accounts.count_keyless_characters(account, request.operation, characters, context.clock.now())
         return PlannedSpeech(target, synthesis, characters, *self._phase_durations_s(target, synthesis, characters))
 
@@ -101,12 +101,12 @@ class SpeechEndpoint:
 
     def _check_text_length(self, request: ParsedRequest, target: Target) -> None:
         text = request.read(target.speech.request["text"].at)
-        limit = self._context.accounts.plan_for(request.operation.limits).text_characters
+        limit = self._context.accounts.find_plan_limits(request.operation.limits).text_characters
         if isinstance(text, str) and limit is not None and len(text) > limit:
             field = slot_field_name(target.speech.request["text"])
             raise Rejection("invalid", field, f"{field} is longer than {limit} characters")
 
-    async def _speech_response(
+    async def _build_speech_response(
         self,
         request: ParsedRequest,
         target: Target,
@@ -115,34 +115,36 @@ class SpeechEndpoint:
         charge: float | None,
     ) -> EmulatedResponse:
         context = self._context
-        location = audio_location(target)
+        location = find_audio_location(target)
         data = await context.downloads.render(target, synthesis)
         rng = context.job_store.next_rng()
         media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng)
         if location.delivered == "url":
             context.downloads.add_speech(media_id, target, synthesis)
-        url = context.builder.audio_url(request.incoming.base_url, location, media_id, synthesis.format)
+        url = context.builder.audio_url(request.incoming_request.base_url, location, media_id, synthesis.format)
         balance = context.accounts.remaining_balance(account, request.operation)
-        response = context.builder.speech_response(
+        response = context.builder.build_speech_response(
             request, target, synthesis, data, url, charge=charge, balance=balance
         )
         context.builder.write_constants(response, draw_constants(target, rng))
         return response
 
     async def _set_up_stream(
-        self, response: EmulatedResponse, pace: AudioPacing, synthesis: SynthesisRequest, first_s: float
+        self, response: EmulatedResponse, pace: AudioPacing, synthesis: SynthesisRequest, first_audio_delay_s: float
     ) -> None:
         assert response.request is not None
         assert response.target is not None
         operation = response.request.operation
         pacing = StreamPacing(
             operation=operation,
-            audio_s=await asyncio.to_thread(audio_length_s, response.body, synthesis),
-            first_s=first_s,
+            audio_s=await asyncio.to_thread(measure_audio_s, response.body, synthesis),
+            first_audio_delay_s=first_audio_delay_s,
             pace=pace,
             jitter=response.target.spec.emulation.jitter,
             rng=self._context.job_store.next_rng(),
             scale=self._context.clock.scale,
-            end=requested_end_event(operation, (response.request.incoming.header(SCENARIO_HEADER) or "").strip()),
+            end=read_requested_end_event(
+                operation, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
+            ),
         )
         response.split_body = pacing.pieces

@@ -17,7 +17,7 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
         Rejection: no target matches, `strict` is set, and the contract documents an error for unknown models.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
-    scored = [(score, target) for target in targets if (score := _match_score(request, target)) is not None]
+    scored = [(score, target) for target in targets if (score := _score_match(request, target)) is not None]
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media.values())
@@ -27,7 +27,7 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
     return targets[0]
 
 
-def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
+def _score_match(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
     """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
     for location, constant in target.spec.constants.items():
@@ -41,13 +41,13 @@ def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | N
     return score, language is MISSING or not target.spec.languages or language in target.spec.languages
 
 
-def billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:
+def count_billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:
     """Return the number of characters to charge: those of the text in the request, not of the text that is spoken."""
     text = read_speech_field(request, target, "text")
     return len(text) if isinstance(text, str) else len(synthesis.text)
 
 
-def audio_location(target: Target) -> ResponseAudio:
+def find_audio_location(target: Target) -> ResponseAudio:
     """Return the location of a target's audio, which is in the response to the request or in that of its job."""
     if target.response.audio is not None:
         return target.response.audio

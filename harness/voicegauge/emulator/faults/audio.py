@@ -42,7 +42,7 @@ def replace_by_html(response: EmulatedResponse) -> None:
     if carries_audio(response) and response.split_body is not None:
         response.body = _HTML
     elif carries_audio(response):
-        response.raw = _HTML
+        response.raw_payload = _HTML
 
 
 def carries_audio(response: EmulatedResponse) -> bool:

@@ -10,7 +10,7 @@ from voicegauge.contract import MediaType, Target
 from voicegauge.emulator.responses import EmulatedResponse, default_body
 from voicegauge.formats import read_pointer
 
-_Change = Callable[[Any, str], None]
+_MemberChange = Callable[[Any, str], None]
 """Function that changes one member of an object so that the object becomes invalid."""
 
 
@@ -46,19 +46,21 @@ def nullify_field(response: EmulatedResponse) -> None:
     _invalidate(response, change)
 
 
-def _invalidate(response: EmulatedResponse, change: _Change) -> None:
+def _invalidate(response: EmulatedResponse, change: _MemberChange) -> None:
     if response.kind == "error" or response.media is None or not response.is_json:
         return
-    response.body = invalidated(response.media, response.body, change, _essential_fields(response))
+    response.body = make_invalid(response.media, response.body, change, _find_essential_fields(response))
 
 
-def invalidated(media: MediaType, body: Any, change: _Change, essential_fields: frozenset[tuple[str, ...]]) -> Any:
+def make_invalid(
+    media: MediaType, body: Any, change: _MemberChange, essential_fields: frozenset[tuple[str, ...]]
+) -> Any:
     """Return `body` with one field changed: the first one for which the result of `change` violates the schema.
 
     Fields at the paths `essential_fields` are changed only if changing any other field violates nothing, so that
     clients can still follow the job. If the schema allows every change, `body` is returned unchanged.
     """
-    fields = sorted(_fields(body, ()), key=lambda path: path in essential_fields)
+    fields = sorted(_list_field_paths(body, ()), key=lambda path: path in essential_fields)
     for path in fields:
         candidate = copy.deepcopy(body)
         change(read_pointer(candidate, list(path[:-1])), path[-1])
@@ -67,24 +69,24 @@ def invalidated(media: MediaType, body: Any, change: _Change, essential_fields: 
     return body
 
 
-def _fields(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _list_field_paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield (*path, key)
-            yield from _fields(item, (*path, key))
+            yield from _list_field_paths(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value[:1]):
-            yield from _fields(item, (*path, str(index)))
+            yield from _list_field_paths(item, (*path, str(index)))
 
 
-def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
+def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
     """Return the paths of the fields that clients need in order to follow a job."""
     target = response.target
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
     if spec is None:
         return frozenset()
     locations = [spec.id, spec.state, spec.audio.at, spec.submit.id, spec.submit.state, spec.submit.url]
-    return frozenset(location.tokens for location in locations if location is not None and location.in_body)
+    return frozenset(location.tokens for location in locations if location is not None and location.is_in_body)
 
 
 def can_invalidate(change: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
@@ -125,7 +127,7 @@ def has_error_schema(target: Target) -> bool:
 def empty_body(response: EmulatedResponse) -> None:
     """Send no body."""
     if response.kind != "error":
-        response.raw = b""
+        response.raw_payload = b""
 
 
 def change_content_type(response: EmulatedResponse) -> None:

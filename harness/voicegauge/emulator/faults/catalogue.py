@@ -66,7 +66,7 @@ class Fault:
     """Function that returns the amount to charge."""
     change_callbacks: Callable[[EmulatedCallback], Iterable[EmulatedCallback]] | None = None
     """Function that returns the callbacks to send instead of a given callback."""
-    reject: Callable[[ParsedRequest, int], str | None] | None = None
+    find_rejection_reason: Callable[[ParsedRequest, int], str | None] | None = None
     """Function that returns a rejection reason, or `None` to accept the request. Its second argument is the number of
     requests to the operation so far, including this one."""
     skipped_check: SkippableCheck | None = None
@@ -89,7 +89,7 @@ def _has_resource(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target
     return applies_to
 
 
-_ALL = (
+_ALL_FAULTS = (
     Fault(
         id="wrong-type",
         description="A response field has the wrong JSON type.",
@@ -172,14 +172,14 @@ _ALL = (
     Fault(
         id="bad-timestamps",
         description="The creation time of a job is later than its end.",
-        change_response=jobs.create_after_end,
+        change_response=jobs.set_creation_after_end,
         applies_to=jobs.has_timestamps,
     ),
     Fault(
         id="created-changed",
         description="The creation time of a job changes between status responses.",
-        change_response=jobs.change_created,
-        applies_to=jobs.has_created,
+        change_response=jobs.change_creation_time,
+        applies_to=jobs.has_creation_time,
     ),
     Fault(
         id="id-changed",
@@ -196,7 +196,7 @@ _ALL = (
     Fault(
         id="crosstalk",
         description="Status responses report the latest job instead of the requested one.",
-        choose_job=jobs.latest_job,
+        choose_job=jobs.choose_latest_job,
         applies_to=_has_job,
     ),
     Fault(
@@ -250,7 +250,7 @@ _ALL = (
         id="language-ignored",
         description="The language parameter has no effect.",
         change_field=parameters.ignore_field("language"),
-        applies_to=parameters.has_several("language"),
+        applies_to=parameters.has_several_values("language"),
     ),
     Fault(
         id="seed-ignored",
@@ -262,12 +262,12 @@ _ALL = (
         id="format-changes-text",
         description="The text is spoken twice in one of the formats.",
         change_synthesis=parameters.repeat_text_in_flac,
-        applies_to=parameters.has_several("format"),
+        applies_to=parameters.has_several_values("format"),
     ),
     Fault(
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
-        change_field=parameters.other_default_format,
+        change_field=parameters.change_default_format,
         applies_to=parameters.has_field("format"),
     ),
     Fault(
@@ -280,10 +280,14 @@ _ALL = (
     Fault(
         id="server-error-at-boundary",
         description="A value at the limit of its documented range causes status 500.",
-        reject=http.fail_at_boundary,
+        find_rejection_reason=http.fail_at_boundary,
         applies_to=http.has_bounds,
     ),
-    Fault(id="flaky-503", description="Every second speech request gets status 503.", reject=http.reject_every_second),
+    Fault(
+        id="flaky-503",
+        description="Every second speech request gets status 503.",
+        find_rejection_reason=http.reject_every_second,
+    ),
     Fault(
         id="drops-connection",
         description="The connection is closed in the middle of every response.",
@@ -455,5 +459,5 @@ _ALL = (
         applies_to=webhooks.requires_https,
     ),
 )
-FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL}
+FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL_FAULTS}
 """All faults, with their ids as keys."""

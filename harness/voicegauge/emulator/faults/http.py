@@ -12,22 +12,22 @@ from voicegauge.model import UploadedFile
 
 _UNUSUAL_STATUS_CODES = (203, 206, 226)
 """Success status codes that speech APIs do not document."""
-_BOUNDS = ("minimum", "maximum")
+_BOUND_KEYWORDS = ("minimum", "maximum")
 
 
 def change_status(response: EmulatedResponse) -> None:
     """Replace a success status code by an undocumented one."""
-    code = _undocumented_status(response.operation) if response.operation is not None else None
+    code = _find_undocumented_status(response.operation) if response.operation is not None else None
     if code is not None and 200 <= response.status < 300:
         response.status = code
 
 
 def has_undocumented_status(target: Target) -> bool:
     """Whether the operation leaves one of the unusual status codes undocumented."""
-    return _undocumented_status(target.operation) is not None
+    return _find_undocumented_status(target.operation) is not None
 
 
-def _undocumented_status(operation: Operation) -> int | None:
+def _find_undocumented_status(operation: Operation) -> int | None:
     return next((code for code in _UNUSUAL_STATUS_CODES if operation.response(code) is None), None)
 
 
@@ -62,15 +62,15 @@ def _remove_headers(response: EmulatedResponse, is_removed: Callable[[str], bool
 
 def cut_connection(response: EmulatedResponse) -> None:
     """Close the connection after half of the body."""
-    response.cut = True
+    response.is_cut = True
 
 
-def reject_every_second(request: ParsedRequest, number: int) -> str | None:
+def reject_every_second(request: ParsedRequest, request_count: int) -> str | None:
     """Return the rejection reason "busy" for every second speech request."""
-    return "busy" if request.operation.speech is not None and number % 2 == 1 else None
+    return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
 
 
-def fail_at_boundary(request: ParsedRequest, _number: int) -> str | None:
+def fail_at_boundary(request: ParsedRequest, _request_count: int) -> str | None:
     """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
     if not isinstance(request.body, dict) or request.media is None:
         return None
@@ -85,7 +85,7 @@ def _is_on_bound(schema: dict[str, Any], value: Any) -> bool:
     if isinstance(value, bool | UploadedFile):
         return False
     if isinstance(value, int | float):
-        return any(schema.get(bound) == value for bound in _BOUNDS)
+        return any(schema.get(bound) == value for bound in _BOUND_KEYWORDS)
     return isinstance(value, str) and schema.get("maxLength") == len(value)
 
 
@@ -100,4 +100,4 @@ def _fields_with_bounds(target: Target) -> Iterator[bool]:
         for part in schemas_at(schemas, media.schema, []):
             for name in part.get("properties", {}):
                 for schema in schemas_at(schemas, media.schema, [name]):
-                    yield any(bound in schema for bound in (*_BOUNDS, "maxLength"))
+                    yield any(bound in schema for bound in (*_BOUND_KEYWORDS, "maxLength"))

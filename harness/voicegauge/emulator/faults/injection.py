@@ -39,13 +39,13 @@ class _InjectedFault:
 class FaultInjector:
     """Applies the configured faults to requests, jobs and responses."""
 
-    def __init__(self, names: Sequence[str], contracts: Iterable[Contract], extra: Sequence[Fault] = ()) -> None:
+    def __init__(self, names: Sequence[str], contracts: Iterable[Contract], extra_faults: Sequence[Fault] = ()) -> None:
         """Resolve fault names.
 
         Args:
             names: names of faults, in the form that `EmulatorSettings.faults` documents.
             contracts: contracts of the emulated providers.
-            extra: faults that apply everywhere, in addition to the named ones.
+            extra_faults: faults that apply everywhere, in addition to the named ones.
 
         Raises:
             UnknownNameError: a name contains an unknown fault, provider, target or operation.
@@ -53,10 +53,10 @@ class FaultInjector:
         self.names = tuple(names)
         by_id = {contract.id: contract for contract in contracts}
         self._injected = [_parse_fault_name(name, by_id) for name in self.names] + [
-            _InjectedFault(fault) for fault in extra
+            _InjectedFault(fault) for fault in extra_faults
         ]
 
-    def replace(self, other: FaultInjector) -> None:
+    def replace_faults(self, other: FaultInjector) -> None:
         """Replace all faults by those of `other`."""
         self.names, self._injected = other.names, other._injected
 
@@ -114,15 +114,17 @@ class FaultInjector:
                 amount = fault.change_charge(amount)
         return amount
 
-    def rejection_reason(self, request: ParsedRequest, number: int) -> str | None:
+    def find_rejection_reason(self, request: ParsedRequest, request_count: int) -> str | None:
         """Return the reason why a fault rejects a request; `None` if no fault rejects it.
 
-        `number` is the number of requests to the operation so far, including this one.
+        `request_count` is the number of requests to the operation so far, including this one.
         """
         for fault in self._applicable_faults(None, request.operation):
-            rejection_reason = fault.reject(request, number) if fault.reject is not None else None
-            if rejection_reason is not None:
-                return rejection_reason
+            reason = (
+                fault.find_rejection_reason(request, request_count) if fault.find_rejection_reason is not None else None
+            )
+            if reason is not None:
+                return reason
         return None
 
     def change_callbacks(

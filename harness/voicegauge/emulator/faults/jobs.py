@@ -8,7 +8,7 @@ from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import EmulatedJob, failure_states, shortest_path
+from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_path
 
 UNKNOWN_STATE = "voicegauge-unknown"
 _HOUR_S = 3600.0
@@ -36,30 +36,30 @@ def go_backwards(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
 def can_go_backwards(target: Target) -> bool:
     """Whether jobs have at least two states before the terminal one."""
     spec = _job_spec(target)
-    return spec is not None and len(shortest_path(spec)) > 2
+    return spec is not None and len(find_shortest_path(spec)) > 2
 
 
 def fail_after_success(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
     """Add a failure after the success."""
-    return (*shortest_path(spec), next(iter(failure_states(spec)), path[-1]))
+    return (*find_shortest_path(spec), next(iter(find_failure_states(spec)), path[-1]))
 
 
 def succeed_after_failure(spec: JobSpec, _path: tuple[str, ...]) -> tuple[str, ...]:
     """Insert a failure before the success."""
-    success = shortest_path(spec)
-    return (*success[:-1], next(iter(failure_states(spec)), success[-1]), success[-1])
+    success = find_shortest_path(spec)
+    return (*success[:-1], next(iter(find_failure_states(spec)), success[-1]), success[-1])
 
 
 def fail(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
     """Take the shortest path to a failure."""
-    failed = next(iter(failure_states(spec)), None)
-    return shortest_path(spec, failed) if failed is not None else path
+    failed = next(iter(find_failure_states(spec)), None)
+    return find_shortest_path(spec, failed) if failed is not None else path
 
 
 def can_fail(target: Target) -> bool:
     """Whether jobs have a failure state."""
     spec = _job_spec(target)
-    return spec is not None and bool(failure_states(spec))
+    return spec is not None and bool(find_failure_states(spec))
 
 
 def has_cancellation(target: Target) -> bool:
@@ -107,12 +107,12 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
 def has_failure_reason(target: Target) -> bool:
     """Whether the status of a failed job states a reason."""
     spec = _job_spec(target)
-    return spec is not None and spec.reason is not None and bool(failure_states(spec))
+    return spec is not None and spec.reason is not None and bool(find_failure_states(spec))
 
 
-def create_after_end(response: EmulatedResponse) -> None:
+def set_creation_after_end(response: EmulatedResponse) -> None:
     """Report a creation time an hour after the last state change."""
-    _shift_created(response, _HOUR_S)
+    _shift_creation_time(response, _HOUR_S)
 
 
 def has_timestamps(target: Target) -> bool:
@@ -121,24 +121,24 @@ def has_timestamps(target: Target) -> bool:
     return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
 
 
-def change_created(response: EmulatedResponse) -> None:
+def change_creation_time(response: EmulatedResponse) -> None:
     """Report a different creation time in every state."""
     if response.job is not None:
-        _shift_created(response, -60.0 * len(response.job.entered_at))
+        _shift_creation_time(response, -60.0 * len(response.job.state_times))
 
 
-def _shift_created(response: EmulatedResponse, seconds: float) -> None:
+def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
     spec = _status_spec(response)
     if spec is None or spec.created is None or response.job is None:
         return
     shown = read_at(response.body, spec.created)
     if shown not in (MISSING, None):
         response.body = write_at(
-            response.body, spec.created, format_timestamp(response.job.entered_at[-1] + seconds, shown)
+            response.body, spec.created, format_timestamp(response.job.state_times[-1] + seconds, shown)
         )
 
 
-def has_created(target: Target) -> bool:
+def has_creation_time(target: Target) -> bool:
     """Whether status responses carry the creation time."""
     spec = _job_spec(target)
     return spec is not None and spec.created is not None
@@ -156,7 +156,7 @@ def change_id(response: EmulatedResponse) -> None:
 def has_id_in_status(target: Target) -> bool:
     """Whether status responses repeat the job id."""
     spec = _job_spec(target)
-    return spec is not None and spec.id is not None and spec.id.in_body
+    return spec is not None and spec.id is not None and spec.id.is_in_body
 
 
 def change_model(response: EmulatedResponse) -> None:
@@ -171,7 +171,7 @@ def change_model(response: EmulatedResponse) -> None:
 def has_model_in_status(target: Target) -> bool:
     """Whether status responses name the model."""
     spec = _job_spec(target)
-    return spec is not None and spec.model is not None and spec.model.in_body and target.spec.model is not None
+    return spec is not None and spec.model is not None and spec.model.is_in_body and target.spec.model is not None
 
 
 def change_polling_url(response: EmulatedResponse) -> None:
@@ -193,7 +193,7 @@ def has_polling_url(target: Target) -> bool:
     return spec is not None and spec.submit.url is not None
 
 
-def latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
+def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
     """Return the most recent job of the same account and status operation."""
     alike = (j for j in reversed(jobs) if j.account is job.account and j.target.response.job == job.target.response.job)
     return next(alike, job)

@@ -18,17 +18,17 @@ _MAX_CHARACTERS = 60
 """Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
 
 
-def ignore_field(ignored: SpeechField) -> ChangeField:
+def ignore_field(ignored_field: SpeechField) -> ChangeField:
     """Return a function that replaces the value of a field by its documented default."""
 
     def change(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
         mapping = target.speech.request.get(field)
-        return default_value_at(request, mapping.at) if field == ignored and mapping is not None else value
+        return default_value_at(request, mapping.at) if field == ignored_field and mapping is not None else value
 
     return change
 
 
-def other_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
     """Deliver another format than the documented default to requests that name none."""
     mapping = target.speech.request.get(field)
     if field != "format" or mapping is None or request.read(mapping.at) not in (MISSING, None):
@@ -41,7 +41,7 @@ def has_field(field: SpeechField) -> Callable[[Target], bool]:
     return lambda target: field in target.speech.request
 
 
-def has_several(field: SpeechField) -> Callable[[Target], bool]:
+def has_several_values(field: SpeechField) -> Callable[[Target], bool]:
     """Return a predicate that tells whether a target documents several values of `language` or `format`."""
 
     def applies_to(target: Target) -> bool:

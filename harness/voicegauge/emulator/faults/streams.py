@@ -58,7 +58,7 @@ def wrap_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPie
 def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Make the audio of every event undecodable."""
     at = _audio_indices(operation, pieces)
-    return [replace(piece, corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
+    return [replace(piece, is_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
 def has_stream(target: Target) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voicegauge.contract import Target, callback_media
-from voicegauge.emulator.faults.bodies import invalidated
+from voicegauge.emulator.faults.bodies import make_invalid
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import EPOCH_S
@@ -23,7 +23,7 @@ def send_twice(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send the final callback twice, the second time with another completion time."""
     yield callback
     if callback.is_final:
-        location = callback.completed or Location("body", tokens=("again",))
+        location = callback.completed_location or Location("body", tokens=("again",))
         yield replace(
             callback,
             body=write_at(
@@ -41,7 +41,9 @@ def break_shape(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Remove a field from the payload."""
     yield replace(
         callback,
-        body=invalidated(callback.media, callback.body, lambda parent, key: parent.pop(key), callback.essential_fields),
+        body=make_invalid(
+            callback.media, callback.body, lambda parent, key: parent.pop(key), callback.essential_fields
+        ),
     )
 
 

@@ -42,13 +42,13 @@ def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
 
 def has_location(media: MediaType | None, body: Any, location: Location) -> bool:
     """Whether `body` has a value at `location`, or its documented schema allows one there."""
-    if media is None or not location.in_body:
+    if media is None or not location.is_in_body:
         return False
     return read_pointer(body, location.tokens) is not MISSING or is_location_documented(media, location)
 
 
 def is_location_documented(media: MediaType, location: Location) -> bool:
     """Whether the documented schema of `media` allows a value at a location in the body."""
-    if not location.in_body:
+    if not location.is_in_body:
         return False
     return next(schemas_at(media.schemas, media.schema, location.tokens), None) is not None

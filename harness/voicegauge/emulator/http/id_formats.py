@@ -7,11 +7,11 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-_HEX = re.compile(r"\{hex(\d+)\}")
-_TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
+_HEX_PLACEHOLDER = re.compile(r"\{hex(\d+)\}")
+_ISO_TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
 DEFAULT_ID = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
 """Template of a version 4 UUID, which is used if the contract states no id format."""
-_MILLISECONDS_FROM = 1e11
+_MIN_MILLISECOND_TIMESTAMP = 1e11
 """Larger timestamps are in milliseconds, because in seconds since 1970 they would be later than the year 5138."""
 
 
@@ -22,22 +22,22 @@ def seeded_random(*parts: object) -> random.Random:
 
 def fill_random_hex(template: str, rng: random.Random) -> str:
     """Return `template` with every "{hexN}" replaced by N random hexadecimal digits."""
-    return _HEX.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
+    return _HEX_PLACEHOLDER.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
 
 
-def format_timestamp(at: float, like: Any) -> Any:
-    """Format the Unix time `at` like the example `like`: as a number, or as an ISO 8601 string in UTC.
+def format_timestamp(timestamp: float, example: Any) -> Any:
+    """Format the Unix time `timestamp` like the example `example`: as a number, or as an ISO 8601 string in UTC.
 
     Args:
-        at: seconds since 1970.
-        like: the documented example. If it shows no time format, milliseconds and "Z" are used.
+        timestamp: seconds since 1970.
+        example: the documented example. If it shows no time format, milliseconds and "Z" are used.
     """
-    if isinstance(like, int | float) and not isinstance(like, bool):
-        value = at * 1000 if like > _MILLISECONDS_FROM else at
-        return int(value) if isinstance(like, int) else value
-    found = _TIME.match(like) if isinstance(like, str) else None
+    if isinstance(example, int | float) and not isinstance(example, bool):
+        value = timestamp * 1000 if example > _MIN_MILLISECOND_TIMESTAMP else timestamp
+        return int(value) if isinstance(example, int) else value
+    found = _ISO_TIMESTAMP.match(example) if isinstance(example, str) else None
     separator, fraction, zone = (found[1], found[2], found[3]) if found else ("T", "000", "Z")
-    moment = datetime.fromtimestamp(at, UTC)
+    moment = datetime.fromtimestamp(timestamp, UTC)
     text = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S")
     if fraction:
         text += f".{moment.microsecond:06d}"[: len(fraction) + 1].ljust(len(fraction) + 1, "0")

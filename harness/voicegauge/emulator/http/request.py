@@ -38,7 +38,7 @@ class IncomingRequest:
     body: bytes
     base_url: str
     """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
-    client: str
+    client_address: str
     """Network address of the client."""
 
     def header(self, name: str) -> str | None:
@@ -50,7 +50,7 @@ class IncomingRequest:
 class ParsedRequest:
     """A request parsed as one of the contract's operations."""
 
-    incoming: IncomingRequest
+    incoming_request: IncomingRequest
     operation: Operation
     path: Mapping[str, Any]
     query: Mapping[str, Any] = field(default_factory=dict)

@@ -9,45 +9,45 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, parse_text_value
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.schema_values import schemas_at
-from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape_pointer_token
 from voicegauge.model import UploadedFile
 
-_REQUIRED = re.compile(r'^"(.+)" is a required property')
+_REQUIRED_ERROR = re.compile(r'^"(.+)" is a required property')
 
 
 def parse_request(
-    incoming: IncomingRequest,
+    incoming_request: IncomingRequest,
     operation: Operation,
     path: Mapping[str, str],
     *,
     strict: bool = True,
-    ignored: tuple[str, ...] = (),
+    ignored_keywords: tuple[str, ...] = (),
 ) -> ParsedRequest:
-    """Parse `incoming` as a request to `operation`.
+    """Parse `incoming_request` as a request to `operation`.
 
     Args:
-            incoming: the request as received.
+            incoming_request: the request as received.
             operation: the operation it was routed to.
             path: path parameters as text.
             strict: whether requests that violate the contract are rejected; unreadable bodies always are.
-            ignored: JSON Schema keywords of the body that are not enforced.
+            ignored_keywords: JSON Schema keywords of the body that are not enforced.
 
     Raises:
             Rejection: a parameter or the body is not as documented.
     """
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
-    sources = {"path": path, "query": incoming.query, "header": incoming.headers}
-    values["query"].update(incoming.query)
-    values["header"].update(incoming.headers)
+    sources = {"path": path, "query": incoming_request.query, "header": incoming_request.headers}
+    values["query"].update(incoming_request.query)
+    values["header"].update(incoming_request.headers)
     values["path"].update(path)
     for parameter in operation.parameters:
         if parameter.location in sources:
             key = parameter.name.lower() if parameter.location == "header" else parameter.name
             values[parameter.location].update(_read_parameter(parameter, sources[parameter.location], key, strict))
-    media, body = _read_body(incoming, operation)
+    media, body = _read_body(incoming_request, operation)
     if strict and media is not None and body is not MISSING:
-        _check_body(media, body, ignored)
-    return ParsedRequest(incoming, operation, values["path"], values["query"], values["header"], body, media)
+        _check_body(media, body, ignored_keywords)
+    return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)
 
 
 def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
@@ -62,30 +62,30 @@ def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, s
     return {key: value}
 
 
-def _read_body(incoming: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
+def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
     documented = operation.request_media
     if not documented:
         return None, MISSING
-    if not incoming.body:
-        if _body_required(operation):
-            raise Rejection("invalid", _first_required(documented), "the request has no body")
+    if not incoming_request.body:
+        if _is_body_required(operation):
+            raise Rejection("invalid", _first_required_field(documented), "the request has no body")
         return None, MISSING
-    content_type = incoming.header("content-type") or ""
+    content_type = incoming_request.header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
     media = documented.get(name) or next((m for m in documented.values() if is_json(name) and is_json(m.name)), None)
     if media is None:
         raise Rejection("invalid", None, f"the body must be {' or '.join(documented)}, not {name or 'without a type'}")
     try:
         if is_json(media.name):
-            return media, read_json(incoming.body)
+            return media, read_json(incoming_request.body)
         if is_form(media.name):
-            return media, _fit_form(media, content_type, incoming.body)
+            return media, _parse_form(media, content_type, incoming_request.body)
     except UnreadableBodyError as error:
         raise Rejection("invalid", None, f"the body {error}") from error
-    return media, incoming.body
+    return media, incoming_request.body
 
 
-def _first_required(documented: Mapping[str, MediaType]) -> str | None:
+def _first_required_field(documented: Mapping[str, MediaType]) -> str | None:
     """Return the first required field, because the error for an empty body usually names that field."""
     for media in documented.values():
         if isinstance(media.schema, dict) and media.schema.get("required"):
@@ -93,12 +93,12 @@ def _first_required(documented: Mapping[str, MediaType]) -> str | None:
     return None
 
 
-def _body_required(operation: Operation) -> bool:
+def _is_body_required(operation: Operation) -> bool:
     body, _ = operation.contract.schemas.resolve(operation.data["requestBody"])
     return bool(body.get("required", False))
 
 
-def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
+def _parse_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
     form = read_form(content_type, body)
     schemas = media.schemas
     values: dict[str, Any] = {}
@@ -108,17 +108,17 @@ def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any
     return {**values, **form.files}
 
 
-def _check_body(media: MediaType, body: Any, ignored: tuple[str, ...]) -> None:
+def _check_body(media: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media.name):
-        body = {name: _schema_stand_in(media, name, value) for name, value in body.items()}
+        body = {name: _substitute_file(media, name, value) for name, value in body.items()}
     for error in media.errors(body):
-        if error.keyword in ignored:
+        if error.keyword in ignored_keywords:
             continue
         field = _outermost_field(error)
         raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
 
 
-def _schema_stand_in(media: MediaType, name: str, value: Any) -> Any:
+def _substitute_file(media: MediaType, name: str, value: Any) -> Any:
     """Return the JSON value to validate in place of a form field, because JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
@@ -133,10 +133,10 @@ def _schema_stand_in(media: MediaType, name: str, value: Any) -> Any:
 
 def _outermost_field(error: SchemaError) -> str | None:
     """Return the outermost field that a schema error is about, because documented errors name that field."""
-    tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
+    tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
     if tokens:
         return tokens[0]
-    found = _REQUIRED.match(error.message) if error.keyword == "required" else None
+    found = _REQUIRED_ERROR.match(error.message) if error.keyword == "required" else None
     return found.group(1) if found else None
 
 

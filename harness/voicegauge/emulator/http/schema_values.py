@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.contract import Schemas
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 PLACEHOLDER_URL = "https://voicegauge-emulator.invalid/"
 """Placeholder for URLs without an example, until a URL of the emulator replaces it."""
@@ -50,23 +50,23 @@ def _nodes_at(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], depth:
     if not tokens:
         yield node
     else:
-        inner = _member(schemas, node, tokens[0])
+        inner = _member_schema(schemas, node, tokens[0])
         if inner is not None:
             yield from _nodes_at(schemas, inner, tokens[1:], depth + 1)
-    for branch in _branches(schemas, node):
+    for branch in _branch_schemas(schemas, node):
         yield from _nodes_at(schemas, branch, tokens, depth + 1)
 
 
-def _member(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
+def _member_schema(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
     properties = node.schema.get("properties", {})
     if token in properties:
-        return _resolve(schemas, properties[token], f"{node.pointer}/properties/{escape(token)}")
+        return _resolve(schemas, properties[token], f"{node.pointer}/properties/{escape_pointer_token(token)}")
     if token.isdecimal() and "items" in node.schema:
         return _resolve(schemas, node.schema["items"], f"{node.pointer}/items")
     return None
 
 
-def _branches(schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
+def _branch_schemas(schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
     for key in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(node.schema.get(key, ())):
             yield _resolve(schemas, branch, f"{node.pointer}/{key}/{index}")
@@ -84,7 +84,7 @@ class SchemaValueBuilder:
 
     def sample(self, schema: Any, pointer: str) -> Any:
         """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
-        return self._sample(_resolve(self._schemas, schema, pointer), 0)
+        return self._sample_value(_resolve(self._schemas, schema, pointer), 0)
 
     def complete(self, schema: Any, pointer: str, value: Any) -> Any:
         """Add to `value` everything that `schema` requires but `value` does not have, and return it.
@@ -93,7 +93,7 @@ class SchemaValueBuilder:
         """
         return self._complete(_resolve(self._schemas, schema, pointer), value, 0)
 
-    def _sample(self, node: _SchemaNode, depth: int) -> Any:
+    def _sample_value(self, node: _SchemaNode, depth: int) -> Any:
         schema = node.schema
         for key in ("const", "default", "example"):
             if key in schema:
@@ -101,34 +101,34 @@ class SchemaValueBuilder:
         for key in ("examples", "enum"):
             if schema.get(key):
                 return copy.deepcopy(schema[key][0])
-        kind = self._kind(node, depth)
-        if kind == "object":
+        json_type = self._json_type(node, depth)
+        if json_type == "object":
             return self._complete(node, {}, depth)
-        if kind == "array":
+        if json_type == "array":
             items = _resolve(self._schemas, schema.get("items", {}), f"{node.pointer}/items")
-            return [self._sample(items, depth + 1) for _ in range(schema.get("minItems", 0))]
-        return self._scalar(schema, kind)
+            return [self._sample_value(items, depth + 1) for _ in range(schema.get("minItems", 0))]
+        return self._sample_scalar(schema, json_type)
 
-    def _scalar(self, schema: Mapping[str, Any], kind: str) -> Any:
-        if kind == "string":
+    def _sample_scalar(self, schema: Mapping[str, Any], json_type: str) -> Any:
+        if json_type == "string":
             text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
             return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
-        if kind in ("integer", "number"):
+        if json_type in ("integer", "number"):
             return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
-        return False if kind == "boolean" else None
+        return False if json_type == "boolean" else None
 
-    def _kind(self, node: _SchemaNode, depth: int) -> str:
-        kinds = node.schema.get("type", [])
-        kinds = [kinds] if isinstance(kinds, str) else list(kinds)
-        if kinds:
+    def _json_type(self, node: _SchemaNode, depth: int) -> str:
+        json_types = node.schema.get("type", [])
+        json_types = [json_types] if isinstance(json_types, str) else list(json_types)
+        if json_types:
             return (
-                "null" if "null" in kinds else str(kinds[0])
+                "null" if "null" in json_types else str(json_types[0])
             )  # nullable fields stay null until a real value is written
         if "properties" in node.schema or "required" in node.schema:
             return "object"
         if depth < _MAX_DEPTH:
-            for branch in _branches(self._schemas, node):
-                return self._kind(branch, depth + 1)
+            for branch in _branch_schemas(self._schemas, node):
+                return self._json_type(branch, depth + 1)
         return "string"
 
     def _complete(self, node: _SchemaNode, value: Any, depth: int) -> Any:
@@ -139,7 +139,7 @@ class SchemaValueBuilder:
         elif isinstance(value, list) and "items" in node.schema:
             items = _resolve(self._schemas, node.schema["items"], f"{node.pointer}/items")
             value[:] = [self._complete(items, item, depth + 1) for item in value]
-        for branch in self._applying(node, value):
+        for branch in self._applicable_branches(node, value):
             value = self._complete(branch, value, depth + 1)
         return value
 
@@ -147,13 +147,13 @@ class SchemaValueBuilder:
         for name in node.schema.get("required", ()):
             if name not in value:
                 inner = next(_nodes_at(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
-                value[name] = self._sample(inner, depth + 1)
+                value[name] = self._sample_value(inner, depth + 1)
         for name in node.schema.get("properties", {}):
-            member = _member(self._schemas, node, name)
+            member = _member_schema(self._schemas, node, name)
             if name in value and member is not None:
                 value[name] = self._complete(member, value[name], depth + 1)
 
-    def _applying(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
+    def _applicable_branches(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
         """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
         schema = node.schema
         for index, branch in enumerate(schema.get("allOf", ())):
@@ -178,7 +178,7 @@ class SchemaValueBuilder:
         if branch.schema.get("type", "object") != "object":
             return False
         return all(
-            self._schemas.fits(f"{branch.pointer}/properties/{escape(name)}", value[name])
+            self._schemas.fits(f"{branch.pointer}/properties/{escape_pointer_token(name)}", value[name])
             for name, schema in branch.schema.get("properties", {}).items()
             if name in value and isinstance(schema, dict) and ("const" in schema or "enum" in schema)
         )

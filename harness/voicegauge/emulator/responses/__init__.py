@@ -2,9 +2,9 @@
 
 from voicegauge.emulator.responses.bodies import (
     STATUS_CODES_BY_REASON,
+    build_error_response,
+    build_success_response,
     default_body,
-    error_response,
-    success_response,
 )
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.headers import add_documented_headers
@@ -12,17 +12,17 @@ from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
 from voicegauge.emulator.responses.streams import (
     STATE_SCENARIO_PREFIX,
     StreamPacing,
-    audio_length_s,
-    requested_end_event,
+    find_audio_pacing,
+    measure_audio_s,
+    read_requested_end_event,
     send_stream,
-    streaming_pace,
 )
 from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
     WebhookSubscription,
-    next_callback,
-    requested_callbacks,
-    requested_webhook_url,
+    build_callback,
+    read_callback_timing,
+    read_webhook_url,
 )
 
 __all__ = [
@@ -35,14 +35,14 @@ __all__ = [
     "StreamPiece",
     "WebhookSubscription",
     "add_documented_headers",
-    "audio_length_s",
+    "build_callback",
+    "build_error_response",
+    "build_success_response",
     "default_body",
-    "error_response",
-    "next_callback",
-    "requested_callbacks",
-    "requested_end_event",
-    "requested_webhook_url",
+    "find_audio_pacing",
+    "measure_audio_s",
+    "read_callback_timing",
+    "read_requested_end_event",
+    "read_webhook_url",
     "send_stream",
-    "streaming_pace",
-    "success_response",
 ]

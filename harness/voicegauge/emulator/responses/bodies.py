@@ -34,7 +34,7 @@ class BodyTemplate(NamedTuple):
     example: Example | None
 
 
-def error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
+def build_error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
     """Return the documented error whose `x-rejection-reason` fits best.
 
     If none fits, return an error with a common status code.
@@ -44,20 +44,20 @@ def error_response(operation: Operation, rejection: Rejection) -> EmulatedRespon
         spec, media, example = found
         status = int(spec.status) if spec.status.isdecimal() else _status_in_class(rejection.reason, spec.status)
         return _build_error(operation, rejection, status, spec, media, copy.deepcopy(example.value))
-    return _unmarked_error(operation, rejection)
+    return _build_unmarked_error(operation, rejection)
 
 
-def _unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedResponse:
+def _build_unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedResponse:
     """Return the error that is documented under a common status code, if no `x-rejection-reason` matches."""
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.response(status)
     media = _json_media(spec)
     if media is None:
-        value = _undocumented_error_body(operation, rejection) if spec is None else b""
+        value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
         return _build_error(operation, rejection, status, spec, None, value)
     unmarked = next((example for example in media.examples if example.rejection_reason is None), None)
-    value = copy.deepcopy(unmarked.value) if unmarked else _minimal_body(media, rejection.detail)
+    value = copy.deepcopy(unmarked.value) if unmarked else _build_minimal_body(media, rejection.detail)
     return _build_error(operation, rejection, status, spec, media, value)
 
 
@@ -114,17 +114,17 @@ def _build_error(
     )
 
 
-def _minimal_body(media: MediaType, text: str) -> Any:
+def _build_minimal_body(media: MediaType, text: str) -> Any:
     builder = SchemaValueBuilder(media.schemas, text)
     return builder.sample(media.data.get("schema", {}), media.schema_pointer or media.pointer)
 
 
-def _undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
+def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
     """Return a body for an undocumented error, with the structure of another error that is documented."""
     for response in operation.responses.values():
         media = _json_media(response)
         if media is not None and not response.status.startswith("2"):
-            return _minimal_body(media, rejection.detail)
+            return _build_minimal_body(media, rejection.detail)
     return {"error": rejection.detail}
 
 
@@ -134,7 +134,9 @@ def _json_media(response: ResponseSpec | None) -> MediaType | None:
     return next((media for media in response.media.values() if is_json(media.name)), None)
 
 
-def success_response(operation: Operation, kind: Any, draft: Callable[[MediaType], BodyTemplate]) -> EmulatedResponse:
+def build_success_response(
+    operation: Operation, kind: Any, draft: Callable[[MediaType], BodyTemplate]
+) -> EmulatedResponse:
     """Return the first documented success response; if its media type is JSON, `draft` builds the body."""
     spec = operation.success
     status = int(spec.status) if spec.status.isdecimal() else 200

@@ -30,18 +30,18 @@ from voicegauge.emulator.http import (
 )
 from voicegauge.emulator.responses.bodies import (
     BodyTemplate,
+    build_error_response,
+    build_success_response,
     default_body,
-    error_response,
     replace_url_prefixes,
     select_body,
-    success_response,
 )
 from voicegauge.emulator.responses.documented_ids import (
     contains_value,
-    documents_unknown_ids,
+    fill_from_documented_item,
+    has_not_found_response,
     is_documented_id,
-    requested_ids,
-    with_documented_item,
+    read_requested_ids,
 )
 from voicegauge.emulator.responses.fields import (
     EXTENSIONS,
@@ -80,27 +80,32 @@ class ResponseBuilder:
         local = {server.url: base_url for server in self._contract.servers.values()}
         return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
 
-    def unrouted_response(self, incoming: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
+    def build_unrouted_response(self, incoming_request: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
         """Return the error for a request whose path or method belongs to no operation."""
         operations = self._contract.operations.values()
         methods = sorted(
-            {o.method for o in operations for path in self.path_candidates(incoming.path) if o.match(path) is not None}
+            {
+                o.method
+                for o in operations
+                for path in self.path_candidates(incoming_request.path)
+                if o.match(path) is not None
+            }
         )
         status = 405 if methods else 404
         response = EmulatedResponse(
             "error", status, {"error": rejection.detail}, "application/json", rejection_reason="not-found"
         )
         for operation in operations if not methods else ():
-            found = error_response(operation, rejection)
+            found = build_error_response(operation, rejection)
             if found.status == status and found.spec is not None and found.body:
                 response.body, response.media_type = found.body, found.media_type
                 break
         if methods:
             response.headers["Allow"] = ", ".join(methods)
-            response.body = {"error": f"{incoming.method} is not allowed here"}
+            response.body = {"error": f"{incoming_request.method} is not allowed here"}
         return response
 
-    def documented_response(self, request: ParsedRequest, *, is_filtered: bool = True) -> EmulatedResponse:
+    def build_documented_response(self, request: ParsedRequest, *, is_filtered: bool = True) -> EmulatedResponse:
         """Return the documented success response of an operation for which the emulator stores nothing.
 
         If the request names an id, the response is the example for that id. If `is_filtered` is set, lists are filtered
@@ -110,23 +115,25 @@ class ResponseBuilder:
             Rejection: no example contains the id in the request, and the operation documents a response for that.
         """
         operation = request.operation
-        ids = requested_ids(request)
+        ids = read_requested_ids(request)
         for parameter_name, value in ids.items():
-            if documents_unknown_ids(operation) and not is_documented_id(operation, parameter_name, value):
+            if has_not_found_response(operation) and not is_documented_id(operation, parameter_name, value):
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
         def draft(media: MediaType) -> BodyTemplate:
             return select_body(media, lambda example: [contains_value(example.value, value) for value in ids.values()])
 
-        response = success_response(operation, "other", draft)
+        response = build_success_response(operation, "other", draft)
         if isinstance(response.body, dict) and ids:
-            response.body = with_documented_item(operation, response.body, ids)
+            response.body = fill_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and is_filtered:
             documented = {p.name for p in operation.parameters if p.location == "query"}
             _filter_lists(response.body, {name: value for name, value in request.query.items() if name in documented})
         return response
 
-    def submit_response(self, request: ParsedRequest, job: EmulatedJob, *, balance: float | None) -> EmulatedResponse:
+    def build_submit_response(
+        self, request: ParsedRequest, job: EmulatedJob, *, balance: float | None
+    ) -> EmulatedResponse:
         """Return the response that accepts a job."""
         operation, target = request.operation, job.target
         status = target.job_operation
@@ -140,10 +147,10 @@ class ResponseBuilder:
         def draft(media: MediaType) -> BodyTemplate:
             return select_body(media, lambda example: self._rank_submit(request, target, example, values), values)
 
-        response = success_response(operation, "submit", draft)
+        response = build_success_response(operation, "submit", draft)
         response.target, response.job, response.request = target, job, request
         if locations.url is not None:
-            values[locations.url] = self.status_url(request, status, job.id)
+            values[locations.url] = self.build_status_url(request, status, job.id)
         answer = target.response
         self.write_constants(response, job.constants)
         write_values(response, values)
@@ -162,7 +169,7 @@ class ResponseBuilder:
         )
         return (*states, same)
 
-    def status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
+    def build_status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
         """Return the status response for a job in its current state."""
         spec = request.operation.job
         assert spec is not None
@@ -171,15 +178,15 @@ class ResponseBuilder:
             values = {**self._job_values(spec, job), spec.state: job.state}
             return select_body(media, lambda example: self._rank_state(spec, job, example), values)
 
-        response = success_response(request.operation, "status", draft)
+        response = build_success_response(request.operation, "status", draft)
         self._write_job(response, request, spec, job)
         write_values(response, {spec.state: job.state})
         if _has_succeeded(spec, job) and spec.result is None:
-            url = self.audio_url(request.incoming.base_url, spec.audio, job.id, job.synthesis.format)
+            url = self.audio_url(request.incoming_request.base_url, spec.audio, job.id, job.synthesis.format)
             write_audio(response, spec.audio, job.synthesis.format, url, None)
         return response
 
-    def cancel_response(self, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
+    def build_cancel_response(self, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
         """Return the documented response to a cancellation, with the values of this job.
 
         Args:
@@ -193,7 +200,7 @@ class ResponseBuilder:
             seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
             return select_body(media, lambda example: (read_at(example.value, spec.state) == job.state,), seed)
 
-        response = success_response(request.operation, "other", draft)
+        response = build_success_response(request.operation, "other", draft)
         self._write_job(response, request, spec, job)
         write_values(response, {spec.state: job.state, spec.submit.id: job.id}, has_location)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
@@ -222,9 +229,9 @@ class ResponseBuilder:
         status = job.target.job_operation
         poll, audio = spec.submit.url, spec.audio
         if poll is not None and status is not None and read_at(response.body, poll) in made_up:
-            write_values(response, {poll: self.status_url(request, status, job.id)})
+            write_values(response, {poll: self.build_status_url(request, status, job.id)})
         if audio.delivered == "url" and read_at(response.body, audio.at) == PLACEHOLDER_URL:
-            url = self.audio_url(request.incoming.base_url, audio, job.id, job.synthesis.format)
+            url = self.audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
             write_values(response, {audio.at: url})
 
     def _shown_ids(self, target: Target, spec: JobSpec, response: EmulatedResponse) -> set[str]:
@@ -244,7 +251,7 @@ class ResponseBuilder:
             values[spec.id] = job.id
         if spec.model is not None and job.target.spec.model is not None:
             values[spec.model] = job.target.spec.model
-        return {location: value for location, value in values.items() if location.in_body}
+        return {location: value for location, value in values.items() if location.is_in_body}
 
     def _rank_state(self, spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
         if read_at(example.value, spec.state) != job.state:
@@ -256,21 +263,21 @@ class ResponseBuilder:
             alike = next((i for i, (a, b) in enumerate(zip(shown, job.id, strict=False)) if a != b), len(shown))
         return (model, alike)
 
-    def result_response(self, request: ParsedRequest, job: EmulatedJob, data: bytes) -> EmulatedResponse:
+    def build_result_response(self, request: ParsedRequest, job: EmulatedJob, data: bytes) -> EmulatedResponse:
         """Return the response of a separate result operation."""
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
         location = status.job.audio
-        url = self.audio_url(request.incoming.base_url, location, job.id, job.synthesis.format)
-        response = success_response(request.operation, "result", default_body)
+        url = self.audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.format)
+        response = build_success_response(request.operation, "result", default_body)
         if response.is_json:
             self._write_job(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
         write_audio(response, location, job.synthesis.format, url, data)
         return response
 
-    def speech_response(
+    def build_speech_response(
         self,
         request: ParsedRequest,
         target: Target,
@@ -284,18 +291,18 @@ class ResponseBuilder:
         """Return the response of an operation that delivers speech without a job."""
         answer = target.response
         assert answer.audio is not None
-        response = success_response(request.operation, "speech", default_body)
+        response = build_success_response(request.operation, "speech", default_body)
         response.target, response.request = target, request
         write_audio(response, answer.audio, synthesis.format, url, data)
         write_amounts(response, {answer.charged: charge, answer.balance: balance})
         return response
 
-    def audio_input_response(
+    def build_audio_input_response(
         self,
         request: ParsedRequest,
-        intake: AudioInputTarget,
+        target: AudioInputTarget,
         values: Mapping[Location, Any],
-        generated: GeneratedAudio | None,
+        generated_audio: GeneratedAudio | None,
         url: str,
         charge: float | None,
     ) -> EmulatedResponse:
@@ -303,19 +310,19 @@ class ResponseBuilder:
 
         Args:
             request: the request.
-            intake: the target that processed the audio.
+            target: the target that processed the audio.
             values: the values of the response, each under its location.
-            generated: the audio of the response; `None` if it has no audio.
-            url: the URL of `generated`, for responses that link to it.
+            generated_audio: the audio of the response; `None` if it has no audio.
+            url: the URL of `generated_audio`, for responses that link to it.
             charge: the amount charged; `None` if the request has no price.
         """
-        response = success_response(request.operation, "audio-input", default_body)
+        response = build_success_response(request.operation, "audio-input", default_body)
         response.request = request
         write_values(response, values)
-        audio = intake.conversion.response.audio if intake.conversion else None
-        if audio is not None and generated is not None:
-            write_audio(response, audio, generated.format, url, generated.data)
-        write_amounts(response, {intake.audio_input.response.charged: charge})
+        audio = target.conversion.response.audio if target.conversion else None
+        if audio is not None and generated_audio is not None:
+            write_audio(response, audio, generated_audio.format, url, generated_audio.data)
+        write_amounts(response, {target.audio_input.response.charged: charge})
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
@@ -331,7 +338,7 @@ class ResponseBuilder:
         if response.spec.status.isdecimal():
             response.status = int(response.spec.status)
 
-    def status_url(self, request: ParsedRequest, status: Operation, job_id: str) -> str:
+    def build_status_url(self, request: ParsedRequest, status: Operation, job_id: str) -> str:
         """Return the polling URL of a job."""
         path = status.path
         query: dict[str, str] = {}
@@ -341,7 +348,7 @@ class ResponseBuilder:
                 path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
             elif parameter.location == "query" and parameter.required and not query:
                 query[parameter.name] = job_id
-        return request.incoming.base_url + path + (f"?{urlencode(query)}" if query else "")
+        return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
 
     def audio_url(self, base_url: str, location: ResponseAudio, media_id: str, format_name: str) -> str:
         """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
@@ -357,15 +364,15 @@ class ResponseBuilder:
         return base_url + path
 
 
-def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Remove list items whose fields differ from the `wanted` values, and update counts that equaled the list's length.
+def _filter_lists(body: dict[str, Any], field_values: Mapping[str, Any]) -> None:
+    """Remove list items with other values than `field_values`, and update counts that equaled the list's length.
 
     Items without such a field are kept.
     """
     for name, items in list(body.items()):
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             continue
-        left = [i for i in items if all(key not in i or i[key] == value for key, value in wanted.items())]
+        left = [i for i in items if all(key not in i or i[key] == value for key, value in field_values.items())]
         body[name] = left
         for other, count in body.items():
             if count == len(items) and isinstance(count, int) and not isinstance(count, bool):

@@ -10,7 +10,7 @@ from voicegauge.contract import Contract, Operation, Parameter
 from voicegauge.emulator.http import ParsedRequest
 
 
-def requested_ids(request: ParsedRequest) -> Mapping[str, str]:
+def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
     """Return the values of the required path and query parameters that can have any value, with their names as keys."""
     found = {}
     for parameter in request.operation.parameters:
@@ -24,7 +24,7 @@ def _is_enumerated(parameter: Parameter) -> bool:
     return any(key in parameter.schema for key in ("enum", "const", "default"))
 
 
-def documents_unknown_ids(operation: Operation) -> bool:
+def has_not_found_response(operation: Operation) -> bool:
     """Whether a response for unknown ids is documented, either as status 404 or as an example marked as not found."""
     return "404" in operation.responses or any(
         example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
@@ -89,7 +89,7 @@ def contains_value(value: Any, wanted: str) -> bool:
     return any(str(member) == wanted for item in _objects_in(value) for member in item.values())
 
 
-def with_documented_item(operation: Operation, body: dict[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+def fill_from_documented_item(operation: Operation, body: dict[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
     """Return `body` with the values of the documented object that has the requested id, such as an item of a list.
 
     Only fields that `body` has are changed.

@@ -23,13 +23,13 @@ LocationFilter = Callable[[MediaType | None, Any, Location], bool]
 
 
 def write_values(
-    response: EmulatedResponse, values: Mapping[Location, Any], where: LocationFilter | None = None
+    response: EmulatedResponse, values: Mapping[Location, Any], location_filter: LocationFilter | None = None
 ) -> None:
-    """Write `values` into the body at their locations; `where` can restrict this to locations that it accepts."""
+    """Write `values` into the body, each at its location if `location_filter` accepts the location."""
     for location, value in values.items():
-        if not location.in_body or not response.is_json:
+        if not location.is_in_body or not response.is_json:
             continue
-        if where is None or where(response.media, response.body, location):
+        if location_filter is None or location_filter(response.media, response.body, location):
             response.body = write_at(response.body, location, copy.deepcopy(value))
 
 
@@ -46,7 +46,7 @@ def write_audio(
         return
     value = url if location.delivered == "url" else base64.b64encode(data or b"").decode()
     write_values(response, {location.at: value})
-    if location.media_type is not None and location.media_type not in _target_constants(response):
+    if location.media_type is not None and location.media_type not in _list_target_constants(response):
         shown = _media_type_value(response, location.media_type, format_name)
         write_values(response, {location.media_type: shown})
 
@@ -88,10 +88,10 @@ def write_amounts(response: EmulatedResponse, amounts: Mapping[Location | None, 
         if location.kind == "header":
             response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
         elif response.media is not None:
-            write_values(response, {location: _round_like_documented(response, location, amount)}, has_location)
+            write_values(response, {location: _round_like_example(response, location, amount)}, has_location)
 
 
-def _round_like_documented(response: EmulatedResponse, location: Location, amount: float) -> int | float:
+def _round_like_example(response: EmulatedResponse, location: Location, amount: float) -> int | float:
     """Return `amount` with the precision that the contract documents.
 
     It is rounded to an integer if the schema requires one, else to 6 decimal places. A whole number is returned as an
@@ -110,9 +110,9 @@ def write_times(response: EmulatedResponse, spec: JobSpec, job: EmulatedJob) -> 
     """Write the times of a job, in the format of the documented examples."""
     state = spec.states.get(job.state)
     required = state.required if state is not None else ()
-    times = {spec.created: job.created, spec.updated: job.entered_at[-1]}
+    times = {spec.created: job.created, spec.updated: job.state_times[-1]}
     if state is not None and state.end is not None:
-        times[spec.completed] = job.entered_at[-1]
+        times[spec.completed] = job.state_times[-1]
     for location, at in times.items():
         if location is None or response.media is None:
             continue
@@ -130,6 +130,6 @@ def _timestamp_example(media: MediaType, location: Location, shown: Any) -> Any:
     return next((value for value in values if value not in (MISSING, None)), None)
 
 
-def _target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
+def _list_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
     """Return the fixed values of the response's target."""
     return response.target.spec.emulation.constants if response.target is not None else {}

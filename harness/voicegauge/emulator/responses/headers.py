@@ -9,18 +9,18 @@ from voicegauge.contract import Parameter
 from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
-_EPOCH_FROM = 1_000_000_000
+_MIN_UNIX_TIME = 1_000_000_000
 """A reset header with an example or a minimum of at least this value contains a Unix time, any other contains the
 number of seconds to wait."""
 BUSY_RETRY_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 
-def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) -> None:
+def add_documented_headers(response: EmulatedResponse, rate_limit_facts: Mapping[str, int]) -> None:
     """Add the documented headers: rate limits, the charge, and all other required headers.
 
     Args:
         response: the response, which is changed in place.
-        rate: the result of `AccountRegistry.rate_limit_facts`.
+        rate_limit_facts: the result of `AccountRegistry.compute_rate_limit_facts`.
     """
     if response.spec is None or response.operation is None:
         return
@@ -30,15 +30,15 @@ def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) 
     for name, header in response.spec.headers.items():
         if name.lower() in present:
             continue
-        value = _header_value(response, header, roles.get(name.lower()), rate)
+        value = _header_value(response, header, roles.get(name.lower()), rate_limit_facts)
         if value is not None:
             response.headers[name] = value
 
 
 def _header_value(
-    response: EmulatedResponse, header: Parameter, role: str | None, rate: Mapping[str, int]
+    response: EmulatedResponse, header: Parameter, role: str | None, rate_limit_facts: Mapping[str, int]
 ) -> str | None:
-    value = _rate_value(response, header, role, rate) if role is not None else None
+    value = _rate_limit_value(response, header, role, rate_limit_facts) if role is not None else None
     if value is not None:
         return value
     charged = _charged_amount(response, header.name)
@@ -50,15 +50,17 @@ def _header_value(
     return str(builder.sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
 
 
-def _rate_value(response: EmulatedResponse, header: Parameter, role: str, rate: Mapping[str, int]) -> str | None:
+def _rate_limit_value(
+    response: EmulatedResponse, header: Parameter, role: str, rate_limit_facts: Mapping[str, int]
+) -> str | None:
     limited = response.rejection_reason == "rate-limited"
     if role == "retry_after":
-        return str(rate["retry_after"] if limited else BUSY_RETRY_S)
+        return str(rate_limit_facts["retry_after"] if limited else BUSY_RETRY_S)
     if role == "reset":
-        return str(rate["reset"] if _is_unix_time(header) else rate["retry_after"])
+        return str(rate_limit_facts["reset"] if _is_unix_time(header) else rate_limit_facts["retry_after"])
     if role == "remaining" and limited:
         return "0"
-    return str(rate[role]) if role in rate else None
+    return str(rate_limit_facts[role]) if role in rate_limit_facts else None
 
 
 def _charged_amount(response: EmulatedResponse, name: str) -> float | None:
@@ -75,4 +77,4 @@ def _charged_amount(response: EmulatedResponse, name: str) -> float | None:
 def _is_unix_time(header: Parameter) -> bool:
     shown: list[Any] = [header.data.get("example"), header.schema.get("example"), header.schema.get("minimum")]
     shown += header.schema.get("examples", [])
-    return any(isinstance(value, int | float) and value >= _EPOCH_FROM for value in shown)
+    return any(isinstance(value, int | float) and value >= _MIN_UNIX_TIME for value in shown)

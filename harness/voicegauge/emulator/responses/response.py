@@ -32,7 +32,7 @@ class StreamPiece:
     """Data of the event if that is not JSON, as in an end marker; else `None`."""
     stall_s: float = 0.0
     """Extra delay in seconds. It also happens if the clock is not real, because clients must be able to measure it."""
-    corrupt: bool = False
+    is_corrupt: bool = False
     """Whether the audio is encoded incorrectly."""
 
 
@@ -61,11 +61,11 @@ class EmulatedResponse:
     not streamed."""
     pieces: list[StreamPiece] | None = None
     """Pieces of a streamed body, which are sent instead of `body`; `None` if the body is not streamed."""
-    cut: bool = False
+    is_cut: bool = False
     """Whether the connection is closed before the end of the body."""
     audio_format: str | None = None
     """Format of the audio if the body is a download of audio, else `None`."""
-    raw: bytes | None = None
+    raw_payload: bytes | None = None
     """Bytes that are sent instead of `body` and `pieces`, with unchanged media type; `None` if there are none."""
 
     @property
@@ -75,8 +75,8 @@ class EmulatedResponse:
 
     def payload(self) -> bytes:
         """Return the bytes to send if the body is not streamed."""
-        if self.raw is not None:
-            return self.raw
+        if self.raw_payload is not None:
+            return self.raw_payload
         if isinstance(self.body, bytes):
             return self.body
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -42,7 +42,7 @@ class StreamPacing:
 
     operation: Operation
     audio_s: float
-    first_s: float
+    first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
     pace: AudioPacing
     jitter: float
@@ -66,7 +66,7 @@ class StreamPacing:
         return [body[start : start + size] for start in range(0, len(body), size)]
 
     def _waits(self) -> Iterator[float]:
-        yield self.first_s
+        yield self.first_audio_delay_s
         step_s = self.pace.chunk_s / self.pace.speed
         while True:
             yield self.scale(step_s * self.rng.lognormvariate(0, self.jitter))
@@ -100,10 +100,10 @@ class _EventSequence:
     def _piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
         value = None if schema is None else self._value_builder.sample(schema, f"{self._at}/{event}/schema")
-        if spec.event_type.in_data:
-            value = write_at(value, _as_body_location(spec.event_type), event)
+        if spec.event_type.is_in_data:
+            value = write_at(value, _to_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
-            value = write_at(value, _as_body_location(spec.audio.index), number)
+            value = write_at(value, _to_body_location(spec.audio.index), number)
         return StreamPiece(wait_s, event, value, audio)
 
 
@@ -122,7 +122,7 @@ def _shortest_event_path(spec: StreamSpec, start: str, ends: Sequence[str]) -> l
     return [start]
 
 
-def _as_body_location(location: EventLocation) -> Location:
+def _to_body_location(location: EventLocation) -> Location:
     """Convert a location in an event's data to one in a body, so that the functions for bodies can write to it."""
     return Location("body", tokens=location.tokens)
 
@@ -134,19 +134,19 @@ def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
     text, value = piece.text, piece.value
     if piece.audio:
         sound = piece.audio.hex() if spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
-        sound = f"!{sound}" if piece.corrupt else sound
+        sound = f"!{sound}" if piece.is_corrupt else sound
         if spec.audio.at.tokens:
-            value = write_at(value, _as_body_location(spec.audio.at), sound)
+            value = write_at(value, _to_body_location(spec.audio.at), sound)
         else:
             text = sound
     if text is None:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    named = f"event: {piece.event}\n" if not spec.event_type.in_data and piece.event not in (None, "message") else ""
+    named = f"event: {piece.event}\n" if not spec.event_type.is_in_data and piece.event not in (None, "message") else ""
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{named}{data}\n".encode()
 
 
-def requested_end_event(operation: Operation, scenario: str) -> str | None:
+def read_requested_end_event(operation: Operation, scenario: str) -> str | None:
     """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
     Raises:
@@ -160,12 +160,12 @@ def requested_end_event(operation: Operation, scenario: str) -> str | None:
     return name
 
 
-def streaming_pace(target: Target) -> AudioPacing | None:
+def find_audio_pacing(target: Target) -> AudioPacing | None:
     """Return the documented pacing of a target's streamed audio; `None` if the audio is sent at once."""
     return target.spec.emulation.pacing or (AudioPacing() if target.operation.stream is not None else None)
 
 
-def audio_length_s(data: bytes, synthesis: SynthesisRequest) -> float:
+def measure_audio_s(data: bytes, synthesis: SynthesisRequest) -> float:
     """Return the duration of audio made for `synthesis`, which may be raw samples without a header."""
     from voicegauge.speech.audio import RawAudioFormat, decode
 
@@ -184,17 +184,17 @@ async def send_stream(
 
     async def send_all() -> None:
         next_at = asyncio.get_running_loop().time()
-        for piece in pieces[: len(pieces) // 2] if response.cut else pieces:
+        for piece in pieces[: len(pieces) // 2] if response.is_cut else pieces:
             next_at += piece.wait_s + piece.stall_s
             await asyncio.sleep(piece.stall_s)
             await clock.sleep(
                 next_at - asyncio.get_running_loop().time()
             )  # absolute times, so that delays do not add up
             await send({"type": "http.response.body", "body": encode_piece(piece, spec), "more_body": True})
-        if not response.cut:
+        if not response.is_cut:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    await _run_until_first(send_all(), _wait_for_disconnect(receive))
+    await _run_until_first_completes(send_all(), _wait_for_disconnect(receive))
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
@@ -202,7 +202,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-async def _run_until_first(*coroutines: Awaitable[None]) -> None:
+async def _run_until_first_completes(*coroutines: Awaitable[None]) -> None:
     """Run `coroutines` until the first one ends, and cancel the others."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:

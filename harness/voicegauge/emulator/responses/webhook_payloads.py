@@ -28,7 +28,7 @@ class EmulatedCallback:
     """Whether the callback is sent. Non-final callbacks are sent only to subscribers that asked for progress."""
     essential_fields: frozenset[tuple[str, ...]] = frozenset()
     """Paths of the fields that identify the job and its state; faults avoid breaking them."""
-    completed: Location | None = None
+    completed_location: Location | None = None
     """Location of the completion time in the body; `None` if the body has none."""
 
 
@@ -53,7 +53,7 @@ class WebhookSubscription:
         return self.response.job
 
 
-def requested_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
+def read_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
     """Return the field or parameter that contains a webhook URL, and the URL; `None` if the request names no URL."""
     for location in request.operation.webhook.url if request.operation.webhook else ():
         value = request.read(location.at)
@@ -62,7 +62,7 @@ def requested_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str]
     return None
 
 
-def requested_callbacks(request: ParsedRequest, location: WebhookUrlField) -> CallbackTiming:
+def read_callback_timing(request: ParsedRequest, location: WebhookUrlField) -> CallbackTiming:
     """Return when the request wants callbacks. Undocumented timing counts as "terminal", which is safest to assume."""
     mode = location.mode
     if mode is None:
@@ -72,7 +72,7 @@ def requested_callbacks(request: ParsedRequest, location: WebhookUrlField) -> Ca
     return "terminal" if timing == "any" else timing
 
 
-def next_callback(
+def build_callback(
     builder: ResponseBuilder, subscription: WebhookSubscription, state: JobState | None
 ) -> EmulatedCallback | None:
     """Return the callback for the current state; `None` if no document describes one.
@@ -90,10 +90,10 @@ def next_callback(
     if webhook.body is not None:
         failed = job is not None and state is not None and state.end == "failure"
         means = "failure" if failed else "success"
-        word = next((word for word, meaning in webhook.body.states.items() if meaning == means), None)
-        if word is None or not is_final:
+        state_word = next((state_word for state_word, meaning in webhook.body.states.items() if meaning == means), None)
+        if state_word is None or not is_final:
             return None
-        body = _callback_body(subscription, media, webhook.body, word)
+        body = _build_callback_body(subscription, media, webhook.body, state_word)
         essential_fields = (webhook.body.id, webhook.body.state)
         completed = webhook.body.completed
     else:
@@ -101,29 +101,33 @@ def next_callback(
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
-        status_request = ParsedRequest(subscription.request.incoming, status, {})
-        body = builder.status_response(status_request, job).body
+        status_request = ParsedRequest(subscription.request.incoming_request, status, {})
+        body = builder.build_status_response(status_request, job).body
         essential_fields = (status.job.id or Location("body"), status.job.state)
         completed = status.job.completed
-    base_url = subscription.request.incoming.base_url
+    base_url = subscription.request.incoming_request.base_url
     keys = frozenset(location.tokens for location in essential_fields)
     return EmulatedCallback(builder.with_local_urls(body, base_url), media, is_final, is_due, keys, completed)
 
 
-def _callback_body(subscription: WebhookSubscription, media: MediaType, locations: WebhookBody, word: str) -> Any:
+def _build_callback_body(
+    subscription: WebhookSubscription, media: MediaType, locations: WebhookBody, state_word: str
+) -> Any:
     """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
     draft = default_body(media)
     shown = read_at(draft.value, locations.id)
     job_id = read_at(response.body, callback_id_location(subscription.operation)) if job is None else job.id
-    body = write_at(write_at(draft.value, locations.id, job_id), locations.state, word)
+    body = write_at(write_at(draft.value, locations.id, job_id), locations.state, state_word)
     result = read_at(body, locations.result)
     if locations.result is not None and isinstance(result, str):
-        body = write_at(body, locations.result, _result_url(subscription, result.replace(str(shown), str(job_id))))
+        body = write_at(
+            body, locations.result, _choose_result_url(subscription, result.replace(str(shown), str(job_id)))
+        )
     if job is None:
         return body
     values: dict[Location | None, Any] = {locations.charged: _whole_if_possible(job.charge)}
-    for location, at in ((locations.created, job.created), (locations.completed, job.entered_at[-1])):
+    for location, at in ((locations.created, job.created), (locations.completed, job.state_times[-1])):
         values[location] = format_timestamp(at, read_at(body, location))
     for location, value in values.items():
         if location is not None and value is not None:
@@ -136,9 +140,9 @@ def _whole_if_possible(amount: float | None) -> float | None:
     return int(amount) if amount is not None and float(amount).is_integer() else amount
 
 
-def _result_url(subscription: WebhookSubscription, url: str) -> str:
+def _choose_result_url(subscription: WebhookSubscription, url: str) -> str:
     """Return `url`, or the URL of the first stem if the response lists several files."""
-    intake = subscription.operation.audio_input
-    stems = getattr(getattr(intake, "response", None), "stems", None)
+    audio_input = subscription.operation.audio_input
+    stems = getattr(getattr(audio_input, "response", None), "stems", None)
     found = read_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
     return found if isinstance(found, str) else url

@@ -41,12 +41,12 @@ def create_app(
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    from voicegauge.emulator.server.control import control_routes
+    from voicegauge.emulator.server.control import build_control_routes
     from voicegauge.emulator.server.control_guard import ControlGuard
     from voicegauge.emulator.server.providers import EmulatedProviders
 
     providers = EmulatedProviders(tuple(contracts), settings or EmulatorSettings(), extra_faults)
-    control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(providers))]), hosts)
+    control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), hosts)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # Only control routes use Starlette's router, because the contract determines the routes of a provider.

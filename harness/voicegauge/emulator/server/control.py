@@ -16,7 +16,7 @@ from voicegauge.emulator.server.providers import EmulatedProviders, send_respons
 from voicegauge.errors import UnknownNameError
 
 
-def control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
+def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
     """Return the routes that inspect and control `providers`."""
     control = _Control(providers)
     return [
@@ -50,7 +50,7 @@ class _Control:
 
     async def advance(self, request: Request) -> Response:
         """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
-        body = await _json(request)
+        body = await _read_json(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
             return _bad_request('send {"advance_s": seconds}, 0 or more')
@@ -70,7 +70,7 @@ class _Control:
                         "keyless": account.keyless,
                         "credits": account.credits,
                         "spent": account.spent,
-                        "requests_in_window": account.window.used,
+                        "requests_in_window": account.window.request_count,
                         "keyless_characters": account.keyless_characters,
                     }
                     for account in provider.accounts
@@ -100,7 +100,7 @@ class _Control:
 
     async def set_faults(self, request: Request) -> Response:
         """Replace the injected faults by those in the body, such as {"faults": ["wrong-type@provider"]}."""
-        body = await _json(request)
+        body = await _read_json(request)
         names = body.get("faults") if isinstance(body, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return _bad_request('send {"faults": ["id", "id@provider/target"]}')
@@ -108,7 +108,7 @@ class _Control:
             checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
             return _bad_request(str(error))
-        self._emulated.injector.replace(checked)
+        self._emulated.injector.replace_faults(checked)
         return await self.faults(request)
 
 
@@ -129,7 +129,7 @@ class _Media:
         await send_response(response, send)
 
 
-async def _json(request: Request) -> Any:
+async def _read_json(request: Request) -> Any:
     try:
         return json.loads(await request.body())
     except ValueError:

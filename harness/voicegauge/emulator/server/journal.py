@@ -21,7 +21,7 @@ _CREDENTIAL_NAME = re.compile("key|token|secret|auth|passw|passphrase|credential
 _MIN_SECRET_LENGTH = 8
 """Minimum length of a credential that is masked within other texts. Shorter keys, which only tests use, would match
 parts of ordinary words."""
-_PLAIN_HEADERS = frozenset(
+_SHOWN_HEADERS = frozenset(
     (
         "accept",
         "accept-charset",
@@ -65,20 +65,22 @@ class RequestJournal:
         """Remove all entries."""
         self._entries.clear()
 
-    def record(self, contract: Contract, incoming: IncomingRequest, response: EmulatedResponse, now: float) -> None:
+    def record(
+        self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
+    ) -> None:
         """Add a request; credentials are masked, and its body is not stored."""
-        shown_headers = _shown_names(contract, response, "header") | _PLAIN_HEADERS
-        shown_query = _shown_names(contract, response, "query")
-        secrets = set(_secrets(contract, incoming))
+        shown_headers = _find_shown_names(contract, response, "header") | _SHOWN_HEADERS
+        shown_query = _find_shown_names(contract, response, "query")
+        secrets = set(_find_secrets(contract, incoming_request))
         self._entries.append(
             {
-                "at": now,
+                "at": now_s,
                 "provider": contract.id,
-                "method": incoming.method,
-                "path": _without(secrets, incoming.path),
-                "query": _masked(incoming.query, shown_query, secrets),
-                "headers": _masked(incoming.headers, shown_headers, secrets),
-                "body_bytes": len(incoming.body),
+                "method": incoming_request.method,
+                "path": _remove_secrets(secrets, incoming_request.path),
+                "query": _mask_values(incoming_request.query, shown_query, secrets),
+                "headers": _mask_values(incoming_request.headers, shown_headers, secrets),
+                "body_bytes": len(incoming_request.body),
                 "operation": response.operation.id if response.operation else None,
                 "target": response.target.id if response.target else None,
                 "status": response.status,
@@ -88,7 +90,7 @@ class RequestJournal:
         )
 
 
-def _shown_names(contract: Contract, response: EmulatedResponse, location: str) -> frozenset[str]:
+def _find_shown_names(contract: Contract, response: EmulatedResponse, location: str) -> frozenset[str]:
     """Return the lower-case names of the documented parameters at `location`, except for those that contain keys."""
     if response.operation is None:
         return frozenset()
@@ -97,18 +99,20 @@ def _shown_names(contract: Contract, response: EmulatedResponse, location: str) 
 
 
 def _is_credential(contract: Contract, name: str) -> bool:
-    return name not in _PLAIN_HEADERS and (name in _key_names(contract) or _CREDENTIAL_NAME.search(name) is not None)
+    return name not in _SHOWN_HEADERS and (
+        name in _find_key_names(contract) or _CREDENTIAL_NAME.search(name) is not None
+    )
 
 
 @functools.lru_cache(maxsize=64)
-def _key_names(contract: Contract) -> frozenset[str]:
+def _find_key_names(contract: Contract) -> frozenset[str]:
     names = {str(scheme.get("name", "authorization")).lower() for scheme in contract.security_schemes.values()}
     return frozenset(names | {"authorization", "proxy-authorization", "cookie"})
 
 
-def _secrets(contract: Contract, incoming: IncomingRequest) -> Iterator[str]:
+def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iterator[str]:
     """Yield the credentials of a request and their parts, none of which may appear anywhere in the request's entry."""
-    pairs = (*incoming.headers.items(), *incoming.query.items())
+    pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
     hidden = [value for name, value in pairs if _is_credential(contract, name.lower())]
     for value in hidden:
         # "Bearer <key>", and cookies such as "session=<key>; theme=dark"
@@ -117,11 +121,11 @@ def _secrets(contract: Contract, incoming: IncomingRequest) -> Iterator[str]:
                 yield part
 
 
-def _masked(values: Mapping[str, str], shown: Iterable[str], secrets: Iterable[str]) -> dict[str, str]:
-    return {name: _without(secrets, value) if name.lower() in shown else MASK for name, value in values.items()}
+def _mask_values(values: Mapping[str, str], shown: Iterable[str], secrets: Iterable[str]) -> dict[str, str]:
+    return {name: _remove_secrets(secrets, value) if name.lower() in shown else MASK for name, value in values.items()}
 
 
-def _without(secrets: Iterable[str], text: str) -> str:
+def _remove_secrets(secrets: Iterable[str], text: str) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         for form in (secret, quote(secret, safe="")):
             text = text.replace(form, MASK)

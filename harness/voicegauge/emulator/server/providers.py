@@ -16,7 +16,7 @@ from voicegauge.emulator.faults import Fault, FaultInjector
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse, send_stream
 from voicegauge.emulator.server.journal import RequestJournal
-from voicegauge.emulator.server.request_bodies import body_limit, read_body
+from voicegauge.emulator.server.request_bodies import find_body_limit, read_body
 from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
 
@@ -57,16 +57,16 @@ class EmulatedProviders:
             await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
             return
         try:
-            body = await read_body(scope, receive, body_limit(scope))
+            body = await read_body(scope, receive, find_body_limit(scope))
         except ConnectionError:
             return
         if body is None:
             await Response("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
             return
-        incoming = _build_incoming_request(scope, provider_id, f"/{rest}", body)
-        response = await provider.handle(incoming)
-        self.journal.record(provider.contract, incoming, response, self.clock.now())
-        if response.pieces is not None and response.raw is None:
+        incoming_request = _build_incoming_request(scope, provider_id, f"/{rest}", body)
+        response = await provider.handle(incoming_request)
+        self.journal.record(provider.contract, incoming_request, response, self.clock.now())
+        if response.pieces is not None and response.raw_payload is None:
             await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
             await send_stream(response, response.pieces, self.clock, receive, send)
         else:
@@ -75,14 +75,14 @@ class EmulatedProviders:
 
 def raw_path(scope: MutableMapping[str, Any]) -> str:
     """Return the path with its percent-escapes, so that an escaped slash does not split a path parameter."""
-    raw: bytes | None = scope.get("raw_path")
-    return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
+    encoded_path: bytes | None = scope.get("raw_path")
+    return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
 
 
 def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
-    host = headers.get("host") or _netloc(scope)
+    host = headers.get("host") or _server_host(scope)
     return IncomingRequest(
         method=scope["method"],
         path=path,
@@ -90,11 +90,11 @@ def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: byt
         headers=headers,
         body=body,
         base_url=f"{scope['scheme']}://{host}/{provider_id}",
-        client=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
+        client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )
 
 
-def _netloc(scope: Scope) -> str:
+def _server_host(scope: Scope) -> str:
     host, port = scope.get("server") or ("localhost", None)
     return host if port is None else f"{host}:{port}"
 
@@ -112,7 +112,7 @@ async def send_response(response: EmulatedResponse, send: Send) -> None:
     payload = response.payload()
     head = _encode_headers(response)
     if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6
-        head.append((b"content-length", b"%d" % (len(payload) or int(response.cut))))
+        head.append((b"content-length", b"%d" % (len(payload) or int(response.is_cut))))
     await send({"type": "http.response.start", "status": response.status, "headers": head})
-    sent = payload[: len(payload) // 2] if response.cut else payload
-    await send({"type": "http.response.body", "body": sent, "more_body": response.cut})
+    sent = payload[: len(payload) // 2] if response.is_cut else payload
+    await send({"type": "http.response.body", "body": sent, "more_body": response.is_cut})

@@ -65,8 +65,8 @@ class _TimedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        begun, _ = self.conn.trailing_data
-        if self.conn.their_state is h11.IDLE and begun and self._timer is None:
+        next_request_bytes, _ = self.conn.trailing_data
+        if self.conn.their_state is h11.IDLE and next_request_bytes and self._timer is None:
             self._start_timer(self.read_timeouts.headers_s)  # the next request has begun during the response
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -13,7 +13,7 @@ MAX_CONTROL_BYTES = 1024 * 1024
 """Maximum size of the bodies for control routes, which contain a list of faults or a number of seconds."""
 
 
-def body_limit(scope: Scope) -> int:
+def find_body_limit(scope: Scope) -> int:
     """Return the maximum number of bytes in the body of a request to a provider, which depends on the Content-Type."""
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
     is_text = b"json" in content_type or content_type.startswith(b"application/x-www-form-urlencoded")
@@ -28,8 +28,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     Raises:
         ConnectionError: the client disconnected.
     """
-    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if declared.isdigit() and int(declared) > limit:
+    content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if content_length.isdigit() and int(content_length) > limit:
         return None
     body, more = bytearray(), True
     while more:

@@ -34,43 +34,43 @@ def bind(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio disables Nagle's algorithm only if the protocol is given; otherwise responses wait 40 ms for an ACK.
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound_socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((host, port))
+        bound_socket.bind((host, port))
     except OSError as error:
-        bound.close()
+        bound_socket.close()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from error
-    return bound
+    return bound_socket
 
 
 def serve(
     contracts: Iterable[Contract],
     settings: EmulatorSettings,
-    bound: socket.socket,
+    bound_socket: socket.socket,
     *,
     host: str = "127.0.0.1",
     ready: Callable[[Callable[[], None]], None],
 ) -> None:
-    """Serve an emulator of `contracts` on `bound` until it is stopped or interrupted.
+    """Serve an emulator of `contracts` on `bound_socket` until it is stopped or interrupted.
 
     Args:
         contracts: contracts of the providers.
         settings: settings of the emulator.
-        bound: the socket returned by `bind`, which is closed at the end.
-        host: the name or address to which `bound` was bound; the control routes are available under it.
+        bound_socket: the socket returned by `bind`, which is closed at the end.
+        host: the name or address to which `bound_socket` was bound; the control routes are available under it.
         ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    serve_app(create_app(contracts, settings, hosts=[host]), bound, ready=ready)
+    serve_app(create_app(contracts, settings, hosts=[host]), bound_socket, ready=ready)
 
 
 def serve_app(
     app: Any,
-    bound: socket.socket,
+    bound_socket: socket.socket,
     *,
     ready: Callable[[Callable[[], None]], None],
     read_timeouts: ReadTimeouts | None = None,
@@ -79,7 +79,7 @@ def serve_app(
 
     Args:
         app: the application.
-        bound: the socket returned by `bind`, which is closed at the end.
+        bound_socket: the socket returned by `bind`, which is closed at the end.
         ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         read_timeouts: time limits for slow clients; if omitted, the defaults of `ReadTimeouts` apply.
@@ -111,7 +111,7 @@ def serve_app(
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    Server(config).run([bound])
+    Server(config).run([bound_socket])
 
 
 @contextlib.contextmanager
@@ -126,7 +126,7 @@ def running_app(app: Any, *, port: int = 0, read_timeouts: ReadTimeouts | None =
     Raises:
         UsageError: the port is in use, or the server does not start.
     """
-    bound = bind("127.0.0.1", port)
+    bound_socket = bind("127.0.0.1", port)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 
@@ -135,15 +135,15 @@ def running_app(app: Any, *, port: int = 0, read_timeouts: ReadTimeouts | None =
         started.set()
 
     thread = threading.Thread(
-        target=serve_app, args=(app, bound), kwargs={"ready": ready, "read_timeouts": read_timeouts}, daemon=True
+        target=serve_app, args=(app, bound_socket), kwargs={"ready": ready, "read_timeouts": read_timeouts}, daemon=True
     )
     thread.start()
     try:
         if not started.wait(START_LIMIT_S):
             raise UsageError("the server did not start")
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        yield f"http://127.0.0.1:{bound_socket.getsockname()[1]}"
     finally:
         for stop in stops:
             stop()
         thread.join(STOP_LIMIT_S)
-        bound.close()
+        bound_socket.close()

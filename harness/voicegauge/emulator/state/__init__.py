@@ -4,7 +4,12 @@ from voicegauge.emulator.state.accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator.state.batches import EmulatedBatch
 from voicegauge.emulator.state.clock import EPOCH_S, POLL_STEP_S, EmulatedClock
 from voicegauge.emulator.state.files import AudioFileStore, GeneratedAudio
-from voicegauge.emulator.state.jobs import EmulatedJob, failure_states, shortest_path, state_durations
+from voicegauge.emulator.state.jobs import (
+    EmulatedJob,
+    compute_state_durations_s,
+    find_failure_states,
+    find_shortest_path,
+)
 
 __all__ = [
     "EPOCH_S",
@@ -16,7 +21,7 @@ __all__ = [
     "EmulatedClock",
     "EmulatedJob",
     "GeneratedAudio",
-    "failure_states",
-    "shortest_path",
-    "state_durations",
+    "compute_state_durations_s",
+    "find_failure_states",
+    "find_shortest_path",
 ]

@@ -14,7 +14,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 
 WINDOW_S = 60.0  # documented rates are requests per minute
 DAY_S = 86_400.0
-REFUSED_KEY_PREFIX = "invalid"
+REJECTED_KEY_PREFIX = "invalid"
 """Keys that begin with this text are rejected; any other key is accepted and opens an account."""
 
 
@@ -22,17 +22,17 @@ REFUSED_KEY_PREFIX = "invalid"
 class RateWindow:
     """Fixed one-minute window that counts the requests of one account."""
 
-    started: float = -math.inf
-    used: int = 0
+    start_s: float = -math.inf
+    request_count: int = 0
 
-    def roll(self, now: float) -> None:
+    def start_if_ended(self, now: float) -> None:
         """Start a new window if the current one has ended."""
-        if now >= self.started + WINDOW_S:
-            self.started, self.used = now, 0
+        if now >= self.start_s + WINDOW_S:
+            self.start_s, self.request_count = now, 0
 
-    def reset_s(self, now: float) -> int:
+    def remaining_s(self, now: float) -> int:
         """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
-        return max(1, math.ceil(self.started + WINDOW_S - now))
+        return max(1, math.ceil(self.start_s + WINDOW_S - now))
 
 
 @dataclass
@@ -69,18 +69,20 @@ class AccountRegistry:
         """Iterate over the accounts opened so far."""
         return iter(self._known.values())
 
-    def identify(self, incoming: IncomingRequest, operation: Operation, *, enforced: bool = True) -> EmulatedAccount:
+    def identify(
+        self, incoming_request: IncomingRequest, operation: Operation, *, is_enforced: bool = True
+    ) -> EmulatedAccount:
         """Return the account to which a request belongs, according to the request's key or client address.
 
         Raises:
-            Rejection: `enforced` is set, and a required key is missing or the key is rejected.
+            Rejection: `is_enforced` is set, and a required key is missing or the key is rejected.
         """
-        key = _find_key(self._contract, operation, incoming)
-        if key is None and operation.security and not allows_keyless_requests(operation) and enforced:
+        key = _find_key(self._contract, operation, incoming_request)
+        if key is None and operation.security and not allows_keyless_requests(operation) and is_enforced:
             raise Rejection("unauthorized", None, "no API key was sent")
-        if key is not None and key.startswith(REFUSED_KEY_PREFIX) and enforced:
+        if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_enforced:
             raise Rejection("unauthorized", "key", "the API key is not valid")
-        return self._open(key or f"keyless:{incoming.client}", keyless=key is None)
+        return self._open(key or f"keyless:{incoming_request.client_address}", keyless=key is None)
 
     def _open(self, name: str, *, keyless: bool) -> EmulatedAccount:
         if name not in self._known:
@@ -91,7 +93,7 @@ class AccountRegistry:
             self._known[name] = EmulatedAccount(name, keyless, credits)
         return self._known[name]
 
-    def plan_for(self, limits: LimitsSpec) -> PlanLimits:
+    def find_plan_limits(self, limits: LimitsSpec) -> PlanLimits:
         """Return the limits of the configured plan, or else of the one with the highest rate."""
         if self._settings.plan in limits.plans:
             return limits.plans[str(self._settings.plan)]
@@ -103,14 +105,14 @@ class AccountRegistry:
         Raises:
                 Rejection: the rate limit or the limit of concurrent requests is exceeded.
         """
-        plan = self.plan_for(operation.limits)
-        account.window.roll(now)
+        plan = self.find_plan_limits(operation.limits)
+        account.window.start_if_ended(now)
         if self._settings.rate_limits:
-            if plan.requests_per_minute is not None and account.window.used >= plan.requests_per_minute:
+            if plan.requests_per_minute is not None and account.window.request_count >= plan.requests_per_minute:
                 raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
             if plan.concurrent is not None and account.in_flight >= plan.concurrent:
                 raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
-        account.window.used += 1
+        account.window.request_count += 1
 
     def count_keyless_characters(
         self, account: EmulatedAccount, operation: Operation, characters: int, now: float
@@ -137,18 +139,20 @@ class AccountRegistry:
             return float(allowance.characters_per_day - account.keyless_characters)
         return account.credits
 
-    def rate_limit_facts(self, account: EmulatedAccount | None, operation: Operation, now: float) -> Mapping[str, int]:
+    def compute_rate_limit_facts(
+        self, account: EmulatedAccount | None, operation: Operation, now: float
+    ) -> Mapping[str, int]:
         """Return the values of rate-limit headers, with the headers' roles in `x-limits.headers` as keys.
 
         The value for "reset" is a Unix time.
         """
-        plan = self.plan_for(operation.limits)
+        plan = self.find_plan_limits(operation.limits)
         window = account.window if account is not None else RateWindow()
-        reset_s = window.reset_s(now) if window.used else int(WINDOW_S)
-        facts = {"retry_after": reset_s, "reset": math.ceil(now + reset_s)}
+        remaining_s = window.remaining_s(now) if window.request_count else int(WINDOW_S)
+        facts = {"retry_after": remaining_s, "reset": math.ceil(now + remaining_s)}
         if plan.requests_per_minute is not None:
             facts["limit"] = plan.requests_per_minute
-            facts["remaining"] = max(0, plan.requests_per_minute - window.used)
+            facts["remaining"] = max(0, plan.requests_per_minute - window.request_count)
         return facts
 
 
@@ -158,20 +162,20 @@ def allows_keyless_requests(operation: Operation) -> bool:
     return not operation.needs_key or any(target.keyless for target in targets)
 
 
-def _find_key(contract: Contract, operation: Operation, incoming: IncomingRequest) -> str | None:
+def _find_key(contract: Contract, operation: Operation, incoming_request: IncomingRequest) -> str | None:
     """Return the key from the first security alternative that the request satisfies completely."""
     for alternative in operation.security:
-        keys = [_read_key(contract.security_schemes.get(name, {}), incoming) for name in alternative]
+        keys = [_read_key(contract.security_schemes.get(name, {}), incoming_request) for name in alternative]
         if keys and all(keys):
             return keys[0]
     return None
 
 
-def _read_key(scheme: Mapping[str, Any], incoming: IncomingRequest) -> str | None:
+def _read_key(scheme: Mapping[str, Any], incoming_request: IncomingRequest) -> str | None:
     if scheme.get("type") == "apiKey":
         name = str(scheme.get("name", ""))
-        value = incoming.query.get(name) if scheme.get("in") == "query" else incoming.header(name)
+        value = incoming_request.query.get(name) if scheme.get("in") == "query" else incoming_request.header(name)
         return value or None
-    kind, _, token = (incoming.header("authorization") or "").partition(" ")
+    kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
     scheme_name = str(scheme.get("scheme", "bearer")).lower()
     return token.strip() or None if kind.lower() == scheme_name else None

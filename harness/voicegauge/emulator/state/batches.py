@@ -27,7 +27,7 @@ class EmulatedBatch(EmulatedJob):
         if not clock.is_per_poll:
             return super().update_state(clock, poll=poll)
         if poll and not self.has_ended and all(item.has_ended for item in self.items):
-            self.entered_at.append(clock.now())
+            self.state_times.append(clock.now())
         return self.state
 
     @property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator.state.accounts import EmulatedAccount
     from voicegauge.emulator.state.clock import EmulatedClock
 
-HELD_S = 0.5
+TERMINAL_STATE_S = 0.5
 """Duration in seconds of a terminal state that another state follows, which only fault injection produces."""
 
 
@@ -37,13 +37,13 @@ class EmulatedJob:
     constants: Mapping[Location, object] = field(default_factory=dict)
     """Fixed values of responses about the job, each under its location."""
     polls: int = 0
-    entered_at: list[float] = field(default_factory=list)
+    state_times: list[float] = field(default_factory=list)
     """For each state that the job has entered so far, the Unix time at which it did."""
     refunded: bool = False
 
     def __post_init__(self) -> None:
         """Enter the first state."""
-        self.entered_at = [self.created]
+        self.state_times = [self.created]
 
     def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
         """Move the job on to its current state, and return that state.
@@ -52,44 +52,44 @@ class EmulatedJob:
         """
         if clock.is_per_poll:
             self.polls += poll
-            while len(self.entered_at) <= min(self.polls, len(self.state_path) - 1):
-                self.entered_at.append(clock.now())
+            while len(self.state_times) <= min(self.polls, len(self.state_path) - 1):
+                self.state_times.append(clock.now())
         else:
             self._catch_up(clock.now())
         return self.state
 
     def _catch_up(self, now: float) -> None:
-        while len(self.entered_at) < len(self.state_path):
-            following = self.entered_at[-1] + self.state_durations_s[len(self.entered_at) - 1]
+        while len(self.state_times) < len(self.state_path):
+            following = self.state_times[-1] + self.state_durations_s[len(self.state_times) - 1]
             if following > now:
                 return
-            self.entered_at.append(following)
+            self.state_times.append(following)
 
     def cancel(self, state: str, spec: JobSpec, now: float) -> None:
         """Enter the terminal state `state`, unless the job has ended."""
         known = spec.states.get(self.state)
         if known is not None and known.end is None:
-            past = self.state_path[: len(self.entered_at)]
+            past = self.state_path[: len(self.state_times)]
             self.state_path, self.state_durations_s = (*past, state), (*self.state_durations_s[: len(past) - 1], 0.0)
-            self.entered_at.append(now)
+            self.state_times.append(now)
 
-    def ended_at(self, spec: JobSpec) -> float | None:
+    def find_end_time(self, spec: JobSpec) -> float | None:
         """Return the Unix time at which the job entered a terminal state; `None` if it has entered none."""
         known = (spec.states.get(name) for name in self.state_path)
-        return next((at for at, state in zip(self.entered_at, known, strict=False) if state and state.end), None)
+        return next((at for at, state in zip(self.state_times, known, strict=False) if state and state.end), None)
 
     @property
     def has_ended(self) -> bool:
         """Whether the job has entered its last state."""
-        return len(self.entered_at) == len(self.state_path)
+        return len(self.state_times) == len(self.state_path)
 
     @property
     def state(self) -> str:
         """The state at the last update."""
-        return self.state_path[len(self.entered_at) - 1]
+        return self.state_path[len(self.state_times) - 1]
 
 
-def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
+def find_shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
     """Return the shortest sequence of states from the initial one to `end`, which is by default any successful state.
 
     If there is no such sequence, only the initial state is returned.
@@ -108,12 +108,14 @@ def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
     return (first,)
 
 
-def failure_states(spec: JobSpec) -> Mapping[str, JobState]:
+def find_failure_states(spec: JobSpec) -> Mapping[str, JobState]:
     """Return the terminal states that mean failure."""
     return {name: state for name, state in spec.states.items() if state.end == "failure"}
 
 
-def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, processing_s: float) -> tuple[float, ...]:
+def compute_state_durations_s(
+    spec: JobSpec, path: tuple[str, ...], queue_s: float, processing_s: float
+) -> tuple[float, ...]:
     """Return the duration in seconds of each state of `path` except the last.
 
     The initial state gets the queue time; the states between the initial and the terminal one share the
@@ -122,5 +124,5 @@ def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, proces
     ended = next((i for i, name in enumerate(path) if name in spec.states and spec.states[name].end), len(path) - 1)
     between = max(ended - 1, 0)
     found = [queue_s if between else queue_s + processing_s, *[processing_s / between for _ in range(between)]]
-    found += [HELD_S] * (len(path) - 1 - len(found))
+    found += [TERMINAL_STATE_S] * (len(path) - 1 - len(found))
     return tuple(found[: len(path) - 1])

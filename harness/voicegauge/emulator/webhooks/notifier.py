@@ -17,18 +17,18 @@ from voicegauge.emulator.responses import (
     EmulatedResponse,
     ResponseBuilder,
     WebhookSubscription,
-    next_callback,
-    requested_callbacks,
-    requested_webhook_url,
+    build_callback,
+    read_callback_timing,
+    read_webhook_url,
 )
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
-from voicegauge.emulator.webhooks.sender import deliver, may_reach
+from voicegauge.emulator.webhooks.sender import may_reach, send_with_retries
 from voicegauge.hosts import is_loopback
 
-MAX_REMEMBERED = 1_000
+MAX_STORED_CALLBACKS = 1_000
 """Maximum number of pending subscriptions, and of sent callbacks that the control API lists."""
-MAX_CYCLES = 1_000
+MAX_CHECKS_PER_SUBSCRIPTION = 1_000
 """Maximum number of checks per subscription, so that the task for a stuck job does not run forever."""
 MIN_WAIT_S = 0.01  # with a time scale of 0, checks would otherwise block the event loop
 
@@ -60,10 +60,10 @@ class WebhookNotifier:
     ) -> None:
         """Build payloads with `builder`; `update_state` returns the current state of a job."""
         self._builder, self._clock, self._injector = builder, clock, injector
-        self._settings, self._look = settings, update_state
+        self._settings, self._update_state = settings, update_state
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.sent: deque[SentCallback] = deque(maxlen=MAX_REMEMBERED)
+        self.sent: deque[SentCallback] = deque(maxlen=MAX_STORED_CALLBACKS)
 
     def check(self, request: ParsedRequest) -> None:
         """Check the webhook URL of a request, if it names one.
@@ -71,7 +71,7 @@ class WebhookNotifier:
         Raises:
             Rejection: the webhook URL is not absolute, or it uses plain http although https is required.
         """
-        named = requested_webhook_url(request)
+        named = read_webhook_url(request)
         if named is None:
             return
         location, url = named
@@ -98,14 +98,14 @@ class WebhookNotifier:
             return
         if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.is_per_poll:
             await self._send_due(self._waiting[job.id])
-        named = requested_webhook_url(request)
+        named = read_webhook_url(request)
         if named is None or response.kind not in ("submit", "audio-input"):
             return
         location, url = named
-        subscription = WebhookSubscription(url, requested_callbacks(request, location), response, request)
+        subscription = WebhookSubscription(url, read_callback_timing(request, location), response, request)
         if job is not None:
             self._waiting[job.id] = subscription
-            while len(self._waiting) > MAX_REMEMBERED:
+            while len(self._waiting) > MAX_STORED_CALLBACKS:
                 self._waiting.popitem(last=False)
         if self._clock.kind == "real":
             task = asyncio.create_task(self._send_until_final(subscription))
@@ -125,7 +125,7 @@ class WebhookNotifier:
     async def _send_until_final(self, subscription: WebhookSubscription) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        for _ in range(MAX_CYCLES):
+        for _ in range(MAX_CHECKS_PER_SUBSCRIPTION):
             if job is not None:
                 cycle_s = self._clock.scale(webhook.emulation.progress_interval_s)
                 remaining_s = job.created + sum(job.state_durations_s) - self._clock.now()
@@ -136,7 +136,7 @@ class WebhookNotifier:
     async def _send_due(self, subscription: WebhookSubscription) -> bool:
         """Send the callbacks that are due now, and return whether the final one was among them."""
         job = subscription.job
-        callback = next_callback(self._builder, subscription, self._current_state(job))
+        callback = build_callback(self._builder, subscription, self._current_state(job))
         if callback is None:
             return False
         if callback.is_final and job is not None:
@@ -151,7 +151,7 @@ class WebhookNotifier:
         status = job.target.job_operation if job is not None else None
         if job is None or status is None or status.job is None:
             return None
-        return status.job.states.get(self._look(job))
+        return status.job.states.get(self._update_state(job))
 
     async def _send(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
@@ -159,5 +159,5 @@ class WebhookNotifier:
         is_allowed, status = may_reach(subscription.url, self._settings), None
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
-            status = await deliver(subscription.url, payload, webhook.emulation, self._clock.sleep)
+            status = await send_with_retries(subscription.url, payload, webhook.emulation, self._clock.sleep)
         self.sent.append(SentCallback(job.id if job is not None else None, callback.is_final, status, is_allowed))

@@ -16,8 +16,8 @@ def may_reach(url: str, settings: EmulatorSettings) -> bool:
     return is_loopback(host) or host in settings.webhook_hosts
 
 
-async def deliver(
-    url: str, payload: bytes, plan: WebhookEmulation, pause: Callable[[float], Awaitable[None]]
+async def send_with_retries(
+    url: str, payload: bytes, emulation: WebhookEmulation, sleep: Callable[[float], Awaitable[None]]
 ) -> int | None:
     """POST `payload` until the receiver responds with a status below 500, or all attempts are used.
 
@@ -26,8 +26,8 @@ async def deliver(
     Args:
         url: URL of the receiver.
         payload: JSON body.
-        plan: the number of attempts, the timeout and the delay between attempts.
-        pause: function that waits for a duration in seconds, used between attempts.
+        emulation: the number of attempts, the timeout and the delay between attempts.
+        sleep: function that waits for a duration in seconds, used between attempts.
 
     Returns:
         The last status code; `None` if the last attempt got no response.
@@ -36,10 +36,10 @@ async def deliver(
 
     headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER}
     status: int | None = None
-    async with httpx.AsyncClient(timeout=plan.timeout_s, trust_env=False) as client:
-        for attempt in range(plan.attempts):
+    async with httpx.AsyncClient(timeout=emulation.timeout_s, trust_env=False) as client:
+        for attempt in range(emulation.attempts):
             if attempt:
-                await pause(plan.retry_delay_s)
+                await sleep(emulation.retry_delay_s)
             try:
                 status = (await client.post(url, content=payload, headers=headers)).status_code
             except (httpx.HTTPError, httpx.InvalidURL):

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from voicegauge.errors import DataError
-from voicegauge.formats import LOADER
+from voicegauge.formats import YAML_LOADER
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_DEPTH = 60
@@ -47,7 +47,7 @@ def read_plain(path: Path) -> Any:
 
 def _read_yaml(path: Path, raw: bytes) -> Any:
     try:
-        return _PlainYamlBuilder(path, iter(yaml.parse(raw, Loader=LOADER))).build_document()
+        return _PlainYamlBuilder(path, iter(yaml.parse(raw, Loader=YAML_LOADER))).build_document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

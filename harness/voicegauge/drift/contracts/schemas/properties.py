@@ -11,7 +11,7 @@ from voicegauge.drift.contracts.schema_rules import SCHEMA_KINDS, SchemaKind
 from voicegauge.drift.contracts.schemas.keywords import compare_flags
 from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
 from voicegauge.drift.report import DriftChange
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def compare_properties(
     """Yield the changes of properties as a whole. Append the schemas of properties in both to `inner_pairs`."""
     kind = SCHEMA_KINDS[pair.kind.property_kind]
     for name in dict.fromkeys((*old.properties, *new.properties, *old.required, *new.required)):
-        scope = pair.scope.nested(f"/{escape(name)}")
+        scope = pair.scope.nested(f"/{escape_pointer_token(name)}")
         before = _property_version(scope, kind, old, name, is_newer=False)
         after = _property_version(scope, kind, new, name, is_newer=True)
         yield from _compare_property(_PropertyPair(scope, kind, before, after), inner_pairs)

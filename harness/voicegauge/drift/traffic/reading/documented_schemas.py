@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract import MediaType, Schemas
 from voicegauge.drift.traffic.reading.flatten import ANY_INDEX, JsonScalar
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 MAX_DEPTH = 20
 """Largest number of levels of properties that are visited. It is limited because schemas may contain themselves."""
@@ -58,7 +58,7 @@ def property_schemas(schemas: Schemas, parents: Sequence[LocatedSchema], name: s
     for schema, pointer in parents:
         properties = schema.get("properties")
         if isinstance(properties, dict) and name in properties:
-            found += applicable_schemas(schemas, properties[name], f"{pointer}/properties/{escape(name)}")
+            found += applicable_schemas(schemas, properties[name], f"{pointer}/properties/{escape_pointer_token(name)}")
     for schema, pointer in parents if not found else ():
         additional = schema.get("additionalProperties")
         if isinstance(additional, dict):
@@ -127,7 +127,7 @@ def undocumented_properties(
     if isinstance(value, dict):
         for name, child in value.items():
             child_schemas = property_schemas(schemas, located_schemas, name)
-            child_path = f"{path}/{escape(name)}"
+            child_path = f"{path}/{escape_pointer_token(name)}"
             if child_schemas:
                 yield from undocumented_properties(schemas, child, child_schemas, child_path)
             elif not allows_property(located_schemas, name):
@@ -161,7 +161,7 @@ def documented_properties(
         return
     for name in dict.fromkeys(name for schema, _ in located_schemas for name in schema.get("properties", ())):
         child_schemas = property_schemas(schemas, located_schemas, name)
-        child_path = f"{path}/{escape(name)}"
+        child_path = f"{path}/{escape_pointer_token(name)}"
         yield DocumentedProperty(child_path, child_schemas)
         yield from documented_properties(schemas, child_schemas, child_path)
     items = item_schemas(schemas, located_schemas)

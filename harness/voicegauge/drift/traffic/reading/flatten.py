@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
-from voicegauge.formats import escape
+from voicegauge.formats import escape_pointer_token
 
 ANY_INDEX = "*"
 """The text that replaces list indices in paths."""
@@ -67,7 +67,7 @@ def _flatten(value: Any, path: str, entry: str, entry_keys: EntryKeys) -> Iterat
         yield FlattenedObject(path, entry, tuple(value))
         yield FlattenedValue(path, entry, "object", None)
         for name, child in value.items():
-            yield from _flatten(child, f"{path}/{escape(name)}", entry, entry_keys)
+            yield from _flatten(child, f"{path}/{escape_pointer_token(name)}", entry, entry_keys)
     elif isinstance(value, list):
         yield FlattenedValue(path, entry, "array", None)
         fields = entry_keys.get(path)
@@ -117,7 +117,7 @@ def _object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]
     def visit(value: Any, path: str) -> None:
         if isinstance(value, dict):
             for name, child in value.items():
-                visit(child, f"{path}/{escape(name)}")
+                visit(child, f"{path}/{escape_pointer_token(name)}")
         elif isinstance(value, list):
             if value and all(isinstance(entry, dict) for entry in value):
                 found.setdefault(path, []).append(value)
