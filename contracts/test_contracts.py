@@ -34,7 +34,7 @@ OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in c
 @functools.cache
 def whole_plan(contract: Contract) -> CasePlan:
     """The plan of a check of the emulator."""
-    return plan_cases(list(contract.targets.values()), emulated=True, every=True)
+    return plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
 
 
 @pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id)
@@ -91,7 +91,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])
     groups = {exchange.group for recording in recorded for exchange in recording.exchanges}
-    plan = plan_to_record(targets, emulated=True, every=True)
+    plan = plan_to_record(targets, emulated=True, every_case=True)
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups
     settings = CheckSettings(keys={contract.id: "any-key"}, clock=VirtualClock, app=ReplayApp(replay))

@@ -59,7 +59,7 @@ class Tools:
         self.cases = self._plan()
 
     def _plan(self) -> list[ConformanceCase]:
-        plan = plan_cases([self.target], emulated=False, every=True, max_calls=MAX_CALLS)
+        plan = plan_cases([self.target], emulated=False, all_billable=True, max_calls=MAX_CALLS)
         return [case for case in plan.cases if case.operation in self.operations]
 
     def voicegauge(self, mutant: Mutant | None) -> ToolOutcome:

@@ -48,7 +48,7 @@ async def longest_pause_s(done: asyncio.Event) -> float:
 
 def first_delivery(target: Target) -> ConformanceCase:
     """Return the first planned case that requests speech."""
-    cases = plan_cases([target], emulated=False, every=True).cases
+    cases = plan_cases([target], emulated=False, all_billable=True).cases
     return next(case for case in cases if case.speech is not None)
 
 
@@ -76,7 +76,7 @@ async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
         service = CheckedService(target.contract, client, provenance=Provenance.RECORDED)
         try:
             judged = await CaseRunner(service, RULES, Collector([target.id], 0)).judge_case(first_delivery(target))
-            outcome = judged.skipped or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
+            outcome = judged.no_verdict_reason or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "recording.har")
                 contract, provenance = target.contract, service.provenance

@@ -140,7 +140,9 @@ def runner_for(contract: Contract, transport: Transport, base: str = "http://emu
 async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
     """Measure the planned cases of a provider by kind."""
     by_kind: dict[str, list[ConformanceCase]] = defaultdict(list)
-    for case in plan_cases(list(contract.targets.values()), emulated=True, every=True, large_uploads=False).cases:
+    for case in plan_cases(
+        list(contract.targets.values()), emulated=True, all_billable=True, large_uploads=False
+    ).cases:
         by_kind[kind_of(case)].append(case)
     for name, cases in by_kind.items():
         sample = cases[:: -(-len(cases) // SAMPLE_SIZE)]

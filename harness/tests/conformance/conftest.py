@@ -71,7 +71,7 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
         targets = voicegauge_catalogue.select(names)
         key = (id(voicegauge_catalogue), *names)
         if key not in _PLANS:
-            _PLANS[key] = plan_cases(targets, emulated=True, every=True, large_uploads=False)
+            _PLANS[key] = plan_cases(targets, emulated=True, all_billable=True, large_uploads=False)
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
         settings = build_emulator_check_settings(emulator, targets, fuzz=fuzz, seed=seed)

@@ -67,7 +67,7 @@ def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
 
 @pytest.fixture(scope="module")
 def cases(ttsai: Contract) -> list[ConformanceCase]:
-    plan = plan_cases(list(ttsai.targets.values()), emulated=True, every=True)
+    plan = plan_cases(list(ttsai.targets.values()), emulated=True, all_billable=True)
     taking = {target.operation.id for target in ttsai.audio_input_targets.values()}
     return [case for case in plan.cases if case.operation in taking]
 
@@ -150,7 +150,9 @@ def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) 
     [("transcribe", 100), ("translateSpeech", 100), ("convertVoice", 50), ("restyleSpeech", 50)],
 )
 def test_sizes_below_at_and_beyond_each_limit(cases, operation, megabytes) -> None:
-    sizes = {case.padding.size: case.expected.verdict for case in cases if case.operation == operation and case.padding}
+    sizes = {
+        case.padding.size_bytes: case.expected.verdict for case in cases if case.operation == operation and case.padding
+    }
     limit = megabytes * 2**20
     assert sizes == {megabytes * MEGABYTE: "accepted", limit: "accepted", limit + 1: "rejected"}
 
@@ -185,13 +187,13 @@ def test_bounds_and_enum_values_are_each_sent(cases) -> None:
 
 def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
     targets = list(ttsai.targets.values())
-    live = plan_cases(targets, emulated=False, every=False)
-    assert max(case.padding.size for case in live.cases if case.padding) < 32 * 2**20
+    live = plan_cases(targets, emulated=False, all_billable=False)
+    assert max(case.padding.size_bytes for case in live.cases if case.padding) < 32 * 2**20
     # 20 MB may be 20,000,000 bytes or 20,971,520: a live service may accept or reject a size between the two.
-    between = [case for case in live.cases if case.padding and case.padding.size == 20 * 2**20]
+    between = [case for case in live.cases if case.padding and case.padding.size_bytes == 20 * 2**20]
     assert all(case.expected.verdict == "either" for case in between)
-    large = plan_cases(targets, emulated=False, every=False, large_uploads=True)
-    assert max(case.padding.size for case in large.cases if case.padding) == 100 * 2**20 + 1
+    large = plan_cases(targets, emulated=False, all_billable=False, large_uploads=True)
+    assert max(case.padding.size_bytes for case in large.cases if case.padding) == 100 * 2**20 + 1
 
 
 def test_every_billable_call_has_a_target_and_a_duration(cases) -> None:

@@ -31,7 +31,7 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     targets = list(contract.targets.values())
     coverage, saved, report = _check(
         targets,
-        plan_cases(targets, emulated=False, every=True),
+        plan_cases(targets, emulated=False, all_billable=True),
         provenance=Provenance.LIVE,
         base_urls={"acme": {"": acme.url}},
         keys={"acme": KEY},
@@ -82,7 +82,7 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
     settings = build_emulator_check_settings(voicegauge_emulator, [target])
     coverage, saved, _ = _check(
         [target],
-        plan_cases([target], emulated=True, every=False),
+        plan_cases([target], emulated=True, all_billable=False),
         base_urls=settings.base_urls,
         keys=settings.keys,
         control_url=settings.control_url,

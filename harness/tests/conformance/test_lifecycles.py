@@ -38,7 +38,7 @@ def is_lifecycle_or_list(case) -> bool:
 
 
 def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> None:
-    plan = plan_cases(voicegauge_catalogue.select([]), emulated=True, every=True)
+    plan = plan_cases(voicegauge_catalogue.select([]), emulated=True, all_billable=True)
     makers = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.resource}
     batches = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.batch}
     assert {case.operation for case in plan.cases if case.is_lifecycle} == makers | batches
@@ -70,7 +70,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
 @pytest.fixture(scope="module")
 def kokoro():
     [target] = load_catalogue().select(["ttsai/kokoro"])
-    return target, plan_cases([target], emulated=False, every=True).cases
+    return target, plan_cases([target], emulated=False, all_billable=True).cases
 
 
 @pytest.fixture

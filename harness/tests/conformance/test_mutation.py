@@ -23,7 +23,7 @@ SAMPLE = 30
 @functools.cache
 def _cases():
     """Plan on first use, so that collecting the tests stays fast."""
-    return plan_cases(list(CONTRACT.targets.values()), emulated=True, every=True).cases
+    return plan_cases(list(CONTRACT.targets.values()), emulated=True, all_billable=True).cases
 
 
 def _traffic():
@@ -88,7 +88,9 @@ RESOURCE_FAULTS = (
 async def test_resources_are_used_with_every_value_of_other_fields() -> None:
     contract = CATALOGUE.provider("ttsai")
     cases = [
-        case for case in plan_cases([contract.target("kokoro")], emulated=True, every=True).cases if case.is_lifecycle
+        case
+        for case in plan_cases([contract.target("kokoro")], emulated=True, all_billable=True).cases
+        if case.is_lifecycle
     ]
     mutants_by_id = {
         mutant.id.removeprefix("ttsai/"): mutant
@@ -101,7 +103,7 @@ async def test_resources_are_used_with_every_value_of_other_fields() -> None:
 
 async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
     contract = CATALOGUE.provider("ttsai")
-    plan = plan_cases([contract.target("batch-kokoro")], emulated=True, every=True)
+    plan = plan_cases([contract.target("batch-kokoro")], emulated=True, all_billable=True)
     cases = [case for case in plan.cases if case.is_lifecycle and case.operation == "submitBatch"]
     results = [await detect(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
     assert len(results) >= 3
@@ -111,7 +113,7 @@ async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
 async def test_parameters_without_effect_are_found_by_comparing_two_deliveries() -> None:
     contract = CATALOGUE.provider("ttsai")
     target = contract.target("kokoro-sync")
-    cases = [case for case in plan_cases([target], emulated=True, every=True).cases if case.speech is not None]
+    cases = [case for case in plan_cases([target], emulated=True, all_billable=True).cases if case.speech is not None]
     results = [await detect(mutant, contract, cases) for mutant in parameter_mutants(target)]
     assert {result.mutant.id.rpartition(" ")[2] for result in results} >= {"speed-ignored", "voice-ignored"}
     assert [result.mutant.id for result in results if result.found is None] == []

@@ -120,7 +120,7 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
         await send({**sent[0], "headers": headers})
         await send({"type": "http.response.body", "body": changed})
 
-    cases = plan_cases([target], emulated=True, every=False).cases
+    cases = plan_cases([target], emulated=True, all_billable=False).cases
     plan = CasePlan(cases=tuple(case for case in cases if case.speech is not None and not case.expects_failure))
     settings = CheckSettings(
         base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},

@@ -16,8 +16,8 @@ from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import (
     combination_cases,
     covering_rows,
+    is_supported_value,
     pairwise_fields,
-    supports,
     value_rows,
 )
 from voicegauge.conformance.cases.valid_requests import is_valid_body, valid_speech_request
@@ -40,7 +40,9 @@ def _met(wires, fields):
 
 def _valid(target, wire, fields):
     """Every combination that the contract allows."""
-    for values in itertools.product(*([v for v in field.values if supports(target, field, v)] for field in fields)):
+    for values in itertools.product(
+        *([v for v in field.values if is_supported_value(target, field, v)] for field in fields)
+    ):
         body = {**wire.body, **{field.name: value for field, value in zip(fields, values, strict=True)}}
         changed = replace(wire, body={name: value for name, value in body.items() if value is not MISSING})
         if is_valid_body(target.operation, changed):
@@ -48,30 +50,34 @@ def _valid(target, wire, fields):
 
 
 @settings(max_examples=60, deadline=None)
-@given(sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5), data=st.data())
-def test_every_possible_pair_of_indexes_is_covered(sizes, data) -> None:
-    last = data.draw(st.lists(st.booleans(), min_size=sizes[0] * sizes[-1], max_size=sizes[0] * sizes[-1]))
+@given(value_counts=st.lists(st.integers(1, 5), min_size=2, max_size=5), data=st.data())
+def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
+    last = data.draw(
+        st.lists(
+            st.booleans(), min_size=value_counts[0] * value_counts[-1], max_size=value_counts[0] * value_counts[-1]
+        )
+    )
 
     def possible(row):
-        return len(row) < len(sizes) or last[row[0] * sizes[-1] + row[-1]]
+        return len(row) < len(value_counts) or last[row[0] * value_counts[-1] + row[-1]]
 
-    rows = covering_rows(sizes, possible)
+    rows = covering_rows(value_counts, possible)
     assert all(possible(row) for row in rows)
-    for one, two in itertools.combinations(range(len(sizes)), 2):
-        every = [row for row in itertools.product(*map(range, sizes)) if possible(row)]
+    for one, two in itertools.combinations(range(len(value_counts)), 2):
+        every = [row for row in itertools.product(*map(range, value_counts)) if possible(row)]
         assert {(row[one], row[two]) for row in rows} == {(row[one], row[two]) for row in every}
 
 
 @settings(max_examples=60, deadline=None)
-@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())
-def test_few_rows_have_every_possible_index(sizes, data) -> None:
-    every = list(itertools.product(*map(range, sizes)))
+@given(value_counts=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())
+def test_few_rows_have_every_possible_index(value_counts, data) -> None:
+    every = list(itertools.product(*map(range, value_counts)))
     whole = data.draw(st.sets(st.sampled_from(every)))
-    rows = value_rows(sizes, lambda row: len(row) < len(sizes) or row in whole)
+    rows = value_rows(value_counts, lambda row: len(row) < len(value_counts) or row in whole)
     assert set(rows) <= whole
-    for at in range(len(sizes)):
+    for at in range(len(value_counts)):
         assert {row[at] for row in rows} == {row[at] for row in whole}
-    assert len(value_rows(sizes, lambda _: True)) == max(sizes)
+    assert len(value_rows(value_counts, lambda _: True)) == max(value_counts)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
@@ -128,7 +134,7 @@ def test_no_request_comes_before_one_with_more_new_values(drawn) -> None:
 
 def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:
     target = CATALOGUE.provider("pixelapi").target("voice-design")
-    plan = plan_cases([target], emulated=False, every=True, max_calls=FEW_CALLS)
+    plan = plan_cases([target], emulated=False, all_billable=True, max_calls=FEW_CALLS)
     paid = [case for case in plan.cases if case.is_billable]
     assert len(paid) == FEW_CALLS
     sent = [case.request for case in paid if case.request is not None]
@@ -141,13 +147,13 @@ def test_a_free_field_has_the_values_documented_for_the_target() -> None:
     starts = [(target, map_speech_request(target, valid_speech_request(target))) for target in targets]
     fields = {field.name: field for field in pairwise_fields(starts)}
     assert fields["language"].values == ("en", MISSING)
-    assert not supports(targets[1], fields["language"], "ja")
+    assert not is_supported_value(targets[1], fields["language"], "ja")
     assert "user_voice_id" not in fields  # it takes the id of a resource, and no document prints one
 
 
 def test_the_field_of_the_target_is_left_out_where_its_default_is_the_same() -> None:
     target = CATALOGUE.provider("ttsai").target("kokoro")
-    ids = {case.id: case for case in plan_cases([target], emulated=True, every=True).cases}
+    ids = {case.id: case for case in plan_cases([target], emulated=True, all_billable=True).cases}
     left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
     assert left_out.expected.verdict == "accepted"
     assert "model" not in left_out.request.body

@@ -9,7 +9,7 @@ from voicegauge.conformance import CasePlan, build_request_case, plan_cases, pri
 from voicegauge.conformance.cases.boundary_values import list_boundary_values, readable_text
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.valid_requests import TEXT, is_valid_body, text_characters, valid_speech_request
-from voicegauge.conformance.fuzzing.strategies import valid_values
+from voicegauge.conformance.fuzzing.strategies import make_valid_values
 from voicegauge.contract import MISSING, load_catalogue
 from voicegauge.model import Provenance
 
@@ -25,11 +25,11 @@ def test_the_base_request_of_every_target_is_valid(target) -> None:
 @pytest.fixture(scope="module")
 def plan() -> CasePlan:
     """Every case of every target."""
-    return plan_cases(TARGETS, emulated=True, every=True)
+    return plan_cases(TARGETS, emulated=True, all_billable=True)
 
 
 def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
-    assert plan == plan_cases(TARGETS, emulated=True, every=True)
+    assert plan == plan_cases(TARGETS, emulated=True, all_billable=True)
     paid = [case.expected.verdict != "rejected" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
@@ -67,7 +67,7 @@ def test_a_random_request_with_a_file_is_priced_by_its_text() -> None:
 
 
 def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_chat() -> None:
-    paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.is_billable]
+    paid = [case for case in plan_cases(TARGETS, emulated=False, all_billable=False).cases if case.is_billable]
     audio_inputs = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
     wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target or case.operation}" for case in paid) == wanted
@@ -75,13 +75,13 @@ def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_cha
 
 def test_a_chat_is_not_billed_when_one_target_is_checked() -> None:
     targets = CATALOGUE.select(["ttsai/kokoro"])
-    paid = [case for case in plan_cases(targets, emulated=False, every=False).cases if case.is_billable]
+    paid = [case for case in plan_cases(targets, emulated=False, all_billable=False).cases if case.is_billable]
     assert [case.target for case in paid] == ["kokoro"]
 
 
 def test_the_price_of_a_chat_must_be_set() -> None:
     targets = CATALOGUE.select(["ttsai"])
-    plan = plan_cases(targets, emulated=False, every=False)
+    plan = plan_cases(targets, emulated=False, all_billable=False)
     named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.LIVE)
     assert [case.usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
     assert "ttsai/chat" not in named.unpriced
@@ -90,15 +90,15 @@ def test_the_price_of_a_chat_must_be_set() -> None:
 
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
     targets = CATALOGUE.select(["pixelapi"])
-    whole = price_plan(plan_cases(targets, emulated=False, every=True), targets, {}, provenance=Provenance.LIVE)
+    whole = price_plan(plan_cases(targets, emulated=False, all_billable=True), targets, {}, provenance=Provenance.LIVE)
     paid = [case for case in whole.cases if case.is_billable]
     for most in (0, 1, 7, len(paid), len(paid) + 1):
-        plan = plan_cases(targets, emulated=False, every=True, max_calls=most)
+        plan = plan_cases(targets, emulated=False, all_billable=True, max_calls=most)
         cut = price_plan(plan, targets, {}, provenance=Provenance.LIVE)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:most]]
         assert cut.usd == pytest.approx(sum(case.usd for case in paid[:most]))
-        assert whole.affordable_calls(cut.usd) == min(most, len(paid))
-    assert whole.affordable_calls(paid[0].usd / 2) == 0
+        assert whole.count_affordable_calls(cut.usd) == min(most, len(paid))
+    assert whole.count_affordable_calls(paid[0].usd / 2) == 0
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
@@ -160,7 +160,7 @@ def test_random_values_fit_their_schema(schema, data) -> None:
 
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     schemas = CATALOGUE.provider("pixelapi").schemas
-    assert validator.is_valid(data.draw(valid_values(schemas, schema)))
+    assert validator.is_valid(data.draw(make_valid_values(schemas, schema)))
     made = sample_value(schemas, schema)
     assert made is MISSING or validator.is_valid(made)
     for probe in list_boundary_values(schemas, schema, ""):

@@ -20,7 +20,7 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
         sent.append(1)
 
     async def search() -> None:
-        search = RuleSearch(runner, FuzzEffort(examples=1, seed=0))
+        search = RuleSearch(runner, FuzzEffort(example_count=1, seed=0))
 
         def draw() -> None:
             drawing.set()

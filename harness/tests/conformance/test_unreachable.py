@@ -21,7 +21,7 @@ from voicegauge.conformance import (
     plan_cases,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE, CaseRunner, CheckedService
+from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE_REQUESTS, CaseRunner, CheckedService
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
@@ -30,7 +30,7 @@ from voicegauge.transport import Timeouts, Transport, VirtualClock
 
 def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable[..., Path]) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
-    cases = plan_cases(list(contract.targets.values()), emulated=False, every=False).cases
+    cases = plan_cases(list(contract.targets.values()), emulated=False, all_billable=False).cases
     collector = Collector([], 0)
 
     async def check(url: str) -> None:
@@ -40,8 +40,8 @@ def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))
-    assert len(cases) > MAX_UNREACHABLE
-    assert len(collector.report().cases) == MAX_UNREACHABLE - 1
+    assert len(cases) > MAX_UNREACHABLE_REQUESTS
+    assert len(collector.report().cases) == MAX_UNREACHABLE_REQUESTS - 1
 
 
 @pytest.fixture
@@ -80,4 +80,4 @@ def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
 
 
 def test_a_search_ends_when_the_service_is_unreachable(fuzz) -> None:
-    assert fuzz(lambda _: True, Collector([], 0)) == MAX_UNREACHABLE
+    assert fuzz(lambda _: True, Collector([], 0)) == MAX_UNREACHABLE_REQUESTS

@@ -19,8 +19,8 @@ from voicegauge.conformance import (
     plan_cases,
     run_check,
 )
-from voicegauge.conformance.cases.audio_input import audio_input_cases
-from voicegauge.conformance.cases.webhooks import with_webhook_cases
+from voicegauge.conformance.cases.audio_input import plan_audio_input_cases
+from voicegauge.conformance.cases.webhooks import add_webhook_cases
 from voicegauge.conformance.running import webhook_session
 from voicegauge.emulator import FAULTS
 from voicegauge.model import Provenance, Severity
@@ -42,10 +42,12 @@ FOUND_BY: dict[str, tuple[str, int]] = {
 def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckReport]:
     def run(*names: str, separated: bool = False, **settings_more: Any) -> CheckReport:
         targets = voicegauge_catalogue.select(names)
-        cases = list(plan_cases(targets, emulated=True, every=True, webhooks=True).cases)
+        cases = list(plan_cases(targets, emulated=True, all_billable=True, webhooks=True).cases)
         if separated:  # a plan of all audio input would take longer than everything else here
             contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
-            cases += with_webhook_cases(audio_input_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
+            cases += add_webhook_cases(
+                plan_audio_input_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts
+            )
         cases = [case for case in cases if case.callback_url or case.kind == "plain-http"]
         settings = replace(build_emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
@@ -107,7 +109,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
 
 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
-    monkeypatch.setattr(webhook_session, "SETTLE_S", 0.0)
+    monkeypatch.setattr(webhook_session, "REPEATED_CALLBACK_WAIT_S", 0.0)
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.LIVE, receiver=receiver)
         states = [json.loads(one.request.body)["status"] for one in receiver.received]
@@ -122,7 +124,7 @@ def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
 
 
 def test_by_default_no_request_has_a_webhook_url(voicegauge_catalogue) -> None:
-    plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, every=True)
+    plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, all_billable=True)
     assert not [case for case in plan.cases if case.callback_url or case.kind == "plain-http"]
     named = [case.request.headers.get("X-Webhook-URL") for case in plan.cases if case.request is not None]
     assert not [url for url in named if url is not None and url.startswith("http")]

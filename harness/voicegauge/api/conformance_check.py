@@ -359,7 +359,7 @@ def _plan_cases(
     return plan_cases(
         targets,
         emulated=emulated,
-        every=emulated or full or max_calls is not None,
+        all_billable=emulated or full or max_calls is not None,
         max_calls=max_calls,
         webhooks=emulated or webhooks,
         large_uploads=emulated or large_uploads,

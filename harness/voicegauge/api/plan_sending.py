@@ -69,7 +69,7 @@ def check_budget(plan: PricedPlan, live: LiveOptions, listener: ProgressListener
     require_prices(plan)
     listener.notice(f"{plan_summary(plan)}; at most ${live.max_cost_usd:.4g}")
     if live.ledger is None and plan.usd > live.max_cost_usd:
-        fits = f"; --max-calls {plan.affordable_calls(live.max_cost_usd)} fits" if can_limit_calls else ""
+        fits = f"; --max-calls {plan.count_affordable_calls(live.max_cost_usd)} fits" if can_limit_calls else ""
         raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {live.max_cost_usd:g}{fits}")
 
 

@@ -13,7 +13,7 @@ from voicegauge.client import Client, Ledger, RateLimiter
 from voicegauge.conformance.cases import CasePlan, ConformanceCase
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
-from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, receiver_for
+from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -82,7 +82,7 @@ async def check_service(
     """
     for skipped in plan.skipped:
         collector.add_unplanned(skipped.id, skipped.reason)
-    with receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
+    with running_receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
         settings = replace(settings, receiver=receiver)
         await _check_services(targets, plan, settings, collector, progress)
 

@@ -15,7 +15,7 @@ from voicegauge.conformance.cases import (
     make_case,
     text_characters,
     valid_speech_request,
-    with_value,
+    with_body_value,
 )
 from voicegauge.contract import MISSING, Target
 
@@ -59,7 +59,7 @@ def build_modified_request(target: Target, changes: Mapping[str, Any], without: 
     """
     request = map_speech_request(target, valid_speech_request(target))
     for name, value in changes.items():
-        request = with_value(request, (name,), value)
+        request = with_body_value(request, (name,), value)
     for name in without:
-        request = with_value(request, (name,), MISSING)
+        request = with_body_value(request, (name,), MISSING)
     return request

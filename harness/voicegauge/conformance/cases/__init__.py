@@ -27,9 +27,9 @@ from voicegauge.conformance.cases.valid_requests import (
     is_valid_body,
     text_characters,
     valid_speech_request,
-    with_value,
+    with_body_value,
 )
-from voicegauge.conformance.cases.webhooks import with_value_at
+from voicegauge.conformance.cases.webhooks import with_case_value
 
 __all__ = [
     "BATCH_ITEMS",
@@ -60,6 +60,6 @@ __all__ = [
     "uploaded_audio",
     "valid_speech_request",
     "value_requests",
-    "with_value",
-    "with_value_at",
+    "with_body_value",
+    "with_case_value",
 ]

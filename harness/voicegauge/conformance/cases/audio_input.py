@@ -8,16 +8,21 @@ import msgspec
 
 from voicegauge.client import RequestParts, build_audio_input_request
 from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, expect_accepted, make_case
-from voicegauge.conformance.cases.valid_requests import SpokenSentence, spoken_sentence, voice_sample, with_required
+from voicegauge.conformance.cases.valid_requests import (
+    SpokenSentence,
+    spoken_sentence,
+    voice_sample,
+    with_required_fields,
+)
 from voicegauge.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.model import UploadedFile
 
-Options = dict[AudioInputField, object]
+OptionalFieldValues = dict[AudioInputField, object]
 """Values of optional request fields, by the provider-independent names of the fields."""
 
 
-def audio_input_cases(
+def plan_audio_input_cases(
     operation: Operation, cases: Iterable[ConformanceCase | SkippedCase]
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield `cases` with the target that each addresses, then complete requests to every target of `operation`.
@@ -30,11 +35,11 @@ def audio_input_cases(
     for case in cases:
         yield case if isinstance(case, SkippedCase) else _with_target(case, targets)
     for target in targets:
-        for options in _option_sets(target):
+        for options in _optional_field_sets(target):
             yield _complete_case(target, options)
 
 
-def _option_sets(target: AudioInputTarget) -> Iterator[Options]:
+def _optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
     """Yield an empty set of options, then the options that make the response of a transcription more detailed."""
     yield {}
     if target.transcription is not None:
@@ -42,7 +47,7 @@ def _option_sets(target: AudioInputTarget) -> Iterator[Options]:
         yield {flag: True for flag in flags if flag in target.audio_input.request}
 
 
-def _complete_case(target: AudioInputTarget, options: Options) -> ConformanceCase:
+def _complete_case(target: AudioInputTarget, options: OptionalFieldValues) -> ConformanceCase:
     sentence = recorded_sentence(target)
     description = f"a valid recording{' with ' + ' and '.join(options) if options else ''}"
     return make_case(
@@ -50,7 +55,7 @@ def _complete_case(target: AudioInputTarget, options: Options) -> ConformanceCas
         expect_accepted(description, target.pointer),
         target=target.name,
         name=target.id,
-        request=with_required(target.operation, build_audio_input_request(target, sentence.file, options)),
+        request=with_required_fields(target.operation, build_audio_input_request(target, sentence.file, options)),
         audio_s=sentence.audio_s,
         is_representative=not options,
     )

@@ -19,14 +19,14 @@ from voicegauge.conformance.cases.valid_requests import (
     is_valid_body,
     text_characters,
     voice_sample,
-    with_value,
+    with_body_value,
 )
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.formats import is_form
 from voicegauge.model import UploadedFile
 
-TEXT_LIMIT = 10_000
+MAX_SENT_TEXT_CHARACTERS = 10_000
 """Number of characters in the longest valid text that is sent. It is about ten minutes of speech, which cost money."""
 UNUSUAL_TEXTS: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
@@ -48,7 +48,7 @@ UNUSUAL_TEXTS: dict[str, str] = {
 """Texts of kinds that documents seldom mention and that services often handle wrongly, by their description."""
 
 
-def body_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
+def plan_body_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
     """Yield cases for the boundary values of the body's schema, missing required fields, and documented examples.
 
     Args:
@@ -69,7 +69,7 @@ def body_cases(operation: Operation, request: RequestParts, target: Target | Non
         yield from _example_cases(operation, media, target)
 
 
-def optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
+def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
     """Yield `request` in every documented media type, and in each media type once without each optional field."""
     operation = target.operation
     for media in operation.request_media.values():
@@ -80,7 +80,7 @@ def optional_field_cases(target: Target, request: RequestParts) -> Iterator[Conf
             continue
         yield _body_case(operation, same, f"the request as {media.name}", media.pointer, target, is_valid=True)
         for name in _optional_fields(target, request, media):
-            changed = with_value(same, (name,), MISSING)
+            changed = with_body_value(same, (name,), MISSING)
             if is_valid_body(operation, changed):
                 description = f"optional {name} left out ({media.name})"
                 pointer = media.schema_pointer or media.pointer
@@ -123,7 +123,7 @@ def _boundary_case(
     is_free = accepts_any_valid_value(target, boundary) if target is not None else _is_not_an_id(boundary)
     if not boundary.path or (boundary.is_valid and not is_free):
         return None
-    changed = with_value(request, boundary.path, boundary.value)
+    changed = with_body_value(request, boundary.path, boundary.value)
     if changed.body == request.body or is_valid_body(operation, changed) is not boundary.is_valid:
         return None
     return _body_case(operation, changed, boundary.description, boundary.pointer, target, is_valid=boundary.is_valid)
@@ -141,8 +141,8 @@ def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     """Whether `target` should accept any value that fits the schema at the path of `boundary`.
 
     It need not accept any value of a field that names something that must exist (a voice, a model, a URL to fetch),
-    or of the constants of the target. It also need not accept a text that is longer than `TEXT_LIMIT` or than the
-    smallest account plan allows.
+    or of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`,
+    or longer than the smallest account plan allows.
     """
     if any(location.tokens == boundary.path for location in target.spec.constants):
         return False
@@ -151,7 +151,7 @@ def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     paths = {word: field.at.tokens for word, field in target.speech.request.items()}
     if boundary.path == paths.get("text"):
         limits = [plan.text_characters for plan in target.operation.limits.plans.values()]
-        return len(boundary.value) <= min([TEXT_LIMIT, *(limit for limit in limits if limit is not None)])
+        return len(boundary.value) <= min([MAX_SENT_TEXT_CHARACTERS, *(limit for limit in limits if limit is not None)])
     return boundary.path == paths.get("voice_description")
 
 
@@ -162,7 +162,7 @@ def _missing_field_cases(
     pointer = media.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     alternatives = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
     for name in (*schema.get("required", ()), *(name for name in alternatives if name in request.body)):
-        changed = with_value(request, (name,), MISSING)
+        changed = with_body_value(request, (name,), MISSING)
         if not is_valid_body(operation, changed):
             keyword = "anyOf" if name in alternatives else "required"
             yield _body_case(operation, changed, f"{name} left out", f"{pointer}/{keyword}", target, is_valid=False)
@@ -171,7 +171,7 @@ def _missing_field_cases(
 def _example_cases(operation: Operation, media: MediaType, target: Target | None) -> Iterator[ConformanceCase]:
     """Yield the documented request bodies, except those that name a resource that exists only in one account."""
     for example in media.examples:
-        request = RequestParts(body=_with_files(media, example.value), media_type=media.name)
+        request = RequestParts(body=_with_sample_files(media, example.value), media_type=media.name)
         if not example.inferred and is_valid_body(operation, request) and not _uses_a_resource(operation, request):
             description = f"the documented request {example.name!r} ({media.name})"
             example_target = find_request_target(operation, request) or target
@@ -184,23 +184,23 @@ def _uses_a_resource(operation: Operation, request: RequestParts) -> bool:
     return any(use.id.read_request(request) is not MISSING for use in uses)
 
 
-def _with_files(media: MediaType, value: Any) -> Any:
+def _with_sample_files(media: MediaType, value: Any) -> Any:
     """Return a documented form body with a file in each file field, where the document shows only a file name."""
     if not is_form(media.name) or not isinstance(value, dict):
         return value
     schema = media.schema if isinstance(media.schema, dict) else {}
     return {
-        name: _file(str(field)) if is_file_field(media, schema.get("properties", {}).get(name, {})) else field
+        name: _sample_file(str(field)) if is_file_field(media, schema.get("properties", {}).get(name, {})) else field
         for name, field in value.items()
     }
 
 
-def _file(name: str) -> UploadedFile:
+def _sample_file(name: str) -> UploadedFile:
     voice = voice_sample()
     return UploadedFile(filename=name, media_type=voice.media_type, data=voice.data or b"")
 
 
-def text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
+def plan_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
     """Yield a request with each unusual text.
 
     A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must
@@ -211,7 +211,7 @@ def text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCas
         return
     pointer = f"{operation.pointer}/x-speech/request/text"
     for kind, text in UNUSUAL_TEXTS.items():
-        changed = with_value(request, field.at.tokens, field.template.replace("{}", text))
+        changed = with_body_value(request, field.at.tokens, field.template.replace("{}", text))
         description = f"a text {kind}"
         if is_valid_body(operation, changed):
             expected = expect_undocumented(description, pointer)

@@ -17,15 +17,15 @@ from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape_pointer_token
 
-MAX_TEXT = 200_000
+MAX_TEXT_CHARACTERS = 200_000
 """Number of characters in the longest text: twice the largest `maxLength` in the bundled contracts."""
 MAX_ITEMS = 1_000
 """Number of items in the longest list."""
 MAX_DEPTH = 3
 """Number of nested levels of objects and lists inside a body whose values are varied."""
-_FILLER = "The quick brown fox jumps over the lazy dog. "
-_OUTSIDE_ENUM = "no-such-value"
-_WRONG_TYPE: dict[str, Any] = {
+_FILLER_SENTENCE = "The quick brown fox jumps over the lazy dog. "
+_TEXT_OUTSIDE_ENUM = "no-such-value"
+_VALUES_OF_WRONG_TYPE: dict[str, Any] = {
     "string": 12,
     "integer": "twelve",
     "number": "twelve",
@@ -58,7 +58,7 @@ class BoundaryValue(NamedTuple):
 
 def readable_text(length: int) -> str:
     """Return a readable text of exactly `length` characters that does not begin or end with a space."""
-    text = (_FILLER * (length // len(_FILLER) + 1))[:length]
+    text = (_FILLER_SENTENCE * (length // len(_FILLER_SENTENCE) + 1))[:length]
     return f"{text[:-1]}." if text.endswith(" ") else text
 
 
@@ -80,7 +80,7 @@ def list_boundary_values(
     yield from _enum_values(schema, pointer, path, name)
     yield from _excluded_values(schema, pointer, path, name)
     yield from _list_lengths(schemas, schema, pointer, path, name)
-    for json_type in _types(schema):
+    for json_type in _json_types(schema):
         yield from _VALUES_BY_TYPE.get(json_type, _no_values)(schema, pointer, path, name)
     yield from _wrong_types(schema, pointer, path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
@@ -108,7 +108,7 @@ def _inner_values(
         yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*path, "0"))
 
 
-def _types(schema: dict[str, Any]) -> list[str]:
+def _json_types(schema: dict[str, Any]) -> list[str]:
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else list(types)
 
@@ -124,7 +124,7 @@ def _enum_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], na
     for value in values:
         yield BoundaryValue(path, value, f"{name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True)
     if values:
-        other = _outside_enum(values)
+        other = _pick_value_outside_enum(values)
         yield BoundaryValue(path, other, f"{name} {other!r}, not one of its values", keyword, is_valid=False)
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
@@ -132,18 +132,18 @@ def _enum_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], na
             yield BoundaryValue(path, value, description, keyword, is_valid=False)
 
 
-def _outside_enum(values: list[Any]) -> Any:
+def _pick_value_outside_enum(values: list[Any]) -> Any:
     """Return a value that is not in `values` but has the same type, so that it is not rejected for its type."""
     if all(type(value) is int for value in values):
         return next(number for number in itertools.count(min(values)) if number not in values)
-    return _OUTSIDE_ENUM
+    return _TEXT_OUTSIDE_ENUM
 
 
 def _wrong_types(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
-    types = _types(schema)
+    types = _json_types(schema)
     if not types or not path:
         return
-    wrong = _WRONG_TYPE.get(types[0])
+    wrong = _VALUES_OF_WRONG_TYPE.get(types[0])
     description = f"{name} {json.dumps(wrong)}, not {' or '.join(types)}"
     yield BoundaryValue(path, wrong, description, f"{pointer}/type", is_valid=False)
     if "null" not in types:
@@ -155,17 +155,17 @@ def _string_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], 
     if "enum" in schema or "const" in schema:
         return
 
-    def text_of(length: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
+    def make_text_value(length: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
         description = f"{name} of {length} characters"
         return BoundaryValue(path, readable_text(length), description, f"{pointer}/{keyword}", is_valid=is_valid)
 
-    if longest is not None and longest < MAX_TEXT:
+    if longest is not None and longest < MAX_TEXT_CHARACTERS:
         for length, is_valid in ((longest - 1, True), (longest, True), (longest + 1, False)):
             if length >= max(shortest, 1):
-                yield text_of(length, "maxLength", is_valid=is_valid)
+                yield make_text_value(length, "maxLength", is_valid=is_valid)
     if shortest > 0:
-        yield text_of(shortest, "minLength", is_valid=True)
-        yield text_of(shortest - 1, "minLength", is_valid=False)
+        yield make_text_value(shortest, "minLength", is_valid=True)
+        yield make_text_value(shortest - 1, "minLength", is_valid=False)
     if "pattern" in schema:
         for text, kind in (("   ", "of only spaces"), ("", "empty"), ("\t~!\n", "of unusual characters")):
             yield BoundaryValue(path, text, f"{name} {kind}", f"{pointer}/pattern", is_valid=False)
@@ -174,7 +174,7 @@ def _string_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], 
 
 
 def _number_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
-    is_integer = "integer" in _types(schema) and "number" not in _types(schema)
+    is_integer = "integer" in _json_types(schema) and "number" not in _json_types(schema)
     step = 1 if is_integer else 0.01
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
@@ -206,7 +206,9 @@ def _boolean_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...],
         yield BoundaryValue(path, value, f"{name} {json.dumps(value)}", f"{pointer}/type", is_valid=True)
 
 
-def _empty_list(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
+def _empty_list_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
+) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
         yield BoundaryValue(path, [], f"{name} without items", f"{pointer}/minItems", is_valid=False)
 
@@ -236,5 +238,5 @@ _VALUES_BY_TYPE = {
     "integer": _number_values,
     "number": _number_values,
     "boolean": _boolean_values,
-    "array": _empty_list,
+    "array": _empty_list_values,
 }

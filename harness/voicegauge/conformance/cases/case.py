@@ -10,7 +10,7 @@ from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
 from voicegauge.model import Record, SpeechRequest
 
-USUAL_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
+USUAL_REJECTION_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
     "invalid": (400, 422),
     "unauthorized": (401, 403),
     "no-credit": (402,),
@@ -47,7 +47,7 @@ class UploadPadding(Record, frozen=True, kw_only=True):
 
     field: str
     """The form field that carries the file."""
-    size: int
+    size_bytes: int
     """Size of the file as sent, in bytes."""
 
 
@@ -194,7 +194,7 @@ def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[i
     """Return the statuses that `operation` documents for a rejection reason.
 
     These are the statuses with an example of that reason. If there is no such example, they are the documented ones
-    among `USUAL_STATUSES`. The result is empty if the operation documents none of them.
+    among `USUAL_REJECTION_STATUSES`. The result is empty if the operation documents none of them.
     """
     with_example = {
         int(status)
@@ -204,7 +204,7 @@ def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[i
         for example in media.examples
         if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == reason
     }
-    usual = {status for status in USUAL_STATUSES[reason] if str(status) in operation.responses}
+    usual = {status for status in USUAL_REJECTION_STATUSES[reason] if str(status) in operation.responses}
     return tuple(sorted(with_example or usual))
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.bodies import body_cases
+from voicegauge.conformance.cases.bodies import plan_body_cases
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
     SkippedCase,
@@ -17,16 +17,16 @@ from voicegauge.conformance.cases.case import (
     operation_name,
     rejection_statuses,
 )
-from voicegauge.conformance.cases.parameters import operation_request, parameter_cases
-from voicegauge.conformance.cases.rejections import authentication_cases, rejection_reason_cases
-from voicegauge.conformance.cases.uploads import upload_cases
+from voicegauge.conformance.cases.parameters import operation_request, plan_parameter_cases
+from voicegauge.conformance.cases.rejections import plan_authentication_cases, plan_rejection_reason_cases
+from voicegauge.conformance.cases.uploads import plan_upload_cases
 from voicegauge.conformance.cases.valid_requests import minimal_request
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.model import UploadedFile
 
 
-def operation_cases(
+def plan_operation_cases(
     operation: Operation, *, emulated: bool, include_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of an operation without speech targets.
@@ -43,13 +43,13 @@ def operation_cases(
     cases: list[ConformanceCase] = []
     if all_exist:
         cases += _valid_and_invalid_cases(operation, request, emulated=emulated, include_billable=include_billable)
-    cases += authentication_cases(operation, request, None) if operation.needs_key else []
+    cases += plan_authentication_cases(operation, request, None) if operation.needs_key else []
     yield from cases
     if emulated:
         kinds = {case.expected.kind for case in cases}
         tested: list[RejectionReason] = ["invalid"] if "invalid" in kinds else []
         tested += ["unauthorized"] if "authentication" in kinds else []
-        yield from rejection_reason_cases(operation, request, None, tested)
+        yield from plan_rejection_reason_cases(operation, request, None, tested)
     if not all_exist:
         yield _unknown_id_case(operation, request)
 
@@ -74,14 +74,14 @@ def _valid_and_invalid_cases(
 ) -> Iterator[ConformanceCase]:
     """Yield the cases of an operation that can be called without an id: a plain request and its boundary values."""
     yield make_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
-    yield from parameter_cases(operation, request, None)
-    yield from body_cases(operation, request, None)
+    yield from plan_parameter_cases(operation, request, None)
+    yield from plan_body_cases(operation, request, None)
     for media in list(operation.request_media.values())[1:]:
         other = minimal_request(operation, media)
         if other is not None:
             expected = expect_accepted(f"a plain request as {media.name}", media.pointer)
             yield make_case(operation, expected, request=other)
-            for case in body_cases(operation, other, None):
+            for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _limited_upload_cases(operation, request, emulated=emulated)
     lifecycle = _lifecycle_case(operation, vary_other_fields=include_billable)
@@ -109,7 +109,7 @@ def _limited_upload_cases(operation: Operation, request: RequestParts, *, emulat
     body = request.body if isinstance(request.body, dict) else {}
     for field in operation.limits.uploads:
         if isinstance(body.get(field), UploadedFile):
-            yield from upload_cases(operation, request, field, None, emulated=emulated)
+            yield from plan_upload_cases(operation, request, field, None, emulated=emulated)
 
 
 def mark_billable(

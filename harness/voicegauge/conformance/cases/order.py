@@ -43,11 +43,11 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
         max_calls: number of billable requests to keep; all of them by default.
     """
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
-    delivered: set[tuple[str, str | None]] = set()
+    targets_with_delivery: set[tuple[str, str | None]] = set()
     for case in cases:
-        by_turn[_turn(case, delivered)].append(case)
+        by_turn[_plan_part(case, targets_with_delivery)].append(case)
     pairs, rest = _first_pairs(by_turn[3])
-    middle = _spread(pairs, _most_informative_first(by_turn[2]))
+    middle = _spread_pairs(pairs, _most_informative_first(by_turn[2]))
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
     if max_calls is None:
         return ordered
@@ -55,14 +55,19 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     return [case for case, count in zip(ordered, counts, strict=True) if not case.is_billable or count <= max_calls]
 
 
-def _turn(case: ConformanceCase, delivered: set[tuple[str, str | None]]) -> int:
-    """Return the part of the plan, from 0, that `case` belongs to; add the target of a delivery to `delivered`."""
+def _plan_part(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
+    """Return the number of the part of the plan that `case` belongs to, from 0.
+
+    Args:
+        case: the case.
+        targets_with_delivery: the targets of earlier deliveries, to which the target of a delivery is added.
+    """
     if case.expected.verdict == "rejected":
         return 0
     if case.speech is None:
         return 2
-    is_first = (case.provider, case.target) not in delivered
-    delivered.add((case.provider, case.target))
+    is_first = (case.provider, case.target) not in targets_with_delivery
+    targets_with_delivery.add((case.provider, case.target))
     return 1 if is_first else 3
 
 
@@ -83,12 +88,17 @@ def _first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[Conformanc
     return first, rest
 
 
-def _spread(pairs: Sequence[ConformanceCase], singles: Sequence[ConformanceCase]) -> list[ConformanceCase]:
-    """Return `singles` with one of `pairs` after every `PAIR_INTERVAL` billable ones, and other pairs at the end."""
+def _spread_pairs(
+    pairs: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
+) -> list[ConformanceCase]:
+    """Return `single_requests` with one of `pairs` after every `PAIR_INTERVAL` billable ones.
+
+    The pairs that are left over are at the end.
+    """
     waiting = iter(pairs)
     ordered = []
     billable = 0
-    for case in singles:
+    for case in single_requests:
         ordered.append(case)
         billable += case.is_billable
         if case.is_billable and billable % PAIR_INTERVAL == 0:
@@ -105,12 +115,12 @@ def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[Conformanc
     names = _field_names(cases)
     values = [_field_values(case, names[case.provider, case.operation]) for case in cases]
     seen: set[object] = set()
-    heap = [(-_gain(own, seen), index) for index, own in enumerate(values)]
+    heap = [(-_information_gain(own, seen), index) for index, own in enumerate(values)]
     heapq.heapify(heap)
     ordered = []
     while heap:
         _, index = heapq.heappop(heap)
-        gain = -_gain(values[index], seen)
+        gain = -_information_gain(values[index], seen)
         if heap and (gain, index) > heap[0]:
             heapq.heappush(heap, (gain, index))
             continue
@@ -120,7 +130,7 @@ def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[Conformanc
     return ordered
 
 
-def _gain(values: Sequence[FieldValue], seen: set[object]) -> int:
+def _information_gain(values: Sequence[FieldValue], seen: set[object]) -> int:
     """Return the weighted number of values and pairs of values that are not in `seen`."""
     new_values = sum(value not in seen for value in values)
     return VALUE_WEIGHT * new_values + sum(pair not in seen for pair in itertools.combinations(values, 2))

@@ -48,18 +48,23 @@ def combination_cases(requests: Sequence[TargetRequest]) -> Iterator[Conformance
     fields = list(pairwise_fields(requests))
     if len(fields) + (len(requests) > 1) < 2:
         return
-    sizes = [len(requests), *(len(field.values) for field in fields)]
-    for row in covering_rows(sizes, _row_filter(requests, fields)):
+    value_counts = [len(requests), *(len(field.values) for field in fields)]
+    for row in covering_rows(value_counts, _make_row_filter(requests, fields)):
         yield _combination_case(*requests[row[0]], fields, _values_of(fields, row))
 
 
-def _row_filter(requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]) -> Callable[[Sequence[int]], bool]:
+def _make_row_filter(
+    requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
+) -> Callable[[Sequence[int]], bool]:
     """Return a function that returns whether the beginning of a row can occur in a valid request.
 
     A row starts with the index of a request, followed by the index of one value for each field.
     """
     supported = [
-        [{index for index, value in enumerate(field.values) if supports(target, field, value)} for field in fields]
+        [
+            {index for index, value in enumerate(field.values) if is_supported_value(target, field, value)}
+            for field in fields
+        ]
         for target, _ in requests
     ]
 
@@ -79,41 +84,41 @@ def _values_of(fields: Sequence[PairwiseField], row: Sequence[int]) -> list[Any]
     return [field.values[index] for field, index in zip(fields, row[1:], strict=True)]
 
 
-def covering_rows(sizes: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
+def covering_rows(value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
     """Return rows of one index per field. Every possible pair of indexes of two fields occurs in a row.
 
     Args:
-        sizes: the number of values of each field.
+        value_counts: the number of values of each field.
         is_possible: returns whether the beginning of a row can occur in a request.
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
 
-    rows = [tuple(row) for row in AllPairs([range(size) for size in sizes], filter_func=is_possible)]
-    covered = {pair for row in rows for pair in _pairs(row)}
+    rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_possible)]
+    covered = {pair for row in rows for pair in _index_pairs(row)}
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
-    for one, two in itertools.combinations(range(len(sizes)), 2):
-        for a, b in itertools.product(range(sizes[one]), range(sizes[two])):
+    for one, two in itertools.combinations(range(len(value_counts)), 2):
+        for a, b in itertools.product(range(value_counts[one]), range(value_counts[two])):
             if (one, a, two, b) not in covered:
-                row = _complete_row(sizes, {one: a, two: b}, is_possible)
+                row = _complete_row(value_counts, {one: a, two: b}, is_possible)
                 rows += [row] if row else []
-                covered.update(_pairs(row))
+                covered.update(_index_pairs(row))
     return rows
 
 
-def value_rows(sizes: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
+def value_rows(value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
     """Return a small number of rows in which each possible index occurs.
 
     They are meant for requests that are too expensive to be sent for every pair of values.
 
     Args:
-        sizes: the number of values of each field.
+        value_counts: the number of values of each field.
         is_possible: returns whether the beginning of a row can occur in a request.
     """
-    diagonals = (tuple(turn % size for size in sizes) for turn in range(max(sizes, default=0)))
+    diagonals = (tuple(turn % size for size in value_counts) for turn in range(max(value_counts, default=0)))
     rows = [row for row in diagonals if is_possible(row)]
-    for position, size in enumerate(sizes):
+    for position, size in enumerate(value_counts):
         for index in set(range(size)) - {row[position] for row in rows}:
-            row = _complete_row(sizes, {position: index}, is_possible)
+            row = _complete_row(value_counts, {position: index}, is_possible)
             rows += [row] if row else []
     return rows
 
@@ -130,20 +135,20 @@ def value_requests(start: TargetRequest, unchanged: Collection[str] = ()) -> Ite
     fields = [field for field in pairwise_fields([start]) if field.name not in unchanged]
     if not fields:
         return
-    sizes = [1, *(len(field.values) for field in fields)]
-    for row in value_rows(sizes, _row_filter([start], fields)):
+    value_counts = [1, *(len(field.values) for field in fields)]
+    for row in value_rows(value_counts, _make_row_filter([start], fields)):
         values = _values_of(fields, row)
         yield _describe_values(fields, values), _with_values(start[1], fields, values)
 
 
-def _pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+def _index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
     """Yield each pair of indexes in a row as (position, index, later position, index at the later position)."""
     for (one, a), (two, b) in itertools.combinations(enumerate(row), 2):
         yield one, a, two, b
 
 
 def _complete_row(
-    sizes: Sequence[int],
+    value_counts: Sequence[int],
     fixed: Mapping[int, int],
     is_possible: Callable[[Sequence[int]], bool],
     row: tuple[int, ...] = (),
@@ -152,12 +157,12 @@ def _complete_row(
 
     The search is depth-first: the beginning of a row is only extended if it is possible.
     """
-    if len(row) == len(sizes):
+    if len(row) == len(value_counts):
         return row
     position = len(row)
-    for index in [fixed[position]] if position in fixed else range(sizes[position]):
+    for index in [fixed[position]] if position in fixed else range(value_counts[position]):
         longer = (*row, index)
-        found = _complete_row(sizes, fixed, is_possible, longer) if is_possible(longer) else ()
+        found = _complete_row(value_counts, fixed, is_possible, longer) if is_possible(longer) else ()
         if found:
             return found
     return ()
@@ -247,7 +252,7 @@ def _schema_values(schema: dict[str, Any]) -> list[Any]:
     return []
 
 
-def supports(target: Target, field: PairwiseField, value: Any) -> bool:
+def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:
     """Whether a request to `target` may have `value` in `field`. It may if nothing else is documented."""
     if value is MISSING:
         return field.name not in _identifying_fields(target)

@@ -17,7 +17,9 @@ _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", 
 """Ids that do not exist. The first one that fits the schema is sent, so that its form is not a reason to reject it."""
 
 
-def parameter_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
+def plan_parameter_cases(
+    operation: Operation, request: RequestParts, target: Target | None
+) -> Iterator[ConformanceCase]:
     """Yield a case for each boundary value of a query or header parameter, and for its documented example."""
     for parameter in operation.parameters:
         if parameter.location not in ("query", "header"):

@@ -11,24 +11,24 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases.audio_input import audio_input_cases
-from voicegauge.conformance.cases.bodies import body_cases, optional_field_cases, text_cases
+from voicegauge.conformance.cases.audio_input import plan_audio_input_cases
+from voicegauge.conformance.cases.bodies import plan_body_cases, plan_optional_field_cases, plan_text_cases
 from voicegauge.conformance.cases.case import CaseRelation, ConformanceCase, SkippedCase, expect_accepted, make_case
-from voicegauge.conformance.cases.operations import mark_billable, operation_cases
+from voicegauge.conformance.cases.operations import mark_billable, plan_operation_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import combination_cases
-from voicegauge.conformance.cases.parameters import parameter_cases
-from voicegauge.conformance.cases.rejections import authentication_cases, rejection_reason_cases
+from voicegauge.conformance.cases.parameters import plan_parameter_cases
+from voicegauge.conformance.cases.rejections import plan_authentication_cases, plan_rejection_reason_cases
 from voicegauge.conformance.cases.related_deliveries import related_deliveries
-from voicegauge.conformance.cases.uploads import upload_cases
-from voicegauge.conformance.cases.valid_requests import TEXT, text_characters, valid_speech_request, with_value
-from voicegauge.conformance.cases.webhooks import with_webhook_cases
+from voicegauge.conformance.cases.uploads import plan_upload_cases
+from voicegauge.conformance.cases.valid_requests import TEXT, text_characters, valid_speech_request, with_body_value
+from voicegauge.conformance.cases.webhooks import add_webhook_cases
 from voicegauge.contract import Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest
 
-LARGE_BYTES = 32 * 2**20
+LARGE_UPLOAD_BYTES = 32 * 2**20
 """Size in bytes above which an upload is large: it takes long on most connections."""
 
 
@@ -50,7 +50,7 @@ def plan_cases(
     targets: Sequence[Target],
     *,
     emulated: bool,
-    every: bool,
+    all_billable: bool,
     text: str = TEXT,
     max_calls: int | None = None,
     large_uploads: bool | None = None,
@@ -61,7 +61,7 @@ def plan_cases(
     Args:
         targets: the targets to check.
         emulated: whether the emulator responds, which rejects a request for a given reason on demand.
-        every: whether billable valid requests are planned beyond one delivery per target.
+        all_billable: whether billable valid requests are planned beyond one delivery per target.
         text: the text of requests whose text does not matter.
         max_calls: the maximum number of billable requests. The most informative ones are planned; by default all are.
         large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
@@ -70,38 +70,38 @@ def plan_cases(
     allows_large = emulated if large_uploads is None else large_uploads
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
-    items = _all_cases(targets, text, emulated=emulated, every=every)
+    items = _all_cases(targets, text, emulated=emulated, all_billable=all_billable)
     if webhooks:
-        items = with_webhook_cases(items, {target.contract.id: target.contract for target in targets})
+        items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     for item in items:
         if isinstance(item, SkippedCase):
             skipped.setdefault(item.id, item)
-        elif not allows_large and item.padding is not None and item.padding.size > LARGE_BYTES:
+        elif not allows_large and item.padding is not None and item.padding.size_bytes > LARGE_UPLOAD_BYTES:
             continue
-        elif every or not item.is_billable or item.speech is not None or item.is_representative:
+        elif all_billable or not item.is_billable or item.speech is not None or item.is_representative:
             cases.setdefault(item.id, item)
     ordered = tuple(order_cases(cases.values(), max_calls))
     return CasePlan(cases=ordered, skipped=tuple(skipped.values()), max_calls=max_calls)
 
 
 def _all_cases(
-    targets: Sequence[Target], text: str, *, emulated: bool, every: bool
+    targets: Sequence[Target], text: str, *, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
     for target in targets:
         is_first = (target.contract.id, target.operation.id) not in planned
         planned.add((target.contract.id, target.operation.id))
         try:
-            yield from _target_cases(target, text, is_first=is_first, emulated=emulated, every=every)
+            yield from _target_cases(target, text, is_first=is_first, emulated=emulated, all_billable=all_billable)
         except (UsageError, OSError) as error:
             yield SkippedCase(id=target.id, reason=str(error))
-    if every:
+    if all_billable:
         yield from _combination_cases(targets, text)
-    yield from _other_operations(targets, emulated=emulated, every=every)
+    yield from _other_operations(targets, emulated=emulated, all_billable=all_billable)
 
 
 def _other_operations(
-    targets: Sequence[Target], *, emulated: bool, every: bool
+    targets: Sequence[Target], *, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of the operations without speech targets."""
     chosen: dict[str, set[str]] = {}
@@ -113,9 +113,9 @@ def _other_operations(
         for operation in contract.operations.values():
             if operation.speech is not None:
                 continue
-            cases = operation_cases(operation, emulated=emulated, include_billable=every)
+            cases = plan_operation_cases(operation, emulated=emulated, include_billable=all_billable)
             if operation.audio_input is not None:
-                yield from audio_input_cases(operation, cases) if is_whole_provider else ()
+                yield from plan_audio_input_cases(operation, cases) if is_whole_provider else ()
             elif is_billable(operation):
                 yield from mark_billable(cases, show_each_media_type=is_whole_provider)
             else:
@@ -123,30 +123,30 @@ def _other_operations(
 
 
 def _target_cases(
-    target: Target, text: str, *, is_first: bool, emulated: bool, every: bool
+    target: Target, text: str, *, is_first: bool, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of a target; for the first target of an operation also the cases of the operation itself."""
     speech = valid_speech_request(target, text=text)
     request = map_speech_request(target, speech)
     operation = target.operation
     if target.needs_key:
-        yield from authentication_cases(operation, request, target)
+        yield from plan_authentication_cases(operation, request, target)
     if is_first:
         if emulated:
-            yield from rejection_reason_cases(operation, request, target)
-        yield from body_cases(operation, request, target)
-        yield from optional_field_cases(target, request)
-        yield from text_cases(target, request)
-        yield from parameter_cases(operation, request, target)
+            yield from plan_rejection_reason_cases(operation, request, target)
+        yield from plan_body_cases(operation, request, target)
+        yield from plan_optional_field_cases(target, request)
+        yield from plan_text_cases(target, request)
+        yield from plan_parameter_cases(operation, request, target)
         batch = _batch_case(target, request)
         yield from [batch] if batch is not None else []
     upload = target.speech.request.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.
-        yield from upload_cases(operation, request, upload.at.tokens[0], target.name, emulated=emulated)
+        yield from plan_upload_cases(operation, request, upload.at.tokens[0], target.name, emulated=emulated)
     plain = _delivery_case(target, speech, "a full delivery")
     yield plain
-    if every:
+    if all_billable:
         for name in target.spec.formats if "format" in target.speech.request else ():
             in_format = msgspec.structs.replace(speech, format=name)
             relation = CaseRelation(parameter="format", base=plain.id, base_value=speech.format, value=name)
@@ -167,7 +167,7 @@ def _batch_case(target: Target, request: RequestParts) -> ConformanceCase | None
     if operation.batch is None:
         return None
     items = operation.batch.items
-    batch = with_value(request, items.tokens, [items.child("0").read_body(request.body)] * BATCH_ITEMS)
+    batch = with_body_value(request, items.tokens, [items.child("0").read_body(request.body)] * BATCH_ITEMS)
     return make_case(
         operation,
         expect_accepted(f"a batch of {BATCH_ITEMS}, polled to its end", f"{operation.pointer}/x-batch"),

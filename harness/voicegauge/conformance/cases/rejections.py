@@ -14,11 +14,11 @@ from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 
 REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
-PROVOKED_BY_REQUESTS: tuple[RejectionReason, ...] = ("invalid", "unauthorized")
+REASONS_TESTED_ELSEWHERE: tuple[RejectionReason, ...] = ("invalid", "unauthorized")
 """Rejection reasons that other cases test, with requests that really are invalid or unauthorized."""
 
 
-def authentication_cases(
+def plan_authentication_cases(
     operation: Operation, request: RequestParts, target: Target | None
 ) -> Iterator[ConformanceCase]:
     """Yield a request without a key and one with a wrong key."""
@@ -42,11 +42,11 @@ def authentication_cases(
         )
 
 
-def rejection_reason_cases(
+def plan_rejection_reason_cases(
     operation: Operation,
     request: RequestParts,
     target: Target | None,
-    tested: Container[RejectionReason] = PROVOKED_BY_REQUESTS,
+    tested_reasons: Container[RejectionReason] = REASONS_TESTED_ELSEWHERE,
 ) -> Iterator[ConformanceCase]:
     """Yield a request for each documented rejection reason, such as a full queue. The emulator rejects it on demand.
 
@@ -54,11 +54,11 @@ def rejection_reason_cases(
         operation: the operation that is called.
         request: a valid request to it.
         target: the target of the request.
-        tested: rejection reasons that are left out, because other cases test them.
+        tested_reasons: rejection reasons that are left out, because other cases test them.
     """
     for reason in REJECTION_REASONS:
         statuses = rejection_statuses(operation, reason)
-        if not statuses or reason in tested:
+        if not statuses or reason in tested_reasons:
             continue
         expected = ExpectedResponse(
             verdict="rejected",

@@ -17,18 +17,18 @@ from voicegauge.contract import MISSING, Location, Target
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest
 
-NORMAL_SPEED = 1.0
+DEFAULT_SPEED_FACTOR = 1.0
 """The assumed default speed if no default is documented. Speeds are factors."""
 MIN_SPEED_FACTOR = 1.4
 """Smallest factor between two compared speeds. Smaller ones are lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
-_SEEDS = (12345, 1)
+_SEEDS_TO_TRY = (12345, 1)
 MAX_LANGUAGES_TRIED = 3
-_LATIN = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
-_NOT_LATIN = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
+_LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
+_OTHER_SCRIPT_LANGUAGES = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
 """Languages that are not written in the Latin script. A Latin text cannot be detected as one of them."""
-_AUTOMATIC = "auto"
+_LANGUAGE_DETECTION = "auto"
 """A listed value that is not a language: it asks the service to detect the language of the text."""
 
 
@@ -69,7 +69,7 @@ def _other_speed(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
         return None
     schema = request_schema(target.operation, mapping.at, target.spec.media_type)
     default = documented_default(target.operation, mapping.at, target.spec.media_type)
-    base = float(default) if isinstance(default, int | float) and default > 0 else NORMAL_SPEED
+    base = float(default) if isinstance(default, int | float) and default > 0 else DEFAULT_SPEED_FACTOR
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
         is_allowed = low <= speed <= high if high else False
@@ -107,17 +107,17 @@ def _voices_in_examples(target: Target, at: Location) -> Iterator[Any]:
     for operation in target.contract.operations.values():
         for media in operation.request_media.values():
             for example in media.examples:
-                for item in _objects(example.value):
+                for item in _nested_objects(example.value):
                     if at.tokens[-1] in item and constants.items() <= item.items():
                         yield item[at.tokens[-1]]
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def _nested_objects(value: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in a JSON value."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _objects(inner)
+        yield from _nested_objects(inner)
 
 
 def _repeated_text(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
@@ -130,10 +130,14 @@ def _other_language(target: Target, speech: SpeechRequest) -> RelatedDelivery | 
     if "language" not in target.speech.request or len(target.spec.languages) < 2:
         return None
     used = target.spec.language
-    if used is None or used == _AUTOMATIC:
-        others = [name for name in target.spec.languages if _is_other_script(_primary(name), speech.text)]
+    if used is None or used == _LANGUAGE_DETECTION:
+        others = [name for name in target.spec.languages if _is_other_script(_primary_language(name), speech.text)]
     else:
-        others = [name for name in target.spec.languages if _primary(name) not in (_primary(used), _AUTOMATIC)]
+        others = [
+            name
+            for name in target.spec.languages
+            if _primary_language(name) not in (_primary_language(used), _LANGUAGE_DETECTION)
+        ]
     for language in others[:MAX_LANGUAGES_TRIED]:
         changed = msgspec.structs.replace(speech, language=language)
         if _is_valid(target, changed):
@@ -144,10 +148,10 @@ def _other_language(target: Target, speech: SpeechRequest) -> RelatedDelivery | 
 def _is_other_script(language: str, text: str) -> bool:
     """Whether `text` is in a script in which `language` is not written, so that detection cannot yield `language`."""
     is_latin = sum(character.isascii() for character in text) > len(text) / 2
-    return language in (_NOT_LATIN if is_latin else _LATIN)
+    return language in (_OTHER_SCRIPT_LANGUAGES if is_latin else _LATIN_SCRIPT_LANGUAGES)
 
 
-def _primary(language: str) -> str:
+def _primary_language(language: str) -> str:
     """Return the primary subtag of a language tag, such as "en" for "en-US"."""
     return language.lower().replace("_", "-").partition("-")[0]
 
@@ -158,7 +162,7 @@ def _other_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None
         return None
     default = documented_default(target.operation, mapping.at, target.spec.media_type)
     base = None if default is MISSING else default
-    for seed in _SEEDS:
+    for seed in _SEEDS_TO_TRY:
         changed = msgspec.structs.replace(speech, seed=seed)
         if seed != base and _is_valid(target, changed):
             return RelatedDelivery("seed", changed, base, seed, f"the seed {seed}")

@@ -6,8 +6,8 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Schemas
 
-_TEXT = "Good morning"
-_BY_FORMAT = {
+_SAMPLE_TEXT = "Good morning"
+_SAMPLES_BY_FORMAT = {
     "uri": "https://example.com/voice.wav",
     "date-time": "2026-01-01T00:00:00Z",
     "date": "2026-01-01",
@@ -24,7 +24,7 @@ def sample_value(schemas: Schemas, schema: Any) -> Any:
     """
     schema, _ = schemas.resolve(schema)
     if not isinstance(schema, dict):
-        return _TEXT
+        return _SAMPLE_TEXT
     for key in ("example", "default", "const"):
         if schema.get(key) is not None:
             return schema[key]
@@ -50,7 +50,7 @@ def _sample_text(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "pattern" in schema:
         return MISSING
-    text = _BY_FORMAT.get(schema.get("format", ""), _TEXT)
+    text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), _SAMPLE_TEXT)
     text = text.ljust(schema.get("minLength", 0), "a")
     return text[: schema.get("maxLength", len(text))]
 

@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-MIB_PER_MB = 2**20 / 10**6
+MB_PER_MIB = 2**20 / 10**6
 """Number of megabytes in a mebibyte. A limit in MB may be meant in MiB. A file is certainly too large only if it
 exceeds both readings, and certainly small enough only if it exceeds neither."""
-SHORT_S = 0.5
+SHORT_RECORDING_S = 0.5
 """A duration in seconds that is far below any documented minimum."""
-LONG_S = 90
+LONG_RECORDING_S = 90
 """A duration in seconds that is far above any documented maximum, in a file that is below any documented size limit."""
-LOW_RATE_HZ = 8_000
+LOW_SAMPLE_RATE_HZ = 8_000
 """The sample rate of telephones, which is below any documented minimum."""
-STEP_S = 0.5
+DURATION_STEP_S = 0.5
 """Difference in seconds between a documented limit of the duration and the uploads just inside and outside of it."""
 
 
@@ -49,20 +49,20 @@ class UploadVariant(Record, frozen=True, kw_only=True):
 
     description: str
     file: UploadedFile
-    reason: RejectionReason = "invalid"
+    rejection_reason: RejectionReason = "invalid"
     """The reason for which the recording should be rejected if it is not valid."""
-    limit: str | None = None
+    limit_key: str | None = None
     """The key of `x-limits.uploads` that the recording tests; `None` if no limit is documented."""
     is_valid: bool = False
     """Whether the recording is within that limit."""
-    size: int | None = None
+    padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
     is_ambiguous: bool = False
     """Whether the recording is within only one of the two readings of MB, so that a live service may accept or reject
     it."""
 
 
-def upload_cases(
+def plan_upload_cases(
     operation: Operation, request: RequestParts, field: str, target: str | None, *, emulated: bool
 ) -> Iterator[ConformanceCase]:
     """Yield uploads below, at and beyond each documented limit of a form field, and unusual ones.
@@ -85,7 +85,7 @@ def upload_cases(
     )
     for variant in _upload_variants(limits, for_cloning=operation.speech is not None):
         if variant.is_ambiguous and not emulated:
-            variant = msgspec.structs.replace(variant, limit=None, is_valid=False)
+            variant = msgspec.structs.replace(variant, limit_key=None, is_valid=False)
         yield _upload_case(operation, request, field, target, variant)
 
 
@@ -101,17 +101,19 @@ def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[Upload
     voice = (voice_sample().data or b"") if for_cloning else spoken_sentence().file.data
     decoded = decode(voice)
     variants = [
-        *_sizes(decoded, limits),
-        *_durations(decoded, limits, for_cloning=for_cloning),
-        *_formats(decoded, limits),
-        *_sample_rates(decoded, limits),
-        _text_file(limits),
-        _empty_file(),
+        *_size_variants(decoded, limits),
+        *_duration_variants(decoded, limits, for_cloning=for_cloning),
+        *_format_variants(decoded, limits),
+        *_sample_rate_variants(decoded, limits),
+        _text_file_variant(limits),
+        _empty_file_variant(),
     ]
     truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
     variants.append(UploadVariant(description="a truncated recording", file=truncated))
-    chosen = (variant for variant in variants if for_cloning or variant.limit is not None)
-    return tuple(variant for variant in chosen if variant.limit == "max_bytes" or not _is_too_large(variant, limits))
+    chosen = (variant for variant in variants if for_cloning or variant.limit_key is not None)
+    return tuple(
+        variant for variant in chosen if variant.limit_key == "max_bytes" or not _is_too_large(variant, limits)
+    )
 
 
 def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
@@ -119,11 +121,11 @@ def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
     return limits.max_bytes is not None and len(variant.file.data) > limits.max_bytes
 
 
-def _sizes(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _size_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield WAV files of sizes near the limit. They are padded to their size, so that decoding them stays fast."""
     if limits.max_bytes is None:
         return
-    surely_valid = int(limits.max_bytes / MIB_PER_MB)
+    surely_valid = int(limits.max_bytes / MB_PER_MIB)
     # The samples take at most half of the smallest file. They have 16 bits, and headers and padding need space.
     file = _wav(decoded.samples[: max(surely_valid // 4, 1)], decoded.sample_rate_hz, "large.wav")
     sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
@@ -133,36 +135,42 @@ def _sizes(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVarian
         yield UploadVariant(
             description=f"a recording of {size} bytes",
             file=file,
-            reason="too-large",
-            limit="max_bytes",
+            rejection_reason="too-large",
+            limit_key="max_bytes",
             is_valid=is_valid,
-            size=size,
+            padded_size_bytes=size,
             is_ambiguous=size == limits.max_bytes,
         )
 
 
-def _durations(decoded: DecodedAudio, limits: UploadLimits, *, for_cloning: bool) -> Iterator[UploadVariant]:
-    durations = [(SHORT_S, "min_s" if limits.min_s is not None and limits.min_s > SHORT_S else None, False)]
+def _duration_variants(decoded: DecodedAudio, limits: UploadLimits, *, for_cloning: bool) -> Iterator[UploadVariant]:
+    durations = [
+        (SHORT_RECORDING_S, "min_s" if limits.min_s is not None and limits.min_s > SHORT_RECORDING_S else None, False)
+    ]
     if for_cloning:
-        durations.append((LONG_S, "max_s" if limits.max_s is not None and limits.max_s < LONG_S else None, False))
-    for name, bound, step in (("min_s", limits.min_s, STEP_S), ("max_s", limits.max_s, -STEP_S)):
+        durations.append(
+            (LONG_RECORDING_S, "max_s" if limits.max_s is not None and limits.max_s < LONG_RECORDING_S else None, False)
+        )
+    for name, bound, step in (("min_s", limits.min_s, DURATION_STEP_S), ("max_s", limits.max_s, -DURATION_STEP_S)):
         if bound is not None:
             durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
-    for seconds, limit, is_valid in durations:
-        file = _wav(_repeated(decoded, seconds), decoded.sample_rate_hz, "voice.wav")
-        if seconds > 0 and (limits.max_bytes is None or len(file.data) < limits.max_bytes):
-            yield UploadVariant(description=f"a recording of {seconds:g} s", file=file, limit=limit, is_valid=is_valid)
+    for duration_s, limit, is_valid in durations:
+        file = _wav(_repeat_recording(decoded, duration_s), decoded.sample_rate_hz, "voice.wav")
+        if duration_s > 0 and (limits.max_bytes is None or len(file.data) < limits.max_bytes):
+            yield UploadVariant(
+                description=f"a recording of {duration_s:g} s", file=file, limit_key=limit, is_valid=is_valid
+            )
 
 
-def _repeated(decoded: DecodedAudio, seconds: float) -> Samples:
-    """Return the recording, repeated or cut to last `seconds`."""
+def _repeat_recording(decoded: DecodedAudio, duration_s: float) -> Samples:
+    """Return the recording, repeated or cut to last `duration_s` seconds."""
     import numpy as np
 
-    frames = round(seconds * decoded.sample_rate_hz)
+    frames = round(duration_s * decoded.sample_rate_hz)
     return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
 
 
-def _formats(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _format_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
     from voicegauge.speech.audio import encode_at_bitrate, media_type_of
 
@@ -175,34 +183,37 @@ def _formats(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVari
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:
             yield UploadVariant(
-                description=f"a recording as {name}", file=encode_as(name), limit="formats", is_valid=True
+                description=f"a recording as {name}", file=encode_as(name), limit_key="formats", is_valid=True
             )
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
     limit = "formats" if documented else None
-    yield UploadVariant(description=f"a recording as {other}", file=encode_as(other), limit=limit)
+    yield UploadVariant(description=f"a recording as {other}", file=encode_as(other), limit_key=limit)
 
 
-def _sample_rates(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _sample_rate_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import resample
 
     minimum = limits.min_sample_rate_hz or 0
-    for rate, is_limited, is_valid in ((LOW_RATE_HZ, minimum > LOW_RATE_HZ, False), (minimum, True, True)):
+    for rate, is_limited, is_valid in (
+        (LOW_SAMPLE_RATE_HZ, minimum > LOW_SAMPLE_RATE_HZ, False),
+        (minimum, True, True),
+    ):
         if rate:
             yield UploadVariant(
                 description=f"a recording of {rate} Hz",
                 file=_wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav"),
-                limit="min_sample_rate_hz" if is_limited else None,
+                limit_key="min_sample_rate_hz" if is_limited else None,
                 is_valid=is_valid,
             )
 
 
-def _text_file(limits: UploadLimits) -> UploadVariant:
+def _text_file_variant(limits: UploadLimits) -> UploadVariant:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100)
     limit = "formats" if limits.formats else None
-    return UploadVariant(description="a text instead of a recording", file=text, limit=limit)
+    return UploadVariant(description="a text instead of a recording", file=text, limit_key=limit)
 
 
-def _empty_file() -> UploadVariant:
+def _empty_file_variant() -> UploadVariant:
     empty = UploadedFile(filename="voice.wav", media_type="audio/wav", data=b"")
     return UploadVariant(description="an empty file", file=empty)
 
@@ -220,28 +231,30 @@ def _upload_case(
     body = {**request.body, field: variant.file}
     return make_case(
         operation,
-        _expected(operation, field, variant),
+        _expected_response(operation, field, variant),
         target=target,
         request=msgspec.structs.replace(request, body=body),
         text_characters=text_characters(operation, request),
-        padding=UploadPadding(field=field, size=variant.size) if variant.size is not None else None,
+        padding=UploadPadding(field=field, size_bytes=variant.padded_size_bytes)
+        if variant.padded_size_bytes is not None
+        else None,
     )
 
 
-def _expected(operation: Operation, field: str, variant: UploadVariant) -> ExpectedResponse:
-    if variant.limit is None:
+def _expected_response(operation: Operation, field: str, variant: UploadVariant) -> ExpectedResponse:
+    if variant.limit_key is None:
         pointer = f"{operation.pointer}/requestBody"
     else:
         # Limits are stated at the operation or, for all operations, at the root of the document.
         limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.data else "/x-limits"
-        pointer = f"{limits}/uploads/{field}/{variant.limit}"
+        pointer = f"{limits}/uploads/{field}/{variant.limit_key}"
     if variant.is_valid:
         return expect_accepted(variant.description, pointer)
-    if variant.limit is None:
+    if variant.limit_key is None:
         return expect_undocumented(variant.description, pointer)
     return ExpectedResponse(
         verdict="rejected",
-        statuses=rejection_statuses(operation, variant.reason) or rejection_statuses(operation, "invalid"),
+        statuses=rejection_statuses(operation, variant.rejection_reason) or rejection_statuses(operation, "invalid"),
         kind="invalid",
         description=variant.description,
         contract_pointer=pointer,
@@ -257,7 +270,7 @@ def padded_request(case: ConformanceCase) -> RequestParts | None:
     if case.padding is None or case.request is None:
         return case.request
     file: UploadedFile = case.request.body[case.padding.field]
-    padded = msgspec.structs.replace(file, data=_pad_wav(file.data, case.padding.size))
+    padded = msgspec.structs.replace(file, data=_pad_wav(file.data, case.padding.size_bytes))
     return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field: padded})
 
 

@@ -17,7 +17,7 @@ from voicegauge.errors import UsageError
 from voicegauge.formats import is_form, read_pointer
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
-SENTENCE_S = 3.0
+SENTENCE_DURATION_S = 3.0
 """Duration in seconds of the part that is cut from the bundled recording. It ends in the pause after the first
 sentence."""
 TEXT = "Good morning. This is a short test of a long story."
@@ -64,7 +64,7 @@ def spoken_sentence(name: str = "wav") -> SpokenSentence:
 
     text = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(voice_sample().data or b"")
-    samples = decoded.samples[: round(SENTENCE_S * decoded.sample_rate_hz)]
+    samples = decoded.samples[: round(SENTENCE_DURATION_S * decoded.sample_rate_hz)]
     data = encode_at_bitrate(samples, decoded.sample_rate_hz, name)
     file = UploadedFile(filename=f"sentence.{name}", media_type=media_type_of(name), data=data)
     return SpokenSentence(file, f"{text.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
@@ -86,10 +86,10 @@ def minimal_request(operation: Operation, media: MediaType | None = None) -> Req
     request = RequestParts(body={}, media_type=media.name)
     for name in _required_fields(operation, media.schema):
         inner = media.schema.get("properties", {}).get(name, {})
-        value = _voice_file() if is_file_field(media, inner) else sample_value(operation.contract.schemas, inner)
+        value = _voice_sample_file() if is_file_field(media, inner) else sample_value(operation.contract.schemas, inner)
         if value is MISSING:
             return None
-        request = with_value(request, (name,), value)
+        request = with_body_value(request, (name,), value)
     return request if is_valid_body(operation, request) else None
 
 
@@ -110,7 +110,7 @@ def is_file_field(media: MediaType, schema: Any) -> bool:
     return is_binary and media.name == "multipart/form-data"
 
 
-def _voice_file() -> UploadedFile:
+def _voice_sample_file() -> UploadedFile:
     voice = voice_sample()
     return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
 
@@ -143,7 +143,7 @@ def _missing_parameters(operation: Operation, request: RequestParts) -> dict[str
     return values
 
 
-def with_required(operation: Operation, request: RequestParts) -> RequestParts:
+def with_required_fields(operation: Operation, request: RequestParts) -> RequestParts:
     """Return `request` with a value for each required field that is missing in it.
 
     Raises:
@@ -205,7 +205,7 @@ def is_valid_body(operation: Operation, request: RequestParts) -> bool:
     return media is None or media.fits(body_value(media, request.body))
 
 
-def with_value(request: RequestParts, path: tuple[str, ...], value: Any) -> RequestParts:
+def with_body_value(request: RequestParts, path: tuple[str, ...], value: Any) -> RequestParts:
     """Return `request` with `value` at `path` of its body; `MISSING` removes what is there."""
     body = copy.deepcopy(request.body)
     if value is MISSING:

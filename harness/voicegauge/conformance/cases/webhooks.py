@@ -15,7 +15,7 @@ from voicegauge.conformance.cases.case import (
     expect_accepted,
     rejection_statuses,
 )
-from voicegauge.conformance.cases.valid_requests import with_headers, with_value
+from voicegauge.conformance.cases.valid_requests import with_body_value, with_headers
 from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 
@@ -24,7 +24,7 @@ PLAIN_HTTP_URL = "http://webhook.invalid/plain"
 accepts the URL by mistake."""
 
 
-def with_webhook_cases(
+def add_webhook_cases(
     cases: Iterable[ConformanceCase | SkippedCase], contracts: Mapping[str, Contract]
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield `cases`, and after the first complete case of each operation with `x-webhook` that case with a webhook URL.
@@ -51,10 +51,10 @@ def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[Conf
     assert operation.webhook is not None
     name = base.id.partition(":")[0]
     for index, url in enumerate(operation.webhook.url):
-        for mode, posts in _modes(url):
+        for mode, posts in _callback_modes(url):
             description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
             expected = expect_accepted(description, f"{operation.pointer}/x-webhook/url/{index}")
-            case = base if url.mode is None or mode is None else with_value_at(base, url.mode.at, mode)
+            case = base if url.mode is None or mode is None else with_case_value(base, url.mode.at, mode)
             yield msgspec.structs.replace(
                 case,
                 id=f"{name}: {description}",
@@ -78,13 +78,13 @@ def _plain_http_case(base: ConformanceCase, operation: Operation, name: str, loc
         base,
         id=f"{name}: {expected.description}",
         expected=expected,
-        request=_request(with_value_at(base, location, PLAIN_HTTP_URL), operation),
+        request=_mapped_request(with_case_value(base, location, PLAIN_HTTP_URL), operation),
         speech=None,
         is_representative=False,
     )
 
 
-def _modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
+def _callback_modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
     """Yield each value of the mode field with the callbacks that it asks for; `None` if there is no such field."""
     if url.mode is None:
         yield None, "terminal"
@@ -92,7 +92,7 @@ def _modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
         yield from url.mode.values.items()
 
 
-def with_value_at(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
+def with_case_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
     """Return `case` with `value` at a location of its request."""
     if case.speech is not None:
         speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, str(location): value})
@@ -101,13 +101,13 @@ def with_value_at(case: ConformanceCase, location: Location, value: str) -> Conf
     if location.kind == "header":
         request = with_headers(case.request, {location.name: value})
     elif location.kind == "body":
-        request = with_value(case.request, location.tokens, value)
+        request = with_body_value(case.request, location.tokens, value)
     else:
         request = msgspec.structs.replace(case.request, query={**case.request.query, location.name: value})
     return msgspec.structs.replace(case, request=request)
 
 
-def _request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
+def _mapped_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
     """Return the request of a case. The request of a delivery is mapped from its speech."""
     if case.speech is None:
         return case.request

@@ -29,13 +29,13 @@ async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> N
         BudgetError: the next submit costs more than is left in the budget.
         TransportError: the service cannot be reached.
     """
-    sequences = -(-effort.examples // REQUESTS_PER_SEQUENCE)  # rounded up
-    fewer = FuzzEffort(sequences, effort.seed, effort.failures)
+    sequences = -(-effort.example_count // REQUESTS_PER_SEQUENCE)  # rounded up
+    fewer = FuzzEffort(sequences, effort.seed, effort.failures_folder)
     search = RuleSearch(runner, fewer.in_subfolder(target.operation.id, "jobs"))
     await search.run(_make_machine(search, lambda: StatefulJobs(target, runner)))
 
 
-def _make_machine(search: RuleSearch, start: Callable[[], StatefulJobs]) -> MakeTest:
+def _make_machine(search: RuleSearch, make_jobs: Callable[[], StatefulJobs]) -> MakeTest:
     """Return a function that makes a test of random sequences of steps."""
     numbers = st.integers(1, MAX_JOBS)
 
@@ -44,41 +44,41 @@ def _make_machine(search: RuleSearch, start: Callable[[], StatefulJobs]) -> Make
 
         def __init__(self) -> None:
             super().__init__()
-            self.jobs = start()
+            self.jobs = make_jobs()
 
-        def take(self, word: str, number: int | None = None) -> None:
+        def take_numbered_step(self, word: str, number: int | None = None) -> None:
             step = word if number is None else f"{word} {min(number, self.jobs.count)}"
             search.judge(search.send(self.jobs.take_step(step)))
 
         @precondition(lambda self: self.jobs.count < MAX_JOBS)
         @rule()
         def submit(self) -> None:
-            self.take("submit")
+            self.take_numbered_step("submit")
 
         @precondition(lambda self: self.jobs.count)
         @rule(number=numbers)
         def poll(self, number: int) -> None:
-            self.take("poll", number)
+            self.take_numbered_step("poll", number)
 
         @precondition(lambda self: self.jobs.count)
         @rule(number=numbers)
-        def late(self, number: int) -> None:
-            self.take("late", number)
+        def poll_late(self, number: int) -> None:
+            self.take_numbered_step("late", number)
 
         @precondition(lambda self: self.jobs.count and self.jobs.can_expire)
         @rule(number=numbers)
-        def expired(self, number: int) -> None:
-            self.take("expired", number)
+        def poll_expired(self, number: int) -> None:
+            self.take_numbered_step("expired", number)
 
         @precondition(lambda self: self.jobs.count and self.jobs.can_cancel)
         @rule(number=numbers)
         def cancel(self, number: int) -> None:
-            self.take("cancel", number)
+            self.take_numbered_step("cancel", number)
 
         @precondition(lambda self: self.jobs.count and self.jobs.rejects_unknown_ids)
         @rule(number=numbers)
-        def unknown(self, number: int) -> None:
-            self.take("unknown", number)
+        def poll_unknown_id(self, number: int) -> None:
+            self.take_numbered_step("unknown", number)
 
     def make(settings: hypothesis.settings, seed: int) -> FuzzTest:
         return get_state_machine_test(hypothesis.seed(seed)(JobMachine), settings=settings)

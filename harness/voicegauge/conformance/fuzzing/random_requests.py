@@ -14,11 +14,11 @@ from voicegauge.conformance.cases import (
     accepts_any_valid_value,
     is_valid_body,
     valid_speech_request,
-    with_value,
+    with_body_value,
 )
 from voicegauge.conformance.fuzzing.reproduction import with_request_test
 from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, MakeTest, RuleSearch
-from voicegauge.conformance.fuzzing.strategies import invalid_values, random_objects, valid_values
+from voicegauge.conformance.fuzzing.strategies import make_invalid_values, make_valid_values, random_objects
 from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
@@ -55,8 +55,8 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
         collector.add_unplanned(f"{target.id}: fuzzing", "no valid body to start from")
         return
     kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
-        ("accepted", valid_requests(target, request)),
-        ("rejected", invalid_requests(target, request)),
+        ("accepted", make_valid_requests(target, request)),
+        ("rejected", make_invalid_requests(target, request)),
     )
     for verdict, requests in kinds:
         search = RuleSearch(runner, effort.in_subfolder(target.operation.id, verdict))
@@ -82,7 +82,7 @@ def _make_test(
     return make
 
 
-def valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+def make_valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of valid requests in which the text and some optional fields are random.
 
     Fields that name something that must exist, such as a voice, are not changed.
@@ -93,9 +93,9 @@ def valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[R
     free: dict[str, st.SearchStrategy[Any]] = {}
     for name, schema in media.schema.get("properties", {}).items():
         if text.at.tokens == (name,):
-            free[name] = _texts(text, valid_values(schemas, schema))
+            free[name] = _texts(text, make_valid_values(schemas, schema))
         elif accepts_any_valid_field(target, name, schema):
-            free[name] = valid_values(schemas, schema)
+            free[name] = make_valid_values(schemas, schema)
     draw_fields = random_objects({}, free)
 
     @st.composite
@@ -142,15 +142,15 @@ def _with_fields(request: RequestParts, fields: dict[str, Any]) -> RandomRequest
     return RandomRequest(changed, f"a random valid request ({', '.join(fields) or 'nothing changed'})")
 
 
-def invalid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+def make_invalid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of requests with one invalid value."""
     media = target.operation.request_media[request.media_type or ""]
-    values = invalid_values(target.contract.schemas, media.schema, media.schema_pointer or media.pointer)
+    values = make_invalid_values(target.contract.schemas, media.schema, media.schema_pointer or media.pointer)
 
     @st.composite
     def requests(draw: st.DrawFn) -> RandomRequest:
         invalid = draw(values)
-        random = RandomRequest(with_value(request, invalid.path, invalid.value), invalid.description)
+        random = RandomRequest(with_body_value(request, invalid.path, invalid.value), invalid.description)
         hypothesis.assume(not is_valid_body(target.operation, random.request))
         return random
 

@@ -38,9 +38,9 @@ def with_jobs_test(findings: Sequence[Finding], target: Target, steps: Sequence[
     return [_with_test(finding, "voicegauge_jobs", call) for finding in findings]
 
 
-def _is_same(one: Any, other: Any) -> bool:
+def _is_same(first_value: Any, second_value: Any) -> bool:
     """Whether two values are equal and have the same JSON type. In Python 1, 1.0 and True are equal."""
-    return type(one) is type(other) and bool(one == other)
+    return type(first_value) is type(second_value) and bool(first_value == second_value)
 
 
 def _python_literal(value: Any) -> str:

@@ -35,7 +35,7 @@ class _SearchOver(BaseException):
     """Ends the search. Hypothesis does not catch a `BaseException`, so it stops shrinking."""
 
 
-class RuleBroken(Exception):  # noqa: N818 - it is not an error of this program
+class RuleBrokenSignal(Exception):  # noqa: N818 - it is not an error of this program
     """Tells Hypothesis that the example broke a rule. Hypothesis shrinks examples that raise an exception."""
 
 
@@ -43,16 +43,18 @@ class RuleBroken(Exception):  # noqa: N818 - it is not an error of this program
 class FuzzEffort:
     """How long to search, and where failing examples are saved."""
 
-    examples: int
+    example_count: int
     """Number of examples per round."""
     seed: int
     """Seed of the random numbers. It determines every example except the saved ones that failed before."""
-    failures: Path | None = None
+    failures_folder: Path | None = None
     """A folder of failing examples, which are tried first, and deleted when they pass; `None` to save nothing."""
 
     def in_subfolder(self, *names: str) -> FuzzEffort:
         """Return the same effort, with failing examples saved in a subfolder."""
-        return FuzzEffort(self.examples, self.seed, self.failures.joinpath(*names) if self.failures else None)
+        return FuzzEffort(
+            self.example_count, self.seed, self.failures_folder.joinpath(*names) if self.failures_folder else None
+        )
 
 
 class RuleSearch:
@@ -90,7 +92,7 @@ class RuleSearch:
             self._latest, self._shrinking = [], 0
             try:
                 make_test(self._settings(number), self._effort.seed)()
-            except (RuleBroken, Flaky, _SearchOver):
+            except (RuleBrokenSignal, Flaky, _SearchOver):
                 pass  # the findings are in `_latest`: of the smallest example, or of one that did not fail again
             except Unsatisfiable:
                 return  # no example fits the strategy
@@ -107,10 +109,10 @@ class RuleSearch:
         Each round saves failures in its own folder. In a shared folder, a later round, which ignores the rules that
         earlier rounds found broken, would see their failures pass and delete them.
         """
-        folder = self._effort.failures
+        folder = self._effort.failures_folder
         database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(number + 1))
         return hypothesis.settings(
-            max_examples=self._effort.examples,
+            max_examples=self._effort.example_count,
             database=database,
             derandomize=False,  # Hypothesis sets it under CI, where it would replace the seed
             deadline=None,
@@ -147,9 +149,9 @@ class RuleSearch:
         """Keep the errors in `findings` that no earlier round has found.
 
         Raises:
-            RuleBroken: there is at least one such error.
+            RuleBrokenSignal: there is at least one such error.
         """
         new = [f for f in findings if f.severity is Severity.ERROR and (f.rule, f.where.line) not in self._known]
         if new:
             self._latest = new
-            raise RuleBroken
+            raise RuleBrokenSignal

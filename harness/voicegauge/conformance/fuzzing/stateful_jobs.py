@@ -39,10 +39,10 @@ MAX_JOBS = 3
 """Maximum number of jobs in one sequence, because each job costs money."""
 LATE_POLL_FACTOR = 3
 """Pause before a late poll, as a multiple of the longest documented poll interval."""
-SLACK = 2.0
+LIFETIME_TOLERANCE = 2.0
 """Factor of tolerance for the documented lifetime of jobs, because clocks differ and services remove old jobs only now
 and then. From the lifetime divided by this factor to the lifetime multiplied by it, a job may exist or not."""
-LONGEST_WAIT_S = 120.0
+MAX_EXPIRY_WAIT_S = 120.0
 """The longest wait in seconds for a job to expire if the clock of the service cannot be advanced."""
 
 
@@ -96,7 +96,7 @@ class StatefulJobs:
     def can_expire(self) -> bool:
         """Whether the contract documents when jobs expire and the response then, and the check can wait for that."""
         limit_s = self._spec.expires_s
-        is_soon = self._service.control_url is not None or SLACK * (limit_s or 0) <= LONGEST_WAIT_S
+        is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE * (limit_s or 0) <= MAX_EXPIRY_WAIT_S
         return limit_s is not None and is_soon and bool(self._expired_statuses)
 
     @property
@@ -179,9 +179,9 @@ class StatefulJobs:
             return None
         return _AcceptedJob(submit, job_id, parameters, submitted_s)
 
-    def _job_set(self, latest: _AcceptedJob) -> JobSet:
+    def _job_set(self, latest_job: _AcceptedJob) -> JobSet:
         histories = [self._history(job) for job in self._jobs]
-        return JobSet(tuple(histories), histories[self._jobs.index(latest)])
+        return JobSet(tuple(histories), histories[self._jobs.index(latest_job)])
 
     def _history(self, job: _AcceptedJob) -> JobHistory:
         return JobHistory(job.submit, tuple(job.polls), self._status, polls_before_cancel=job.polls_before_cancel)
@@ -215,23 +215,23 @@ class StatefulJobs:
                 job.ended_s = self._now_s
             return [call, CaseOutcome(call, expected), self._history(job), self._job_set(job)]
 
-        case = self._case(self._status, _request(self._status, job.parameters), expected)
+        case = self._case(self._status, _request_with_parameters(self._status, job.parameters), expected)
         return (await self._runner.send_and_judge(case, read_subjects)).findings
 
     def _expected_poll(self, job: _AcceptedJob) -> ExpectedResponse:
         """Return the expected response to a poll at this time, when the job may have expired."""
         status, limit_s = self._status, self._spec.expires_s
         description, pointer = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
-        if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > SLACK * limit_s:
+        if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > LIFETIME_TOLERANCE * limit_s:
             return ExpectedResponse(
                 verdict="rejected",
                 statuses=self._expired_statuses,
                 kind="unknown-id",
-                description=f"{status.id} for a job that ended more than {SLACK * limit_s:g} s ago",
+                description=f"{status.id} for a job that ended more than {LIFETIME_TOLERANCE * limit_s:g} s ago",
                 contract_pointer=pointer,
             )
         # The job may have ended long before a poll saw it, even at the submit.
-        if limit_s is not None and self._now_s - job.submitted_s > limit_s / SLACK:
+        if limit_s is not None and self._now_s - job.submitted_s > limit_s / LIFETIME_TOLERANCE:
             return expect_undocumented(description, pointer, self._expired_statuses)
         return expect_accepted(description, status.pointer)
 
@@ -242,7 +242,7 @@ class StatefulJobs:
     async def _poll_expired(self, job: _AcceptedJob) -> list[Finding]:
         if self._spec.expires_s is None:
             raise UsageError(f"{self._status.contract.id} does not document how long a job can be polled")
-        await self._pause(SLACK * self._spec.expires_s)
+        await self._pause(LIFETIME_TOLERANCE * self._spec.expires_s)
         return await self._poll(job)
 
     async def _cancel(self, job: _AcceptedJob) -> list[Finding]:
@@ -254,7 +254,7 @@ class StatefulJobs:
             raise UsageError(f"{operation.id} does not document which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
         expected = expect_undocumented("a job is cancelled", operation.pointer)
-        case = self._case(operation, _request(operation, {name: job.id}), expected)
+        case = self._case(operation, _request_with_parameters(operation, {name: job.id}), expected)
         judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300
         if is_accepted and job.polls_before_cancel is None:
@@ -274,20 +274,20 @@ class StatefulJobs:
         )
         unknown = similar_unknown_id(job.id, {job.id for job in self._jobs})
         parameters = {name: unknown if value == job.id else value for name, value in job.parameters.items()}
-        case = self._case(self._status, _request(self._status, parameters), expected)
+        case = self._case(self._status, _request_with_parameters(self._status, parameters), expected)
         return (await self._runner.send_and_judge(case)).findings
 
 
-def similar_unknown_id(job_id: str, known: Collection[str]) -> str:
-    """Return an id that differs from `job_id` in its last character and is not `known`.
+def similar_unknown_id(job_id: str, known_ids: Collection[str]) -> str:
+    """Return an id that differs from `job_id` in its last character and is none of `known_ids`.
 
     The numbers next to a running number belong to other jobs, so an id of digits gets three more digits instead.
     """
     digits = "0123456789abcdef"
     candidates = (job_id + digit * 3 if job_id.isdecimal() else job_id[:-1] + digit for digit in digits)
-    return next(candidate for candidate in candidates if candidate not in known)
+    return next(candidate for candidate in candidates if candidate not in known_ids)
 
 
-def _request(operation: Operation, parameters: dict[str, object]) -> RequestParts:
+def _request_with_parameters(operation: Operation, parameters: dict[str, object]) -> RequestParts:
     placed = group_parameters_by_location(operation, parameters)
     return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voicegauge.conformance.cases import BoundaryValue, list_boundary_values
 from voicegauge.contract import Schemas
 
-MAX_TEXT = 300
+MAX_TEXT_CHARACTERS = 300
 """Number of characters in the longest random text. Planned cases try longer texts, which would slow the search down."""
 MAX_ITEMS = 4
 """Number of items in the longest random list. Longer lists would slow the search down."""
@@ -19,7 +19,7 @@ MAX_NUMBER = 10**9
 _ANY_TEXT = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
 """Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
-_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
+_STRATEGIES_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
     "uri": st.from_regex(r"https://[a-z]{1,12}\.example/[a-z0-9]{1,12}\.wav", fullmatch=True),
     "date-time": st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
     "date": st.dates().map(str),
@@ -28,7 +28,7 @@ _BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
+def make_valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
     """Return a strategy of values that fit those keywords of `schema` that are common in speech APIs.
 
     These keywords are lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf`. Because of other
@@ -43,7 +43,7 @@ def valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     for keyword in ("oneOf", "anyOf"):
         if schema.get(keyword) and "properties" not in schema:
-            return st.one_of(*(valid_values(schemas, branch) for branch in schema[keyword]))
+            return st.one_of(*(make_valid_values(schemas, branch) for branch in schema[keyword]))
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_types = [types] if isinstance(types, str) else types
     return st.one_of(*(_values_of_type(schemas, schema, json_type) for json_type in json_types))
@@ -60,16 +60,16 @@ def _values_of_type(schemas: Schemas, schema: dict[str, Any], json_type: str) ->
         return st.booleans()
     if json_type == "array":
         longest = min(schema.get("maxItems", MAX_ITEMS), max(MAX_ITEMS, schema.get("minItems", 0)))
-        items = valid_values(schemas, schema.get("items", {}))
+        items = make_valid_values(schemas, schema.get("items", {}))
         return st.lists(items, min_size=schema.get("minItems", 0), max_size=longest)
     return _objects(schemas, schema) if json_type == "object" else st.none()
 
 
 def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
-    if schema.get("format") in _BY_FORMAT:
-        return _BY_FORMAT[schema["format"]]
+    if schema.get("format") in _STRATEGIES_BY_FORMAT:
+        return _STRATEGIES_BY_FORMAT[schema["format"]]
     low = schema.get("minLength", 0)
-    high = max(low, min(schema.get("maxLength", MAX_TEXT), MAX_TEXT))
+    high = max(low, min(schema.get("maxLength", MAX_TEXT_CHARACTERS), MAX_TEXT_CHARACTERS))
     if "pattern" in schema:
         matching = st.from_regex(schema["pattern"], alphabet=_ANY_TEXT)
         return matching.filter(lambda text: low <= len(text) <= schema.get("maxLength", len(text)))
@@ -98,7 +98,7 @@ def _numbers(schema: dict[str, Any]) -> st.SearchStrategy[float]:
 
 
 def _objects(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    properties = {name: valid_values(schemas, inner) for name, inner in schema.get("properties", {}).items()}
+    properties = {name: make_valid_values(schemas, inner) for name, inner in schema.get("properties", {}).items()}
     required = [name for name in schema.get("required", ()) if name in properties]
     draw_object = random_objects({name: properties.pop(name) for name in required}, properties)
     return st.composite(draw_object)()
@@ -123,7 +123,7 @@ def random_objects(
     return draw_object
 
 
-def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
+def make_invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
     """Return a strategy of values that make a valid body invalid, because they are outside the bound of a keyword.
 
     Each value is drawn in one step. With nested strategies, Hypothesis would try to replace parts of an example by
@@ -136,7 +136,7 @@ def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStra
     ]
     if not planned:
         return st.nothing()
-    beyond = [_values_beyond(boundary) for boundary in planned]
+    beyond = [_other_values_beyond(boundary) for boundary in planned]
     indexes = st.integers(0, len(planned) - 1)
 
     @st.composite
@@ -152,7 +152,7 @@ def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStra
     return values()
 
 
-def _values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
+def _other_values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
     """Return other values that break the same keyword; `None` if only the boundary value certainly breaks it."""
     if boundary.keyword in ("minimum", "exclusiveMinimum"):
         return st.integers(max_value=int(boundary.value), min_value=-MAX_NUMBER)
@@ -162,10 +162,10 @@ def _values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
         return _WORDS if isinstance(boundary.value, str) else None
     if boundary.keyword == "maxLength":
         return st.integers(len(boundary.value), len(boundary.value) + 50).map(lambda n: "a" * n)
-    return _values_like(boundary.value) if boundary.keyword == "type" else None
+    return _values_of_same_type(boundary.value) if boundary.keyword == "type" else None
 
 
-def _values_like(value: Any) -> st.SearchStrategy[Any] | None:
+def _values_of_same_type(value: Any) -> st.SearchStrategy[Any] | None:
     """Return values of the type of `value`, which is not a type that the schema allows."""
     if isinstance(value, str):
         return _WORDS.map(lambda word: f"x{word}")  # never a number for a lenient parser, as "nan" and "inf" are

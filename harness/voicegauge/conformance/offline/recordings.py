@@ -14,7 +14,7 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
-from voicegauge.conformance.running import Collector, read_speech, streamed_audio
+from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import Contract
 from voicegauge.contract.extension import JobSpec, ResponseAudio
@@ -89,7 +89,7 @@ def _report_unmatched_submits(
 
 def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
     """Return every case that follows from a contract, by id. Recorded responses are judged against these cases."""
-    plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)
+    plan = plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
     return {case.id: case for case in plan.cases}
 
 
@@ -212,7 +212,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
     if exchange is None:
         return None
     is_stream = location.delivered == "stream"
-    audio = streamed_audio(carrier) if is_stream else exchange.response.body
+    audio = read_streamed_audio(carrier) if is_stream else exchange.response.body
     if not audio:
         return None
     declared = carrier.read_response(location.media_type)
@@ -226,7 +226,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
         audio_exchange=1,
         submit_exchange=0,
     )
-    return SpeechDelivery(target, read_speech(submit, target), delivery)
+    return SpeechDelivery(target, read_speech_request(submit, target), delivery)
 
 
 def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[Exchange]) -> Exchange | None:

@@ -35,7 +35,7 @@ def plan_to_record(targets: Sequence[Target], *, emulated: bool, every_case: boo
         emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
         every_case: whether to record every case of a check, except large uploads and uploads that are within a limit.
     """
-    plan = plan_cases(targets, emulated=emulated, every=False, text=RECORDED_TEXT)
+    plan = plan_cases(targets, emulated=emulated, all_billable=False, text=RECORDED_TEXT)
     chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
         if _upload_bytes(case) <= MAX_UPLOAD_BYTES and not _is_upload_within_limit(case):
@@ -59,7 +59,7 @@ def _is_upload_within_limit(case: ConformanceCase) -> bool:
 
 def _upload_bytes(case: ConformanceCase) -> int:
     if case.padding is not None:
-        return case.padding.size
+        return case.padding.size_bytes
     body = case.request.body if case.request is not None else None
     values = body.values() if isinstance(body, dict) else ()
     return sum(len(value.data) for value in values if isinstance(value, UploadedFile))

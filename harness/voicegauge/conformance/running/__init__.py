@@ -4,9 +4,9 @@ from voicegauge.conformance.running.callback_monitor import CallbackMonitor, Jud
 from voicegauge.conformance.running.case_runner import CaseRunner, JudgedCase
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.plan_price import PricedPlan, price_plan, require_prices, total_price_usd
-from voicegauge.conformance.running.response_audio import read_speech, streamed_audio
+from voicegauge.conformance.running.response_audio import read_speech_request, read_streamed_audio
 from voicegauge.conformance.running.service import CheckedService, SaveExchanges
-from voicegauge.conformance.running.webhook_session import receiver_for
+from voicegauge.conformance.running.webhook_session import running_receiver_for
 
 __all__ = [
     "CallbackMonitor",
@@ -18,9 +18,9 @@ __all__ = [
     "PricedPlan",
     "SaveExchanges",
     "price_plan",
-    "read_speech",
-    "receiver_for",
+    "read_speech_request",
+    "read_streamed_audio",
     "require_prices",
-    "streamed_audio",
+    "running_receiver_for",
     "total_price_usd",
 ]

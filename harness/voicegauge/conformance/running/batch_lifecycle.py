@@ -16,7 +16,7 @@ POLLS_AFTER_END = 2
 """Number of polls after a job has ended. The second shows whether the final state changes once more."""
 
 
-async def batch_subjects(
+async def follow_batch(
     target: Target, request: RequestParts, send: SendStep, clock: Clock
 ) -> AsyncIterator[CheckSubject]:
     """Submit a batch, poll it to its end or timeout and a little beyond, then poll each of its items.
@@ -37,7 +37,7 @@ async def batch_subjects(
     assert status.job is not None, "a status operation has x-job"
     submit = Call(operation, await send(operation, request, "own", None))
     yield submit
-    yield _accepted(submit, f"a batch of {BATCH_ITEMS}")
+    yield _expect_accepted_outcome(submit, f"a batch of {BATCH_ITEMS}")
     polls: list[Call] = []
     ended, polls_left = False, POLLS_AFTER_END
     started_s = clock.monotonic()
@@ -48,23 +48,23 @@ async def batch_subjects(
         polls.append(poll)
         yield poll
         if not poll.ok:
-            yield _accepted(poll, f"{status.id} for a batch that was accepted")
+            yield _expect_accepted_outcome(poll, f"{status.id} for a batch that was accepted")
             break
         state = status.job.states.get(str(poll.read_response(status.job.state)))
         ended = ended or (state is not None and state.end is not None)
     if submit.ok:
         yield JobHistory(submit, tuple(polls), status, timed_out=bool(polls) and polls[-1].ok and not ended)
-    for item in _items(operation.batch, polls[-1]) if ended else ():
-        async for subject in _item_subjects(operation, item, send):
+    for item in _batch_items(operation.batch, polls[-1]) if ended else ():
+        async for subject in _follow_item(operation, item, send):
             yield subject
 
 
-def _items(batch: BatchSpec, last_poll: Call) -> list[object]:
+def _batch_items(batch: BatchSpec, last_poll: Call) -> list[object]:
     results = last_poll.read_response(batch.results)
     return results if isinstance(results, list) else []
 
 
-async def _item_subjects(operation: Operation, item: object, send: SendStep) -> AsyncIterator[CheckSubject]:
+async def _follow_item(operation: Operation, item: object, send: SendStep) -> AsyncIterator[CheckSubject]:
     """Poll one item, which is a job of the operation that takes single requests."""
     assert operation.batch is not None, "only planned for operations with x-batch"
     single = operation.contract.operation(operation.batch.item_operation)
@@ -74,7 +74,7 @@ async def _item_subjects(operation: Operation, item: object, send: SendStep) -> 
         return
     poll = await _poll(operation.contract.operation(status_name), job_id, send, None)
     yield poll
-    yield _accepted(poll, f"{status_name} for an item of a batch")
+    yield _expect_accepted_outcome(poll, f"{status_name} for an item of a batch")
 
 
 async def _poll(status: Operation, job_id: object, send: SendStep, submit: Call | None) -> Call:
@@ -86,5 +86,5 @@ async def _poll(status: Operation, job_id: object, send: SendStep, submit: Call 
     return Call(status, await send(status, request, "own", None), submit=submit)
 
 
-def _accepted(call: Call, description: str) -> CaseOutcome:
+def _expect_accepted_outcome(call: Call, description: str) -> CaseOutcome:
     return CaseOutcome(call, expect_accepted(description, call.operation.pointer))

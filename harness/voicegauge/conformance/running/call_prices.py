@@ -64,7 +64,7 @@ def step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[
     """
     if not is_billable(operation):
         return None
-    return _highest_price(_items(operation), prices, text_characters(operation, request))
+    return _highest_price(_priced_items(operation), prices, text_characters(operation, request))
 
 
 def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
@@ -76,10 +76,10 @@ def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
     uses = creator.resource.uses if creator.resource is not None else ()
     for operation in (creator.contract.operation(use.operation) for use in uses):
         if is_billable(operation):
-            _highest_price(_items(operation), prices, 0)
+            _highest_price(_priced_items(operation), prices, 0)
 
 
-def _items(operation: Operation) -> Sequence[PricedItem]:
+def _priced_items(operation: Operation) -> Sequence[PricedItem]:
     return list(operation.targets) or [operation]
 
 

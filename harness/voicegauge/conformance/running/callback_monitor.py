@@ -51,7 +51,7 @@ class CallbackMonitor:
     def judge(self, received: ReceivedCallback) -> JudgedCallback:
         """Judge one callback. Findings that were already reported for an earlier callback are left out."""
         provenance = _provenance(received)
-        single = self._assign(received)
+        single = self._match_operation(received)
         if single is None:
             return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
         value = single.bodies[0]
@@ -82,18 +82,18 @@ class CallbackMonitor:
                 self._reported.add(name)
                 yield finding
 
-    def _assign(self, received: ReceivedCallback) -> RequestCallbacks | None:
+    def _match_operation(self, received: ReceivedCallback) -> RequestCallbacks | None:
         """Return the callback as a subject of the operation that it fits best; `None` if it fits no operation.
 
         If the contracts document only one kind of callback, the callback is assigned to it, whatever it contains.
         """
         candidates = [RequestCallbacks(operation, (received,), self._posts) for operation in self._operations]
-        best = max(candidates, key=_evidence, default=None)
+        best = max(candidates, key=_matching_evidence, default=None)
         is_only_one = len({(one.contract.id, one.webhook.callback) for one in candidates}) == 1
-        return best if best is not None and (is_only_one or _evidence(best) >= (True, True)) else None
+        return best if best is not None and (is_only_one or _matching_evidence(best) >= (True, True)) else None
 
 
-def _evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
+def _matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
     """Return the evidence that a callback belongs to an operation, strongest first.
 
     These are: whether it has an id and a documented state, names a model of the operation, and has a valid body.

@@ -36,13 +36,13 @@ from voicegauge.conformance.cases import (
 )
 from voicegauge.conformance.reporting import BillableLimit, count_spending
 from voicegauge.conformance.running.audio_input_call import fetch_audio_input_call
-from voicegauge.conformance.running.batch_lifecycle import batch_subjects
+from voicegauge.conformance.running.batch_lifecycle import follow_batch
 from voicegauge.conformance.running.call_prices import case_price_usd, require_use_prices, step_price_usd
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import delivery_subjects
 from voicegauge.conformance.running.polls_after_end import poll_after_end, poll_without_key
 from voicegauge.conformance.running.resource_lifecycle import CallingAccount, ResourceLifecycle
-from voicegauge.conformance.running.response_audio import response_delivery
+from voicegauge.conformance.running.response_audio import read_response_delivery
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.running.webhook_session import WebhookSession
 from voicegauge.contract import Operation, Target
@@ -60,8 +60,8 @@ from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
-_KEYS: dict[str, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
-MAX_UNREACHABLE = 3
+_KEY_CHOICES: dict[str, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
+MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
 
 
@@ -71,7 +71,7 @@ class JudgedCase(NamedTuple):
     findings: list[Finding]
     status: int | None
     """HTTP status of the response that was judged; `None` if no response was judged."""
-    skipped: str | None = None
+    no_verdict_reason: str | None = None
     """Why there is no verdict; `None` if there is one."""
     exchange: Exchange | None = None
     """The exchange that was judged; `None` if the case is not a single call."""
@@ -114,7 +114,7 @@ class CaseRunner:
         self.service, self._collector, self._limit = service, collector, limit or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
         self._checker = service.checker(rules)
-        self._unreachable = 0
+        self._unreachable_requests = 0
         self._deliveries = {} if deliveries is None else deliveries
         self._running = _RunningCase()
         collector.register_rules(rules.values())
@@ -138,27 +138,27 @@ class CaseRunner:
                 self._collector.add_skipped(case, reason)
                 continue
             try:
-                with self._spending_of(case):
+                with self._recording_spending(case):
                     judged = await self.judge_case(case)
             except (TransportError, UsageError) as error:
                 if self.should_give_up(error):
                     raise
                 self._collector.add_skipped(case, str(error))
                 continue
-            self._collector.add_result(case, judged.findings, judged.status, judged.skipped)
+            self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason)
             if judged.error is None:
-                self._unreachable = 0
+                self._unreachable_requests = 0
             elif self.should_give_up(judged.error):
                 raise judged.error
 
     def should_give_up(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
         is_unreachable = isinstance(error, UnreachableError | TimedOutError)
-        self._unreachable = self._unreachable + 1 if is_unreachable else 0
-        return self._unreachable >= MAX_UNREACHABLE
+        self._unreachable_requests = self._unreachable_requests + 1 if is_unreachable else 0
+        return self._unreachable_requests >= MAX_UNREACHABLE_REQUESTS
 
     @contextmanager
-    def _spending_of(self, case: ConformanceCase) -> Iterator[None]:
+    def _recording_spending(self, case: ConformanceCase) -> Iterator[None]:
         """Record what `case` sends and spends while the context is active. Only one case may be active at a time."""
         ledger, self._running = self.service.ledger, _RunningCase()
         before_usd = ledger.spent_usd if ledger is not None else 0.0
@@ -197,9 +197,9 @@ class CaseRunner:
             TransportError: the service did not respond.
             BudgetError: the case costs more than is left in the budget.
         """
-        with self._spending_of(case):
+        with self._recording_spending(case):
             subjects, exchange, skipped = await self._send_call(case)
-            self._unreachable = 0
+            self._unreachable_requests = 0
             if read_subjects is not None and skipped is None:
                 subjects = list(read_subjects(exchange))
             return JudgedCase(self._judge(subjects, case), exchange.response.status, skipped, exchange)
@@ -260,7 +260,7 @@ class CaseRunner:
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._client.build(operation, request, key=_KEYS[case.key]),
+            request=self._client.build(operation, request, key=_KEY_CHOICES[case.key]),
             response=Response(status=error.status, headers=error.headers),
         )
         # Both attempts may have been charged, so both count among the requests of the case.
@@ -284,8 +284,12 @@ class CaseRunner:
         self._add_exchanges(case, [*retried, exchange, *fetched], skipped)
         subjects: list[CheckSubject] = [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
         subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
-        is_usual = case.expected.kind == "valid"
-        delivered = response_delivery(call, is_usual=is_usual) if origin == "sent" and not skipped else None
+        has_documented_text = case.expected.kind == "valid"
+        delivered = (
+            read_response_delivery(call, has_documented_text=has_documented_text)
+            if origin == "sent" and not skipped
+            else None
+        )
         subjects += [delivered] if delivered is not None else []
         operations = self._contract.operations
         subjects += [Call(operations[other.operation], other) for other in fetched if other.operation in operations]
@@ -310,7 +314,7 @@ class CaseRunner:
         request = padded_request(case)
         assert request is not None, "a single call has a request"
         operation = self._contract.operation(case.operation)
-        return await self._retry(case, lambda: self._client.call(operation, request, key=_KEYS[case.key]))
+        return await self._retry(case, lambda: self._client.call(operation, request, key=_KEY_CHOICES[case.key]))
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
@@ -344,7 +348,7 @@ class CaseRunner:
         assert case.request is not None, "a lifecycle begins with a request"
         operation, target = self._contract.operation(case.operation), self._target(case)
         if target is not None:
-            steps = batch_subjects(target, case.request, send, self._client.clock)
+            steps = follow_batch(target, case.request, send, self._client.clock)
         else:
             if self.service.ledger is not None:
                 require_use_prices(operation, self.service.prices)

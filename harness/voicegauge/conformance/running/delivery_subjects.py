@@ -33,20 +33,20 @@ def delivery_subjects(
         polls += [call] if operation is status else []
         yield call
         if operation is not target.operation:  # of repeated submits only the last one must be accepted
-            yield from _outcome(call)
+            yield from _outcome_of_call(call)
     if submit is not None:
         yield submit
-        yield from _outcome(submit)
+        yield from _outcome_of_call(submit)
         if status is not None and submit.ok:
             has_timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
             # A download after the end of the job may also time out, which shows nothing about the job.
-            timed_out = has_timed_out and not any(state.end for state in _states(submit, polls, status))
+            timed_out = has_timed_out and not any(state.end for state in _documented_states(submit, polls, status))
             observations = delivery.job.observations if delivery.job is not None else ()
             yield JobHistory(submit, tuple(polls), status, timed_out=timed_out, observations=observations)
     if delivery.exchanges:
         # If success was only reported after the client had stopped waiting for it, no audio is expected.
         before_end = polls[: len(polls) - len(polls_after_end)]
-        yield SpeechDelivery(target, speech, delivery, succeeded=_is_done(submit, before_end, status))
+        yield SpeechDelivery(target, speech, delivery, succeeded=_is_audio_ready(submit, before_end, status))
 
 
 def _submit_call(target: Target, delivery: Delivery) -> Call | None:
@@ -54,7 +54,7 @@ def _submit_call(target: Target, delivery: Delivery) -> Call | None:
     return None if index is None else Call(target.operation, delivery.exchanges[index], target)
 
 
-def _outcome(call: Call) -> Iterator[CaseOutcome]:
+def _outcome_of_call(call: Call) -> Iterator[CaseOutcome]:
     """Yield the outcome of a call, which must be accepted; yield nothing if its status proves nothing."""
     if call.status in call.contract.provider.retry.statuses or inconclusive_reason(call.status):
         return
@@ -63,14 +63,14 @@ def _outcome(call: Call) -> Iterator[CaseOutcome]:
     yield CaseOutcome(call, expect_accepted(description, call.operation.pointer))
 
 
-def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
+def _is_audio_ready(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
     """Whether the service reports that the audio is ready."""
     if status is None or status.job is None:
         return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.has_failed)
-    return any(state.end == "success" for state in _states(submit, polls, status))
+    return any(state.end == "success" for state in _documented_states(submit, polls, status))
 
 
-def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[JobState]:
+def _documented_states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[JobState]:
     """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
     assert status.job is not None, "only called for status operations"
     reports = [(poll, status.job.state) for poll in polls]

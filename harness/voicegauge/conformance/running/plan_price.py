@@ -45,7 +45,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
         """The price of the plan in dollars, without the items in `unpriced`."""
         return self.spending.total.usd
 
-    def affordable_calls(self, budget_usd: float) -> int:
+    def count_affordable_calls(self, budget_usd: float) -> int:
         """Return how many billable requests a budget pays for if they are sent in order."""
         left_usd, count = budget_usd, 0
         for case in self.cases:

@@ -57,7 +57,7 @@ class ResourceLifecycle:
         """Create the resource with `request` and follow it to its end, or to the first step that is rejected."""
         created = Call(self.creator, await self.send(self.creator, request, "own", None))
         yield created
-        yield self._accepted(created, f"a {self.resource.name} is created")
+        yield self._expect_accepted_outcome(created, f"a {self.resource.name} is created")
         resource_id = created.read_response(self.resource.id)
         if not created.ok or not isinstance(resource_id, str):
             return
@@ -79,7 +79,7 @@ class ResourceLifecycle:
             pointer = f"{self._pointer}/transitions/{index}"
             call = await self._call(transition.operation, transition.id)
             yield call
-            yield self._accepted(call, self._describe(call), pointer)
+            yield self._expect_accepted_outcome(call, self._describe(call), pointer)
             if not call.ok:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
             self.state, self.last_change = transition.state, f"it was {transition.state}"
@@ -92,7 +92,7 @@ class ResourceLifecycle:
             return
         call = await self._call(self.resource.delete.operation, self.resource.delete.id)
         yield call
-        yield self._accepted(call, self._describe(call))
+        yield self._expect_accepted_outcome(call, self._describe(call))
         if not call.ok:
             return  # the resource still exists, so it may still be listed and used
         self.is_deleted, self.last_change = True, "it was deleted"
@@ -118,7 +118,7 @@ class ResourceLifecycle:
             request, _ = operation_request(operation)
             call = Call(operation, await self.send(operation, request or RequestParts(), account, None))
             yield call
-            yield self._accepted(call, f"{operation.id} after {self.last_change}")
+            yield self._expect_accepted_outcome(call, f"{operation.id} after {self.last_change}")
             item = find_resource_item(call.response_json, self.resource, self.resource_id)
             yield self._step(call, "list", operation.id, f"{self._pointer}/list", item=item, is_foreign=is_foreign)
         for index, use in enumerate(self.resource.uses):
@@ -138,7 +138,11 @@ class ResourceLifecycle:
         description = f"{operation.id} with the {self.resource.name} after {self.last_change}"
         # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is
         # expected, so that the rules about outcomes do not report that again, but still report a server error.
-        yield self._either(call, description, pointer) if is_rejected else self._accepted(call, description, pointer)
+        yield (
+            self._expect_either_outcome(call, description, pointer)
+            if is_rejected
+            else self._expect_accepted_outcome(call, description, pointer)
+        )
         yield self._step(call, "use", operation.id, pointer, is_withheld=is_withheld, is_foreign=account == "other")
 
     async def _use_variants(self, use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
@@ -147,13 +151,13 @@ class ResourceLifecycle:
             call = Call(operation, await self.send(operation, variant.request, "own", use.server))
             yield call
             description = f"{operation.id} with the {self.resource.name} {variant.description}"
-            expect = self._accepted if variant.is_valid else self._either
+            expect = self._expect_accepted_outcome if variant.is_valid else self._expect_either_outcome
             yield expect(call, description, pointer)
 
-    def _accepted(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
+    def _expect_accepted_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
         return CaseOutcome(call, expect_accepted(description, pointer or self._pointer))
 
-    def _either(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
+    def _expect_either_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
         return CaseOutcome(call, expect_undocumented(description, pointer or self._pointer))
 
     def _step(

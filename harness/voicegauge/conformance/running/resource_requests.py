@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases import TEXT, operation_request, valid_speech_request, value_requests, with_value
+from voicegauge.conformance.cases import TEXT, operation_request, valid_speech_request, value_requests, with_body_value
 from voicegauge.contract import MISSING, Location, Operation, Target
 from voicegauge.contract.extension import ResourceUse
 
@@ -26,7 +26,7 @@ class UseVariant(NamedTuple):
 def with_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
     """Return `request` with the id of a resource at `location`."""
     if location.kind == "body":
-        return with_value(request, location.tokens, resource_id)
+        return with_body_value(request, location.tokens, resource_id)
     if location.kind == "header":
         return msgspec.structs.replace(request, headers={**request.headers, location.name: resource_id})
     values = request.path if location.kind == "path" else request.query
@@ -39,7 +39,7 @@ def use_request(operation: Operation, use: ResourceUse, resource_id: str) -> Req
     if request is None:
         return None
     for location in use.replaces:
-        request = with_value(request, location.tokens, MISSING)
+        request = with_body_value(request, location.tokens, MISSING)
     return with_resource_id(request, use.id, resource_id)
 
 

@@ -13,7 +13,7 @@ from voicegauge.model import Delivery, SpeechRequest
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
-_WORD = re.compile(r"[^\W\d_]{1,15}")
+_WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
 _MIN_WORDS = 3
 """Smallest number of words whose duration can be estimated. A shorter text may be spelled, or spoken very slowly."""
 _MIN_WORD_SHARE = 0.7
@@ -21,7 +21,7 @@ _MIN_WORD_SHARE = 0.7
 and others leave them out."""
 
 
-def response_delivery(call: Call, *, is_usual: bool = True) -> SpeechDelivery | None:
+def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> SpeechDelivery | None:
     """Return the audio in an accepted response as a delivery; `None` if the response contains no audio to judge.
 
     A response with a job or a link contains no audio, because audio needs further requests. Audio inside JSON, and raw
@@ -29,14 +29,15 @@ def response_delivery(call: Call, *, is_usual: bool = True) -> SpeechDelivery | 
 
     Args:
         call: the call.
-        is_usual: whether the documents say that such a text is spoken, so that the duration can be estimated.
+        has_documented_text: whether the documents say that such a text is spoken. Only then is the
+            duration estimated.
     """
     target = call.target
     location = target.response.audio if target is not None else None
     if target is None or location is None or not call.ok:
         return None
     audio = _response_audio(call, location)
-    speech = read_speech(call, target)
+    speech = read_speech_request(call, target)
     if not audio or not any(character.isalnum() for character in speech.text):
         return None  # such a text contains nothing to speak, and no document says whether there should be audio
     media_type = None if location.delivered == "stream" else call.exchange.response.media_type or None
@@ -49,19 +50,21 @@ def response_delivery(call: Call, *, is_usual: bool = True) -> SpeechDelivery | 
         audio_exchange=0,
         submit_exchange=0,
     )
-    delivered = SpeechDelivery(target, speech, delivery, has_ordinary_text=is_usual and is_ordinary_text(speech.text))
+    delivered = SpeechDelivery(
+        target, speech, delivery, has_ordinary_text=has_documented_text and is_ordinary_text(speech.text)
+    )
     return None if delivered.has_unknown_encoding else delivered
 
 
 def _response_audio(call: Call, location: ResponseAudio) -> bytes:
     if location.delivered == "stream":
-        return streamed_audio(call)
+        return read_streamed_audio(call)
     media_type = call.exchange.response.media_type
     is_audio = location.delivered == "bytes" and (media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES)
     return call.exchange.response.body if is_audio else b""
 
 
-def streamed_audio(call: Call) -> bytes:
+def read_streamed_audio(call: Call) -> bytes:
     """Return the audio of a stream that ended without an error.
 
     It is empty for any other stream, and for an unreadable one, which other rules judge.
@@ -78,11 +81,11 @@ def is_ordinary_text(text: str) -> bool:
     """Whether the duration of the speech for `text` can be estimated, because it contains words and little else."""
     if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
         return False
-    words = _WORD.findall(text)
+    words = _WORD_PATTERN.findall(text)
     return len(words) >= _MIN_WORDS and sum(map(len, words)) >= _MIN_WORD_SHARE * len(text.replace(" ", ""))
 
 
-def read_speech(submit: Call, target: Target) -> SpeechRequest:
+def read_speech_request(submit: Call, target: Target) -> SpeechRequest:
     """Return the speech that a request asks for, in provider-independent terms."""
     values = {
         name: submit.read_request(target.speech.request[name].at)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import msgspec
 
 from voicegauge.checks import Call, RequestCallbacks
-from voicegauge.conformance.cases import ConformanceCase, with_value_at
+from voicegauge.conformance.cases import ConformanceCase, with_case_value
 from voicegauge.contract import Operation, status_operation
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, ReceivedCallback
@@ -19,18 +19,18 @@ CALLBACK_TIMEOUT_S = 60.0
 """Seconds to wait for the callback of a job after a response reported the end. No document states a limit."""
 EMULATED_CALLBACK_TIMEOUT_S = 1.0
 """Seconds to wait for a callback of the emulator, which sends it before it reports the same state in a response."""
-SETTLE_S = 3.0
+REPEATED_CALLBACK_WAIT_S = 3.0
 """Seconds to listen after the last expected callback, because it may be sent twice."""
 
 
 @contextmanager
-def receiver_for(
-    cases: Sequence[ConformanceCase], given: Receiver | None, provenance: Provenance
+def running_receiver_for(
+    cases: Sequence[ConformanceCase], user_receiver: Receiver | None, provenance: Provenance
 ) -> Iterator[Receiver | None]:
-    """Yield the receiver that `cases` need: the `given` one, or a local one for callbacks of the emulator."""
-    is_local = given is None and provenance is Provenance.EMULATED and any(case.callback_url for case in cases)
+    """Yield the receiver that `cases` need: the `user_receiver` one, or a local one for callbacks of the emulator."""
+    is_local = user_receiver is None and provenance is Provenance.EMULATED and any(case.callback_url for case in cases)
     if not is_local:
-        yield given
+        yield user_receiver
         return
     with running_receiver() as receiver:
         yield receiver
@@ -54,7 +54,7 @@ class WebhookSession:
     @property
     def case(self) -> ConformanceCase:
         """The case to send, which is the planned case with the webhook URL in its request."""
-        return msgspec.structs.replace(with_value_at(self._case, self._parameter.at, self._url), callback_url=None)
+        return msgspec.structs.replace(with_case_value(self._case, self._parameter.at, self._url), callback_url=None)
 
     async def collect(self, operation: Operation, calls: Sequence[Call]) -> RequestCallbacks | None:
         """Wait for the callbacks and return them; `None` if the request was not accepted.
@@ -80,5 +80,5 @@ class WebhookSession:
             await self._receiver.wait_until(
                 self._url, lambda so_far: bool(callbacks(so_far).final_bodies), timeout_s=timeout_s
             )
-            await asyncio.sleep(0 if self._emulated else SETTLE_S)
+            await asyncio.sleep(0 if self._emulated else REPEATED_CALLBACK_WAIT_S)
         return callbacks(self._receiver.callbacks_to(self._url), is_complete=True)
