@@ -1,18 +1,63 @@
-"""Writes files atomically."""
+"""Reads regular files only, and writes files atomically."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from voicegauge.errors import UsageError
+
+MAX_FILE_BYTES = 2**30
+"""Maximum size of a file that is read completely."""
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file for reading in binary mode; links are followed.
+
+    A FIFO or a device is not opened: reading it might never end, or change its state.
+
+    Raises:
+        OSError: the file cannot be opened or is not a regular file.
+    """
+    _require_regular(path, path.stat().st_mode)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(descriptor, "rb")
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)  # it may have been replaced since the first look
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        reason = "is a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file"
+        raise OSError(number, reason, str(path))
+
+
+def read_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Read a regular file of at most `max_bytes` bytes.
+
+    Raises:
+        OSError: the file cannot be read, is not a regular file, or is larger than `max_bytes`.
+    """
+    with open_file(path) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"is larger than {max_bytes} bytes", str(path))
+    return content
 
 
 def check_writable(path: Path) -> None:
     """Check that `write_file` can write `path`, before time and money are spent on its content.
 
     Raises:
-        UsageError: `path` is not a regular file, or its folder is not writable.
+        UsageError: `path` is not a regular file, its folder is not writable, or a link leads out of the folder.
     """
     try:
         real = path.resolve()
@@ -20,6 +65,7 @@ def check_writable(path: Path) -> None:
             raise UsageError(f"cannot write {path}: its links form a cycle")
         if real.exists() and not real.is_file():
             raise UsageError(f"cannot write {path}: not a regular file")
+        _check_links(path, real)
         folder = next(parent for parent in real.parents if parent.exists())
     except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13
         raise UsageError(f"cannot write {path}: {_describe_error(error)}") from error
@@ -28,22 +74,39 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {path}: {folder} {reason}")
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path` completely or not at all. Missing folders are created, and links are followed.
+def _check_links(path: Path, real: Path) -> None:
+    """Check that the links in `path` stay in its folder: they may be part of a stranger's repository.
 
-    The bytes are written to a hidden file in the same folder, which is then renamed to `path`. A rename within a folder
-    is atomic, so a reader never sees a half-written file.
+    The folder is the current one if `path` seems to be in it. Otherwise the user chose where `path` is, and only a link
+    in its last component is checked.
 
     Raises:
-        UsageError: the disk is full, or `path` is not writable.
+        UsageError: `real`, to which the links of `path` lead, is in another folder.
+    """
+    absolute, here = Path(os.path.abspath(path)), Path.cwd()  # noqa: PTH100 - `resolve` would follow the links
+    folder = here if absolute.is_relative_to(here) else absolute.parent
+    if not real.is_relative_to(folder.resolve()):
+        raise UsageError(f"cannot write {path}: a link leads to {real}, outside of {folder}: name that path instead")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path` completely or not at all. Missing folders are created.
+
+    Links are followed if they do not lead out of the folder. The bytes are written to a hidden file in the same folder,
+    which is then renamed to `path`. A rename within a folder is atomic, so a reader never sees a half-written file.
+
+    Raises:
+        UsageError: the disk is full, or `check_writable` rejects `path`.
     """
     check_writable(path)
     try:
         real = path.resolve()
         real.parent.mkdir(parents=True, exist_ok=True)
         partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
+        partial.unlink(missing_ok=True)  # of a process with the same id that was killed, or a stranger's link
         try:
-            partial.write_bytes(content)
+            with partial.open("xb") as file:
+                file.write(content)
             partial.replace(real)
         finally:
             partial.unlink(missing_ok=True)

@@ -15,6 +15,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def build_server_url(host: str, port: int) -> str:
+def build_server_url(host: str, port: int, scheme: str = "http") -> str:
     """Return the URL of the server that listens on `port` of `host`; an IPv6 address is put in brackets."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -215,7 +215,7 @@ def test_a_top_level_setting_of_another_command_is_accepted(folder: Path) -> Non
 
 def test_an_option_that_may_be_repeated_takes_one_value(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "voicegauge.toml").write_text("contracts = 'nowhere'\n")
-    assert run(["providers"]) == 2
+    assert run(["--settings", "voicegauge.toml", "providers"]) == 2
     assert "'nowhere' does not exist" in one_line(capsys)
 
 

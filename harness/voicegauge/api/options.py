@@ -25,6 +25,8 @@ class LiveOptions:
     """Budget in dollars. A request is not sent if its price exceeds what is left of the budget."""
     base_urls: Mapping[str, str] = field(default_factory=dict)
     """URLs to send to instead of the contract's servers, by server name; the name "" applies to all servers."""
+    allow_insecure_http: bool = False
+    """Whether a key may be sent over http, not https, to another machine."""
     account_plans: Sequence[str] = ()
     """Names of your accounts' plans, whose rate limits are honored; by default the smallest plan of each provider."""
     ledger: Ledger | None = None

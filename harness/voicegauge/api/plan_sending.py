@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.progress import ProgressListener, phase
-from voicegauge.client import Ledger, RateLimiter, account_plans, client_key, rate_limiter_for
+from voicegauge.client import (
+    Ledger,
+    RateLimiter,
+    account_plans,
+    client_key,
+    find_key_destinations,
+    rate_limiter_for,
+)
 from voicegauge.conformance import CasePlan, CheckSettings, Collector, PricedPlan, check_service, require_prices
 from voicegauge.contract import Contract, Target
 from voicegauge.data import cache_folder
@@ -40,9 +47,10 @@ def live_settings(
     Raises:
         MissingKeyError: the key of a provider is not set.
         UnknownNameError: no document names one of the account plans.
-        UsageError: no document states what a target costs.
+        UsageError: no document states what a target costs, or a key would be sent unencrypted to another machine.
         BudgetError: the plan costs more than the budget.
     """
+    announce_keys(contracts, live, listener)
     plans = account_plans(contracts, live.account_plans)
     keys = {contract.id: client_key(contract) for contract in contracts}
     if plan is not None:
@@ -89,6 +97,19 @@ def _format_price(plan: PricedPlan) -> str:
         return known
     names = ", ".join(plan.unpriced)
     return f"{known}, plus an undocumented price of {names}" if plan.usd else f"price not documented for {names}"
+
+
+def announce_keys(contracts: Sequence[Contract], live: LiveOptions, listener: ProgressListener) -> None:
+    """Tell the listener where each key will be sent, before anything is sent.
+
+    Raises:
+        UsageError: a key would be sent unencrypted to another machine, and `live` does not allow that.
+    """
+    for contract in contracts:
+        destinations = find_key_destinations(contract, live.base_urls)
+        listener.notice(f"LIVE: {destinations.describe()}")
+        if not live.allow_insecure_http:
+            destinations.check_encryption()
 
 
 def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from voicegauge.cli.exit_status import EXIT_BROKEN_PIPE
-from voicegauge.cli.settings import defaults_for, read_settings
+from voicegauge.cli.settings import SETTINGS_FILE, defaults_for, find_settings, load_settings
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE, UnknownNameError, VoicegaugeError
 from voicegauge.version import __version__
 
@@ -55,9 +55,11 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = _load(cmd_name)
-        settings, file = read_settings(Path.cwd())
-        if file is not None:
-            ctx.default_map = {cmd_name: defaults_for(command, settings, _LOADERS, file)}
+        named = ctx.params.get("settings")
+        settings = load_settings(named) if named else find_settings(Path.cwd())
+        if settings is not None:
+            ctx.meta[SETTINGS_FILE] = settings.path
+            ctx.default_map = {cmd_name: defaults_for(command, settings, _LOADERS)}
         return command
 
     def resolve_command(
@@ -77,7 +79,15 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="voicegauge")
-def cli() -> None:
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path),
+    envvar="VOICEGAUGE_SETTINGS",
+    show_envvar=True,
+    metavar="FILE",
+    help="Settings file that may set every option but --live, instead of the one in the current folder.",
+)
+def cli(settings: Path | None) -> None:
     """Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
 
     Exit status: 0 success; 1 findings or regressions; 2 unusable input or settings;

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from voicegauge.cli.settings import SETTINGS_FILE
 from voicegauge.errors import UsageError
 from voicegauge.files import check_writable
 
@@ -101,11 +102,21 @@ def require_flags(ctx: click.Context, options: Iterable[str], *flags: str) -> No
             raise UsageError(f"{spelled[name]} goes with {' or '.join(spelled[flag] for flag in flags)}")
 
 
-def live_options(*, live: bool, max_cost: float, base_url: dict[str, str], plans: Sequence[str]) -> LiveOptions | None:
-    """Return the options of a live run; `None` if `--live` is not given."""
+def live_options(
+    *, live: bool, max_cost: float, base_url: dict[str, str], plans: Sequence[str], allow_insecure_http: bool
+) -> LiveOptions | None:
+    """Return the options of a live run, and print which settings file was read; `None` if `--live` is not given."""
+    if not live:
+        return None
     from voicegauge.api import LiveOptions
+    from voicegauge.cli.console import console
 
-    return LiveOptions(max_cost_usd=max_cost, base_urls=base_url, account_plans=plans) if live else None
+    settings = click.get_current_context().meta.get(SETTINGS_FILE)
+    if settings is not None:
+        console(stderr=True).print(f"LIVE: settings are read from {settings}", soft_wrap=True)
+    return LiveOptions(
+        max_cost_usd=max_cost, base_urls=base_url, account_plans=plans, allow_insecure_http=allow_insecure_http
+    )
 
 
 def contracts_option(command: Command) -> Command:
@@ -188,6 +199,15 @@ def _is_base_url(url: str) -> bool:
         return False
     extra = "@" in parts.netloc or parts.query or parts.fragment or any(sign.isspace() for sign in url)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extra
+
+
+def insecure_http_option(command: Command) -> Command:
+    """Add `--allow-insecure-http`."""
+    return click.option(
+        "--allow-insecure-http",
+        is_flag=True,
+        help="With --live: send the key to another machine over http too, where everyone on the way can read it.",
+    )(command)
 
 
 def max_cost_option(command: Command) -> Command:

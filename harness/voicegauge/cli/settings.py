@@ -5,6 +5,7 @@ the name of a command applies to that command only. A table inside the table of 
 the pairs of an option that takes NAME=VALUE.
 An option that may be repeated takes a list or a single value.
 Flags override the environment, which overrides the file.
+A file that the user did not name sets only harmless options, see `settings_trust`.
 
     seed = 7
     [bench]
@@ -18,20 +19,46 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
+from voicegauge.cli.settings_trust import check_untrusted_setting
 from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.files import read_file
 
 LIVE_FLAG = "live"
 """The flag that a settings file must not set, because only the command line may cause costs."""
 
 
-def read_settings(folder: Path) -> tuple[dict[str, Any], Path | None]:
-    """Read the settings file in `folder`; return the settings and the file.
+SETTINGS_FILE = "voicegauge.settings_file"
+"""Key of the path of the settings file in `click.Context.meta`, where there is a settings file."""
+MAX_SETTINGS_BYTES = 2**20
 
-    If there is no such file, the settings are empty and the file is `None`.
+
+class SettingsFile(NamedTuple):
+    """A settings file and its content."""
+
+    path: Path
+    values: Mapping[str, Any]
+    is_trusted: bool
+    """Whether the user named the file; otherwise it was found in the current folder."""
+
+
+def load_settings(file: Path) -> SettingsFile:
+    """Read the settings file that the user named.
+
+    Raises:
+        UsageError: the file does not exist or holds no settings, or its content is not valid.
+    """
+    values = _read_tool(file) if file.name == "pyproject.toml" else _read_toml(file)
+    if values is None:
+        raise UsageError(f"{file}: no such file, or no settings in it")
+    return SettingsFile(file, values, is_trusted=True)
+
+
+def find_settings(folder: Path) -> SettingsFile | None:
+    """Read the settings file in `folder`, if there is one.
 
     Raises:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
@@ -41,8 +68,8 @@ def read_settings(folder: Path) -> tuple[dict[str, Any], Path | None]:
     if found is not None and tool is not None:
         raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: remove one")
     if found is not None:
-        return found, own
-    return (tool, shared) if tool is not None else ({}, None)
+        return SettingsFile(own, found, is_trusted=False)
+    return SettingsFile(shared, tool, is_trusted=False) if tool is not None else None
 
 
 def _read_tool(path: Path) -> dict[str, Any] | None:
@@ -55,49 +82,59 @@ def _read_tool(path: Path) -> dict[str, Any] | None:
 
 def _read_toml(path: Path) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_file(path, MAX_SETTINGS_BYTES).decode())
     except FileNotFoundError:
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path.name}: {error}") from error
 
 
 def defaults_for(
-    command: click.Command, settings: Mapping[str, Any], loaders: Mapping[str, Callable[[], click.Command]], file: Path
+    command: click.Command, settings: SettingsFile, loaders: Mapping[str, Callable[[], click.Command]]
 ) -> dict[str, Any]:
     """Return the settings that apply to `command`, by parameter name.
 
     Args:
         command: the command that was called.
-        settings: content of the settings file.
+        settings: the settings file.
         loaders: functions that import a command, by the command's name.
-        file: the settings file, which messages name.
 
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
-        UsageError: there is a value instead of a table, or a value is not valid for its option.
+        UsageError: there is a value instead of a table, or a value is not valid for its option or not accepted from
+            an untrusted file.
     """
-    options = _options_by_setting(command)
-    table = settings.get(command.name or "", {})
+    options, name = _options_by_setting(command), settings.path.name
+    table = settings.values.get(command.name or "", {})
     if not isinstance(table, dict):
         if command.name not in _all_settings(loaders):
-            raise UsageError(f"{file.name}: {command.name} must be a table of settings")
+            raise UsageError(f"{name}: {command.name} must be a table of settings")
         table = {}  # `asr` is an option as well as a command
-    _reject_live([*settings.items(), *table.items()], file)
+    _reject_live([*settings.values.items(), *table.items()], settings.path)
     found: dict[str, Any] = {}
-    for key, value in settings.items():
+    for key, value in settings.values.items():
         if isinstance(value, dict):
             if key not in loaders:
-                raise UnknownNameError(f"command in {file.name}", key, loaders)
+                raise UnknownNameError(f"command in {name}", key, loaders)
         elif key in options:
-            found[str(options[key].name)] = _to_flag_values(options[key], value, f"{file.name}: {key}")
+            found[str(options[key].name)] = _read_setting(key, options[key], value, settings, f"{name}: {key}")
         elif key not in (known := _all_settings(loaders)):
-            raise UnknownNameError(f"setting in {file.name}", key, known)
+            raise UnknownNameError(f"setting in {name}", key, known)
     for key, value in table.items():
         if key not in options:
-            raise UnknownNameError(f"setting [{command.name}] in {file.name}", key, options)
-        found[str(options[key].name)] = _to_flag_values(options[key], value, f"{file.name}: [{command.name}] {key}")
+            raise UnknownNameError(f"setting [{command.name}] in {name}", key, options)
+        where = f"{name}: [{command.name}] {key}"
+        found[str(options[key].name)] = _read_setting(key, options[key], value, settings, where)
     return found
+
+
+def _read_setting(setting: str, option: click.Option, value: Any, settings: SettingsFile, where: str) -> Any:
+    values = _to_flag_values(option, value, where)
+    if not settings.is_trusted and value is not False:
+        check_untrusted_setting(setting, option, values if option.multiple else [values], settings.path)
+    return values
 
 
 def _reject_live(items: Iterable[tuple[str, Any]], file: Path) -> None:

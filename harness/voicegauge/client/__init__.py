@@ -14,6 +14,7 @@ from voicegauge.client.delivery import (
     retry_after_s,
     retry_waits_s,
 )
+from voicegauge.client.key_destinations import KeyDestinations, find_key_destinations
 from voicegauge.client.requests import RequestParts, build_credentials, client_key, curl_command, map_speech_request
 from voicegauge.client.spending import (
     Ledger,
@@ -34,6 +35,7 @@ __all__ = [
     "Client",
     "FetchedAudio",
     "KeyChoice",
+    "KeyDestinations",
     "Ledger",
     "PaymentObserver",
     "RateLimiter",
@@ -48,6 +50,7 @@ __all__ = [
     "curl_command",
     "fetch_response_audio",
     "find_id_parameter",
+    "find_key_destinations",
     "group_parameters_by_location",
     "is_id",
     "map_speech_request",

@@ -6,7 +6,7 @@ from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract,
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
-from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.contract.loading import find_contract_files, is_bundled, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange, request_media_type
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
@@ -54,6 +54,7 @@ __all__ = [
     "describe_price",
     "find_contract_files",
     "is_billable",
+    "is_bundled",
     "load_catalogue",
     "load_contract",
     "parse_event_stream",

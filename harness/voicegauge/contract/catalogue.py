@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from voicegauge.contract.contract import AudioInputTarget, Contract, Target
 from voicegauge.contract.loading import find_contract_files, load_contract
@@ -68,11 +69,40 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     """Load the bundled contracts and those in `folders`, which replace bundled ones with the same id.
 
     Raises:
-        ContractError: a document cannot be used.
+        ContractError: a document cannot be used, or would send the key of a bundled contract elsewhere.
     """
     bundled = [_load_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(data_dir("contracts"))]
     own = [load_contract(path) for folder in folders for path in find_contract_files(folder)]
+    by_id = {contract.id: contract for contract in bundled}
+    for contract in own:
+        if contract.id in by_id:
+            _check_replacement(contract, by_id[contract.id])
     return Catalogue([*bundled, *own])
+
+
+def _check_replacement(own: Contract, bundled: Contract) -> None:
+    """Check that a replacement of a bundled contract sends the same key to the same servers.
+
+    Raises:
+        ContractError: it does not: a user who names the provider would not expect that.
+    """
+    servers = _origins(own) - _origins(bundled)
+    if servers:
+        change = f"names {min(servers)}, which is not among its servers"
+    elif own.provider.key_env != bundled.provider.key_env:
+        change = f"takes the key from {own.provider.key_env}, not from {bundled.provider.key_env}"
+    else:
+        return
+    raise own.document.error(
+        "/x-provider/id",
+        f"{own.id} is a bundled contract, and this document {change}: choose another id, or use --base-url",
+    )
+
+
+def _origins(contract: Contract) -> set[str]:
+    """Return scheme, host and port of every server."""
+    urls = (urlsplit(server.url) for server in contract.servers.values())
+    return {f"{url.scheme}://{url.netloc.lower()}" for url in urls}
 
 
 @functools.lru_cache(maxsize=64)

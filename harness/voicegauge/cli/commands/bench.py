@@ -12,6 +12,7 @@ from voicegauge.cli.options import (
     asr_option,
     base_url_option,
     contracts_option,
+    insecure_http_option,
     json_option,
     live_options,
     max_cost_option,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     "--live/--emulated", default=False, help="Measure the live services, which costs money; by default the emulator."
 )
 @base_url_option
+@insecure_http_option
 @plan_option
 @max_cost_option
 @price_option
@@ -103,6 +105,7 @@ def command(
     concurrency: int,
     live: bool,
     base_url: dict[str, str],
+    allow_insecure_http: bool,
     plans: tuple[str, ...],
     max_cost: float,
     prices: dict[str, float],
@@ -124,7 +127,7 @@ def command(
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    require_flags(ctx, ("base_url", "plans"), "live")
+    require_flags(ctx, ("base_url", "allow_insecure_http", "plans"), "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
     from voicegauge import api
@@ -132,7 +135,9 @@ def command(
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
 
-    permission = live_options(live=live, max_cost=max_cost, base_url=base_url, plans=plans)
+    permission = live_options(
+        live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
+    )
     catalogue = api.load_contracts(contracts)
     if dry_run:
         plan = api.plan_benchmark(

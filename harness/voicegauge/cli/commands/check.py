@@ -14,6 +14,7 @@ from voicegauge.cli.options import (
     OutputFolder,
     base_url_option,
     contracts_option,
+    insecure_http_option,
     json_option,
     live_options,
     max_cost_option,
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     help="Folder of HAR files to check instead of the bundled ones. May be repeated.",
 )
 @base_url_option
+@insecure_http_option
 @public_url_option
 @click.option(
     "--listen-port",
@@ -125,6 +127,7 @@ def command(
     strict_baseline: bool,
     recordings: tuple[Path, ...],
     base_url: dict[str, str],
+    allow_insecure_http: bool,
     public_url: str | None,
     listen_port: int,
     plans: tuple[str, ...],
@@ -150,7 +153,9 @@ def command(
     from voicegauge.cli.progress import TerminalProgress
 
     catalogue = api.load_contracts(contracts)
-    permission = live_options(live=live, max_cost=max_cost, base_url=base_url, plans=plans)
+    permission = live_options(
+        live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
+    )
     if dry_run:
         plan = api.plan_check(
             names,
@@ -209,7 +214,9 @@ def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
     require_flags(ctx, ("fuzz", "max_calls", "dry_run"), "emulated", "live")
-    require_flags(ctx, ("base_url", "prices", "plans", "full", "public_url", "large_uploads"), "live")
+    require_flags(
+        ctx, ("base_url", "allow_insecure_http", "prices", "plans", "full", "public_url", "large_uploads"), "live"
+    )
     require_flags(ctx, ("faults",), "emulated")
     require_flags(ctx, ("strict_baseline",), "baseline")
     require_flags(ctx, ("failures", "write_tests"), "fuzz")

@@ -14,6 +14,7 @@ from voicegauge.cli.options import (
     OutputFolder,
     base_url_option,
     contracts_option,
+    insecure_http_option,
     json_option,
     live_options,
     max_cost_option,
@@ -56,6 +57,7 @@ MAX_FIELDS = 4
 )
 @click.option("--yes", is_flag=True, help="Overwrite recordings without asking.")
 @base_url_option
+@insecure_http_option
 @plan_option
 @max_cost_option
 @price_option
@@ -76,6 +78,7 @@ def command(
     mask: tuple[str, ...],
     yes: bool,
     base_url: dict[str, str],
+    allow_insecure_http: bool,
     plans: tuple[str, ...],
     max_cost: float,
     prices: dict[str, float],
@@ -91,14 +94,16 @@ def command(
     because responses are saved in DIR/.unfinished until their file is written.
     """
     if not (live and emulated):
-        require_flags(ctx, ("base_url", "prices", "plans"), "live")
+        require_flags(ctx, ("base_url", "allow_insecure_http", "prices", "plans"), "live")
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
     result = api.record(
         names,
         emulated=emulated,
-        live=live_options(live=live, max_cost=max_cost, base_url=base_url, plans=plans),
+        live=live_options(
+            live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
+        ),
         contracts=contracts,
         out=out,
         refresh=refresh,

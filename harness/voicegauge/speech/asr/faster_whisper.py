@@ -104,7 +104,7 @@ def faster_whisper_asr(model: str) -> FasterWhisperAsr:
     """Create the engine for a model. If the model is not in the Hugging Face cache, it is downloaded.
 
     Args:
-        model: the folder of a converted model, or the name of a model.
+        model: the folder of a converted model, with a "/" in it, or the name of a model.
 
     Raises:
         MissingExtraError: faster-whisper is not installed.
@@ -113,7 +113,7 @@ def faster_whisper_asr(model: str) -> FasterWhisperAsr:
     """
     require_faster_whisper()
     folder = Path(model).expanduser()
-    if not folder.is_dir():
+    if "/" not in model or not folder.is_dir():  # a folder in the current one never replaces a model of that name
         if model.startswith(("/", "./", "../", "~")):
             raise UsageError(f"faster-whisper:{model}: there is no such folder")
         return _from_folder(model, cached_models().get(model) or _download(model))

@@ -131,7 +131,7 @@ def whisper_asr(model: str) -> WhisperAsr:
     """Create the engine for a model. If an official model is not in the cache, it is downloaded.
 
     Args:
-        model: name of an official model, or path of a checkpoint file.
+        model: name of an official model, or path of a checkpoint file: it contains "/" or ends with ".pt".
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
@@ -139,11 +139,11 @@ def whisper_asr(model: str) -> WhisperAsr:
         UsageError: the file is missing or is not a checkpoint, or the weights could not be downloaded.
     """
     require_whisper()
-    path = Path(model).expanduser()
-    if path.is_file():
+    if "/" in model or model.endswith(".pt"):  # a file in the current folder never replaces an official model
+        path = Path(model).expanduser()
+        if not path.is_file():
+            raise UsageError(f"whisper:{model}: there is no such file")
         return WhisperAsr(path.stem, path, short_sha256(path), _is_english_only(path))
-    if "/" in model or model.endswith(".pt"):
-        raise UsageError(f"whisper:{model}: there is no such file")
     weights = find_cached_weights(model)
     if not weights.is_file():
         install_weights(model)

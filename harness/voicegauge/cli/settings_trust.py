@@ -1,0 +1,76 @@
+"""Decides which options a settings file may set that was found in the current folder, not named by the user.
+
+Such a file may belong to somebody else: CI checks the files of a pull request. It must not decide where a key is sent,
+what a run may cost, whose code runs, or which files outside of the folder are read or written. A file that the user
+names with `voicegauge --settings FILE` or in VOICEGAUGE_SETTINGS is trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from voicegauge.errors import UsageError
+
+UNTRUSTED_REASONS: Mapping[str, str] = {
+    "allow-insecure-http": "it sends your key unencrypted",
+    "base-url": "it decides where your key is sent",
+    "contracts": "a contract decides which key is sent where",
+    "dask": "the cluster runs code in this process",
+    "open": "it starts another program",
+    "price": "a price that is too low exceeds your budget",
+    "public-url": "it decides where webhooks are sent",
+    "retry-ambiguous": "it pays again",
+    "webhook-host": "it decides where webhooks are sent",
+    "yes": "it overwrites files",
+}
+"""Options that only a trusted file may set, each with the reason."""
+LOWERED_ONLY = frozenset({"max-cost"})
+"""Numeric options that an untrusted file may set to at most their default."""
+PATH_SETTINGS = frozenset({"failures", "suite", "voice-sample"})
+"""Options whose value may be a path although their type is text."""
+
+
+def check_untrusted_setting(setting: str, option: click.Option, values: Sequence[Any], file: Path) -> None:
+    """Check that an untrusted settings file may give these values to an option.
+
+    Args:
+        setting: name of the option in the file.
+        option: the option.
+        values: the values as on the command line, one for each use of the option.
+        file: the settings file.
+
+    Raises:
+        UsageError: the option must be given on the command line, or in a file that the user names.
+    """
+    reason = UNTRUSTED_REASONS.get(setting)
+    if reason is None and setting in LOWERED_ONLY and any(_exceeds(value, option.default) for value in values):
+        reason = f"it raises the limit of {option.default:g}"
+    if reason is None and setting == "asr" and any(":" in str(value) for value in values):
+        reason = "it may name a file with the weights of a model"
+    if reason is None and (isinstance(option.type, click.Path) or setting in PATH_SETTINGS):
+        folder = file.parent.resolve()
+        outside = (value for value in values if value != "-" and not _is_inside(folder, str(value)))
+        reason = next((f"{value!r} is outside of this folder" for value in outside), None)
+    if reason is not None:
+        raise UsageError(
+            f"{file.name}: {setting} is not read from a file that was found in the current folder, because {reason}: "
+            f"pass --{setting}, or trust the file with `voicegauge --settings {file.name}`"
+        )
+
+
+def _exceeds(value: Any, limit: Any) -> bool:
+    try:
+        return not float(value) <= limit  # rejects nan too
+    except ValueError:
+        return True
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    try:
+        return (folder / path).resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, or a NUL character
+        return False

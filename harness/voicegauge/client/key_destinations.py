@@ -1,0 +1,68 @@
+"""Tells where the API key of a provider would be sent, before it is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from voicegauge.client.requests import Origin, RequestBuilder
+from voicegauge.contract import Contract, is_bundled
+from voicegauge.errors import UsageError
+from voicegauge.hosts import build_server_url, is_loopback
+
+
+class KeyDestinations(NamedTuple):
+    """The servers that receive the key of one provider."""
+
+    contract: Contract
+    servers: tuple[str, ...]
+    """URLs with scheme, host and port, without a path and a default port."""
+    unencrypted_servers: tuple[str, ...]
+    """Those of `servers` that another machine runs without TLS."""
+    is_key_set: bool
+
+    def describe(self) -> str:
+        """Return one line: the provider, the environment variable of its key, the servers, and an own contract."""
+        variable = self.contract.provider.key_env
+        key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({variable} is not set) to"
+        source = "" if is_bundled(self.contract.document.path) else f", as {self.contract.document.path} says"
+        return f"{self.contract.id} {key} {', '.join(self.servers)}{source}"
+
+    def check_encryption(self) -> None:
+        """Check that every server that receives the key is reached through TLS or is on this machine.
+
+        Raises:
+            UsageError: the key would be sent unencrypted.
+        """
+        if self.is_key_set and self.unencrypted_servers:
+            raise UsageError(
+                f"the key in {self.contract.provider.key_env} would be sent unencrypted to "
+                f"{self.unencrypted_servers[0]}: use https, or pass --allow-insecure-http"
+            )
+
+
+def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> KeyDestinations:
+    """Return where the key of a provider is sent.
+
+    Args:
+        contract: the contract of the provider.
+        base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
+
+    Raises:
+        UnknownNameError: `base_urls` names a server that the contract does not have.
+        UsageError: a base URL is not valid.
+    """
+    origins = sorted(RequestBuilder(contract, base_urls).origins)
+    unencrypted = [one for one in origins if one[0] == "http" and not is_loopback(one[1])]
+    return KeyDestinations(
+        contract,
+        tuple(map(_to_url, origins)),
+        tuple(map(_to_url, unencrypted)),
+        bool(os.environ.get(contract.provider.key_env, "").strip()),
+    )
+
+
+def _to_url(origin: Origin) -> str:
+    scheme, host, port = origin
+    return build_server_url(host, port, scheme).removesuffix(":443" if scheme == "https" else ":80")
