@@ -196,6 +196,12 @@ def test_a_charge_differs_from_a_price_by_more_than_rounding(charged: float, dif
         assert found.cost.charge_differs is differs
 
 
+@pytest.mark.parametrize(("charged", "differs"), [(104.285, False), (104.2847, False), (104.3, False), (104.29, True)])
+def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(charged: float, differs: bool) -> None:
+    (found,) = summarize(run((sample(1, cost=Cost(price_credits=104.2847, charged_credits=charged)),)))
+    assert found.cost.charge_differs is differs
+
+
 def test_any_charge_for_a_free_request_differs() -> None:
     free = sample(1, cost=Cost(price_usd=0.0, charged_usd=0.0))
     charged = sample(1, cost=Cost(price_usd=0.0, charged_usd=1e-6))

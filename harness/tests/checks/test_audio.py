@@ -54,6 +54,23 @@ def test_a_generic_media_type_is_not_a_contradiction(delivered, rules_of) -> Non
 
 
 @pytest.mark.parametrize(
+    "more",
+    [
+        {"format": "pcm"},
+        {"format": "mulaw"},
+        {"media_type": "audio/pcm", "content_type": "audio/pcm"},
+        {"media_type": "audio/L16; rate=24000", "content_type": "audio/L16; rate=24000"},
+    ],
+)
+def test_raw_samples_of_an_undocumented_encoding_are_not_judged(delivered, rules_of, more) -> None:
+    """Which sample rate they have is not documented, so that no decoder can read them."""
+    raw = (_sound(3.0) * 32767).astype("<i2").tobytes()
+    kinds = {"media_type": "application/octet-stream", "content_type": "application/octet-stream"}
+    assert rules_of(delivered(raw, **{**kinds, **more})) == set()
+    assert rules_of(delivered(b"<!DOCTYPE html><p>gone", **{**kinds, **more})) == {"audio-not-audio"}
+
+
+@pytest.mark.parametrize(
     ("audio", "more", "rule"),
     [
         (b"<!DOCTYPE html><p>gone", {}, "audio-not-audio"),

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from voicegauge.checks import Call
 from voicegauge.contract import Contract, load_contract
-from voicegauge.model import Severity
+from voicegauge.model import Request, Severity
+
+from .conftest import BASE
 
 
 def test_a_response_as_documented_has_no_findings(submit, rules_of) -> None:
@@ -42,6 +45,12 @@ def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) 
 def test_a_rejected_or_intentionally_invalid_request_is_not_a_finding(submit, rules_of) -> None:
     assert rules_of(submit({"error": "no"}, asked={}, status=400)) == set()
     assert rules_of(submit(asked={}, origin="invalid")) == set()
+
+
+def test_a_url_that_the_provider_chose_lacks_no_parameter_of_its_path(poll, rules_of) -> None:
+    call = poll({"state": "new"})
+    exchange = msgspec.structs.replace(call.exchange, request=Request(method="GET", url=f"{BASE}/elsewhere/j1"))
+    assert rules_of(Call(call.operation, exchange)) == set()
 
 
 def test_a_finding_has_the_contract_statement_and_the_evidence(submit, judge, acme) -> None:
@@ -135,3 +144,38 @@ def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
     sent = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
     call = Call(acme.operation("speak"), sent.exchange, acme.target("voice-1"))
     assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])
+
+
+@pytest.mark.parametrize(
+    ("used", "right"), [(104.2847, True), (104.285, True), (104.28, True), (104.3, True), (104, True), (103.9, False)]
+)
+def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(edited, submit, judge, used, right) -> None:
+    acme = edited(lambda text: text.replace("credits: 1000", "credits: 20856.94").replace("credits: 500", "credits: 1"))
+    sent = submit({"id": "j", "state": "new", "used": used})
+    call = Call(acme.operation("speak"), sent.exchange, acme.target("voice-1"))
+    # The documented price of "Hello" is 104.2847 credits. It may also be rounded up to 105 credits.
+    assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["{properties: {state: {const: done}}}", "{allOf: [{properties: {state: {const: done}}}]}"],
+)
+@pytest.mark.parametrize(
+    ("answer", "messages"),
+    [
+        ({}, ["'state' is a required property"]),
+        ({"state": "done"}, ["'audio' is a required property"]),
+        ({"state": "new"}, []),
+        ({"state": "done", "audio": 1}, []),
+    ],
+)
+def test_a_missing_key_is_one_finding_even_if_a_condition_depends_on_it(
+    edited, poll, judge, condition, answer, messages
+) -> None:
+    """A condition over `properties` holds for an object without the key, so `then` would be required as well."""
+    schema = f"{{type: object, required: [state], if: {condition}, then: {{required: [audio]}}}}"
+    acme = edited(lambda text: text.replace("{schema: {type: object}}", f"{{schema: {schema}}}"))
+    call = Call(acme.operation("status"), poll(answer).exchange)
+    found = [finding for finding in judge(call) if finding.rule == "response-schema"]
+    assert [finding.message.replace('"', "'") for finding in found] == messages

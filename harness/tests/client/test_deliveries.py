@@ -81,6 +81,21 @@ async def test_a_result_may_need_a_call_of_its_own(speak, script, status):
     assert script.requests[-1][1].headers["x-key"] == KEY
 
 
+@pytest.mark.parametrize(
+    ("url", "operation"), [("/results/a1", "result"), ("/cdn/results/a1", "result"), ("/files/a1.wav", DOWNLOAD)]
+)
+async def test_a_result_url_outside_the_documented_path_is_a_download(speak, script, status, url, operation):
+    def documented_download(document):
+        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"]["download"] = "result"
+
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("done", audio=f"{speak.base}{url}"))
+    script.on(f"GET {url}", Response(WAV, media_type="audio/wav"))
+    delivery, _ = await speak(edit=documented_download)
+    assert delivery.audio == WAV
+    assert delivery.exchanges[-1].operation == operation
+
+
 async def test_rejected_submits_are_sent_again_as_documented(speak, script, status):
     job_script(script, speak.base, status)
     script.on(

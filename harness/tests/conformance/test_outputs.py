@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
 from voicegauge.conformance import CheckReport, apply_baseline, export_check_report, make_baseline
+from voicegauge.conformance.reporting import merge_findings
 from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs import (
     ExportedReport,
@@ -213,6 +215,39 @@ def test_a_fingerprint_does_not_depend_on_lines_wording_or_list_indexes() -> Non
 
     assert seen(1, "/items/0/id") == seen(9, "/items/12/id", file="other.yaml", target="acme/voice-2")
     assert seen(1, "/items/0/id") != seen(1, "/items/0/name")
+
+
+def test_a_grouped_finding_names_every_different_value() -> None:
+    wrong = [f"expected {name}, got mp3" for name in ("opus", "aac", "opus", "flac", "opus")]
+    (merged,) = merge_findings(finding(message=message) for message in wrong)
+    assert (merged.message, merged.occurrences) == (wrong[0], 5)
+    assert merged.messages == {wrong[0]: 3, wrong[1]: 1, wrong[3]: 1}
+    assert json.loads(msgspec.json.encode(merged))["messages"] == merged.messages
+    exported = report(merged)
+    for text in (
+        format_junit_xml(exported),
+        format_sarif_json(exported, Path.cwd()),
+        format_workflow_commands(exported, Path.cwd()),
+        format_step_summary(exported, "a headline"),
+    ):
+        assert all(f"expected {name}, got mp3" in text for name in ("opus", "aac", "flac"))
+    (same,) = merge_findings(finding(message=wrong[0]) for _ in range(3))
+    assert (same.occurrences, same.messages) == (3, {})
+
+
+def test_a_hostile_service_cannot_fill_a_finding_with_messages() -> None:
+    (merged,) = merge_findings(finding(message=f"got {value}") for value in range(1000))
+    assert (merged.occurrences, len(merged.messages)) == (1000, 100)
+
+
+def test_the_terminal_names_every_different_value(check) -> None:
+    status, out, _ = check("--select", "accepts-invalid")
+    assert status == 1
+    shown = [line.strip() for line in out.splitlines() if "accepted with 200" in line]
+    listed = json.loads(check("--select", "accepts-invalid", "--json", "-")[1])["findings"]
+    several = [one["messages"] for one in listed if len(one["messages"]) > 1 and one["message"] in out]
+    assert several
+    assert all(any(line.startswith(message) for line in shown) for messages in several for message in messages)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": "voicegauge/baseline/2"}', '{"accepted": [{}]}'])

@@ -83,7 +83,7 @@ def test_an_unknown_format_names_the_known_ones() -> None:
         encode(tone(), RATE, "midi")
 
 
-@pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, 0x7FFF0000, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFF00, 0xFFFFFFFF])
 def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
     data = bytearray(encode(tone(), RATE, "wav")[0])
     struct.pack_into("<I", data, 4, length)
@@ -92,6 +92,16 @@ def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
     assert found.audio_s == pytest.approx(2.0)
     assert found.declared_s is None
     assert not found.is_truncated
+
+
+def test_a_streamed_flac_is_read_to_its_end() -> None:
+    data = bytearray(encode(tone(), RATE, "flac")[0])
+    data[21] &= 0xF0  # the last 36 bits before the checksum are the number of samples; 0 means that it is not known
+    data[22:26] = bytes(4)
+    found = decode(bytes(data))
+    assert found.audio_s == pytest.approx(2.0)
+    assert (found.container, found.codec, found.declared_s) == ("flac", "flac", None)
+    assert np.abs(found.samples - decode(encode(tone(), RATE, "flac")[0]).samples).max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac"])

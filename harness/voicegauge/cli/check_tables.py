@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS_SHOWN = 3
 """Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
+MAX_MESSAGES_SHOWN = 12
+"""Number of different messages printed per finding; --json has all."""
 MAX_CASES_SHOWN = 3
 """Number of cases named for each reason; --json has all."""
 MAX_RULES_SHOWN = 3
@@ -116,9 +118,12 @@ def _print_group(terminal: Console, findings: list[Finding]) -> None:
 
 
 def _print_finding(terminal: Console, finding: Finding) -> None:
-    times = f"  ({finding.occurrences} times)" if finding.occurrences > 1 else ""
+    messages = finding.messages or {finding.message: finding.occurrences}
+    shown = list(messages.items())[:MAX_MESSAGES_SHOWN]
+    hidden = len(messages) - len(shown)
     lines = [
-        ("", f"{finding.message}{times}"),
+        *(("", f"{message}  ({count} times)" if count > 1 else message) for message, count in shown),
+        ("... and ", f"{hidden} more messages (--json has all)" if hidden else ""),
         ("at ", _format_location(finding)),
         ("case ", finding.case),
         ("seen ", finding.evidence),

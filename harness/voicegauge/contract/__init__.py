@@ -2,7 +2,7 @@
 
 from voicegauge.contract.callbacks import callback_id_location, callback_media, status_operation
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, Server, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
@@ -14,14 +14,16 @@ from voicegauge.contract.pricing import (
     UnitPrice,
     describe_price,
     is_billable,
+    is_rounded_amount,
     parse_price_override,
     price_sources,
     quote_price,
     unit_prices,
 )
 from voicegauge.contract.record_reader import convert_record
+from voicegauge.contract.schema_errors import SchemaError
 from voicegauge.contract.schema_values import parse_text_value
-from voicegauge.contract.schemas import SchemaError, Schemas
+from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Operation",
     "Parameter",
     "ParsedExchange",
+    "PathMatch",
     "PriceQuote",
     "RequestBody",
     "ResponseSpec",
@@ -55,6 +58,7 @@ __all__ = [
     "find_contract_files",
     "is_billable",
     "is_bundled",
+    "is_rounded_amount",
     "load_catalogue",
     "load_contract",
     "parse_event_stream",

@@ -10,8 +10,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -52,6 +52,15 @@ class Server:
     """Name of the server: `x-name` in the document, by default the host."""
     url: str
     """Absolute base URL, without a slash at the end."""
+
+
+class PathMatch(NamedTuple):
+    """The path of a URL, split at the beginning of an operation's path."""
+
+    prefix: str
+    """The path of the base URL."""
+    parameters: dict[str, str]
+    """The values of the path parameters, with percent-encoding decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +167,16 @@ class Operation(ContractPart):
         if not found:
             return None
         return dict(zip(self._path_parameter_names, found.groups(), strict=True))
+
+    def match_end(self, path: str) -> PathMatch | None:
+        """Match the end of `path`, because its beginning may belong to any base URL; `None` if no end matches."""
+        segments = path.split("/")
+        for start in range(1, len(segments)):
+            parameters = self.match("/" + "/".join(segments[start:]))
+            if parameters is not None:
+                decoded = {name: unquote(value) for name, value in parameters.items()}
+                return PathMatch("/".join(segments[:start]), decoded)
+        return None
 
 
 @dataclass(frozen=True, eq=False)

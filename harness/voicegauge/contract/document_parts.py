@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from voicegauge.contract.schemas import SchemaError, Schemas
+from voicegauge.contract.schema_errors import SchemaError
+from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import escape_pointer_token
 
 

@@ -15,8 +15,8 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension import StreamSpec
+from voicegauge.contract.schema_errors import SchemaError
 from voicegauge.contract.schema_values import parse_text_value
-from voicegauge.contract.schemas import SchemaError
 from voicegauge.formats import (
     MISSING,
     Form,

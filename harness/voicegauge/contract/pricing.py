@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
@@ -11,6 +12,24 @@ from voicegauge.errors import UsageError
 SPEECH_CHARACTERS_PER_S = 15.0
 """Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
 words, or 900 characters, per minute."""
+
+
+EXACT_TOLERANCE = 1e-6
+"""Relative tolerance for equal amounts, because sums of decimal fractions are not exact in binary floating point."""
+ROUNDING_TOLERANCE = 0.01
+"""Largest relative difference that is taken for rounding. A larger difference is another price."""
+
+
+def is_rounded_amount(charged: float, price: float) -> bool:
+    """Whether `charged` is `price`, or `price` rounded to the number of decimals that `charged` shows.
+
+    104.2847 credits may be reported as 104.285, 104.28 or 104 credits, but not as 104.29.
+    """
+    difference = abs(charged - price)
+    if difference <= EXACT_TOLERANCE * max(abs(charged), abs(price)):
+        return True
+    last_digit = 10.0 ** min(int(Decimal(repr(charged)).normalize().as_tuple().exponent), 0)
+    return difference <= min(last_digit / 2 * (1 + EXACT_TOLERANCE), ROUNDING_TOLERANCE * abs(price))
 
 
 class PriceQuote(NamedTuple):

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
+from voicegauge.contract.schema_errors import SchemaError, omit_vacuous_consequences
 from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
 _PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
 """Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
 MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
-
-
-class SchemaError(NamedTuple):
-    """One violation of a schema."""
-
-    pointer: str
-    """JSON pointer to the value in the instance that violates the schema."""
-    schema_pointer: str
-    """JSON pointer to the violated keyword in the document."""
-    keyword: str
-    message: str
 
 
 def to_pointer(path: list[str | int]) -> str:
@@ -77,7 +67,16 @@ class Schemas:
         return self._validator(pointer).is_valid(instance)
 
     def errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
-        """Yield an error for every part of `instance` that violates the schema at `pointer`."""
+        """Yield an error for every part of `instance` that violates the schema at `pointer`.
+
+        What a condition requires is left out if the condition holds only because a required key is missing.
+        """
+        return omit_vacuous_consequences(self._all_errors(pointer, instance), instance, self._read_schema)
+
+    def _read_schema(self, tokens: list[str]) -> Any:
+        return self.resolve(read_pointer(self.document.data, tokens))[0]
+
+    def _all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
         for error in self._validator(pointer).iter_errors(instance):
             path = list(error.schema_path)
             yield SchemaError(

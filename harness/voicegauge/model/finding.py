@@ -44,7 +44,10 @@ class Finding(Record, frozen=True, kw_only=True):
     reading: str | None = None
     """For a disputed finding: the contradicting statement that the traffic conforms to."""
     occurrences: int = 1
-    """Number of times the violation was found; the other fields describe the first occurrence."""
+    """Number of times the violation was found; `case`, `evidence` and the commands are those of the first one."""
+    messages: dict[str, int] = {}
+    """Each different message with its number of occurrences, such as one for each wrong value, in the order in which
+    they were found; empty if all occurrences have the same message. At most 100 messages are listed."""
 
     @property
     def fingerprint(self) -> str:

@@ -46,6 +46,8 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """Severity as the command's own report names it, such as "disputed" or "breaking"."""
     message: str
     """One sentence."""
+    other_messages: tuple[str, ...] = ()
+    """Messages of further occurrences that differ from `message`, each with its number of occurrences."""
     suite: str
     """Provider or API that the finding is about."""
     operation: str | None = None
@@ -75,7 +77,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
         """The message, the location and the additional lines, each on its own line."""
         occurrences = f" ({self.occurrences} times)" if self.occurrences > 1 else ""
         location = [] if self.location is None else [f"at {self.location}"]
-        return "\n".join((f"{self.message}{occurrences}", *location, *self.extra_lines))
+        return "\n".join((f"{self.message}{occurrences}", *self.other_messages, *location, *self.extra_lines))
 
 
 class JUnitCase(Record, frozen=True, kw_only=True):

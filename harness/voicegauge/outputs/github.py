@@ -62,7 +62,8 @@ def _table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
     yield "| severity | rule | operation | observed |"
     yield "|---|---|---|---|"
     for finding in findings[:MAX_ROWS]:
-        cells = (finding.severity, finding.rule, finding.subject, finding.message)
+        message = "; ".join((finding.message, *finding.other_messages))
+        cells = (finding.severity, finding.rule, finding.subject, message)
         yield f"| {' | '.join(map(escape_markdown, cells))} |"
     if len(findings) > MAX_ROWS:
         yield f"\nand {len(findings) - MAX_ROWS} more"

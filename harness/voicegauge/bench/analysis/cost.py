@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from voicegauge.contract import is_rounded_amount
 from voicegauge.model import AmountPerUnit, Cost, Record, Sample, TargetRef
 
 TEXT_LENGTH = 500
@@ -13,9 +14,6 @@ TEXT_LENGTH = 500
 It is the length of a paragraph, and the lowest text limit that the bundled contracts document. The
 length matters because a price per request becomes cheaper per character the longer the text is.
 """
-CHARGE_REL_TOLERANCE = 1e-6
-CHARGE_ABS_TOLERANCE = 1e-9
-"""Largest difference, due to rounding, at which a charge counts as equal to the price."""
 
 
 class CostLine(Record, frozen=True, kw_only=True):
@@ -53,7 +51,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     charged_samples: int
     """Number of samples for which the provider reported a charge."""
     charge_differs: bool
-    """Whether at least one charge differs from the documented price."""
+    """Whether at least one charge differs from the documented price by more than rounding."""
     usd_per_1m_characters: float | None
     """Price of a million characters, sent as texts of `characters` characters."""
     usd_per_audio_minute: float | None
@@ -110,10 +108,7 @@ def _amount_per_minute(price: AmountPerUnit | None) -> float | None:
 def _charge_differs(cost: Cost) -> bool:
     pairs = ((cost.price_usd, cost.charged_usd), (cost.price_credits, cost.charged_credits))
     return any(
-        price is not None
-        and charged is not None
-        and not math.isclose(price, charged, rel_tol=CHARGE_REL_TOLERANCE, abs_tol=CHARGE_ABS_TOLERANCE)
-        for price, charged in pairs
+        price is not None and charged is not None and not is_rounded_amount(charged, price) for price, charged in pairs
     )
 
 

@@ -59,12 +59,14 @@ def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violatio
 @rule(
     "audio-undecodable",
     on=SpeechDelivery,
-    description="The audio can be decoded.",
+    description="The audio can be decoded. Raw samples are not judged if no document states their sample rate.",
     basis="x-job.audio, x-speech.response.audio",
 )
 def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
-    if data and speech_delivery.decode_error is not None and _detect_text(data) is None:
+    if not data or speech_delivery.decode_error is None or speech_delivery.has_unknown_encoding:
+        return
+    if _detect_text(data) is None:
         yield Violation(
             f"cannot be decoded: {speech_delivery.decode_error}",
             _audio_pointer(speech_delivery),

@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call
-from voicegauge.contract import MISSING, Target, quote_price
+from voicegauge.contract import MISSING, Target, is_rounded_amount, quote_price
 from voicegauge.contract.extension import ChatSpec, PriceSpec
 from voicegauge.formats import Location
 
@@ -122,8 +122,7 @@ def _documented_price(target: Target, price: PriceSpec, characters: int) -> floa
 
 
 def _is_documented_amount(charged: float, low: float, high: float) -> bool:
-    exact = math.isclose(charged, low, rel_tol=CHARGE_TOLERANCE)
-    return exact or math.isclose(charged, high, rel_tol=CHARGE_TOLERANCE) or low < charged < high
+    return is_rounded_amount(charged, low) or is_rounded_amount(charged, high) or low < charged < high
 
 
 def _pricing_pointer(target: Target) -> str:

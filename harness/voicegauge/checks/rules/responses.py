@@ -207,7 +207,8 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
             else MISSING
         )
         if value is MISSING:
-            if parameter.required and parameter.location != "cookie":
+            # A URL outside the documented path was chosen by the provider, and the client only followed it.
+            if parameter.required and parameter.location not in ("cookie", "path"):
                 yield Violation(f"the {parameter.location} parameter {parameter.name!r} is required", parameter.pointer)
             continue
         fitted = parse_text_value(call.contract.schemas, parameter.schema, value)

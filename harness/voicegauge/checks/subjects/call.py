@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.contract import (
@@ -14,6 +14,7 @@ from voicegauge.contract import (
     EventStreamParser,
     Operation,
     ParsedExchange,
+    PathMatch,
     RequestBody,
     ResponseSpec,
     Target,
@@ -133,21 +134,17 @@ class Call(CheckSubject):
     @functools.cached_property
     def path_parameters(self) -> dict[str, str]:
         """The values of the path parameters, whatever base URL the request was sent to."""
-        return next((found for _, found in self._path_matches()), {})
+        return self._path_match.parameters if self._path_match is not None else {}
 
     @functools.cached_property
     def base_url(self) -> str | None:
         """The URL to which the operation's path was appended; `None` if the path does not match."""
         parts = urlsplit(self.exchange.request.url)
-        return next((f"{parts.scheme}://{parts.netloc}{prefix}" for prefix, _ in self._path_matches()), None)
+        return f"{parts.scheme}://{parts.netloc}{self._path_match.prefix}" if self._path_match is not None else None
 
-    def _path_matches(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield each prefix of the URL's path after which the operation's path follows, with its parameters."""
-        segments = urlsplit(self.exchange.request.url).path.split("/")
-        for start in range(1, len(segments)):
-            found = self.operation.match("/" + "/".join(segments[start:]))
-            if found is not None:
-                yield "/".join(segments[:start]), {name: unquote(value) for name, value in found.items()}
+    @functools.cached_property
+    def _path_match(self) -> PathMatch | None:
+        return self.operation.match_end(urlsplit(self.exchange.request.url).path)
 
     def read_request(self, location: Location) -> Any:
         """Return the value at a location of the request; `MISSING` if there is none."""

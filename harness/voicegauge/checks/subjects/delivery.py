@@ -73,9 +73,12 @@ class SpeechDelivery(CheckSubject):
     @property
     def has_unknown_encoding(self) -> bool:
         """Whether the audio consists of raw samples whose sample rate no document states."""
-        from voicegauge.speech.audio import AUDIO_FORMATS, container_of_media_type, sniff_container
+        from voicegauge.speech.audio import AUDIO_FORMATS, container_of_media_type, is_weak_detection, sniff_container
 
-        if self._raw_format is not None or self.delivery.audio is None or sniff_container(self.delivery.audio):
+        data = self.delivery.audio
+        if self._raw_format is not None or data is None:
+            return False
+        if sniff_container(data) is not None and not (is_weak_detection(data) and self.decode_error):
             return False
         name = self.requested_format or self.default_format or ""
         is_raw = name in AUDIO_FORMATS and AUDIO_FORMATS[name].container == "RAW"

@@ -117,8 +117,7 @@ class _Download:
         url = _join_url(source.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
             request, addresses = self._build_request(url), await self._addresses_to_connect_to(url)
-            operation_id = self._download_operation.id if self._download_operation else DOWNLOAD
-            exchange = await self._log.send_with_retries(request, operation_id, addresses)
+            exchange = await self._log.send_with_retries(request, self._operation_id(url), addresses)
             response = exchange.exchange.response
             redirect = response.header("location")
             if response.status in _REDIRECTS and redirect:
@@ -129,6 +128,12 @@ class _Download:
             media_type = declared_media_type or response.media_type or None
             return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
         raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
+
+    def _operation_id(self, url: str) -> str:
+        """Return the documented download if `url` has its path. A provider may name any other URL as well."""
+        operation = self._download_operation
+        is_documented = operation is not None and operation.match_end(urlsplit(url).path) is not None
+        return operation.id if operation is not None and is_documented else DOWNLOAD
 
     def _build_request(self, url: str) -> Request:
         """Return a plain GET, with the key only for a documented download from the provider itself."""

@@ -55,6 +55,11 @@ def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> Report
         level=LEVELS[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
+        other_messages=tuple(
+            f"{message} ({count} times)" if count > 1 else message
+            for message, count in finding.messages.items()
+            if message != finding.message
+        ),
         suite=where.provider,
         operation=where.operation,
         location=None if where.file is None else FileLocation(file=where.file, line=where.line),
@@ -69,6 +74,7 @@ def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> Report
             "statement": where.contract_pointer,
             "case": finding.case,
             "evidence": finding.evidence,
+            "messages": finding.messages or None,
             "reading": finding.reading,
             "reproduce": finding.reproduce,
         },

@@ -11,6 +11,9 @@ from voicegauge.conformance.reporting.coverage import CoverageEntry
 from voicegauge.conformance.reporting.spending import Spending
 from voicegauge.model import Finding, Provenance, Record, Severity, StopReason
 
+MAX_MESSAGES = 100
+"""Maximum number of different messages of one finding, because a hostile service can send any number of values."""
+
 
 class CaseResult(Record, frozen=True, kw_only=True):
     """The result of one planned case."""
@@ -117,7 +120,7 @@ def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult])
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return one finding per fingerprint and severity, with the number of its occurrences.
+    """Return one finding per fingerprint and severity, with the number of its occurrences and all of its messages.
 
     The severity matters because a finding may be disputed in one response and an error in another.
     """
@@ -125,6 +128,17 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     for finding in findings:
         key = (finding.fingerprint, finding.severity)
         first = merged.get(key)
-        occurrences = finding.occurrences + (first.occurrences if first else 0)
-        merged[key] = msgspec.structs.replace(first or finding, occurrences=occurrences)
+        merged[key] = finding if first is None else _add_occurrence(first, finding)
     return tuple(merged.values())
+
+
+def _add_occurrence(first: Finding, other: Finding) -> Finding:
+    messages = first.messages or {first.message: first.occurrences}
+    for message, count in (other.messages or {other.message: other.occurrences}).items():
+        if message in messages or len(messages) < MAX_MESSAGES:
+            messages = {**messages, message: messages.get(message, 0) + count}
+    return msgspec.structs.replace(
+        first,
+        occurrences=first.occurrences + other.occurrences,
+        messages=messages if len(messages) > 1 else {},
+    )

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract import Contract, Operation
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
@@ -83,22 +83,13 @@ def build_request_signature(
             **dict(_query_values(contract, request, include_keys=True)),
         }
         return RequestSignature(provider=contract.id, operation=DOWNLOAD, content=content)
-    content = {f"path {name}": value for name, value in _path_parameters(operation, request.url, path).items()}
+    match = operation.match_end(path or urlsplit(request.url).path)
+    content = {f"path {name}": value for name, value in match.parameters.items()} if match is not None else {}
     content |= _query_values(contract, request)
     content |= _header_values(operation, request)
     content["key"] = _key_status(contract, request)
     content |= _body_values(request)
     return RequestSignature(provider=contract.id, operation=operation.id, content=content)
-
-
-def _path_parameters(operation: Operation, url: str, path: str | None) -> dict[str, str]:
-    """Match the end of the path, because its beginning may belong to any base URL."""
-    segments = (path or urlsplit(url).path).split("/")
-    for start in range(1, len(segments)):
-        parameters = operation.match("/" + "/".join(segments[start:]))
-        if parameters is not None:
-            return {name: unquote(value) for name, value in parameters.items()}
-    return {}
 
 
 def _query_values(contract: Contract, request: Request, *, include_keys: bool = False) -> Iterator[tuple[str, str]]:

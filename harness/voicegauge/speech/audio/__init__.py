@@ -1,6 +1,6 @@
 """Decodes, encodes, transcodes and measures audio in memory."""
 
-from voicegauge.speech.audio.containers import container_of_media_type, sniff_container
+from voicegauge.speech.audio.containers import container_of_media_type, is_weak_detection, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.encoded_audio import EncodedAudio
 from voicegauge.speech.audio.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, media_type_of
@@ -36,6 +36,7 @@ __all__ = [
     "encode",
     "encode_at_bitrate",
     "is_silent",
+    "is_weak_detection",
     "leading_silence_s",
     "media_type_of",
     "read_channels",

@@ -40,9 +40,9 @@ _MEDIA_TYPES = {
     "audio/pcma": "pcm",
 }
 _MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
-_PLACEHOLDER_LENGTH = 0x7FFFF000
+_PLACEHOLDER_LENGTH = 0x7F000000
 """Length in a WAV header from which it is a placeholder, as is 0. Programs write a placeholder if they cannot seek back
-to fill in the real length: SoX writes this value, and others write 0x7FFFFFFF or 0xFFFFFFFF. No real response has two
+to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others. No real response has two
 gigabytes."""
 _MAX_WAV_CHUNKS = 64
 """Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
@@ -157,6 +157,12 @@ def open_audio(data: bytes) -> io.BytesIO:
         return _AudioReader(data)
     sizes = {4: len(data) - 8, found.size_offset: found.present_bytes}
     return _PatchedReader(data, {at: struct.pack("<I", size) for at, size in sizes.items()})
+
+
+def is_streamed_flac(data: bytes) -> bool:
+    """Whether `data` is FLAC whose header states that the number of samples is unknown (RFC 9639, section 8.2)."""
+    # The number has 36 bits and follows the sample rate, channels and sample size in the STREAMINFO block.
+    return data[:4] == b"fLaC" and len(data) > 26 and not (data[21] & 0x0F or any(data[22:26]))
 
 
 def declares_length(data: bytes, container: str) -> bool:

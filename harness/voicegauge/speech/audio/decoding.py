@@ -13,6 +13,7 @@ from voicegauge.speech.audio import ffmpeg
 from voicegauge.speech.audio.containers import (
     declares_length,
     find_wav_data,
+    is_streamed_flac,
     is_weak_detection,
     open_audio,
     sniff_container,
@@ -110,7 +111,8 @@ def decode(data: bytes, *, declared_format: RawAudioFormat | None = None) -> Dec
 def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
     import soundfile
 
-    if container in ffmpeg.CONTAINERS:
+    # libsndfile loses the last block of a FLAC file if its header does not state the number of samples.
+    if container is not None and (container in ffmpeg.CONTAINERS or is_streamed_flac(data)):
         return _decode_by_ffmpeg(data, container)
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
     silence = silent_decoders() if container in ("mp3", None) else contextlib.nullcontext()

@@ -1,0 +1,92 @@
+"""Defines the errors of a validation, and leaves out those that only repeat a missing key.
+
+A condition such as `if: {properties: {state: {const: done}}}` holds for every object without `state`, because
+`properties` says nothing about keys that are absent. If `state` is required, its absence is an error. What `then`
+requires is then a second error about the same defect, which is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from voicegauge.formats import MISSING, escape_pointer_token, read_pointer, unescape_pointer_token
+
+MAX_DELAYED = 1_000
+"""Maximum number of errors below `then` that are kept until all other errors are known."""
+ReadSchema = Callable[[list[str]], Any]
+"""Returns the schema at the tokens of a JSON pointer, with its reference resolved."""
+MissingKeys = set[tuple[str, str]]
+"""The pointer to each object in the instance that lacks a required key, with the key."""
+
+
+class SchemaError(NamedTuple):
+    """One violation of a schema."""
+
+    pointer: str
+    """JSON pointer to the value in the instance that violates the schema."""
+    schema_pointer: str
+    """JSON pointer to the violated keyword in the document."""
+    keyword: str
+    message: str
+
+
+def omit_vacuous_consequences(
+    errors: Iterable[SchemaError], instance: Any, read_schema: ReadSchema
+) -> Iterator[SchemaError]:
+    """Yield `errors` without those below `then` whose condition holds only because a required key is missing.
+
+    Args:
+        errors: all errors of one validation.
+        instance: the value that was validated.
+        read_schema: reads the document with the schemas.
+    """
+    delayed: list[SchemaError] = []
+    missing: MissingKeys = set()
+    for error in errors:
+        if "/then/" in error.schema_pointer and len(delayed) < MAX_DELAYED:
+            delayed.append(error)
+            continue
+        if error.keyword == "required":
+            names = read_schema(_tokens(error.schema_pointer))
+            missing |= {(error.pointer, name) for name in names if name not in _read(instance, error.pointer)}
+        yield error
+    for error in delayed:
+        if not missing or not _is_vacuous_consequence(error, instance, read_schema, missing):
+            yield error
+
+
+def _is_vacuous_consequence(error: SchemaError, instance: Any, read_schema: ReadSchema, missing: MissingKeys) -> bool:
+    tokens = _tokens(error.schema_pointer)
+    for index, keyword in enumerate(tokens):
+        if keyword != "then" or tokens[index - 1 : index] == ["properties"]:
+            continue
+        depth = tokens[index:].count("properties")  # levels from the object with the condition to the wrong value
+        path = error.pointer.split("/")
+        pointer = "/".join(path[: len(path) - depth])
+        if _lacks_key(read_schema([*tokens[:index], "if"]), _read(instance, pointer), pointer, missing):
+            return True
+    return False
+
+
+def _lacks_key(condition: Any, value: Any, pointer: str, missing: MissingKeys) -> bool:
+    """Whether `condition` is about a key that `value`, the instance at `pointer`, lacks although it is required."""
+    if not isinstance(condition, dict) or not isinstance(value, dict):
+        return False
+    if any(_lacks_key(part, value, pointer, missing) for part in condition.get("allOf", ())):
+        return True
+    for name, inner in condition.get("properties", {}).items():
+        if (pointer, name) in missing:
+            return True
+        if name in value and _lacks_key(inner, value[name], f"{pointer}/{escape_pointer_token(name)}", missing):
+            return True
+    return False
+
+
+def _tokens(pointer: str) -> list[str]:
+    return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+
+
+def _read(instance: Any, pointer: str) -> Any:
+    value = read_pointer(instance, _tokens(pointer))
+    return {} if value is MISSING else value
