@@ -197,7 +197,7 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
     if folder is None:
         return ("first submit", "submitting")
     state = read_journal(folder)
-    started, finished = len(state.samples), len(state.finished) + len(state.lost - state.finished.keys())
+    started, finished = len(state.histories), len(state.finished) + len(state.lost - state.finished.keys())
     phases = ["scoring", "resuming"]
     if started < benchmark.plan.requests:
         phases += ["submitting"] if run.killed_in else ["first submit", "submitting"]

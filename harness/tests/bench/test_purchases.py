@@ -9,12 +9,12 @@ import pytest
 
 from voicegauge.bench.running.journal import (
     JobLeftOpen,
-    Journal,
     JournalEvent,
     SampleFinished,
     SubmitCompleted,
     SubmitNotSent,
     SubmitStarted,
+    open_journal,
     read_journal,
 )
 from voicegauge.bench.running.purchases import JournalState
@@ -27,14 +27,14 @@ LOST = Failure(kind="network", message="connection reset")
 
 
 def started(name: str, usd: float | None = 0.01, at: str = "2026-11-21T00:00:00Z") -> SubmitStarted:
-    return SubmitStarted(sample=name, at=at, usd=usd)
+    return SubmitStarted(id=name, at=at, usd=usd)
 
 
 def completed(
     name: str, billing: BillingStatus = ACCEPTED, job: str | None = None, charged_usd: float | None = None
 ) -> SubmitCompleted:
     status = {ACCEPTED: 202, REJECTED: 429, AMBIGUOUS: 500}[billing]
-    return SubmitCompleted(sample=name, status=status, billing=billing, job=job, charged_usd=charged_usd)
+    return SubmitCompleted(id=name, status=status, billing=billing, job=job, charged_usd=charged_usd)
 
 
 def named(name: str, failure: Failure | None = None, charged_usd: float | None = None) -> Sample:
@@ -50,7 +50,7 @@ def finished(
 @pytest.fixture
 def state(tmp_path: Path):  # type: ignore[no-untyped-def]
     def read(*events: JournalEvent) -> JournalState:
-        with Journal(tmp_path, durable=True) as journal:
+        with open_journal(tmp_path, durable=True) as journal:
             for event in events:
                 journal.write(event)
         return read_journal(tmp_path)
@@ -71,7 +71,7 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
         started("rejected"),
         completed("rejected", REJECTED),
         started("unsent"),
-        SubmitNotSent(sample="unsent"),
+        SubmitNotSent(id="unsent"),
     )
     assert set(past.finished) == {"done"}
     assert {name: job.job for name, job in past.open_jobs.items()} == {"under way": "j1"}
@@ -159,11 +159,11 @@ def test_attempts_count_the_submits_of_the_last_delivery(state) -> None:
         started("a"),
         completed("a", REJECTED),
         started("a"),
-        SubmitNotSent(sample="a"),
+        SubmitNotSent(id="a"),
         started("a"),
         completed("a", job="j1"),
     )
-    assert past.samples["a"].attempts == 3
+    assert past.histories["a"].attempts == 3
 
 
 def test_a_run_that_paid_for_nothing_is_known_as_such(state) -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings
 from voicegauge.bench.running.continuation import find_run_to_continue, find_runs_of_other_plans
 from voicegauge.bench.running.journal import (
-    Journal,
     JournalEvent,
     SampleFinished,
     SubmitCompleted,
     SubmitNotSent,
     SubmitStarted,
+    open_journal,
     read_journal,
 )
 from voicegauge.bench.running.store import (
@@ -32,7 +32,7 @@ from .made import FAILED, SUITE, TARGET, make_target_ref, run, sample, score_set
 
 
 def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
-    return SubmitStarted(sample=name, at="2026-11-21T00:00:00Z", usd=usd)
+    return SubmitStarted(id=name, at="2026-11-21T00:00:00Z", usd=usd)
 
 
 def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_truncated_journal_keeps_every_complete_line(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
-    with Journal(folder, durable=False) as journal:
+    with open_journal(folder, durable=False) as journal:
         for index in range(4):
             journal.write(SampleFinished(sample=sample(index), billing=BillingStatus.ACCEPTED))
     raw = journal.path.read_bytes()
@@ -107,13 +107,13 @@ def test_a_truncated_journal_keeps_every_complete_line(
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
     assert len(read_journal(folder).finished) == whole
-    with Journal(folder, durable=False) as journal:
+    with open_journal(folder, durable=False) as journal:
         journal.write(SampleFinished(sample=sample("more"), billing=BillingStatus.ACCEPTED))
     assert len(read_journal(folder).finished) == whole + 1
 
 
 def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
-    with Journal(tmp_path, durable=False) as journal:
+    with open_journal(tmp_path, durable=False) as journal:
         journal.write(submitting("a"))
     journal.path.write_bytes(b"{broken\n" + journal.path.read_bytes())
     with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
@@ -121,13 +121,13 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
-    with Journal(tmp_path, durable=False), pytest.raises(DataError, match="another process"):
-        Journal(tmp_path, durable=False)
+    with open_journal(tmp_path, durable=False), pytest.raises(DataError, match="another process"):
+        open_journal(tmp_path, durable=False)
 
 
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
     save_run(tmp_path, run((), finished=False))
-    with Journal(tmp_path, durable=False) as journal:
+    with open_journal(tmp_path, durable=False) as journal:
         journal.write(SampleFinished(sample=sample(1), billing=BillingStatus.ACCEPTED))
     assert load_run(tmp_path).samples == (sample(1),)
 
@@ -148,7 +148,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
 
 def save_live_run(folder: Path, *events: JournalEvent, **changes: object) -> Path:
     save_run(folder, run((), **{"plan_sha256": "same", "finished": False, "max_cost_usd": 1.0, **changes}))
-    with Journal(folder, durable=False) as journal:
+    with open_journal(folder, durable=False) as journal:
         for event in events:
             journal.write(event)
     return folder
@@ -159,8 +159,8 @@ def continued(folder: Path, **options: bool) -> Path | None:
     return found.folder if found else None
 
 
-PAID = (submitting("a"), SubmitCompleted(sample="a", status=200, billing=BillingStatus.ACCEPTED, job=None))
-REJECTED = (submitting("a"), SubmitCompleted(sample="a", status=401, billing=BillingStatus.REJECTED, job=None))
+PAID = (submitting("a"), SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job=None))
+REJECTED = (submitting("a"), SubmitCompleted(id="a", status=401, billing=BillingStatus.REJECTED, job=None))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ REJECTED = (submitting("a"), SubmitCompleted(sample="a", status=401, billing=Bil
         ((submitting("a"),), {}, True),
         ((), {}, True),
         (REJECTED, {}, False),
-        ((submitting("a"), SubmitNotSent(sample="a")), {}, False),
+        ((submitting("a"), SubmitNotSent(id="a")), {}, False),
         (PAID, {"finished": True}, False),
         (PAID, {"plan_sha256": "other"}, False),
         (PAID, {"max_cost_usd": None}, False),
@@ -235,7 +235,7 @@ def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
-    job = SubmitCompleted(sample="b", status=202, billing=BillingStatus.ACCEPTED, job="j1")
+    job = SubmitCompleted(id="b", status=202, billing=BillingStatus.ACCEPTED, job="j1")
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
     assert [(one.id, one.usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
@@ -249,7 +249,7 @@ def test_on_a_full_disk_no_half_line_is_written(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with Journal(tmp_path, durable=True) as journal:
+        with open_journal(tmp_path, durable=True) as journal:
             journal.write(submitting("a"))
             size = journal.path.stat().st_size
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))

@@ -24,20 +24,12 @@ from voicegauge.bench.planning import (
     synthesize_texts,
 )
 from voicegauge.bench.running.access import ProviderAccess, open_clients, provider_semaphores
-from voicegauge.bench.running.journal import (
-    JobLeftOpen,
-    Journal,
-    SampleFinished,
-    SubmitCompleted,
-    SubmitNotSent,
-    SubmitStarted,
-    read_journal,
-)
+from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
 from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.store import save_audio
-from voicegauge.client import Client, Ledger, Reservation, Settlement
+from voicegauge.client import Client, Journal, Ledger, Reservation, SubmitRecorder
 from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
@@ -139,7 +131,7 @@ async def run_plan(
         UsageError: the journal cannot be opened.
     """
     is_paid = config.plan.provenance is not Provenance.EMULATED
-    with Journal(folder, durable=is_paid) as journal:
+    with open_journal(folder, durable=is_paid) as journal:
         runner = _Runner(config, folder, journal, earlier_state or JournalState(), stop or StopSignal(), on_sample)
         return await runner.run()
 
@@ -278,10 +270,10 @@ class _Runner:
     async def _deliver(self, planned: PlannedSample, target: BaseTarget, client: Client, price: PriceQuote) -> Delivery:
         job = self._earlier_state.open_jobs.get(planned.id)
         if job is not None:
-            charged_usd = self._earlier_state.samples[planned.id].purchases[-1].charged_usd
+            charged_usd = self._earlier_state.histories[planned.id].purchases[-1].charged_usd
             held = self._held.get(planned.id)
             return await client.resume(target, job.job, reservation=held, charged_usd=charged_usd)
-        observer = _SubmitJournal(self._journal, planned.id, price.usd)
+        observer = SubmitRecorder(self._journal.write, planned.id, price.usd)
         # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
         if isinstance(target, AudioInputTarget):
             file, audio_s = self._uploads[planned.text.id]
@@ -299,7 +291,7 @@ class _Runner:
         return Sample(
             **_planned_fields(planned),
             started_at=started.isoformat(timespec="milliseconds"),
-            attempts=self._earlier_state.samples[planned.id].attempts if is_resumed else delivery.attempts,
+            attempts=self._earlier_state.histories[planned.id].attempts if is_resumed else delivery.attempts,
             polls=_count_polls(delivery),
             request_id=delivery.job.id if delivery.job else None,
             latency=measure_latency(delivery, target),
@@ -348,7 +340,7 @@ def _planned_fields(planned: PlannedSample) -> dict[str, Any]:
 
 def _lost_sample(planned: PlannedSample, earlier_state: JournalState) -> Sample:
     """Return a failed sample for a request whose result was not saved because voicegauge was stopped."""
-    purchases = earlier_state.samples[planned.id]
+    purchases = earlier_state.histories[planned.id]
     last = purchases.purchases[-1]
     return Sample(
         **_planned_fields(planned),
@@ -381,31 +373,3 @@ def _count_polls(delivery: Delivery) -> int:
     if delivery.job is None:
         return 0
     return sum(exchange.operation == delivery.job.status_operation for exchange in delivery.exchanges)
-
-
-class _SubmitJournal:
-    """Writes each submit of one sample to the journal, before it is sent and after its response."""
-
-    def __init__(self, journal: Journal, sample: str, usd: float | None) -> None:
-        self._journal, self._sample, self._usd = journal, sample, usd
-
-    def before_submit(self) -> None:
-        """Record that the submit may cost money from now on."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._journal.write(SubmitStarted(sample=self._sample, at=at, usd=self._usd))
-
-    def submit_not_sent(self) -> None:
-        """Record that the submit cost nothing."""
-        self._journal.write(SubmitNotSent(sample=self._sample))
-
-    def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
-        """Record the response and the id of the job."""
-        self._journal.write(
-            SubmitCompleted(
-                sample=self._sample,
-                status=http_status,
-                billing=settlement.status,
-                job=job_id,
-                charged_usd=settlement.charged_usd,
-            )
-        )

@@ -119,7 +119,7 @@ def load_run(path: Path) -> Run:
 
 
 def _with_journal(run: Run, state: JournalState) -> Run:
-    unfinished = (one.left_open for one in state.samples.values() if one.left_open is not None)
+    unfinished = (one.left_open for one in state.histories.values() if one.left_open is not None)
     return msgspec.structs.replace(
         run,
         samples=(*state.finished.values(), *unfinished),

@@ -1,21 +1,39 @@
-"""Limits spending: the ledger, the rule for charges, a budget shared between processes, and rate limits."""
+"""Limits spending: ledger, rule for charges, journals of submits, budget of several processes, rate limits."""
 
-from voicegauge.client.spending.ledger import AmbiguousCharge, Ledger, Reservation
+from voicegauge.client.spending.journal import (
+    Journal,
+    SubmitCompleted,
+    SubmitEvent,
+    SubmitNotSent,
+    SubmitRecorder,
+    SubmitStarted,
+    read_events,
+)
+from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import PaymentObserver
+from voicegauge.client.spending.purchases import PurchaseAccount, PurchaseHistory
 from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
 from voicegauge.client.spending.settlement import Settlement, settle_responses, settlement_of
 from voicegauge.client.spending.shared_budget import SharedBudget
 
 __all__ = [
-    "AmbiguousCharge",
+    "Journal",
     "Ledger",
     "PaymentObserver",
+    "PurchaseAccount",
+    "PurchaseHistory",
     "RateLimiter",
     "Reservation",
     "Settlement",
     "SharedBudget",
+    "SubmitCompleted",
+    "SubmitEvent",
+    "SubmitNotSent",
+    "SubmitRecorder",
+    "SubmitStarted",
     "account_plans",
     "rate_limiter_for",
+    "read_events",
     "settle_responses",
     "settlement_of",
 ]

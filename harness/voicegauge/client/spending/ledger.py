@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from voicegauge.errors import BudgetError
 
@@ -19,14 +18,6 @@ def _micro_dollars(usd: float) -> int:
     return math.ceil(round(usd * _MICRO, 3))
 
 
-class AmbiguousCharge(NamedTuple):
-    """Money that counts as spent although the result of the request is not known."""
-
-    usd: float
-    reason: str
-    """Why the result is not known, in one line."""
-
-
 class Reservation:
     """Money held for one request until `settle` is called for the first time."""
 
@@ -39,16 +30,13 @@ class Reservation:
         """The amount held, in dollars."""
         return self._micro_usd / _MICRO
 
-    def settle(
-        self, *, may_be_charged: bool, charged_usd: float | None = None, ambiguous_reason: str | None = None
-    ) -> None:
+    def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
         """Turn the reservation into spending. Later calls do nothing.
 
         Args:
             may_be_charged: whether the reserved amount counts as spent; if not, it is released.
             charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
                 the budget, it counts as spent nevertheless, and nothing more can be reserved.
-            ambiguous_reason: why the result is not known; `None` if it is known.
         """
         if not self._is_open:
             return
@@ -56,8 +44,6 @@ class Reservation:
         spent = self._micro_usd if may_be_charged else 0
         spent = spent if charged_usd is None else _micro_dollars(charged_usd)
         self._ledger.close(self._micro_usd, spent)
-        if ambiguous_reason is not None:
-            self._ledger.ambiguous.append(AmbiguousCharge(spent / _MICRO, ambiguous_reason))
 
 
 class Ledger:
@@ -75,8 +61,6 @@ class Ledger:
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * _MICRO, 3))
         self._spent, self._reserved = _micro_dollars(spent_usd), 0
-        self.ambiguous: list[AmbiguousCharge] = []
-        """The charges for requests whose result is not known. The amount spent includes them."""
 
     @property
     def spent_usd(self) -> float:

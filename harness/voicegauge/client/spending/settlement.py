@@ -44,26 +44,18 @@ class Settlement:
         """The charge that the provider reported, in dollars."""
         self.charged_credits: float | None = None
         """The charge that the provider reported, in its own credits."""
-        self._reason = ""
-
-    @property
-    def ambiguous_reason(self) -> str | None:
-        """Why it is unknown whether the request was performed; `None` if it is known."""
-        return self._reason if self.status is BillingStatus.AMBIGUOUS else None
 
     def note_sending(self) -> None:
         """Note that the request is about to be sent, for the first time or again. From now on it may be charged."""
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
-        self._reason = "stopped before a response arrived"
 
     def note_status(self, status: int, retry: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
-        self.status, self._reason = billing_status(status, retry), f"HTTP {status}"
+        self.status = billing_status(status, retry)
 
     def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
         self.status = BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT
-        self._reason = str(error)
 
     def note_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
@@ -94,7 +86,6 @@ def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
             reservation.settle(
                 may_be_charged=settlement.status.may_be_charged,
                 charged_usd=settlement.charged_usd,
-                ambiguous_reason=settlement.ambiguous_reason,
             )
 
 

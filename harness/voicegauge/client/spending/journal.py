@@ -1,0 +1,203 @@
+"""Writes and reads journals of submits, which have one JSON line per event.
+
+A submit is recorded before it is sent and again after its response, so that the journal shows what was paid for and
+what was received, even if the process is killed at any moment:
+
+    {"event": "submit_started", "id": ID, "at": TIME, "usd": PRICE}
+    {"event": "submit_not_sent", "id": ID}       no connection: it cannot be charged
+    {"event": "submit_completed", "id": ID, "status": 202, "billing": "accepted", "job": JOB or null}
+
+Benchmarks and checks add events of their own, which say when the result of a submit is saved.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from voicegauge.client.spending.purchases import PurchaseHistory
+from voicegauge.client.spending.settlement import Settlement
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import BillingStatus, Record
+
+
+class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
+    """A submit is about to be sent; from now on it may have been paid for."""
+
+    id: str
+    """Id of the sample or case that the submit is for."""
+    at: str
+    """Time of the submit: UTC, ISO 8601."""
+    usd: float | None
+    """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
+
+    def apply_to(self, history: PurchaseHistory) -> None:
+        """Note the event in the history of its sample or case."""
+        history.start(self.at, self.usd)
+
+
+class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
+    """The request of the last submit never left this machine."""
+
+    id: str
+    """Id of the sample or case."""
+
+    def apply_to(self, history: PurchaseHistory) -> None:
+        """Note the event in the history of its sample or case."""
+        history.mark_not_sent()
+
+
+class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
+    """The response to a submit was received."""
+
+    id: str
+    """Id of the sample or case."""
+    status: int
+    billing: BillingStatus
+    """Whether the request is charged, according to the response."""
+    job: str | None
+    """Id with which the job can be polled again; `None` if the response did not accept such a job."""
+    charged_usd: float | None = None
+    """The charge in dollars that the response reported; `None` if it reported none."""
+
+    def apply_to(self, history: PurchaseHistory) -> None:
+        """Note the event in the history of its sample or case."""
+        history.respond(self.status, self.billing, self.job, self.charged_usd)
+
+
+SubmitEvent = SubmitStarted | SubmitNotSent | SubmitCompleted
+
+
+class SubmitRecorder:
+    """A `PaymentObserver` that records each submit for one sample or case."""
+
+    def __init__(self, record: Callable[[SubmitEvent], None], name: str, usd: float | None) -> None:
+        """Record the submits with the function `record`.
+
+        Args:
+            record: called with each event, such as `Journal.write`.
+            name: id of the sample or case.
+            usd: price of each submit in dollars; `None` if it is not known.
+        """
+        self._record, self._name, self._usd = record, name, usd
+
+    def before_submit(self) -> None:
+        """Record that the submit may cost money from now on."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._record(SubmitStarted(id=self._name, at=at, usd=self._usd))
+
+    def submit_not_sent(self) -> None:
+        """Record that the submit cost nothing."""
+        self._record(SubmitNotSent(id=self._name))
+
+    def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
+        """Record the response and the id of the job."""
+        self._record(
+            SubmitCompleted(
+                id=self._name,
+                status=http_status,
+                billing=settlement.status,
+                job=job_id,
+                charged_usd=settlement.charged_usd,
+            )
+        )
+
+
+class Journal:
+    """A journal that is open for writing; a context manager. Only one process at a time can open it."""
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        """Open the journal, or create it.
+
+        Args:
+            path: the file of the journal. Its folder must exist.
+            durable: whether to wait until each line is on disk; used for whatever costs money.
+
+        Raises:
+            DataError: another process is writing the journal.
+            UsageError: the journal cannot be written.
+        """
+        self.path = path
+        self._durable = durable
+        self._write_error: UsageError | None = None
+        try:
+            self._file = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise DataError(f"{self.path}: in use by another process: wait until it has ended") from error
+        # Drop a last line that a crash cut short, so that the next line is not appended to it.
+        os.ftruncate(self._file.fileno(), self.path.read_bytes().rfind(b"\n") + 1)
+
+    def __enter__(self) -> Self:
+        """Return the journal."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the journal."""
+        self._file.close()
+
+    def write(self, event: Record) -> None:
+        """Append `event`.
+
+        A line that could not be written completely is removed, so that the journal never contains
+        half a line. Every later call raises the same error.
+
+        Raises:
+            UsageError: the disk is full, or the file cannot be written.
+        """
+        if self._write_error is not None:
+            raise self._write_error
+        line = msgspec.json.encode(event) + b"\n"
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                self._file.write(line[written:])  # raises the error that cut the first write short
+            if self._durable:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)
+            self._write_error = UsageError(
+                f"cannot write {self.path}: {error.strerror}: free some disk space, then repeat the command"
+            )
+            raise self._write_error from error
+
+
+def read_events(path: Path, event_types: Any) -> Iterator[Any]:
+    """Yield the events of a journal; a last line that a crash cut short is ignored. Yield none if there is no journal.
+
+    Args:
+        path: the file of the journal.
+        event_types: the union of the types of its events.
+
+    Raises:
+        DataError: the journal cannot be read, or a line other than the last is damaged.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(event_types)
+    complete_lines, _, _ = raw.rpartition(b"\n")
+    for number, line in enumerate(complete_lines.split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{number}: is damaged: {error}") from error

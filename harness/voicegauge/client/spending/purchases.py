@@ -1,0 +1,161 @@
+"""Tracks the submits that a journal lists: what each cost and whether it brought a result."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from voicegauge.client.spending.ledger import Ledger
+from voicegauge.model import AmbiguousRequest, BillingStatus
+
+
+@dataclass
+class Purchase:
+    """One submit, and what the journal says about its price and its result."""
+
+    at: str
+    """Time of the submit: UTC, ISO 8601."""
+    usd: float | None
+    """The price in dollars; `None` if it is not known."""
+    billing: BillingStatus = BillingStatus.AMBIGUOUS
+    status: int | None = None
+    """HTTP status of the response; `None` if no response was received."""
+    job: str | None = None
+    """Id with which the submit's job can be polled; `None` if there is no such job."""
+    charged_usd: float | None = None
+    """The charge in dollars that the provider reported; `None` if it reported none."""
+    is_settled: bool = False
+    """Whether the result of the submit is known and saved."""
+    reason: str | None = None
+    """Why the submit brought no result; `None` if the journal does not say why."""
+
+    @property
+    def is_open_job(self) -> bool:
+        """Whether the submit's job can still be polled."""
+        return self.job is not None and not self.is_settled
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the price counts as spent although the result is unknown or was not saved."""
+        if self.is_settled or self.billing is not BillingStatus.ACCEPTED:
+            return self.billing is BillingStatus.AMBIGUOUS
+        return self.job is None
+
+    @property
+    def counted_usd(self) -> float | None:
+        """The amount in dollars that counts if the submit is charged: the reported charge, or else the price."""
+        return self.usd if self.charged_usd is None else self.charged_usd
+
+    @property
+    def ambiguous_reason(self) -> str:
+        """Why the result of an ambiguous submit is unknown or was not saved."""
+        if self.reason is not None:
+            return self.reason
+        if self.status is None:
+            return "voicegauge was stopped before a response arrived"
+        return f"the response (HTTP {self.status}) arrived and could not be saved"
+
+    def settle_in(self, ledger: Ledger) -> None:
+        """Add the cost of the submit to `ledger`, with the same rule as when it was sent."""
+        ledger.hold(self.usd or 0.0).settle(may_be_charged=self.billing.may_be_charged, charged_usd=self.charged_usd)
+
+
+@dataclass
+class PurchaseHistory:
+    """The submits for one sample or case, in the order of sending."""
+
+    id: str
+    purchases: list[Purchase] = field(default_factory=list)
+
+    def start(self, at: str, usd: float | None) -> None:
+        """Note that another submit begins."""
+        self.purchases.append(Purchase(at, usd))
+
+    def mark_not_sent(self) -> None:
+        """Note that the last submit never left this machine."""
+        if self.purchases:
+            self.purchases[-1].billing = BillingStatus.NOT_SENT
+
+    def respond(self, status: int, billing: BillingStatus, job: str | None, charged_usd: float | None) -> None:
+        """Note the response to the last submit."""
+        if self.purchases:
+            last = self.purchases[-1]
+            last.status, last.billing, last.job, last.charged_usd = status, billing, job, charged_usd
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last request for the sample or case is ambiguous."""
+        return bool(self.purchases) and self.purchases[-1].is_ambiguous
+
+    @property
+    def attempts(self) -> int:
+        """Number of submits of the last delivery: the last submit and the rejected ones immediately before it."""
+        rejected = itertools.takewhile(lambda one: not one.billing.may_be_charged, reversed(self.purchases[:-1]))
+        return 1 + sum(1 for _ in rejected)
+
+    @property
+    def ambiguous(self) -> list[AmbiguousRequest]:
+        """Return the ambiguous requests for the sample or case, oldest first."""
+        return [
+            AmbiguousRequest(
+                id=self.id,
+                sent_at=one.at,
+                usd=one.counted_usd,
+                reason=one.ambiguous_reason,
+                bought_again=index < len(self.purchases) - 1,
+            )
+            for index, one in enumerate(self.purchases)
+            if one.is_ambiguous
+        ]
+
+
+AnyHistory = TypeVar("AnyHistory", bound=PurchaseHistory)
+
+
+class PurchaseAccount(Generic[AnyHistory]):
+    """The submits of all samples or cases, as read from a journal."""
+
+    def __init__(self, histories: Mapping[str, AnyHistory] | None = None) -> None:
+        """Keep the submits by the id of their sample or case."""
+        self.histories: Mapping[str, AnyHistory] = {} if histories is None else histories
+
+    @functools.cached_property
+    def lost(self) -> frozenset[str]:
+        """Ids of the samples or cases, finished or not, whose last request is ambiguous."""
+        return frozenset(name for name, one in self.histories.items() if one.is_lost)
+
+    @functools.cached_property
+    def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
+        """All ambiguous requests, oldest first."""
+        return tuple(sorted((a for one in self.histories.values() for a in one.ambiguous), key=lambda one: one.sent_at))
+
+    @property
+    def spent_usd(self) -> float:
+        """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
+        return self._spent_usd(with_open_jobs=True)
+
+    @property
+    def settled_usd(self) -> float:
+        """Dollars that were or may have been charged, not counting open jobs."""
+        return self._spent_usd(with_open_jobs=False)
+
+    def _spent_usd(self, *, with_open_jobs: bool) -> float:
+        ledger = Ledger()
+        for one in self.histories.values():
+            for purchase in one.purchases:
+                if with_open_jobs or not purchase.is_open_job:
+                    purchase.settle_in(ledger)
+        return ledger.spent_usd
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no request has been sent."""
+        return not self.histories
+
+    @property
+    def may_have_been_charged(self) -> bool:
+        """Whether a request may have been charged, so that sending everything again would pay for it again."""
+        return any(purchase.billing.may_be_charged for one in self.histories.values() for purchase in one.purchases)
