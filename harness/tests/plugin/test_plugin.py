@@ -1,10 +1,9 @@
-"""The plugin as a user's own test run sees it: pytest in a process of its own."""
+"""The plugin as a user's own test run sees it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,6 @@ from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.plugin.service_checks import fail_on_findings
 
 pytest_plugins = ["pytester"]
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester):
-    """Write a test file and run pytest on it, warnings as errors."""
-
-    def run_it(code: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(textwrap.dedent(code))
-        return pytester.runpytest_subprocess(
-            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:respx", *arguments
-        )
-
-    return run_it
 
 
 WEBHOOK = """
@@ -42,8 +28,8 @@ WEBHOOK = """
 """
 
 
-def test_a_test_of_ones_own_receives_webhooks(run) -> None:
-    run(WEBHOOK).assert_outcomes(passed=1)
+def test_a_test_of_ones_own_receives_webhooks(run_pytest) -> None:
+    run_pytest(WEBHOOK).assert_outcomes(passed=1)
 
 
 FIVE_LINES = """
@@ -54,15 +40,15 @@ FIVE_LINES = """
 
 
 @pytest.mark.slow
-def test_five_lines_check_every_chosen_target(run) -> None:
-    result = run(FIVE_LINES, "--vg-target", "pixelapi", "-v")
+def test_five_lines_check_every_chosen_target(run_pytest) -> None:
+    result = run_pytest(FIVE_LINES, "--vg-target", "pixelapi", "-v")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*test_contract?pixelapi/voice-design? PASSED*"])
 
 
 @pytest.mark.slow
-def test_a_broken_contract_fails_with_rule_place_and_command(run) -> None:
-    result = run(
+def test_a_broken_contract_fails_with_rule_place_and_command(run_pytest) -> None:
+    result = run_pytest(
         """
         import pytest
         from voicegauge.emulator import EmulatorSettings, running_emulator
@@ -91,8 +77,8 @@ BY_RULE = """
 
 
 @pytest.mark.slow
-def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run) -> None:
-    result = run(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
+def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run_pytest) -> None:
+    result = run_pytest(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
     outcomes = result.parseoutcomes()
     assert outcomes["failed"] + outcomes["passed"] + outcomes["skipped"] == len(RULES)
     assert 1 <= outcomes["failed"] <= 4
@@ -109,8 +95,8 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
         (("--vg-max-cost", "nan"), "--vg-max-cost nan"),
     ],
 )
-def test_contradictory_options_are_rejected(run, options, said) -> None:
-    result = run(BY_RULE, *options)
+def test_contradictory_options_are_rejected(run_pytest, options, said) -> None:
+    result = run_pytest(BY_RULE, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert said in result.stderr.str()
 
@@ -139,21 +125,21 @@ SENT_AGAIN = """
 """
 
 
-def test_requests_and_job_steps_found_by_fuzzing_can_be_repeated(run) -> None:
-    result = run(SENT_AGAIN)
+def test_requests_and_job_steps_found_by_fuzzing_can_be_repeated(run_pytest) -> None:
+    result = run_pytest(SENT_AGAIN)
     result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines(["rejects-valid: *openapi.yaml:*", "*curl *"])
     result.stdout.fnmatch_lines(["*'poll 1' is not a valid step with 0 jobs: write submit, poll N*"])
 
 
-def test_repeated_requests_find_the_faults_of_an_emulator(run) -> None:
-    result = run(SENT_AGAIN, "--vg-fault", "crosstalk", "--vg-fault", "accepts-invalid")
+def test_repeated_requests_find_the_faults_of_an_emulator(run_pytest) -> None:
+    result = run_pytest(SENT_AGAIN, "--vg-fault", "crosstalk", "--vg-fault", "accepts-invalid")
     result.assert_outcomes(passed=1, failed=4)
     result.stdout.fnmatch_lines(["accepts-invalid: *openapi.yaml:*", "*curl *", "job-id-changed: *"])
 
 
-def test_a_client_of_the_emulator_is_at_hand(run) -> None:
-    result = run(
+def test_a_client_of_the_emulator_is_at_hand(run_pytest) -> None:
+    result = run_pytest(
         """
         import asyncio
         from voicegauge.model import SpeechRequest
@@ -186,8 +172,8 @@ INTERRUPTED = """
 """
 
 
-def test_ctrl_c_ends_the_run_and_not_one_test(run) -> None:
-    result = run(INTERRUPTED)
+def test_ctrl_c_ends_the_run_and_not_one_test(run_pytest) -> None:
+    result = run_pytest(INTERRUPTED, isolated=True)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes()
 
@@ -216,14 +202,14 @@ BROKEN_OFF = """
 """
 
 
-def test_an_aborted_check_is_not_repeated_for_each_rule(run) -> None:
-    result = run(BROKEN_OFF)
+def test_an_aborted_check_is_not_repeated_for_each_rule(run_pytest) -> None:
+    result = run_pytest(BROKEN_OFF)
     result.assert_outcomes(failed=len(RULES), passed=1)
     result.stdout.fnmatch_lines(["api: the connection broke"])
 
 
-def test_an_unknown_target_is_one_line_with_its_place_and_the_nearest(run) -> None:
-    result = run(BY_RULE.replace("voice-design", "voice-desing"))
+def test_an_unknown_target_is_one_line_with_its_place_and_the_nearest(run_pytest) -> None:
+    result = run_pytest(BY_RULE.replace("voice-design", "voice-desing"))
     assert result.ret != 0
     said = result.stdout.str() + result.stderr.str()
     assert "test_contract: @pytest.mark.voicegauge: unknown target" in said
@@ -244,9 +230,9 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
     assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
 
 
-def test_a_live_run_without_a_key_names_the_variable(run, monkeypatch) -> None:
+def test_a_live_run_without_a_key_names_the_variable(run_pytest, monkeypatch) -> None:
     monkeypatch.delenv("PIXELAPI_KEY", raising=False)
-    result = run(
+    result = run_pytest(
         """
         def test_contract(voicegauge_check):
             voicegauge_check("pixelapi")
@@ -257,8 +243,8 @@ def test_a_live_run_without_a_key_names_the_variable(run, monkeypatch) -> None:
     result.stdout.fnmatch_lines(["*PIXELAPI_KEY*"])
 
 
-def test_other_runs_are_left_alone(run) -> None:
-    result = run("def test_nothing(): pass\n", "-v")
+def test_other_runs_are_left_alone(run_pytest) -> None:
+    result = run_pytest("def test_nothing(): pass\n", "-v")
     result.assert_outcomes(passed=1)
     assert "emulator" not in result.stdout.str()
 
@@ -272,11 +258,11 @@ def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     assert found.stdout.strip() == ""
 
 
-def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run) -> None:
+def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run_pytest) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     blocks = [part.split("```", 1)[0] for part in readme.split("```python\n")[1:]]
     code = next(block for block in blocks if block.startswith("import pytest"))
-    result = run(code, "-v", "-rs", "--vg-max-calls", "8")
+    result = run_pytest(code, "-v", "-rs", "--vg-max-calls", "8")
     outcomes = result.parseoutcomes()
     assert outcomes["passed"] + outcomes["skipped"] == len(RULES)
     assert outcomes["passed"] > 25

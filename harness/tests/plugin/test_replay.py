@@ -57,15 +57,9 @@ def ask(base, job, key="mine"):
 
 
 @pytest.fixture
-def run(pytester, folder):
-    def run_it(test: str) -> pytest.RunResult:
-        code = CLIENT + textwrap.dedent(test).replace("FOLDER", repr(str(folder)))
-        pytester.makepyfile(code)
-        return pytester.runpytest_subprocess(
-            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:respx"
-        )
-
-    return run_it
+def run(run_pytest, folder):
+    """Run tests that send requests with `ask` to a replay of `FOLDER`."""
+    return lambda test: run_pytest(CLIENT + textwrap.dedent(test).replace("FOLDER", repr(str(folder))))
 
 
 def test_a_client_runs_on_recordings(run) -> None:
