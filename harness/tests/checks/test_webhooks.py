@@ -23,9 +23,7 @@ STATES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "ERROR"]
 
 def _received(value: Any, at_s: float = 0.0) -> ReceivedCallback:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return ReceivedCallback(
-        at=1e9 + at_s, at_ms=at_s * 1000, token="t", request=Request(method="POST", url="u", body=body)
-    )
+    return ReceivedCallback(at=1e9 + at_s, at_ms=at_s * 1000, request=Request(method="POST", url="u", body=body))
 
 
 def _status(state: str, **more: Any) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
 
+from voicegauge.api import listen
 from voicegauge.cli import run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,17 +38,20 @@ def _listening(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         try:
-            found = re.search(r"at (http://127\.0\.0\.1:\d+)/", process.stdout.readline())
+            found = re.search(r"at (http://127\.0\.0\.1:\d+/\S+)", process.stdout.readline())
             assert found is not None
+            assert "unverified" in process.stdout.readline()
             yield process, found[1]
         finally:
             process.kill()  # a test that failed must not wait for it
 
 
-def _post(url: str, value: object) -> None:
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
-    connection.request("POST", "/a/b", json.dumps(value).encode(), {"Content-Type": "application/json"})
-    assert connection.getresponse().status == 200
+def _post(url: str, value: object, status: int = 200) -> None:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    connection.request("POST", parts.path, body, {"Content-Type": "application/json"})
+    assert connection.getresponse().status == status
     connection.close()
 
 
@@ -60,9 +65,9 @@ def test_webhooks_are_printed_one_per_line_and_validated(tmp_path: Path) -> None
     assert process.returncode == 1
     lines = [line.split("  ", 1)[1] for line in out.splitlines() if not line.startswith("    ")]
     assert lines[:3] == [
-        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
-        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
-        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed",
+        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed  unverified",
+        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed  unverified",
+        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed  unverified",
     ]
     assert "v_2?[2J  PROCESSING  failed" in lines[3]
     found = set(re.findall(r"error (webhook-\S+|callback-\S+):", out))
@@ -70,22 +75,54 @@ def test_webhooks_are_printed_one_per_line_and_validated(tmp_path: Path) -> None
     written = json.loads(file.read_text())
     jsonschema_rs.validate(json.loads((ROOT / "docs" / "listen.schema.json").read_text()), written)
     assert [one["verdict"] for one in written["webhooks"]] == ["passed", "passed", "failed", "failed", "failed"]
+    assert {one["sender"] for one in written["webhooks"]} == {"unverified"}
 
 
 def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(tmp_path: Path) -> None:
     file = tmp_path / "webhooks.json"
-    with _listening("--count", "3", "--json", str(file)) as (process, url):
+    with _listening("--count", "2", "--json", str(file)) as (process, url):
         event = {"event": "task.completed", "task_id": "t", "status": "success"}
-        for value in (END, event, {"hello": "world"}):
+        for value in (END, {"hello": "world"}, event):
             _post(url, value)
         process.communicate(timeout=30)
     assert process.returncode == 0
     webhooks = json.loads(file.read_text())["webhooks"]
     assert [(one.get("provider"), one["verdict"]) for one in webhooks] == [
         ("pixazo", "passed"),
-        ("ttsai", "passed"),
         (None, "unknown"),
+        ("ttsai", "passed"),
     ]
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
+def test_a_body_that_fits_no_contract_does_not_count(body: bytes) -> None:
+    result = listen(port=0, count=1, timeout_s=0.3, ready=lambda url: _post(url, body))
+    assert [(one.verdict, one.sender) for one in result.webhooks] == [("unknown", "unverified")]
+    assert result.matching_webhooks == ()
+
+
+@pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
+def test_any_body_for_the_only_provider_is_judged(body: bytes) -> None:
+    result = listen("pixazo", port=0, count=1, ready=lambda url: _post(url, body))
+    assert [one.verdict for one in result.webhooks] == ["failed"]
+
+
+def test_a_command_without_a_fitting_webhook_does_not_pass() -> None:
+    with _listening("--count", "1", "--timeout", "1") as (process, url):
+        _post(url, {"hello": "world"})
+        out = process.communicate(timeout=30)[0]
+    assert process.returncode == 3
+    assert "no webhook that fits a contract was received within 1 s, only 1 other body" in out
+
+
+def test_other_urls_get_404() -> None:
+    with _listening("--count", "1") as (process, url):
+        for other in (url.rpartition("/")[0], f"{url[:-1]}", f"{url}x"):
+            _post(other, END, status=404)
+        _post(f"{url}/any/path", END)
+        out = process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+    assert len(out.splitlines()) == 1
 
 
 def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:

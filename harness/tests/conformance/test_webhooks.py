@@ -112,7 +112,7 @@ def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     monkeypatch.setattr(webhook_session, "REPEATED_CALLBACK_WAIT_S", 0.0)
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.LIVE, receiver=receiver)
-        states = [json.loads(one.request.body)["status"] for one in receiver.received]
+        states = [json.loads(one.request.body)["status"] for one in receiver.callbacks]
     assert {case.verdict for case in report.cases} == {"passed"}
     assert sorted(states) == ["COMPLETED", "COMPLETED", "PROCESSING"]
 

@@ -14,8 +14,8 @@ from uvicorn.server import ServerState
 
 from voicegauge.contract import Contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
-from voicegauge.emulator.server import running_app
-from voicegauge.emulator.server.read_timeouts import ReadTimeouts, protocol_with_timeouts
+from voicegauge.emulator.server import ClientLimits, running_app
+from voicegauge.emulator.server.limited_protocol import protocol_with_limits
 
 CONTROL_ROUTES = [
     ("GET", "/health"),
@@ -131,8 +131,8 @@ async def test_a_declared_length_above_the_limit_is_rejected_before_the_body_is_
 @pytest.fixture(scope="module")
 def impatient(plain_acme: Contract) -> Iterator[str]:
     """URL of an emulator that waits a tenth of a second for the next bytes of a request."""
-    limits = ReadTimeouts(headers_s=0.1, body_pause_s=0.1, body_s=0.2)
-    with running_app(create_app([plain_acme], EmulatorSettings(clock="per-poll")), read_timeouts=limits) as url:
+    limits = ClientLimits(headers_s=0.1, body_pause_s=0.1, body_s=0.2)
+    with running_app(create_app([plain_acme], EmulatorSettings(clock="per-poll")), client_limits=limits) as url:
         yield url
 
 
@@ -206,9 +206,9 @@ class _FakeLoop:
 
 def test_time_limits_start_with_a_request_and_end_with_its_last_byte() -> None:
     loop, transport = _FakeLoop(), Mock(is_closing=lambda: False)
-    limits = ReadTimeouts(headers_s=30, body_pause_s=5, body_s=12)
+    limits = ClientLimits(headers_s=30, body_pause_s=5, body_s=12)
     config = uvicorn.Config(app=Mock(), log_config=None, lifespan="off")
-    protocol = protocol_with_timeouts(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
+    protocol = protocol_with_limits(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
     protocol.connection_made(transport)
     assert loop.due == [130]
     steps = [

@@ -58,7 +58,7 @@ def _payloads(receiver: Receiver, url: str) -> list[Any]:
     [(None, ["COMPLETED"]), ("terminal", ["COMPLETED"]), ("sync", ["PROCESSING", "COMPLETED"])],
 )
 async def test_callbacks_follow_the_requested_mode_and_have_the_status_body(receiver, mode, states) -> None:
-    url = receiver.url
+    url = receiver.create_url()
     async with emulator() as client:
         job = (await _submit(client, url, mode)).json()["request_id"]
         assert _payloads(receiver, url) == []
@@ -70,7 +70,7 @@ async def test_callbacks_follow_the_requested_mode_and_have_the_status_body(rece
 
 
 async def test_a_failed_job_is_reported_with_its_reason(receiver) -> None:
-    url = receiver.url
+    url = receiver.create_url()
     async with emulator() as client:
         scenario = {"X-Voicegauge-Scenario": "state:ERROR"}
         job = (await _submit(client, url, **scenario)).json()["request_id"]
@@ -82,7 +82,7 @@ async def test_a_failed_job_is_reported_with_its_reason(receiver) -> None:
 
 
 async def test_a_batch_callback_has_its_own_body_and_a_valid_result_url(receiver) -> None:
-    url = receiver.url
+    url = receiver.create_url()
     texts = [{"text": "Good morning.", "model": "kokoro", "voice": "af_bella"}]
     async with emulator() as client:
         response = await client.post("/ttsai/v1/tts/batch/", json={"texts": texts, "webhook_url": url})
@@ -98,15 +98,15 @@ async def test_a_batch_callback_has_its_own_body_and_a_valid_result_url(receiver
 
 
 async def test_with_a_real_clock_callbacks_are_sent_in_the_background(receiver) -> None:
-    url = receiver.url
+    url = receiver.create_url()
     async with emulator(clock="real", time_scale=0.05) as client:
         assert (await _submit(client, url)).status_code == 202
-        (came,) = await receiver.wait_until(url, bool, timeout_s=10)
+        (came,) = await receiver.wait_until(url, lambda _: True, timeout_s=10)
     assert json.loads(came.request.body)["status"] == "COMPLETED"
 
 
 async def test_advancing_a_virtual_clock_sends_progress_and_final_callbacks(receiver) -> None:
-    url = receiver.url
+    url = receiver.create_url()
     async with emulator(clock="virtual") as client:
         await _submit(client, url, "sync")
         for _ in range(20):

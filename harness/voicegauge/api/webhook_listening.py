@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +24,14 @@ class ListenResult(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/listen/2"
     voicegauge: str
     url: str
-    """The URL at which providers reached the receiver."""
+    """The URL to which providers sent webhooks. It was valid only while the command ran."""
     webhooks: tuple[JudgedCallback, ...]
+    """All bodies that were sent to the URL, including those that fit no contract (`verdict` "unknown")."""
+
+    @property
+    def matching_webhooks(self) -> tuple[JudgedCallback, ...]:
+        """The webhooks that fit a contract."""
+        return tuple(webhook for webhook in self.webhooks if webhook.verdict != "unknown")
 
 
 def listen(
@@ -48,9 +55,10 @@ def listen(
         public_url: https URL of a tunnel to the port.
         mode: which events the client subscribed to. With "terminal", a progress event is a finding; with "progress",
             a missing progress event is a finding.
-        count: stop after this many webhooks.
+        count: stop after this many webhooks that fit a contract.
         timeout_s: stop after this many seconds.
-        ready: called with the URL of the receiver when it accepts requests.
+        ready: called with the webhook URL when the receiver accepts requests. Nobody can guess this URL, and
+            requests to any other URL get 404.
         on_webhook: called with every validated webhook.
 
     Returns:
@@ -63,27 +71,25 @@ def listen(
     listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=mode)
     waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
+    matching_count = 0
     with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
-        ready(receiver.root)
+        url = receiver.create_url(is_shared=True)
+        ready(url)
         try:
-            for received in _receive(waiting, count, timeout_s):
+            for received in _receive(waiting, timeout_s):
                 webhooks.append(listener.judge(received))
                 on_webhook(webhooks[-1])
+                matching_count += webhooks[-1].verdict != "unknown"
+                if matching_count == count:
+                    break
         except KeyboardInterrupt:
             pass  # how listening is ended
-    return ListenResult(voicegauge=__version__, url=receiver.root, webhooks=tuple(webhooks))
+    return ListenResult(voicegauge=__version__, url=url, webhooks=tuple(webhooks))
 
 
-def _receive(
-    waiting: queue.SimpleQueue[ReceivedCallback], count: int | None, timeout_s: float | None
-) -> Iterator[ReceivedCallback]:
-    """Yield the received webhooks until there are `count` of them or the time limit is reached."""
+def _receive(waiting: queue.SimpleQueue[ReceivedCallback], timeout_s: float | None) -> Iterator[ReceivedCallback]:
+    """Yield the received callbacks until the time limit is reached."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    received_count = 0
-    while (count is None or received_count < count) and (deadline is None or time.monotonic() < deadline):
-        try:
-            received = waiting.get(timeout=CHECK_INTERVAL_S)
-        except queue.Empty:
-            continue
-        received_count += 1
-        yield received
+    while deadline is None or time.monotonic() < deadline:
+        with contextlib.suppress(queue.Empty):
+            yield waiting.get(timeout=CHECK_INTERVAL_S)

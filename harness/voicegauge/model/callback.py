@@ -13,7 +13,6 @@ class ReceivedCallback(Record, frozen=True, kw_only=True):
     """Unix time, in seconds, at which the request had been received completely."""
     at_ms: float
     """The same moment on the monotonic clock that `Timing.started_ms` uses, in milliseconds."""
-    token: str
-    """Last segment of the URL's path. Each request to a provider names a URL with a different token, so that callbacks
-    can be matched to requests."""
     request: Request
+    """The request, with the public URL. Each request to a provider should name a webhook URL of its own, so that
+    callbacks can be matched to requests."""

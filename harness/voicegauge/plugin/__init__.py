@@ -19,7 +19,7 @@ share one budget and one check of a provider, under pytest-xdist too. Every fixt
 runs your client on recordings, and fails for requests that are not recorded and for recorded ones that are not sent.
 
     async def test_my_webhooks(voicegauge_webhooks):
-        job = my_client.submit("Good morning.", webhook=voicegauge_webhooks.url)
+        job = my_client.submit("Good morning.", webhook=voicegauge_webhooks.create_url())
         callback = await voicegauge_webhooks.next_callback(job.id)
 
 receives what a provider, or the emulator, sends to a URL of this machine.
@@ -166,8 +166,8 @@ def voicegauge_client(
 def voicegauge_webhooks() -> Iterator[Receiver]:
     """A receiver of webhooks on this machine.
 
-    Each access to `url` gives a unique URL. `await next_callback(id)` returns the next callback about a job; it waits
-    for ten seconds, or for `timeout_s`. `received` lists all callbacks.
+    `create_url()` returns a new URL, and requests to any other URL get 404. `await next_callback(id)` returns the next
+    callback about a job; it waits for ten seconds, or for `timeout_s`. `callbacks` lists all callbacks.
     """
     from voicegauge.receiver import running_receiver
 

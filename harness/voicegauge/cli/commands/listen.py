@@ -34,7 +34,7 @@ MAX_CHARACTERS = 80
     show_default=True,
     help="Events subscribed to: with terminal, a progress event is a finding; with progress, a missing one is.",
 )
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N webhooks.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N webhooks that fit a contract.")
 @click.option("--timeout", type=FiniteRange(min=0), metavar="S", help="Stop after S seconds.")
 @contracts_option
 @json_option
@@ -54,9 +54,10 @@ def command(
 ) -> None:
     """Receive webhooks and validate them against the contracts; print one line for each.
 
-    Any path is accepted. Providers require https, so let a tunnel forward to the port and
-    pass the tunnel's URL with --public-url. Ctrl-C stops the command. The exit status is 1
-    if a webhook had an error.
+    Webhooks are accepted only at the URL that is printed first; it is different each time.
+    Providers require https, so let a tunnel forward to the port and pass the tunnel's URL
+    with --public-url. Ctrl-C stops the command. The exit status is 1 if a webhook had an
+    error, and 3 if none fitted a contract.
     """
     from voicegauge import api
     from voicegauge.model import Severity
@@ -70,22 +71,36 @@ def command(
         mode=mode,
         count=count,
         timeout_s=timeout,
-        ready=lambda url: out.print(f"listening for webhooks at {url}/ANYTHING (Ctrl-C to stop)", soft_wrap=True),
+        ready=lambda url: _print_url(out, url),
         on_webhook=lambda webhook: _print(out, webhook),
     )
     if json_path:
         write_json(result, json_path)
-    if timeout is not None and not result.webhooks:
-        raise NothingMeasuredError(f"no webhook was received within {timeout:g} s")
+    if not result.matching_webhooks:
+        raise NothingMeasuredError(_nothing_received(len(result.webhooks), timeout))
     if any(finding.severity is Severity.ERROR for webhook in result.webhooks for finding in webhook.findings):
         ctx.exit(EXIT_FINDINGS)
+
+
+def _print_url(out: Console, url: str) -> None:
+    out.print(f"listening for webhooks at {url} (Ctrl-C to stop)", soft_wrap=True)
+    out.print("the senders are unverified: anyone who knows this URL can send webhooks to it", soft_wrap=True)
+
+
+def _nothing_received(count: int, timeout_s: float | None) -> str:
+    within = "" if timeout_s is None else f" within {timeout_s:g} s"
+    if not count:
+        return f"no webhook was received{within}"
+    others = "1 other body" if count == 1 else f"{count} other bodies"
+    return f"no webhook that fits a contract was received{within}, only {others}"
 
 
 def _print(out: Console, webhook: JudgedCallback) -> None:
     time = datetime.fromtimestamp(webhook.at).astimezone().strftime("%H:%M:%S")
     operation = f"{webhook.provider}/{webhook.operation}" if webhook.operation else "matches no contract"
     id_, state = _printable(webhook.id), _printable(webhook.state)
-    out.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {webhook.verdict}", soft_wrap=True)
+    verdict = f"{webhook.verdict}  {webhook.sender}"
+    out.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {verdict}", soft_wrap=True)
     for finding in webhook.findings:
         out.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True)
 

@@ -28,6 +28,32 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
     """Findings in this callback alone, or in this callback together with earlier ones about the same id."""
     verdict: Literal["passed", "failed", "unknown"]
     """`unknown` if the callback fits no contract."""
+    sender: Literal["unverified"] = "unverified"
+    """Whether it is proved who sent the callback. It never is, because no contract documents a signature: anyone who
+    knows the URL can send callbacks to it."""
+
+
+class _RecentCallbacks:
+    """The callbacks about one id that later ones are compared with.
+
+    Only the latest callback and the latest one about the end matter to the rules. So the time and memory to judge a
+    callback do not grow with the number of callbacks before it.
+    """
+
+    def __init__(self) -> None:
+        self._latest: ReceivedCallback | None = None
+        self._latest_final: ReceivedCallback | None = None
+
+    def with_next(self, received: ReceivedCallback) -> tuple[ReceivedCallback, ...]:
+        """Return the callbacks to judge together, in the order of their arrival."""
+        earlier = (self._latest_final, self._latest if self._latest is not self._latest_final else None)
+        return (*(one for one in earlier if one is not None), received)
+
+    def add(self, received: ReceivedCallback, *, is_final: bool) -> None:
+        """Remember a callback for the next one."""
+        self._latest = received
+        if is_final:
+            self._latest_final = received
 
 
 class CallbackMonitor:
@@ -45,7 +71,7 @@ class CallbackMonitor:
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
         self._posts, self._rules = posts, rules
-        self._earlier: dict[tuple[str, str, str], list[ReceivedCallback]] = {}
+        self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
         self._reported: set[tuple[str, str]] = set()
 
     def judge(self, received: ReceivedCallback) -> JudgedCallback:
@@ -58,11 +84,11 @@ class CallbackMonitor:
         job_id = single.read_job_id(value)
         known_id = job_id if isinstance(job_id, str) else None
         # Without an id, callbacks to the same URL belong together: every request should have its own URL.
-        key = (single.contract.id, single.operation.id, known_id or received.token)
-        so_far = self._earlier.setdefault(key, [])
-        so_far.append(received)
+        key = (single.contract.id, single.operation.id, known_id or received.request.url)
+        recent = self._recent.setdefault(key, _RecentCallbacks())
+        together = RequestCallbacks(single.operation, recent.with_next(received), self._posts)
+        recent.add(received, is_final=bool(single.final_bodies))
         checker = Checker(provenance, self._rules)
-        together = RequestCallbacks(single.operation, tuple(so_far), self._posts)
         findings = (*checker.findings(single.callbacks[0]), *self._unreported(checker.findings(together), key))
         return JudgedCallback(
             at=received.at,

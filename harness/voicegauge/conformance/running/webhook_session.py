@@ -49,7 +49,7 @@ class WebhookSession:
             raise UsageError("no receiver for webhooks: name the tunnel to this machine with --public-url")
         assert case.callback_url is not None
         self._case, self._receiver, self._emulated = case, receiver, emulated
-        self._url, self._parameter = receiver.url, case.callback_url
+        self._url, self._parameter = receiver.create_url(), case.callback_url
 
     @property
     def case(self) -> ConformanceCase:
@@ -78,7 +78,7 @@ class WebhookSession:
         if callbacks(()).end is not None:
             timeout_s = EMULATED_CALLBACK_TIMEOUT_S if self._emulated else CALLBACK_TIMEOUT_S
             await self._receiver.wait_until(
-                self._url, lambda so_far: bool(callbacks(so_far).final_bodies), timeout_s=timeout_s
+                self._url, lambda callback: bool(callbacks((callback,)).final_bodies), timeout_s=timeout_s
             )
             await asyncio.sleep(0 if self._emulated else REPEATED_CALLBACK_WAIT_S)
         return callbacks(self._receiver.callbacks_to(self._url), is_complete=True)

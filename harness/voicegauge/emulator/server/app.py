@@ -39,16 +39,21 @@ def create_app(
         MissingExtraError: the emulator's voices are not installed.
     """
     from starlette.applications import Starlette
+    from starlette.responses import Response
     from starlette.routing import Mount
 
     from voicegauge.emulator.server.control import build_control_routes
     from voicegauge.emulator.server.control_guard import ControlGuard
     from voicegauge.emulator.server.providers import EmulatedProviders
+    from voicegauge.emulator.server.request_bodies import are_headers_too_large
 
     providers = EmulatedProviders(tuple(contracts), settings or EmulatorSettings(), extra_faults)
     control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), hosts)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and are_headers_too_large(scope):
+            await Response(status_code=431, headers={"Connection": "close"})(scope, receive, send)
+            return
         # Only control routes use Starlette's router, because the contract determines the routes of a provider.
         controlling = scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/")
         await (control if controlling else providers)(scope, receive, send)

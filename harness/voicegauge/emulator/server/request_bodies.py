@@ -1,8 +1,11 @@
-"""Reads request bodies up to a limit, so that no client can exhaust the memory."""
+"""Limits the size of requests, so that no client can exhaust the memory."""
 
 from __future__ import annotations
 
-from starlette.types import Message, Receive, Scope
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope
 
 MAX_UPLOAD_BYTES = 128 * 1024 * 1024
 """Maximum size of an upload. It exceeds every documented upload limit, so that checks can test those limits."""
@@ -11,6 +14,18 @@ MAX_TEXT_BYTES = 16 * 1024 * 1024
 its size in memory."""
 MAX_CONTROL_BYTES = 1024 * 1024
 """Maximum size of the bodies for control routes, which contain a list of faults or a number of seconds."""
+
+MAX_HEADER_BYTES = 16 * 1024
+"""Maximum size of the path, the query and all headers of a request. Few clients send more than two kilobytes."""
+MAX_HEADERS = 100
+"""Maximum number of headers. Each takes a few hundred bytes of memory, even if it is empty."""
+
+
+def are_headers_too_large(scope: Scope) -> bool:
+    """Whether a request has more than `MAX_HEADERS`, or its path, query and headers exceed `MAX_HEADER_BYTES`."""
+    headers = scope["headers"]
+    size = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
+    return len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES
 
 
 def find_body_limit(scope: Scope) -> int:

@@ -6,15 +6,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.server.app import create_app
+from voicegauge.emulator.server.client_limits import DEFAULT_LIMITS, ClientLimits
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
-
-if TYPE_CHECKING:
-    from voicegauge.emulator.server.read_timeouts import ReadTimeouts
 
 BACKLOG = 2048
 GRACE_S = 1
@@ -73,7 +71,7 @@ def serve_app(
     bound_socket: socket.socket,
     *,
     ready: Callable[[Callable[[], None]], None],
-    read_timeouts: ReadTimeouts | None = None,
+    client_limits: ClientLimits = DEFAULT_LIMITS,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
 
@@ -82,14 +80,14 @@ def serve_app(
         bound_socket: the socket returned by `bind`, which is closed at the end.
         ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
-        read_timeouts: time limits for slow clients; if omitted, the defaults of `ReadTimeouts` apply.
+        client_limits: limits for slow clients and many connections.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
     import uvicorn
 
-    from voicegauge.emulator.server.read_timeouts import ReadTimeouts, protocol_with_timeouts
+    from voicegauge.emulator.server.limited_protocol import protocol_with_limits
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,7 +99,7 @@ def serve_app(
 
     config = uvicorn.Config(
         app,
-        http=protocol_with_timeouts(read_timeouts or ReadTimeouts()),
+        http=protocol_with_limits(client_limits),
         ws="none",
         log_config=None,
         access_log=False,
@@ -115,13 +113,13 @@ def serve_app(
 
 
 @contextlib.contextmanager
-def running_app(app: Any, *, port: int = 0, read_timeouts: ReadTimeouts | None = None) -> Iterator[str]:
+def running_app(app: Any, *, port: int = 0, client_limits: ClientLimits = DEFAULT_LIMITS) -> Iterator[str]:
     """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
 
     Args:
         app: an ASGI application.
         port: port to listen on; 0 selects a free one.
-        read_timeouts: time limits for slow clients; if omitted, the defaults of `ReadTimeouts` apply.
+        client_limits: limits for slow clients and many connections.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
@@ -135,7 +133,7 @@ def running_app(app: Any, *, port: int = 0, read_timeouts: ReadTimeouts | None =
         started.set()
 
     thread = threading.Thread(
-        target=serve_app, args=(app, bound_socket), kwargs={"ready": ready, "read_timeouts": read_timeouts}, daemon=True
+        target=serve_app, args=(app, bound_socket), kwargs={"ready": ready, "client_limits": client_limits}, daemon=True
     )
     thread.start()
     try:

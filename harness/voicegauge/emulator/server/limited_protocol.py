@@ -1,43 +1,36 @@
-"""Disconnects clients that send headers or bodies of requests too slowly.
+"""Disconnects clients that send headers or bodies of requests too slowly, or open too many connections.
 
 uvicorn limits only the idle time between requests, so a client that sends one byte per minute could keep its connection
-forever.
+forever. Above uvicorn's limit of connections every client gets 503, so one client could lock out all others.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from voicegauge.emulator.server.client_limits import ClientLimits
+
 _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class ReadTimeouts(NamedTuple):
-    """Time limits, in seconds, for reading one request."""
+def protocol_with_limits(limits: ClientLimits) -> type[asyncio.Protocol]:
+    """Return an HTTP protocol class for uvicorn that applies `limits` to all its connections together."""
 
-    headers_s: float = 30.0
-    """Longest time from the first byte of a request to the end of its headers. For the first request of a connection,
-    the time counts from the connection."""
-    body_pause_s: float = 30.0
-    """Longest pause between two parts of a body."""
-    body_s: float = 300.0
-    """Longest time for the whole body. It is enough for the largest accepted upload at half a megabyte per second."""
+    class Protocol(_LimitedProtocol):
+        client_limits = limits
+        open_connections = {}
+
+    return Protocol
 
 
-def protocol_with_timeouts(limits: ReadTimeouts) -> type[asyncio.Protocol]:
-    """Return an HTTP protocol class for uvicorn that applies `limits`."""
-
-    class LimitedProtocol(_TimedProtocol):
-        read_timeouts = limits
-
-    return LimitedProtocol
-
-
-class _TimedProtocol(H11Protocol):
-    read_timeouts = ReadTimeouts()
+class _LimitedProtocol(H11Protocol):
+    client_limits: ClassVar[ClientLimits]
+    open_connections: ClassVar[dict[_LimitedProtocol, None]]
+    """Open connections, oldest first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,7 +38,17 @@ class _TimedProtocol(H11Protocol):
         self._reads_body = False
         self._has_received = False
         self._body_deadline = 0.0
-        self._start_timer(self.read_timeouts.headers_s)
+        self.open_connections[self] = None
+        if len(self.open_connections) > self.client_limits.connections:
+            surplus = next(one for one in self.open_connections if one is self or not one.has_request_in_progress)
+            del self.open_connections[surplus]
+            surplus.transport.abort()
+        self._start_timer(self.client_limits.headers_s)
+
+    @property
+    def has_request_in_progress(self) -> bool:
+        """Whether headers were received completely, but the response was not sent completely."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
         self._has_received = True
@@ -60,16 +63,17 @@ class _TimedProtocol(H11Protocol):
             if not is_waiting_for_headers or self._reads_body:
                 self._stop_timer()
             if is_waiting_for_headers and self._timer is None:
-                self._start_timer(self.read_timeouts.headers_s)
+                self._start_timer(self.client_limits.headers_s)
             self._reads_body = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         next_request_bytes, _ = self.conn.trailing_data
         if self.conn.their_state is h11.IDLE and next_request_bytes and self._timer is None:
-            self._start_timer(self.read_timeouts.headers_s)  # the next request has begun during the response
+            self._start_timer(self.client_limits.headers_s)  # the next request has begun during the response
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.open_connections.pop(self, None)
         self._stop_timer()
         super().connection_lost(exc)
 
@@ -77,8 +81,8 @@ class _TimedProtocol(H11Protocol):
         now = self.loop.time()
         if not self._reads_body:
             self._reads_body = True
-            self._body_deadline = now + self.read_timeouts.body_s
-        self._start_timer(min(self.read_timeouts.body_pause_s, max(self._body_deadline - now, 0.0)))
+            self._body_deadline = now + self.client_limits.body_s
+        self._start_timer(min(self.client_limits.body_pause_s, max(self._body_deadline - now, 0.0)))
 
     def _start_timer(self, after_s: float) -> None:
         self._stop_timer()
@@ -94,7 +98,7 @@ class _TimedProtocol(H11Protocol):
         cycle: Any = self.cycle
         if self._reads_body and self.flow.read_paused:
             # The client is not slow: the server has stopped reading until the application takes more of the body.
-            self._start_timer(self.read_timeouts.body_pause_s)
+            self._start_timer(self.client_limits.body_pause_s)
             return
         has_responded = self._reads_body and cycle is not None and cycle.response_started
         if self._has_received and not has_responded:

@@ -1,0 +1,85 @@
+"""Judging of callbacks when they arrive: the same findings as for all callbacks at once, in linear time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.checks import Checker, RequestCallbacks
+from voicegauge.conformance.running import CallbackMonitor
+from voicegauge.contract import load_catalogue
+from voicegauge.model import Provenance, ReceivedCallback, Request
+
+PIXAZO = load_catalogue().provider("pixazo")
+CALLBACK = {
+    "request_id": "job-1",
+    "status": "COMPLETED",
+    "model_id": "chatterbox",
+    "error": None,
+    "output": {"media_url": ["https://cdn.example/a.wav"], "media_type": "audio/wav"},
+    "created_at": "2026-05-22T13:17:32.110Z",
+    "updated_at": "2026-05-22 13:19:23",
+    "completed_at": "2026-05-22 13:19:23",
+}
+
+
+def _callback(value: Any, at_s: float = 0.0) -> ReceivedCallback:
+    request = Request(method="POST", url="https://t.example/x", body=json.dumps(value).encode())
+    return ReceivedCallback(at=1e9 + at_s, at_ms=at_s * 1000, request=request)
+
+
+@st.composite
+def _sequences(draw: st.DrawFn) -> list[ReceivedCallback]:
+    states = draw(st.lists(st.sampled_from(["PROCESSING", "COMPLETED", "FAILED", "unknown"]), max_size=8))
+    at_s, found = 0.0, []
+    for state in states:
+        at_s += draw(st.sampled_from([1.0, 1000.0]))
+        found.append(_callback({**CALLBACK, "status": state, "error": draw(st.sampled_from([None, "x"]))}, at_s))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(callbacks=_sequences(), posts=st.sampled_from(["any", "terminal", "progress"]))
+def test_callbacks_judged_one_by_one_have_the_findings_of_all_together(callbacks, posts) -> None:
+    monitor = CallbackMonitor([PIXAZO], posts=posts)
+    one_by_one = {finding.rule for callback in callbacks for finding in monitor.judge(callback).findings}
+    checker = Checker(Provenance.LIVE)
+    operation = next(o for o in PIXAZO.operations.values() if o.webhook is not None)
+    together = {
+        finding.rule
+        for count in range(1, len(callbacks) + 1)
+        for finding in checker.findings(RequestCallbacks(operation, tuple(callbacks[:count]), posts))
+    }
+    assert {rule for rule in one_by_one if rule.startswith("webhook-")} == together
+
+
+def _count_calls(count: int, ids: int) -> int:
+    """Number of Python function calls that it takes to judge `count` callbacks about `ids` jobs."""
+    monitor = CallbackMonitor([PIXAZO])
+    callbacks = [_callback({**CALLBACK, "request_id": f"job-{number % ids}"}) for number in range(count)]
+    calls = 0
+
+    def profile(_frame: Any, event: str, _argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        for callback in callbacks:
+            monitor.judge(callback)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize("ids", [1, 7])
+def test_the_work_grows_linearly_with_the_number_of_callbacks(ids: int) -> None:
+    _count_calls(20, ids)  # fills caches
+    calls = [_count_calls(count, ids) for count in (50, 100, 200)]
+    assert calls[1] < 2.1 * calls[0]
+    assert calls[2] < 2.1 * calls[1]

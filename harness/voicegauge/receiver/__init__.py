@@ -1,0 +1,19 @@
+"""Webhook receiver: a small server that accepts the callbacks of providers.
+
+Checks, `voicegauge listen` and tests use the receiver. It responds to every accepted callback with an empty 200.
+Because a tunnel can make the receiver public, it accepts callbacks only at URLs that nobody can guess, never reveals
+what it has received, and limits sizes, numbers, time and connections.
+"""
+
+from voicegauge.receiver.receiver import MAX_BODY_BYTES, Receiver
+from voicegauge.receiver.server import running_receiver
+from voicegauge.receiver.store import MAX_BYTES_PER_URL, MAX_CALLBACKS_PER_URL, MAX_TOTAL_BYTES
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "MAX_BYTES_PER_URL",
+    "MAX_CALLBACKS_PER_URL",
+    "MAX_TOTAL_BYTES",
+    "Receiver",
+    "running_receiver",
+]

@@ -1,0 +1,170 @@
+"""The receiver as an ASGI application, which accepts callbacks and lets callers wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from voicegauge.emulator.server import are_headers_too_large, read_body
+from voicegauge.errors import TimedOutError
+from voicegauge.formats import UnreadableBodyError, read_json
+from voicegauge.model import ReceivedCallback, Request
+from voicegauge.receiver.store import CallbackStore
+
+MAX_BODY_BYTES = 1024 * 1024
+"""Maximum size of one callback's body. Callbacks usually have a few hundred bytes."""
+POLL_INTERVAL_S = 0.01
+DEFAULT_TIMEOUT_S = 10.0
+
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Receiver:
+    """An ASGI application that stores callbacks. Requests to URLs that it did not create get 404 and are not read."""
+
+    def __init__(self, on_callback: Callable[[ReceivedCallback], None] | None = None) -> None:
+        """Create a receiver without URLs and callbacks.
+
+        Args:
+            on_callback: called with each callback, in the server's thread.
+        """
+        self.base_url = ""
+        """URL under which providers reach the receiver: the receiver's own address, or the URL of a tunnel. Callbacks
+        are accepted only at the longer URLs that `create_url` returns."""
+        self._store = CallbackStore()
+        self._on_callback = on_callback or (lambda _callback: None)
+        self._returned: set[int] = set()
+        """Indices from `_first_pending` on of the callbacks that `next_callback` has returned."""
+        self._first_pending = 0
+        """Index of the first callback that `next_callback` has not returned."""
+
+    @property
+    def callbacks(self) -> list[ReceivedCallback]:
+        """All callbacks, in the order in which they arrived."""
+        return self._store.callbacks
+
+    def create_url(self, *, is_shared: bool = False) -> str:
+        """Return a new webhook URL that nobody can guess. Callbacks to it and to any path below it are accepted.
+
+        Args:
+            is_shared: whether the URL is for many requests. Otherwise it is for one, and accepts fewer callbacks.
+        """
+        return f"{self.base_url}/{self._store.create_token(is_shared=is_shared)}"
+
+    def callbacks_to(self, url: str) -> list[ReceivedCallback]:
+        """Return the callbacks to `url`, which `create_url` returned, in the order in which they arrived."""
+        token = self._store.find_token(urlsplit(url).path)
+        return [] if token is None else self._store.callbacks_with(token)
+
+    async def next_callback(
+        self, request_id: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> ReceivedCallback:
+        """Wait for the next callback that this method has not returned yet.
+
+        Args:
+            request_id: the id that the callback's body must contain; `None` accepts any callback.
+            timeout_s: the longest time to wait, in seconds.
+
+        Raises:
+            TimedOutError: no such callback arrived in time.
+        """
+        examined = self._first_pending
+        for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
+            count = len(self.callbacks)
+            for index in range(examined, count):
+                callback = self.callbacks[index]
+                if index not in self._returned and (request_id is None or _contains_id(callback, request_id)):
+                    self._mark_returned(index)
+                    return callback
+            examined = count
+            await asyncio.sleep(POLL_INTERVAL_S)
+        about = "" if request_id is None else f" about {request_id!r}"
+        raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
+
+    def _mark_returned(self, index: int) -> None:
+        self._returned.add(index)
+        while self._first_pending in self._returned:
+            self._returned.remove(self._first_pending)
+            self._first_pending += 1
+
+    async def wait_until(
+        self, url: str, is_last: Callable[[ReceivedCallback], bool], *, timeout_s: float
+    ) -> list[ReceivedCallback]:
+        """Wait until `is_last` is true for a callback to `url`, or until the timeout. It is called once for each.
+
+        Return the callbacks to `url` in both cases.
+        """
+        examined = 0
+        for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
+            callbacks = self.callbacks_to(url)
+            if any(is_last(callback) for callback in callbacks[examined:]):
+                break
+            examined = len(callbacks)
+            # The server runs in another event loop, whose events cannot be awaited in this one.
+            await asyncio.sleep(POLL_INTERVAL_S)
+        return self.callbacks_to(url)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+        """Handle one HTTP request."""
+        if scope["type"] != "http":
+            return
+        token = self._store.find_token(scope["path"])
+        if token is None:
+            await _respond(send, 404)
+        elif scope["method"] != "POST":
+            await _respond(send, 405, (b"allow", b"POST"))
+        elif are_headers_too_large(scope):
+            await _respond(send, 431)
+        else:
+            await self._accept(token, scope, receive, send)
+
+    async def _accept(self, token: str, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+        try:
+            body = await read_body(scope, receive, MAX_BODY_BYTES)
+        except ConnectionError:
+            return
+        if body is None:
+            await _respond(send, 413)
+            return
+        callback = self._build_callback(token, scope, body)
+        if not self._store.add(token, callback):
+            await _respond(send, 503)
+            return
+        self._on_callback(callback)
+        await _respond(send, 200)
+
+    def _build_callback(self, token: str, scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
+        _, _, rest = str(scope["path"]).partition(f"/{token}")
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        return ReceivedCallback(
+            at=time.time(),
+            at_ms=time.perf_counter() * 1000,
+            request=Request(method="POST", url=f"{self.base_url}/{token}{rest}", headers=headers, body=body),
+        )
+
+
+def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
+    """Whether any value in the JSON body equals `request_id`."""
+    try:
+        pending = [read_json(callback.request.body)]
+    except UnreadableBodyError:
+        return False
+    while pending:
+        value = pending.pop()
+        if value == request_id:
+            return True
+        pending += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return False
+
+
+async def _respond(send: _Send, status: int, *headers: tuple[bytes, bytes]) -> None:
+    """Send an empty response. Only an accepted request keeps its connection, because the body of others is not read."""
+    closing = () if status == 200 else ((b"connection", b"close"),)
+    sized = (*headers, *closing, (b"content-length", b"0"))
+    await send({"type": "http.response.start", "status": status, "headers": sized})
+    await send({"type": "http.response.body", "body": b""})
