@@ -19,7 +19,7 @@ x-provider:
   title: Acme
   key_env: ACME_KEY
   sources: {acme.txt: {title: Acme, date: "2026-01-01"}}
-  retry: {max_attempts: 2, initial_delay_s: 0.01, max_delay_s: 0.01}
+  retry: {statuses: [429, 503], max_attempts: 2, initial_delay_s: 0.01, max_delay_s: 0.01}
 x-limits:
   plans: {small: {concurrent: 2, text_characters: 400}}
 paths:

@@ -33,6 +33,23 @@ async def test_a_delivery_is_settled_by_the_response_to_its_submit(speak, script
     assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_server_error_without_a_documented_refusal_is_spent_and_not_sent_again(speak, script, status):
+    script.on("POST /speech", JSONResponse({"error": "try again"}, status))
+    ledger = Ledger(1.0)
+    delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"].update(retry={}))
+    assert (ledger.spent_usd, delivery.attempts) == (PRICE_USD, 1)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+async def test_a_server_error_documented_for_retries_may_have_been_charged(speak, script, status):
+    """Such a request may have been performed before it failed, unlike one with 503."""
+    script.on("POST /speech", JSONResponse({"error": "try again"}, status))
+    ledger = Ledger(1.0)
+    delivery, _ = await speak(ledger=ledger, edit=lambda data: data["x-provider"]["retry"].update(statuses=[status]))
+    assert (ledger.spent_usd, delivery.attempts) == (PRICE_USD, 1)
+
+
 async def test_a_delivery_whose_connection_was_lost_is_spent(contract, disconnecting_server):
     loaded, ledger = contract(), Ledger(1.0)
     async with Transport() as transport:

@@ -62,7 +62,7 @@ def responding(response: Response) -> Starlette:
         (JSONResponse({"error": "slow down"}, 429), 0.0),
         (JSONResponse({"error": "internal"}, 500), PRICE_USD),
         (JSONResponse({"error": "upstream"}, 502), PRICE_USD),
-        (JSONResponse({"error": "busy"}, 503), 0.0),  # the default retry policy sends it again
+        (JSONResponse({"error": "busy"}, 503), PRICE_USD),  # no document says that such a request was not performed
         (Response(b"RIFF", media_type="audio/wav", headers={"X-Charged": "0.0004"}), 0.0004),
         (Response(b"RIFF", media_type="audio/wav", headers={"X-Charged": "0.5"}), 0.5),
         (Response(b"RIFF", media_type="audio/wav", headers={"X-Charged": "0"}), 0.0),

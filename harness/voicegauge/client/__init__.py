@@ -36,6 +36,7 @@ from voicegauge.client.spending import (
     read_events,
     settle_responses,
     settlement_of,
+    should_send_again,
 )
 
 __all__ = [
@@ -78,4 +79,5 @@ __all__ = [
     "retry_waits_s",
     "settle_responses",
     "settlement_of",
+    "should_send_again",
 ]

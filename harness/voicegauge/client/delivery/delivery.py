@@ -12,7 +12,7 @@ from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, failure_of_rejection
 from voicegauge.client.delivery.job_tracking import JobTracker
 from voicegauge.client.delivery.retry_policy import poll_waits_s, retry_after_s, retry_waits_s
-from voicegauge.client.spending import PaymentObserver, Settlement
+from voicegauge.client.spending import PaymentObserver, Settlement, should_send_again
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
@@ -146,7 +146,7 @@ class DeliveryTask:
             if self._note_submit_response(submit):
                 return submit
             status = submit.exchange.response.status
-            if status not in retry.statuses or wait is None:
+            if wait is None or not should_send_again(status, retry):
                 raise DeliveryFailedError(failure_of_rejection(submit.exchange.response, self._connection.secrets))
             await self._clock.sleep(self._log.requested_wait_s(submit, wait))
         raise AssertionError("the last attempt has no wait")

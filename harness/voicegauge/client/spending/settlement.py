@@ -4,6 +4,7 @@ The rule is the same for a delivery and for a single request:
 
 - an accepted request (2xx), a server error (5xx) and a connection lost after sending are spent;
 - a rejection (3xx, 4xx) and a failure before anything was sent release the reservation;
+- a 503 is a rejection only if the contract documents that such a request is to be sent again;
 - a charge that the provider reports replaces the price.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from voicegauge.client.spending.ledger import Reservation
 from voicegauge.contract import Operation, ParsedExchange, parse_exchange
@@ -23,15 +25,21 @@ from voicegauge.model import BillingStatus, Exchange
 def billing_status(status: int, retry: RetryPolicy) -> BillingStatus:
     """Return what an HTTP status says about the charge for a request.
 
-    A status that the contract documents for sending again (by default 429 and 503) is a rejection, even if it is a
-    5xx: a provider that recommends a retry has not performed the request (RFC 9110, section 15.6.4). A redirect asks
-    for another request before this one is performed (section 15.4), and none is followed.
+    503 means that the server does not handle the request for now (RFC 9110, section 15.6.4), such as "queue full" or
+    "model is loading". It is a rejection if the provider documents a retry for it. Without such a document it may come
+    from a gateway whose upstream server has performed the request. Any other server error may occur after the request
+    was performed, even if a document recommends a retry. A redirect asks for another request before this one is
+    performed (section 15.4), and none is followed.
     """
     if 200 <= status < 300:
         return BillingStatus.ACCEPTED
-    if status >= 500 and status not in retry.statuses:
-        return BillingStatus.AMBIGUOUS
-    return BillingStatus.REJECTED
+    is_refused = status == HTTPStatus.SERVICE_UNAVAILABLE and status in retry.statuses
+    return BillingStatus.AMBIGUOUS if status >= 500 and not is_refused else BillingStatus.REJECTED
+
+
+def should_send_again(status: int, retry: RetryPolicy) -> bool:
+    """Whether a billable request is sent again after a response: a retry is documented, and it cannot be charged."""
+    return status in retry.statuses and not billing_status(status, retry).may_be_charged
 
 
 class Settlement:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from voicegauge.checks import ExpectedResponse, PairRelation
-from voicegauge.client import RequestParts
+from voicegauge.client import RequestParts, should_send_again
 from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
 from voicegauge.model import Record, SpeechRequest
@@ -225,4 +225,4 @@ def no_verdict_reason(case: ConformanceCase, status: int) -> str | None:
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
     """Whether a response asks to retry later, unless the case was meant to get that response."""
-    return status in contract.provider.retry.statuses and status not in case.expected.statuses
+    return should_send_again(status, contract.provider.retry) and status not in case.expected.statuses

@@ -20,7 +20,9 @@ class CreditSpec(Record, frozen=True, kw_only=True):
 class RetryPolicy(Record, frozen=True, kw_only=True):
     """The recommended retries after a failed request."""
 
-    statuses: tuple[int, ...] = (429, 503)
+    statuses: tuple[int, ...] = (429,)
+    """HTTP statuses after which a request is sent again. A server error other than 503 may have been charged, so a
+    billable request is not sent again after it."""
     initial_delay_s: float = 1.0
     factor: float = 2.0
     max_delay_s: float = 30.0
