@@ -30,7 +30,7 @@ FOUND_BY = {
     "shares-accounts@ttsai/cloneVoice": "resource-of-another-account",
     "accepts-too-many@ttsai/submitBatch": "accepts-invalid",
 }
-TARGETS = ["ttsai/kokoro", "ttsai/batch-kokoro"]
+TARGETS = ["ttsai"]
 
 
 def is_lifecycle_or_list(case) -> bool:
@@ -70,7 +70,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
 @pytest.fixture(scope="module")
 def kokoro():
     [target] = load_catalogue().select(["ttsai/kokoro"])
-    return target, plan_cases([target], emulated=False, all_billable=True).cases
+    return target, plan_cases([target], emulated=False, all_billable=True, whole_providers={"ttsai"}).cases
 
 
 @pytest.fixture

@@ -87,11 +87,8 @@ RESOURCE_FAULTS = (
 
 async def test_resources_are_used_with_every_value_of_other_fields() -> None:
     contract = CATALOGUE.provider("ttsai")
-    cases = [
-        case
-        for case in plan_cases([contract.target("kokoro")], emulated=True, all_billable=True).cases
-        if case.is_lifecycle
-    ]
+    plan = plan_cases([contract.target("kokoro")], emulated=True, all_billable=True, whole_providers={"ttsai"})
+    cases = [case for case in plan.cases if case.is_lifecycle]
     mutants_by_id = {
         mutant.id.removeprefix("ttsai/"): mutant
         for name in ("submitSpeech", "cloneVoice")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,14 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import live_settings, plan_summary, send_plan
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.target_selection import Contracts, contracts_of, resolve_prices, select_targets, to_catalogue
+from voicegauge.api.target_selection import (
+    Contracts,
+    contracts_of,
+    named_providers,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+)
 from voicegauge.checks import RULES, Rule, select_rules
 from voicegauge.conformance import (
     CasePlan,
@@ -29,6 +36,7 @@ from voicegauge.conformance import (
     build_request_case,
     check_documented_examples,
     check_recordings,
+    find_left_out_operations,
     plan_cases,
     price_plan,
 )
@@ -77,7 +85,8 @@ def check(
     0
 
     Args:
-        targets: providers ("acme") or targets ("acme/voice-1"); all of them by default.
+        targets: providers ("acme") or targets ("acme/voice-1"); all of them by default. For a target, requests are sent
+            only to the operations that it needs; for a provider, to all of its operations.
         emulated: true to send to an emulator that runs for the duration of the check, or a running emulator. Start a
             running emulator with `clock="per-poll"`, `rate_limits=False` and enough `credits`, so that no limit is
             reached by chance.
@@ -131,6 +140,7 @@ def check(
         full=full,
         large_uploads=large_uploads,
         webhooks=public_url is not None,
+        whole_providers=named_providers(catalogue, targets),
     )
     cost = price_plan(plan, chosen, prices, provenance=_provenance_of(live))
     with (
@@ -185,7 +195,13 @@ def plan_check(
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     plan = _plan_cases(
-        chosen, emulated=emulated, max_calls=max_calls, full=full, large_uploads=large_uploads, webhooks=webhooks
+        chosen,
+        emulated=emulated,
+        max_calls=max_calls,
+        full=full,
+        large_uploads=large_uploads,
+        webhooks=webhooks,
+        whole_providers=named_providers(catalogue, targets),
     )
     return price_plan(plan, chosen, prices, provenance=_provenance_of(live))
 
@@ -234,12 +250,11 @@ def check_request(
     case = build_request_case(
         one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
+    plan = CasePlan(cases=(case,), left_out_operations=tuple(find_left_out_operations([one], ())))
     with _open_service(
         [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
     ) as settings:
-        return _build_report(
-            collector, send_plan([one], CasePlan(cases=(case,)), settings, collector, ProgressListener())
-        )
+        return _build_report(collector, send_plan([one], plan, settings, collector, ProgressListener()))
 
 
 def check_job_steps(
@@ -354,6 +369,7 @@ def _plan_cases(
     full: bool,
     large_uploads: bool,
     webhooks: bool,
+    whole_providers: Collection[str],
 ) -> CasePlan:
     """Plan every case for the emulator; for a live service, every valid request only with `full` or `max_calls`."""
     return plan_cases(
@@ -363,6 +379,7 @@ def _plan_cases(
         max_calls=max_calls,
         webhooks=emulated or webhooks,
         large_uploads=emulated or large_uploads,
+        whole_providers=whole_providers,
     )
 
 

@@ -76,6 +76,12 @@ def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveO
     return targets
 
 
+def named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
+    """Return the ids of the providers that are named as a whole; without names, of all of them."""
+    chosen = to_names(names)
+    return frozenset(contract.id for contract in catalogue if not chosen or contract.id in chosen)
+
+
 def contracts_of(targets: Iterable[BaseTarget]) -> list[Contract]:
     """Return the contracts of `targets`, each once."""
     return list({target.contract.id: target.contract for target in targets}.values())

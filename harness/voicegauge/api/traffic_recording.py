@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import live_settings, send_plan
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.target_selection import Contracts, contracts_of, resolve_prices, select_targets, to_catalogue
+from voicegauge.api.target_selection import (
+    Contracts,
+    contracts_of,
+    named_providers,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+)
 from voicegauge.conformance import (
     CasePlan,
     Collector,
@@ -137,6 +146,7 @@ def record(
     recording = _RecordingRun(
         targets=chosen,
         contracts={contract.id: contract for contract in contracts_of(chosen)},
+        whole_providers=named_providers(catalogue, targets),
         live=live,
         folder=Path(out),
         mask=tuple(mask),
@@ -176,6 +186,8 @@ class _RecordingRun:
 
     targets: Sequence[Target]
     contracts: Mapping[str, Contract]
+    whole_providers: Collection[str]
+    """Ids of the providers of which every operation is recorded."""
     live: LiveOptions | None
     folder: Path
     mask: Sequence[str]
@@ -189,14 +201,16 @@ class _RecordingRun:
 
     def plan(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
-        plan = plan_to_record(self.targets, emulated=self.live is None, every_case=full)
+        plan = plan_to_record(
+            self.targets, emulated=self.live is None, every_case=full, whole_providers=self.whole_providers
+        )
         paths = {recording_path(case, self.folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
         refreshing = RefreshPolicy(self.contracts, self.provenance, refresh, datetime.now(UTC))
         updates = refreshing.plan_updates(plan, self.folder, existing)
         due = {case.id: case for update in updates for case in update.cases_to_record}
         in_order = {case.id: case for case in plan.cases if case.id in due} | due
-        return updates, CasePlan(cases=tuple(in_order.values()), skipped=plan.skipped)
+        return updates, msgspec.structs.replace(plan, cases=tuple(in_order.values()))
 
     def carry_out(
         self, updates: Sequence[RecordingUpdate], plan: CasePlan, overwrite: bool | ConfirmOverwrite
@@ -222,7 +236,7 @@ class _RecordingRun:
         saved = unfinished.load(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
-        rest = CasePlan(cases=tuple(case for case in plan.cases if case.id not in saved), skipped=plan.skipped)
+        rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
         cost = price_plan(rest, self.targets, self.prices, provenance=Provenance.LIVE)
         settings = live_settings(
             list(self.contracts.values()),

@@ -10,7 +10,7 @@ from voicegauge.cli.console import console, table
 from voicegauge.model import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
@@ -40,9 +40,17 @@ def print_plan(plan: PricedPlan) -> None:
     terminal.print(rows)
     for one in plan.skipped:
         terminal.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
+    _print_left_out(terminal, plan.left_out_operations)
     _print_totals(terminal, "by kind", plan.spending.by_kind)
     _print_totals(terminal, "by target", plan.spending.by_target)
     terminal.print(plan_summary(plan), style="bold", soft_wrap=True)
+
+
+def _print_left_out(terminal: Console, operations: Sequence[str]) -> None:
+    """Print the operations that the targets do not need, in one line."""
+    if operations:
+        names = ", ".join(name.partition("/")[2] for name in operations)
+        terminal.print(f"left out, not needed by the targets: {names}", style="dim", soft_wrap=True)
 
 
 def print_report(report: CheckReport) -> None:
@@ -56,6 +64,7 @@ def print_report(report: CheckReport) -> None:
     _print_skipped(terminal, report)
     for entry in report.unused_baseline:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+    _print_left_out(terminal, report.left_out_operations)
     _print_spending(terminal, report)
     if report.coverage_percent is not None:
         terminal.print(format_coverage(report), soft_wrap=True)

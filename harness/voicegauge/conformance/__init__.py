@@ -9,6 +9,7 @@ from voicegauge.conformance.engine import (
     check_service,
     run_check,
 )
+from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.conformance.offline import check_recordings, judge_documented_examples
 from voicegauge.conformance.reporting import (
     CaseResult,
@@ -50,6 +51,7 @@ __all__ = [
     "check_service",
     "coverage_totals",
     "export_check_report",
+    "find_left_out_operations",
     "judge_documented_examples",
     "make_baseline",
     "plan_cases",

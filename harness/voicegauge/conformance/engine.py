@@ -11,6 +11,7 @@ from typing import Any
 from voicegauge.checks import RULES, Rule
 from voicegauge.client import Client, Ledger, RateLimiter
 from voicegauge.conformance.cases import CasePlan, ConformanceCase
+from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
 from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
@@ -80,6 +81,7 @@ async def check_service(
     Raises:
         UnreachableError: a service cannot be reached.
     """
+    collector.leave_out(plan.left_out_operations)
     for skipped in plan.skipped:
         collector.add_unplanned(skipped.id, skipped.reason)
     with running_receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
@@ -141,6 +143,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     """
     from voicegauge.conformance.fuzzing import StatefulJobs
 
+    collector.leave_out(find_left_out_operations([target], ()))
     async with Transport(app=settings.app) as transport:
         runner = CaseRunner(_create_service(target.contract, transport, settings), settings.rules, collector)
         jobs = StatefulJobs(target, runner)

@@ -112,15 +112,10 @@ def _limited_upload_cases(operation: Operation, request: RequestParts, *, emulat
             yield from plan_upload_cases(operation, request, field, None, emulated=emulated)
 
 
-def mark_billable(
-    cases: Iterable[ConformanceCase | SkippedCase], *, show_each_media_type: bool
-) -> Iterator[ConformanceCase | SkippedCase]:
+def mark_billable(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the `cases` of a billable operation, marked as such.
 
-    Args:
-        cases: the cases of one operation.
-        show_each_media_type: whether the first valid request in each media type is sent even in a plan without further
-            billable requests.
+    The first valid request in each media type is sent even in a plan without further billable requests.
     """
     shown: set[str | None] = set()
     for case in cases:
@@ -128,6 +123,6 @@ def mark_billable(
             yield case
             continue
         media_type = case.request.media_type if case.request is not None else None
-        is_first = show_each_media_type and case.expected.kind == "valid" and media_type not in shown
+        is_first = case.expected.kind == "valid" and media_type not in shown
         shown |= {media_type} if is_first else set()
         yield msgspec.structs.replace(case, is_billable_operation=True, is_representative=is_first)

@@ -6,14 +6,21 @@ money is spent on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import plan_audio_input_cases
 from voicegauge.conformance.cases.bodies import plan_body_cases, plan_optional_field_cases, plan_text_cases
-from voicegauge.conformance.cases.case import CaseRelation, ConformanceCase, SkippedCase, expect_accepted, make_case
+from voicegauge.conformance.cases.case import (
+    CaseRelation,
+    ConformanceCase,
+    SkippedCase,
+    expect_accepted,
+    make_case,
+    operation_name,
+)
 from voicegauge.conformance.cases.operations import mark_billable, plan_operation_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import combination_cases
@@ -23,6 +30,7 @@ from voicegauge.conformance.cases.related_deliveries import related_deliveries
 from voicegauge.conformance.cases.uploads import plan_upload_cases
 from voicegauge.conformance.cases.valid_requests import TEXT, text_characters, valid_speech_request, with_body_value
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
+from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.contract import Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
@@ -44,6 +52,8 @@ class CasePlan(Record, frozen=True, kw_only=True):
     max_calls: int | None = None
     """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
     limit."""
+    left_out_operations: tuple[str, ...] = ()
+    """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
 
 
 def plan_cases(
@@ -55,8 +65,9 @@ def plan_cases(
     max_calls: int | None = None,
     large_uploads: bool | None = None,
     webhooks: bool = False,
+    whole_providers: Collection[str] | None = None,
 ) -> CasePlan:
-    """Plan the cases of `targets` and of the other operations of their providers.
+    """Plan the cases of `targets`, and of the operations without targets that they need.
 
     Args:
         targets: the targets to check.
@@ -66,11 +77,14 @@ def plan_cases(
         max_calls: the maximum number of billable requests. The most informative ones are planned; by default all are.
         large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
         webhooks: whether requests with a webhook URL are planned.
+        whole_providers: ids of the providers of which every operation is called; by default those whose targets are all
+            among `targets`.
     """
+    left_out = tuple(find_left_out_operations(targets, whole_providers))
     allows_large = emulated if large_uploads is None else large_uploads
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
-    items = _all_cases(targets, text, emulated=emulated, all_billable=all_billable)
+    items = _all_cases(targets, text, left_out, emulated=emulated, all_billable=all_billable)
     if webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     for item in items:
@@ -81,11 +95,11 @@ def plan_cases(
         elif all_billable or not item.is_billable or item.speech is not None or item.is_representative:
             cases.setdefault(item.id, item)
     ordered = tuple(order_cases(cases.values(), max_calls))
-    return CasePlan(cases=ordered, skipped=tuple(skipped.values()), max_calls=max_calls)
+    return CasePlan(cases=ordered, skipped=tuple(skipped.values()), max_calls=max_calls, left_out_operations=left_out)
 
 
 def _all_cases(
-    targets: Sequence[Target], text: str, *, emulated: bool, all_billable: bool
+    targets: Sequence[Target], text: str, left_out: Collection[str], *, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
     for target in targets:
@@ -97,27 +111,22 @@ def _all_cases(
             yield SkippedCase(id=target.id, reason=str(error))
     if all_billable:
         yield from _combination_cases(targets, text)
-    yield from _other_operations(targets, emulated=emulated, all_billable=all_billable)
+    yield from _other_operations(targets, left_out, emulated=emulated, all_billable=all_billable)
 
 
 def _other_operations(
-    targets: Sequence[Target], *, emulated: bool, all_billable: bool
+    targets: Sequence[Target], left_out: Collection[str], *, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of the operations without speech targets."""
-    chosen: dict[str, set[str]] = {}
-    for target in targets:
-        chosen.setdefault(target.contract.id, set()).add(target.name)
     for contract in {target.contract.id: target.contract for target in targets}.values():
-        # Billable operations belong to no target. They are only called when the whole provider is checked.
-        is_whole_provider = contract.targets.keys() <= chosen[contract.id]
         for operation in contract.operations.values():
-            if operation.speech is not None:
+            if operation.speech is not None or operation_name(operation) in left_out:
                 continue
             cases = plan_operation_cases(operation, emulated=emulated, include_billable=all_billable)
             if operation.audio_input is not None:
-                yield from plan_audio_input_cases(operation, cases) if is_whole_provider else ()
+                yield from plan_audio_input_cases(operation, cases)
             elif is_billable(operation):
-                yield from mark_billable(cases, show_each_media_type=is_whole_provider)
+                yield from mark_billable(cases)
             else:
                 yield from cases
 

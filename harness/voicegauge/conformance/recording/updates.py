@@ -7,11 +7,13 @@ the id of the case.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
+
+import msgspec
 
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
 from voicegauge.conformance.offline import cases_by_id
@@ -27,20 +29,29 @@ MAX_UPLOAD_BYTES = 2**20
 """Size in bytes of the largest upload that is recorded. Uploads that test a size limit would fill a repository."""
 
 
-def plan_to_record(targets: Sequence[Target], *, emulated: bool, every_case: bool) -> CasePlan:
+def plan_to_record(
+    targets: Sequence[Target],
+    *,
+    emulated: bool,
+    every_case: bool,
+    whole_providers: Collection[str] | None = None,
+) -> CasePlan:
     """Plan the cases to record: every delivery, and one rejection of each kind for each operation.
 
     Args:
-        targets: the targets to record, with the other operations of their providers.
+        targets: the targets to record, with the operations without targets that they need.
         emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
         every_case: whether to record every case of a check, except large uploads and uploads that are within a limit.
+        whole_providers: see `plan_cases`.
     """
-    plan = plan_cases(targets, emulated=emulated, all_billable=False, text=RECORDED_TEXT)
+    plan = plan_cases(
+        targets, emulated=emulated, all_billable=False, text=RECORDED_TEXT, whole_providers=whole_providers
+    )
     chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
         if _upload_bytes(case) <= MAX_UPLOAD_BYTES and not _is_upload_within_limit(case):
             chosen.setdefault(case.id if every_case else _similarity_key(case), case)
-    return CasePlan(cases=tuple(chosen.values()), skipped=plan.skipped)
+    return msgspec.structs.replace(plan, cases=tuple(chosen.values()))
 
 
 def _similarity_key(case: ConformanceCase) -> object:

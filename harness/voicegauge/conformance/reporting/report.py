@@ -50,6 +50,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Ids of the rules that were applied; empty if all were."""
     operations: tuple[str, ...] = ()
     """Operations with at least one exchange: <provider>/<operation>."""
+    left_out_operations: tuple[str, ...] = ()
+    """Operations that the targets do not need, to which nothing was sent and which `coverage` does not contain:
+    <provider>/<operation>."""
     exchanges: dict[Provenance, int] = {}
     """Number of exchanges that were judged, by provenance."""
     cases: tuple[CaseResult, ...] = ()

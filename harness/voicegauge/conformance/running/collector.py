@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from voicegauge.checks import Checker, CheckSubject, Rule
@@ -37,6 +37,7 @@ class Collector:
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
+        self._left_out_operations: tuple[str, ...] = ()
         self.coverage = CoverageCounter()
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
@@ -90,6 +91,11 @@ class Collector:
         """Add a recording or a folder that should have been judged but was not."""
         self._not_judged[name] = reason
 
+    def leave_out(self, operations: Collection[str]) -> None:
+        """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
+        self._left_out_operations = tuple(operations)
+        self.coverage.leave_out(operations)
+
     def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Add a case that has no verdict."""
         self._cases.append(_result(case, "skipped", status, reason))
@@ -115,6 +121,7 @@ class Collector:
             seed=self._seed,
             targets=self._targets,
             operations=tuple(self._operations),
+            left_out_operations=self._left_out_operations,
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
             not_judged={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},

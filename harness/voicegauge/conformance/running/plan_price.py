@@ -35,6 +35,8 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     """The cases in the order in which they are sent."""
     skipped: tuple[SkippedCase, ...] = ()
     """Cases that cannot be planned."""
+    left_out_operations: tuple[str, ...] = ()
+    """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     unpriced: tuple[str, ...] = ()
     """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
     spending: Spending
@@ -87,6 +89,7 @@ def price_plan(
         targets=tuple(target.id for target in targets),
         cases=tuple(cases),
         skipped=plan.skipped,
+        left_out_operations=plan.left_out_operations,
         unpriced=tuple(unpriced),
         spending=account.spending(),
     )

@@ -51,7 +51,7 @@ class EmulatedProvider:
         self._builder = ResponseBuilder(contract)
         self.accounts = AccountRegistry(contract, settings)
         self.job_store = JobStore(contract, settings, clock, injector)
-        self._resources = ResourceStore(contract, injector, quota=settings.rate_limits)
+        self.resources = ResourceStore(contract, injector, quota=settings.rate_limits)
         self._request_counts: Counter[str] = Counter()
         self.downloads = AudioDownloads(self.job_store, synthesizer, injector)
         context = EndpointContext(
@@ -62,7 +62,7 @@ class EmulatedProvider:
             builder=self._builder,
             accounts=self.accounts,
             job_store=self.job_store,
-            resources=self._resources,
+            resources=self.resources,
             downloads=self.downloads,
         )
         self._speech = SpeechEndpoint(context)
@@ -152,9 +152,9 @@ class EmulatedProvider:
         ):  # checked first: starting a thread costs more than most requests
             await asyncio.to_thread(check_audio_uploads, request, self._injector)
         self.webhooks.check(request)
-        used = self._resources.find_referenced(request, account)
-        if self._resources.handles(operation):
-            return self._resources.respond(request, account, self._clock.now(), self.job_store.next_rng())
+        used = self.resources.find_referenced(request, account)
+        if self.resources.handles(operation):
+            return self.resources.respond(request, account, self._clock.now(), self.job_store.next_rng())
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, used)
         return await self._process(request, account, strict=strict)

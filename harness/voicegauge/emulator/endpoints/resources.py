@@ -69,6 +69,10 @@ class ResourceStore:
         self._created_count = 0
         self._roles = dict(_find_roles(contract))
 
+    def __iter__(self) -> Iterator[StoredResource]:
+        """Iterate over the resources of all accounts that are not deleted."""
+        return (stored for stored in self._stored.values() if not stored.deleted)
+
     def handles(self, operation: Operation) -> bool:
         """Whether `respond` handles `operation`. It does not handle chats, although they create conversations."""
         return operation.id in self._roles and operation.chat is None

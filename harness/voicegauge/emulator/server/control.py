@@ -60,7 +60,7 @@ class _Control:
         return await self.clock(request)
 
     async def state(self, _request: Request) -> Response:
-        """Return accounts, jobs and callbacks of every provider, without keys."""
+        """Return accounts, jobs, resources and callbacks of every provider, without keys."""
         found = {}
         for name, provider in self._emulated.providers.items():
             provider.job_store.update_all()
@@ -85,6 +85,10 @@ class _Control:
                         "created": job.created,
                     }
                     for job in provider.job_store.jobs.values()
+                ],
+                "resources": [
+                    {"id": resource.id, "name": resource.resource.name, "state": resource.state}
+                    for resource in provider.resources
                 ],
                 "webhooks": [dataclasses.asdict(sent) for sent in provider.webhooks.sent],
             }

@@ -1,0 +1,148 @@
+"""A check of one target sends requests only to the operations that the target needs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicegauge import cli
+from voicegauge.conformance import build_emulator_settings, find_left_out_operations, plan_cases
+from voicegauge.contract import load_catalogue, load_contract
+from voicegauge.emulator import running_emulator
+
+CATALOGUE = load_catalogue()
+TTSAI = CATALOGUE.provider("ttsai")
+NEEDED_BY = {
+    "kokoro": {"submitSpeech", "getSpeechResult", "downloadSpeech"},
+    "kokoro-sync": {"createSpeech"},
+    "kokoro-stream": {"streamSpeech"},
+    "clone-chatterbox": {"cloneVoice"},
+    "batch-kokoro": {"submitBatch", "getBatchResult", "getSpeechResult", "downloadSpeech"},
+}
+
+
+def _called(plan) -> set[str]:
+    return {case.operation for case in plan.cases}
+
+
+@pytest.mark.parametrize("name", NEEDED_BY)
+def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> None:
+    plan = plan_cases([TTSAI.target(name)], emulated=True, all_billable=True)
+    assert _called(plan) <= NEEDED_BY[name]
+    assert TTSAI.target(name).operation.id in _called(plan)
+    left_out = {operation.partition("/")[2] for operation in plan.left_out_operations}
+    assert left_out == TTSAI.operations.keys() - NEEDED_BY[name]
+
+
+def test_a_plan_for_a_provider_has_every_operation() -> None:
+    plan = plan_cases(list(TTSAI.targets.values()), emulated=True, all_billable=True)
+    assert plan.left_out_operations == ()
+    assert _called(plan) == TTSAI.operations.keys()
+
+
+def test_a_provider_with_one_target_is_complete_only_if_it_is_named() -> None:
+    targets = [TTSAI.target("kokoro")]
+    assert find_left_out_operations(targets, {"ttsai"}) == []
+    assert find_left_out_operations(list(TTSAI.targets.values()), set())
+
+
+def _contract_with_required_voice(folder: Path, required: list[str]):
+    """Return a contract whose submits take the id of a saved voice in the body, required or not."""
+    body = {"application/json": {"schema": {"type": "object", "required": required, "properties": {}}}}
+    body["application/json"]["schema"]["properties"] = {"text": {"type": "string"}, "voice_id": {"type": "string"}}
+    plain = {"responses": {"200": {"description": "ok"}}}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Acme", "version": "1"},
+        "servers": [{"url": "https://api.acme.test"}],
+        "x-provider": {"id": "acme", "title": "Acme", "key_env": "ACME_KEY", "sources": {}},
+        "paths": {
+            "/speak": {
+                "post": {
+                    "operationId": "speak",
+                    "x-speech": {
+                        "request": {"text": "body#/text"},
+                        "response": {"audio": {"at": "body", "delivered": "bytes", "format": "wav"}},
+                        "targets": {"one": {"title": "One"}},
+                    },
+                    "requestBody": {"content": body},
+                    **copy.deepcopy(plain),
+                }
+            },
+            "/voices": {
+                "post": {
+                    "operationId": "createVoice",
+                    "x-resource": {
+                        "name": "saved voice",
+                        "id": "body#/id",
+                        "delete": {"operation": "deleteVoice", "id": "path.id"},
+                        "uses": [{"operation": "speak", "id": "body#/voice_id"}],
+                    },
+                    "responses": {
+                        "200": {
+                            "description": "ok",
+                            "content": {"application/json": {"examples": {"one": {"value": {"id": "voice_1"}}}}},
+                        }
+                    },
+                }
+            },
+            "/voices/{id}": {
+                "delete": {
+                    "operationId": "deleteVoice",
+                    "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                    **copy.deepcopy(plain),
+                }
+            },
+            "/health": {"get": {"operationId": "health", **copy.deepcopy(plain)}},
+        },
+    }
+    path = folder / "openapi.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return load_contract(path)
+
+
+@pytest.mark.parametrize(
+    ("required", "left_out"),
+    [(["text", "voice_id"], ["health"]), (["text"], ["createVoice", "deleteVoice", "health"])],
+)
+def test_a_resource_is_needed_if_no_request_is_valid_without_it(tmp_path, required, left_out) -> None:
+    contract = _contract_with_required_voice(tmp_path, required)
+    found = find_left_out_operations([contract.target("one")], ())
+    assert found == [f"acme/{name}" for name in left_out]
+
+
+def test_a_live_check_of_one_target_sends_nothing_to_other_operations(monkeypatch, tmp_path, capfd) -> None:
+    monkeypatch.setenv("TTSAI_API_KEY", "sk-ttsai-0123456789")
+    file = tmp_path / "out.json"
+    with running_emulator([TTSAI.document.path], build_emulator_settings()) as emulator:
+        arguments = [
+            "check",
+            "ttsai/kokoro",
+            "--live",
+            "--base-url",
+            emulator.base_url("ttsai"),
+            "--json",
+            str(file),
+            "--price",
+            "ttsai/kokoro=0.001",
+        ]
+        assert cli.run([*arguments, "--dry-run"]) == 0
+        planned = json.loads(file.read_text())
+        assert cli.run(arguments) == 0
+        with urllib.request.urlopen(f"{emulator.control_url}/journal", timeout=30) as answer:  # noqa: S310 - loopback
+            journal = json.load(answer)
+    out, _ = capfd.readouterr()
+    report = json.loads(file.read_text())
+    assert {entry["operation"] for entry in journal} == {"submitSpeech", "getSpeechResult", "downloadSpeech"}
+    assert "ttsai/createUserVoice" in planned["left_out_operations"]
+    assert report["left_out_operations"] == planned["left_out_operations"]
+    assert out.count("left out, not needed by the targets: ") == 2
+    covered = {entry["operation"] for entry in report["coverage"]} - {"ttsai"}
+    assert covered == {f"ttsai/{name}" for name in NEEDED_BY["kokoro"]}
+    rules = {entry["name"]: entry for entry in report["coverage"] if entry["kind"] == "rule"}
+    assert not rules["resource-used-after-delete"]["applies"]

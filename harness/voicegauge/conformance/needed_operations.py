@@ -1,0 +1,80 @@
+"""Finds the operations that a check of single targets needs, so that nothing is sent to the other operations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from voicegauge.contract import Contract, Location, Operation, Target
+
+
+def find_left_out_operations(targets: Iterable[Target], whole_providers: Collection[str] | None = None) -> list[str]:
+    """Return the operations that a check of `targets` leaves out: <provider>/<operation id>, in document order.
+
+    Args:
+        targets: the targets to check.
+        whole_providers: ids of the providers of which nothing is left out; by default those whose targets are all
+            among `targets`.
+    """
+    by_contract: dict[Contract, list[Target]] = {}
+    for target in targets:
+        by_contract.setdefault(target.contract, []).append(target)
+    left_out: list[str] = []
+    for contract, chosen in by_contract.items():
+        has_all_targets = len({target.name for target in chosen}) == len(contract.targets)
+        if has_all_targets if whole_providers is None else contract.id in whole_providers:
+            continue
+        needed = {operation.id for target in chosen for operation in needed_operations(target)}
+        left_out += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
+    return left_out
+
+
+def needed_operations(target: Target) -> Iterator[Operation]:
+    """Yield the operations that a check of `target` needs; some may be repeated.
+
+    These are the operations that submit, poll, download and cancel. If no request to the target is valid without the
+    id of a resource, such as a saved voice, they are also the operations of the resource.
+    """
+    contract, operation = target.contract, target.operation
+    yield operation
+    if target.response.audio is not None and target.response.audio.download is not None:
+        yield contract.operation(target.response.audio.download)
+    if target.job_operation is not None:
+        yield from _job_operations(target.job_operation)
+    if operation.batch is not None:
+        single = contract.operation(operation.batch.item_operation)
+        if single.speech is not None and single.speech.response.job is not None:
+            yield from _job_operations(contract.operation(single.speech.response.job))
+    for creator in contract.operations.values():
+        if any(_is_required(target, use.id) for use in creator.resource_uses_in(operation)):
+            yield from _resource_operations(creator)
+
+
+def _job_operations(status: Operation) -> Iterator[Operation]:
+    yield status
+    job = status.job
+    if job is None:
+        return
+    names = (job.result, job.audio.download, job.cancel.operation if job.cancel is not None else None)
+    yield from (status.contract.operation(name) for name in names if name is not None)
+
+
+def _resource_operations(creator: Operation) -> Iterator[Operation]:
+    yield creator
+    resource = creator.resource
+    if resource is None:
+        return
+    names = [transition.operation for transition in resource.transitions]
+    names += [one.operation for one in (resource.list, resource.delete) if one is not None]
+    yield from (creator.contract.operation(name) for name in names)
+
+
+def _is_required(target: Target, location: Location) -> bool:
+    """Whether no request to `target` is valid without a value at `location`."""
+    if location in {target.speech.request[name].at for name in target.spec.required_fields}:
+        return True
+    if location.kind != "body":
+        parameters = target.operation.parameters
+        return any((p.location, p.name, p.required) == (location.kind, location.name, True) for p in parameters)
+    media = target.operation.request_media.values()
+    schemas = [one.schema for one in media if isinstance(one.schema, dict)]
+    return bool(schemas) and all(location.tokens[0] in schema.get("required", ()) for schema in schemas)
