@@ -204,8 +204,15 @@ def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert len(read_journal(folder).open_jobs) == 1
+    [sample] = load_run(folder).samples
+    assert sample.failure is not None
+    assert sample.failure.kind == "interrupted"
+    assert sample.request_id is not None
+    assert sample.latency is not None
+    assert sample.latency.submit_latency_ms is not None  # what was observed is kept
     assert voicegauge(words) == 0
     assert submits(emulator) == 3
+    assert {sample.failure for sample in load_run(folder).samples} == {None}
     assert load_run(folder).manifest.finished
 
 

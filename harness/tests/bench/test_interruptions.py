@@ -181,6 +181,19 @@ def test_a_job_whose_status_cannot_be_fetched_is_polled_by_the_next_run(
     assert saved.manifest.spent_usd == pytest.approx(3 * 0.009)
 
 
+def test_a_job_that_takes_longer_than_the_users_limit_is_polled_by_the_next_run(
+    bench: Bench, provider: StandInProvider, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.job_s = 3600.0
+    limited = ("--asr", "none", "--no-report", "--limit", "1", "--max-wait", "0.4")
+    assert bench("queued", more=limited) == 3
+    assert "a delivery may take 0.4 s" in " ".join(capsys.readouterr().out.split())
+    provider.job_s = 0.0
+    assert bench("queued", more=limited) == 0
+    assert submits(provider) == 1
+    assert [sample.failure for sample in load_run(only_run(out)).samples] == [None]
+
+
 def test_an_open_job_is_counted_once(bench: Bench, provider: StandInProvider, out: Path) -> None:
     provider.faults.every_poll = "unreadable"  # type: ignore[union-attr]
     for _ in range(3):

@@ -87,17 +87,17 @@ async def test_a_stuck_job_times_out(speak, script, status):
     script.on("GET /jobs/j1", status("working"))
     delivery, clock = await speak()
     assert delivery.failure.kind == "timeout"
-    assert delivery.failure.message == "job not done after 60 s, last seen 'working'"
+    assert delivery.failure.message == "job not done after 60 s (the contract's limit), last seen: state 'working'"
     assert clock.monotonic() == 60
     assert sum(clock.sleeps) == 60
 
 
 async def test_a_status_response_without_a_state_is_a_protocol_failure(speak, script, status):
     job_script(script, speak.base, status)
-    script.on("GET /jobs/j1", Response("<html>busy</html>", media_type="text/html"))
+    script.on("GET /jobs/j1", JSONResponse({"note": "busy"}))
     delivery, _ = await speak()
     assert delivery.failure.kind == "protocol"
-    assert "no state at body#/state: HTTP 200: <html>busy</html>" in delivery.failure.message
+    assert 'no state at body#/state: HTTP 200: {"note":"busy"}' in delivery.failure.message
 
 
 async def test_polls_that_fail_in_passing_are_borne(speak, script, status):

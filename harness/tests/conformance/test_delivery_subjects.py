@@ -9,7 +9,17 @@ import pytest
 from voicegauge.checks import Checker
 from voicegauge.conformance.running.delivery_subjects import delivery_subjects
 from voicegauge.contract import load_catalogue
-from voicegauge.model import Delivery, Exchange, Failure, Provenance, Request, Response, SpeechRequest
+from voicegauge.model import (
+    Delivery,
+    Exchange,
+    Failure,
+    Job,
+    Provenance,
+    Request,
+    Response,
+    SpeechRequest,
+    StateObservation,
+)
 
 SPEECH = SpeechRequest(text="Good morning.")
 URL = "https://api.pixelapi.dev/outputs/job-1.wav"
@@ -24,14 +34,23 @@ def target():
 
 @pytest.fixture
 def rules_of(target):
-    """The rules over jobs and audio that a failed delivery breaks, given the states of its submit and its polls."""
+    """The rules over jobs and audio that a failed delivery breaks, given the states of its submit and its polls.
 
-    def find(failure: Failure, *states: str) -> set[str]:
+    `after_s` is the time of the last state after the submit.
+    """
+
+    def find(failure: Failure, *states: str, after_s: float = 10_000) -> set[str]:
         exchanges = tuple(
             _status_exchange(target.job_operation if index else target.operation, s) for index, s in enumerate(states)
         )
+        seen = StateObservation(state=states[-1], at_ms=after_s * 1000, requested_ms=0.0, exchange=len(states) - 1)
         delivery = Delivery(
-            target=target.id, exchanges=exchanges, attempts=1, failure=failure, submit_exchange=0 if states else None
+            target=target.id,
+            exchanges=exchanges,
+            attempts=1,
+            job=Job(id="job-1", status_operation=target.job_operation.id, observations=(seen,)),
+            failure=failure,
+            submit_exchange=0,
         )
         judge = Checker(Provenance.RECORDED)
         found = [f.rule for subject in delivery_subjects(target, SPEECH, delivery) for f in judge.findings(subject)]
@@ -56,8 +75,11 @@ def _status_exchange(operation, state: str) -> Exchange:
         (LATE, ("completed",), {"audio-missing"}),
         (GONE, ("queued", "completed"), {"audio-missing"}),
         (GONE, ("completed",), {"audio-missing"}),
-        (GONE, ("queued", "processing"), set()),
     ],
 )
 def test_a_job_that_has_ended_must_have_audio_and_is_not_stuck(rules_of, failure, states, rules) -> None:
     assert rules_of(failure, *states) == rules
+
+
+def test_a_job_is_not_stuck_before_the_documented_time(rules_of) -> None:
+    assert rules_of(LATE, "queued", "processing", after_s=20) == set()

@@ -93,6 +93,7 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
         (("--vg-price", "acme/voice-1", "--vg-live"), "write NAME=USD"),
         (("--vg-max-calls", "-1"), "--vg-max-calls -1"),
         (("--vg-max-cost", "nan"), "--vg-max-cost nan"),
+        (("--vg-max-wait", "0"), "--vg-max-wait 0.0: must be more than 0"),
     ],
 )
 def test_contradictory_options_are_rejected(run_pytest, options, said) -> None:

@@ -108,6 +108,7 @@ def benchmark(
     html: bool = True,
     seed: int = 0,
     retry_ambiguous: bool = False,
+    max_wait_s: float | None = None,
     progress: ProgressListener | None = None,
 ) -> BenchResult:
     """Measure latency, cost and intelligibility of targets.
@@ -145,6 +146,8 @@ def benchmark(
         retry_ambiguous: whether to continue the last live run with the same arguments and pay again for the requests
             that it sent without receiving a result. Otherwise such requests are listed in `ambiguous_requests` and
             never repeated.
+        max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents. A job that
+            takes longer stays open, and the same call polls it again.
         progress: receives progress and notices.
 
     Returns:
@@ -184,7 +187,7 @@ def benchmark(
     found = _find_run(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()
     with _open_services(planned, faults, concurrency) as config:
-        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous)
+        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = _send_requests(config, folder, found.state if found else None, stop, planned.listener)
     # A live run is marked as finished last: until then the same command continues it.

@@ -73,6 +73,7 @@ def check(
     public_url: str | None = None,
     listen_port: int = LISTEN_PORT,
     seed: int = 0,
+    max_wait_s: float | None = None,
     progress: ProgressListener | None = None,
 ) -> CheckReport:
     """Check whether an API behaves as its contract says.
@@ -109,6 +110,7 @@ def check(
         public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
         listen_port: local port that receives callbacks.
         seed: seed of everything random.
+        max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
         progress: receives progress and notices.
 
     Returns:
@@ -150,7 +152,7 @@ def check(
         _open_receiver(public_url, listen_port) as receiver,
     ):
         folder = Path(failures) if failures is not None else None
-        settings = replace(settings, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver)
+        settings = replace(settings, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver, max_wait_s=max_wait_s)
         return _build_report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
 
 
@@ -218,6 +220,7 @@ def check_request(
     prices: Mapping[str, float] | None = None,
     faults: Sequence[str] = (),
     seed: int = 0,
+    max_wait_s: float | None = None,
 ) -> CheckReport:
     """Send one request and check the response.
 
@@ -236,6 +239,7 @@ def check_request(
         prices: see `check`.
         faults: see `check`.
         seed: see `check`.
+        max_wait_s: see `check`.
 
     Returns:
         The findings.
@@ -254,6 +258,7 @@ def check_request(
     with _open_service(
         [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
     ) as settings:
+        settings = replace(settings, max_wait_s=max_wait_s)
         return _build_report(collector, send_plan([one], plan, settings, collector, ProgressListener()))
 
 
@@ -267,6 +272,7 @@ def check_job_steps(
     prices: Mapping[str, float] | None = None,
     faults: Sequence[str] = (),
     seed: int = 0,
+    max_wait_s: float | None = None,
 ) -> CheckReport:
     """Carry out steps with several jobs of one account and check every response.
 
@@ -285,6 +291,7 @@ def check_job_steps(
         prices: see `check`.
         faults: see `check`.
         seed: see `check`.
+        max_wait_s: see `check`.
 
     Returns:
         The findings.
@@ -299,6 +306,7 @@ def check_job_steps(
     with _open_service(
         [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
     ) as settings:
+        settings = replace(settings, max_wait_s=max_wait_s)
         stop: StopReason | None = None
         try:
             run_coroutine(conformance.check_job_steps(one, steps, settings, collector))

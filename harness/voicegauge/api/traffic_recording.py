@@ -101,6 +101,7 @@ def record(
     overwrite: bool | ConfirmOverwrite = False,
     prices: Mapping[str, float] | None = None,
     seed: int = 0,
+    max_wait_s: float | None = None,
     progress: ProgressListener | None = None,
 ) -> RecordResult:
     """Save a provider's responses as recordings (HAR files), without secrets.
@@ -125,6 +126,7 @@ def record(
             changes. If it is false and a file would be replaced, an error is raised before anything is sent.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         seed: seed of everything random.
+        max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
         progress: receives progress and notices.
 
     Returns:
@@ -152,6 +154,7 @@ def record(
         mask=tuple(mask),
         prices=resolve_prices(catalogue, prices),
         seed=seed,
+        max_wait_s=max_wait_s,
         listener=listener,
     )
     updates, plan = recording.plan(refresh, full=full)
@@ -193,6 +196,7 @@ class _RecordingRun:
     mask: Sequence[str]
     prices: Mapping[str, float]
     seed: int
+    max_wait_s: float | None
     listener: ProgressListener
 
     @property
@@ -248,7 +252,13 @@ class _RecordingRun:
         )
         secrets = [key for key in settings.keys.values() if key]
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
-        stop = send_plan(self.targets, rest, replace(settings, save_exchanges=recorder.save), collector, self.listener)
+        stop = send_plan(
+            self.targets,
+            rest,
+            replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s),
+            collector,
+            self.listener,
+        )
         if recorder.is_emulated_service:
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         exchanges_by_case = {**saved, **recorder.groups}
@@ -264,7 +274,11 @@ class _RecordingRun:
             settings = build_emulator_check_settings(emulator, self.targets, seed=self.seed)
             recorder = Recorder(self.contracts, settings.base_urls)
             stop = send_plan(
-                self.targets, plan, replace(settings, save_exchanges=recorder.save), collector, self.listener
+                self.targets,
+                plan,
+                replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s),
+                collector,
+                self.listener,
             )
         return _ReceivedCases(recorder.groups, [key for key in settings.keys.values() if key], stop)
 

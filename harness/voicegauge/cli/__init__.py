@@ -91,7 +91,7 @@ def cli(settings: Path | None) -> None:
     """Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
 
     Exit status: 0 success; 1 findings or regressions; 2 unusable input or settings;
-    3 nothing could be measured; 4 stopped by the budget.
+    3 nothing could be measured; 4 stopped by the budget; 130 interrupted by Ctrl-C.
     """
 
 

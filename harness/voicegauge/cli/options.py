@@ -224,6 +224,18 @@ def max_cost_option(command: Command) -> Command:
     )(command)
 
 
+def max_wait_option(command: Command) -> Command:
+    """Add `--max-wait SECONDS`."""
+    return click.option(
+        "--max-wait",
+        type=FiniteRange(min=0, min_open=True),
+        envvar="VOICEGAUGE_MAX_WAIT",
+        show_envvar=True,
+        metavar="SECONDS",
+        help="Give up on a request and its job after SECONDS. Default: as long as the contract documents.",
+    )(command)
+
+
 def plan_option(command: Command) -> Command:
     """Add `--plan NAME`, which is passed to the command as `plans`."""
     return click.option(

@@ -4,6 +4,7 @@ from voicegauge.client.client import Client
 from voicegauge.client.connection import DEFAULT_KEY, KeyChoice
 from voicegauge.client.delivery import (
     MAX_RETRY_AFTER_S,
+    DeliveryInterruptedError,
     FetchedAudio,
     build_audio_input_request,
     fetch_response_audio,
@@ -43,6 +44,7 @@ __all__ = [
     "DEFAULT_KEY",
     "MAX_RETRY_AFTER_S",
     "Client",
+    "DeliveryInterruptedError",
     "FetchedAudio",
     "Journal",
     "KeyChoice",

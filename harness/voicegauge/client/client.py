@@ -33,6 +33,7 @@ class Client(ProviderConnection):
         ledger: Ledger | None = None,
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
+        max_wait_s: float | None = None,
     ) -> None:
         """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
 
@@ -45,9 +46,17 @@ class Client(ProviderConnection):
             ledger: the budget from which requests reserve their price; `None` spends without a limit.
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.
+            max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
         """
         super().__init__(
-            contract, transport, base_urls=base_urls, key=key, clock=clock, rate_limiter=rate_limiter, seed=seed
+            contract,
+            transport,
+            base_urls=base_urls,
+            key=key,
+            clock=clock,
+            rate_limiter=rate_limiter,
+            seed=seed,
+            max_wait_s=max_wait_s,
         )
         self._ledger = ledger
 
@@ -59,6 +68,7 @@ class Client(ProviderConnection):
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
+        stop_at_undocumented_state: bool = False,
     ) -> Delivery:
         """Request speech: submit, poll until the job ends, and download the audio.
 
@@ -71,6 +81,8 @@ class Client(ProviderConnection):
             observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
+            stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
+                name. By default the job is polled to its end, because the provider may have added the state.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -78,11 +90,19 @@ class Client(ProviderConnection):
         Raises:
             UsageError: the target does not support the request, or there is a budget and the price is unknown.
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
+            DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
         request = self.build(target.operation, map_speech_request(target, speech))
         price = quote_price(target, len(speech.text), usd=price_usd).usd
         with settlement_of(self._reserve(target, price)) as settlement:
-            task = DeliveryTask(self, target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
+            task = DeliveryTask(
+                self,
+                target,
+                observer,
+                settlement,
+                cancel_on_interrupt=cancel_on_interrupt,
+                stop_at_undocumented_state=stop_at_undocumented_state,
+            )
             return await task.run(request)
 
     async def send_audio(

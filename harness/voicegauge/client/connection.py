@@ -40,6 +40,7 @@ class ProviderConnection:
         clock: Clock | None = None,
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
+        max_wait_s: float | None = None,
     ) -> None:
         """Configure the connection; nothing is sent yet.
 
@@ -51,6 +52,7 @@ class ProviderConnection:
             clock: the clock used for waits between polls and retries; the real clock by default.
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.
+            max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -61,6 +63,7 @@ class ProviderConnection:
         self.jitter = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
+        self.max_wait_s = max_wait_s
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
@@ -101,13 +104,16 @@ class ProviderConnection:
         if self._rate_limiter is not None and operation.job is None:
             await self._rate_limiter.acquire()
 
-    async def send(self, request: Request, operation_id: str, *, address: str | None = None) -> Exchange:
+    async def send(
+        self, request: Request, operation_id: str, *, address: str | None = None, max_s: float | None = None
+    ) -> Exchange:
         """Send `request` and return its exchange.
 
         Args:
             request: a request made with `build`.
             operation_id: id of an operation of the contract, or `DOWNLOAD`.
             address: IP address to connect to instead of resolving the host name.
+            max_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
             TransportError: there was no response.
@@ -115,7 +121,12 @@ class ProviderConnection:
         detector = create_stream_end_detector(self.contract, operation_id)
         try:
             exchange = await self.transport.send(
-                request, provider=self.contract.id, operation=operation_id, address=address, stream_ended=detector
+                request,
+                provider=self.contract.id,
+                operation=operation_id,
+                address=address,
+                stream_ended=detector,
+                max_s=max_s,
             )
         except TransportError as error:
             # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.

@@ -19,7 +19,7 @@ from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
 from voicegauge.receiver import Receiver
-from voicegauge.transport import Clock, Transport
+from voicegauge.transport import Clock, Transport, limited_timeouts
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class CheckSettings:
     seed: int = 0
     clock: Callable[[], Clock] | None = None
     """Creates the clock that a client uses for waiting; `None` for the real clock."""
+    max_wait_s: float | None = None
+    """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
     save_exchanges: SaveExchanges | None = None
     """Called with the exchanges of each case that has a verdict, to record them."""
     receiver: Receiver | None = None
@@ -98,7 +100,7 @@ async def _check_services(
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
     limit = BillableLimit(plan.max_calls)
-    async with Transport(app=settings.app) as transport:
+    async with _open_transport(settings) as transport:
         for contract in contracts.values():
             service = _create_service(contract, transport, settings)
             if not service.is_emulated:
@@ -144,7 +146,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     from voicegauge.conformance.fuzzing import StatefulJobs
 
     collector.leave_out(find_left_out_operations([target], ()))
-    async with Transport(app=settings.app) as transport:
+    async with _open_transport(settings) as transport:
         runner = CaseRunner(_create_service(target.contract, transport, settings), settings.rules, collector)
         jobs = StatefulJobs(target, runner)
         try:
@@ -152,6 +154,10 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
                 runner.collect(await jobs.take_step(step))
         except BudgetError as error:
             collector.stopped_by = str(error)
+
+
+def _open_transport(settings: CheckSettings) -> Transport:
+    return Transport(app=settings.app, timeouts=limited_timeouts(settings.max_wait_s))
 
 
 def _create_service(contract: Contract, transport: Transport, settings: CheckSettings) -> CheckedService:
@@ -164,6 +170,7 @@ def _create_service(contract: Contract, transport: Transport, settings: CheckSet
         ledger=settings.ledger,
         rate_limiter=settings.rate_limiters.get(contract.id),
         seed=settings.seed,
+        max_wait_s=settings.max_wait_s,
     )
     return CheckedService(
         contract,

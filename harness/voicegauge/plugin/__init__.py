@@ -63,6 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="with --vg-live: account plan whose rate limit is respected; default: the smallest",
     )
     group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: budget")
+    group.addoption(
+        "--vg-max-wait",
+        type=float,
+        metavar="SECONDS",
+        help="give up on a request and its job after SECONDS; default: as long as the contract documents",
+    )
     group.addoption("--vg-price", action="append", default=[], metavar="TARGET=USD", help="dollars per request")
     group.addoption(
         "--vg-max-calls", type=int, metavar="N", help="send at most N billable requests, most informative first"
@@ -92,6 +98,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("--vg-max-cost", "--vg-max-calls"):
         if not 0 <= (config.getoption(name) or 0) < float("inf"):
             raise pytest.UsageError(f"{name} {config.getoption(name)}: must be 0 or more, and finite")
+    max_wait_s = config.getoption("--vg-max-wait")
+    if max_wait_s is not None and not 0 < max_wait_s < float("inf"):
+        raise pytest.UsageError(f"--vg-max-wait {max_wait_s}: must be more than 0, and finite")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -107,6 +107,7 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     service: dict[str, Any] = {
         "contracts": request.getfixturevalue("voicegauge_catalogue"),
         "seed": config.getoption("--vg-seed"),
+        "max_wait_s": config.getoption("--vg-max-wait"),
     }
     if not config.getoption("--vg-live"):
         yield {**service, "emulated": request.getfixturevalue("voicegauge_emulator")}

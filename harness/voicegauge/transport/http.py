@@ -54,6 +54,11 @@ class Timeouts(Record, frozen=True, kw_only=True):
     """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
 
 
+def limited_timeouts(max_s: float | None) -> Timeouts:
+    """Return the default time limits, but at most `max_s` seconds for a whole exchange; `None` changes nothing."""
+    return Timeouts() if max_s is None else Timeouts(total_s=min(max_s, Timeouts().total_s))
+
+
 @functools.cache
 def _ssl_context() -> ssl.SSLContext:
     """Return the context that all transports share, because loading the certificates takes 30 ms.
@@ -150,6 +155,7 @@ class Transport:
         operation: str,
         address: str | None = None,
         stream_ended: Callable[[bytes], bool] | None = None,
+        max_s: float | None = None,
     ) -> Exchange:
         """Send `request` and read the whole response, whatever the status of the response.
 
@@ -161,6 +167,7 @@ class Transport:
                 the name.
             stream_ended: is called with each chunk of an event stream and returns whether the stream is complete. The
                 connection is then read for at most `STREAM_LINGER_S` more. It is not called in process.
+            max_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
             UnreachableError: there is no connection, or the connection was lost; `sent` tells whether the request had
@@ -172,14 +179,15 @@ class Transport:
         trace = ExchangeTrace()
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
+        total_s = self._timeouts.total_s if max_s is None else min(max_s, self._timeouts.total_s)
         try:
-            async with asyncio.timeout(self._timeouts.total_s):
+            async with asyncio.timeout(total_s):
                 if self._app is not None:
                     response, timing = await self._call_app(request, url), None
                 else:
                     response, timing = await self._call_host(request, url, trace, address, stream_ended)
         except TimeoutError:
-            message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in total"
+            message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_note}"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
         except (httpx.HTTPError, ssl.SSLError) as error:  # httpx does not wrap TLS errors after the handshake
             raise _to_transport_error(error, host, trace, self._timeouts) from error
@@ -300,7 +308,7 @@ def _to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeo
             httpx.PoolTimeout: timeouts.pool_s,
         }.get(type(error), timeouts.total_s)
         sent = trace.sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
-        return TimedOutError(f"{host}: {trace.phase}: nothing for {seconds:g} s", sent=sent)
+        return TimedOutError(f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_note}", sent=sent)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return UnreachableError(f"{host}: the request cannot be sent: {_reason(error)}", sent=False)
     if isinstance(error, httpx.ConnectError):

@@ -57,6 +57,12 @@ class ExchangeTrace:
         """Whether any part of the request may have been sent."""
         return "send_request_headers.started" in self._at
 
+    @property
+    def received_note(self) -> str:
+        """How much of the body was received, for error messages; empty if nothing was received."""
+        size = sum(size for _, size in self._chunks)
+        return f", {size} bytes of the body received" if size else ""
+
     def chunk(self, size: int) -> None:
         """Note the arrival of `size` bytes of the body."""
         at = (time.perf_counter() - self._started) * 1000

@@ -62,9 +62,11 @@ def open_clients(
     transport: Transport,
     ledger: Ledger | None,
     seed: int,
+    *,
     clock: Clock | None = None,
+    max_wait_s: float | None = None,
 ) -> dict[str, Client]:
-    """Open one client per provider; all clients share one transport, one ledger and one clock."""
+    """Open one client per provider; all clients share one transport, one ledger, one clock and one time limit."""
     return {
         contract.id: Client(
             contract,
@@ -75,6 +77,7 @@ def open_clients(
             rate_limiter=access[contract.id].rate_limiter,
             seed=seed,
             clock=clock,
+            max_wait_s=max_wait_s,
         )
         for contract in contracts
     }

@@ -29,7 +29,7 @@ from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.store import save_audio
-from voicegauge.client import Client, Journal, Ledger, Reservation, SubmitRecorder
+from voicegauge.client import Client, DeliveryInterruptedError, Journal, Ledger, Reservation, SubmitRecorder
 from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
@@ -67,6 +67,8 @@ class RunConfig:
     """The user's own voice sample; `None` to use the bundled one."""
     retry_ambiguous: bool = False
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
+    max_wait_s: float | None = None
+    """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
     open_transport: Callable[[], Transport] = Transport
     """Function that opens the connections of one session."""
     clock: Clock | None = None
@@ -211,7 +213,8 @@ class _Runner:
                 transport,
                 self._ledger,
                 self._config.plan.settings.seed,
-                self._config.clock,
+                clock=self._config.clock,
+                max_wait_s=self._config.max_wait_s,
             )
             for row in rounds:
                 if not self._stop.requested:
@@ -248,9 +251,17 @@ class _Runner:
     async def _measure(self, planned: PlannedSample, target: BaseTarget, client: Client) -> None:
         started = datetime.now(UTC)
         price = self._price(planned, target)
-        delivery = await self._deliver(planned, target, client, price)
+        try:
+            delivery = await self._deliver(planned, target, client, price)
+        except DeliveryInterruptedError as error:
+            if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
+                self._save_delivery(self._make_sample(planned, target, error.delivery, price, started), error.delivery)
+            raise
+        self._save_delivery(self._make_sample(planned, target, delivery, price, started), delivery)
+
+    def _save_delivery(self, sample: Sample, delivery: Delivery) -> None:
+        """Write the sample of a delivery to the journal."""
         self._emulated |= any(map(is_emulated, delivery.exchanges))
-        sample = self._make_sample(planned, target, delivery, price, started)
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
             self._journal.write(JobLeftOpen(sample=sample, is_emulated=self._emulated))

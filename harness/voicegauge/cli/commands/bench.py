@@ -16,6 +16,7 @@ from voicegauge.cli.options import (
     json_option,
     live_options,
     max_cost_option,
+    max_wait_option,
     plan_option,
     price_option,
     require_flags,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 @insecure_http_option
 @plan_option
 @max_cost_option
+@max_wait_option
 @price_option
 @click.option(
     "--voice-sample",
@@ -108,6 +110,7 @@ def command(
     allow_insecure_http: bool,
     plans: tuple[str, ...],
     max_cost: float,
+    max_wait: float | None,
     prices: dict[str, float],
     voice_sample: str | None,
     faults: tuple[str, ...],
@@ -179,6 +182,7 @@ def command(
         html=not no_report,
         seed=seed,
         retry_ambiguous=retry_ambiguous,
+        max_wait_s=max_wait,
         progress=TerminalProgress(),
     )
     if result.stop_reason == "interrupted":

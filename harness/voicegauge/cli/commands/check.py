@@ -18,6 +18,7 @@ from voicegauge.cli.options import (
     json_option,
     live_options,
     max_cost_option,
+    max_wait_option,
     plan_option,
     price_option,
     public_url_option,
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
 )
 @plan_option
 @max_cost_option
+@max_wait_option
 @price_option
 @seed_option
 @contracts_option
@@ -132,6 +134,7 @@ def command(
     listen_port: int,
     plans: tuple[str, ...],
     max_cost: float,
+    max_wait: float | None,
     prices: dict[str, float],
     seed: int,
     contracts: tuple[Path, ...],
@@ -194,6 +197,7 @@ def command(
             public_url=public_url,
             listen_port=listen_port,
             seed=seed,
+            max_wait_s=max_wait,
             progress=TerminalProgress(),
         )
 

@@ -18,6 +18,7 @@ from voicegauge.cli.options import (
     json_option,
     live_options,
     max_cost_option,
+    max_wait_option,
     plan_option,
     price_option,
     require_flags,
@@ -60,6 +61,7 @@ MAX_FIELDS = 4
 @insecure_http_option
 @plan_option
 @max_cost_option
+@max_wait_option
 @price_option
 @seed_option
 @contracts_option
@@ -81,6 +83,7 @@ def command(
     allow_insecure_http: bool,
     plans: tuple[str, ...],
     max_cost: float,
+    max_wait: float | None,
     prices: dict[str, float],
     seed: int,
     contracts: tuple[Path, ...],
@@ -112,6 +115,7 @@ def command(
         overwrite=True if yes else _confirm if sys.stdin.isatty() else False,
         prices=prices,
         seed=seed,
+        max_wait_s=max_wait,
         progress=TerminalProgress(),
     )
     show(result, json_path, lambda: _print(result))

@@ -1,7 +1,7 @@
 """Performs deliveries: submits, polls and downloads, with retries and protection against hostile responses."""
 
 from voicegauge.client.delivery.audio_input import FetchedAudio, build_audio_input_request, fetch_response_audio
-from voicegauge.client.delivery.delivery import DeliveryTask
+from voicegauge.client.delivery.delivery import DeliveryInterruptedError, DeliveryTask
 from voicegauge.client.delivery.links import (
     find_id_parameter,
     group_parameters_by_location,
@@ -12,6 +12,7 @@ from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_aft
 
 __all__ = [
     "MAX_RETRY_AFTER_S",
+    "DeliveryInterruptedError",
     "DeliveryTask",
     "FetchedAudio",
     "build_audio_input_request",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import fetch_audio
+from voicegauge.client.delivery.deadline import Deadline
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError
 from voicegauge.client.requests import RequestParts
@@ -63,7 +64,7 @@ async def fetch_response_audio(
     connection: ProviderConnection, audio_input_target: AudioInputTarget, exchange: Exchange
 ) -> FetchedAudio:
     """Return the audio that the response to an accepted request contains or links to."""
-    log = ExchangeLog(connection)
+    log = ExchangeLog(connection, Deadline(connection))
     log.exchanges.append(exchange)
     source = parse_exchange(exchange)
     files: list[bytes] = []

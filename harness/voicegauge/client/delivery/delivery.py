@@ -8,22 +8,20 @@ from typing import NamedTuple
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import DownloadedAudio, fetch_audio
+from voicegauge.client.delivery.deadline import Deadline
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, failure_of_rejection
 from voicegauge.client.delivery.job_tracking import JobTracker
-from voicegauge.client.delivery.retry_policy import poll_waits_s, retry_after_s, retry_waits_s
+from voicegauge.client.delivery.polling import JobPoller
+from voicegauge.client.delivery.retry_policy import retry_waits_s
 from voicegauge.client.spending import PaymentObserver, Settlement, should_send_again
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
-from voicegauge.contract.extension import PollSchedule, ResponseAudio
+from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
 from voicegauge.model import BillingStatus, Delivery, Failure, Request
 from voicegauge.recording import mask_record
 
-MAX_FAILED_POLLS = 5
-"""Number of consecutive polls that may fail. A charged job is not given up because of a short network outage."""
-MIN_POLL_S = 0.2
-"""Lower bound for a requested wait in seconds. `Retry-After: 0` must not turn polling into a flood of requests."""
 CANCEL_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
@@ -34,6 +32,15 @@ class ReceivedTranscript(NamedTuple):
     text: str
     exchange: int
     """Index of the exchange whose response contained the transcript."""
+
+
+class DeliveryInterruptedError(asyncio.CancelledError):
+    """Raised instead of `CancelledError` by a delivery whose task is cancelled, as by Ctrl-C."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        """Carry the exchanges and states that were observed before the interruption."""
+        super().__init__()
+        self.delivery = delivery
 
 
 class DeliveryTask:
@@ -47,6 +54,7 @@ class DeliveryTask:
         settlement: Settlement,
         *,
         cancel_on_interrupt: bool = True,
+        stop_at_undocumented_state: bool = False,
     ) -> None:
         """Prepare a delivery.
 
@@ -56,13 +64,18 @@ class DeliveryTask:
             observer: notified before and after every submit.
             settlement: is updated with what becomes known about the charge.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
+            stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
+                name.
         """
         self._connection, self._target, self._observer = connection, target, observer
         self._settlement, self._cancel_on_interrupt = settlement, cancel_on_interrupt
-        self._log = ExchangeLog(connection)
+        self._stop_at_undocumented_state = stop_at_undocumented_state
         self._clock = connection.clock
         self._started_s = connection.clock.monotonic()
         status = target.job_operation
+        job_s = status.job.poll.timeout_s if status is not None and status.job is not None else 0.0
+        self._deadline = Deadline(connection, job_s=job_s)
+        self._log = ExchangeLog(connection, self._deadline)
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0
         self._submit_index: int | None = None
@@ -82,10 +95,10 @@ class DeliveryTask:
         except DeliveryFailedError as error:
             has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
             return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if self._cancel_on_interrupt:
                 await self._cancel_job()
-            raise
+            raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
 
     async def _submit_and_fetch(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
         submit = await self._submit(request)
@@ -124,8 +137,8 @@ class DeliveryTask:
         """Send `request`; repeat it while it is rejected with a status that the contract documents for retries."""
         retry = self._target.contract.provider.retry
         for wait in (*retry_waits_s(retry, self._connection.jitter), None):
-            # Before the clock starts: the wait for the rate limit is not the provider's latency.
-            await self._connection.wait_for_rate_limit(self._target.operation)
+            await self._wait_for_rate_limit()
+            self._deadline.require_time("no time is left for the next request")
             if self._observer is not None:
                 self._observer.before_submit()
             self._attempts += 1
@@ -141,15 +154,21 @@ class DeliveryTask:
                     raise self._log.transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error
-                await self._clock.sleep(wait)
+                await self._log.wait(wait, self._connection.mask_secrets(str(error)))
                 continue
             if self._note_submit_response(submit):
                 return submit
-            status = submit.exchange.response.status
-            if wait is None or not should_send_again(status, retry):
-                raise DeliveryFailedError(failure_of_rejection(submit.exchange.response, self._connection.secrets))
-            await self._clock.sleep(self._log.requested_wait_s(submit, wait))
+            rejection = failure_of_rejection(submit.exchange.response, self._connection.secrets)
+            if wait is None or not should_send_again(submit.exchange.response.status, retry):
+                raise DeliveryFailedError(rejection)
+            await self._log.wait(self._log.requested_wait_s(submit, wait), rejection.message)
         raise AssertionError("the last attempt has no wait")
+
+    async def _wait_for_rate_limit(self) -> None:
+        """Wait until the account's plan allows a request. That is not the provider's latency, so it is not timed."""
+        started_s = self._clock.monotonic()
+        await self._connection.wait_for_rate_limit(self._target.operation)
+        self._deadline.extend(self._clock.monotonic() - started_s)
 
     def _note_submit_response(self, submit: ParsedExchange) -> bool:
         """Note the response to a submit; return whether the submit was accepted.
@@ -182,50 +201,13 @@ class DeliveryTask:
         )
 
     async def _poll_until_done(self, job: JobTracker, request: Request, *, poll_immediately: bool) -> ParsedExchange:
-        """Poll until the job has succeeded.
-
-        Raises:
-            DeliveryFailedError: the job failed, or did not end in time.
-        """
-        schedule = job.spec.poll
-        deadline_s = self._clock.monotonic() + schedule.timeout_s
-        requested_s: float | None = 0.0 if poll_immediately else None
-        failed_polls = 0
-        for wait in poll_waits_s(schedule):
-            left_s = deadline_s - self._clock.monotonic()
-            if left_s <= 0:
-                break
-            await self._clock.sleep(min(wait if requested_s is None else requested_s, left_s))
-            requested_ms = self._elapsed_ms()
-            poll = await self._send_poll(job, request, is_last_try=failed_polls >= MAX_FAILED_POLLS)
-            requested_s = None if poll is None else _requested_wait_s(poll, schedule)
-            if poll is None or not 200 <= poll.exchange.response.status < 300:
-                failed_polls += 1
-                continue
-            failed_polls = 0
-            at_ms, index = self._elapsed_ms(), self._last_exchange_index
-            if job.observe_poll(poll, requested_ms=requested_ms, at_ms=at_ms, exchange=index):
-                return poll
-        last = f", last seen {job.last_state!r}" if job.last_state is not None else ""
-        failure = Failure(kind="timeout", message=f"job not done after {schedule.timeout_s:g} s{last}")
-        raise DeliveryFailedError(failure, is_temporary=failed_polls > 0)
-
-    async def _send_poll(self, job: JobTracker, request: Request, *, is_last_try: bool) -> ParsedExchange | None:
-        """Send one status request; return `None` if the connection failed.
-
-        Status requests cost nothing, so failures are tolerated.
-        """
-        try:
-            poll = await self._log.send(request, job.status_operation.id)
-        except TransportError as error:
-            if is_last_try:
-                note = f" in {MAX_FAILED_POLLS + 1} consecutive polls"
-                raise self._log.transport_failure(error, note, is_temporary=True) from error
-            return None
-        status = poll.exchange.response.status
-        if not 200 <= status < 300 and (is_last_try or not self._log.is_temporary(status)):
-            raise self._log.error_of_rejection(poll, "polling the job")
-        return poll
+        poller = JobPoller(
+            self._log,
+            job,
+            started_s=self._started_s,
+            stop_at_undocumented_state=self._stop_at_undocumented_state,
+        )
+        return await poller.poll_until_done(request, poll_immediately=poll_immediately)
 
     async def _fetch_result(self, job: JobTracker, finished: ParsedExchange) -> DownloadedAudio:
         job.has_ended = True
@@ -268,7 +250,13 @@ class DeliveryTask:
     @property
     def _last_exchange_index(self) -> int:
         """Index of the last exchange."""
-        return len(self._log.exchanges) - 1
+        return self._log.last_index
+
+    def _build_interrupted_delivery(self) -> Delivery:
+        job = self._job
+        seen = f", last seen: state {job.last_state!r}" if job is not None and job.last_state is not None else ""
+        failure = Failure(kind="interrupted", message=f"interrupted before the delivery was complete{seen}")
+        return self._build_delivery(failure=failure, has_open_job=job is not None and job.can_be_resumed)
 
     def _build_delivery(
         self,
@@ -298,9 +286,3 @@ class DeliveryTask:
             has_open_job=has_open_job,
             failure=failure,
         )
-
-
-def _requested_wait_s(poll: ParsedExchange, schedule: PollSchedule) -> float | None:
-    """Return the wait before the next poll, in seconds, that a status response requests with `Retry-After`."""
-    requested = retry_after_s(poll.exchange.response)
-    return None if requested is None else max(requested, min(MIN_POLL_S, schedule.min_s))

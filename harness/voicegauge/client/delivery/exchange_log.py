@@ -6,24 +6,40 @@ import itertools
 from collections.abc import Sequence
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.failures import DeliveryFailedError, failure_kind_of_error, failure_of_rejection
+from voicegauge.client.delivery.deadline import Deadline
+from voicegauge.client.delivery.failures import (
+    DeliveryFailedError,
+    describe_response,
+    failure_kind_of_error,
+    failure_of_rejection,
+)
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits_s
 from voicegauge.contract import ParsedExchange, parse_exchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
 
+MIN_EXCHANGE_S = 0.01
+"""Time limit, in seconds, of a request that is sent at the very end of a delivery."""
+
 
 class ExchangeLog:
     """Sends requests over a connection and keeps every exchange."""
 
-    def __init__(self, connection: ProviderConnection) -> None:
-        """Start with an empty log."""
-        self.connection = connection
+    def __init__(self, connection: ProviderConnection, deadline: Deadline) -> None:
+        """Start with an empty log. No exchange continues after `deadline`."""
+        self.connection, self.deadline = connection, deadline
         self.exchanges: list[Exchange] = []
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last exchange."""
+        return len(self.exchanges) - 1
 
     async def send(self, request: Request, operation_id: str, address: str | None = None) -> ParsedExchange:
         """Send `request` once and log the exchange; see `ProviderConnection.send`."""
-        exchange = await self.connection.send(request, operation_id, address=address)
+        exchange = await self.connection.send(
+            request, operation_id, address=address, max_s=max(self.deadline.left_s, MIN_EXCHANGE_S)
+        )
         self.exchanges.append(exchange)
         return parse_exchange(exchange)
 
@@ -38,8 +54,10 @@ class ExchangeLog:
             addresses: IP addresses to try in turn; `None` means that the host name is resolved.
 
         Raises:
-            DeliveryFailedError: no attempt got a response, or the provider asks for too long a wait.
+            DeliveryFailedError: no attempt got a response, the provider asks for too long a wait, or the deadline has
+                passed.
         """
+        self.deadline.require_time("no time is left for the next request")
         retry = self.connection.contract.provider.retry
         waits = (*retry_waits_s(retry, self.connection.jitter), None)
         for wait, address in zip(waits, itertools.cycle(addresses), strict=False):
@@ -48,12 +66,26 @@ class ExchangeLog:
             except TransportError as error:
                 if wait is None:
                     raise self.transport_failure(error, is_temporary=True) from error
-                await self.connection.clock.sleep(wait)
+                await self.wait(wait, self.connection.mask_secrets(str(error)))
                 continue
             if wait is None or not self.is_temporary(exchange.exchange.response.status):
                 return exchange
-            await self.connection.clock.sleep(self.requested_wait_s(exchange, wait))
+            reason = describe_response(exchange.exchange.response, self.connection.secrets)
+            await self.wait(self.requested_wait_s(exchange, wait), reason)
         raise AssertionError("the last attempt has no wait")
+
+    async def wait(self, seconds: float, reason: str) -> None:
+        """Wait before the next attempt.
+
+        Args:
+            seconds: duration of the wait.
+            reason: why the last attempt failed, for the message.
+
+        Raises:
+            DeliveryFailedError: the deadline would pass before the next attempt.
+        """
+        self.deadline.require_time(reason, needed_s=seconds)
+        await self.connection.clock.sleep(seconds)
 
     def is_temporary(self, status: int) -> bool:
         """Whether a later attempt may get another status.
@@ -71,8 +103,10 @@ class ExchangeLog:
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
         return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary(response.status))
 
-    def requested_wait_s(self, exchange: ParsedExchange, default_s: float) -> float:
+    def requested_wait_s(self, exchange: ParsedExchange, default_s: float, step: str = "") -> float:
         """Return the wait that `Retry-After` requests, or `default_s` without that header.
+
+        `step` says what was requested, if it was not the submit.
 
         Raises:
             DeliveryFailedError: the requested wait is longer than `MAX_RETRY_AFTER_S`.
@@ -80,9 +114,10 @@ class ExchangeLog:
         response = exchange.exchange.response
         requested = retry_after_s(response)
         if requested is not None and requested > MAX_RETRY_AFTER_S:
-            failure = failure_of_rejection(response, self.connection.secrets)
+            failure = failure_of_rejection(response, self.connection.secrets, step)
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
-            raise DeliveryFailedError(Failure(kind=failure.kind, message=message, status=failure.status))
+            too_long = Failure(kind=failure.kind, message=message, status=failure.status)
+            raise DeliveryFailedError(too_long, is_temporary=True)
         return default_s if requested is None else requested
 
     def transport_failure(

@@ -47,6 +47,11 @@ class JobTracker:
         return self._observations[-1].state if self._observations else None
 
     @property
+    def undocumented_state(self) -> str | None:
+        """The state observed last, if the contract does not name it."""
+        return None if self.last_state is None or self.last_state in self.spec.states else self.last_state
+
+    @property
     def can_be_resumed(self) -> bool:
         """Whether the id alone is enough to poll the job.
 
@@ -151,8 +156,7 @@ class JobTracker:
     def observe_poll(self, poll: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> bool:
         """Note the state in a status response; return whether the job has succeeded.
 
-        A state that the contract does not name is noted as well, and polling continues, because a provider may add
-        states.
+        A state that the contract does not name is noted as well.
 
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
@@ -160,7 +164,8 @@ class JobTracker:
         state = poll.read_text(self.spec.state)
         if state is None:
             shown = describe_response(poll.exchange.response, self._connection.secrets)
-            failure = self.failure(f"the status response has no state at {self.spec.state}: {shown}").failure
+            problem = "is not JSON" if poll.response_json_error else f"has no state at {self.spec.state}"
+            failure = self.failure(f"the status response {problem}: {shown}").failure
             raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
         self._observe(state, poll, requested_ms=requested_ms, at_ms=at_ms, exchange=exchange)
         known = self.spec.states.get(state)

@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory
-from voicegauge.client import RequestParts, find_id_parameter
+from voicegauge.client import Client, RequestParts, find_id_parameter
 from voicegauge.conformance.cases import BATCH_ITEMS, expect_accepted
 from voicegauge.conformance.running.resource_lifecycle import SendStep
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import BatchSpec
-from voicegauge.transport import Clock
 
 POLLS_AFTER_END = 2
 """Number of polls after a job has ended. The second shows whether the final state changes once more."""
 
 
 async def follow_batch(
-    target: Target, request: RequestParts, send: SendStep, clock: Clock
+    target: Target, request: RequestParts, send: SendStep, client: Client
 ) -> AsyncIterator[CheckSubject]:
     """Submit a batch, poll it to its end or timeout and a little beyond, then poll each of its items.
+
+    A state that the contract does not document ends the polling.
 
     Args:
         target: the target of the batch.
         request: the submit request.
         send: function that sends one request.
-        clock: the clock that measures pauses and the timeout.
+        client: has the clock for pauses, and the maximum time to wait.
 
     Yields:
         The subjects of the checks, as soon as each can be judged.
@@ -39,10 +40,12 @@ async def follow_batch(
     yield submit
     yield _expect_accepted_outcome(submit, f"a batch of {BATCH_ITEMS}")
     polls: list[Call] = []
-    ended, polls_left = False, POLLS_AFTER_END
-    started_s = clock.monotonic()
-    while submit.ok and polls_left and clock.monotonic() - started_s < status.job.poll.timeout_s:
-        await clock.sleep(status.job.poll.min_s)
+    ended, polls_left, is_documented = False, POLLS_AFTER_END, True
+    limit_s = status.job.poll.timeout_s
+    wait_s = limit_s if client.max_wait_s is None else min(limit_s, client.max_wait_s)
+    started_s = client.clock.monotonic()
+    while submit.ok and polls_left and is_documented and client.clock.monotonic() - started_s < wait_s:
+        await client.clock.sleep(status.job.poll.min_s)
         polls_left -= ended
         poll = await _poll(status, submit.read_response(status.job.submit.id), send, submit)
         polls.append(poll)
@@ -51,9 +54,12 @@ async def follow_batch(
             yield _expect_accepted_outcome(poll, f"{status.id} for a batch that was accepted")
             break
         state = status.job.states.get(str(poll.read_response(status.job.state)))
+        is_documented = state is not None
         ended = ended or (state is not None and state.end is not None)
     if submit.ok:
-        yield JobHistory(submit, tuple(polls), status, timed_out=bool(polls) and polls[-1].ok and not ended)
+        has_waited = client.clock.monotonic() - started_s >= limit_s
+        timed_out = has_waited and bool(polls) and polls[-1].ok and not ended
+        yield JobHistory(submit, tuple(polls), status, timed_out=timed_out)
     for item in _batch_items(operation.batch, polls[-1]) if ended else ():
         async for subject in _follow_item(operation, item, send):
             yield subject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from voicegauge.checks import (
 from voicegauge.client import (
     DEFAULT_KEY,
     MAX_RETRY_AFTER_S,
+    DeliveryInterruptedError,
     KeyChoice,
     RequestParts,
     Reservation,
@@ -55,7 +57,7 @@ from voicegauge.errors import (
     UnreachableError,
     UsageError,
 )
-from voicegauge.model import Delivery, Exchange, Finding, Provenance, Response
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Response, SpeechRequest
 from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
@@ -320,15 +322,17 @@ class CaseRunner:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
         waits_s = retry_waits_s(self._contract.provider.retry, self._client.jitter)
         exchanges: list[Exchange] = []
+        max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
         while True:
             exchanges.append(await send())
             wait_s = next(waits_s, None)
             if wait_s is None or not should_retry(case, exchanges[-1].response.status, self._contract):
                 return exchanges
             requested_s = retry_after_s(exchanges[-1].response)
-            if requested_s is not None and requested_s > MAX_RETRY_AFTER_S:
+            wait_s = wait_s if requested_s is None else requested_s
+            if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
                 return exchanges
-            await self._client.clock.sleep(wait_s if requested_s is None else requested_s)
+            await self._client.clock.sleep(wait_s)
 
     async def _judge_lifecycle(self, case: ConformanceCase) -> JudgedCase:
         exchanges: list[Exchange] = []
@@ -348,7 +352,7 @@ class CaseRunner:
         assert case.request is not None, "a lifecycle begins with a request"
         operation, target = self._contract.operation(case.operation), self._target(case)
         if target is not None:
-            steps = follow_batch(target, case.request, send, self._client.clock)
+            steps = follow_batch(target, case.request, send, self._client)
         else:
             if self.service.ledger is not None:
                 require_use_prices(operation, self.service.prices)
@@ -360,18 +364,33 @@ class CaseRunner:
             ).subjects(case.request)
         subjects: list[CheckSubject] = []
         try:
-            subjects += [subject async for subject in steps]
-        finally:
-            # This also runs after an error, because the exchanges so far were sent and may have been charged.
-            skipped = next(filter(None, map(_inconclusive_reason, subjects)), None)
-            self._add_exchanges(case, exchanges, skipped)
+            async for subject in steps:
+                subjects.append(subject)  # noqa: PERF401 - keeps the subjects before an interruption
+        except asyncio.CancelledError:
+            judged = self._judge_steps(case, subjects, exchanges)
+            self._collector.add_result(case, judged.findings, judged.status, "interrupted before the last step")
+            raise
+        except Exception:
+            self._add_exchanges(case, exchanges)  # they were sent and may have been charged
+            raise
+        return self._judge_steps(case, subjects, exchanges)
+
+    def _judge_steps(
+        self, case: ConformanceCase, subjects: Sequence[CheckSubject], exchanges: Sequence[Exchange]
+    ) -> JudgedCase:
+        """Judge the steps of a lifecycle that were completed."""
+        skipped = next(filter(None, map(_inconclusive_reason, subjects)), None)
+        self._add_exchanges(case, exchanges, skipped)
         conclusive = (subject for subject in subjects if _inconclusive_reason(subject) is None)
-        return JudgedCase(self._judge_and_collect(conclusive, case), exchanges[0].response.status, skipped)
+        status = exchanges[0].response.status if exchanges else None
+        return JudgedCase(self._judge_and_collect(conclusive, case), status, skipped)
 
     async def _judge_webhook(self, case: ConformanceCase) -> JudgedCase:
         session = WebhookSession(case, self.service.receiver, emulated=self.service.is_emulated)
         judged = await self.judge_case(session.case)
-        callbacks = await session.collect(self._contract.operation(case.operation), self._running.calls)
+        callbacks = await session.collect(
+            self._contract.operation(case.operation), self._running.calls, self._client.max_wait_s
+        )
         if callbacks is None:
             return judged
         findings = self._judge_and_collect([*callbacks.callbacks, callbacks], case)
@@ -382,7 +401,17 @@ class CaseRunner:
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
         price_usd = self.service.prices.get(target.id)
-        delivery = await self._client.speak(target, speech, price_usd=price_usd)
+        try:
+            delivery = await self._client.speak(
+                target,
+                speech,
+                price_usd=price_usd,
+                # A recording should have the whole job.
+                stop_at_undocumented_state=self.service.save_exchanges is None,
+            )
+        except DeliveryInterruptedError as error:
+            self._judge_interrupted_delivery(case, target, speech, error.delivery)
+            raise
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
         skipped = _no_delivery_reason(delivery, case)
@@ -395,6 +424,15 @@ class CaseRunner:
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
         return JudgedCase(findings, status, skipped)
+
+    def _judge_interrupted_delivery(
+        self, case: ConformanceCase, target: Target, speech: SpeechRequest, delivery: Delivery
+    ) -> None:
+        """Judge what was observed of a delivery before Ctrl-C, and collect the result."""
+        skipped = _no_delivery_reason(delivery, case)
+        self._add_exchanges(case, delivery.exchanges, skipped)
+        findings = self._judge_and_collect(delivery_subjects(target, speech, delivery), case)
+        self._collector.add_result(case, findings, None, skipped)
 
     def _related_pair(self, case: ConformanceCase, subjects: Sequence[CheckSubject]) -> list[ResponsePair]:
         """Return this delivery paired with the one to compare it with; empty if that one has not been made."""

@@ -8,7 +8,7 @@ from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory, Speec
 from voicegauge.conformance.cases import expect_accepted, inconclusive_reason
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobState
-from voicegauge.model import Delivery, Exchange, SpeechRequest
+from voicegauge.model import Delivery, Exchange, SpeechRequest, StateObservation
 
 
 def delivery_subjects(
@@ -38,15 +38,25 @@ def delivery_subjects(
         yield submit
         yield from _outcome_of_call(submit)
         if status is not None and submit.ok:
-            has_timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
-            # A download after the end of the job may also time out, which shows nothing about the job.
-            timed_out = has_timed_out and not any(state.end for state in _documented_states(submit, polls, status))
             observations = delivery.job.observations if delivery.job is not None else ()
+            timed_out = _has_exceeded_limit(observations, status)
             yield JobHistory(submit, tuple(polls), status, timed_out=timed_out, observations=observations)
-    if delivery.exchanges:
+    if delivery.exchanges and not (delivery.failure is not None and delivery.failure.kind == "interrupted"):
         # If success was only reported after the client had stopped waiting for it, no audio is expected.
         before_end = polls[: len(polls) - len(polls_after_end)]
         yield SpeechDelivery(target, speech, delivery, succeeded=_is_audio_ready(submit, before_end, status))
+
+
+def _has_exceeded_limit(observations: Sequence[StateObservation], status: Operation) -> bool:
+    """Whether a job was seen unfinished after the documented maximum time.
+
+    A wait that ended for another reason, such as a shorter limit of the user, shows nothing about the job.
+    """
+    if not observations or status.job is None:
+        return False
+    last = observations[-1]
+    state = status.job.states.get(last.state)
+    return last.at_ms >= status.job.poll.timeout_s * 1000 and (state is None or state.end is None)
 
 
 def _submit_call(target: Target, delivery: Delivery) -> Call | None:

@@ -56,12 +56,15 @@ class WebhookSession:
         """The case to send, which is the planned case with the webhook URL in its request."""
         return msgspec.structs.replace(with_case_value(self._case, self._parameter.at, self._url), callback_url=None)
 
-    async def collect(self, operation: Operation, calls: Sequence[Call]) -> RequestCallbacks | None:
+    async def collect(
+        self, operation: Operation, calls: Sequence[Call], max_wait_s: float | None = None
+    ) -> RequestCallbacks | None:
         """Wait for the callbacks and return them; `None` if the request was not accepted.
 
         Args:
             operation: the operation that was called.
             calls: all calls of the case.
+            max_wait_s: limit of the user for the wait, in seconds; `None` for no such limit.
         """
         submits = [call for call in calls if call.operation is operation]
         submit = submits[-1] if submits else None
@@ -77,6 +80,7 @@ class WebhookSession:
 
         if callbacks(()).end is not None:
             timeout_s = EMULATED_CALLBACK_TIMEOUT_S if self._emulated else CALLBACK_TIMEOUT_S
+            timeout_s = timeout_s if max_wait_s is None else min(timeout_s, max_wait_s)
             await self._receiver.wait_until(
                 self._url, lambda callback: bool(callbacks((callback,)).final_bodies), timeout_s=timeout_s
             )

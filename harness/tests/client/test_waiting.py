@@ -1,0 +1,248 @@
+"""The wait for a job and the time of a delivery are limited, and a message says what was seen last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from voicegauge.client import Client, DeliveryInterruptedError
+from voicegauge.client.delivery.deadline import MAX_TRANSFER_S
+from voicegauge.model import BillingStatus
+from voicegauge.transport import Transport, VirtualClock
+
+from .scripted import HELLO, KEY, WAV, audio_at, job_script
+
+
+async def test_an_undocumented_state_ends_the_wait_on_request(contract, script, serve, status):
+    base = await serve(script)
+    job_script(script, base, status, "dreaming")
+    async with Transport() as transport:
+        client = Client(contract(), transport, base_urls={"": base}, key=KEY, clock=VirtualClock())
+        delivery = await client.speak(contract().target("one"), HELLO, stop_at_undocumented_state=True)
+    assert delivery.failure.message == "the job is in state 'dreaming', which the contract does not document"
+    assert script.routes == ["POST /speech", "GET /jobs/j1"]
+    assert delivery.has_open_job
+
+
+async def test_a_job_that_stays_in_an_undocumented_state_is_named_at_the_limit(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("dreaming"))
+    delivery, clock = await speak()
+    assert delivery.failure.message == (
+        "job not done after 60 s (the contract's limit), "
+        "last seen: state 'dreaming', which the contract does not document"
+    )
+    assert clock.monotonic() == 60
+
+
+async def test_the_wait_for_a_job_can_be_limited(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("working"))
+    delivery, clock = await speak(max_wait_s=20)
+    assert delivery.failure.kind == "timeout"
+    assert delivery.failure.message == "job not done after 20 s (a delivery may take 20 s), last seen: state 'working'"
+    assert clock.monotonic() == 20
+    assert delivery.has_open_job  # it may still succeed
+
+
+async def test_a_limit_beyond_the_contract_changes_nothing(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("working"))
+    delivery, clock = await speak(max_wait_s=1e6)
+    assert "60 s (the contract's limit)" in delivery.failure.message
+    assert clock.monotonic() == 60
+
+
+@pytest.mark.parametrize("wait", ["999999999", "Thu, 01 Jan 2999 00:00:00 GMT", "121"])
+async def test_a_status_response_cannot_request_an_endless_wait(speak, script, status, wait):
+    job_script(script, speak.base, status)
+    working = status("working")
+    working.headers["retry-after"] = wait
+    script.on("GET /jobs/j1", working, status("done", audio=audio_at(speak.base)))
+    delivery, clock = await speak()
+    assert delivery.audio == WAV
+    assert clock.sleeps == [1, 2]
+
+
+async def test_a_rejected_poll_that_asks_for_an_endless_wait_ends_the_wait(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", Response("slow down", 429, {"Retry-After": "999999999"}))
+    delivery, clock = await speak()
+    assert delivery.failure.kind == "rate_limited"
+    assert delivery.failure.message == (
+        "polling the job: HTTP 429: slow down; asks to wait 999999999 s, more than 120 s"
+    )
+    assert clock.sleeps == [1]
+    assert delivery.has_open_job
+
+
+async def _drip(scope, receive, send):
+    """Respond with a byte every 10 ms, without end."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    while True:
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
+        await asyncio.sleep(0.01)
+
+
+async def _silence(scope, receive, send):
+    await asyncio.sleep(3600)
+
+
+def scripted(app: Callable[..., object]) -> Callable[[object], object]:
+    """Return an answer of a script that runs an ASGI application."""
+
+    async def answer(_request: object) -> object:
+        return app
+
+    return answer
+
+
+LAST_SEEN = {
+    "429": (Response("slow down", 429, {"Retry-After": "30"}), "last seen: HTTP 429: slow down"),
+    "silence": (scripted(_silence), "waiting for the response: not done after"),
+    "slow body": (scripted(_drip), "bytes of the body received"),
+    "not JSON": (Response("<html>busy</html>"), "the status response is not JSON: HTTP 200: <html>busy</html>"),
+    "binary": (Response(b"\x89PNG\r\n"), "the status response is not JSON: HTTP 200: \ufffdPNG"),
+    "nothing": (Response(b""), "the status response is not JSON: HTTP 200 with an empty body"),
+}
+
+
+@pytest.mark.parametrize("name", LAST_SEEN)
+async def test_the_message_says_what_was_seen_last(contract, script, serve, status, name):
+    answer, message = LAST_SEEN[name]
+    base = await serve(script)
+    job_script(script, base, status)
+    script.on("GET /jobs/j1", status("working"), answer)
+    real_time = name in ("silence", "slow body")
+    loaded = contract(fast_polls if real_time else None)
+    async with Transport() as transport:
+        clock = None if real_time else VirtualClock()
+        client = Client(
+            loaded, transport, base_urls={"": base}, key=KEY, clock=clock, max_wait_s=0.5 if real_time else 50
+        )
+        delivery = await client.speak(loaded.target("one"), HELLO)
+    assert message in delivery.failure.message
+    assert delivery.has_open_job
+    if "job not done" in delivery.failure.message:
+        assert delivery.failure.message.endswith("; before that, state 'working'")
+
+
+def fast_polls(document):
+    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["poll"].update(min_s=0.01, max_s=0.01)
+
+
+SLOW_S = 100
+
+
+@asynccontextmanager
+async def _slow_service(contract, routes, **options) -> AsyncIterator[tuple[Client, VirtualClock, list[str]]]:
+    """Yield a client of a service in which every response takes `SLOW_S` seconds of virtual time."""
+    clock, called = VirtualClock(), []
+
+    async def app(scope, receive, send):
+        called.append(scope["path"])
+        await clock.sleep(SLOW_S)
+        await routes(scope["path"])(scope, receive, send)
+
+    async with Transport(app=app) as transport:
+        yield Client(contract(), transport, key=KEY, clock=clock, **options), clock, called
+
+
+@pytest.mark.parametrize("max_wait_s", [None, 150])
+async def test_redirects_do_not_outlast_the_deadline(contract, max_wait_s):
+    def redirect(_path):
+        return Response(status_code=302, headers={"Location": "/next"})
+
+    def respond(path):
+        done = {"id": "j1", "state": "done", "audio": "/file"}
+        return JSONResponse(done, 202) if path == "/speech" else redirect(path)
+
+    async with _slow_service(contract, respond, max_wait_s=max_wait_s) as (client, clock, called):
+        delivery = await client.speak(contract().target("one"), HELLO)
+    limit_s = max_wait_s or 60 + MAX_TRANSFER_S
+    assert delivery.failure.kind == "timeout"
+    assert f"a delivery may take {limit_s:g} s" in delivery.failure.message
+    assert len(called) == -(-limit_s // SLOW_S)
+    assert clock.monotonic() < limit_s + SLOW_S
+
+
+async def test_retries_do_not_outlast_the_deadline(contract):
+    def respond(_path):
+        return Response("busy", 503, {"Retry-After": "110"})
+
+    async with _slow_service(contract, respond, max_wait_s=250) as (client, clock, called):
+        delivery = await client.speak(contract().target("sync"), HELLO)
+    assert delivery.failure.message == "HTTP 503: busy; a delivery may take 250 s, and the next attempt is due in 110 s"
+    assert (len(called), clock.monotonic()) == (2, 310)
+    assert delivery.billing is BillingStatus.REJECTED
+
+
+async def test_the_wait_for_a_rate_limit_does_not_count(contract):
+    class Limiter:
+        async def acquire(self):
+            await clock.sleep(1000)
+
+    def respond(_path):
+        return Response(WAV, media_type="audio/wav")
+
+    clock = VirtualClock()
+
+    async def app(scope, receive, send):
+        await respond(scope["path"])(scope, receive, send)
+
+    async with Transport(app=app) as transport:
+        client = Client(contract(), transport, key=KEY, clock=clock, max_wait_s=10, rate_limiter=Limiter())
+        delivery = await client.speak(contract().target("sync"), HELLO)
+    assert delivery.audio == WAV
+
+
+DRIPPED = {
+    "synchronous body": ("sync", {"POST /say"}),
+    "submit": ("one", {"POST /speech"}),
+    "poll": ("one", {"GET /jobs/j1"}),
+    "download": ("one", {"GET /files/a.wav"}),
+}
+
+
+@pytest.mark.parametrize("name", DRIPPED)
+async def test_a_service_that_drips_is_cut_off(contract, script, serve, status, name):
+    target, routes = DRIPPED[name]
+    base, loaded = await serve(script), contract(fast_polls)
+    job_script(script, base, status)
+    for route in routes:
+        script.on(route, scripted(_drip))
+    async with Transport() as transport:
+        client = Client(loaded, transport, base_urls={"": base}, key=KEY, max_wait_s=0.3)
+        delivery = await client.speak(loaded.target(target), HELLO)
+    assert delivery.failure.kind == "timeout"
+    assert "bytes of the body received" in delivery.failure.message
+    assert script.routes[-1] in routes
+
+
+async def test_an_interrupted_delivery_has_what_was_observed(contract, script, serve, status):
+    base, loaded, asked = await serve(script), contract(fast_polls), asyncio.Event()
+
+    async def working(_request):
+        if len(script.routes) > 3:
+            asked.set()
+        return status("working")
+
+    job_script(script, base, status)
+    script.on("GET /jobs/j1", working)
+    async with Transport() as transport:
+        client = Client(loaded, transport, base_urls={"": base}, key=KEY)
+        task = asyncio.create_task(client.speak(loaded.target("one"), HELLO))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(DeliveryInterruptedError) as caught:
+            await task
+    delivery = caught.value.delivery
+    assert {state.state for state in delivery.job.observations} == {"queued", "working"}
+    assert delivery.failure.kind == "interrupted"
+    assert delivery.failure.message.endswith("last seen: state 'working'")
+    assert delivery.has_open_job
+    assert len(delivery.exchanges) >= 3

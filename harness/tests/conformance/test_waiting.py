@@ -1,0 +1,183 @@
+"""A check waits for a job no longer than it must, and Ctrl-C keeps what was observed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voicegauge import cli
+
+CONTRACT = """
+openapi: 3.1.0
+info: {title: Acme speech, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+security: [{bearer: []}]
+x-provider:
+  id: acme
+  title: Acme
+  key_env: ACME_API_KEY
+  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+paths:
+  /jobs:
+    post:
+      operationId: submit
+      x-speech:
+        request: {text: "body#/text"}
+        response: {job: status}
+        targets:
+          queued: {title: Queued}
+      x-pricing: {per: request, usd: 0.001, source: {document: acme.txt}}
+      requestBody:
+        content:
+          application/json:
+            schema: {type: object, required: [text], properties: {text: {type: string, minLength: 1}}}
+      responses:
+        "202": {description: The job, content: {application/json: {schema: &job {type: object, required: [id]}}}}
+        "400": {description: Rejected}
+        "401": {description: No key}
+  /jobs/{id}:
+    get:
+      operationId: status
+      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+      x-job:
+        submit: {id: body#/id, state: body#/state}
+        state: body#/state
+        states:
+          waiting: {next: [working]}
+          working: {next: [done], max_s: 0.001}
+          done: {end: success, required: [body#/audio]}
+        audio: {at: body#/audio, delivered: url}
+        poll: {min_s: 0.05, max_s: 0.05, timeout_s: 3600}
+      responses:
+        "200": {description: The state, content: {application/json: {schema: *job}}}
+        "401": {description: No key}
+        "404": {description: Unknown}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+"""
+KEY = "sk-acme-0123456789abcdef"
+
+
+class JobService:
+    """A service whose jobs never end."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.polls = 0
+        self.on_poll: Callable[[int], Response] = lambda _: JSONResponse({"id": "j1", "state": "working"})
+        """Returns the response to the nth poll."""
+
+    async def submit(self, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            return Response(status_code=401)
+        try:
+            text = json.loads(await request.body())["text"]
+        except (ValueError, KeyError, TypeError):
+            return Response(status_code=400)
+        if not isinstance(text, str) or not text:
+            return Response(status_code=400)
+        return JSONResponse({"id": "j1", "state": "waiting"}, 202)
+
+    async def status(self, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            return Response(status_code=401)
+        if request.path_params["id"] != "j1":
+            return Response(status_code=404)
+        self.polls += 1
+        return self.on_poll(self.polls)
+
+
+@pytest.fixture
+def service() -> Iterator[JobService]:
+    jobs = JobService()
+    routes = [Route("/jobs", jobs.submit, methods=["POST"]), Route("/jobs/{id}", jobs.status)]
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    jobs.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    yield jobs
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+
+
+@pytest.fixture
+def check(service: JobService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, Any]]:
+    """Run `voicegauge check acme --live`; returns the exit status and the report."""
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    folder, out = tmp_path / "contracts" / "acme", tmp_path / "out.json"
+    folder.mkdir(parents=True)
+    (folder / "openapi.yaml").write_text(CONTRACT)
+
+    def run(*arguments: str) -> tuple[int, Any]:
+        where = ["--contracts", str(folder.parent), "--live", "--base-url", service.url, "--max-calls", "1"]
+        status = cli.run(["check", "acme", *where, "--json", str(out), *arguments])
+        return status, json.loads(out.read_text())
+
+    return run
+
+
+def reasons(report: Any) -> list[str]:
+    return [case["reason"] for case in report["cases"] if case["id"].endswith("a full delivery")]
+
+
+def rules(report: Any) -> set[str]:
+    return {finding["rule"] for finding in report["findings"]}
+
+
+def test_an_undocumented_state_is_a_finding_at_once(check, service) -> None:
+    service.on_poll = lambda _: JSONResponse({"id": "j1", "state": "dreaming"})
+    status, report = check()
+    assert status == 1
+    assert rules(report) == {"job-state-unknown"}
+    assert reasons(report) == ["protocol: the job is in state 'dreaming', which the contract does not document"]
+    assert service.polls == 1
+
+
+@pytest.mark.parametrize("source", ["option", "environment", "settings"])
+def test_the_wait_is_limited_by_the_user(check, monkeypatch, tmp_path, source) -> None:
+    if source == "environment":
+        monkeypatch.setenv("VOICEGAUGE_MAX_WAIT", "0.4")
+    if source == "settings":
+        (tmp_path / "voicegauge.toml").write_text("max-wait = 0.4\n")
+    _, report = check(*(["--max-wait", "0.4"] if source == "option" else []))
+    [reason] = reasons(report)
+    assert reason.startswith("timeout: job not done after 0.")
+    assert reason.endswith("(a delivery may take 0.4 s), last seen: state 'working'")
+    assert "job-stuck" not in rules(report)  # the limit is not the contract's
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "nan", "inf", "soon"])
+def test_a_limit_that_is_no_time_is_rejected(limit, capsys) -> None:
+    assert cli.run(["check", "--emulated", "--max-wait", limit]) == 2
+    assert "--max-wait" in capsys.readouterr().err
+
+
+def test_ctrl_c_judges_the_states_observed_so_far(check, service) -> None:
+    def interrupt(number: int) -> Response:
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return JSONResponse({"id": "j1", "state": "working"})
+
+    service.on_poll = interrupt
+    status, report = check()
+    assert status == 130
+    assert (report["finished"], report["stopped_by"]) == (False, "interrupted")
+    assert rules(report) == {"job-state-too-long"}
+    assert reasons(report) == ["interrupted: interrupted before the delivery was complete, last seen: state 'working'"]
+    assert report["exchanges"]["live"] >= 3

@@ -1,0 +1,52 @@
+"""Limits the time of one delivery, however slowly the service responds."""
+
+from __future__ import annotations
+
+from voicegauge.client.connection import ProviderConnection
+from voicegauge.client.delivery.failures import DeliveryFailedError
+from voicegauge.model import Failure
+
+MAX_TRANSFER_S = 300.0
+"""Maximum time of a delivery in seconds, besides the documented maximum time of its job. It is enough for a submit with
+retries and a download."""
+
+
+class Deadline:
+    """The moment at which a delivery ends, on the clock of its client. No request is sent after that moment."""
+
+    def __init__(self, connection: ProviderConnection, *, job_s: float = 0.0) -> None:
+        """Start the time limit.
+
+        Args:
+            connection: the connection of the delivery, whose `max_wait_s` is respected.
+            job_s: the documented maximum time of the job in seconds; 0 if there is no job.
+        """
+        documented_s, set_s = MAX_TRANSFER_S + job_s, connection.max_wait_s
+        self.limit_s = documented_s if set_s is None else min(documented_s, set_s)
+        self._clock = connection.clock
+        self._ends_at_s = self._clock.monotonic() + self.limit_s
+
+    @property
+    def left_s(self) -> float:
+        """Number of seconds until the deadline; 0 after it."""
+        return max(self._ends_at_s - self._clock.monotonic(), 0.0)
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline by a time that the service is not responsible for."""
+        self._ends_at_s += seconds
+
+    def require_time(self, reason: str, *, needed_s: float = 0.0) -> None:
+        """Check that more than `needed_s` seconds are left.
+
+        Args:
+            reason: why the delivery is not complete yet, for the message.
+            needed_s: time in seconds until the next request can be sent.
+
+        Raises:
+            DeliveryFailedError: the delivery would exceed its deadline.
+        """
+        if self.left_s > needed_s:
+            return
+        wait = f", and the next attempt is due in {needed_s:.3g} s" if needed_s else ""
+        message = f"{reason}; a delivery may take {self.limit_s:g} s{wait}"
+        raise DeliveryFailedError(Failure(kind="timeout", message=message), is_temporary=True)
