@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -14,8 +15,13 @@ from uvicorn.server import ServerState
 
 from voicegauge.contract import Contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
-from voicegauge.emulator.server import ClientLimits, running_app
+from voicegauge.emulator.http import IncomingRequest
+from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.emulator.server import ClientLimits, journal, running_app
 from voicegauge.emulator.server.limited_protocol import protocol_with_limits
+from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADERS
+from voicegauge.emulator.state import AccountRegistry
+from voicegauge.emulator.state.accounts import MAX_ACCOUNTS
 
 CONTROL_ROUTES = [
     ("GET", "/health"),
@@ -228,6 +234,12 @@ def test_time_limits_start_with_a_request_and_end_with_its_last_byte() -> None:
 
 
 SECRET = "Zx81-acme-secret-42"
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "upper case": str.upper,
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "URL": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+}
 
 
 @pytest.mark.parametrize(
@@ -291,3 +303,73 @@ async def test_the_journal_shows_documented_parameters(start: Any) -> None:
     assert entry["query"] == query
     assert entry["headers"]["x-voicegauge-scenario"] == "invalid"
     assert entry["headers"]["content-type"] == "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("encode", ENCODINGS, ids=ENCODINGS)
+async def test_the_journal_masks_an_encoded_key_in_headers_that_are_shown(start: Any, encode: str) -> None:
+    api = await start()
+    text = ENCODINGS[encode](SECRET)
+    await api.submit(headers={"User-Agent": f"app {text}", "X-Request-Id": text}, key=SECRET)
+    (entry,) = await api.control("GET", "/journal")
+    assert (entry["headers"]["user-agent"], entry["headers"]["x-request-id"]) == ("app [redacted]", "[redacted]")
+
+
+async def test_a_request_with_very_many_credentials_is_not_shown(start: Any) -> None:
+    api = await start()
+    cookies = "; ".join(f"cookie-{number}=session-{number}" for number in range(200))
+    await api.submit(headers={"Cookie": cookies, "User-Agent": "session-7"}, key=None)
+    (entry,) = await api.control("GET", "/journal")
+    assert set(entry["headers"].values()) == {"[redacted]"}
+    assert entry["path"] == "[redacted]"
+
+
+def test_the_journal_forgets_old_requests_before_it_takes_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MAX_JOURNAL_BYTES", 2**20)
+    requests, contract = journal.RequestJournal(), Mock(id="acme", security_schemes={})
+    headers = {f"x-{'y' * 140}-{number}": "" for number in range(90)}
+    for number in range(60):
+        incoming = IncomingRequest("GET", f"/{number}", {}, headers, b"", "http://h/acme", "127.0.0.1")
+        requests.record(contract, incoming, EmulatedResponse("error", 404), 0.0)
+    paths = [entry["path"] for entry in requests]
+    assert 20 < len(paths) < 40
+    assert paths[-1] == "/59"
+    assert len(json.dumps(list(requests))) < 2**20
+
+
+@pytest.mark.parametrize("path", ["/acme/voices", f"{CONTROL_PREFIX}/health"])
+async def test_requests_with_large_headers_are_rejected(start: Any, path: str) -> None:
+    api = await start()
+    for headers, status in (
+        ({"X-Long": "x" * MAX_HEADER_BYTES}, 431),
+        ({f"X-{number}": "" for number in range(MAX_HEADERS)}, 431),
+        ({"X-Long": "x" * (MAX_HEADER_BYTES - 1000)}, 200),
+    ):
+        headers = {"Authorization": "Bearer k", **headers}
+        assert (await api.http.get(f"{api.url}{path}", headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize("body", [b"[" * 500_000, b'{"advance_s": NaN}', b"\xff", b'{"advance_s": "\\ud800"}'])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/clock"), ("PUT", "/faults")])
+async def test_hostile_bodies_of_control_routes_are_rejected(start: Any, method: str, path: str, body: bytes) -> None:
+    api = await start(clock="virtual")
+    response = await _control(api, method, path, content=body)
+    assert response.status_code == 400
+    assert len(response.content) < 500
+
+
+@pytest.mark.parametrize("years", [1e9, 1e300])
+async def test_the_clock_stays_within_the_years_that_can_be_written(start: Any, years: float) -> None:
+    api = await start(clock="virtual")
+    await api.control("POST", "/clock", {"advance_s": 200_000_000_000})
+    response = await _control(api, "POST", "/clock", json={"advance_s": years * 31_536_000})
+    assert (response.status_code, response.json()) == (400, {"error": "the clock would be later than the year 9999"})
+    assert (await api.submit()).status_code == 202
+
+
+async def test_the_number_of_accounts_is_limited(plain_acme: Contract) -> None:
+    accounts = AccountRegistry(plain_acme, EmulatorSettings())
+    operation = plain_acme.operation("submit")
+    for number in range(MAX_ACCOUNTS + 10):
+        headers = {"authorization": f"Bearer key-{number}"}
+        accounts.identify(IncomingRequest("POST", "/speech", {}, headers, b"", "http://h/acme", "1.1.1.1"), operation)
+    assert len(list(accounts)) == MAX_ACCOUNTS

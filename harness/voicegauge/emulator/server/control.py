@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +13,10 @@ from starlette.types import Receive, Scope, Send
 from voicegauge.emulator.faults import FAULTS, FaultInjector
 from voicegauge.emulator.server.providers import EmulatedProviders, send_response
 from voicegauge.errors import UnknownNameError
+from voicegauge.formats import UnreadableBodyError, read_json
+
+MAX_TIME_S = 250_000_000_000.0
+"""Latest Unix time of an emulated clock, in the year 9892, because timestamps have four digits for the year."""
 
 
 def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
@@ -52,8 +55,10 @@ class _Control:
         """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
         body = await _read_json(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
-        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             return _bad_request('send {"advance_s": seconds}, 0 or more')
+        if self._emulated.clock.now() + seconds > MAX_TIME_S:
+            return _bad_request("the clock would be later than the year 9999")
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():
             await provider.webhooks.send_due_callbacks()
@@ -135,8 +140,8 @@ class _Media:
 
 async def _read_json(request: Request) -> Any:
     try:
-        return json.loads(await request.body())
-    except ValueError:
+        return read_json(await request.body())
+    except UnreadableBodyError:
         return None
 
 

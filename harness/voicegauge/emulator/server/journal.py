@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import re
 from collections import deque
@@ -16,6 +17,14 @@ from voicegauge.emulator.settings import SCENARIO_HEADER
 
 MAX_ENTRIES = 10_000
 MASK = "[redacted]"
+MAX_JOURNAL_BYTES = 32 * 1024 * 1024
+"""Maximum memory of all entries, as estimated from the sizes of paths, queries and headers."""
+_ENTRY_BYTES = 1024
+_PAIR_BYTES = 200
+"""Memory that an entry, and each of its headers and query parameters, takes in addition to its texts."""
+MAX_SECRETS = 20
+"""Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
+in every spelling takes a while."""
 _CREDENTIAL_NAME = re.compile("key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE)
 """Matches the names of documented parameters that may contain a credential."""
 _MIN_SECRET_LENGTH = 8
@@ -55,15 +64,23 @@ class RequestJournal:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._entries: deque[dict[str, Any]] = deque(maxlen=MAX_ENTRIES)
+        self._entries: deque[tuple[dict[str, Any], int]] = deque()
+        self._size_bytes = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Iterate over the entries, oldest first."""
-        return iter(self._entries)
+        return (entry for entry, _ in self._entries)
 
     def clear(self) -> None:
         """Remove all entries."""
         self._entries.clear()
+        self._size_bytes = 0
+
+    def _add(self, entry: dict[str, Any], size_bytes: int) -> None:
+        self._entries.append((entry, size_bytes))
+        self._size_bytes += size_bytes
+        while len(self._entries) > MAX_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
+            self._size_bytes -= self._entries.popleft()[1]
 
     def record(
         self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
@@ -71,13 +88,13 @@ class RequestJournal:
         """Add a request; credentials are masked, and its body is not stored."""
         shown_headers = _find_shown_names(contract, response, "header") | _SHOWN_HEADERS
         shown_query = _find_shown_names(contract, response, "query")
-        secrets = set(_find_secrets(contract, incoming_request))
-        self._entries.append(
+        secrets = tuple(sorted(set(_find_secrets(contract, incoming_request))))
+        self._add(
             {
                 "at": now_s,
                 "provider": contract.id,
                 "method": incoming_request.method,
-                "path": _remove_secrets(secrets, incoming_request.path),
+                "path": _mask_text(secrets, incoming_request.path),
                 "query": _mask_values(incoming_request.query, shown_query, secrets),
                 "headers": _mask_values(incoming_request.headers, shown_headers, secrets),
                 "body_bytes": len(incoming_request.body),
@@ -86,8 +103,16 @@ class RequestJournal:
                 "status": response.status,
                 "rejection_reason": response.rejection_reason,
                 "job": response.job.id if response.job else None,
-            }
+            },
+            _entry_bytes(incoming_request),
         )
+
+
+def _entry_bytes(incoming_request: IncomingRequest) -> int:
+    pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
+    return (
+        _ENTRY_BYTES + len(incoming_request.path) + sum(_PAIR_BYTES + len(name) + len(value) for name, value in pairs)
+    )
 
 
 def _find_shown_names(contract: Contract, response: EmulatedResponse, location: str) -> frozenset[str]:
@@ -121,12 +146,23 @@ def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iter
                 yield part
 
 
-def _mask_values(values: Mapping[str, str], shown: Iterable[str], secrets: Iterable[str]) -> dict[str, str]:
-    return {name: _remove_secrets(secrets, value) if name.lower() in shown else MASK for name, value in values.items()}
+def _mask_values(values: Mapping[str, str], shown: Iterable[str], secrets: tuple[str, ...]) -> dict[str, str]:
+    return {name: _mask_text(secrets, value) if name.lower() in shown else MASK for name, value in values.items()}
 
 
-def _remove_secrets(secrets: Iterable[str], text: str) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        for form in (secret, quote(secret, safe="")):
-            text = text.replace(form, MASK)
-    return text
+def _mask_text(secrets: tuple[str, ...], text: str) -> str:
+    if len(secrets) > MAX_SECRETS:
+        return MASK
+    return _spellings_pattern(secrets).sub(MASK, text) if secrets else text
+
+
+@functools.lru_cache(maxsize=256)  # most clients send the same key each time
+def _spellings_pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern for the secrets as plain text, URL-encoded, in hexadecimal or in base64, in any letter case."""
+    spellings: list[str] = []
+    for secret in secrets:
+        data = secret.encode("latin-1")  # as headers are encoded
+        spellings += [secret, quote(secret, safe=""), "".join(f"%{byte:02x}" for byte in data), data.hex()]
+        spellings += [base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()]
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.compile("|".join(re.escape(spelling) for spelling in longest_first), re.IGNORECASE)

@@ -14,6 +14,8 @@ from voicegauge.emulator.settings import EmulatorSettings
 
 WINDOW_S = 60.0  # documented rates are requests per minute
 DAY_S = 86_400.0
+MAX_ACCOUNTS = 10_000
+"""Number of accounts; older accounts are forgotten, so that memory stays bounded."""
 REJECTED_KEY_PREFIX = "invalid"
 """Keys that begin with this text are rejected; any other key is accepted and opens an account."""
 
@@ -91,6 +93,8 @@ class AccountRegistry:
             if credits is None and documented is not None:
                 credits = documented.free
             self._known[name] = EmulatedAccount(name, keyless, credits)
+            if len(self._known) > MAX_ACCOUNTS:
+                del self._known[next(iter(self._known))]
         return self._known[name]
 
     def find_plan_limits(self, limits: LimitsSpec) -> PlanLimits:
