@@ -28,4 +28,5 @@ def cache_folder() -> Path:
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
+    return folder.resolve()  # `check_writable` allows the links that the user made here

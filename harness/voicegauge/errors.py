@@ -25,6 +25,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from voicegauge.printable import escape_unprintable
+
 EXIT_OK = 0
 EXIT_FINDINGS = 1
 EXIT_UNUSABLE = 2
@@ -38,6 +40,10 @@ class VoicegaugeError(Exception):
     """Base of every error that the command line prints as one line."""
 
     exit_code = EXIT_UNUSABLE
+
+    def __str__(self) -> str:
+        """Return the message; control characters, which a file or a response may contain, are escaped."""
+        return escape_unprintable(super().__str__())
 
 
 class UsageError(VoicegaugeError):

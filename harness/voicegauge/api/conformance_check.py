@@ -44,6 +44,7 @@ from voicegauge.contract import Contract, Target
 from voicegauge.data import data_dir
 from voicegauge.emulator import RunningEmulator, running_emulator
 from voicegauge.errors import TransportError, UsageError
+from voicegauge.files import check_writable
 from voicegauge.model import Provenance, Severity, StopReason
 from voicegauge.receiver import Receiver, running_receiver
 from voicegauge.recording import find_recordings
@@ -152,6 +153,8 @@ def check(
         _open_receiver(public_url, listen_port) as receiver,
     ):
         folder = Path(failures) if failures is not None else None
+        if folder is not None:
+            check_writable(folder / "...")
         settings = replace(settings, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver, max_wait_s=max_wait_s)
         return _build_report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
 

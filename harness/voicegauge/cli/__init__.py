@@ -12,6 +12,7 @@ import click
 from voicegauge.cli.exit_status import EXIT_BROKEN_PIPE
 from voicegauge.cli.settings import SETTINGS_FILE, defaults_for, find_settings, load_settings
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE, UnknownNameError, VoicegaugeError
+from voicegauge.printable import escape_unprintable
 from voicegauge.version import __version__
 
 COMMANDS = {
@@ -119,6 +120,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_error(message: str, status: int) -> int:
-    line = " ".join(message.split())
+    line = escape_unprintable(" ".join(message.split()))
     click.echo(f"voicegauge: {line}", err=True)
     return status

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from voicegauge.files import write_file
+from voicegauge.printable import escape_unprintable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,16 +26,27 @@ PIPE_WIDTH = 160
 def console(*, stderr: bool = False) -> Console:
     """Return a console that honors NO_COLOR and COLUMNS, and writes plain lines to a pipe.
 
-    Markup and emoji codes are disabled, because texts come from contracts, recordings and services and may contain
-    `[/]` or `:key:`.
+    Texts come from contracts, recordings and services: markup and emoji codes (`[/]`, `:key:`) are printed as they are,
+    and control characters are escaped.
     """
-    from rich.console import Console
+    from voicegauge.cli.safe_console import SafeConsole
 
     stream = sys.stderr if stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH
     width = None if stream.isatty() else wanted
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    return SafeConsole(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text that may contain names or texts of strangers; control characters are escaped.
+
+    Args:
+        text: one or several lines.
+        err: whether to print to standard error.
+        nl: whether to add a line break.
+    """
+    click.echo(escape_unprintable(text), err=err, nl=nl)
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -74,6 +86,6 @@ def write_json(record: Any, to: str) -> None:
     """Write a record as JSON, in UTF-8 in every locale, to the file `to`, or to standard output if `to` is "-"."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     if to == "-":
-        click.echo(text)
+        echo(text.decode())  # in JSON, control characters are in strings only, where the escapes mean the same
         return
     write_file(Path(to), text + b"\n")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from voicegauge.cli.console import echo
 from voicegauge.cli.options import Command, OutputFile, reject_same_file
 from voicegauge.errors import UsageError
 
@@ -89,7 +90,7 @@ class OutputFlags:
         if self.sarif is not None:
             api.write_sarif(report, self.sarif, root=root)
         if self.github:
-            click.echo(api.github_annotations(report, root=root), nl=False)
+            echo(api.github_annotations(report, root=root), nl=False)
             step = os.environ.get("GITHUB_STEP_SUMMARY")
             if step:
                 # Appended: other commands of the step write to this file too.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voicegauge.cli.console import echo
 from voicegauge.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def offer_recording(
         return False
     offered_commands.update(commands)
     listed = "".join(f"\n  {command}" for command in commands)
-    click.echo(f"some recordings are stale; these commands record them again:{listed}", err=True)
+    echo(f"some recordings are stale; these commands record them again:{listed}", err=True)
     question = f"Run them now? They send requests to the services themselves, for at most ${max_cost_usd:.4g} each."
     if not click.confirm(question, default=False, err=True):
         return False

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from voicegauge.errors import ContractError
+from voicegauge.files import open_file
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """Maximum size of a file. The largest description of a provider known to us (OpenAI's) is smaller than 3 MB."""
@@ -219,7 +220,7 @@ def read_document(path: Path) -> Document:
             depth or expanded aliases.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(MAX_DOCUMENT_BYTES + 1)
     except OSError as error:
         raise ContractError(path, None, f"cannot be read: {error.strerror}") from error

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from voicegauge.errors import DataError
+from voicegauge.files import read_file
 from voicegauge.model import Record
 
 
@@ -56,7 +57,7 @@ def load_baseline(path: Path) -> FindingsBaseline:
         DataError: the file cannot be read, or is not a baseline of this version.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=FindingsBaseline)
+        return msgspec.json.decode(read_file(path), type=FindingsBaseline)
     except OSError as error:
         raise DataError(f"cannot read the baseline {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

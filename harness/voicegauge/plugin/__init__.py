@@ -232,7 +232,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     result = yield
     problems = [text for one in item.stash.get(_REPLAYS, []) for text in one.problems()]
     if problems:
-        pytest.fail("\n".join(problems), pytrace=False)
+        from voicegauge.printable import escape_unprintable
+
+        pytest.fail(escape_unprintable("\n".join(problems)), pytrace=False)
     return result
 
 

@@ -71,6 +71,7 @@ def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport])
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
     """Fail the test if there are errors among `findings`, or if the check did not run to its end."""
     from voicegauge.model import Severity
+    from voicegauge.printable import escape_unprintable
 
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     lines = [
@@ -81,7 +82,7 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
     if incomplete:
         lines.append(incomplete)
     if lines:
-        pytest.fail("\n".join(lines), pytrace=False)
+        pytest.fail(escape_unprintable("\n".join(lines)), pytrace=False)
 
 
 def read_prices(config: pytest.Config) -> dict[str, float]:

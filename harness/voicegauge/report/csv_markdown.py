@@ -10,10 +10,10 @@ from pathlib import Path
 
 from voicegauge.bench.analysis import describe_unresolved
 from voicegauge.model import Interval, Record, Run, Sample, Score
+from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, latest_scores
 from voicegauge.report.run_facts import has_uneven_languages
-from voicegauge.report.text_format import escape_unprintable
 
 CsvValue = str | int | float | None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
+from voicegauge.printable import escape_unprintable
 from voicegauge.report import text_format
 from voicegauge.report.axis_scale import AxisScale
 from voicegauge.report.comparison_table import (
@@ -245,7 +246,7 @@ def _nonempty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
 def _escape_output(value: Any) -> Any:
     """Escape unprintable characters in everything that the template prints."""
     # Not subclasses: `Markup` is our own style and script, whose digest must not change.
-    return text_format.escape_unprintable(value) if type(value) is str else value
+    return escape_unprintable(value) if type(value) is str else value
 
 
 def _read_asset(name: str) -> str:

@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
+from voicegauge.printable import escape_unprintable
 from voicegauge.report.axis_scale import AxisScale, linear_scale, point_scale
 from voicegauge.report.label_placement import PointLabel, Rectangle, place_labels
-from voicegauge.report.text_format import escape_unprintable, format_duration, format_number, shorten
+from voicegauge.report.text_format import format_duration, format_number, shorten
 
 MAX_LABEL_LENGTH = 30
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 from voicegauge.bench.analysis import Estimate
 
@@ -13,18 +12,6 @@ MISSING = DASH
 """Text shown instead of a missing number."""
 UNKNOWN_END = "?"
 """Text shown instead of an end of an interval for which there are too few samples."""
-
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, which reorder the visible text
-    "\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff"  # line separators, byte order mark, noncharacters
-    "\ud800-\udfff]"  # lone surrogates, which UTF-8 cannot encode
-)
-
-
-def escape_unprintable(text: str) -> str:
-    """Replace each character that hides, reorders or breaks other text by its escaped code point."""
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shorten(text: str, length: int) -> str:

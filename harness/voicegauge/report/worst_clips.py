@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from voicegauge.files import read_file
 from voicegauge.model import AudioFacts, Record, Sample, Score
 from voicegauge.report.word_diff import DiffSegment, diff_words
 
@@ -134,7 +135,7 @@ def _read_measured_file(folder: Path, facts: AudioFacts) -> bytes | None:
     path = (folder / facts.file).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
-    content = path.read_bytes()
+    content = read_file(path)
     return content if hashlib.sha256(content).hexdigest() == facts.sha256 else None
 
 

@@ -12,6 +12,7 @@ from voicegauge.client import map_speech_request
 from voicegauge.contract import BaseTarget, Target
 from voicegauge.data import data_dir
 from voicegauge.errors import DataError
+from voicegauge.files import read_file
 from voicegauge.model import SpeechRequest, VoiceSample
 from voicegauge.speech.audio import UndecodableAudioError, decode
 
@@ -42,7 +43,7 @@ def read_voice_sample(name: str) -> VoiceSample:
     try:
         if path.stat().st_size > MAX_VOICE_BYTES:
             raise DataError(f"{path}: is too large for a voice sample (limit: {MAX_VOICE_BYTES} bytes)")
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     try:

@@ -16,6 +16,7 @@ from voicegauge.bench.running.playback import add_playback, first_audio_ms
 from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
+from voicegauge.files import read_file
 from voicegauge.model import AudioFacts, Failure, Sample
 from voicegauge.speech.audio import (
     EncodedAudio,
@@ -70,7 +71,7 @@ class _MeasuredAudio(NamedTuple):
 def _measure_file(folder: Path, saved: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
     path = folder / saved.file
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     audio = EncodedAudio(data, media_type=saved.media_type, raw_format=_declared_raw_format(target))

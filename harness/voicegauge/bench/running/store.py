@@ -15,7 +15,7 @@ import msgspec
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.errors import DataError, UsageError
-from voicegauge.files import write_file
+from voicegauge.files import check_writable, read_file, write_file
 from voicegauge.model import RUN_SCHEMA_VERSION, Run
 from voicegauge.speech.audio import sniff_container
 
@@ -32,9 +32,12 @@ def create_run_folder(out: Path, name: str) -> Path:
     for attempt in itertools.count(1):
         folder = out / (name if attempt == 1 else f"{name}-{attempt}")
         try:
+            check_writable(folder / RUN_FILE)
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
+        except UsageError as error:
+            raise UsageError(f"{error}: choose another folder with --out") from error
         except OSError as error:
             raise UsageError(f"cannot create {folder}: {error.strerror}: choose another folder with --out") from error
         return folder
@@ -64,7 +67,7 @@ class _RunOutline(msgspec.Struct):
 def load_outline(file: Path) -> ManifestOutline | None:
     """Return the outline of a run.json of any version; `None` if the file is not one."""
     try:
-        return _decode_outline(file.read_bytes())
+        return _decode_outline(read_file(file))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
@@ -104,7 +107,7 @@ def load_run(path: Path) -> Run:
     """
     file = path / RUN_FILE if path.is_dir() else path
     try:
-        raw = file.read_bytes()
+        raw = read_file(file)
     except OSError as error:
         hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
         raise DataError(f"{file}: cannot be read: {error.strerror}{hint}") from error

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
+from voicegauge.files import read_file
 from voicegauge.model import AudioFacts
 from voicegauge.speech import suppress_decoder_stderr
 from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcribe_audio
@@ -61,7 +62,7 @@ class AudioClip(NamedTuple):
             DataError: the file is missing, or has changed since it was measured.
         """
         try:
-            data = self.path.read_bytes()
+            data = read_file(self.path)
         except OSError as error:
             raise DataError(f"{self.path}: the audio of the run cannot be read: {error.strerror}") from error
         if hashlib.sha256(data).hexdigest() != self.facts.sha256:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import show
+from voicegauge.cli.console import echo, show
 from voicegauge.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def install(model: str, source: Path | None) -> None:
     from voicegauge.cli.progress import TerminalProgress
 
     path = api.install_weights(model, source, progress=TerminalProgress())
-    click.echo(f"{path}: ready; --asr auto uses it, --asr whisper:{model} names it")
+    echo(f"{path}: ready; --asr auto uses it, --asr whisper:{model} names it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import show
+from voicegauge.cli.console import echo, show
 from voicegauge.cli.exit_status import STOP_STATUS
 from voicegauge.cli.options import (
     OutputFolder,
@@ -259,7 +259,7 @@ def _write_tests(report: CheckReport, folder: Path) -> None:
     files = {f"test_{f.rule.replace('-', '_')}_{f.fingerprint[:8]}.py": f.test for f in report.findings if f.test}
     for name, text in files.items():
         write_file(folder / name, text.encode())
-    click.echo(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", err=True)
+    echo(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", err=True)
 
 
 def _exit_status(report: CheckReport, *, strict: bool) -> int:
@@ -286,5 +286,5 @@ def _gate_status(report: CheckReport, fail_under: float | None, *, strict_baseli
         entries = "1 entry" if count == 1 else f"{count} entries"
         problems.append(f"{entries} of the baseline no longer found: write it again with --write-baseline")
     for problem in problems:
-        click.echo(f"voicegauge: {problem}", err=True)
+        echo(f"voicegauge: {problem}", err=True)
     return EXIT_FINDINGS if problems else EXIT_OK

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import console, show
+from voicegauge.cli.console import console, echo, show
 from voicegauge.cli.options import OutputFile, contracts_option, json_option
 from voicegauge.cli.output_options import OutputFlags, output_options
 from voicegauge.errors import EXIT_FINDINGS
@@ -85,7 +85,7 @@ def command(
 
     def print_report() -> None:
         if format_name == "markdown":
-            click.echo(render_markdown(report), nl=False)
+            echo(render_markdown(report), nl=False)
             return
         _print(report)
         if propose is not None and patch is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import console, show
+from voicegauge.cli.console import console, echo, show
 from voicegauge.cli.exit_status import STOP_STATUS
 from voicegauge.cli.options import (
     OutputFolder,
@@ -126,7 +126,7 @@ def command(
 def _confirm(overwrite: Overwrite) -> bool:
     old, new = overwrite.old_provenance, overwrite.new_provenance
     provenance = "" if old is new else f" ({old.value}, to be replaced by {new.value})"
-    click.echo(f"{overwrite.path}{provenance}: {_describe(overwrite.changes)}", err=True)
+    echo(f"{overwrite.path}{provenance}: {_describe(overwrite.changes)}", err=True)
     return click.confirm("Overwrite it?", default=True, err=True)
 
 

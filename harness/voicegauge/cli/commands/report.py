@@ -60,7 +60,7 @@ def command(
 ) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge import api
-    from voicegauge.cli.console import write_json
+    from voicegauge.cli.console import echo, write_json
 
     only_json = json_path == "-" and not (out or format_name or open_page)
     report_format = format_name or FORMATS_BY_SUFFIX.get(Path(out or "").suffix.lower(), "html")
@@ -81,6 +81,6 @@ def command(
         return
     page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / PAGE_NAME
     write_file(page, text.encode())
-    click.echo(f"wrote {page}", err=json_path == "-")
+    echo(f"wrote {page}", err=json_path == "-")
     if open_page:
         click.launch(page.resolve().as_uri())

@@ -25,6 +25,7 @@ import msgspec
 from voicegauge.client.spending.purchases import PurchaseHistory
 from voicegauge.client.spending.settlement import Settlement
 from voicegauge.errors import DataError, UsageError
+from voicegauge.files import check_writable, read_file
 from voicegauge.model import BillingStatus, Record
 
 
@@ -127,6 +128,7 @@ class Journal:
         self.path = path
         self._durable = durable
         self._write_error: UsageError | None = None
+        check_writable(self.path)
         try:
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
@@ -137,7 +139,7 @@ class Journal:
             self._file.close()
             raise DataError(f"{self.path}: in use by another process: wait until it has ended") from error
         # Drop a last line that a crash cut short, so that the next line is not appended to it.
-        os.ftruncate(self._file.fileno(), self.path.read_bytes().rfind(b"\n") + 1)
+        os.ftruncate(self._file.fileno(), read_file(self.path).rfind(b"\n") + 1)
 
     def __enter__(self) -> Self:
         """Return the journal."""
@@ -187,7 +189,7 @@ def read_events(path: Path, event_types: Any) -> Iterator[Any]:
         DataError: the journal cannot be read, or a line other than the last is damaged.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -18,6 +18,7 @@ from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError
+from voicegauge.files import check_writable
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import age_days, load_har, save_har
 
@@ -62,6 +63,7 @@ class UnfinishedRecording:
 
         Raises:
             DataError: a file cannot be read.
+            UsageError: the folder cannot be written to.
         """
         saved = {}
         for case in cases:
@@ -83,4 +85,6 @@ class UnfinishedRecording:
                 folder.rmdir()
 
     def _folder_of(self, case: ConformanceCase) -> Path:
-        return self.folder / UNFINISHED_FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]
+        folder = self.folder / UNFINISHED_FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]
+        check_writable(folder / CASE_FILE)  # before anything is removed: no link leads elsewhere
+        return folder

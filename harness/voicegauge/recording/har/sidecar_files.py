@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from voicegauge.errors import DataError
+from voicegauge.files import open_file, read_file
 
 MAX_SIDECAR_BYTES = 64 * 2**20
 MAX_INLINE_BYTES = 256 * 2**10
@@ -79,7 +80,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
         DataError: the file cannot be read, or is larger than `limit_bytes`.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(limit_bytes + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -91,7 +92,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
 def sidecar_names_in(har_path: Path) -> set[str]:
     """Names of the sidecar files that a HAR file refers to; empty if the HAR file cannot be read."""
     try:
-        return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(har_path.read_bytes())}
+        return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(read_file(har_path))}
     except OSError:
         return set()
 

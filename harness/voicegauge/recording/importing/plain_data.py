@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from voicegauge.errors import DataError
+from voicegauge.files import open_file
 from voicegauge.formats import YAML_LOADER
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -30,7 +31,7 @@ def read_plain(path: Path) -> Any:
         DataError: the file cannot be read, is too large, or is neither JSON nor YAML.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             raw = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error

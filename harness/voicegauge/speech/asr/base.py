@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from voicegauge.files import open_file
+
 RATE_HZ = 16_000
 """Sample rate of the mono float32 samples that every engine expects. Whisper was trained with this rate."""
 
@@ -49,7 +51,7 @@ def short_sha256(*paths: Path) -> str:
     """The first eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
     sha256 = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             while block := file.read(1 << 20):
                 sha256.update(block)
     return sha256.hexdigest()[:8]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
+from voicegauge.files import open_file
 
 ProgressCallback = Callable[[int, int], None]
 """Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
@@ -116,7 +117,7 @@ def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: P
         UsageError: the file cannot be read, or differs from the official weights.
     """
     try:
-        with source.open("rb") as file:
+        with open_file(source) as file:
             return _save(weights, file, source.stat().st_size, path, progress)
     except OSError as error:
         raise UsageError(f"{error.filename or source}: {error.strerror}") from error

@@ -1,0 +1,17 @@
+"""Makes text of strangers (files, responses, names) safe to print on a terminal or to put in a report."""
+
+from __future__ import annotations
+
+import re
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, which reorder the visible text
+    "\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff"  # line separators, byte order mark, noncharacters
+    "\ud800-\udfff]"  # lone surrogates, which UTF-8 cannot encode
+)
+
+
+def escape_unprintable(text: str) -> str:
+    """Replace each character that hides, reorders or breaks other text by its escaped code point."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
