@@ -78,22 +78,33 @@ def test_raw_samples_of_an_unknown_encoding_are_no_failure_and_pointed_out(tmp_p
     assert samples_without_encoding([measured(tmp_path, SPEECH)]) == {}
 
 
-def test_html_instead_of_audio_is_counted_as_failed_without_an_asr(
+@pytest.mark.parametrize("asr", ["none", "embedded"])
+def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
     bench: Bench,  # noqa: F811 - a fixture
     provider,  # type: ignore[no-untyped-def]  # noqa: F811
     out: Path,  # noqa: F811
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asr: str,
 ) -> None:
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_S", 2.0)
+    too_long = encode(np.full(5 * 24_000, 0.3, np.float32), 24_000, "wav")[0]
+    bodies = iter([HTML, b"RIFF\0\0\0\0WAVEfmt ", too_long] * 2)
+    provider.speak = lambda _: next(bodies)
+    unusable = tmp_path / "unusable.json"
+    assert bench("sync", "queued", more=("--asr", asr, "--no-report", "--json", str(unusable))) == 3
+    assert "every request failed" in capsys.readouterr().err
+    found = json.loads(unusable.read_bytes())
+    assert [(one["samples"], one["failures"], one["failure_kinds"]) for one in found["targets"]] == [
+        (3, 3, {"audio": 3})
+    ] * 2
+
     provider.speak = lambda text: HTML if "kettle" in text else SPEECH
     result = tmp_path / "result.json"
-    assert bench("sync", "queued", more=("--asr", "none", "--json", str(result))) == 0
+    assert bench("sync", "queued", more=("--asr", asr, "--json", str(result))) == 0
     found = json.loads(result.read_bytes())
     assert [(one["samples"], one["failures"], one["failure_kinds"]) for one in found["targets"]] == [
         (3, 1, {"audio": 1})
     ] * 2
     assert "1 of 3 failed (1 audio)" in capsys.readouterr().out
-
-    provider.speak = lambda _: HTML
-    assert bench("sync") == 3
-    assert "every request failed" in capsys.readouterr().err

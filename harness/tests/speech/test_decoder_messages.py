@@ -20,13 +20,13 @@ from voicegauge.contract import load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response
 from voicegauge.recording import save_har
 from voicegauge.speech import silent_decoders
-from voicegauge.speech.audio import UndecodableAudioError, decode, encode_at_bitrate
+from voicegauge.speech.audio import EncodedAudio, UndecodableAudioError, decode, encode_at_bitrate, read_channels
 
 RATE_HZ = 24_000
 
 
 def damaged_files(name: str, count: int = 40) -> Iterator[bytes]:
-    """Truncated files, and files with changed, missing and foreign bytes."""
+    """Truncated files, files with changed, missing and foreign bytes, and random bytes after a header."""
     tone = (np.sin(np.arange(2 * RATE_HZ) * 0.05) * 0.3).astype(np.float32)
     good = encode_at_bitrate(tone, RATE_HZ, name)
     rng = random.Random(name)
@@ -36,15 +36,17 @@ def damaged_files(name: str, count: int = 40) -> Iterator[bytes]:
         yield good[:at] + rng.randbytes(300) + good[at + 300 :]
         yield good[:at] + good[at + 300 :]
         yield rng.randbytes(rng.randrange(1, 100)) + good
+        yield good[: rng.randrange(4, 200)] + rng.randbytes(4_000)
 
 
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "opus", "aiff", "m4a", "aac", "webm"])
 def test_damaged_audio_is_decoded_silently(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     for data in damaged_files(name):
-        try:
-            decode(data)
-        except UndecodableAudioError:
-            continue
+        audio = EncodedAudio(data)
+        assert (audio.decoded is None) == (audio.decode_error is not None)
+        assert (audio.playback_timeline is None) == (audio.decoded is None)
+        with contextlib.suppress(UndecodableAudioError):
+            read_channels(data)
     assert capfd.readouterr() == ("", "")
 
 
