@@ -15,7 +15,6 @@ from voicegauge.conformance import build_emulator_settings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
-    ("pronunciations is sent", "its format is not documented, so it is never sent"),
     ("maxLength 100001", "the text gives more audio than a response may have, so there is no verdict"),
     ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT`, ten minutes of speech, is never sent as valid"),
     ("streamSpeech: voice is required", "a saved voice is documented only for queued speech"),

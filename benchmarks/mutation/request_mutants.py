@@ -40,7 +40,10 @@ class Field(NamedTuple):
 
 
 def request_mutants(operation: Operation) -> Iterator[Mutant]:
-    """Iterate over the faults in accepting requests of one operation."""
+    """Iterate over the faults in accepting requests of one operation.
+
+    A provider that differs from what only a client library states has no fault.
+    """
     fields = list(_fields(operation))
     for field in fields:
         for description, kind, rules, edit in _edits(field):
@@ -70,7 +73,7 @@ def _fields(operation: Operation) -> Iterator[Field]:
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
         for name, inner in schema.get("properties", {}).items():
             inner, place = schemas.resolve(inner, f"{pointer}/properties/{escape_pointer_token(name)}")
-            if isinstance(inner, dict) and place not in seen:
+            if isinstance(inner, dict) and place not in seen and operation.contract.has_normative_source(place):
                 seen.add(place)
                 body = f"body#/{name}"
                 text = speech is not None and str(speech.request["text"].at) == body
@@ -176,6 +179,8 @@ def _required_mutants(operation: Operation) -> Iterator[Mutant]:
     subject = _subject_fields(operation)
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
+        if not operation.contract.has_normative_source(pointer):
+            continue
         for name in schema.get("properties", {}):
             required = name in schema.get("required", ())
             if name in subject:

@@ -38,7 +38,7 @@ from voicegauge.contract.extension import (
 )
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import UnknownNameError
-from voicegauge.formats import Document, escape_pointer_token
+from voicegauge.formats import Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
 _Named = TypeVar("_Named")
@@ -52,6 +52,10 @@ class Server:
     """Name of the server: `x-name` in the document, by default the host."""
     url: str
     """Absolute base URL, without a slash at the end."""
+
+
+OPERATION_DEPTH = 3
+"""Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
 
 
 class PathMatch(NamedTuple):
@@ -381,6 +385,22 @@ class Contract:
             if operation.method == method.upper() and (parameters := operation.match(path)) is not None
         ]
         return min(found, key=lambda pair: len(pair[1]), default=None)
+
+    def has_normative_source(self, pointer: str) -> bool:
+        """Whether a normative document states the part of a request at `pointer`; also if no source is given.
+
+        The source is the `x-source` of that part or of the closest part around it. That of an operation does not count:
+        a user who calls an operation that only a client library documents expects it to work.
+        """
+        tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        first = OPERATION_DEPTH + 1 if tokens[:1] == ["paths"] else 0
+        for end in range(len(tokens), first - 1, -1):
+            part = read_pointer(self.document.data, tokens[:end])
+            source = part.get("x-source") if isinstance(part, dict) else None
+            if source is not None:
+                document = self.provider.sources.get(source.get("document", ""))
+                return document is None or document.normative
+        return True
 
     def disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
         """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.

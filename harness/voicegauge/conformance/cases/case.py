@@ -190,6 +190,29 @@ def expect_invalid(operation: Operation, description: str, contract_pointer: str
     )
 
 
+def expect_as_documented(
+    operation: Operation, description: str, contract_pointer: str, *, is_valid: bool
+) -> ExpectedResponse:
+    """Return the expected response to a request that tests one statement about requests.
+
+    The request may be accepted or rejected if no document that binds the provider states it. The same is true of a
+    value that does not have its `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1):
+    that a URL is only looked at when the file is fetched contradicts no document.
+
+    Args:
+        operation: the operation that is called.
+        description: what is special about the request.
+        contract_pointer: JSON pointer to the statement.
+        is_valid: whether the request fits the statement.
+    """
+    is_annotation = not is_valid and contract_pointer.endswith("/format")
+    if is_annotation or not operation.contract.has_normative_source(contract_pointer):
+        return expect_undocumented(description, contract_pointer)
+    if is_valid:
+        return expect_accepted(description, contract_pointer)
+    return expect_invalid(operation, description, contract_pointer)
+
+
 def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[int, ...]:
     """Return the statuses that `operation` documents for a rejection reason.
 

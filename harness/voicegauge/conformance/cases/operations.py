@@ -22,7 +22,6 @@ from voicegauge.conformance.cases.rejections import plan_authentication_cases, p
 from voicegauge.conformance.cases.uploads import plan_upload_cases
 from voicegauge.conformance.cases.valid_requests import minimal_request
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import RejectionReason
 from voicegauge.model import UploadedFile
 
 
@@ -46,10 +45,7 @@ def plan_operation_cases(
     cases += plan_authentication_cases(operation, request, None) if operation.needs_key else []
     yield from cases
     if emulated:
-        kinds = {case.expected.kind for case in cases}
-        tested: list[RejectionReason] = ["invalid"] if "invalid" in kinds else []
-        tested += ["unauthorized"] if "authentication" in kinds else []
-        yield from plan_rejection_reason_cases(operation, request, None, tested)
+        yield from plan_rejection_reason_cases(operation, request, None, cases)
     if not all_exist:
         yield _unknown_id_case(operation, request)
 

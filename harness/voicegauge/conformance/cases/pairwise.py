@@ -171,9 +171,9 @@ def _complete_row(
 def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
     """Yield the fields of an operation that can have more than one value, with these values.
 
-    An enum has all of its values, a number has its bounds, and an optional field can be left out. A field that names
-    something, or whose valid values no schema states, has the values in the examples, defaults and language lists that
-    are documented for each target.
+    A field that no normative document states is not varied. An enum has all of its values, a number has its bounds, and
+    an optional field can be left out. A field that names something, or whose valid values no schema states, has the
+    values in the examples, defaults and language lists that are documented for each target.
 
     Args:
         requests: every checked target of one operation, with a valid request to it. The first target and its request
@@ -188,7 +188,7 @@ def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField
     required = _identifying_fields(target) | set(media.schema.get("required", ()))
     for name, inner in media.schema.get("properties", {}).items():
         schema, pointer = schemas.resolve(inner, f"{root}/properties/{escape_pointer_token(name)}")
-        if not isinstance(schema, dict):
+        if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
             continue
         values = [
             value

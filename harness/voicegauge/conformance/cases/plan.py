@@ -138,17 +138,17 @@ def _target_cases(
     speech = valid_speech_request(target, text=text)
     request = map_speech_request(target, speech)
     operation = target.operation
-    if target.needs_key:
-        yield from plan_authentication_cases(operation, request, target)
+    cases = list(plan_authentication_cases(operation, request, target)) if target.needs_key else []
     if is_first:
-        if emulated:
-            yield from plan_rejection_reason_cases(operation, request, target)
-        yield from plan_body_cases(operation, request, target)
-        yield from plan_optional_field_cases(target, request)
-        yield from plan_text_cases(target, request)
-        yield from plan_parameter_cases(operation, request, target)
+        cases += plan_body_cases(operation, request, target)
+        cases += plan_optional_field_cases(target, request)
+        cases += plan_text_cases(target, request)
+        cases += plan_parameter_cases(operation, request, target)
         batch = _batch_case(target, request)
-        yield from [batch] if batch is not None else []
+        cases += [batch] if batch is not None else []
+        if emulated:
+            cases = [*plan_rejection_reason_cases(operation, request, target, cases), *cases]
+    yield from cases
     upload = target.speech.request.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.

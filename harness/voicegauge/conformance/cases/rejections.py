@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from voicegauge.checks import ExpectedResponse
@@ -14,8 +14,8 @@ from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 
 REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
-REASONS_TESTED_ELSEWHERE: tuple[RejectionReason, ...] = ("invalid", "unauthorized")
-"""Rejection reasons that other cases test, with requests that really are invalid or unauthorized."""
+_CASE_KINDS: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
+"""The kind of other cases that test a rejection reason with requests that really are invalid or unauthorized."""
 
 
 def plan_authentication_cases(
@@ -46,7 +46,7 @@ def plan_rejection_reason_cases(
     operation: Operation,
     request: RequestParts,
     target: Target | None,
-    tested_reasons: Container[RejectionReason] = REASONS_TESTED_ELSEWHERE,
+    other_cases: Iterable[ConformanceCase],
 ) -> Iterator[ConformanceCase]:
     """Yield a request for each documented rejection reason, such as a full queue. The emulator rejects it on demand.
 
@@ -54,11 +54,12 @@ def plan_rejection_reason_cases(
         operation: the operation that is called.
         request: a valid request to it.
         target: the target of the request.
-        tested_reasons: rejection reasons that are left out, because other cases test them.
+        other_cases: the other cases of the operation. Reasons that they test are left out.
     """
+    kinds = {case.expected.kind for case in other_cases}
     for reason in REJECTION_REASONS:
         statuses = rejection_statuses(operation, reason)
-        if not statuses or reason in tested_reasons:
+        if not statuses or _CASE_KINDS.get(reason) in kinds:
             continue
         expected = ExpectedResponse(
             verdict="rejected",

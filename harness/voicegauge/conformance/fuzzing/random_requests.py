@@ -23,6 +23,7 @@ from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
+from voicegauge.formats import escape_pointer_token
 
 
 class RandomRequest(NamedTuple):
@@ -91,10 +92,11 @@ def make_valid_requests(target: Target, request: RequestParts) -> st.SearchStrat
     media = target.operation.request_media[request.media_type or ""]
     text = target.speech.request["text"]
     free: dict[str, st.SearchStrategy[Any]] = {}
+    root = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     for name, schema in media.schema.get("properties", {}).items():
         if text.at.tokens == (name,):
             free[name] = _texts(text, make_valid_values(schemas, schema))
-        elif accepts_any_valid_field(target, name, schema):
+        elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
             free[name] = make_valid_values(schemas, schema)
     draw_fields = random_objects({}, free)
 
@@ -123,10 +125,10 @@ def _has_letter_or_digit(text: Any) -> bool:
     return isinstance(text, str) and any(character.isalnum() for character in text)
 
 
-def accepts_any_valid_field(target: Target, name: str, schema: Any) -> bool:
-    """Whether any value that fits the schema should be accepted for the field `name`."""
-    schema, pointer = target.contract.schemas.resolve(schema)
-    if not isinstance(schema, dict):
+def _accepts_any_valid_field(target: Target, name: str, schema: Any, pointer: str) -> bool:
+    """Whether any value that fits the schema at `pointer` should be accepted for the field `name`."""
+    schema, pointer = target.contract.schemas.resolve(schema, pointer)
+    if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
         return False
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
@@ -145,7 +147,7 @@ def _with_fields(request: RequestParts, fields: dict[str, Any]) -> RandomRequest
 def make_invalid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of requests with one invalid value."""
     media = target.operation.request_media[request.media_type or ""]
-    values = make_invalid_values(target.contract.schemas, media.schema, media.schema_pointer or media.pointer)
+    values = make_invalid_values(target.contract, media.schema, media.schema_pointer or media.pointer)
 
     @st.composite
     def requests(draw: st.DrawFn) -> RandomRequest:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from voicegauge.conformance.cases import BoundaryValue, list_boundary_values
-from voicegauge.contract import Schemas
+from voicegauge.contract import Contract, Schemas
 
 MAX_TEXT_CHARACTERS = 300
 """Number of characters in the longest random text. Planned cases try longer texts, which would slow the search down."""
@@ -123,16 +123,19 @@ def random_objects(
     return draw_object
 
 
-def make_invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
+def make_invalid_values(contract: Contract, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
     """Return a strategy of values that make a valid body invalid, because they are outside the bound of a keyword.
+
+    There are none for a `format`, which is an annotation, nor for a bound that no normative document states.
 
     Each value is drawn in one step. With nested strategies, Hypothesis would try to replace parts of an example by
     other parts from the same strategy, which never helps here.
     """
     planned = [
         boundary
-        for boundary in list_boundary_values(schemas, schema, pointer)
-        if boundary.path and not boundary.is_valid
+        for boundary in list_boundary_values(contract.schemas, schema, pointer)
+        if boundary.path and not boundary.is_valid and boundary.keyword != "format"
+        if contract.has_normative_source(boundary.pointer)
     ]
     if not planned:
         return st.nothing()

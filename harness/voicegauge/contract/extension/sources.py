@@ -51,4 +51,7 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     title: str
     date: str
     """The date of the document, or the date when it was read: YYYY-MM-DD."""
+    normative: bool = True
+    """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
+    what only such a document states may be accepted or rejected."""
     url: str | None = None
