@@ -3,18 +3,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 import uvicorn
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
+
+from .builders.threads import use_processes, use_threads
 
 # A busy machine is not a failure: examples have no deadline. Under CI Hypothesis draws the same examples each time.
-settings.register_profile("voicegauge", parent=settings.default, deadline=None)
+settings.register_profile(
+    "voicegauge", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("voicegauge")
 
 Serve = Callable[[Any], Awaitable[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads_instead_of_processes() -> Iterator[None]:
+    """Emulators and ASR engines share the test process, except for those of commands in a process of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_threads(patch)
+        yield
+
+
+@pytest.fixture
+def own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulators and ASR engines run in processes of their own, as they do for users."""
+    use_processes(monkeypatch)
 
 
 @pytest.fixture

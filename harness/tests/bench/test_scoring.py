@@ -203,8 +203,8 @@ def test_no_scheduler_at_the_address_is_one_line(
 def test_no_process_is_left_behind_when_the_parent_is_killed() -> None:
     program = """
 import time
-from voicegauge.bench.scoring.transcription import _processes
-with _processes(1) as pool:
+from voicegauge.bench.scoring.transcription import _process_pool
+with _process_pool(1) as pool:
     pool.executor.submit(print, "started", flush=True).result()
     time.sleep(600)
 """

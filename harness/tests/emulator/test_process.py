@@ -20,6 +20,8 @@ from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.emulator.server.process import EmulatorProcessConfig
 from voicegauge.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("own_processes")
+
 
 def _is_serving(url: str) -> bool:
     try:

@@ -183,7 +183,7 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
         choose(f"faster-whisper:{tmp_path}")
 
 
-def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path) -> None:
+def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_processes: None) -> None:
     spec, samples = f"faster-whisper:{converted}", []  # openai-whisper: bench/test_scoring.py
     for name, text in TEXTS.items():
         audio, media_type = encode(sound(name), RATE_HZ, "wav")

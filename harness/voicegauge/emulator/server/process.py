@@ -86,6 +86,12 @@ def running_emulator(
     """
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
     config = EmulatorProcessConfig(contracts=files, settings=settings or EmulatorSettings(), host=host, port=port)
+    with _run_process(config) as startup:
+        yield RunningEmulator(host, startup.port, startup.providers)
+
+
+@contextlib.contextmanager
+def _run_process(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
     process = subprocess.Popen(
         [sys.executable, "-m", "voicegauge.emulator"],
         stdin=subprocess.PIPE,
@@ -94,8 +100,7 @@ def running_emulator(
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        startup = _start(process, config)
-        yield RunningEmulator(host, startup.port, startup.providers)
+        yield _start(process, config)
     finally:
         _stop(process)
 

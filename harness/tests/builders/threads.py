@@ -1,0 +1,58 @@
+"""Replaces processes of the library by threads of the test process, which share imports, contracts and models."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from voicegauge.bench.scoring import transcription
+from voicegauge.contract import Contract, load_contract
+from voicegauge.emulator import create_app
+from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, process, running_app
+from voicegauge.errors import UsageError, VoicegaugeError
+
+_run_process, _process_pool = process._run_process, transcription._process_pool
+
+
+def use_threads(patch: pytest.MonkeyPatch) -> None:
+    """Run emulators and ASR engines in threads."""
+    patch.setattr(process, "_run_process", _run_emulator)
+    patch.setattr(transcription, "_process_pool", _thread_pool)
+
+
+def use_processes(patch: pytest.MonkeyPatch) -> None:
+    """Run emulators and ASR engines in processes of their own again, as they do for users."""
+    patch.setattr(process, "_run_process", _run_process)
+    patch.setattr(transcription, "_process_pool", _process_pool)
+
+
+@functools.lru_cache(maxsize=64)
+def _load_once(path: Path, modified_ns: int, size: int) -> Contract:
+    del modified_ns, size  # parts of the cache key
+    return load_contract(path)
+
+
+@contextlib.contextmanager
+def _run_emulator(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
+    try:
+        paths = [(Path(file), Path(file).stat()) for file in config.contracts]
+        contracts = [_load_once(path, status.st_mtime_ns, status.st_size) for path, status in paths]
+        app = create_app(contracts, config.settings, hosts=[config.host])
+    except VoicegaugeError as error:
+        raise UsageError(str(error)) from error
+    with running_app(app, port=config.port) as url:
+        yield EmulatorStartup(port=int(url.rpartition(":")[2]), providers=tuple(one.id for one in contracts))
+
+
+@contextlib.contextmanager
+def _thread_pool(workers: int) -> Iterator[transcription._Pool]:
+    executor = ThreadPoolExecutor(1)  # an ASR engine transcribes one clip at a time
+    try:
+        yield transcription._Pool(executor, 2 * workers, is_remote=False)
+    finally:
+        executor.shutdown(cancel_futures=True)
