@@ -33,7 +33,7 @@ paths:
 HARMLESS = {
     "all", "alpha", "category", "clips", "clock", "concurrency", "count", "credits", "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "host", "ignore", "language",
-    "large-uploads", "limit", "listen-port", "mask", "max-calls", "min-slowdown", "min-wer", "mode",
+    "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
     "no-report", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
     "session-drift", "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
     "timeout", "to", "warmup", "webhook-http", "workers",

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
 
+from voicegauge.plugin.live_trust import check_live_options, describe_live_access
 from voicegauge.plugin.service_checks import check_once, check_targets, fail_on_findings, read_prices, run_check
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         metavar="SECONDS",
         help="give up on a request and its job after SECONDS; default: as long as the contract documents",
+    )
+    group.addoption(
+        "--vg-allow-insecure-http",
+        action="store_true",
+        help="with --vg-live: send the key to another machine over http too, where everyone on the way can read it",
     )
     group.addoption("--vg-price", action="append", default=[], metavar="TARGET=USD", help="dollars per request")
     group.addoption(
@@ -101,6 +107,18 @@ def pytest_configure(config: pytest.Config) -> None:
     max_wait_s = config.getoption("--vg-max-wait")
     if max_wait_s is not None and not 0 < max_wait_s < float("inf"):
         raise pytest.UsageError(f"--vg-max-wait {max_wait_s}: must be more than 0, and finite")
+    check_live_options(config)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Print where keys go, before the first live test."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--vg-live") and reporter is not None and not hasattr(session.config, "workerinput"):
+        from voicegauge.printable import escape_unprintable
+
+        for line in describe_live_access(session.config, _load_catalogue(session.config)):
+            reporter.write_line(escape_unprintable(line))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -116,7 +116,12 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     folder = _shared_folder(config, request.getfixturevalue("tmp_path_factory"))
     budget = config.getoption("--vg-max-cost")
     with SharedBudget(folder / "budget", budget).ledger() as ledger:
-        live = voicegauge.LiveOptions(max_cost_usd=budget, account_plans=config.getoption("--vg-plan"), ledger=ledger)
+        live = voicegauge.LiveOptions(
+            max_cost_usd=budget,
+            account_plans=config.getoption("--vg-plan"),
+            allow_insecure_http=config.getoption("--vg-allow-insecure-http"),
+            ledger=ledger,
+        )
         yield {**service, "live": live, "prices": read_prices(config)}
 
 

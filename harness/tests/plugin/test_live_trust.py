@@ -1,0 +1,41 @@
+"""An ini file in a stranger's repository decides neither where keys go nor what a live run costs."""
+
+from __future__ import annotations
+
+import pytest
+
+NOTHING = "def test_nothing(): pass"
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--vg-live", "--vg-allow-insecure-http", "--vg-max-cost=100", "--vg-price=pixelapi=0", "--vg-contracts=own"],
+)
+def test_an_ini_file_sets_no_option_of_live_tests(run_pytest, pytester: pytest.Pytester, option: str) -> None:
+    pytester.makeini(f"[pytest]\naddopts = {option}\n")
+    pytester.mkdir("own")
+    result = run_pytest(NOTHING, *([] if option == "--vg-live" else ["--vg-live"]))
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    name = option.partition("=")[0]
+    result.stderr.fnmatch_lines([f"*{name} is set in *tox.ini, which may not decide about keys and money: *"])
+
+
+def test_an_ini_file_sets_options_of_emulated_tests(run_pytest, pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = --vg-max-cost=100 --vg-seed=3\n")
+    run_pytest(NOTHING).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_a_live_run_first_prints_where_keys_go(
+    run_pytest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+) -> None:
+    for variable in ("PIXAZO_API_KEY", "TTSAI_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PIXELAPI_KEY", "sk-secret")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--vg-live --vg-max-cost 0.5" if by_environment else "")
+    pytester.makeini("[pytest]\naddopts = -q\n")
+    result = run_pytest(NOTHING, *([] if by_environment else ["--vg-live", "--vg-max-cost", "0.5"]))
+    result.assert_outcomes(passed=1)
+    printed = [line for line in result.outlines if line.startswith("LIVE: ")]
+    assert printed[0] == f"LIVE: options are read from {pytester.path / 'tox.ini'} too"
+    assert printed[1:] == ["LIVE: pixelapi sends the key in PIXELAPI_KEY to https://api.pixelapi.dev"]

@@ -1,0 +1,60 @@
+"""Makes sure that `--vg-live` and what it may cost come from the user, and says where keys go before tests start."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from voicegauge.contract import Catalogue
+
+_TYPED_ONLY = ("--vg-live", "--vg-allow-insecure-http", "--vg-max-cost", "--vg-price", "--vg-contracts")
+"""Options of live tests that pytest must not take from an ini file, which may be part of a stranger's repository."""
+
+
+def check_live_options(config: pytest.Config) -> None:
+    """Check that the user, not an ini file, gave the options that decide about keys and money.
+
+    Options of the command line and of the environment variable PYTEST_ADDOPTS are the user's.
+
+    Raises:
+        pytest.UsageError: an option of live tests comes from an ini file.
+    """
+    if not config.getoption("--vg-live") or hasattr(config, "workerinput"):  # workers get the checked options
+        return
+    typed = _read_typed_options(config)
+    for option in _TYPED_ONLY:
+        name = option.removeprefix("--").replace("-", "_")
+        if config.getoption(option) != getattr(typed, name):
+            raise pytest.UsageError(
+                f"{option} is set in {config.inipath or 'a file'}, which may not decide about keys and money: "
+                "write it on the command line or in PYTEST_ADDOPTS"
+            )
+
+
+def _read_typed_options(config: pytest.Config) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, fromfile_prefix_chars="@")
+    parser.add_argument("--vg-live", action="store_true")
+    parser.add_argument("--vg-allow-insecure-http", action="store_true")
+    parser.add_argument("--vg-max-cost", type=float, default=1.0)
+    parser.add_argument("--vg-price", action="append", default=[])
+    parser.add_argument("--vg-contracts", action="append", default=[])
+    arguments = map(str, config.invocation_params.args)
+    return parser.parse_known_args([*shlex.split(os.environ.get("PYTEST_ADDOPTS", "")), *arguments])[0]
+
+
+def describe_live_access(config: pytest.Config, catalogue: Catalogue) -> Iterator[str]:
+    """Yield a line with the ini file, and one for each provider whose key is set: its variable and its servers."""
+    from voicegauge.client import find_key_destinations
+
+    if config.inipath is not None:
+        yield f"LIVE: options are read from {config.inipath} too"
+    for contract in catalogue:
+        destinations = find_key_destinations(contract, {})
+        if destinations.is_key_set:
+            yield f"LIVE: {destinations.describe()}"
