@@ -256,7 +256,13 @@ def _pair_mutants(operation: Operation, fields: list[Field]) -> Iterator[Mutant]
             operation=operation.id,
             rules=frozenset({"server-error"}),
             contract=operation.contract,
-            faults=(Fault(id="mutant", description="two parameters", reject=_both_hold(operation, one, two)),),
+            faults=(
+                Fault(
+                    id="mutant",
+                    description="two parameters",
+                    find_rejection_reason=_both_hold(operation, one, two),
+                ),
+            ),
         )
 
 

@@ -3,11 +3,11 @@
 from voicegauge.contract.callbacks import callback_id_location, callback_media, status_operation
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
-from voicegauge.contract.document_parts import Example, MediaType, Parameter, ResponseSpec
+from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
 from voicegauge.contract.loading import find_contract_files, is_bundled, load_contract
-from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange, request_media_type
+from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
     PriceQuote,
@@ -40,6 +40,7 @@ __all__ = [
     "Operation",
     "Parameter",
     "ParsedExchange",
+    "ParsedText",
     "PathMatch",
     "PriceQuote",
     "RequestBody",
@@ -69,7 +70,6 @@ __all__ = [
     "price_sources",
     "quote_price",
     "read_pointer",
-    "request_media_type",
     "status_operation",
     "unit_prices",
     "walk_objects",

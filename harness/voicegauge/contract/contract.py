@@ -174,13 +174,12 @@ class Operation(ContractPart):
 
     def match_end(self, path: str) -> PathMatch | None:
         """Match the end of `path`, because its beginning may belong to any base URL; `None` if no end matches."""
-        segments = path.split("/")
-        for start in range(1, len(segments)):
-            parameters = self.match("/" + "/".join(segments[start:]))
-            if parameters is not None:
-                decoded = {name: unquote(value) for name, value in parameters.items()}
-                return PathMatch("/".join(segments[:start]), decoded)
-        return None
+        # A parameter is one segment, so every URL of the operation ends with the same number of segments.
+        prefix, *segments = path.rsplit("/", self.path.count("/"))
+        parameters = self.match("/" + "/".join(segments))
+        if parameters is None:
+            return None
+        return PathMatch(prefix, {name: unquote(value) for name, value in parameters.items()})
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.schema_errors import SchemaError
+from voicegauge.contract.schema_values import parse_text_value
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import escape_pointer_token
+
+MAX_PARSED_TEXTS = 256
+"""Maximum number of parsed texts remembered per parameter or header. Keys and rate limits repeat, job ids do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,11 @@ class MediaType(ContractPart):
         if self.schema_pointer is not None:
             yield from self.schemas.errors(self.schema_pointer, instance)
 
+    def violated_keywords(self, instance: Any) -> Iterator[str]:
+        """Yield JSON pointers to the keywords that `instance` violates. This is faster than collecting the errors."""
+        if self.schema_pointer is not None:
+            yield from self.schemas.violated_keywords(self.schema_pointer, instance)
+
     def fits(self, instance: Any) -> bool:
         """Whether `instance` is valid against the schema. This is faster than collecting the errors."""
         return self.schema_pointer is None or self.schemas.fits(self.schema_pointer, instance)
@@ -86,6 +95,14 @@ class MediaType(ContractPart):
         return tuple(found)
 
 
+class ParsedText(NamedTuple):
+    """The text of a parameter or header, parsed as the type that its schema documents."""
+
+    value: Any
+    errors: tuple[SchemaError, ...]
+    """The violations of the schema."""
+
+
 @dataclass(frozen=True, eq=False)
 class Parameter(ContractPart):
     """A parameter of a request, or a header of a response."""
@@ -99,10 +116,15 @@ class Parameter(ContractPart):
         """The schema with its reference resolved; empty if the document has no schema here."""
         return self.schemas.resolve(self.data.get("schema", {}))[0]
 
-    def errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Yield an error for every part of `instance` that violates the schema."""
-        if "schema" in self.data:
-            yield from self.schemas.errors(f"{self.pointer}/schema", instance)
+    @functools.cached_property
+    def parse_text(self) -> Callable[[str], ParsedText]:
+        """A function that parses and validates the text of the parameter or header, and remembers frequent texts."""
+        return functools.lru_cache(MAX_PARSED_TEXTS)(self._parse_text)
+
+    def _parse_text(self, text: str) -> ParsedText:
+        value = parse_text_value(self.schemas, self.schema, text)
+        has_schema = "schema" in self.data
+        return ParsedText(value, tuple(self.schemas.errors(f"{self.pointer}/schema", value)) if has_schema else ())
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,13 @@ class RequestBody:
             return ()
         return tuple(itertools.islice(self.media.errors(self.value), MAX_ERRORS))
 
+    @functools.cached_property
+    def violated_keywords(self) -> frozenset[str]:
+        """JSON pointers to the violated keywords of the documented schema, of the first `MAX_ERRORS` violations."""
+        if self.media is None or self.value is MISSING:
+            return frozenset()
+        return frozenset(itertools.islice(self.media.violated_keywords(self.value), MAX_ERRORS))
+
 
 class ParsedExchange:
     """The bodies, query and stream events of one exchange, parsed when they are first used.
@@ -116,7 +123,7 @@ class ParsedExchange:
         """Return the request body, read by the documentation of `operation`."""
         stored: tuple[Operation, RequestBody] | None = self._values.get("request_body")
         if stored is None or stored[0] is not operation:
-            media_type = request_media_type(self.exchange.request)
+            media_type = self.exchange.request.media_type
             media = operation.request_media.get(media_type)
             stored = self._values["request_body"] = operation, RequestBody(media, self._body_value(media_type, media))
         return stored[1]
@@ -182,13 +189,8 @@ class ParsedExchange:
         return number if 0 <= number <= MAX_NUMBER else None
 
 
-def request_media_type(request: Request) -> str:
-    """Return the content type of a request without its parameters, in lower case."""
-    return (request.header("content-type") or "").split(";")[0].strip().lower()
-
-
 def _parse_form(request: Request) -> Form | None:
-    if not request.body or not is_form(request_media_type(request)):
+    if not request.body or not is_form(request.media_type):
         return None
     try:
         return read_form(request.header("content-type") or "", request.body)

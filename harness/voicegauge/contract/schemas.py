@@ -86,6 +86,11 @@ class Schemas:
                 error.message,
             )
 
+    def violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
+        """Yield JSON pointers to the keywords that `instance` violates, without the cost of messages."""
+        for error in self._validator(pointer).iter_errors(instance):
+            yield to_pointer(error.schema_path)
+
     def resolve(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from voicegauge.model.base import Record
 
 DOWNLOAD = "(download)"
@@ -19,6 +21,12 @@ def header(headers: Headers, name: str) -> str | None:
     return None
 
 
+@functools.lru_cache(maxsize=256)
+def _without_parameters(content_type: str) -> str:
+    # Every rule about bodies asks for it, and a run has a dozen content types.
+    return content_type.partition(";")[0].strip().lower()
+
+
 class Request(Record, frozen=True, kw_only=True):
     """An HTTP request as it is sent."""
 
@@ -30,6 +38,11 @@ class Request(Record, frozen=True, kw_only=True):
     def header(self, name: str) -> str | None:
         """The first value of the header `name`, ignoring case; `None` if the header is absent."""
         return header(self.headers, name)
+
+    @property
+    def media_type(self) -> str:
+        """The content type without its parameters, in lower case; empty if the request has none."""
+        return _without_parameters(self.header("content-type") or "")
 
 
 class Response(Record, frozen=True, kw_only=True):
@@ -46,7 +59,7 @@ class Response(Record, frozen=True, kw_only=True):
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the response has none."""
-        return (self.header("content-type") or "").split(";")[0].strip().lower()
+        return _without_parameters(self.header("content-type") or "")
 
 
 class UploadedFile(Record, frozen=True, kw_only=True):

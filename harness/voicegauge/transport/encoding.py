@@ -49,9 +49,12 @@ def _encode_utf8(text: str) -> bytes:
         raise UsageError(f"the text cannot be encoded as UTF-8: {error.reason}") from error
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _encode_json(value: Any) -> bytes:
     try:
-        return _encode_utf8(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        return _encode_utf8(_JSON.encode(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the request cannot be encoded as JSON: {error}") from error
 

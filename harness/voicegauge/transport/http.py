@@ -183,9 +183,9 @@ class Transport:
         try:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
-                    response, timing = await self._call_app(request, url), None
+                    response, timing = await self._call_app(request, url, host), None
                 else:
-                    response, timing = await self._call_host(request, url, trace, address, stream_ended)
+                    response, timing = await self._call_host(request, url, host, trace, address, stream_ended)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_note}"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
@@ -193,20 +193,20 @@ class Transport:
             raise _to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
-    async def _call_app(self, request: Request, url: httpx.URL) -> Response:
+    async def _call_app(self, request: Request, url: httpx.URL, host: str) -> Response:
         status, headers, body = await call_app(self._app, request, url, self._max_body_bytes)
-        return self._build_response(status, headers, body, url.netloc.decode("ascii"))
+        return self._build_response(status, headers, body, host)
 
     async def _call_host(
         self,
         request: Request,
         url: httpx.URL,
+        host: str,
         trace: ExchangeTrace,
         address: str | None,
         stream_ended: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
         outgoing = self._build_httpx_request(request, url, trace, address)
-        host = url.netloc.decode("ascii")
         proxy = None if address is not None else proxy_for(request.url)
         pool = self._pool(proxy, host if address is not None else None)
         response = await pool.handle_async_request(outgoing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +69,15 @@ class _ResponseCollector:
                 self.complete.set()
 
 
+@functools.lru_cache(maxsize=256)
+def _encode_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Return a header as ASGI applications read it. Most headers of a run are equal, so they are encoded once."""
+    return header[0].lower().encode("latin-1"), header[1].encode("latin-1")
+
+
 def _build_scope(request: Request, url: httpx.URL) -> dict[str, Any]:
     try:
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
+        headers = list(map(_encode_header, request.headers))
     except UnicodeEncodeError as error:
         raise UnreachableError(f"the request cannot be sent: a header: {error.reason}", sent=False) from error
     if not any(name == b"host" for name, _ in headers):

@@ -15,10 +15,8 @@ from voicegauge.contract import (
     Parameter,
     SchemaError,
     parse_exchange,
-    parse_text_value,
-    request_media_type,
 )
-from voicegauge.formats import Location, is_json, read_pointer, unescape_pointer_token
+from voicegauge.formats import is_json, read_pointer, unescape_pointer_token
 
 NO_BODY = (204, 205, 304)
 """Statuses of responses that have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
@@ -201,18 +199,13 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
         return
     yield from _request_body_violations(call)
     for parameter in call.operation.parameters:
-        value = (
-            call.read_request(Location(parameter.location, parameter.name))
-            if parameter.location != "cookie"
-            else MISSING
-        )
-        if value is MISSING:
+        parsed = call.read_parameter(parameter)
+        if parsed is None:
             # A URL outside the documented path was chosen by the provider, and the client only followed it.
             if parameter.required and parameter.location not in ("cookie", "path"):
                 yield Violation(f"the {parameter.location} parameter {parameter.name!r} is required", parameter.pointer)
             continue
-        fitted = parse_text_value(call.contract.schemas, parameter.schema, value)
-        for error in parameter.errors(fitted):
+        for error in parsed.errors:
             yield Violation(f"{parameter.location} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
 
 
@@ -220,7 +213,7 @@ def _request_body_violations(call: Call) -> Iterator[Violation]:
     documented = call.operation.request_media
     if not documented or not call.exchange.request.body:
         return
-    media_type = request_media_type(call.exchange.request)
+    media_type = call.exchange.request.media_type
     media = documented.get(media_type)
     if media is None:
         at = next(iter(documented.values())).pointer.rpartition("/")[0]
@@ -270,7 +263,7 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
         text = call.exchange.response.header(name)
         if text is None:
             continue
-        for error in header.errors(parse_text_value(call.contract.schemas, header.schema, text)):
+        for error in header.parse_text(text).errors:
             yield Violation(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
 
 

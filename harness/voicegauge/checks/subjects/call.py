@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from voicegauge.checks.subjects.base import CheckSubject
@@ -13,7 +13,9 @@ from voicegauge.contract import (
     MISSING,
     EventStreamParser,
     Operation,
+    Parameter,
     ParsedExchange,
+    ParsedText,
     PathMatch,
     RequestBody,
     ResponseSpec,
@@ -26,15 +28,6 @@ from voicegauge.model import Exchange
 RequestOrigin = Literal["sent", "invalid", "unknown"]
 """`sent`: the request is meant to be valid. `invalid`: the request is invalid on purpose. `unknown`: the request is not
 known, because a document shows only the response."""
-
-
-class _RequestValues(NamedTuple):
-    """The values of a request, as `Location.read_request` reads them."""
-
-    path: Mapping[str, Any]
-    query: Mapping[str, Any]
-    headers: Mapping[str, Any]
-    body: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,12 +141,17 @@ class Call(CheckSubject):
 
     def read_request(self, location: Location) -> Any:
         """Return the value at a location of the request; `MISSING` if there is none."""
-        return location.read_request(self._request_values)
+        return location.read_request(_RequestValues(self))
 
-    @functools.cached_property
-    def _request_values(self) -> _RequestValues:
-        headers = dict(reversed(self.exchange.request.headers))  # the first of repeated headers is used
-        return _RequestValues(self.path_parameters, self.parsed.query, headers, self.request_value)
+    def read_parameter(self, parameter: Parameter) -> ParsedText | None:
+        """Return a documented parameter of the request; `None` if it was not sent. Cookies are not read."""
+        if parameter.location == "cookie":
+            return None
+        if parameter.location == "header":
+            text = self.exchange.request.header(parameter.name)
+        else:
+            text = (self.path_parameters if parameter.location == "path" else self.parsed.query).get(parameter.name)
+        return None if text is None else parameter.parse_text(text)
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
@@ -165,6 +163,31 @@ class Call(CheckSubject):
         if self.target is not None:
             scopes.append(self.target.pointer)
         return (*scopes, f"{self.operation.pointer}/requestBody", self.operation.pointer)
+
+
+class _RequestValues:
+    """The values of a request, as `Location.read_request` reads them. Only the part with the value is parsed."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        return self._call.path_parameters
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self._call.parsed.query
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return dict(reversed(self._call.exchange.request.headers))  # the first of repeated headers is used
+
+    @property
+    def body(self) -> Any:
+        return self._call.request_value
 
 
 @dataclass(frozen=True, eq=False)

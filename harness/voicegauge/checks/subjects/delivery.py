@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call
 from voicegauge.checks.subjects.request_schema import documented_default
-from voicegauge.contract import Operation, Target, request_media_type
+from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
@@ -67,7 +67,7 @@ class SpeechDelivery(CheckSubject):
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
-        media_type = request_media_type(self.submit.exchange.request) if self.submit is not None else None
+        media_type = self.submit.exchange.request.media_type if self.submit is not None else None
         return _neutral_value(mapping, documented_default(self.operation, mapping.at, media_type))
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer, request_media_type
+from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer
 from voicegauge.formats import Location, is_json, unescape_pointer_token
 
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
@@ -48,7 +48,7 @@ def _request_value(exchange: ParsedExchange, source: str, rest: str) -> Any:
 
 
 def _request_body(exchange: ParsedExchange) -> Any:
-    if is_json(request_media_type(exchange.exchange.request)):
+    if is_json(exchange.exchange.request.media_type):
         return exchange.request_json
     return exchange.request_form.fields if exchange.request_form is not None else MISSING
 

@@ -70,6 +70,8 @@ class RequestBuilder:
             for name, server in contract.servers.items()
         }
         found = [origin(url) for url in self._bases.values()]
+        self._headers = dict(_OWN_HEADERS)
+        _set_headers(self._headers, contract.provider.headers)
         self.origins = frozenset(one for one in found if one is not None)
         """The origins of the servers. Only these receive the key."""
 
@@ -106,8 +108,7 @@ class RequestBuilder:
         Raises:
             UsageError: a value cannot be sent.
         """
-        headers = dict(_OWN_HEADERS)
-        _set_headers(headers, operation.contract.provider.headers)
+        headers = dict(self._headers)
         media_type = parts.media_type or choose_media_type(operation, parts.body)
         body = b""
         if parts.body is not None and media_type is not None:

@@ -11,7 +11,7 @@ from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_bou
 from voicegauge.conformance.cases.case import ConformanceCase, expect_as_documented, make_case
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.valid_requests import minimal_request, text_characters
-from voicegauge.contract import MISSING, Operation, Parameter, Target, parse_text_value
+from voicegauge.contract import MISSING, Operation, Parameter, Target
 
 _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
 """Ids that do not exist. The first one that fits the schema is sent, so that its form is not a reason to reject it."""
@@ -62,16 +62,14 @@ def to_parameter_text(value: Any) -> str | None:
 
 def fits_parameter(parameter: Parameter, text: str) -> bool:
     """Whether `text` fits the schema of the parameter after conversion to the type of the parameter."""
-    value = parse_text_value(parameter.schemas, parameter.schema, text)
-    return next(iter(parameter.errors(value)), None) is None
+    return not parameter.parse_text(text).errors
 
 
 def _is_still_tested(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
     """Whether a value that is sent as text is as valid as `boundary` says, for the same reason."""
     if boundary.is_valid or boundary.keyword != "type":
         return fits_parameter(parameter, text) is boundary.is_valid
-    errors = parameter.errors(parse_text_value(parameter.schemas, parameter.schema, text))
-    return any(error.schema_pointer == boundary.pointer for error in errors)
+    return any(error.schema_pointer == boundary.pointer for error in parameter.parse_text(text).errors)
 
 
 def _with_parameter(request: RequestParts, parameter: Parameter, text: str) -> RequestParts:

@@ -1,19 +1,19 @@
 """The constraints that a contract states for requests, and whether a request is inside or outside of each.
 
 Every exchange of a check is compared with all constraints of its operation. Which of them a request tries depends only
-on the names and types in it, its shape (`ConstrainedRequest.shape`), so that is found out once per shape.
+on the names and types in it, its shape, so that is found out once per shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from voicegauge.checks import Call
-from voicegauge.contract import MISSING, Operation, Parameter, parse_text_value, request_media_type
-from voicegauge.formats import Location, escape_pointer_token
+from voicegauge.contract import MISSING, Operation, Parameter, ParsedText
+from voicegauge.formats import escape_pointer_token
 
 MAX_SHAPES = 10_000
 """Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
@@ -60,7 +60,7 @@ class Constraint:
             values: the values in the request at `path`.
         """
         if self.required is not None:
-            if self._is_of_parameter:
+            if self.is_of_parameter:
                 return "inside" if values else "outside"
             objects = [value for value in values if isinstance(value, dict)]
             if not objects:
@@ -71,7 +71,7 @@ class Constraint:
         return None
 
     @property
-    def _is_of_parameter(self) -> bool:
+    def is_of_parameter(self) -> bool:
         """Whether it requires the parameter itself, not a member of an object in it."""
         return self.parameter is not None and self.pointer == f"{self.parameter.pointer}/required"
 
@@ -82,43 +82,59 @@ class ConstrainedRequest:
     def __init__(self, call: Call) -> None:
         """Read the request of `call`."""
         self.call = call
-        self._media_type = request_media_type(call.exchange.request)
-        self._parameters: dict[str, Any] = {}
+        self._media_type = call.exchange.request.media_type
+        self._parameters: list[ParsedText | None] = [call.read_parameter(p) for p in call.operation.parameters]
 
     def read_root(self, constraint: Constraint) -> Any:
         """Return the body or parameter of which `constraint` limits a member; `MISSING` if it was not sent."""
-        if constraint.parameter is not None:
-            return self.read_parameter(constraint.parameter)
-        return self.call.request_value if self._media_type == constraint.media_type else MISSING
-
-    def read_parameter(self, parameter: Parameter) -> Any:
-        """Return the value of a parameter; `MISSING` if it was not sent."""
-        if parameter.pointer not in self._parameters:
-            self._parameters[parameter.pointer] = _parameter_value(self.call, parameter)
-        return self._parameters[parameter.pointer]
+        if constraint.parameter is None:
+            return self.call.request_value if self._media_type == constraint.media_type else MISSING
+        parsed = self._parameters[self.call.operation.parameters.index(constraint.parameter)]
+        return MISSING if parsed is None else parsed.value
 
     @property
     def shape(self) -> Hashable:
         """The names and types in the request: requests of one shape try the same constraints."""
-        parameters = tuple(
-            MISSING if parameter.location == "cookie" else _shape_of(self.read_parameter(parameter))
-            for parameter in self.call.operation.parameters
-        )
+        parameters = tuple(None if parsed is None else _shape_of(parsed.value) for parsed in self._parameters)
         return self._media_type, _shape_of(self.call.request_value), parameters
 
-    def violated_pointers(self) -> set[str]:
+    def violated_pointers(self) -> frozenset[str]:
         """Return pointers to the violated keywords; a missing or unreadable body violates `requestBody`."""
-        call, violated = self.call, set[str]()
-        body = call.request_body
-        if body.media is not None and body.value is not MISSING:
-            violated |= {error.schema_pointer for error in body.errors}
-        elif call.exchange.request.body or _requires_body(call.operation):
-            violated.add(f"{call.operation.pointer}/requestBody")
-        for parameter in call.operation.parameters:
-            value = MISSING if parameter.location == "cookie" else self.read_parameter(parameter)
-            if value is not MISSING:
-                violated |= {error.schema_pointer for error in parameter.errors(value)}
+        call, body = self.call, self.call.request_body
+        violated = body.violated_keywords
+        if (body.media is None or body.value is MISSING) and (
+            call.exchange.request.body or _requires_body(call.operation)
+        ):
+            violated |= {f"{call.operation.pointer}/requestBody"}
+        for parsed in self._parameters:
+            if parsed is not None and parsed.errors:
+                violated |= {error.schema_pointer for error in parsed.errors}
         return violated
+
+
+class TriedConstraints:
+    """The constraints that requests of one shape try."""
+
+    def __init__(self, sides: Iterable[tuple[Constraint, ConstraintSide]]) -> None:
+        """Store each constraint with the side of these requests."""
+        self._sides = tuple(sides)
+
+    def find_sides(self, violated_pointers: Collection[str]) -> dict[str, bool]:
+        """Return the names of the constraints, and whether a request is inside each.
+
+        Args:
+            violated_pointers: JSON pointers to the keywords that the request violates.
+        """
+        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
+        for constraint, side in self._sides:
+            is_inside = side == "inside" or (side != "outside" and constraint.pointer not in violated_pointers)
+            sides[constraint.name] = is_inside and sides.get(constraint.name, True)
+        return sides
+
+    @property
+    def lacks_parameter(self) -> bool:
+        """Whether the requests lack a required parameter."""
+        return any(side == "outside" and constraint.is_of_parameter for constraint, side in self._sides)
 
 
 class RequestConstraints:
@@ -129,36 +145,22 @@ class RequestConstraints:
         constraints = tuple(list_constraints(operation))
         self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
         """The name of each constraint once, because the media types of one body share most constraints."""
-        self._required_parameters = tuple(
-            parameter
-            for parameter in operation.parameters
-            if parameter.required and parameter.location not in ("path", "cookie")
-        )
         groups: dict[Any, list[Constraint]] = {}
         for constraint in constraints:
             parameter = constraint.parameter.pointer if constraint.parameter is not None else None
             groups.setdefault((parameter, constraint.media_type, constraint.path), []).append(constraint)
         self._groups = tuple(groups.values())
-        self._tried_by_shape: dict[Hashable, tuple[tuple[Constraint, ConstraintSide], ...]] = {}
+        self._tried_by_shape: dict[Hashable, TriedConstraints] = {}
 
-    def find_sides(self, request: ConstrainedRequest, violated_pointers: Collection[str]) -> dict[str, bool]:
-        """Return the names of the constraints that a request tries, and whether it is inside each.
-
-        Args:
-            request: the request.
-            violated_pointers: JSON pointers to the keywords that the request violates.
-        """
+    def find_tried(self, request: ConstrainedRequest) -> TriedConstraints:
+        """Return the constraints that `request` tries: the same object for all requests of its shape."""
         shape = request.shape
         tried = self._tried_by_shape.get(shape)
         if tried is None:
             if len(self._tried_by_shape) >= MAX_SHAPES:
                 self._tried_by_shape.clear()
-            tried = self._tried_by_shape[shape] = tuple(self._list_tried_sides(request))
-        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
-        for constraint, side in tried:
-            is_inside = side == "inside" or (side != "outside" and constraint.pointer not in violated_pointers)
-            sides[constraint.name] = is_inside and sides.get(constraint.name, True)
-        return sides
+            tried = self._tried_by_shape[shape] = TriedConstraints(self._list_tried_sides(request))
+        return tried
 
     def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintSide]]:
         for group in self._groups:
@@ -167,10 +169,6 @@ class RequestConstraints:
                 side = constraint.find_side(found)
                 if side is not None:
                     yield constraint, side
-
-    def lacks_parameter(self, request: ConstrainedRequest) -> bool:
-        """Whether a request lacks a required parameter."""
-        return any(request.read_parameter(parameter) is MISSING for parameter in self._required_parameters)
 
 
 _CONSTRAINTS: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
@@ -207,11 +205,6 @@ def list_constraints(operation: Operation) -> Iterator[Constraint]:
 def _requires_body(operation: Operation) -> bool:
     body, _ = operation.contract.schemas.resolve(operation.data.get("requestBody", {}))
     return isinstance(body, dict) and body.get("required") is True
-
-
-def _parameter_value(call: Call, parameter: Parameter) -> Any:
-    value = call.read_request(Location(parameter.location, parameter.name))  # type: ignore[arg-type]
-    return value if value is MISSING else parse_text_value(call.contract.schemas, parameter.schema, value)
 
 
 def _with_name(

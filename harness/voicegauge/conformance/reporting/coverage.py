@@ -22,7 +22,7 @@ from voicegauge.checks import (
     SpeechDelivery,
     applicable_rules,
 )
-from voicegauge.conformance.reporting.constraints import ConstrainedRequest, request_constraints
+from voicegauge.conformance.reporting.constraints import ConstrainedRequest, TriedConstraints, request_constraints
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Record
 
@@ -107,13 +107,15 @@ class CoverageCounter:
         self._contracts: dict[str, Contract] = {}
         self._rules: set[str] = set()
         self._left_out: frozenset[str] = frozenset()
-        self._inside: Counter[tuple[str, ...]] = Counter()
-        self._outside: Counter[tuple[str, ...]] = Counter()
         self._rules_by_class: dict[type[CheckSubject], tuple[Rule, ...]] = {}
-        # Dozens of rules judge each subject: subjects are counted, and divided among rules in the report.
+        # A request tries a dozen constraints, and dozens of rules judge each subject. So equal requests and subjects
+        # are only counted, and divided among constraints and rules in the report.
+        self._requests: Counter[tuple[Operation, TriedConstraints, frozenset[str]]] = Counter()
+        """The last part of the key: pointers to the violated keywords."""
+        self._responses: Counter[tuple[Operation, int]] = Counter()
+        self._states: Counter[tuple[Operation, str]] = Counter()
         self._judged: Counter[tuple[type[CheckSubject], Operation]] = Counter()
         self._broken: Counter[tuple[type[CheckSubject], Operation, str]] = Counter()
-        self._statuses: Counter[int] = Counter()
 
     def add_contract(self, contract: Contract, rules: Iterable[str]) -> None:
         """List everything that `contract` states; `rules` are the ids of the rules that are applied."""
@@ -131,45 +133,55 @@ class CoverageCounter:
         if operation is None:
             return
         call = Call(operation, exchange)
-        self._statuses[call.status] += 1
-        documented = call.documented_response
-        self._count(documented is not None, "status", operation, documented.status if documented else str(call.status))
-        self._count_states(call)
-        constraints, request = request_constraints(operation), ConstrainedRequest(call)
-        violated = request.violated_pointers()
-        for name, is_inside in constraints.find_sides(request, violated).items():
-            self._count(is_inside, "constraint", operation, name)
-        is_valid = not violated and not constraints.lacks_parameter(request)
-        self._count(is_valid, "operation", operation, operation.id)
+        request = ConstrainedRequest(call)
+        tried = request_constraints(operation).find_tried(request)
+        self._requests[operation, tried, request.violated_pointers()] += 1
+        self._responses[operation, call.status] += 1
+        self._count_state(call)
 
     def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
         """Count a judged subject for each rule that applies to it. `broken_rule_ids`: rules that it violated."""
         operation, subject_class = subject.operation, type(subject)
         self._judged[subject_class, operation] += 1
-        for rule in self._rules_for_subject(subject_class):
-            if rule.id in broken_rule_ids:
-                self._broken[subject_class, operation, rule.id] += 1
+        for rule_id in broken_rule_ids:
+            self._broken[subject_class, operation, rule_id] += 1
 
     @property
     def statuses(self) -> Mapping[int, int]:
         """The number of responses by status."""
-        return self._statuses
+        statuses = Counter[int]()
+        for (_, status), count in self._responses.items():
+            statuses[status] += count
+        return statuses
 
     def entries(self) -> Iterator[CoverageEntry]:
         """Yield the entries of every contract."""
+        counts = self._count_sides()
         for contract in self._contracts.values():
             for operation in self._covered_operations(contract):
-                yield from self._operation_entries(operation)
+                yield from _operation_entries(operation, counts)
             yield from self._rule_entries(contract)
 
     def _covered_operations(self, contract: Contract) -> Iterator[Operation]:
         return (one for one in contract.operations.values() if _full_name(one) not in self._left_out)
 
-    def _count(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str) -> None:
-        side = self._inside if is_inside else self._outside
-        side[kind, _full_name(operation), name] += 1
+    def _count_sides(self) -> _SideCounts:
+        counts = _SideCounts(Counter(), Counter())
+        for (operation, status), count in self._responses.items():
+            documented = operation.response(status)
+            name = documented.status if documented is not None else str(status)
+            counts.add(documented is not None, "status", operation, name, count)
+        for (operation, state), count in self._states.items():
+            is_documented = operation.job is not None and state in operation.job.states
+            counts.add(is_documented, "state", operation, state, count)
+        for (operation, tried, violated_pointers), count in self._requests.items():
+            is_valid = not violated_pointers and not tried.lacks_parameter
+            counts.add(is_valid, "operation", operation, operation.id, count)
+            for name, is_inside in tried.find_sides(violated_pointers).items():
+                counts.add(is_inside, "constraint", operation, name, count)
+        return counts
 
-    def _count_states(self, call: Call) -> None:
+    def _count_state(self, call: Call) -> None:
         """Count the state that a poll, or the response to a submit, reports."""
         operation = call.operation
         location = operation.job.state if operation.job is not None else None
@@ -178,7 +190,7 @@ class CoverageCounter:
             location = operation.job.submit.state if operation.job is not None else None
         state = call.read_response(location) if call.ok else None
         if operation.job is not None and isinstance(state, str):
-            self._count(state in operation.job.states, "state", operation, state)
+            self._states[operation, state] += 1
 
     def _rules_for_subject(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
@@ -197,26 +209,6 @@ class CoverageCounter:
                 broken[rule.id] += broke
                 followed[rule.id] += count - broke if rule.id in applicable else 0
         return followed, broken
-
-    def _operation_entries(self, operation: Operation) -> Iterator[CoverageEntry]:
-        name = _full_name(operation)
-        called = self._inside["operation", name, operation.id] + self._outside["operation", name, operation.id]
-        unused = None if called else "no request was sent to the operation"
-        yield self._entry("operation", name, operation.id, unused)
-        for status in operation.responses:
-            yield self._entry("status", name, status, unused or "no response had this status")
-        yield from self._undocumented("status", name, operation.responses)
-        if operation.job is not None:
-            for state in operation.job.states:
-                yield self._entry("state", name, state, unused or "no job was seen in this state")
-            yield from self._undocumented("state", name, operation.job.states)
-        for constraint in request_constraints(operation).names:
-            yield self._entry("constraint", name, constraint, unused)
-
-    def _undocumented(self, kind: CoverageKind, operation: str, documented: Collection[str]) -> Iterator[CoverageEntry]:
-        for (of_kind, of_operation, name), count in list(self._outside.items()):
-            if (of_kind, of_operation) == (kind, operation) and name not in documented:
-                yield CoverageEntry(kind=kind, operation=operation, name=name, outside=count, applies=False)
 
     def _rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
         operations = list(self._covered_operations(contract))
@@ -244,13 +236,48 @@ class CoverageCounter:
                 reason=reason,
             )
 
-    def _entry(self, kind: CoverageKind, operation: str, name: str, reason: str | None) -> CoverageEntry:
-        inside, outside = self._inside[kind, operation, name], self._outside[kind, operation, name]
+
+class _SideCounts(NamedTuple):
+    """How often each statement was tried, by kind, operation and name."""
+
+    inside: Counter[tuple[str, str, str]]
+    outside: Counter[tuple[str, str, str]]
+
+    def add(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int) -> None:
+        side = self.inside if is_inside else self.outside
+        side[kind, _full_name(operation), name] += count
+
+    def entry(self, kind: CoverageKind, operation: Operation, name: str, reason: str | None) -> CoverageEntry:
+        key = kind, _full_name(operation), name
+        inside, outside = self.inside[key], self.outside[key]
         if kind == "constraint":
             reason = reason or _missing_side(inside, outside)
         elif inside or outside:
             reason = None
-        return CoverageEntry(kind=kind, operation=operation, name=name, inside=inside, outside=outside, reason=reason)
+        return CoverageEntry(kind=kind, operation=key[1], name=name, inside=inside, outside=outside, reason=reason)
+
+    def undocumented(
+        self, kind: CoverageKind, operation: Operation, documented: Collection[str]
+    ) -> Iterator[CoverageEntry]:
+        full_name = _full_name(operation)
+        for (of_kind, of_operation, name), count in self.outside.items():
+            if (of_kind, of_operation) == (kind, full_name) and name not in documented:
+                yield CoverageEntry(kind=kind, operation=full_name, name=name, outside=count, applies=False)
+
+
+def _operation_entries(operation: Operation, counts: _SideCounts) -> Iterator[CoverageEntry]:
+    called = counts.entry("operation", operation, operation.id, None)
+    unused = None if called.tried else "no request was sent to the operation"
+    yield counts.entry("operation", operation, operation.id, unused)
+    for status in operation.responses:
+        yield counts.entry("status", operation, status, unused or "no response had this status")
+    yield from counts.undocumented("status", operation, operation.responses)
+    if operation.job is not None:
+        for state in operation.job.states:
+            yield counts.entry("state", operation, state, unused or "no job was seen in this state")
+        yield from counts.undocumented("state", operation, operation.job.states)
+    for constraint in request_constraints(operation).names:
+        yield counts.entry("constraint", operation, constraint, unused)
 
 
 def _missing_side(inside: int, outside: int) -> str | None:

@@ -46,7 +46,7 @@ class _RunningTotal:
     billable: int = 0
     usd: float = 0.0
 
-    def add(self, spent: SpendingTotal) -> None:
+    def add(self, spent: SpendingTotal | _RunningTotal) -> None:
         self.requests += spent.requests
         self.billable += spent.billable
         self.usd += spent.usd
@@ -67,23 +67,24 @@ class SpendingAccount:
         """Begin without any spending."""
         self._total = _RunningTotal()
         self._targets, self._operations, self._kinds = (_Totals(_RunningTotal) for _ in range(3))
-        self._subject_types: defaultdict[type[Any], _RunningTotal] = defaultdict(_RunningTotal)
+        self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
+        """By the set of classes that were judged in a case."""
         self._rules: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
         """Also report the spending for each of `rules`."""
         self._rules |= {rule.id: rule.subject for rule in rules}
 
-    def add(self, case: ConformanceCase, spent: SpendingTotal, subject_types: Iterable[type[Any]] = ()) -> None:
+    def add(self, case: ConformanceCase, spent: SpendingTotal, subject_classes: Iterable[type[Any]] = ()) -> None:
         """Add the spending of a case.
 
         Args:
             case: the case.
             spent: the requests and money of the case.
-            subject_types: types of the subjects that rules could judge in the case.
+            subject_classes: classes of the subjects that rules could judge in the case.
         """
         totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
-        totals += [self._subject_types[subject_type] for subject_type in subject_types]
+        totals.append(self._subject_classes[frozenset(subject_classes)])
         if case.target:
             totals.append(self._targets[f"{case.provider}/{case.target}"])
         for total in totals:
@@ -91,14 +92,22 @@ class SpendingAccount:
 
     def spending(self) -> Spending:
         """Return the spending so far."""
-        judged = {rule: subject for rule, subject in self._rules.items() if subject in self._subject_types}
         return Spending(
             total=self._total.total,
             by_target=_build_totals(self._targets),
             by_operation=_build_totals(self._operations),
             by_kind=_build_totals(self._kinds),
-            by_rule={rule: self._subject_types[subject].total for rule, subject in judged.items()},
+            by_rule=_build_totals(self._sum_by_rule()),
         )
+
+    def _sum_by_rule(self) -> _Totals:
+        """Return the spending for the cases with subjects of the class that each rule judges, or of derived classes."""
+        totals = _Totals(_RunningTotal)
+        for rule, judged_class in self._rules.items():
+            for subject_classes, running in self._subject_classes.items():
+                if any(issubclass(subject_class, judged_class) for subject_class in subject_classes):
+                    totals[rule].add(running)
+        return totals
 
 
 def _build_totals(running: _Totals) -> dict[str, SpendingTotal]:

@@ -88,8 +88,8 @@ class _RunningCase:
     exchanges: list[Exchange] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     """Those of the exchanges that were judged, as calls."""
-    subject_types: set[type] = field(default_factory=set)
-    """Types of the subjects that were judged, with their base classes."""
+    subject_classes: set[type] = field(default_factory=set)
+    """Classes of the subjects that were judged."""
 
 
 class CaseRunner:
@@ -170,7 +170,7 @@ class CaseRunner:
             usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
             spent = count_spending(self._contract, self._running.exchanges, usd)
             self._limit.add(spent)
-            self._collector.add_spending(case, spent, self._running.subject_types)
+            self._collector.add_spending(case, spent, self._running.subject_classes)
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
         """Send one case, judge the responses and collect the findings.
@@ -213,8 +213,7 @@ class CaseRunner:
     def _judge(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
         for subject in subjects:
-            # Rules name the class of subjects that they judge, which may be a base class of this subject's class.
-            self._running.subject_types.update(type(subject).__mro__)
+            self._running.subject_classes.add(type(subject))
             self._running.calls += [subject] if isinstance(subject, Call) else []
             of_subject = list(self._checker.findings(subject, case=case.id))
             self._collector.coverage.add_subject(subject, {finding.rule for finding in of_subject})

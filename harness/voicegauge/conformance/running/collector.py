@@ -67,9 +67,9 @@ class Collector:
         """Register the rules that are applied to live or emulated traffic, so that spending is reported by rule."""
         self._account.register_rules(rules)
 
-    def add_spending(self, case: ConformanceCase, spent: SpendingTotal, subject_types: Iterable[type]) -> None:
-        """Add the requests and the spending of a case, and the types of subjects that were judged in the case."""
-        self._account.add(case, spent, subject_types)
+    def add_spending(self, case: ConformanceCase, spent: SpendingTotal, subject_classes: Iterable[type]) -> None:
+        """Add the requests and the spending of a case, and the classes of subjects that were judged in the case."""
+        self._account.add(case, spent, subject_classes)
 
     def add_result(
         self, case: ConformanceCase, findings: Iterable[Finding], status: int | None, reason: str | None = None

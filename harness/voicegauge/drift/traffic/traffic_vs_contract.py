@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.contract import MISSING, Parameter, parse_text_value
+from voicegauge.contract import MISSING
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_change, make_report
 from voicegauge.drift.traffic.bodies_vs_schemas import body_changes
 from voicegauge.drift.traffic.contradictions import make_contradiction
@@ -96,14 +96,9 @@ def _header_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange
         header = documented.get(name.lower())
         if header is None and name.lower() not in expected:
             rule, pointer = "observed-header-undocumented", spec.pointer
-        elif header is not None and MASK not in text and _has_errors(recorded_exchange, header, text):
+        elif header is not None and MASK not in text and header.parse_text(text).errors:
             rule, pointer = "observed-header-value-undocumented", header.pointer
         else:
             continue
         location, part = f"{recorded_exchange.status} header.{name}", f"/response/headers#{name}"
         yield make_contradiction(recorded_exchange, rule, location, pointer=pointer, part=part, value=text)
-
-
-def _has_errors(recorded_exchange: RecordedExchange, header: Parameter, text: str) -> bool:
-    value = parse_text_value(recorded_exchange.contract.schemas, header.schema, text)
-    return next(header.errors(value), None) is not None

@@ -55,10 +55,9 @@ def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, s
         if strict and parameter.required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
-    value = parse_text_value(parameter.schemas, parameter.schema, source[key])
-    if strict:
-        for error in parameter.errors(value):
-            raise Rejection("invalid", parameter.name, f"{parameter.name}: {error.message}")
+    value, errors = parameter.parse_text(source[key])
+    if strict and errors:
+        raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
     return {key: value}
 
 
