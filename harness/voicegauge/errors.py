@@ -5,7 +5,8 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
 
     VoicegaugeError                exit 2
     ├── UsageError                 a flag, a setting or a name that cannot be used
-    │   └── UnknownNameError       an unknown name; the message suggests the most similar known name
+    │   ├── UnknownNameError       an unknown name; the message suggests the most similar known name
+    │   └── StorageError           a file that cannot be written, such as on a full disk
     ├── ContractError              a contract document that cannot be used; has file, line and reason
     ├── DataError                  a saved run, recording, suite or audio file that cannot be used
     ├── MissingKeyError            the environment variable of a provider's key is not set
@@ -59,6 +60,10 @@ class UnknownNameError(UsageError):
         near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
+
+
+class StorageError(UsageError):
+    """A file cannot be written, such as because the disk is full. Nothing more is sent that could not be saved."""
 
 
 class ContractError(VoicegaugeError):

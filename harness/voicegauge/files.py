@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from voicegauge.errors import UsageError
+from voicegauge.errors import StorageError
 
 MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
@@ -57,21 +57,21 @@ def check_writable(path: Path) -> None:
     """Check that `write_file` can write `path`, before time and money are spent on its content.
 
     Raises:
-        UsageError: `path` is not a regular file, its folder is not writable, or a link leads out of the folder.
+        StorageError: `path` is not a regular file, its folder is not writable, or a link leads out of the folder.
     """
     try:
         real = path.resolve()
         if real.is_symlink():
-            raise UsageError(f"cannot write {path}: its links form a cycle")
+            raise StorageError(f"cannot write {path}: its links form a cycle")
         if real.exists() and not real.is_file():
-            raise UsageError(f"cannot write {path}: not a regular file")
+            raise StorageError(f"cannot write {path}: not a regular file")
         _check_links(path, real)
         folder = next(parent for parent in real.parents if parent.exists())
     except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13
-        raise UsageError(f"cannot write {path}: {_describe_error(error)}") from error
+        raise StorageError(f"cannot write {path}: {_describe_error(error)}") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         reason = "is not writable" if folder.is_dir() else "is not a folder"
-        raise UsageError(f"cannot write {path}: {folder} {reason}")
+        raise StorageError(f"cannot write {path}: {folder} {reason}")
 
 
 def _check_links(path: Path, real: Path) -> None:
@@ -81,12 +81,12 @@ def _check_links(path: Path, real: Path) -> None:
     in its last component is checked.
 
     Raises:
-        UsageError: `real`, to which the links of `path` lead, is in another folder.
+        StorageError: `real`, to which the links of `path` lead, is in another folder.
     """
     absolute, here = Path(os.path.abspath(path)), Path.cwd()  # noqa: PTH100 - `resolve` would follow the links
     folder = here if absolute.is_relative_to(here) else absolute.parent
     if not real.is_relative_to(folder.resolve()):
-        raise UsageError(f"cannot write {path}: a link leads to {real}, outside of {folder}: name that path instead")
+        raise StorageError(f"cannot write {path}: a link leads to {real}, outside of {folder}: name that path instead")
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -96,7 +96,7 @@ def write_file(path: Path, content: bytes) -> None:
     which is then renamed to `path`. A rename within a folder is atomic, so a reader never sees a half-written file.
 
     Raises:
-        UsageError: the disk is full, or `check_writable` rejects `path`.
+        StorageError: the disk is full, or `check_writable` rejects `path`.
     """
     check_writable(path)
     try:
@@ -111,7 +111,7 @@ def write_file(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write {path}: {_describe_error(error)}") from error
+        raise StorageError(f"cannot write {path}: {_describe_error(error)}") from error
 
 
 def _describe_error(error: Exception) -> object:

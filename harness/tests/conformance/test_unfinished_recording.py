@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from voicegauge import cli
-from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK
+from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK, StorageError
+from voicegauge.model import Exchange
 from voicegauge.recording import Recording, find_secret, load_har
 
 from .conftest import ACME_KEY, Acme
@@ -58,15 +60,22 @@ def test_a_killed_recording_continues_where_it_stopped(
         assert path.is_dir() or find_secret(path.read_bytes(), [ACME_KEY]) is None
     requests = len(acme.keys)
     assert cli.run([*arguments, str(killed)]) == EXIT_OK
-    assert f"{ANSWERED} cases are already recorded" in capfd.readouterr().err
+    printed = capfd.readouterr()
+    assert f"{ANSWERED} cases are already recorded" in printed.err
+    assert "may have been charged, without a result: acme/" in printed.out
+    assert "the same command with --retry-ambiguous pays for it again" in printed.out
     rest = len(acme.keys) - requests
+    assert cli.run([*arguments, str(killed), "--yes"]) == EXIT_OK
+    assert len(acme.keys) - requests == rest, "the lost request is not sent again"
+    assert cli.run([*arguments, str(killed), "--yes", "--retry-ambiguous"]) == EXIT_OK
+    assert len(acme.keys) - requests == rest + 1
     assert not (killed / ".unfinished").exists()
     whole = tmp_path / "whole"
     requests = len(acme.keys)
     assert cli.run([*arguments, str(whole)]) == EXIT_OK
-    assert rest == len(acme.keys) - requests - ANSWERED
+    assert rest == len(acme.keys) - requests - ANSWERED - 1
     recordings = [load_har(folder / "acme" / "voice-1.har") for folder in (killed, whole)]
-    assert requested(recordings[0]) == requested(recordings[1])
+    assert sorted(map(str, requested(recordings[0]))) == sorted(map(str, requested(recordings[1])))
 
 
 def test_an_unfinished_recording_is_not_checked(killed: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +90,7 @@ def test_stale_unfinished_cases_are_recorded_again(acme: Acme, arguments: list[s
         assert old != text
         part.write_text(old)
     requests = len(acme.keys)
-    assert cli.run([*arguments, str(killed)]) == EXIT_OK
+    assert cli.run([*arguments, str(killed), "--retry-ambiguous"]) == EXIT_OK
     recording = load_har(killed / "acme" / "voice-1.har")
     assert len(acme.keys) - requests == len(recording.exchanges)
     assert not (killed / ".unfinished").exists()
@@ -100,3 +109,32 @@ def test_a_case_with_a_possible_credential_is_not_saved(
     assert 0 < len(acme.keys) - requests < requests
     for path in (tmp_path / "fixtures").rglob("*.*"):
         assert path.is_dir() or acme.leaks.encode() not in path.read_bytes()
+
+
+def test_a_response_that_cannot_be_saved_is_listed_and_stops_the_recording(
+    acme: Acme,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def full_disk(path: Path, exchanges: Sequence[Exchange], **_: object) -> None:
+        if exchanges[0].response.status == 200:
+            raise StorageError(f"cannot write {path}: No space left on device")
+
+    folder = tmp_path / "fixtures"
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.conformance.recording.journal.save_har", full_disk)
+        assert cli.run([*arguments, str(folder)]) == 2
+    printed = " ".join(capfd.readouterr().err.split())
+    assert "$0.0010: the response (HTTP 200) arrived and could not be saved" in printed
+    assert "No space left on device" in printed
+    assert len(acme.texts) == 1
+    result = tmp_path / "result.json"
+    assert cli.run([*arguments, str(folder), "--json", str(result)]) == EXIT_OK
+    assert len(acme.texts) == 1
+    found = json.loads(result.read_bytes())
+    assert found["spent_before_usd"] == 0.001
+    (lost,) = found["ambiguous_requests"]
+    assert lost["usd"] == 0.001
+    assert "--retry-ambiguous pays for it again" in found["skipped"][lost["id"]]

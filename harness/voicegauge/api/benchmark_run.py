@@ -26,7 +26,7 @@ from voicegauge.api.target_selection import (
     to_names,
 )
 from voicegauge.bench import BenchPlanResult, BenchResult, summarize_plan
-from voicegauge.bench.analysis import TEXT_LENGTH, describe_unresolved, summarize
+from voicegauge.bench.analysis import TEXT_LENGTH, summarize
 from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,
@@ -57,7 +57,7 @@ from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.contract import BaseTarget, Catalogue
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.model import Provenance, Run, Sample, ScoreSet, StopReason, VoiceSample
+from voicegauge.model import Provenance, Run, Sample, ScoreSet, StopReason, VoiceSample, describe_unresolved
 from voicegauge.report import write_report
 from voicegauge.speech.asr import SpokenText
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,15 @@ import msgspec
 from voicegauge import conformance
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.api.plan_sending import live_settings, plan_summary, send_plan
+from voicegauge.api.plan_sending import (
+    announce_earlier_spending,
+    announcing_losses,
+    live_settings,
+    open_journals,
+    plan_summary,
+    send_plan,
+    without_repetitions,
+)
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
     Contracts,
@@ -25,6 +34,7 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.checks import RULES, Rule, select_rules
 from voicegauge.conformance import (
+    CaseJournals,
     CasePlan,
     CheckReport,
     CheckSettings,
@@ -41,7 +51,7 @@ from voicegauge.conformance import (
     price_plan,
 )
 from voicegauge.contract import Contract, Target
-from voicegauge.data import data_dir
+from voicegauge.data import cache_folder, data_dir
 from voicegauge.emulator import RunningEmulator, running_emulator
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.files import check_writable
@@ -75,6 +85,8 @@ def check(
     listen_port: int = LISTEN_PORT,
     seed: int = 0,
     max_wait_s: float | None = None,
+    retry_ambiguous: bool = False,
+    on_report: Callable[[CheckReport], None] | None = None,
     progress: ProgressListener | None = None,
 ) -> CheckReport:
     """Check whether an API behaves as its contract says.
@@ -112,6 +124,10 @@ def check(
         listen_port: local port that receives callbacks.
         seed: seed of everything random.
         max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
+        retry_ambiguous: whether to send cases again whose request a killed live check of these targets may have paid
+            for. By default they are listed and not sent.
+        on_report: called with the report before the check counts as ended. Until it returns, what a live check has
+            spent counts towards the budget of the next check of these targets, even if the process is killed.
         progress: receives progress and notices.
 
     Returns:
@@ -122,8 +138,12 @@ def check(
         UsageError: arguments contradict each other, or a name is not known.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
+        DataError: another process checks the same live targets.
+        StorageError: what is paid for could not be saved, so nothing more was sent.
         TransportError: not a single response was received.
     """
+    if retry_ambiguous and live is None:
+        raise UsageError("--retry-ambiguous is for live checks: add --live")
     sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
     _validate_mode(emulated=bool(emulated), live=live is not None, sending=sending, recordings=recordings)
     listener = progress or ProgressListener()
@@ -145,18 +165,43 @@ def check(
         webhooks=public_url is not None,
         whole_providers=named_providers(catalogue, targets),
     )
-    cost = price_plan(plan, chosen, prices, provenance=_provenance_of(live))
-    with (
-        _open_service(
-            chosen, emulated, live, prices=prices, faults=faults, seed=seed, listener=listener, plan=cost
-        ) as settings,
-        _open_receiver(public_url, listen_port) as receiver,
-    ):
+    with open_journals(
+        _journal_folder(chosen, live), contracts_of(chosen), retry_ambiguous=retry_ambiguous
+    ) as journals:
+        announce_earlier_spending(journals, listener)
         folder = Path(failures) if failures is not None else None
         if folder is not None:
             check_writable(folder / "...")
-        settings = replace(settings, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver, max_wait_s=max_wait_s)
-        return _build_report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
+        cost = price_plan(without_repetitions(plan, journals), chosen, prices, provenance=_provenance_of(live))
+        with (
+            _open_service(
+                chosen,
+                emulated,
+                live,
+                prices=prices,
+                faults=faults,
+                seed=seed,
+                listener=listener,
+                plan=cost,
+                journals=journals,
+            ) as settings,
+            _open_receiver(public_url, listen_port) as receiver,
+        ):
+            settings = replace(
+                settings,
+                rules=rules,
+                fuzz=fuzz,
+                failures=folder,
+                receiver=receiver,
+                max_wait_s=max_wait_s,
+            )
+            with announcing_losses(journals, listener):
+                stop_reason = send_plan(chosen, plan, settings, collector, listener)
+        report = _build_report(collector, stop_reason, rules, journals)
+        if on_report is not None:
+            on_report(report)
+        journals.end()
+        return report
 
 
 def plan_check(
@@ -258,11 +303,20 @@ def check_request(
         one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
     plan = CasePlan(cases=(case,), left_out_operations=tuple(find_left_out_operations([one], ())))
+    journals = CaseJournals(None, [one.contract.id])
     with _open_service(
-        [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
+        [one],
+        emulated,
+        live,
+        prices=prices,
+        faults=faults,
+        seed=seed,
+        listener=ProgressListener(),
+        journals=journals,
     ) as settings:
         settings = replace(settings, max_wait_s=max_wait_s)
-        return _build_report(collector, send_plan([one], plan, settings, collector, ProgressListener()))
+        stop = send_plan([one], plan, settings, collector, ProgressListener())
+        return _build_report(collector, stop, journals=journals)
 
 
 def check_job_steps(
@@ -306,8 +360,16 @@ def check_job_steps(
     catalogue = to_catalogue(contracts)
     one = select_targets(catalogue, target, live)[0]
     prices = resolve_prices(catalogue, prices)
+    journals = CaseJournals(None, [one.contract.id])
     with _open_service(
-        [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
+        [one],
+        emulated,
+        live,
+        prices=prices,
+        faults=faults,
+        seed=seed,
+        listener=ProgressListener(),
+        journals=journals,
     ) as settings:
         settings = replace(settings, max_wait_s=max_wait_s)
         stop: StopReason | None = None
@@ -319,7 +381,7 @@ def check_job_steps(
             if not collector.exchanges:
                 raise
             collector.stopped_by, stop = str(error), "unreachable"
-        return _build_report(collector, stop or ("budget" if collector.stopped_by else None))
+        return _build_report(collector, stop or ("budget" if collector.stopped_by else None), journals=journals)
 
 
 def _validate_mode(
@@ -349,9 +411,32 @@ def _provenance_of(live: LiveOptions | None) -> Provenance:
     return Provenance.EMULATED if live is None else Provenance.LIVE
 
 
-def _build_report(collector: Collector, stop: StopReason | None, rules: Mapping[str, Rule] = RULES) -> CheckReport:
+def _build_report(
+    collector: Collector,
+    stop: StopReason | None,
+    rules: Mapping[str, Rule] = RULES,
+    journals: CaseJournals | None = None,
+) -> CheckReport:
     applied = () if rules.keys() == RULES.keys() else tuple(rules)
-    return msgspec.structs.replace(collector.report(), stop_reason=stop, rules=applied)
+    return msgspec.structs.replace(
+        collector.report(),
+        stop_reason=stop,
+        rules=applied,
+        spent_before_usd=journals.spent_before_usd if journals is not None else 0.0,
+        ambiguous_requests=journals.ambiguous if journals is not None else (),
+    )
+
+
+def _journal_folder(targets: Sequence[Target], live: LiveOptions | None) -> Path | None:
+    """Return the folder of the journals of a live check; `None` if nothing is paid, or if the caller keeps the account.
+
+    It depends on the targets and their URLs only, so that spending is not forgotten if another option or the contract
+    changes.
+    """
+    if live is None or live.ledger is not None:
+        return None
+    key = [sorted(target.id for target in targets), sorted(live.base_urls.items())]
+    return cache_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
 
 
 def _check_offline(
@@ -405,6 +490,7 @@ def _open_service(
     seed: int,
     listener: ProgressListener,
     plan: PricedPlan | None = None,
+    journals: CaseJournals | None = None,
 ) -> Iterator[CheckSettings]:
     """Yield the settings for sending to a running emulator, a new one, or the live service."""
     if faults and emulated is not True:
@@ -417,6 +503,7 @@ def _open_service(
             seed=seed,
             listener=listener,
             plan=plan,
+            journals=journals,
             can_limit_calls=True,
         )
         return

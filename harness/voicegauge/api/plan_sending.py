@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions
@@ -16,11 +20,19 @@ from voicegauge.client import (
     find_key_destinations,
     rate_limiter_for,
 )
-from voicegauge.conformance import CasePlan, CheckSettings, Collector, PricedPlan, check_service, require_prices
+from voicegauge.conformance import (
+    CaseJournals,
+    CasePlan,
+    CheckSettings,
+    Collector,
+    PricedPlan,
+    check_service,
+    require_prices,
+)
 from voicegauge.contract import Contract, Target
 from voicegauge.data import cache_folder
-from voicegauge.errors import BudgetError, TransportError
-from voicegauge.model import Provenance, StopReason
+from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
+from voicegauge.model import Provenance, StopReason, describe_ambiguous
 
 
 def live_settings(
@@ -31,6 +43,7 @@ def live_settings(
     seed: int,
     listener: ProgressListener,
     plan: PricedPlan | None = None,
+    journals: CaseJournals | None = None,
     can_limit_calls: bool = False,
 ) -> CheckSettings:
     """Return the settings for sending to live services: keys from the environment, a budget, rate limits.
@@ -42,6 +55,7 @@ def live_settings(
         seed: seed of everything random.
         listener: receives notices about the cost of the plan and the rate limits that are honored.
         plan: the requests that will be sent, if known; their cost must fit into the budget.
+        journals: record what is paid for. What earlier commands have spent according to them counts towards the budget.
         can_limit_calls: whether the message about a plan over budget can suggest a smaller number of calls.
 
     Raises:
@@ -53,22 +67,75 @@ def live_settings(
     announce_keys(contracts, live, listener)
     plans = account_plans(contracts, live.account_plans)
     keys = {contract.id: client_key(contract) for contract in contracts}
+    spent_before_usd = journals.spent_before_usd if journals is not None else 0.0
     if plan is not None:
-        check_budget(plan, live, listener, can_limit_calls=can_limit_calls)
+        check_budget(plan, live, listener, spent_before_usd=spent_before_usd, can_limit_calls=can_limit_calls)
     rate_limiters = {provider: rate_limiter_for(one, live.base_urls) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls={contract.id: live.base_urls for contract in contracts},
         keys=keys,
-        ledger=live.ledger or Ledger(live.max_cost_usd),
+        ledger=live.ledger or Ledger(live.max_cost_usd, spent_usd=spent_before_usd),
         prices=prices,
         rate_limiters=rate_limiters,
         seed=seed,
+        journals=journals.by_provider if journals is not None else {},
     )
 
 
-def check_budget(plan: PricedPlan, live: LiveOptions, listener: ProgressListener, *, can_limit_calls: bool) -> None:
+def open_journals(
+    folder: Path | None, contracts: Iterable[Contract], *, retry_ambiguous: bool, skip_unusable: bool = False
+) -> CaseJournals:
+    """Open the journals of what is paid for; see `CaseJournals` for the arguments.
+
+    Raises:
+        UsageError: `retry_ambiguous` is true, but no earlier command has left an ambiguous request.
+        DataError: another process uses a journal, or it is damaged.
+    """
+    providers = [contract.id for contract in contracts]
+    journals = CaseJournals(folder, providers, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
+    if retry_ambiguous and not journals.lost_before:
+        journals.close()
+        raise UsageError("no earlier command for these targets left an ambiguous request: leave out --retry-ambiguous")
+    return journals
+
+
+def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
+    """Tell the listener what earlier commands have paid for without a printed result."""
+    if journals.spent_before_usd:
+        usd = f"${journals.spent_before_usd:.4g}"
+        listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")
+    for line in describe_ambiguous(journals.ambiguous):
+        listener.notice(line)
+
+
+@contextmanager
+def announcing_losses(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
+    """Tell the listener which requests have no result if an error ends the context, because there is no report then."""
+    try:
+        yield
+    except (StorageError, TransportError):
+        for line in describe_ambiguous(journals.ambiguous):
+            listener.notice(line)
+        raise
+
+
+def without_repetitions(plan: CasePlan, journals: CaseJournals) -> CasePlan:
+    """Return the plan without the cases that are not sent because of a request of an earlier command."""
+    by_provider = journals.by_provider
+    cases = tuple(case for case in plan.cases if by_provider[case.provider].skip_reason(case.id) is None)
+    return msgspec.structs.replace(plan, cases=cases)
+
+
+def check_budget(
+    plan: PricedPlan,
+    live: LiveOptions,
+    listener: ProgressListener,
+    *,
+    spent_before_usd: float = 0.0,
+    can_limit_calls: bool,
+) -> None:
     """Reject a plan whose price is not known or exceeds the budget; see `live_settings` for the arguments.
 
     The plan is not compared with a shared ledger, because other calls spend from it too. Such a ledger stops single
@@ -76,9 +143,13 @@ def check_budget(plan: PricedPlan, live: LiveOptions, listener: ProgressListener
     """
     require_prices(plan)
     listener.notice(f"{plan_summary(plan)}; at most ${live.max_cost_usd:.4g}")
-    if live.ledger is None and plan.usd > live.max_cost_usd:
-        fits = f"; --max-calls {plan.count_affordable_calls(live.max_cost_usd)} fits" if can_limit_calls else ""
-        raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {live.max_cost_usd:g}{fits}")
+    left_usd = live.max_cost_usd - spent_before_usd
+    # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
+    if live.ledger is None and plan.usd > left_usd + 1e-9:
+        fits = f"; --max-calls {plan.count_affordable_calls(left_usd)} fits" if can_limit_calls else ""
+        before = f" less ${spent_before_usd:.4g} that an earlier command has spent" if spent_before_usd else ""
+        limit = f"--max-cost {live.max_cost_usd:g}{before}"
+        raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than {limit}{fits}")
 
 
 def plan_summary(plan: PricedPlan) -> str:

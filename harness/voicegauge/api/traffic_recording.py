@@ -11,7 +11,14 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.api.plan_sending import live_settings, send_plan
+from voicegauge.api.plan_sending import (
+    announce_earlier_spending,
+    announcing_losses,
+    live_settings,
+    open_journals,
+    send_plan,
+    without_repetitions,
+)
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
     Contracts,
@@ -22,6 +29,7 @@ from voicegauge.api.target_selection import (
     to_catalogue,
 )
 from voicegauge.conformance import (
+    CaseJournals,
     CasePlan,
     Collector,
     build_emulator_check_settings,
@@ -29,6 +37,7 @@ from voicegauge.conformance import (
     price_plan,
 )
 from voicegauge.conformance.recording import (
+    UNFINISHED_FOLDER,
     Recorder,
     RecordingUpdate,
     Refresh,
@@ -40,7 +49,7 @@ from voicegauge.conformance.recording import (
 from voicegauge.contract import Contract, Target
 from voicegauge.emulator import running_emulator
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import Exchange, Provenance, Record, StopReason
+from voicegauge.model import AmbiguousRequest, Exchange, Provenance, Record, StopReason
 from voicegauge.recording import Recording, RecordingChanges, compare_recordings, load_har, save_har
 
 
@@ -69,6 +78,11 @@ class RecordResult(Record, frozen=True, kw_only=True):
     findings: int = 0
     """Number of findings in the recorded exchanges, without disputed ones."""
     spent_usd: float = 0.0
+    spent_before_usd: float = 0.0
+    """Dollars that were or may have been charged to earlier recordings into the same folder which were killed, or whose
+    ambiguous requests were not sent again. They count towards the budget and are not in `spent_usd`."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests, also of such earlier recordings, whose price counts as spent although their result is not known."""
     stopped_by: str | None = None
     """What stopped the recording early, in one line; `None` if it ran to its end."""
     stop_reason: StopReason | None = None
@@ -102,6 +116,8 @@ def record(
     prices: Mapping[str, float] | None = None,
     seed: int = 0,
     max_wait_s: float | None = None,
+    retry_ambiguous: bool = False,
+    on_result: Callable[[RecordResult], None] | None = None,
     progress: ProgressListener | None = None,
 ) -> RecordResult:
     """Save a provider's responses as recordings (HAR files), without secrets.
@@ -127,6 +143,10 @@ def record(
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         seed: seed of everything random.
         max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
+        retry_ambiguous: whether to send cases again whose request an earlier live recording into the same folder may
+            have paid for without a result. By default they are listed and not sent.
+        on_result: called with the result before the recording counts as ended. Until it returns, what a live recording
+            has spent counts towards the budget of the next one, even if the process is killed.
         progress: receives progress and notices.
 
     Returns:
@@ -137,9 +157,13 @@ def record(
             responded to the requests of a live recording.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
-        DataError: a recording would contain a value that looks like a credential; all other files are written.
+        DataError: a recording would contain a value that looks like a credential; all other files are written. Or
+            another process records the same provider into the same folder.
+        StorageError: a response could not be saved, or what is paid for; nothing more was sent.
         TransportError: not a single response was received.
     """
+    if retry_ambiguous and live is None:
+        raise UsageError("--retry-ambiguous is for live recordings: add --live")
     if emulated == (live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     listener = progress or ProgressListener()
@@ -162,10 +186,29 @@ def record(
     if replaced and overwrite is False:
         count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
         raise UsageError(f"this would overwrite {count}: add --yes (overwrite=True)")
-    if not updates:
-        listener.notice("nothing is missing or stale; --refresh all records everything again")
-        return RecordResult()
-    return recording.carry_out(updates, plan, overwrite)
+    journal_folder = None if live is None else Path(out) / UNFINISHED_FOLDER
+    with open_journals(
+        journal_folder, recording.contracts.values(), retry_ambiguous=retry_ambiguous, skip_unusable=True
+    ) as journals:
+        if updates:
+            try:
+                result = recording.carry_out(updates, plan, overwrite, journals)
+            except DataError:
+                journals.end(keep_lost=True)  # everything was sent and counted; the error says what is not written
+                raise
+        else:
+            listener.notice("nothing is missing or stale; --refresh all records everything again")
+            result = _with_spending(RecordResult(), journals)
+        if on_result is not None:
+            on_result(result)
+        journals.end(keep_lost=True)
+        return result
+
+
+def _with_spending(result: RecordResult, journals: CaseJournals) -> RecordResult:
+    return msgspec.structs.replace(
+        result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous
+    )
 
 
 @dataclass(frozen=True)
@@ -217,14 +260,21 @@ class _RecordingRun:
         return updates, msgspec.structs.replace(plan, cases=tuple(in_order.values()))
 
     def carry_out(
-        self, updates: Sequence[RecordingUpdate], plan: CasePlan, overwrite: bool | ConfirmOverwrite
+        self,
+        updates: Sequence[RecordingUpdate],
+        plan: CasePlan,
+        overwrite: bool | ConfirmOverwrite,
+        journals: CaseJournals,
     ) -> RecordResult:
         """Send the plan and write the files."""
         collector = Collector([target.id for target in self.targets], self.seed)
-        sent = self._send_to_emulator(plan, collector) if self.live is None else self._send_live(plan, collector)
+        if self.live is None:
+            sent = self._send_to_emulator(plan, collector)
+        else:
+            sent = self._send_live(plan, self.live, collector, journals)
         report = collector.report()
         files, redactions = self._write(updates, sent, overwrite)
-        return RecordResult(
+        result = RecordResult(
             files=tuple(files),
             redactions=dict(sorted(redactions.items())),
             skipped={case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"},
@@ -233,33 +283,37 @@ class _RecordingRun:
             stopped_by=report.stopped_by,
             stop_reason=sent.stop_reason,
         )
+        return _with_spending(result, journals)
 
-    def _send_live(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
-        assert self.live is not None
+    def _send_live(
+        self, plan: CasePlan, live: LiveOptions, collector: Collector, journals: CaseJournals
+    ) -> _ReceivedCases:
         unfinished = UnfinishedRecording(self.folder, self.contracts, mask=self.mask)
         saved = unfinished.load(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
+        for case in plan.cases:
+            if case.id in saved:
+                journals.by_provider[case.provider].finish(case.id)
+        announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        cost = price_plan(rest, self.targets, self.prices, provenance=Provenance.LIVE)
+        cost = price_plan(without_repetitions(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE)
         settings = live_settings(
             list(self.contracts.values()),
-            self.live,
+            live,
             prices=self.prices,
             seed=self.seed,
             listener=self.listener,
             plan=cost,
+            journals=journals,
         )
         secrets = [key for key in settings.keys.values() if key]
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
-        stop = send_plan(
-            self.targets,
-            rest,
-            replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s),
-            collector,
-            self.listener,
-        )
+        settings = replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s)
+        with announcing_losses(journals, self.listener):
+            stop = send_plan(self.targets, rest, settings, collector, self.listener)
         if recorder.is_emulated_service:
+            journals.end()  # the emulator charges nothing
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(

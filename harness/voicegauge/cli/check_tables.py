@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicegauge.cli.console import console, table
-from voicegauge.model import Finding, Severity
+from voicegauge.model import Finding, Severity, describe_ambiguous
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,6 +66,8 @@ def print_report(report: CheckReport) -> None:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     _print_left_out(terminal, report.left_out_operations)
     _print_spending(terminal, report)
+    for line in describe_ambiguous(report.ambiguous_requests):
+        terminal.print(line, soft_wrap=True, markup=False)
     if report.coverage_percent is not None:
         terminal.print(format_coverage(report), soft_wrap=True)
     terminal.print(format_summary(report), style="bold", soft_wrap=True)
@@ -87,6 +89,8 @@ def format_summary(report: CheckReport) -> str:
         parts.append(f"{len(report.accepted)} accepted by the baseline")
     if report.spent_usd:
         parts.append(f"${report.spent_usd:.4g} spent")
+    if report.spent_before_usd:
+        parts.append(f"${report.spent_before_usd:.4g} spent before by a killed check")
     line = ", ".join(parts)
     return f"{line}. Stopped early: {report.stopped_by}" if report.stopped_by else line
 

@@ -1,5 +1,6 @@
 """Runs conformance checks: applies rules to documented examples, recordings, planned cases and random requests."""
 
+from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.engine import (
@@ -28,6 +29,7 @@ from voicegauge.conformance.single_request import build_modified_request, build_
 
 __all__ = [
     "EMULATED_KEY",
+    "CaseJournals",
     "CasePlan",
     "CaseResult",
     "CheckReport",

@@ -10,6 +10,7 @@ from typing import Any
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.client import Client, Ledger, RateLimiter
+from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import CasePlan, ConformanceCase
 from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.conformance.offline import judge_documented_examples
@@ -52,6 +53,8 @@ class CheckSettings:
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
     control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
+    journals: Mapping[str, CaseJournal] = field(default_factory=dict)
+    """Journals by provider id, which record what is paid for; empty for the emulator."""
     app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
 
@@ -181,6 +184,7 @@ def _create_service(contract: Contract, transport: Transport, settings: CheckSet
         settings.save_exchanges,
         settings.receiver,
         settings.control_url,
+        settings.journals.get(contract.id),
     )
 
 

@@ -1,7 +1,13 @@
 """Frozen, typed records that all packages share: exchanges, findings, jobs, samples and runs."""
 
 from voicegauge.model.base import Provenance, Record, Severity, StopReason
-from voicegauge.model.billing import AmbiguousRequest, BillingStatus, OpenJob
+from voicegauge.model.billing import (
+    AmbiguousRequest,
+    BillingStatus,
+    OpenJob,
+    describe_ambiguous,
+    describe_unresolved,
+)
 from voicegauge.model.callback import ReceivedCallback
 from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
 from voicegauge.model.finding import Finding, FindingLocation
@@ -63,5 +69,7 @@ __all__ = [
     "Timing",
     "UploadedFile",
     "VoiceSample",
+    "describe_ambiguous",
+    "describe_unresolved",
     "header",
 ]

@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.bench.analysis import describe_unresolved
-from voicegauge.model import Interval, Record, Run, Sample, Score
+from voicegauge.model import Interval, Record, Run, Sample, Score, describe_unresolved
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, latest_scores

@@ -10,7 +10,6 @@ from voicegauge.bench.analysis.comparison import (
 from voicegauge.bench.analysis.cost import TEXT_LENGTH, TargetCost
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
 from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary, summarize
-from voicegauge.bench.analysis.unresolved import describe_unresolved
 
 __all__ = [
     "TEXT_LENGTH",
@@ -25,6 +24,5 @@ __all__ = [
     "TargetCost",
     "TargetSummary",
     "compare_runs",
-    "describe_unresolved",
     "summarize",
 ]

@@ -134,9 +134,9 @@ def command(
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
     from voicegauge import api
-    from voicegauge.bench.analysis import describe_unresolved
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
+    from voicegauge.model import describe_unresolved
 
     permission = live_options(
         live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
@@ -203,8 +203,8 @@ def _describe_resumption(result: BenchResult, *, live: bool) -> str:
 
 def _print(result: BenchResult) -> None:
     from voicegauge.api import load_run
-    from voicegauge.bench.analysis import describe_unresolved
     from voicegauge.cli.bench_tables import print_summaries
+    from voicegauge.model import describe_unresolved
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
     print_summaries(result.targets, score_sets[-1] if score_sets else None, result.provenance)

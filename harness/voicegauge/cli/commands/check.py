@@ -82,6 +82,11 @@ if TYPE_CHECKING:
 @click.option("--strict-baseline", is_flag=True, help="With --baseline: fail if an entry of it is not found any more.")
 @output_options
 @click.option(
+    "--retry-ambiguous",
+    is_flag=True,
+    help="With --live: pay again for requests that a killed check of these targets sent without a result.",
+)
+@click.option(
     "--recordings",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -137,6 +142,7 @@ def command(
     max_wait: float | None,
     prices: dict[str, float],
     seed: int,
+    retry_ambiguous: bool,
     contracts: tuple[Path, ...],
     json_path: str | None,
     **outputs: Any,
@@ -176,6 +182,12 @@ def command(
         show(plan, json_path, lambda: print_plan(plan))
         return
 
+    printed: list[CheckReport] = []
+
+    def print_report(report: CheckReport) -> None:
+        printed.append(files.apply_baselines(report))
+        _write_outputs(printed[-1], files, write_tests, strict=strict)
+
     def check() -> CheckReport:
         return api.check(
             names,
@@ -197,6 +209,9 @@ def command(
             public_url=public_url,
             listen_port=listen_port,
             seed=seed,
+            retry_ambiguous=retry_ambiguous,
+            # Before a live check counts as ended, so that what it has spent is not forgotten if it is killed earlier.
+            on_report=print_report if live else None,
             max_wait_s=max_wait,
             progress=TerminalProgress(),
         )
@@ -208,8 +223,9 @@ def command(
         offered_commands: set[str] = set()
         while offer_recording(report, offered_commands, contracts=contracts, max_cost_usd=max_cost):
             report = check()
-    report = files.apply_baselines(report)
-    _write_outputs(report, files, write_tests, strict=strict)
+    if not printed:
+        print_report(report)
+    report = printed[-1]
     status = _exit_status(report, strict=strict)
     ctx.exit(status or _gate_status(report, fail_under, strict_baseline=strict_baseline))
 
@@ -221,6 +237,7 @@ def _validate_flags(ctx: click.Context) -> None:
     require_flags(
         ctx, ("base_url", "allow_insecure_http", "prices", "plans", "full", "public_url", "large_uploads"), "live"
     )
+    require_flags(ctx, ("retry_ambiguous",), "live")
     require_flags(ctx, ("faults",), "emulated")
     require_flags(ctx, ("strict_baseline",), "baseline")
     require_flags(ctx, ("failures", "write_tests"), "fuzz")

@@ -24,6 +24,7 @@ from voicegauge.cli.options import (
     require_flags,
     seed_option,
 )
+from voicegauge.model import describe_unresolved
 
 if TYPE_CHECKING:
     from voicegauge.api import Overwrite, RecordResult
@@ -56,6 +57,11 @@ MAX_FIELDS = 4
 @click.option(
     "--mask", multiple=True, metavar="NAME", help="Mask the field, parameter or header NAME. May be repeated."
 )
+@click.option(
+    "--retry-ambiguous",
+    is_flag=True,
+    help="With --live: pay again for requests of earlier recordings into DIR that were sent without a result.",
+)
 @click.option("--yes", is_flag=True, help="Overwrite recordings without asking.")
 @base_url_option
 @insecure_http_option
@@ -78,6 +84,7 @@ def command(
     refresh: Literal["stale", "all"],
     full: bool,
     mask: tuple[str, ...],
+    retry_ambiguous: bool,
     yes: bool,
     base_url: dict[str, str],
     allow_insecure_http: bool,
@@ -97,7 +104,7 @@ def command(
     because responses are saved in DIR/.unfinished until their file is written.
     """
     if not (live and emulated):
-        require_flags(ctx, ("base_url", "allow_insecure_http", "prices", "plans"), "live")
+        require_flags(ctx, ("retry_ambiguous", "base_url", "allow_insecure_http", "prices", "plans"), "live")
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
@@ -115,10 +122,12 @@ def command(
         overwrite=True if yes else _confirm if sys.stdin.isatty() else False,
         prices=prices,
         seed=seed,
+        retry_ambiguous=retry_ambiguous,
+        # Before the recording counts as ended, so that what it has spent is not forgotten if it is killed earlier.
+        on_result=lambda result: show(result, json_path, lambda: _print(result)),
         max_wait_s=max_wait,
         progress=TerminalProgress(),
     )
-    show(result, json_path, lambda: _print(result))
     if result.stop_reason is not None:
         ctx.exit(STOP_STATUS[result.stop_reason])
 
@@ -157,5 +166,9 @@ def _print(result: RecordResult) -> None:
         out.print(f"{result.findings} findings in what was recorded: voicegauge check shows them", style="yellow")
     if result.spent_usd:
         out.print(f"${result.spent_usd:.4g} spent")
+    if result.spent_before_usd:
+        out.print(f"${result.spent_before_usd:.4g} spent before by recordings that were stopped")
+    for line in describe_unresolved(result.ambiguous_requests):
+        out.print(line, soft_wrap=True, markup=False)
     if result.stopped_by:
         out.print(f"Stopped early: {result.stopped_by}", soft_wrap=True)

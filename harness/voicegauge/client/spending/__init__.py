@@ -10,10 +10,15 @@ from voicegauge.client.spending.journal import (
     read_events,
 )
 from voicegauge.client.spending.ledger import Ledger, Reservation
-from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.client.spending.purchases import PurchaseAccount, PurchaseHistory
 from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
-from voicegauge.client.spending.settlement import Settlement, settle_responses, settlement_of, should_send_again
+from voicegauge.client.spending.settlement import (
+    PaymentObserver,
+    Settlement,
+    settle_responses,
+    settlement_of,
+    should_send_again,
+)
 from voicegauge.client.spending.shared_budget import SharedBudget
 
 __all__ = [

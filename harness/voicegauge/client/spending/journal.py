@@ -24,7 +24,7 @@ import msgspec
 
 from voicegauge.client.spending.purchases import PurchaseHistory
 from voicegauge.client.spending.settlement import Settlement
-from voicegauge.errors import DataError, UsageError
+from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
 from voicegauge.model import BillingStatus, Record
 
@@ -123,16 +123,16 @@ class Journal:
 
         Raises:
             DataError: another process is writing the journal.
-            UsageError: the journal cannot be written.
+            StorageError: the journal cannot be written.
         """
         self.path = path
         self._durable = durable
-        self._write_error: UsageError | None = None
+        self._write_error: StorageError | None = None
         check_writable(self.path)
         try:
             self._file = self.path.open("ab", buffering=0)
         except OSError as error:
-            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -149,6 +149,10 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the journal."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the journal. Later calls do nothing."""
         self._file.close()
 
     def write(self, event: Record) -> None:
@@ -158,7 +162,7 @@ class Journal:
         half a line. Every later call raises the same error.
 
         Raises:
-            UsageError: the disk is full, or the file cannot be written.
+            StorageError: the disk is full, or the file cannot be written.
         """
         if self._write_error is not None:
             raise self._write_error
@@ -172,7 +176,7 @@ class Journal:
                 os.fsync(self._file.fileno())
         except OSError as error:
             os.ftruncate(self._file.fileno(), before)
-            self._write_error = UsageError(
+            self._write_error = StorageError(
                 f"cannot write {self.path}: {error.strerror}: free some disk space, then repeat the command"
             )
             raise self._write_error from error

@@ -56,7 +56,9 @@ class Purchase:
             return self.reason
         if self.status is None:
             return "voicegauge was stopped before a response arrived"
-        return f"the response (HTTP {self.status}) arrived and could not be saved"
+        if self.billing is BillingStatus.ACCEPTED:
+            return f"the response (HTTP {self.status}) arrived and could not be saved"
+        return f"the service may have performed the request before it failed (HTTP {self.status})"
 
     def settle_in(self, ledger: Ledger) -> None:
         """Add the cost of the submit to `ledger`, with the same rule as when it was sent."""

@@ -10,9 +10,10 @@ The rule is the same for a delivery and for a single request:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Protocol
 
 from voicegauge.client.spending.ledger import Reservation
 from voicegauge.contract import Operation, ParsedExchange, parse_exchange
@@ -83,6 +84,33 @@ class Settlement:
             self.charged_credits = amount
 
 
+class PaymentObserver(Protocol):
+    """Is notified of every submit, so that a journal knows of a possible charge even after a crash.
+
+    `before_submit` is followed by `submit_not_sent` or `after_submit`. If the connection was lost after sending,
+    neither follows, because it is unknown whether that request was charged.
+    """
+
+    def before_submit(self) -> None:
+        """Note that a request is about to be sent. From now on it may be charged."""
+        ...
+
+    def submit_not_sent(self) -> None:
+        """Note that the request never left this machine, so it cannot be charged."""
+        ...
+
+    def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
+        """Note the response: a job, audio, or a rejection.
+
+        Args:
+            http_status: HTTP status of the response.
+            settlement: what the response says about the charge.
+            job_id: id with which the job can be polled; `None` if the response accepted no job, or the job cannot be
+                polled with its id alone.
+        """
+        ...
+
+
 @contextmanager
 def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
     """Yield a settlement, and settle `reservation` with it when the context ends, even if an exception ends it."""
@@ -109,33 +137,46 @@ def charge_location(operation: Operation) -> Location | None:
 
 
 async def settle_responses(
-    reservation: Reservation | None, operation: Operation, sending: Awaitable[Sequence[Exchange]]
+    reservation: Reservation | None,
+    operation: Operation,
+    send: Callable[[], Awaitable[Sequence[Exchange]]],
+    observer: PaymentObserver | None = None,
 ) -> Sequence[Exchange]:
-    """Await the exchanges of a single request and its retries, and settle its reservation with the last exchange.
+    """Send a single request with its retries, and settle its reservation with the last exchange.
 
     Args:
         reservation: the reserved price; `None` for a free request.
         operation: the operation that is called.
-        sending: sends the request and returns its exchanges, all of which except the last were rejected.
+        send: sends the request and returns its exchanges, all of which except the last were rejected.
+        observer: notified before the first attempt and after the last one, unless the request is free.
 
     Raises:
         TransportError: there was no response to the last attempt.
         UsageError: the request could not be built, so nothing was sent.
+        StorageError: the observer could not note the request.
     """
     if reservation is None:
-        return await sending
+        return await send()
     provider = operation.contract.provider
     with settlement_of(reservation) as settlement:
+        if observer is not None:
+            observer.before_submit()
         settlement.note_sending()
         try:
-            exchanges = await sending
+            exchanges = await send()
         except TransportError as error:
             settlement.note_failure(error)
+            if observer is not None and not error.sent:
+                observer.submit_not_sent()
             raise
         except UsageError:
             settlement.status = BillingStatus.NOT_SENT
+            if observer is not None:
+                observer.submit_not_sent()
             raise
         last = exchanges[-1]
         settlement.note_status(last.response.status, provider.retry)
         settlement.note_charge(parse_exchange(last), charge_location(operation), provider.credits)
+        if observer is not None:
+            observer.after_submit(last.response.status, settlement, None)
         return exchanges

@@ -15,7 +15,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 
 from voicegauge.conformance.running import CaseRunner
-from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
+from voicegauge.errors import BudgetError, NothingMeasuredError, StorageError, TransportError, VoicegaugeError
 from voicegauge.model import Finding, Severity
 
 MAX_ROUNDS = 3
@@ -79,6 +79,7 @@ class RuleSearch:
         Raises:
             BudgetError: the next request costs more than is left in the budget.
             TransportError: the service cannot be reached.
+            StorageError: what is paid for could not be saved.
         """
         try:
             await asyncio.to_thread(self._run_rounds, make_test)
@@ -139,7 +140,7 @@ class RuleSearch:
             if not self._runner.should_give_up(error):
                 hypothesis.reject()
             self._stopped = error
-        except BudgetError as error:
+        except (BudgetError, StorageError) as error:
             self._stopped = error
         except concurrent.futures.CancelledError:
             self._stopped = NothingMeasuredError("interrupted")

@@ -1,6 +1,6 @@
 """Records the responses of a service as fixtures."""
 
-from voicegauge.conformance.recording.journal import UnfinishedRecording
+from voicegauge.conformance.recording.journal import UNFINISHED_FOLDER, UnfinishedRecording
 from voicegauge.conformance.recording.recorder import Recorder
 from voicegauge.conformance.recording.updates import (
     RecordingUpdate,
@@ -11,6 +11,7 @@ from voicegauge.conformance.recording.updates import (
 )
 
 __all__ = [
+    "UNFINISHED_FOLDER",
     "Recorder",
     "RecordingUpdate",
     "Refresh",

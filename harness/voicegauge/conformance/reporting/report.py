@@ -9,7 +9,7 @@ import msgspec
 
 from voicegauge.conformance.reporting.coverage import CoverageEntry
 from voicegauge.conformance.reporting.spending import Spending
-from voicegauge.model import Finding, Provenance, Record, Severity, StopReason
+from voicegauge.model import AmbiguousRequest, Finding, Provenance, Record, Severity, StopReason
 
 MAX_MESSAGES = 100
 """Maximum number of different messages of one finding, because a hostile service can send any number of values."""
@@ -73,6 +73,11 @@ class CheckReport(Record, frozen=True, kw_only=True):
     unused_baseline: tuple[str, ...] = ()
     """Entries of the baseline for which there was no finding, one line each."""
     spent_usd: float = 0.0
+    spent_before_usd: float = 0.0
+    """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
+    report was printed. They count towards the budget and are not in `spent_usd`."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests, also of such earlier checks, whose price counts as spent although their result is unknown or lost."""
     spending: Spending = Spending()
     """Requests and money spent for each purpose; empty if nothing was sent."""
 

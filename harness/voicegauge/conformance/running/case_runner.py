@@ -23,6 +23,7 @@ from voicegauge.client import (
     MAX_RETRY_AFTER_S,
     DeliveryInterruptedError,
     KeyChoice,
+    PaymentObserver,
     RequestParts,
     Reservation,
     retry_after_s,
@@ -52,6 +53,7 @@ from voicegauge.emulator import is_emulated
 from voicegauge.errors import (
     BudgetError,
     IncompleteResponseError,
+    StorageError,
     TimedOutError,
     TransportError,
     UnreachableError,
@@ -131,27 +133,44 @@ class CaseRunner:
             UnreachableError: the service cannot be reached.
             TimedOutError: the service accepts connections but does not respond.
             BudgetError: the next case costs more than is left in the budget.
+            StorageError: what is paid for or received could not be saved.
         """
         for case in cases:
             if progress is not None:
                 progress(case)
-            reason = self._limit.skip_reason(self._contract, case)
+            reason = self._limit.skip_reason(self._contract, case) or self._reason_not_to_repeat(case)
             if reason is not None:
                 self._collector.add_skipped(case, reason)
                 continue
             try:
                 with self._recording_spending(case):
                     judged = await self.judge_case(case)
+            except StorageError:
+                raise
             except (TransportError, UsageError) as error:
+                self._finish(case, str(error))
                 if self.should_give_up(error):
                     raise
                 self._collector.add_skipped(case, str(error))
                 continue
+            self._finish(case, judged.no_verdict_reason)
             self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason)
             if judged.error is None:
                 self._unreachable_requests = 0
             elif self.should_give_up(judged.error):
                 raise judged.error
+
+    def _reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
+        """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
+        return self.service.journal.skip_reason(case.id) if self.service.journal is not None else None
+
+    def _finish(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
+        """Note in the journal that the results of all requests of `case` are known."""
+        if self.service.journal is not None:
+            self.service.journal.finish(case.id, no_verdict_reason)
+
+    def _observer(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
+        return self.service.journal.observe(case.id, price_usd) if self.service.journal is not None else None
 
     def should_give_up(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
@@ -200,7 +219,12 @@ class CaseRunner:
             BudgetError: the case costs more than is left in the budget.
         """
         with self._recording_spending(case):
-            subjects, exchange, skipped = await self._send_call(case)
+            try:
+                subjects, exchange, skipped = await self._send_call(case)
+            except TransportError as error:
+                self._finish(case, str(error))
+                raise
+            self._finish(case, skipped)
             self._unreachable_requests = 0
             if read_subjects is not None and skipped is None:
                 subjects = list(read_subjects(exchange))
@@ -273,9 +297,9 @@ class CaseRunner:
         operation, target = self._contract.operation(case.operation), self._target(case)
         has_budget = self.service.ledger is not None
         price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
-        # Reserve first, because Python warns about a coroutine that is created and never awaited.
-        reservation = self._reserve(price_usd)
-        *retried, exchange = await settle_responses(reservation, operation, self._send_with_retries(case))
+        *retried, exchange = await settle_responses(
+            self._reserve(price_usd), operation, lambda: self._send_with_retries(case), self._observer(case, price_usd)
+        )
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._no_verdict_reason(case, exchange), list[Exchange]()
@@ -342,9 +366,12 @@ class CaseRunner:
             key: KeyChoice = OTHER_ACCOUNT_KEY if account == "other" else DEFAULT_KEY
             has_budget = self.service.ledger is not None
             price_usd = step_price_usd(operation, request, self.service.prices) if has_budget else None
-            reservation = self._reserve(price_usd)
-            sending = self._retry(case, lambda: self._client.call(operation, request, key=key, server=server))
-            attempts = await settle_responses(reservation, operation, sending)
+            attempts = await settle_responses(
+                self._reserve(price_usd),
+                operation,
+                lambda: self._retry(case, lambda: self._client.call(operation, request, key=key, server=server)),
+                self._observer(case, price_usd),
+            )
             exchanges.extend(attempts)
             return attempts[-1]
 
@@ -399,12 +426,14 @@ class CaseRunner:
         target, speech = self._target(case), case.speech
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
-        price_usd = self.service.prices.get(target.id)
+        has_budget = self.service.ledger is not None
+        price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
         try:
             delivery = await self._client.speak(
                 target,
                 speech,
-                price_usd=price_usd,
+                observer=self._observer(case, price_usd),
+                price_usd=self.service.prices.get(target.id),
                 # A recording should have the whole job.
                 stop_at_undocumented_state=self.service.save_exchanges is None,
             )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.checks import Checker, Rule
 from voicegauge.client import Client, Ledger, curl_command
+from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Provenance
@@ -31,6 +32,8 @@ class CheckedService(NamedTuple):
     """The receiver of callbacks; `None` if no callback can be received."""
     control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
+    journal: CaseJournal | None = None
+    """Records what is paid for; `None` to record nothing, as for the emulator."""
 
     @property
     def is_emulated(self) -> bool:

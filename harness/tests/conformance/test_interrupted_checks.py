@@ -1,0 +1,179 @@
+"""`voicegauge check --live` that is killed or cannot save: its spending counts, and nothing is paid twice silently."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.client import Journal, SubmitCompleted, SubmitStarted
+from voicegauge.conformance.case_journal import CaseFinished
+
+from .conftest import ACME_KEY, Acme
+
+PRICE_USD = 0.001
+
+
+class Result(NamedTuple):
+    status: int
+    report: dict[str, Any] | None
+    out: str
+    err: str
+
+
+Check = Callable[..., Result]
+
+
+@pytest.fixture
+def arguments(
+    acme: Acme, acme_contracts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "cache"))
+    where = ["--contracts", str(acme_contracts()), "--base-url", acme.url]
+    return ["check", "acme/voice-1", "--live", *where, "--full", "--json", str(tmp_path / "out.json")]
+
+
+@pytest.fixture
+def check(arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Check:
+    def run(*more: str) -> Result:
+        written = tmp_path / "out.json"
+        written.unlink(missing_ok=True)
+        status = cli.run([*arguments, *more]) or 0
+        report = json.loads(written.read_text()) if written.exists() else None
+        return Result(status, report, *(" ".join(text.split()) for text in capfd.readouterr()))
+
+    return run
+
+
+def kill_after(acme: Acme, arguments: list[str], answered: int) -> None:
+    """Kill the command while it waits for the response after `answered` audio responses."""
+    acme.silent_after = len(acme.keys) + answered
+    before = len(acme.keys)
+    command = [sys.executable, "-m", "voicegauge", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+        late = time.monotonic() + 60
+        while len(acme.keys) - before <= answered and process.poll() is None and time.monotonic() < late:
+            time.sleep(0.02)
+        process.kill()
+    acme.silent_after = None
+    assert len(acme.keys) - before == answered + 1
+
+
+def journals(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "cache").rglob("journal.jsonl"))
+
+
+def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments, check, tmp_path) -> None:
+    unbroken = check()
+    assert unbroken.report is not None
+    requests, charges, plan_usd = len(acme.keys), len(acme.texts), unbroken.report["spent_usd"]
+    assert not journals(tmp_path), "a check with a printed report is forgotten"
+
+    kill_after(acme, arguments, requests - 1)
+    spent_usd = (len(acme.texts) - charges) * PRICE_USD
+    charges = len(acme.texts)
+    (journal,) = journals(tmp_path)
+    assert "submit_started" in journal.read_text()
+    again = check("--max-cost", str(plan_usd))
+    assert again.status == 4
+    assert "that an earlier command has spent" in again.err
+    assert len(acme.texts) == charges
+
+    again = check("--max-cost", str(2 * plan_usd))
+    assert again.report is not None
+    assert again.report["spent_before_usd"] - spent_usd in (pytest.approx(0), pytest.approx(PRICE_USD))
+    assert again.report["spent_usd"] + again.report["spent_before_usd"] <= 2 * plan_usd + 1e-9
+    assert not journals(tmp_path)
+
+
+def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand(acme, arguments, check) -> None:
+    kill_after(acme, arguments, 2)
+    again = check()
+    assert again.report is not None
+    (lost,) = again.report["ambiguous_requests"]
+    assert (lost["usd"], lost["bought_again"]) == (PRICE_USD, False)
+    assert f"may have been charged, without a result: {lost['id']}, $0.0010" in again.out
+    (case,) = [case for case in again.report["cases"] if case["id"] == lost["id"]]
+    assert case["verdict"] == "skipped"
+    assert "--retry-ambiguous pays for it again" in case["reason"]
+
+    kill_after(acme, arguments, 2)
+    again = check("--retry-ambiguous")
+    assert again.report is not None
+    (lost,) = again.report["ambiguous_requests"]
+    assert lost["bought_again"]
+    assert [case["verdict"] for case in again.report["cases"] if case["id"] == lost["id"]] == ["passed"]
+
+
+def test_nothing_is_bought_again_without_an_ambiguous_request(check) -> None:
+    assert "left an ambiguous request: leave out --retry-ambiguous" in check("--retry-ambiguous").err
+
+
+def test_a_check_killed_before_its_report_was_printed_is_not_forgotten(acme, check, monkeypatch, tmp_path) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.cli.commands.check.show", die)
+        with pytest.raises(MemoryError):
+            check()
+    spent_usd = len(acme.texts) * PRICE_USD
+    again = check()
+    assert again.report is not None
+    assert again.report["spent_before_usd"] == pytest.approx(spent_usd)
+    assert again.report["ambiguous_requests"] == []
+
+
+def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:
+    acme.breaks_off = lambda _: True
+    result = check("--max-calls", "2")
+    assert result.report is not None
+    assert result.report["ambiguous_requests"]
+    assert sum(one["usd"] for one in result.report["ambiguous_requests"]) == pytest.approx(result.report["spent_usd"])
+    assert all("broke off" in one["reason"] or "lost" in one["reason"] for one in result.report["ambiguous_requests"])
+
+
+@pytest.mark.parametrize("event_type", [SubmitStarted, SubmitCompleted, CaseFinished])
+def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkeypatch, event_type) -> None:
+    write = Journal.write
+
+    def write_until_full(journal: Journal, event: Any) -> None:
+        if isinstance(event, event_type) and "a full delivery" in event.id:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", fail)
+                write(journal, event)
+        write(journal, event)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "write", write_until_full)
+        result = check()
+    assert (result.status, result.report) == (2, None)
+    assert "No space left on device" in result.err
+    charged = 0 if event_type is SubmitStarted else 1
+    assert len(acme.texts) == charged
+    again = check()
+    assert again.report is not None
+    assert again.report["spent_before_usd"] == pytest.approx(charged * PRICE_USD)
+    assert len(again.report["ambiguous_requests"]) == charged
+
+
+def test_two_checks_of_the_same_targets_do_not_run_at_the_same_time(acme, arguments, check, tmp_path) -> None:
+    kill_after(acme, arguments, 1)
+    (path,) = journals(tmp_path)
+    with Journal(path, durable=True):
+        result = check()
+    assert result.status == 2
+    assert "in use by another process" in result.err

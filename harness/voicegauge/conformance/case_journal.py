@@ -1,0 +1,273 @@
+"""Records what a check or a recording pays for, so that the next command knows it even after a crash.
+
+Each provider has a journal (`client/spending/journal.py`) with one more event:
+
+    {"event": "case_finished", "id": CASE, "reason": WHY or null}     its responses were judged, and saved if recorded
+
+The journal is kept until the result was printed. The money in it counts towards the budget of the command that follows,
+and a case whose request was sent without a known result is only sent again if the user asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from voicegauge.client import (
+    Journal,
+    PurchaseAccount,
+    PurchaseHistory,
+    SubmitCompleted,
+    SubmitEvent,
+    SubmitNotSent,
+    SubmitRecorder,
+    SubmitStarted,
+    read_events,
+)
+from voicegauge.errors import StorageError
+from voicegauge.files import write_file
+from voicegauge.model import AmbiguousRequest, Record
+
+
+class CaseFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
+    """The responses of a case were judged, and saved if they are recorded."""
+
+    id: str
+    reason: str | None
+    """Why the case has no verdict, in one line; `None` if it has one."""
+
+
+CaseEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | CaseFinished
+
+
+@dataclass
+class CaseHistory(PurchaseHistory):
+    """The billable requests of one case, and whether the case is finished."""
+
+    is_finished: bool = False
+    reason: str | None = None
+    """Value of `CaseFinished.reason`."""
+
+    def start(self, at: str, usd: float | None) -> None:
+        """Note that another request begins; the case does not count as finished any more."""
+        super().start(at, usd)
+        self.is_finished = False
+
+    def finish(self, reason: str | None) -> None:
+        """Note that the results of all requests so far are known."""
+        self.is_finished, self.reason = True, reason
+        for purchase in self.purchases:
+            purchase.is_settled = True
+            if purchase.status is None:
+                purchase.reason = purchase.reason or reason
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether the responses were judged, so that of an ambiguous request only the charge is unknown."""
+        return self.is_finished and self.reason is None
+
+    def events(self) -> Iterable[CaseEvent]:
+        """Yield the events from which the last request follows."""
+        last = self.purchases[-1]
+        yield SubmitStarted(id=self.id, at=last.at, usd=last.usd)
+        if last.status is not None:
+            yield SubmitCompleted(
+                id=self.id, status=last.status, billing=last.billing, job=last.job, charged_usd=last.charged_usd
+            )
+        if self.is_finished:
+            yield CaseFinished(id=self.id, reason=self.reason)
+
+
+class CaseJournal:
+    """The journal of one provider's cases."""
+
+    def __init__(self, path: Path | None = None, *, retry_ambiguous: bool = False, skip_unusable: bool = False) -> None:
+        """Open the journal, with what earlier commands wrote that did not come to a printed result.
+
+        Args:
+            path: the file; `None` to keep the events in memory only.
+            retry_ambiguous: whether cases with an ambiguous request of an earlier command are sent again.
+            skip_unusable: whether cases that an earlier command finished without a verdict are not sent again.
+
+        Raises:
+            DataError: another process uses the journal, or it is damaged.
+            UsageError: the journal cannot be written.
+        """
+        self._path, self._retry_ambiguous, self._skip_unusable = path, retry_ambiguous, skip_unusable
+        self._journal: Journal | None = None
+        self._created_folders: list[Path] = []
+        self._histories: dict[str, CaseHistory] = {}
+        if path is not None:
+            self._created_folders = _create_folders(path.parent)
+            self._journal = Journal(path, durable=True)
+            for event in read_events(path, CaseEvent):
+                self._apply(event)
+        self.spent_before_usd = self._account.spent_usd
+        """Dollars that were or may have been charged to earlier commands."""
+        self.lost_before = self._account.lost
+        """Ids of the cases with an ambiguous request of an earlier command."""
+        self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
+
+    @property
+    def _account(self) -> PurchaseAccount[CaseHistory]:
+        return PurchaseAccount(self._histories)
+
+    @property
+    def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
+        """The requests whose price counts as spent although their result is unknown or was not saved."""
+        return self._account.ambiguous
+
+    def observe(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
+        """Return an observer that records the requests of a case; `None` if they are free."""
+        return SubmitRecorder(self._record, case_id, price_usd) if price_usd else None
+
+    def finish(self, case_id: str, reason: str | None = None) -> None:
+        """Record that a case is finished; see `CaseFinished`. Cases without a billable request are not recorded."""
+        if case_id in self._histories:
+            self._record(CaseFinished(id=case_id, reason=reason))
+
+    def skip_reason(self, case_id: str) -> str | None:
+        """Return why a case is not sent, because of an earlier command; `None` if it is sent."""
+        if case_id in self.lost_before:
+            if self._retry_ambiguous:
+                return None
+            last = self._histories[case_id].purchases[-1]
+            price = "" if last.counted_usd is None else f" ${last.counted_usd:.4f}"
+            return (
+                f"not sent again: it was sent at {last.at} and may have been charged{price}: {last.ambiguous_reason}; "
+                "--retry-ambiguous pays for it again"
+            )
+        history = self._histories.get(case_id)
+        if self._skip_unusable and case_id in self._finished_before and history is not None and history.reason:
+            return f"an interrupted command paid for it: {history.reason}"
+        return None
+
+    def end(self, *, keep_lost: bool) -> None:
+        """Forget the requests, because their result was printed.
+
+        Args:
+            keep_lost: whether to remember the ambiguous ones until they are bought again.
+        """
+        lost = [one for one in self._histories.values() if keep_lost and one.is_lost and not one.has_verdict]
+        kept = [event for one in lost for event in one.events()]
+        self.close()
+        if self._path is None:
+            return
+        if kept:
+            write_file(self._path, b"".join(msgspec.json.encode(event) + b"\n" for event in kept))
+        else:
+            self._remove(self._path)
+
+    def close(self) -> None:
+        """Close the file. It is removed if nothing in it may have been charged."""
+        if self._journal is not None:
+            self._journal.close()
+            if not self._account.may_have_been_charged and self._path is not None:
+                self._remove(self._path)
+
+    def _record(self, event: SubmitEvent | CaseFinished) -> None:
+        if self._journal is not None:
+            self._journal.write(event)
+        self._apply(event)
+
+    def _apply(self, event: CaseEvent) -> None:
+        history = self._histories.setdefault(event.id, CaseHistory(event.id))
+        if isinstance(event, CaseFinished):
+            history.finish(event.reason)
+        elif isinstance(event, SubmitCompleted):
+            # Without the job id: no later command polls the job, so its result is lost.
+            history.respond(event.status, event.billing, None, event.charged_usd)
+        else:
+            event.apply_to(history)
+
+    def _remove(self, path: Path) -> None:
+        """Remove the file, and its folders if nothing else is in them."""
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            for folder in dict.fromkeys([path.parent, path.parent.parent, *self._created_folders]):
+                folder.rmdir()
+
+
+class CaseJournals:
+    """The journals of the providers of one check or recording; a context manager."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        providers: Iterable[str],
+        *,
+        retry_ambiguous: bool = False,
+        skip_unusable: bool = False,
+    ) -> None:
+        """Open one journal per provider in <folder>/<provider>/; see `CaseJournal`.
+
+        Args:
+            folder: the folder; `None` to keep the events in memory only.
+            providers: ids of the providers.
+            retry_ambiguous: see `CaseJournal`.
+            skip_unusable: see `CaseJournal`.
+        """
+        self._journals: dict[str, CaseJournal] = {}
+        try:
+            for name in providers:
+                path = None if folder is None else folder / name / "journal.jsonl"
+                self._journals[name] = CaseJournal(path, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the journals."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the journals."""
+        self.close()
+
+    @property
+    def by_provider(self) -> Mapping[str, CaseJournal]:
+        """The journals by provider id."""
+        return self._journals
+
+    @property
+    def spent_before_usd(self) -> float:
+        """Dollars that were or may have been charged to earlier commands without a printed result."""
+        return sum(one.spent_before_usd for one in self._journals.values())
+
+    @property
+    def lost_before(self) -> frozenset[str]:
+        """Ids of the cases with an ambiguous request of an earlier command."""
+        return frozenset().union(*(one.lost_before for one in self._journals.values()))
+
+    @property
+    def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
+        """The ambiguous requests of this command and of earlier ones, by provider and time."""
+        return tuple(request for one in self._journals.values() for request in one.ambiguous)
+
+    def end(self, *, keep_lost: bool = False) -> None:
+        """Forget the requests, because their result was printed; see `CaseJournal.end`."""
+        for one in self._journals.values():
+            one.end(keep_lost=keep_lost)
+
+    def close(self) -> None:
+        """Close the files."""
+        for one in self._journals.values():
+            one.close()
+
+
+def _create_folders(folder: Path) -> list[Path]:
+    """Create a folder and its missing parents; return those that were created, the innermost first."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot create {folder}: {error.strerror}") from error
+    return missing
