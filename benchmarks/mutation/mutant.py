@@ -69,10 +69,10 @@ class Mutant:
 
 def edited(contract: Contract, edit: Callable[[Any], None]) -> Contract:
     """Return the contract of a copy of the document that `edit` has changed."""
-    contract = contract.document
-    data = copy.deepcopy(contract.data)
+    original = contract.document
+    data = copy.deepcopy(original.data)
     edit(data)
-    document = Document(contract.path, data, {}, contract.sha256)
+    document = Document(original.path, data, {}, original.sha256)
     return build_contract(document, Schemas(document))
 
 

@@ -262,4 +262,4 @@ def test_charges_are_compared_as_means_of_the_common_texts() -> None:
         return run(tuple(sample(text, cost=Cost(charged_credits=amount)) for text, amount in enumerate(amounts)))
 
     found = verdicts(compare_runs(charged(10, 20), charged(10, 30, 500)))["charged"]
-    assert (found.baseline_value, found.run_value, found.note) == (15.0, 20.0, "mean of 2 texts")
+    assert (found.baseline, found.run, found.note) == (15.0, 20.0, "mean of 2 texts")

@@ -78,7 +78,7 @@ def check(
 ) -> Iterator[Callable[..., CheckReport]]:
     """Check some of the cases against an in-process emulator with a perfect recognizer."""
     monkeypatch.setattr(transcription, "embedded_asr", Parrot)
-    transcription._cache.clear()
+    transcription._transcript_cache.clear()
 
     def run(only: Callable[[ConformanceCase], bool], *faults: str) -> CheckReport:
         targets = list(ttsai.targets.values())
@@ -94,7 +94,7 @@ def check(
         return collector.report()
 
     yield run
-    transcription._cache.clear()
+    transcription._transcript_cache.clear()
 
 
 def test_the_uploaded_sentence_ends_in_a_pause() -> None:

@@ -78,7 +78,7 @@ async def test_correct_providers_have_no_findings_with_any_latency_and_order(see
 
 RESOURCE_FAULTS = (
     "submitSpeech: voice is required (application/json)",
-    "submitSpeech: fails where voice is missing and instructions is sent",
+    "submitSpeech: fails where speed is missing and user_voice_id is sent",
     "cloneVoice: reference_audio is required (multipart/form-data)",
     "cloneVoice: fails where embed_id is sent and reference_audio is sent",
 )

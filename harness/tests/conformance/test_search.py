@@ -25,7 +25,7 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
         def draw() -> None:
             drawing.set()
             assert go_on.wait(10)
-            search.ask(question())
+            search.send(question())
 
         running = asyncio.create_task(search.run(lambda *_: draw))
         assert await asyncio.to_thread(drawing.wait, 10)

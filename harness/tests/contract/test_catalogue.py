@@ -27,7 +27,8 @@ def test_a_single_file_is_accepted(folder) -> None:
 
 def test_a_user_contract_replaces_a_bundled_one(folder) -> None:
     path = folder / "acme" / "openapi.yaml"
-    path.write_text(path.read_text().replace("  id: acme\n", "  id: pixelapi\n"))
+    text = path.read_text().replace("  id: acme\n", "  id: pixelapi\n").replace("ACME_API_KEY", "PIXELAPI_KEY")
+    path.write_text(text.replace("https://api.acme.example", "https://api.pixelapi.dev"))
     assert list(load_catalogue([folder]).provider("pixelapi").targets) == ["swift"]
 
 

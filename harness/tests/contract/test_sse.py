@@ -59,8 +59,8 @@ def test_chunks_may_be_split_anywhere(body, cuts) -> None:
 @given(BODIES)
 def test_a_message_is_returned_exactly_at_its_end(body) -> None:
     for number, message in enumerate(read(body), 1):
-        assert len(read(body[: message.end])) == number
-        assert len(read(body[: message.end - 1])) == number - 1
+        assert len(read(body[: message.end_offset])) == number
+        assert len(read(body[: message.end_offset - 1])) == number - 1
 
 
 @given(st.binary(max_size=300))

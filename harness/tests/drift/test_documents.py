@@ -173,8 +173,8 @@ def test_a_folder_with_one_contract_and_a_provider_id_are_accepted(write: Write)
 OWN = """
 openapi: 3.1.0
 info: {title: Own, version: "1"}
-servers: [{url: "https://api.acme.test"}]
-x-provider: {id: pixelapi, title: Own, key_env: OWN_KEY, sources: {}}
+servers: [{url: "https://api.pixelapi.dev"}]
+x-provider: {id: pixelapi, title: Own, key_env: PIXELAPI_KEY, sources: {}}
 paths: {}
 """
 
