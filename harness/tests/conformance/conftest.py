@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import dataclasses
 import json
 import socket
 import threading
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,12 +23,13 @@ from voicegauge.conformance import (
     Collector,
     ConformanceCase,
     build_emulator_check_settings,
+    build_emulator_settings,
     check_service,
     plan_cases,
     run_check,
 )
 from voicegauge.contract import Catalogue
-from voicegauge.emulator import RunningEmulator
+from voicegauge.emulator import RunningEmulator, create_app, running_emulator
 from voicegauge.speech.audio import encode
 
 Check = Callable[..., CheckReport]
@@ -36,45 +37,34 @@ _PLANS: dict[tuple[object, ...], CasePlan] = {}
 """Plans by targets. Equal targets have equal plans (see `test_planning.py`), and making one takes a second."""
 
 
-def _control(emulator: RunningEmulator, method: str, route: str, body: object) -> None:
-    headers = {"Content-Type": "application/json"}
-    url = f"{emulator.control_url}/{route}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
-        assert answer.status == 200
-
-
 @pytest.fixture
-def inject_faults(voicegauge_emulator: RunningEmulator) -> Iterator[Callable[..., None]]:
-    """Inject faults into the shared emulator; they are removed after the test."""
-
-    def inject(*faults: str) -> None:
-        _control(voicegauge_emulator, "PUT", "faults", {"faults": list(faults)})
-
-    yield inject
-    _control(voicegauge_emulator, "PUT", "faults", {"faults": []})
-    _control(voicegauge_emulator, "POST", "reset", {})
-
-
-@pytest.fixture
-def check_at(voicegauge_catalogue: Catalogue) -> Check:
-    """Check targets against an emulator: all cases, or those that `only` chooses."""
+def check(voicegauge_catalogue: Catalogue) -> Check:
+    """Check targets against an emulator in this process: all cases, or those that `only` chooses."""
 
     def run(
-        emulator: RunningEmulator,
         names: Sequence[str],
         *,
+        faults: Sequence[str] = (),
         only: Callable[[ConformanceCase], bool] = lambda _: True,
+        whole_providers: Sequence[str] | None = None,
         fuzz: int = 0,
         seed: int = 0,
+        emulator: RunningEmulator | None = None,
     ) -> CheckReport:
         targets = voicegauge_catalogue.select(names)
-        key = (id(voicegauge_catalogue), *names)
+        key = (id(voicegauge_catalogue), *names, whole_providers)
         if key not in _PLANS:
-            _PLANS[key] = plan_cases(targets, emulated=True, all_billable=True, large_uploads=False)
+            _PLANS[key] = plan_cases(
+                targets, emulated=True, all_billable=True, large_uploads=False, whole_providers=whole_providers
+            )
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
-        settings = build_emulator_check_settings(emulator, targets, fuzz=fuzz, seed=seed)
+        running = emulator or RunningEmulator("127.0.0.1", 1, ())
+        settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed)
+        if emulator is None:
+            contracts = {target.contract.id: target.contract for target in targets}
+            app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
+            settings = dataclasses.replace(settings, app=app)
         collector = Collector(names, seed)
         run_check(collector, check_service(targets, chosen, settings, collector))
         return collector.report()
@@ -83,9 +73,14 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
 
 
 @pytest.fixture
-def check(check_at: Check, voicegauge_emulator: RunningEmulator) -> Check:
-    """Check targets against the emulator that all tests share."""
-    return functools.partial(check_at, voicegauge_emulator)
+def check_over_sockets(check: Check, voicegauge_catalogue: Catalogue) -> Check:
+    """Check targets against an emulator on a socket, for faults of connections."""
+
+    def run(names: Sequence[str], *, faults: Sequence[str], **options: Any) -> CheckReport:
+        with running_emulator(voicegauge_catalogue, build_emulator_settings(faults=faults)) as emulator:
+            return check(names, emulator=emulator, **options)
+
+    return run
 
 
 ACME = """

@@ -100,12 +100,12 @@ def test_the_table_has_every_fault_and_only_existing_rules() -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
+def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
     rule, also = FOUND_BY[fault]
-    inject_faults(fault)
     # A synchronous call would speak the 100,001 characters that should have been rejected.
     targets = TARGETS[:3] if fault == "accepts-invalid" else TARGETS_OF.get(fault, TARGETS)
-    report = check(targets, only=_cases_for(rule))
+    everything = ("pixazo", "pixelapi", "ttsai") if fault == "ignores-filters" else None  # lists of voices
+    report = check(targets, faults=[fault], only=_cases_for(rule), whole_providers=everything)
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
     assert errors <= {rule, *also}
@@ -117,13 +117,15 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
     assert EMULATED_KEY not in str(report)
 
 
-def test_a_slow_service_has_no_findings(inject_faults, check) -> None:
-    inject_faults("slow@pixazo/chatterbox")
-    report = check(["pixazo/chatterbox"], only=lambda case: case.expected.kind == "authentication")
+def test_a_slow_service_has_no_findings(check_over_sockets) -> None:
+    report = check_over_sockets(
+        ["pixazo/chatterbox"],
+        faults=["slow@pixazo/chatterbox"],
+        only=lambda case: case.expected.kind == "authentication",
+    )
     assert not report.findings
 
 
-def test_a_dropped_connection_is_an_error_and_not_a_finding(inject_faults, check) -> None:
-    inject_faults("drops-connection")
+def test_a_dropped_connection_is_an_error_and_not_a_finding(check_over_sockets) -> None:
     with pytest.raises(UnreachableError, match="connection lost"):
-        check(["pixelapi/voice-design"])
+        check_over_sockets(["pixelapi/voice-design"], faults=["drops-connection"])

@@ -57,9 +57,8 @@ def test_a_correct_lifecycle_has_every_step_and_no_findings(check) -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
-    inject_faults(fault)
-    report = check(TARGETS, only=is_lifecycle_or_list)
+def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
+    report = check(TARGETS, faults=[fault], only=is_lifecycle_or_list)
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert errors == {FOUND_BY[fault]}
     found = next(finding for finding in report.findings if finding.rule == FOUND_BY[fault])
