@@ -21,14 +21,18 @@ MAX_MESSAGE = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
+Reproduce = Callable[[Exchange], str | None]
+"""Returns the shell command that sends the request of an exchange again; `None` if no command can."""
+
+
 @dataclass(frozen=True)
 class Checker:
     """Applies rules to subjects and yields findings."""
 
     provenance: Provenance
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULES)
-    reproduce: Callable[[Exchange], str] | None = None
-    """Returns the shell command that sends the request of an exchange again."""
+    reproduce: Reproduce | None = None
+    """Returns the shell command that shows a finding again."""
     mask: Callable[[str], str] = str
     """Masks secrets in a text."""
 
@@ -78,7 +82,8 @@ class Checker:
     def _reproduce(self, subject: CheckSubject, exchange: Exchange) -> str | None:
         if self.reproduce is None or not subject.can_be_sent_again:
             return None
-        return self.mask(self.reproduce(exchange))
+        command = self.reproduce(exchange)
+        return self.mask(command) if command is not None else None
 
 
 def _shorten(text: str, limit: int) -> str:

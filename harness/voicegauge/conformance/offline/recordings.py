@@ -93,7 +93,7 @@ def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
     return {case.id: case for case in plan.cases}
 
 
-def _reproducer(contract: Contract) -> Callable[[Exchange], str]:
+def _reproducer(contract: Contract) -> Callable[[Exchange], str | None]:
     return lambda exchange: curl_command(exchange.request, contract)
 
 

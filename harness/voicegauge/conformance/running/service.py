@@ -44,7 +44,7 @@ class CheckedService(NamedTuple):
         """Return a checker that applies `rules` to the traffic of this service, and hides its key in findings."""
         key = self.client.secrets[0] if self.client.secrets else None
 
-        def reproduce(exchange: Exchange) -> str:
-            return curl_command(exchange.request, self.contract, key=key)
+        def reproduce(exchange: Exchange) -> str | None:
+            return curl_command(exchange.request, self.contract, key=key, key_origins=self.client.origins)
 
         return Checker(self.provenance, rules, reproduce, self.client.mask_secrets)
