@@ -108,6 +108,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if max_wait_s is not None and not 0 < max_wait_s < float("inf"):
         raise pytest.UsageError(f"--vg-max-wait {max_wait_s}: must be more than 0, and finite")
     check_live_options(config)
+    if config.getoption("--vg-contracts"):
+        _load_catalogue(config)  # a contract that cannot be used is one line, before the tests are collected
 
 
 @pytest.hookimpl(trylast=True)

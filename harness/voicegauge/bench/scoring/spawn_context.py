@@ -1,7 +1,8 @@
-"""Spawns worker processes that do not import the caller's script."""
+"""Spawns worker processes that import neither the caller's script nor modules in the current folder."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,25 @@ class _IsolatedProcess(SpawnProcess):
         """Start the process."""
         with _hidden_main_module():
             super().start()
+
+
+@contextmanager
+def safe_import_path() -> Iterator[None]:
+    """Keep the current folder out of the import path of all Python processes that are started in this context.
+
+    The folder may be a stranger's repository, and `multiprocessing` imports its own modules in a new process before it
+    sets the import path of the parent.
+    """
+    variable = "PYTHONSAFEPATH"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
 
 
 class IsolatedSpawnContext(SpawnContext):

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext
+from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext, safe_import_path
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.files import read_file
 from voicegauge.model import AudioFacts
@@ -126,16 +126,17 @@ class _Pool(NamedTuple):
 
 @contextlib.contextmanager
 def _process_pool(workers: int) -> Iterator[_Pool]:
-    # Spawned, because forking a process with threads can deadlock.
-    executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_begin_worker)
-    try:
-        yield _Pool(executor, 2 * workers, is_remote=False)
-    except BrokenProcessPool as error:
-        raise UsageError(
-            "a transcribing process died, perhaps out of memory: use --workers 1 or a smaller model"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)  # after Ctrl-C too, waits only for the clips being transcribed
+    with safe_import_path():
+        # Spawned, because forking a process with threads can deadlock.
+        executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_begin_worker)
+        try:
+            yield _Pool(executor, 2 * workers, is_remote=False)
+        except BrokenProcessPool as error:
+            raise UsageError(
+                "a transcribing process died, perhaps out of memory: use --workers 1 or a smaller model"
+            ) from error
+        finally:
+            executor.shutdown(cancel_futures=True)  # after Ctrl-C too, waits only for the clips being transcribed
 
 
 def _begin_worker() -> None:

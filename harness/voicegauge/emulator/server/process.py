@@ -93,7 +93,7 @@ def running_emulator(
 @contextlib.contextmanager
 def _run_process(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "voicegauge.emulator"],
+        [sys.executable, "-P", "-m", "voicegauge.emulator"],  # -P: imports nothing from the current folder
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C must only interrupt this process, which then stops the emulator

@@ -247,7 +247,8 @@ class _EspeakProcess:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "voicegauge.speech.synthesis.espeak_worker"],
+                # -P: imports nothing from the current folder, which may be a stranger's repository.
+                [sys.executable, "-P", "-m", "voicegauge.speech.synthesis.espeak_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
