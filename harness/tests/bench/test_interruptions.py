@@ -101,6 +101,23 @@ def test_killed_while_scoring_the_same_command_sends_nothing_again(
     assert submits(provider) == 12, "a finished run is not continued"
 
 
+def test_killed_before_the_result_is_printed_the_same_command_prints_it_and_sends_nothing(
+    bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.cli.commands.bench.show", die)
+        with pytest.raises(MemoryError):
+            bench("sync")
+    assert submits(provider) == 3
+    result = tmp_path / "result.json"
+    assert bench("sync", more=("--asr", "none", "--json", str(result))) == 0
+    assert submits(provider) == 3
+    found = json.loads(result.read_bytes())
+    assert found["folder"] == str(only_run(out))
+    assert found["manifest"]["finished"]
+    assert load_run(only_run(out)).manifest.finished
+
+
 def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_demand(
     bench: Bench, provider: StandInProvider, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def benchmark(
     seed: int = 0,
     retry_ambiguous: bool = False,
     max_wait_s: float | None = None,
+    on_result: Callable[[BenchResult], None] | None = None,
     progress: ProgressListener | None = None,
 ) -> BenchResult:
     """Measure latency, cost and intelligibility of targets.
@@ -148,6 +149,8 @@ def benchmark(
             never repeated.
         max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents. A job that
             takes longer stays open, and the same call polls it again.
+        on_result: called with the result before a complete run is marked as finished. Until it returns, the same call
+            continues the run and sends nothing again, even if the process is killed.
         progress: receives progress and notices.
 
     Returns:
@@ -193,23 +196,24 @@ def benchmark(
     # A live run is marked as finished last: until then the same command continues it.
     run = _save(folder, outcome, config, planned.listener, finished=outcome.is_complete and live is None)
     if stop.requested and stop.error is None:
-        return _build_result(
-            folder,
-            run,
-            text_length,
-            stopped=f"interrupted after {len(outcome.samples)} of {planned.plan.requests} samples",
-            stop_reason="interrupted",
-        )
+        progress_made = f"interrupted after {len(outcome.samples)} of {planned.plan.requests} samples"
+        result = _build_result(folder, run, text_length, stopped=progress_made, stop_reason="interrupted")
+        if on_result is not None:
+            on_result(result)
+        return result
     _raise_stop_error(run, stop, planned.listener)
     scores = _score(folder, run, asr, planned)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
     elif unscored_reason:
         planned.listener.notice(f"no error rates: {unscored_reason}")
+    save_run(folder, run)
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
     page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
     stopped, stop_reason = _describe_stop(outcome, stop)
     result = _build_result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
+    if on_result is not None:
+        on_result(result)
     save_run(folder, run)
     return result
 

@@ -136,7 +136,6 @@ def command(
     from voicegauge import api
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
-    from voicegauge.model import describe_unresolved
 
     permission = live_options(
         live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
@@ -183,15 +182,24 @@ def command(
         seed=seed,
         retry_ambiguous=retry_ambiguous,
         max_wait_s=max_wait,
+        # Before the run is marked as finished, so that a process that is killed earlier leaves it to the same command.
+        on_result=lambda result: _show_result(result, json_path, live=live),
         progress=TerminalProgress(),
     )
     if result.stop_reason == "interrupted":
-        errors = console(stderr=True)
-        for line in (*describe_unresolved(result.ambiguous_requests, ()), _describe_resumption(result, live=live)):
-            errors.print(line, soft_wrap=True, markup=False)
         ctx.exit(EXIT_INTERRUPTED)
-    show(result, json_path, lambda: _print(result))
     _raise_failure(result)
+
+
+def _show_result(result: BenchResult, json_path: str | None, *, live: bool) -> None:
+    from voicegauge.model import describe_unresolved
+
+    if result.stop_reason != "interrupted":
+        show(result, json_path, lambda: _print(result))
+        return
+    errors = console(stderr=True)
+    for line in (*describe_unresolved(result.ambiguous_requests), _describe_resumption(result, live=live)):
+        errors.print(line, soft_wrap=True, markup=False)
 
 
 def _describe_resumption(result: BenchResult, *, live: bool) -> str:
