@@ -43,17 +43,21 @@ class Checker:
             subject: the subject to which the rules are applied.
             case: id of the planned case that the subject belongs to; `None` if there is no planned case.
         """
-        for subject_class in type(subject).__mro__:
-            for rule in self._rules_by_class.get(subject_class, ()):
-                for violation in rule.check(subject):
-                    yield self._build_finding(rule, subject, violation, case)
+        for rule in self._rules_for_class(type(subject)):
+            for violation in rule.check(subject):
+                yield self._build_finding(rule, subject, violation, case)
 
     @functools.cached_property
-    def _rules_by_class(self) -> Mapping[type, list[Rule]]:
-        found: dict[type, list[Rule]] = {}
-        for rule in self.rules.values():
-            found.setdefault(rule.subject, []).append(rule)
-        return found
+    def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
+        """The rules for each class of subjects that was judged so far, and for its base classes."""
+        return {}
+
+    def _rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+        if subject_class not in self._rules_by_class:
+            self._rules_by_class[subject_class] = tuple(
+                rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject is base
+            )
+        return self._rules_by_class[subject_class]
 
     def _build_finding(self, rule: Rule, subject: CheckSubject, violation: Violation, case: str | None) -> Finding:
         exchange = violation.exchange or subject.exchange

@@ -92,13 +92,10 @@ def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violati
     basis="responses/*/content/application~1json",
 )
 def _check_body_not_json(call: Call) -> Iterator[Violation]:
-    at = (
-        f"{call.documented_response.pointer}/content"
-        if call.documented_response
-        else f"{call.operation.pointer}/responses"
-    )
     if call.json_error is not None:
-        yield Violation(f"the body {call.json_error}", at, evidence=excerpt(call))
+        documented = call.documented_response
+        pointer = f"{documented.pointer}/content" if documented else f"{call.operation.pointer}/responses"
+        yield Violation(f"the body {call.json_error}", pointer, evidence=excerpt(call))
 
 
 @rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -38,11 +39,12 @@ class Credential(NamedTuple):
     value: str
 
 
-def build_credentials(operation: Operation, key: str) -> list[Credential]:
+@functools.lru_cache(maxsize=256)
+def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
     """Return the credentials for the first documented security requirement of `operation` that uses a key."""
     schemes = operation.contract.security_schemes
     requirement = next((requirement for requirement in operation.security if requirement), {})
-    return [_credential(schemes.get(name, {}), key) for name in requirement]
+    return tuple(_credential(schemes.get(name, {}), key) for name in requirement)
 
 
 def _credential(scheme: Mapping[str, Any], key: str) -> Credential:

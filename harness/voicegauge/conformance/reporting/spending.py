@@ -139,8 +139,9 @@ class BillableLimit:
         resource behind.
         """
         limit = self._limit
-        may_be_charged = case.is_billable or _is_billable(contract, case.operation)
-        if limit is None or self._accepted < max(limit, 1) or not may_be_charged:
+        if limit is None or self._accepted < max(limit, 1):
+            return None
+        if not case.is_billable and not _is_billable(contract, case.operation):
             return None
         return f"not sent: {self._accepted} billable requests were accepted, the limit is {limit}"
 
