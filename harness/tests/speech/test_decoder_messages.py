@@ -27,7 +27,7 @@ RATE_HZ = 24_000
 
 def damaged_files(name: str, count: int = 40) -> Iterator[bytes]:
     """Truncated files, files with changed, missing and foreign bytes, and random bytes after a header."""
-    tone = (np.sin(np.arange(2 * RATE_HZ) * 0.05) * 0.3).astype(np.float32)
+    tone = (np.sin(np.arange(RATE_HZ // 2) * 0.05) * 0.3).astype(np.float32)
     good = encode_at_bitrate(tone, RATE_HZ, name)
     rng = random.Random(name)
     for _ in range(count):
