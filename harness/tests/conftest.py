@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, settings
 
+from .builders import saved_voices as saved_voices_module
 from .builders.threads import use_processes, use_threads
 
 # A busy machine is not a failure: examples have no deadline. Under CI Hypothesis draws the same examples each time.
@@ -33,6 +35,20 @@ def threads_instead_of_processes() -> Iterator[None]:
 def own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Emulators and ASR engines run in processes of their own, as they do for users."""
     use_processes(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def saved_voices() -> ModuleType:
+    """The contract of a provider that saves voices: `DOCUMENT`, and `write_contract`."""
+    return saved_voices_module
+
+
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what must survive until the next run in a folder of this test run, for subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture

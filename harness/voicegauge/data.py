@@ -1,4 +1,4 @@
-"""Finds the folders of the data bundled with voicegauge (contracts, suites, fixtures), and the cache folder."""
+"""Finds the folders of the data bundled with voicegauge (contracts, suites, fixtures), and the user's folders."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parent
 CACHE_VARIABLE = "VOICEGAUGE_CACHE"
 """Environment variable with the path of the cache folder."""
+STATE_VARIABLE = "VOICEGAUGE_STATE"
+"""Environment variable with the path of the state folder."""
 
 
 def data_dir(name: str) -> Path:
@@ -18,6 +20,17 @@ def data_dir(name: str) -> Path:
     """
     packaged = _PACKAGE / "data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / name
+
+
+def state_folder() -> Path:
+    """Return the path of the folder for what must survive until the next run, which may not exist yet.
+
+    It is the value of VOICEGAUGE_STATE if that is set, otherwise a folder in the user's state folder.
+    """
+    named = os.environ.get(STATE_VARIABLE)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voicegauge"
 
 
 def cache_folder() -> Path:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     )
     from voicegauge.api.local_servers import LocalServer, RunningReplay, emulate, replay, serve_emulator, serve_replay
     from voicegauge.api.options import LiveOptions
-    from voicegauge.api.plan_sending import plan_summary
+    from voicegauge.api.plan_sending import describe_undeletable, plan_summary
     from voicegauge.api.progress import ProgressListener
     from voicegauge.api.recording_conversion import Conversion, ConvertedFile, convert
     from voicegauge.api.result_files import (
@@ -63,7 +63,7 @@ _NAMES_BY_MODULE = {
     ),
     "local_servers": ("LocalServer", "RunningReplay", "emulate", "replay", "serve_emulator", "serve_replay"),
     "options": ("LiveOptions",),
-    "plan_sending": ("plan_summary",),
+    "plan_sending": ("describe_undeletable", "plan_summary"),
     "progress": ("ProgressListener",),
     "recording_conversion": ("Conversion", "ConvertedFile", "convert"),
     "result_files": (
@@ -115,6 +115,7 @@ __all__ = [
     "check_request",
     "compare",
     "convert",
+    "describe_undeletable",
     "emulate",
     "find_drift",
     "github_annotations",

@@ -15,7 +15,7 @@ import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.api.plan_sending import announce_keys, announce_rate_limits
+from voicegauge.api.plan_sending import announce_keys, announce_rate_limits, delete_left_resources
 from voicegauge.api.progress import ProgressListener, phase
 from voicegauge.api.target_selection import (
     Contracts,
@@ -186,6 +186,7 @@ def benchmark(
         announce_keys(contracts_of(planned.targets.values()), live, planned.listener)
         planned.plan.check_budget(live.max_cost_usd)
         live_access(contracts_of(planned.targets.values()), live.base_urls, live.account_plans)
+        delete_left_resources(contracts_of(planned.targets.values()), live, planned.listener)
     unscored_reason = _check_asr(asr, planned)
     found = _find_run(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()

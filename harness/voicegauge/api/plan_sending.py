@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from voicegauge import conformance
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.progress import ProgressListener, phase
@@ -30,9 +31,12 @@ from voicegauge.conformance import (
     require_prices,
 )
 from voicegauge.contract import Contract, Target
-from voicegauge.data import cache_folder
+from voicegauge.data import cache_folder, state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous
+
+RESOURCE_JOURNALS = "resources"
+"""Folder of the journals of created resources, in the state folder."""
 
 
 def live_settings(
@@ -81,6 +85,8 @@ def live_settings(
         rate_limiters=rate_limiters,
         seed=seed,
         journals=journals.by_provider if journals is not None else {},
+        resource_journals=state_folder() / RESOURCE_JOURNALS,
+        notify=listener.notice,
     )
 
 
@@ -143,6 +149,8 @@ def check_budget(
     """
     require_prices(plan)
     listener.notice(f"{plan_summary(plan)}; at most ${live.max_cost_usd:.4g}")
+    if plan.undeletable:
+        listener.notice(describe_undeletable(plan))
     left_usd = live.max_cost_usd - spent_before_usd
     # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
     if live.ledger is None and plan.usd > left_usd + 1e-9:
@@ -159,6 +167,15 @@ def plan_summary(plan: PricedPlan) -> str:
     requests = f"{'emulated' if emulated else 'live'}: {total.requests} requests, {total.billable} billable"
     free = " (nothing is charged)" if emulated else ""
     return f"{requests}, {_format_price(plan)}{free}"
+
+
+def describe_undeletable(plan: PricedPlan) -> str:
+    """Describe in one line what a plan leaves in the account, because no document says how to delete it."""
+    parts = [
+        f"{one.name} ({one.operation}, {one.requests} request{'s' if one.requests > 1 else ''})"
+        for one in plan.undeletable
+    ]
+    return f"stays in the account, because no document says how to delete it: {', '.join(parts)}"
 
 
 def _format_price(plan: PricedPlan) -> str:
@@ -181,6 +198,25 @@ def announce_keys(contracts: Sequence[Contract], live: LiveOptions, listener: Pr
         listener.notice(f"LIVE: {destinations.describe()}")
         if not live.allow_insecure_http:
             destinations.check_encryption()
+
+
+def delete_left_resources(contracts: Sequence[Contract], live: LiveOptions, listener: ProgressListener) -> None:
+    """Delete the resources that killed checks left at live services, and tell the listener about them.
+
+    A deletion that costs money is left to a check, which has a budget for it.
+
+    Raises:
+        MissingKeyError: the key of a provider is not set.
+    """
+    settings = CheckSettings(
+        provenance=Provenance.LIVE,
+        base_urls={contract.id: live.base_urls for contract in contracts},
+        keys={contract.id: client_key(contract) for contract in contracts},
+        ledger=Ledger(0.0),
+        resource_journals=state_folder() / RESOURCE_JOURNALS,
+        notify=listener.notice,
+    )
+    run_coroutine(conformance.delete_left_resources(contracts, settings))
 
 
 def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:

@@ -32,6 +32,7 @@ from voicegauge.conformance import (
     CaseJournals,
     CasePlan,
     Collector,
+    ResourceSummary,
     build_emulator_check_settings,
     build_emulator_settings,
     price_plan,
@@ -77,6 +78,8 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """Reasons why cases were not recorded, by case."""
     findings: int = 0
     """Number of findings in the recorded exchanges, without disputed ones."""
+    resources: ResourceSummary = ResourceSummary()
+    """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0
     spent_before_usd: float = 0.0
     """Dollars that were or may have been charged to earlier recordings into the same folder which were killed, or whose
@@ -279,6 +282,7 @@ class _RecordingRun:
             redactions=dict(sorted(redactions.items())),
             skipped={case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"},
             findings=sum(finding.severity != "disputed" for finding in report.findings),
+            resources=report.resources,
             spent_usd=report.spent_usd,
             stopped_by=report.stopped_by,
             stop_reason=sent.stop_reason,

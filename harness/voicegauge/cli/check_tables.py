@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from voicegauge.conformance import CheckReport, PricedPlan, SpendingTotal
+    from voicegauge.conformance import CheckReport, PricedPlan, ResourceSummary, SpendingTotal
 
 MAX_FINDINGS_SHOWN = 3
 """Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
@@ -22,6 +22,8 @@ MAX_MESSAGES_SHOWN = 12
 """Number of different messages printed per finding; --json has all."""
 MAX_CASES_SHOWN = 3
 """Number of cases named for each reason; --json has all."""
+MAX_RESOURCES_SHOWN = 20
+"""Number of resources named that stay in the account; --json has all."""
 MAX_RULES_SHOWN = 3
 """Number of rules named in a group of rules with equal spending, which they have if they inspect the same exchanges."""
 _PLURALS = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
@@ -31,7 +33,7 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.DISP
 
 def print_plan(plan: PricedPlan) -> None:
     """Print the requests of a plan in the order of sending, with their prices."""
-    from voicegauge.api import plan_summary
+    from voicegauge.api import describe_undeletable, plan_summary
 
     terminal = console()
     rows = table("case", "expected", "cost", right=("cost",))
@@ -43,6 +45,8 @@ def print_plan(plan: PricedPlan) -> None:
     _print_left_out(terminal, plan.left_out_operations)
     _print_totals(terminal, "by kind", plan.spending.by_kind)
     _print_totals(terminal, "by target", plan.spending.by_target)
+    if plan.undeletable:
+        terminal.print(describe_undeletable(plan), style="yellow", soft_wrap=True)
     terminal.print(plan_summary(plan), style="bold", soft_wrap=True)
 
 
@@ -65,6 +69,7 @@ def print_report(report: CheckReport) -> None:
     for entry in report.unused_baseline:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     _print_left_out(terminal, report.left_out_operations)
+    print_resources(terminal, report.resources)
     _print_spending(terminal, report)
     for line in describe_ambiguous(report.ambiguous_requests):
         terminal.print(line, soft_wrap=True, markup=False)
@@ -182,6 +187,20 @@ def _format_count(report: CheckReport, severity: Severity) -> str:
 
 def _plural_ending(count: int) -> str:
     return "" if count == 1 else "s"
+
+
+def print_resources(terminal: Console, resources: ResourceSummary) -> None:
+    """Print how many resources were created and deleted, and those that stay in the account."""
+    from voicegauge.conformance import describe_left_resource
+
+    if resources.created:
+        counts = f"{resources.created} created, {resources.deleted} deleted"
+        terminal.print(f"resources in the account: {counts}", style="dim", soft_wrap=True)
+    for one in resources.left[:MAX_RESOURCES_SHOWN]:
+        terminal.print(f"left in the account: {describe_left_resource(one)}", style="yellow", soft_wrap=True)
+    more = len(resources.left) - MAX_RESOURCES_SHOWN
+    if more > 0:
+        terminal.print(f"left in the account: {more} more (--json has all)", style="yellow")
 
 
 def _print_spending(terminal: Console, report: CheckReport) -> None:

@@ -39,6 +39,7 @@ from voicegauge.client.spending import (
     settlement_of,
     should_send_again,
 )
+from voicegauge.client.traffic_observer import TrafficObserver
 
 __all__ = [
     "DEFAULT_KEY",
@@ -63,6 +64,7 @@ __all__ = [
     "SubmitNotSent",
     "SubmitRecorder",
     "SubmitStarted",
+    "TrafficObserver",
     "account_plans",
     "build_audio_input_request",
     "build_credentials",

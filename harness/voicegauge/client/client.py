@@ -9,6 +9,7 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask, build_audio_input_request
 from voicegauge.client.requests import map_speech_request
 from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, settlement_of
+from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
@@ -34,6 +35,7 @@ class Client(ProviderConnection):
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
         max_wait_s: float | None = None,
+        traffic_observer: TrafficObserver | None = None,
     ) -> None:
         """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
 
@@ -47,6 +49,7 @@ class Client(ProviderConnection):
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
+            traffic_observer: observes every request; `None` for no observer.
         """
         super().__init__(
             contract,
@@ -57,6 +60,7 @@ class Client(ProviderConnection):
             rate_limiter=rate_limiter,
             seed=seed,
             max_wait_s=max_wait_s,
+            traffic_observer=traffic_observer,
         )
         self._ledger = ledger
 

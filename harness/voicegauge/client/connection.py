@@ -7,9 +7,10 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.requests import RequestBuilder, RequestParts
+from voicegauge.client.requests import RequestBuilder, RequestParts, origin
 from voicegauge.client.spending import RateLimiter
 from voicegauge.client.stream_end import create_stream_end_detector
+from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Request
@@ -41,6 +42,7 @@ class ProviderConnection:
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
         max_wait_s: float | None = None,
+        traffic_observer: TrafficObserver | None = None,
     ) -> None:
         """Configure the connection; nothing is sent yet.
 
@@ -53,6 +55,7 @@ class ProviderConnection:
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
+            traffic_observer: observes every request; `None` for no observer.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -64,11 +67,16 @@ class ProviderConnection:
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
         self.max_wait_s = max_wait_s
+        self._traffic_observer = traffic_observer
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
         """Scheme, host and port of every server of the provider. Only these servers receive the key."""
         return self._builder.origins
+
+    def reaches(self, url: str) -> bool:
+        """Whether a URL belongs to one of the servers of the provider."""
+        return origin(url) in self.origins
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -118,6 +126,13 @@ class ProviderConnection:
         Raises:
             TransportError: there was no response.
         """
+        if self._traffic_observer is None:
+            return await self._send(request, operation_id, address, max_s)
+        return await self._traffic_observer.observe(
+            request, operation_id, lambda: self._send(request, operation_id, address, max_s)
+        )
+
+    async def _send(self, request: Request, operation_id: str, address: str | None, max_s: float | None) -> Exchange:
         detector = create_stream_end_detector(self.contract, operation_id)
         try:
             exchange = await self.transport.send(

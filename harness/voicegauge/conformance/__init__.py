@@ -8,6 +8,7 @@ from voicegauge.conformance.engine import (
     check_documented_examples,
     check_job_steps,
     check_service,
+    delete_left_resources,
     run_check,
 )
 from voicegauge.conformance.needed_operations import find_left_out_operations
@@ -17,6 +18,8 @@ from voicegauge.conformance.reporting import (
     CheckReport,
     CoverageEntry,
     CoverageTotal,
+    LeftResource,
+    ResourceSummary,
     Spending,
     SpendingTotal,
     apply_baseline,
@@ -24,6 +27,7 @@ from voicegauge.conformance.reporting import (
     export_check_report,
     make_baseline,
 )
+from voicegauge.conformance.resources import describe_left_resource
 from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
 from voicegauge.conformance.single_request import build_modified_request, build_request_case
 
@@ -38,7 +42,9 @@ __all__ = [
     "ConformanceCase",
     "CoverageEntry",
     "CoverageTotal",
+    "LeftResource",
     "PricedPlan",
+    "ResourceSummary",
     "SkippedCase",
     "Spending",
     "SpendingTotal",
@@ -52,6 +58,8 @@ __all__ = [
     "check_recordings",
     "check_service",
     "coverage_totals",
+    "delete_left_resources",
+    "describe_left_resource",
     "export_check_report",
     "find_left_out_operations",
     "judge_documented_examples",

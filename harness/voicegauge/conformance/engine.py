@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from voicegauge.conformance.cases import CasePlan, ConformanceCase
 from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
+from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, account_checksum
 from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
@@ -55,8 +57,17 @@ class CheckSettings:
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
     journals: Mapping[str, CaseJournal] = field(default_factory=dict)
     """Journals by provider id, which record what is paid for; empty for the emulator."""
+    resource_journals: Path | None = None
+    """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
+    keep no journal, as for the emulator."""
+    notify: Callable[[str], None] = lambda _: None
+    """Called with one line about resources of earlier runs that were deleted, or could not be deleted."""
     app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
+
+    def journal_folder(self, contract: Contract) -> Path | None:
+        """Return the folder of the journals of one provider; `None` if no journal is kept."""
+        return None if self.resource_journals is None else self.resource_journals / contract.id
 
 
 def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
@@ -105,16 +116,15 @@ async def _check_services(
     limit = BillableLimit(plan.max_calls)
     async with _open_transport(settings) as transport:
         for contract in contracts.values():
-            service = _create_service(contract, transport, settings)
-            if not service.is_emulated:
-                collector.secrets.update(service.client.secrets)
             cases = [case for case in plan.cases if case.provider == contract.id]
-            try:
-                await CaseRunner(service, settings.rules, collector, limit).run(cases, progress)
-                await _fuzz(service, targets, settings, collector)
-            except BudgetError as error:
-                collector.stopped_by = str(error)
-                return
+            called = {case.operation for case in cases}
+            async with _open_service(contract, transport, settings, collector, called) as service:
+                try:
+                    await CaseRunner(service, settings.rules, collector, limit).run(cases, progress)
+                    await _fuzz(service, targets, settings, collector)
+                except BudgetError as error:
+                    collector.stopped_by = str(error)
+                    return
 
 
 async def _fuzz(
@@ -149,8 +159,11 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     from voicegauge.conformance.fuzzing import StatefulJobs
 
     collector.leave_out(find_left_out_operations([target], ()))
-    async with _open_transport(settings) as transport:
-        runner = CaseRunner(_create_service(target.contract, transport, settings), settings.rules, collector)
+    async with (
+        _open_transport(settings) as transport,
+        _open_service(target.contract, transport, settings, collector) as service,
+    ):
+        runner = CaseRunner(service, settings.rules, collector)
         jobs = StatefulJobs(target, runner)
         try:
             for step in steps:
@@ -163,7 +176,59 @@ def _open_transport(settings: CheckSettings) -> Transport:
     return Transport(app=settings.app, timeouts=limited_timeouts(settings.max_wait_s))
 
 
-def _create_service(contract: Contract, transport: Transport, settings: CheckSettings) -> CheckedService:
+async def delete_left_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:
+    """Delete what killed checks left at the servers of `contracts`, and notify about it; send nothing if that is empty.
+
+    Raises:
+        UsageError: a base URL is not valid.
+    """
+    folders = {contract: settings.journal_folder(contract) for contract in contracts}
+    async with _open_transport(settings) as transport:
+        for contract, folder in folders.items():
+            if folder is not None and folder.is_dir():
+                service = _create_service(contract, transport, settings, None)
+                cleanup = ResourceCleanup(service, account_checksum(settings.keys.get(contract.id)))
+                await cleanup.delete_left_resources(folder, settings.notify)
+
+
+@asynccontextmanager
+async def _open_service(
+    contract: Contract,
+    transport: Transport,
+    settings: CheckSettings,
+    collector: Collector,
+    operations: Collection[str] = (),
+) -> AsyncIterator[CheckedService]:
+    """Yield the service, and delete what its requests created when the context ends, even after Ctrl-C.
+
+    Args:
+        contract: the contract of the service.
+        transport: an open transport.
+        settings: settings that decide how the service is reached.
+        collector: gets what was deleted, and what is left.
+        operations: ids of the operations that are going to be called.
+    """
+    account = account_checksum(settings.keys.get(contract.id))
+    folder = settings.journal_folder(contract)
+    tracker = ResourceTracker(
+        contract, settings.keys.get(contract.id), ResourceJournal(folder, account) if folder is not None else None
+    )
+    service = _create_service(contract, transport, settings, tracker)
+    if not service.is_emulated:
+        collector.secrets.update(service.client.secrets)
+    cleanup = ResourceCleanup(service, account)
+    try:
+        if folder is not None:
+            collector.add_resources(await cleanup.delete_left_resources(folder, settings.notify))
+            await cleanup.note_existing_resources(operations, tracker)
+        yield service
+    finally:
+        collector.add_resources(await cleanup.delete_created_resources(tracker))
+
+
+def _create_service(
+    contract: Contract, transport: Transport, settings: CheckSettings, tracker: ResourceTracker | None
+) -> CheckedService:
     client = Client(
         contract,
         transport,
@@ -174,6 +239,7 @@ def _create_service(contract: Contract, transport: Transport, settings: CheckSet
         rate_limiter=settings.rate_limiters.get(contract.id),
         seed=settings.seed,
         max_wait_s=settings.max_wait_s,
+        traffic_observer=tracker,
     )
     return CheckedService(
         contract,

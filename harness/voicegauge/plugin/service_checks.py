@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from voicegauge.api import ProgressListener
     from voicegauge.conformance import CheckReport
     from voicegauge.model import Finding
 
@@ -38,7 +40,33 @@ def check_targets(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: 
     import voicegauge
 
     max_calls = request.config.getoption("--vg-max-calls")
-    return run_check(request, lambda **service: voicegauge.check(names, fuzz=fuzz, max_calls=max_calls, **service))
+    listener = _notice_listener(request.config)
+    return run_check(
+        request,
+        lambda **service: voicegauge.check(names, fuzz=fuzz, max_calls=max_calls, progress=listener, **service),
+    )
+
+
+def _notice_listener(config: pytest.Config) -> ProgressListener:
+    """Return a listener that prints the notices of a live check, such as what it will leave in the account."""
+    from voicegauge.api import ProgressListener
+
+    class NoticeListener(ProgressListener):
+        def notice(self, message: str) -> None:
+            _print_live(config, message)
+
+    return NoticeListener()
+
+
+def _print_live(config: pytest.Config, line: str) -> None:
+    """Print a line of a live test run. A worker of pytest-xdist has no terminal, so there it becomes a warning."""
+    if not config.getoption("--vg-live"):
+        return
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:
+        warnings.warn(pytest.PytestWarning(line), stacklevel=2)
+    else:
+        terminal.write_line(line)
 
 
 def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport]) -> CheckReport:
@@ -61,11 +89,20 @@ def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport])
         failure = str(error)
     if failure is not None:  # outside of the handler, so that pytest does not print the chained error
         pytest.fail(failure, pytrace=False)
+    _print_left_resources(request.config, report)
     if report.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if report.stopped_by and not report.exchanges:
         pytest.fail(report.stopped_by, pytrace=False)
     return report
+
+
+def _print_left_resources(config: pytest.Config, report: CheckReport) -> None:
+    """Print each resource that a live check leaves in the account."""
+    from voicegauge.conformance import describe_left_resource
+
+    for one in report.resources.left:
+        _print_live(config, f"left in the account: {describe_left_resource(one)}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:

@@ -149,6 +149,8 @@ def _describe(changes: RecordingChanges) -> str:
 
 
 def _print(result: RecordResult) -> None:
+    from voicegauge.cli.check_tables import print_resources
+
     out = console()
     for file in result.files:
         verb = "wrote" if file.written else "left"
@@ -162,6 +164,7 @@ def _print(result: RecordResult) -> None:
         out.print(f"masked: {locations}", soft_wrap=True)
     elif result.files:
         out.print("masked: nothing")
+    print_resources(out, result.resources)
     if result.findings:
         out.print(f"{result.findings} findings in what was recorded: voicegauge check shows them", style="yellow")
     if result.spent_usd:

@@ -4,6 +4,7 @@ from voicegauge.conformance.cases.audio_input import recorded_sentence, uploaded
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import (
+    CaseKey,
     CaseKind,
     ConformanceCase,
     SkippedCase,
@@ -35,6 +36,7 @@ __all__ = [
     "BATCH_ITEMS",
     "TEXT",
     "BoundaryValue",
+    "CaseKey",
     "CaseKind",
     "CasePlan",
     "ConformanceCase",

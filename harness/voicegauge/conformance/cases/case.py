@@ -42,6 +42,10 @@ CaseKind = Literal[
 from creation to its end. The other kinds are explained at `ExpectedResponse.kind`."""
 
 
+CaseKey = Literal["valid", "missing", "wrong"]
+"""The API key of a request: the user's, none, or one that no account has."""
+
+
 class UploadPadding(Record, frozen=True, kw_only=True):
     """The size to which an uploaded WAV is padded just before it is sent."""
 
@@ -86,7 +90,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     speech: SpeechRequest | None = None
     """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
     cases."""
-    key: Literal["valid", "missing", "wrong"] = "valid"
+    key: CaseKey = "valid"
     """The API key that is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""

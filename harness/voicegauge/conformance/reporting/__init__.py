@@ -16,6 +16,7 @@ from voicegauge.conformance.reporting.report import (
     find_targets_not_judged,
     merge_findings,
 )
+from voicegauge.conformance.reporting.resources import LeftResource, ResourceSummary
 from voicegauge.conformance.reporting.spending import (
     BillableLimit,
     Spending,
@@ -31,6 +32,8 @@ __all__ = [
     "CoverageCounter",
     "CoverageEntry",
     "CoverageTotal",
+    "LeftResource",
+    "ResourceSummary",
     "Spending",
     "SpendingAccount",
     "SpendingTotal",

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from voicegauge.conformance.reporting.coverage import CoverageEntry
+from voicegauge.conformance.reporting.resources import ResourceSummary
 from voicegauge.conformance.reporting.spending import Spending
 from voicegauge.model import AmbiguousRequest, Finding, Provenance, Record, Severity, StopReason
 
@@ -72,6 +73,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Findings that the baseline accepts. They are not in `findings`."""
     unused_baseline: tuple[str, ...] = ()
     """Entries of the baseline for which there was no finding, one line each."""
+    resources: ResourceSummary = ResourceSummary()
+    """The resources that the check created in the account, such as saved voices, and those that are left there. They do
+    not change the exit status."""
     spent_usd: float = 0.0
     spent_before_usd: float = 0.0
     """Dollars that were or may have been charged to earlier checks of these targets which were killed before their

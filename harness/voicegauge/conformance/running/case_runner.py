@@ -31,6 +31,7 @@ from voicegauge.client import (
     settle_responses,
 )
 from voicegauge.conformance.cases import (
+    CaseKey,
     ConformanceCase,
     inconclusive_reason,
     no_verdict_reason,
@@ -64,7 +65,8 @@ from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
-_KEY_CHOICES: dict[str, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
+KEY_CHOICES: Mapping[CaseKey, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
+"""The key that is sent for each value of `ConformanceCase.key`."""
 MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
 
@@ -285,7 +287,7 @@ class CaseRunner:
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._client.build(operation, request, key=_KEY_CHOICES[case.key]),
+            request=self._client.build(operation, request, key=KEY_CHOICES[case.key]),
             response=Response(status=error.status, headers=error.headers),
         )
         # Both attempts may have been charged, so both count among the requests of the case.
@@ -339,7 +341,7 @@ class CaseRunner:
         request = padded_request(case)
         assert request is not None, "a single call has a request"
         operation = self._contract.operation(case.operation)
-        return await self._retry(case, lambda: self._client.call(operation, request, key=_KEY_CHOICES[case.key]))
+        return await self._retry(case, lambda: self._client.call(operation, request, key=KEY_CHOICES[case.key]))
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""

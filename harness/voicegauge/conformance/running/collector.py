@@ -12,6 +12,7 @@ from voicegauge.conformance.reporting import (
     CaseResult,
     CheckReport,
     CoverageCounter,
+    ResourceSummary,
     SpendingAccount,
     SpendingTotal,
     coverage_percent,
@@ -38,6 +39,7 @@ class Collector:
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
         self._left_out_operations: tuple[str, ...] = ()
+        self._resources = ResourceSummary()
         self.coverage = CoverageCounter()
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
@@ -96,6 +98,10 @@ class Collector:
         self._left_out_operations = tuple(operations)
         self.coverage.leave_out(operations)
 
+    def add_resources(self, summary: ResourceSummary) -> None:
+        """Add the resources that were created, deleted and left at one provider."""
+        self._resources += summary
+
     def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Add a case that has no verdict."""
         self._cases.append(_result(case, "skipped", status, reason))
@@ -129,6 +135,7 @@ class Collector:
             coverage=coverage,
             coverage_percent=coverage_percent(coverage),
             findings=merge_findings(self._findings),
+            resources=self._resources,
             spent_usd=spending.total.usd,
             spending=spending,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
 from voicegauge.conformance.reporting import Spending, SpendingAccount, SpendingTotal
 from voicegauge.conformance.running.call_prices import price_name, price_usd, priced_item
-from voicegauge.contract import Target
+from voicegauge.contract import Contract, Target
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
 
@@ -25,6 +26,17 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """Dollars if the response is as expected; `None` if the price is not known."""
 
 
+class UndeletableResource(Record, frozen=True, kw_only=True):
+    """Resources that the requests to one operation create, and that cannot be deleted."""
+
+    operation: str
+    """The operation that creates them: <provider>/<operation>."""
+    name: str
+    """What such a resource is called: "voice embedding"."""
+    requests: int
+    """Number of planned requests that may create one."""
+
+
 class PricedPlan(Record, frozen=True, kw_only=True):
     """A plan with prices: the JSON that `voicegauge check --dry-run --json` writes."""
 
@@ -39,6 +51,8 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     unpriced: tuple[str, ...] = ()
     """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
+    undeletable: tuple[UndeletableResource, ...] = ()
+    """Resources that the plan leaves in the account, because no document says how to delete them."""
     spending: Spending
     """Spending at the live service if every response is as expected. Spending for each rule is not included."""
 
@@ -91,8 +105,17 @@ def price_plan(
         skipped=plan.skipped,
         left_out_operations=plan.left_out_operations,
         unpriced=tuple(unpriced),
+        undeletable=tuple(_undeletable_resources(plan, contracts)),
         spending=account.spending(),
     )
+
+
+def _undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
+    accepted = Counter((case.provider, case.operation) for case in plan.cases if case.expected.verdict != "rejected")
+    for (provider, operation_id), count in accepted.items():
+        resource = contracts[provider].operation(operation_id).resource
+        if resource is not None and resource.delete is None:
+            yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, requests=count)
 
 
 def total_price_usd(plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:

@@ -1,0 +1,417 @@
+"""A check deletes the resources that it created: at its end, after Ctrl-C, and in the next run after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import voicegauge
+from voicegauge import cli
+from voicegauge.client import Journal, Ledger, RateLimiter
+from voicegauge.conformance import (
+    CasePlan,
+    CheckReport,
+    CheckSettings,
+    Collector,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+)
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.resources import ResourceJournal, ResourceTracker
+from voicegauge.contract import Contract, load_contract
+from voicegauge.emulator import RunningEmulator, create_app, running_emulator
+from voicegauge.errors import StorageError, UnreachableError
+from voicegauge.model import Exchange, Provenance, Request, Response
+from voicegauge.transport import VirtualClock
+
+
+@pytest.fixture(scope="module")
+def folder(saved_voices, tmp_path_factory) -> Path:
+    return saved_voices.write_contract(tmp_path_factory.mktemp("contracts"))
+
+
+@pytest.fixture(scope="module")
+def contract(folder) -> Contract:
+    return load_contract(folder / "openapi.yaml")
+
+
+@pytest.fixture(scope="module")
+def shared_emulator(contract) -> Iterator[RunningEmulator]:
+    with running_emulator([contract.document.path], build_emulator_settings()) as running:
+        yield running
+
+
+@pytest.fixture
+def emulator(shared_emulator) -> Iterator[RunningEmulator]:
+    yield shared_emulator
+    _control(shared_emulator, "PUT", "faults", {"faults": []})
+    _control(shared_emulator, "POST", "reset", {})
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch) -> Path:
+    """The folder of journals of created resources."""
+    monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
+    return tmp_path / "state" / "resources" / "acme"
+
+
+def _control(emulator: RunningEmulator, method: str, route: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    url = f"{emulator.control_url}/{route}"
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+        return json.load(answer)
+
+
+def _stored(emulator: RunningEmulator, name: str = "saved voice") -> list[str]:
+    resources = _control(emulator, "GET", "state")["acme"]["resources"]
+    return [resource["id"] for resource in resources if resource["name"] == name]
+
+
+@pytest.fixture
+def live(folder, emulator, tmp_path, capfd) -> Callable[..., tuple[int, dict[str, Any], str, str]]:
+    """Run a live command with the emulator as the service; returns status, JSON, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, dict[str, Any], str, str]:
+        file = tmp_path / "out.json"
+        service = ["--live", "--base-url", emulator.base_url("acme"), "--contracts", str(folder)]
+        status = cli.run([*arguments, *service, "--json", str(file)])
+        out, err = capfd.readouterr()
+        return status, json.loads(file.read_text()) if file.exists() else {}, out, err
+
+    return run
+
+
+# What is created is deleted
+
+
+def test_a_check_leaves_nothing_that_can_be_deleted(live, emulator, state) -> None:
+    status, report, out, _ = live("check", "acme")
+    resources = report["resources"]
+    prints = _stored(emulator, "voice print")
+    assert (status, _stored(emulator)) == (0, [])
+    assert resources["deleted"] == resources["created"] - len(prints) > 2
+    assert [one["id"] for one in resources["left"]] == prints
+    assert {one["reason"] for one in resources["left"]} == {"no document says how to delete it"}
+    assert f"resources in the account: {resources['created']} created, {resources['deleted']} deleted" in out
+    assert f"left in the account: voice print {prints[0]} of acme/createPrint: no document says" in out
+    assert not list(state.glob("*"))
+
+
+def test_an_emulated_check_leaves_nothing_that_can_be_deleted(emulator, contract, folder) -> None:
+    report = voicegauge.check("acme", emulated=emulator, contracts=[folder])
+    assert report.resources.deleted > 2
+    assert (_stored(emulator), report.resources.left) == ([], ())
+
+
+@pytest.mark.parametrize("fault", ["accepts-invalid", "ignored-key"])
+def test_what_requests_created_that_should_be_rejected_is_deleted(live, emulator, fault) -> None:
+    _control(emulator, "PUT", "faults", {"faults": [f"{fault}@acme"]})
+    status, report, _, _ = live("check", "acme")
+    assert status == 1
+    assert report["resources"]["deleted"] > 5
+    assert {one["name"] for one in report["resources"]["left"]} == {"voice print"}
+    assert _stored(emulator) == []
+
+
+def test_a_recording_leaves_nothing_that_can_be_deleted(live, emulator, tmp_path, folder) -> None:
+    status, _, _, err = live("record", "acme", "--out", str(tmp_path / "fixtures"))
+    assert (status, "record it with --emulated" in err) == (2, True)  # the responses say that they are emulated
+    assert _stored(emulator) == []
+    result = voicegauge.record("acme", emulated=True, contracts=[folder], out=tmp_path / "fixtures")
+    assert result.resources.deleted == result.resources.created - 2 > 0
+    assert result.resources.left == ()
+
+
+def test_a_single_request_leaves_nothing(emulator, folder) -> None:
+    report = voicegauge.check_request("acme/one", emulated=emulator, contracts=[folder])
+    assert report.resources.created == report.resources.deleted
+
+
+# What cannot be deleted is announced, and listed afterwards
+
+
+def test_the_plan_announces_what_cannot_be_deleted(live) -> None:
+    status, plan, out, _ = live("check", "acme", "--dry-run")
+    [undeletable] = plan["undeletable"]
+    requests = undeletable["requests"]
+    assert (status, undeletable["operation"], undeletable["name"]) == (0, "acme/createPrint", "voice print")
+    line = "stays in the account, because no document says how to delete it: voice print (acme/createPrint, "
+    assert f"{line}{requests} requests)" in out
+    _, report, _, err = live("check", "acme")
+    assert f"{line}{requests} requests)" in err
+    assert len(report["resources"]["left"]) <= requests
+
+
+class Service:
+    """The emulated service in this process, whose deletions can fail."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._emulator = create_app([contract], build_emulator_settings())
+        self.contract, self.status_of_deletions, self.deletions = contract, 0, 0
+        self.hides_ids, self.creations = False, 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.creations += scope["method"] == "POST"
+        if scope["method"] == "POST" and self.hides_ids:
+            await self._emulator(scope, receive, self._without_body(send))
+            return
+        if scope["method"] != "DELETE":
+            await self._emulator(scope, receive, send)
+            return
+        self.deletions += 1
+        if not self.status_of_deletions:
+            await self._emulator(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_of_deletions, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _without_body(self, send: Any) -> Any:
+        async def send_less(message: Any) -> None:
+            headers = [one for one in message.get("headers", ()) if one[0].lower() != b"content-length"]
+            await send({**message, "headers": headers} if "headers" in message else {**message, "body": b"{}"})
+
+        return send_less
+
+    def check(self, names: tuple[str, ...] = ("createVoice",), **settings: Any) -> CheckReport:
+        """Run those cases of a live check that are sent to the named operations."""
+        targets = list(self.contract.targets.values())
+        plan = plan_cases(targets, emulated=False, all_billable=False)
+        chosen = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.operation in names))
+        collector = Collector([], 0)
+        complete = CheckSettings(
+            provenance=Provenance.LIVE,
+            base_urls={"acme": {"": "http://emulated/acme"}},
+            keys={"acme": settings.pop("key", EMULATED_KEY)},
+            clock=VirtualClock,
+            app=self,
+            **settings,
+        )
+        asyncio.run(check_service(targets, chosen, complete, collector))
+        return collector.report()
+
+
+@pytest.fixture
+def service(contract) -> Service:
+    return Service(contract)
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, tmp_path, status) -> None:
+    service.status_of_deletions = status
+    journals, notices = tmp_path / "journals", list[str]()
+    report = service.check(resource_journals=journals, notify=notices.append)
+    left = report.resources.left
+    assert report.resources.created == len(left) > 2
+    assert {one.reason for one in left} == {f"deleteVoice responded with status {status}"}
+    assert all(one.id and one.id.startswith("voice_") for one in left)
+    assert report.findings == ()
+    assert notices == []
+
+    service.status_of_deletions = 0
+    report = service.check((), resource_journals=journals, notify=notices.append)
+    assert (report.resources.deleted_of_earlier_runs, report.resources.left) == (len(left), ())
+    assert notices == [f"acme: deleted {len(left)} resources of an earlier run"]
+    assert not list(journals.rglob("*.jsonl"))
+
+
+def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_path) -> None:
+    service.hides_ids = True
+    report = service.check(resource_journals=tmp_path)
+    created = report.resources
+    assert created.created == created.deleted == service.deletions > 2 or created.left
+    assert all("it is one of voice_" in one.reason for one in created.left)
+
+
+def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -> None:
+    service.hides_ids = True
+    report = service.check()
+    assert service.deletions == 0
+    assert {(one.id, one.reason.partition(":")[0]) for one in report.resources.left} == {
+        (None, "its id is not known, because no response contained it")
+    }
+
+
+def test_a_resource_that_is_gone_counts_as_deleted(service) -> None:
+    service.status_of_deletions = 404
+    report = service.check()
+    assert report.resources.created == report.resources.deleted > 2
+
+
+def test_the_ids_of_another_account_are_kept_for_its_key(service, tmp_path) -> None:
+    service.status_of_deletions = 500
+    created = service.check(resource_journals=tmp_path).resources.created
+    service.status_of_deletions = 0
+    report = service.check((), resource_journals=tmp_path, key="another-key")
+    assert {one.reason for one in report.resources.left} == {
+        "it was created with another API key: run the command again with that key"
+    }
+    assert service.check((), resource_journals=tmp_path).resources.deleted_of_earlier_runs == created
+
+
+def test_another_server_is_not_asked_to_delete(service, tmp_path) -> None:
+    service.status_of_deletions = 500
+    service.check(resource_journals=tmp_path)
+    service.deletions = 0
+    elsewhere = {"acme": {"": "http://elsewhere/acme"}}
+    targets = list(service.contract.targets.values())
+    settings = CheckSettings(
+        provenance=Provenance.LIVE, base_urls=elsewhere, app=service, resource_journals=tmp_path, clock=VirtualClock
+    )
+    asyncio.run(check_service(targets, CasePlan(cases=()), settings, Collector([], 0)))
+    assert service.deletions == 0
+
+
+def test_the_journal_of_a_run_that_is_still_active_is_left_alone(service, tmp_path) -> None:
+    service.status_of_deletions = 500
+    service.check(resource_journals=tmp_path)
+    [path] = tmp_path.rglob("*.jsonl")
+    service.deletions, service.status_of_deletions = 0, 0
+    with Journal(path, durable=False):
+        service.check((), resource_journals=tmp_path)
+    assert service.deletions == 0
+
+
+def test_a_damaged_journal_is_named_and_kept(service, tmp_path) -> None:
+    (tmp_path / "acme").mkdir()
+    path = tmp_path / "acme" / "one.jsonl"
+    path.write_text("nothing\n")
+    notices: list[str] = []
+    service.check((), resource_journals=tmp_path, notify=notices.append)
+    assert path.exists()
+    assert [notice.partition(": ")[0] for notice in notices] == [f"{path}:1"]
+
+
+def test_nothing_is_created_if_the_journal_cannot_be_written(service, tmp_path) -> None:
+    (tmp_path / "acme").write_text("a file instead of a folder")
+    with pytest.raises(StorageError, match="cannot write"):
+        service.check(resource_journals=tmp_path)
+    assert service.creations == 0
+
+
+def test_deletions_wait_for_the_rate_limit_and_are_reserved_from_the_budget(service) -> None:
+    clock = VirtualClock()
+    limiter = RateLimiter(10, clock)
+    report = service.check(rate_limiters={"acme": limiter})
+    requests = report.exchanges[Provenance.EMULATED]
+    assert requests % 10 + report.resources.deleted > 0
+    assert clock.monotonic() >= 60 * ((requests + service.deletions - 1) // 10)
+
+
+def test_a_billable_deletion_is_not_sent_without_budget(saved_voices, tmp_path) -> None:
+    document = copy.deepcopy(saved_voices.DOCUMENT)
+    price = {"per": "request", "usd": 0.5, "source": {"document": "acme.txt"}}
+    document["paths"]["/voices/{id}"]["delete"]["x-pricing"] = price
+    service = Service(load_contract(saved_voices.write_contract(tmp_path, document) / "openapi.yaml"))
+    report = service.check(ledger=Ledger(0.6))
+    assert (report.resources.deleted, service.deletions) == (1, 1)
+    assert all("budget" in one.reason for one in report.resources.left)
+    assert report.spent_usd <= 0.6
+
+
+# An interruption
+
+
+@pytest.fixture
+def tracker(contract, tmp_path) -> Iterator[ResourceTracker]:
+    tracker = ResourceTracker(contract, "key", ResourceJournal(tmp_path / "acme", ""))
+    yield tracker
+    tracker.close()
+
+
+REQUEST = Request(method="POST", url="https://api.acme.test/voices", headers=(("Authorization", "Bearer key"),))
+
+
+async def test_the_id_of_a_creation_in_progress_is_awaited_after_ctrl_c(tracker) -> None:
+    may_respond = asyncio.Event()
+
+    async def send() -> Exchange:
+        await may_respond.wait()
+        response = Response(status=200, body=b'{"id": "voice_7"}')
+        return Exchange(provider="acme", operation="createVoice", request=REQUEST, response=response)
+
+    task = asyncio.create_task(tracker.observe(REQUEST, "createVoice", send))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    may_respond.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [resource.id for resource in tracker.history.resources] == ["voice_7"]
+
+
+@pytest.mark.parametrize("sent", [True, False])
+async def test_a_creation_without_a_response_may_have_left_something(tracker, sent) -> None:
+    async def send() -> Exchange:
+        raise UnreachableError("the connection was lost", sent=sent)
+
+    with pytest.raises(UnreachableError):
+        await tracker.observe(REQUEST, "createVoice", send)
+    assert [resource.id for resource in tracker.history.resources] == ([None] if sent else [])
+
+
+@pytest.fixture
+def killed(folder, emulator) -> Callable[[int], int]:
+    """Start a live check as a process, and send it a signal when it has created resources; returns its exit status."""
+
+    def run(number: int) -> int:
+        command = [sys.executable, "-m", "voicegauge", "check", "acme", "--live", "--contracts", str(folder)]
+        process = subprocess.Popen(
+            [*command, "--base-url", emulator.base_url("acme")],
+            env=os.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while len(_stored(emulator)) < 2 and process.poll() is None:
+            pass
+        process.send_signal(number)
+        return process.wait(60)
+
+    return run
+
+
+def test_what_the_user_has_is_not_touched(live, emulator) -> None:
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer sk-acme-0123456789"}
+    url = f"{emulator.base_url('acme')}/voices"
+    request = urllib.request.Request(url, b'{"name": "short"}', headers, method="POST")  # noqa: S310 - loopback
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - loopback
+    [own] = _stored(emulator)
+    assert live("check", "acme")[0] == 0
+    assert _stored(emulator) == [own]
+
+
+def test_ctrl_c_deletes_what_was_created(killed, emulator) -> None:
+    assert killed(signal.SIGINT) == 130
+    assert _stored(emulator) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["check", pytest.param("record", marks=pytest.mark.slow), pytest.param("bench", marks=pytest.mark.slow)]
+)
+def test_the_next_run_deletes_what_a_killed_run_left(killed, live, emulator, tmp_path, command) -> None:
+    assert killed(signal.SIGKILL) == -signal.SIGKILL
+    left = len(_stored(emulator))
+    assert left >= 2
+    more = {
+        "check": ["acme/one"],
+        "record": ["acme/one", "--out", str(tmp_path / "fixtures")],
+        "bench": ["acme/one", "--limit", "1", "--warmup", "0", "--asr", "none", "--out", str(tmp_path / "reports")],
+    }
+    _, _, _, err = live(command, *more[command])
+    assert f"acme: deleted {left} resources of an earlier run" in err
+    assert _stored(emulator) == []

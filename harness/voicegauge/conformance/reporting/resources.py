@@ -1,0 +1,41 @@
+"""Defines what the report of a check says about the resources that the check created in the account."""
+
+from __future__ import annotations
+
+from voicegauge.model import Record
+
+
+class LeftResource(Record, frozen=True, kw_only=True):
+    """A resource that stays in the account."""
+
+    operation: str
+    """The operation that created it: <provider>/<operation>."""
+    name: str
+    """What such a resource is called: "saved voice"."""
+    id: str | None
+    """The id of the resource; `None` if no response contained it."""
+    reason: str
+    """Why it was not deleted, in one line."""
+    created_at: str
+    """Time of the request that created it: UTC, ISO 8601."""
+
+
+class ResourceSummary(Record, frozen=True, kw_only=True):
+    """The resources that a check created, such as saved voices, and what became of them."""
+
+    created: int = 0
+    deleted: int = 0
+    """Number of the created resources that were deleted, by the check itself or at its end."""
+    deleted_of_earlier_runs: int = 0
+    """Number of resources of earlier runs that were deleted first, because those runs had been killed."""
+    left: tuple[LeftResource, ...] = ()
+    """Resources of this run and of earlier runs that stay in the account."""
+
+    def __add__(self, other: ResourceSummary) -> ResourceSummary:
+        """Return the sum of two summaries."""
+        return ResourceSummary(
+            created=self.created + other.created,
+            deleted=self.deleted + other.deleted,
+            deleted_of_earlier_runs=self.deleted_of_earlier_runs + other.deleted_of_earlier_runs,
+            left=(*self.left, *other.left),
+        )

@@ -1,0 +1,154 @@
+"""Deletes the resources that a check, or an earlier run that was killed, created in the account."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from pathlib import Path
+
+from voicegauge.client import Journal
+from voicegauge.conformance.reporting import LeftResource, ResourceSummary
+from voicegauge.conformance.resources.events import (
+    RequestedResource,
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceHistory,
+    ResourceNotCreated,
+)
+from voicegauge.conformance.resources.journal import LeftJournal, lock_journals
+from voicegauge.conformance.resources.requests import ResourceRequests
+from voicegauge.conformance.resources.tracker import ResourceTracker
+from voicegauge.conformance.running import CheckedService
+from voicegauge.errors import DataError
+
+WriteOutcome = Callable[[ResourceCreated | ResourceNotCreated | ResourceDeleted], None]
+"""Notes what became of a resource."""
+
+
+class ResourceCleanup:
+    """Deletes resources of one provider, through the client, the budget and the rate limit of a check."""
+
+    def __init__(self, service: CheckedService, account: str) -> None:
+        """Prepare to delete resources.
+
+        Args:
+            service: the provider, and how it is reached.
+            account: the checksum of the API key, as in journals.
+        """
+        self._service, self._contract, self._account = service, service.contract, account
+
+    async def note_existing_resources(self, operations: Collection[str], tracker: ResourceTracker) -> None:
+        """List the resources that `operations` are going to create, so that new ones can be recognized.
+
+        Only resources that can be deleted are listed.
+        """
+        requests = ResourceRequests(self._service)
+        for operation in self._contract.operations.values():
+            resource = operation.resource
+            if operation.id in operations and resource is not None and resource.delete is not None:
+                listed = await requests.list_items(resource)
+                if listed is not None:
+                    tracker.note_existing(operation, [item[resource.id.tokens[-1]] for item in listed])
+
+    async def delete_left_resources(self, folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
+        """Delete the resources that earlier runs left on the same servers.
+
+        Args:
+            folder: the folder of the provider's journals.
+            notify: is called with one line about what was deleted, or could not be deleted.
+        """
+        summary = ResourceSummary()
+        for journal in lock_journals(folder):
+            summary += await self._delete_resources_of(journal, notify)
+        if summary.deleted_of_earlier_runs:
+            count = summary.deleted_of_earlier_runs
+            notify(f"{self._contract.id}: deleted {count} resource{'s' if count > 1 else ''} of an earlier run")
+        for one in summary.left:
+            notify(f"{self._contract.id}: an earlier run left {describe_left_resource(one)}")
+        return summary
+
+    async def _delete_resources_of(self, journal: Journal, notify: Callable[[str], None]) -> ResourceSummary:
+        try:
+            left_journal = LeftJournal(journal)
+        except DataError as error:
+            with journal:
+                notify(str(error))
+            return ResourceSummary()
+        history = left_journal.history
+        with left_journal:
+            resources = [one for one in history.resources if self._service.client.reaches(one.requested.origin)]
+            if history.account != self._account:
+                reason = "it was created with another API key: run the command again with that key"
+                return ResourceSummary(left=tuple(self._describe(resource, reason) for resource in resources))
+            before = history.deleted
+            left = [one async for one in self._delete_all(history, resources, left_journal.write)]
+            for resource in history.resources:
+                if resource.id is None:  # it has been reported, and a later run cannot do more
+                    left_journal.write(ResourceNotCreated(request=resource.requested.request))
+        return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
+
+    async def delete_created_resources(self, tracker: ResourceTracker) -> ResourceSummary:
+        """Delete the resources that `tracker` knows of, and close its journal."""
+        history = tracker.history
+        left = [one async for one in self._delete_all(history, history.resources, tracker.write)]
+        tracker.close()
+        return ResourceSummary(created=history.created, deleted=history.deleted, left=tuple(left))
+
+    async def _delete_all(
+        self, history: ResourceHistory, resources: Sequence[RequestedResource], write: WriteOutcome
+    ) -> AsyncIterator[LeftResource]:
+        """Delete `resources`, and yield those that stay in the account."""
+        requests = ResourceRequests(self._service)
+        for resource in resources:
+            reason = await self._find_and_delete(requests, history, resource, write)
+            # The emulator forgets what cannot be deleted when it ends.
+            if reason is not None and not (self._service.is_emulated and not self._can_be_deleted(resource)):
+                yield self._describe(resource, reason)
+
+    async def _find_and_delete(
+        self, requests: ResourceRequests, history: ResourceHistory, resource: RequestedResource, write: WriteOutcome
+    ) -> str | None:
+        """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
+        creator, number = self._contract.operations.get(resource.requested.operation), resource.requested.request
+        if creator is None or creator.resource is None:
+            return f"the contract does not describe {resource.requested.operation} any more"
+        ids = [resource.id] if resource.id is not None else None
+        if ids is None and creator.resource.delete is not None:
+            listed = await requests.list_items(creator.resource)
+            ids = (
+                history.find_unknown_ids(resource, listed or [], creator.resource.id.tokens[-1])
+                if listed is not None
+                else None
+            )
+        if ids is None:
+            return "its id is not known, because no response contained it: look for it in your account"
+        if not ids:
+            write(ResourceNotCreated(request=number))
+            return None
+        if len(ids) > 1:
+            return f"its id is not known, because no response contained it; it is one of {', '.join(ids)}"
+        if resource.id is None:
+            write(ResourceCreated(request=number, id=ids[0]))
+        reason = await requests.delete(creator.resource, ids[0], resource.requested.key)
+        if reason is None:
+            write(ResourceDeleted(request=number))
+        return reason
+
+    def _can_be_deleted(self, resource: RequestedResource) -> bool:
+        creator = self._contract.operations.get(resource.requested.operation)
+        return creator is not None and creator.resource is not None and creator.resource.delete is not None
+
+    def _describe(self, resource: RequestedResource, reason: str) -> LeftResource:
+        creator = self._contract.operations.get(resource.requested.operation)
+        spec = creator.resource if creator is not None else None
+        return LeftResource(
+            operation=f"{self._contract.id}/{resource.requested.operation}",
+            name=spec.name if spec is not None else "resource",
+            id=resource.id,
+            reason=reason,
+            created_at=resource.requested.at,
+        )
+
+
+def describe_left_resource(resource: LeftResource) -> str:
+    """Describe a resource that stays in the account in one line."""
+    return f"{resource.name} {resource.id or '(unknown id)'} of {resource.operation}: {resource.reason}"

@@ -1,0 +1,156 @@
+"""Defines the events of creating and deleting resources, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from voicegauge.conformance.cases import CaseKey
+from voicegauge.model import Record
+
+
+class JournalAccount(Record, frozen=True, kw_only=True, tag_field="event", tag="account"):
+    """The account in which resources are created."""
+
+    checksum: str
+    """The checksum of the API key, from `account_checksum`."""
+
+
+class ResourcesListed(Record, frozen=True, kw_only=True, tag_field="event", tag="listed"):
+    """The resources that existed before the run."""
+
+    operation: str
+    """Id of the operation that creates such resources."""
+    ids: tuple[str, ...]
+
+
+class ResourceRequested(Record, frozen=True, kw_only=True, tag_field="event", tag="requested"):
+    """A request that creates a resource is about to be sent."""
+
+    request: int
+    """The number of the request in this run, from 1."""
+    operation: str
+    """Id of the operation that creates the resource."""
+    origin: str
+    """Scheme, host and port of the server: "https://api.acme.example"."""
+    at: str
+    """Time of the request: UTC, ISO 8601."""
+    key: CaseKey = "valid"
+    """The API key that was sent: a faulty service may accept a request without one."""
+    fields: dict[str, str] = {}
+    """Short values of the request body as text, by which the resource is recognized if its id was never received."""
+
+
+class ResourceCreated(Record, frozen=True, kw_only=True, tag_field="event", tag="created"):
+    """The response to a request contained the id of a new resource."""
+
+    request: int
+    id: str
+
+
+class ResourceNotCreated(Record, frozen=True, kw_only=True, tag_field="event", tag="not_created"):
+    """The request was rejected or never sent, or its resource is known from an earlier request."""
+
+    request: int
+
+
+class ResourceDeleted(Record, frozen=True, kw_only=True, tag_field="event", tag="deleted"):
+    """The resource was deleted."""
+
+    request: int
+
+
+ResourceEvent = (
+    JournalAccount | ResourcesListed | ResourceRequested | ResourceCreated | ResourceNotCreated | ResourceDeleted
+)
+
+
+class RequestedResource(Record, frozen=True, kw_only=True):
+    """A resource that a request created, or may have created."""
+
+    requested: ResourceRequested
+    id: str | None = None
+    """The id of the resource; `None` if no response contained it, so that it is not even known whether it exists."""
+
+
+class ResourceHistory:
+    """The resources of one run that are not deleted, according to the events so far."""
+
+    def __init__(self, events: Iterable[ResourceEvent] = ()) -> None:
+        """Start without resources, and apply `events`."""
+        self.account = ""
+        """The checksum of the API key."""
+        self.deleted = 0
+        """Number of deleted resources."""
+        self._resources: dict[int, RequestedResource] = {}
+        self._ids: set[tuple[str, str]] = set()
+        self._listed: dict[str, tuple[str, ...]] = {}
+        for event in events:
+            self.apply(event)
+
+    @property
+    def resources(self) -> list[RequestedResource]:
+        """The resources that are not deleted, oldest first."""
+        return list(self._resources.values())
+
+    @property
+    def created(self) -> int:
+        """Number of created resources whose id is known."""
+        return len(self._ids)
+
+    def knows(self, operation: str, resource_id: str) -> bool:
+        """Whether the resource with this id existed before the run, or an earlier request to `operation` created it."""
+        return (operation, resource_id) in self._ids or resource_id in self._listed.get(operation, ())
+
+    def apply(self, event: ResourceEvent) -> None:
+        """Note what happened."""
+        match event:
+            case JournalAccount():
+                self.account = event.checksum
+            case ResourcesListed():
+                self._listed[event.operation] = event.ids
+            case ResourceRequested():
+                self._resources[event.request] = RequestedResource(requested=event)
+            case ResourceCreated():
+                resource = self._resources[event.request]
+                self._resources[event.request] = msgspec.structs.replace(resource, id=event.id)
+                self._ids.add((resource.requested.operation, event.id))
+            case ResourceNotCreated():
+                self._resources.pop(event.request, None)
+            case ResourceDeleted():
+                self.deleted += self._resources.pop(event.request, None) is not None
+
+    def find_unknown_ids(
+        self, resource: RequestedResource, listed: Iterable[dict[str, Any]], id_name: str
+    ) -> list[str] | None:
+        """Return the ids of listed resources that may be one whose id was never received.
+
+        Such a resource did not exist before the run, is not known from another request, and has the values that were
+        requested. The result is `None` if it is not known what existed before the run.
+
+        Args:
+            resource: the resource to find.
+            listed: the resources that a list request returned.
+            id_name: the name of the field with the id.
+        """
+        operation = resource.requested.operation
+        if operation not in self._listed:
+            return None
+        return [
+            item[id_name]
+            for item in listed
+            if not self.knows(operation, item[id_name]) and _has_fields(item, resource.requested.fields)
+        ]
+
+
+def _has_fields(item: dict[str, Any], fields: dict[str, str]) -> bool:
+    """Whether a listed resource has values of a request, and no other values in the fields that both have."""
+    common = fields.keys() & item.keys()
+    return bool(common) and all(field_text(item[name]) == fields[name] for name in common)
+
+
+def field_text(value: Any) -> str:
+    """Return the text by which a value in a request is compared with one in a list. A form contains text anyway."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

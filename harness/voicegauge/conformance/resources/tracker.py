@@ -1,0 +1,190 @@
+"""Notes which resources the requests of a check create and delete, whatever a request was sent for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit
+
+from voicegauge.client import build_credentials
+from voicegauge.conformance.cases import CaseKey
+from voicegauge.conformance.resources.events import (
+    ResourceCreated,
+    ResourceDeleted,
+    ResourceEvent,
+    ResourceHistory,
+    ResourceNotCreated,
+    ResourceRequested,
+    ResourcesListed,
+    field_text,
+)
+from voicegauge.conformance.resources.journal import ResourceJournal
+from voicegauge.contract import Contract, Location, Operation, ParsedExchange, parse_exchange
+from voicegauge.errors import StorageError, TransportError
+from voicegauge.model import Exchange, Request, Response
+from voicegauge.recording import BAD_KEY
+
+RESPONSE_WAIT_S = 10.0
+"""Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
+with which the resource can be deleted."""
+MAX_FIELD_CHARACTERS = 100
+"""Number of characters in the longest value of a request body by which a resource is recognized in a list."""
+
+
+class ResourceTracker:
+    """Observes the requests of one client, and knows which resources they left in the account."""
+
+    def __init__(self, contract: Contract, key: str | None, journal: ResourceJournal | None) -> None:
+        """Start with no resources.
+
+        Args:
+            contract: the contract of the client.
+            key: the API key of the client; `None` if it has none.
+            journal: gets an event before and after each request that creates a resource that can be deleted; `None` to
+                keep no journal.
+        """
+        self._contract, self._key, self._journal = contract, key, journal
+        self._creators = {one.id: one for one in contract.operations.values() if one.resource is not None}
+        self._requests = 0
+        self.history = ResourceHistory()
+        """What the requests so far created and deleted."""
+
+    def note_existing(self, creator: Operation, ids: Iterable[str]) -> None:
+        """Note which resources of the kind that `creator` creates existed before the check."""
+        with contextlib.suppress(StorageError):  # the first creation reports that the journal cannot be written
+            self._record(creator, ResourcesListed(operation=creator.id, ids=tuple(ids)))
+
+    async def observe(self, request: Request, operation_id: str, send: Callable[[], Awaitable[Exchange]]) -> Exchange:
+        """Send a request with `send`, and note which resource it creates or deletes.
+
+        If the task is cancelled while a resource is being created, the response is awaited for `RESPONSE_WAIT_S`.
+
+        Raises:
+            StorageError: the journal cannot be written; nothing was sent.
+            TransportError: there was no response.
+        """
+        creator = self._creators.get(operation_id)
+        if creator is None:
+            exchange = await send()
+            self._note_deletion(exchange)
+            return exchange
+        creating = asyncio.ensure_future(self._create(creator, request, send))
+        try:
+            return await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            await asyncio.wait({creating}, timeout=RESPONSE_WAIT_S)
+            if not creating.cancel() and not creating.cancelled():
+                creating.exception()  # marks the error as read, which Python would print otherwise
+            raise
+
+    async def _create(self, creator: Operation, request: Request, send: Callable[[], Awaitable[Exchange]]) -> Exchange:
+        self._requests += 1
+        number, parts = self._requests, urlsplit(request.url)
+        self._record(
+            creator,
+            ResourceRequested(
+                request=number,
+                operation=creator.id,
+                origin=f"{parts.scheme}://{parts.netloc}",
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                key=self._key_of(creator, request),
+                fields=_short_fields(creator, request),
+            ),
+        )
+        try:
+            exchange = await send()
+        except TransportError as error:
+            if not error.sent:
+                self._record_response(creator, ResourceNotCreated(request=number))
+            raise
+        self._note_creation(creator, number, exchange)
+        return exchange
+
+    def _key_of(self, creator: Operation, request: Request) -> CaseKey:
+        if self._key is None or _has_key(request, creator, self._key):
+            return "valid"
+        return "wrong" if _has_key(request, creator, BAD_KEY) else "missing"
+
+    def _note_creation(self, creator: Operation, number: int, exchange: Exchange) -> None:
+        assert creator.resource is not None, "only called for operations that create a resource"
+        if not 200 <= exchange.response.status < 300:
+            self._record_response(creator, ResourceNotCreated(request=number))
+            return
+        resource_id = parse_exchange(exchange).read_text(creator.resource.id)
+        if resource_id is None:
+            return
+        if self.history.knows(creator.id, resource_id):  # such as the next message of a conversation
+            self._record_response(creator, ResourceNotCreated(request=number))
+        else:
+            self._record_response(creator, ResourceCreated(request=number, id=resource_id))
+
+    def _note_deletion(self, exchange: Exchange) -> None:
+        if not 200 <= exchange.response.status < 300:
+            return
+        parsed = parse_exchange(exchange)
+        for resource in self.history.resources:
+            creator = self._creators[resource.requested.operation]
+            deletion = creator.resource.delete if creator.resource is not None else None
+            if deletion is None or deletion.operation != exchange.operation or resource.id is None:
+                continue
+            if resource.id in _texts_at(parsed, self._contract.operation(deletion.operation), deletion.id):
+                self.write(ResourceDeleted(request=resource.requested.request))
+
+    def write(self, event: ResourceCreated | ResourceNotCreated | ResourceDeleted) -> None:
+        """Note what became of a resource; do nothing if its deletion has been observed already."""
+        for resource in self.history.resources:
+            if resource.requested.request == event.request:
+                self._record_response(self._creators[resource.requested.operation], event)
+
+    def close(self) -> None:
+        """Close the journal. It is kept if a later run can delete a resource."""
+        if self._journal is not None:
+            left = (self._creators[resource.requested.operation] for resource in self.history.resources)
+            self._journal.close(keep=any(map(_can_be_deleted, left)))
+
+    def _record(self, creator: Operation, event: ResourceEvent) -> None:
+        if self._journal is not None and _can_be_deleted(creator):
+            self._journal.write(event)
+        self.history.apply(event)
+
+    def _record_response(self, creator: Operation, event: ResourceEvent) -> None:
+        """Note a response. It must be judged even if the journal cannot be written any more."""
+        try:
+            self._record(creator, event)
+        except StorageError:
+            self.history.apply(event)
+
+
+def _can_be_deleted(creator: Operation) -> bool:
+    """Whether the contract documents how to delete what `creator` creates. Only that is in the journal."""
+    return creator.resource is not None and creator.resource.delete is not None
+
+
+def _has_key(request: Request, operation: Operation, key: str) -> bool:
+    texts = [request.url, *(value for _, value in request.headers)]
+    credentials = build_credentials(operation, key)
+    return all(any(credential.value in text for text in texts) for credential in credentials)
+
+
+def _short_fields(operation: Operation, request: Request) -> dict[str, str]:
+    """Return the short values at the top level of a request body as text."""
+    exchange = Exchange(provider="", operation=operation.id, request=request, response=Response(status=0))
+    body = parse_exchange(exchange).request_body(operation).value
+    values = body.items() if isinstance(body, dict) else ()
+    texts = {name: field_text(value) for name, value in values if isinstance(value, str | int | float)}
+    return {name: text for name, text in texts.items() if len(text) <= MAX_FIELD_CHARACTERS}
+
+
+def _texts_at(parsed: ParsedExchange, operation: Operation, location: Location) -> Iterator[str]:
+    """Yield the texts that a request has at a location; for a parameter in the path, each segment of the path."""
+    request = parsed.exchange.request
+    if location.kind == "path":
+        yield from map(unquote, urlsplit(request.url).path.split("/"))
+    elif location.kind == "query":
+        yield parsed.query.get(location.name, "")
+    elif location.kind == "header":
+        yield request.header(location.name) or ""
+    else:
+        yield str(location.read_body(parsed.request_body(operation).value))
