@@ -53,6 +53,31 @@ def test_a_target_whose_every_delivery_breaks_off_does_not_pass(voicegauge, acme
     assert out.splitlines()[-1].count("without a verdict") == 1
 
 
+def test_a_target_without_a_planned_delivery_does_not_pass(voicegauge, acme, acme_contracts, monkeypatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--max-calls", "0"]
+    status, plan, out, _ = voicegauge(*arguments, "--dry-run")
+    assert (status, plan["targets_without_delivery"]) == (0, ["acme/voice-1"])
+    assert "not judged, because no delivery is planned: acme/voice-1" in out
+    status, report, out, err = voicegauge(*arguments)
+    reason = "its delivery is beyond the limit of 0 billable requests"
+    assert (status, report["not_judged"], acme.texts) == (3, {"acme/voice-1": reason}, [])
+    assert f"nothing was judged of acme/voice-1: {reason}" in err
+    assert f"not judged: acme/voice-1: {reason}" in out
+
+
+@pytest.mark.parametrize(("most", "not_judged"), [(1, ["pixelapi/voice-clone"]), (2, [])])
+def test_only_the_targets_beyond_the_limit_are_not_judged(voicegauge, most, not_judged) -> None:
+    status, report, _, _ = voicegauge("pixelapi", "--emulated", "--max-calls", str(most))
+    assert (status, list(report["not_judged"])) == (3 if not_judged else 0, not_judged)
+
+
+def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:
+    arguments = ["pixelapi/voice-design", "--emulated", "--max-calls", "0", "--fuzz", "2", "--failures", "none"]
+    status, report, _, _ = voicegauge(*arguments)
+    assert (status, report["not_judged"]) == (0, {})
+
+
 def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acme_contracts, monkeypatch) -> None:
     monkeypatch.setenv("ACME_API_KEY", KEY)
     acme.breaks_off = lambda text: not text.strip()

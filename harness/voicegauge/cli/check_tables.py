@@ -43,6 +43,9 @@ def print_plan(plan: PricedPlan) -> None:
     for one in plan.skipped:
         terminal.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
     _print_left_out(terminal, plan.left_out_operations)
+    if plan.targets_without_delivery:
+        names = ", ".join(plan.targets_without_delivery)
+        terminal.print(f"not judged, because no delivery is planned: {names}", style="yellow", soft_wrap=True)
     _print_totals(terminal, "by kind", plan.spending.by_kind)
     _print_totals(terminal, "by target", plan.spending.by_target)
     if plan.undeletable:

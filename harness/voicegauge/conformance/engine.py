@@ -100,6 +100,10 @@ async def check_service(
     collector.leave_out(plan.left_out_operations)
     for skipped in plan.skipped:
         collector.add_unplanned(skipped.id, skipped.reason)
+    reasons = {skipped.id: skipped.reason for skipped in plan.skipped}
+    for name in plan.targets_without_delivery if not settings.fuzz else ():  # random requests are judged too
+        limit = f"its delivery is beyond the limit of {plan.max_calls} billable requests"
+        collector.add_not_judged(name, reasons.get(name, limit))
     with running_receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
         settings = replace(settings, receiver=receiver)
         await _check_services(targets, plan, settings, collector, progress)

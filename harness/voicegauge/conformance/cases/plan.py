@@ -52,6 +52,8 @@ class CasePlan(Record, frozen=True, kw_only=True):
     max_calls: int | None = None
     """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
     limit."""
+    targets_without_delivery: tuple[str, ...] = ()
+    """Ids of the targets that the check cannot judge: no delivery can be planned, or all are beyond `max_calls`."""
     left_out_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
 
@@ -95,7 +97,14 @@ def plan_cases(
         elif all_billable or not item.is_billable or item.speech is not None or item.is_representative:
             cases.setdefault(item.id, item)
     ordered = tuple(order_cases(cases.values(), max_calls))
-    return CasePlan(cases=ordered, skipped=tuple(skipped.values()), max_calls=max_calls, left_out_operations=left_out)
+    delivering = {(case.provider, case.target) for case in ordered if case.speech is not None}
+    return CasePlan(
+        cases=ordered,
+        skipped=tuple(skipped.values()),
+        max_calls=max_calls,
+        targets_without_delivery=tuple(t.id for t in targets if (t.contract.id, t.name) not in delivering),
+        left_out_operations=left_out,
+    )
 
 
 def _all_cases(

@@ -120,7 +120,7 @@ def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
 def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
     """Return the targets whose planned deliveries were all not judged, with the reason for the first delivery.
 
-    A target without a planned delivery, because of `--max-calls`, is not among them.
+    A target without a planned delivery is not among them: the plan names it.
     """
     deliveries = [case for case in cases if case.is_delivery]
     reasons: dict[str, str] = {}

@@ -47,6 +47,9 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     """The cases in the order in which they are sent."""
     skipped: tuple[SkippedCase, ...] = ()
     """Cases that cannot be planned."""
+    targets_without_delivery: tuple[str, ...] = ()
+    """Ids of the targets that cannot be judged: no delivery can be planned, or the limit of billable requests leaves
+    out all of them."""
     left_out_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
     unpriced: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ def price_plan(
         targets=tuple(target.id for target in targets),
         cases=tuple(cases),
         skipped=plan.skipped,
+        targets_without_delivery=plan.targets_without_delivery,
         left_out_operations=plan.left_out_operations,
         unpriced=tuple(unpriced),
         undeletable=tuple(_undeletable_resources(plan, contracts)),
