@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
+EMULATOR_PORT = 8080
+"""The port on which `voicegauge serve` listens unless another one is chosen."""
+
 
 def is_loopback(host: str) -> bool:
     """Whether `host` is this machine, that is, localhost (RFC 6761, section 6.3) or a loopback address."""

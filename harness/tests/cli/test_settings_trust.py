@@ -31,7 +31,7 @@ paths:
 """
 # fmt: off
 HARMLESS = {
-    "all", "alpha", "category", "clips", "clock", "concurrency", "count", "credits", "dry-run", "emulated",
+    "all", "alpha", "case", "category", "clips", "clock", "concurrency", "count", "credits", "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "host", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
     "no-report", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",

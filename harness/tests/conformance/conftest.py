@@ -133,6 +133,7 @@ class Acme:
         self.keys: list[str] = []
         self.texts: list[str] = []
         self.accepts_anything = False
+        self.is_silent = False
         self.status_of_all: int | None = None
         self.error_body: object = {"error": "not now"}
         """The body with `status_of_all`."""
@@ -165,7 +166,7 @@ class Acme:
         if self.breaks_off(str(text)):
             return StreamingResponse(_break_off(), media_type="audio/wav")
         seconds = len(str(text)) / 15 / (speed if valid else 1) + 0.3
-        return Response(_noise(seconds), media_type="audio/wav")
+        return Response(_noise(seconds, 0.0 if self.is_silent else 0.1), media_type="audio/wav")
 
 
 async def _break_off() -> AsyncIterator[bytes]:
@@ -174,9 +175,9 @@ async def _break_off() -> AsyncIterator[bytes]:
     raise RuntimeError("the synthesis failed")
 
 
-def _noise(seconds: float) -> bytes:
+def _noise(seconds: float, level: float) -> bytes:
     rate = 8_000
-    samples = 0.1 * np.random.default_rng(0).standard_normal(int(rate * seconds))
+    samples = level * np.random.default_rng(0).standard_normal(int(rate * seconds))
     return encode(samples.astype(np.float32), rate, "wav")[0]
 
 

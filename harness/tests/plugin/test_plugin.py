@@ -231,6 +231,24 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
     assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
 
 
+def test_after_an_emulated_failure_a_line_starts_the_emulator_with_the_same_fault(run_pytest) -> None:
+    result = run_pytest(
+        """
+        def test_contract(voicegauge_send):
+            voicegauge_send("pixelapi/voice-design", {"text": ""}, expect="rejected")
+        """,
+        "--vg-fault",
+        "accepts-invalid",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*curl * http://127.0.0.1:8080/pixelapi/*",
+            "*voicegauge serve pixelapi --port 8080 *--fault accepts-invalid",
+        ]
+    )
+
+
 def test_a_live_run_without_a_key_names_the_variable(run_pytest, monkeypatch) -> None:
     monkeypatch.delenv("PIXELAPI_KEY", raising=False)
     result = run_pytest(

@@ -31,6 +31,7 @@ from voicegauge.api.target_selection import (
     resolve_prices,
     select_targets,
     to_catalogue,
+    to_names,
 )
 from voicegauge.checks import RULES, Rule, select_rules
 from voicegauge.conformance import (
@@ -40,6 +41,7 @@ from voicegauge.conformance import (
     CheckSettings,
     Collector,
     PricedPlan,
+    Reproduction,
     build_emulator_check_settings,
     build_emulator_settings,
     build_modified_request,
@@ -47,8 +49,10 @@ from voicegauge.conformance import (
     check_documented_examples,
     check_recordings,
     find_left_out_operations,
+    live_check_arguments,
     plan_cases,
     price_plan,
+    select_cases,
 )
 from voicegauge.contract import Contract, Target
 from voicegauge.data import cache_folder, data_dir
@@ -80,6 +84,7 @@ def check(
     fuzz: int = 0,
     failures: PathLike | None = None,
     faults: Sequence[str] = (),
+    cases: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
     public_url: str | None = None,
     listen_port: int = LISTEN_PORT,
@@ -119,6 +124,7 @@ def check(
         failures: folder in which failing random requests are saved, so that the next check tries them first; by
             default they are not saved.
         faults: ids of faults to inject into the emulator.
+        cases: ids of the only cases to send, of all that can be planned; by default the whole plan is sent.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
         listen_port: local port that receives callbacks.
@@ -145,6 +151,7 @@ def check(
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live checks: add --live")
     sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
+    sending["cases"] = tuple(cases)
     _validate_mode(emulated=bool(emulated), live=live is not None, sending=sending, recordings=recordings)
     listener = progress or ProgressListener()
     catalogue = to_catalogue(contracts)
@@ -164,6 +171,7 @@ def check(
         large_uploads=large_uploads,
         webhooks=public_url is not None,
         whole_providers=named_providers(catalogue, targets),
+        only=cases,
     )
     with open_journals(
         _journal_folder(chosen, live), contracts_of(chosen), retry_ambiguous=retry_ambiguous
@@ -184,6 +192,8 @@ def check(
                 listener=listener,
                 plan=cost,
                 journals=journals,
+                names=to_names(targets),
+                public_url=public_url,
             ) as settings,
             _open_receiver(public_url, listen_port) as receiver,
         ):
@@ -214,6 +224,7 @@ def plan_check(
     full: bool = False,
     large_uploads: bool = False,
     webhooks: bool = False,
+    cases: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
 ) -> PricedPlan:
     """Plan and price what `check` would send with the same arguments; nothing is sent.
@@ -231,6 +242,7 @@ def plan_check(
         full: see `check`.
         large_uploads: see `check`.
         webhooks: whether requests that name a webhook URL are planned for a live service.
+        cases: see `check`.
         prices: see `check`.
 
     Returns:
@@ -252,6 +264,7 @@ def plan_check(
         large_uploads=large_uploads,
         webhooks=webhooks,
         whole_providers=named_providers(catalogue, targets),
+        only=cases,
     )
     return price_plan(plan, chosen, prices, provenance=_provenance_of(live))
 
@@ -466,17 +479,22 @@ def _plan_cases(
     large_uploads: bool,
     webhooks: bool,
     whole_providers: Collection[str],
+    only: Collection[str],
 ) -> CasePlan:
-    """Plan every case for the emulator; for a live service, every valid request only with `full` or `max_calls`."""
-    return plan_cases(
+    """Plan every case for the emulator; for a live service, every valid request only with `full` or `max_calls`.
+
+    Cases whose ids are in `only` are chosen from all that can be planned.
+    """
+    plan = plan_cases(
         targets,
         emulated=emulated,
-        all_billable=emulated or full or max_calls is not None,
+        all_billable=emulated or full or max_calls is not None or bool(only),
         max_calls=max_calls,
         webhooks=emulated or webhooks,
-        large_uploads=emulated or large_uploads,
+        large_uploads=emulated or large_uploads or bool(only),
         whole_providers=whole_providers,
     )
+    return select_cases(plan, only) if only else plan
 
 
 @contextmanager
@@ -491,12 +509,17 @@ def _open_service(
     listener: ProgressListener,
     plan: PricedPlan | None = None,
     journals: CaseJournals | None = None,
+    names: Sequence[str] | None = None,
+    public_url: str | None = None,
 ) -> Iterator[CheckSettings]:
-    """Yield the settings for sending to a running emulator, a new one, or the live service."""
+    """Yield the settings for sending to a running emulator, a new one, or the live service.
+
+    `names` are the checked providers and targets; with `None`, no cases are planned that could be repeated.
+    """
     if faults and emulated is not True:
         raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
     if live is not None:
-        yield live_settings(
+        settings = live_settings(
             contracts_of(targets),
             live,
             prices=prices or {},
@@ -506,13 +529,36 @@ def _open_service(
             journals=journals,
             can_limit_calls=True,
         )
+        yield replace(settings, reproduction=_live_reproduction(targets, names, live, prices or {}, public_url))
         return
     if not emulated:
         raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
     with _open_emulator(targets, emulated, faults, seed) as emulator:
         if plan is not None:
             listener.notice(plan_summary(plan))
-        yield build_emulator_check_settings(emulator, targets, seed=seed)
+        yield build_emulator_check_settings(emulator, targets, seed=seed, names=names)
+
+
+def _live_reproduction(
+    targets: Sequence[Target],
+    names: Sequence[str] | None,
+    live: LiveOptions,
+    prices: Mapping[str, float],
+    public_url: str | None,
+) -> Reproduction:
+    if names is None:
+        return Reproduction()
+    return Reproduction(
+        live_check_arguments(
+            names,
+            contracts_of(targets),
+            base_urls=live.base_urls,
+            account_plans=live.account_plans,
+            prices=prices,
+            public_url=public_url,
+            allow_insecure_http=live.allow_insecure_http,
+        )
+    )
 
 
 def _open_emulator(

@@ -2,7 +2,7 @@
 
 import voicegauge.checks.rules  # noqa: F401 - registers the rules
 from voicegauge.checks.applicability import applicable_rules
-from voicegauge.checks.checker import Checker, find_dispute
+from voicegauge.checks.checker import Checker, Reproduce, find_dispute
 from voicegauge.checks.registry import RULES, Rule, Violation, rule, select_rules
 from voicegauge.checks.subjects import (
     AudioInputCall,
@@ -40,6 +40,7 @@ __all__ = [
     "JobSet",
     "PairRelation",
     "RecordingAge",
+    "Reproduce",
     "RequestCallbacks",
     "RequestOrigin",
     "ResourceStep",

@@ -36,16 +36,19 @@ class Checker:
     mask: Callable[[str], str] = str
     """Masks secrets in a text."""
 
-    def findings(self, subject: CheckSubject, *, case: str | None = None) -> Iterator[Finding]:
+    def findings(
+        self, subject: CheckSubject, *, case: str | None = None, reproduce: Reproduce | None = None
+    ) -> Iterator[Finding]:
         """Apply all rules for the class of `subject` and for its base classes.
 
         Args:
             subject: the subject to which the rules are applied.
             case: id of the planned case that the subject belongs to; `None` if there is no planned case.
+            reproduce: replaces the checker's own function.
         """
         for rule in self._rules_for_class(type(subject)):
             for violation in rule.check(subject):
-                yield self._build_finding(rule, subject, violation, case)
+                yield self._build_finding(rule, subject, violation, case, reproduce or self.reproduce)
 
     @functools.cached_property
     def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
@@ -59,7 +62,9 @@ class Checker:
             )
         return self._rules_by_class[subject_class]
 
-    def _build_finding(self, rule: Rule, subject: CheckSubject, violation: Violation, case: str | None) -> Finding:
+    def _build_finding(
+        self, rule: Rule, subject: CheckSubject, violation: Violation, case: str | None, reproduce: Reproduce | None
+    ) -> Finding:
         exchange = violation.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, violation)
         contract = subject.contract
@@ -79,14 +84,16 @@ class Checker:
             provenance=self.provenance,
             case=case,
             evidence=_shorten(self.mask(violation.evidence), MAX_EVIDENCE) if violation.evidence else None,
-            reproduce=self._reproduce(subject, exchange),
+            reproduce=self._reproduction_command(reproduce, subject, exchange),
             reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
         )
 
-    def _reproduce(self, subject: CheckSubject, exchange: Exchange) -> str | None:
-        if self.reproduce is None or not subject.can_be_sent_again:
+    def _reproduction_command(
+        self, reproduce: Reproduce | None, subject: CheckSubject, exchange: Exchange
+    ) -> str | None:
+        if reproduce is None or not subject.can_be_sent_again:
             return None
-        command = self.reproduce(exchange)
+        command = reproduce(exchange)
         return self.mask(command) if command is not None else None
 
 

@@ -68,6 +68,8 @@ def print_report(report: CheckReport) -> None:
     ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
     for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f))):
         _print_group(terminal, list(group))
+    if report.emulator_notice is not None:
+        terminal.print(report.emulator_notice, soft_wrap=True)
     _print_skipped(terminal, report)
     for entry in report.unused_baseline:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
@@ -149,11 +151,11 @@ def _print_finding(terminal: Console, finding: Finding) -> None:
         ("case ", finding.case),
         ("seen ", finding.evidence),
         ("disputed: ", finding.reading),
-        ("", finding.reproduce),
+        ("", finding.reproduce or finding.test),
     ]
     for label, text in lines:
-        if text:
-            terminal.print(f"  {label}{text}", style="dim" if label else None, soft_wrap=True)
+        for line in (text or "").splitlines():
+            terminal.print(f"  {label}{line}", style="dim" if label else None, soft_wrap=True)
 
 
 def _format_location(finding: Finding) -> str:

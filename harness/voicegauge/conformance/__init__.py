@@ -1,7 +1,7 @@
 """Runs conformance checks: applies rules to documented examples, recordings, planned cases and random requests."""
 
 from voicegauge.conformance.case_journal import CaseJournals
-from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases
+from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases, select_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.engine import (
     CheckSettings,
@@ -27,6 +27,7 @@ from voicegauge.conformance.reporting import (
     export_check_report,
     make_baseline,
 )
+from voicegauge.conformance.reproduction import Reproduction, live_check_arguments
 from voicegauge.conformance.resources import describe_left_resource
 from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
 from voicegauge.conformance.single_request import build_modified_request, build_request_case
@@ -44,6 +45,7 @@ __all__ = [
     "CoverageTotal",
     "LeftResource",
     "PricedPlan",
+    "Reproduction",
     "ResourceSummary",
     "SkippedCase",
     "Spending",
@@ -63,10 +65,12 @@ __all__ = [
     "export_check_report",
     "find_left_out_operations",
     "judge_documented_examples",
+    "live_check_arguments",
     "make_baseline",
     "plan_cases",
     "price_plan",
     "require_prices",
     "run_check",
+    "select_cases",
     "total_price_usd",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.conformance.engine import CheckSettings
+from voicegauge.conformance.reproduction import Reproduction, emulated_check_arguments, emulator_command
 from voicegauge.contract import Target
 from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
@@ -39,6 +40,7 @@ def build_emulator_check_settings(
     fuzz: int = 0,
     failures: Path | None = None,
     seed: int = 0,
+    names: Sequence[str] | None = None,
 ) -> CheckSettings:
     """Return settings to check `targets` at an emulator; waiting between polls takes no time.
 
@@ -49,8 +51,11 @@ def build_emulator_check_settings(
         fuzz: value of `CheckSettings.fuzz`.
         failures: value of `CheckSettings.failures`.
         seed: value of `CheckSettings.seed`.
+        names: the checked providers and targets, with which findings name a command that repeats a case; with `None`
+            they name none.
     """
-    providers = {target.contract.id for target in targets}
+    contracts = list({target.contract.id: target.contract for target in targets}.values())
+    providers = [contract.id for contract in contracts]
     return CheckSettings(
         provenance=Provenance.EMULATED,
         base_urls={name: {"": running.base_url(name)} for name in providers},
@@ -61,4 +66,9 @@ def build_emulator_check_settings(
         seed=seed,
         clock=VirtualClock,
         control_url=running.control_url,
+        reproduction=Reproduction(
+            arguments=() if names is None else emulated_check_arguments(names, running, contracts, seed),
+            emulator_url=running.url,
+            emulator_command=emulator_command(running, contracts),
+        ),
     )

@@ -16,6 +16,7 @@ from voicegauge.conformance.cases import CasePlan, ConformanceCase
 from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
+from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, account_checksum
 from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
 from voicegauge.contract import Contract, Target
@@ -62,6 +63,8 @@ class CheckSettings:
     keep no journal, as for the emulator."""
     notify: Callable[[str], None] = lambda _: None
     """Called with one line about resources of earlier runs that were deleted, or could not be deleted."""
+    reproduction: Reproduction = field(default_factory=Reproduction)
+    """How requests and cases can be repeated after the check."""
     app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
 
@@ -117,6 +120,7 @@ async def _check_services(
     progress: Callable[[ConformanceCase], None] | None,
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
+    collector.emulator_command = settings.reproduction.emulator_command
     limit = BillableLimit(plan.max_calls)
     async with _open_transport(settings) as transport:
         for contract in contracts.values():
@@ -163,6 +167,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     from voicegauge.conformance.fuzzing import StatefulJobs
 
     collector.leave_out(find_left_out_operations([target], ()))
+    collector.emulator_command = settings.reproduction.emulator_command
     async with (
         _open_transport(settings) as transport,
         _open_service(target.contract, transport, settings, collector) as service,
@@ -255,6 +260,7 @@ def _create_service(
         settings.receiver,
         settings.control_url,
         settings.journals.get(contract.id),
+        settings.reproduction,
     )
 
 

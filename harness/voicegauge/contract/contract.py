@@ -101,6 +101,15 @@ class Operation(ContractPart):
         """Whether every documented security alternative requires a key."""
         return bool(self.security) and all(self.security)
 
+    @property
+    def needs_id(self) -> bool:
+        """Whether each request names something that exists, such as a job: it has a required parameter of any value."""
+        return any(
+            parameter.required and not {"enum", "const", "default"} & parameter.schema.keys()
+            for parameter in self.parameters
+            if parameter.location in ("path", "query") and isinstance(parameter.schema, dict)
+        )
+
     def resource_uses_in(self, other: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other`, of the resource that this operation creates."""
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()

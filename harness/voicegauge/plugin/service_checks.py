@@ -115,6 +115,8 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
         f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})" + (f"\n    {f.reproduce}" if f.reproduce else "")
         for f in errors
     ]
+    if errors and report.emulator_notice is not None:
+        lines.append(report.emulator_notice)
     incomplete = report.stopped_by or report.no_verdict_reason
     if incomplete:
         lines.append(incomplete)

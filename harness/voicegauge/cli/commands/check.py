@@ -69,6 +69,13 @@ if TYPE_CHECKING:
     help="With --fuzz: write each finding to DIR as a pytest test that sends the request again.",
 )
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="With --emulated: inject a fault to be found.")
+@click.option(
+    "--case",
+    "cases",
+    multiple=True,
+    metavar="ID",
+    help="Send only this case, as a finding names it. May be repeated. --dry-run lists all cases.",
+)
 @click.option("--select", multiple=True, metavar="RULE", help="Apply only this rule. May be repeated.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not apply this rule. May be repeated.")
 @severity_option
@@ -126,6 +133,7 @@ def command(
     failures: str | None,
     write_tests: Path | None,
     faults: tuple[str, ...],
+    cases: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     severities: dict[str, Severity],
@@ -175,6 +183,7 @@ def command(
             full=full,
             large_uploads=large_uploads,
             webhooks=public_url is not None,
+            cases=cases,
             prices=prices,
         )
         from voicegauge.cli.check_tables import print_plan
@@ -205,6 +214,7 @@ def command(
             fuzz=fuzz,
             failures=_failures_folder(failures),
             faults=faults,
+            cases=cases,
             prices=prices,
             public_url=public_url,
             listen_port=listen_port,
@@ -233,7 +243,7 @@ def command(
 def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
-    require_flags(ctx, ("fuzz", "max_calls", "dry_run"), "emulated", "live")
+    require_flags(ctx, ("fuzz", "max_calls", "dry_run", "cases"), "emulated", "live")
     require_flags(
         ctx, ("base_url", "allow_insecure_http", "prices", "plans", "full", "public_url", "large_uploads"), "live"
     )

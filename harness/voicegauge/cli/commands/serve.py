@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from voicegauge.cli.console import console, table
 from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
+from voicegauge.hosts import EMULATOR_PORT
 
 if TYPE_CHECKING:
     from voicegauge.api import RunningReplay
@@ -27,7 +28,9 @@ MAX_UNUSED = 10
 
 @click.command("serve")
 @click.argument("providers", nargs=-1, metavar="[PROVIDER...]")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 chooses a free port.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=EMULATOR_PORT, show_default=True, help="0 chooses a free port."
+)
 @click.option(
     "--host",
     default="127.0.0.1",

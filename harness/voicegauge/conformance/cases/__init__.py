@@ -19,7 +19,7 @@ from voicegauge.conformance.cases.case import (
 )
 from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import operation_request
-from voicegauge.conformance.cases.plan import BATCH_ITEMS, CasePlan, plan_cases
+from voicegauge.conformance.cases.plan import BATCH_ITEMS, CasePlan, plan_cases, select_cases
 from voicegauge.conformance.cases.related_deliveries import related_deliveries
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.uploads import padded_request
@@ -57,6 +57,7 @@ __all__ = [
     "rejection_statuses",
     "related_deliveries",
     "sample_value",
+    "select_cases",
     "should_retry",
     "text_characters",
     "uploaded_audio",

@@ -6,6 +6,7 @@ money is spent on it.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
@@ -56,6 +57,23 @@ class CasePlan(Record, frozen=True, kw_only=True):
     """Ids of the targets that the check cannot judge: no delivery can be planned, or all are beyond `max_calls`."""
     left_out_operations: tuple[str, ...] = ()
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
+
+
+def select_cases(plan: CasePlan, ids: Collection[str]) -> CasePlan:
+    """Return `plan` with only the cases with these ids, and the deliveries with which they are compared.
+
+    Raises:
+        UsageError: the plan has no case with one of these ids.
+    """
+    cases = {case.id: case for case in plan.cases}
+    for name in ids:
+        if name not in cases:
+            near = difflib.get_close_matches(name, cases, n=1, cutoff=0.4)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"the plan has no case {name!r}{hint} (--dry-run lists all cases)")
+    relations = (cases[name].relation for name in ids)
+    chosen = {*ids, *(relation.base for relation in relations if relation is not None)}
+    return msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id in chosen))
 
 
 def plan_cases(

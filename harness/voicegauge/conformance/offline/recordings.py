@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,7 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
+from voicegauge.conformance.reproduction import contract_options
 from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import Contract
@@ -58,7 +60,7 @@ def check_recordings(
             continue
         if contract.id not in cases:
             cases[contract.id] = cases_by_id(contract)
-        checker = Checker(recording.provenance, rules, _reproducer(contract))
+        checker = Checker(recording.provenance, rules, functools.partial(_repeat, contract, path))
         collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
@@ -93,8 +95,17 @@ def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
     return {case.id: case for case in plan.cases}
 
 
-def _reproducer(contract: Contract) -> Callable[[Exchange], str | None]:
-    return lambda exchange: curl_command(exchange.request, contract)
+def _repeat(contract: Contract, path: Path, exchange: Exchange) -> str | None:
+    """Return the command that shows a finding again.
+
+    A request with an id from an earlier response is not sent again, because the id may not exist any more. The
+    recording is judged again instead.
+    """
+    operation = contract.operations.get(exchange.operation)
+    if operation is not None and not operation.needs_id:
+        return curl_command(exchange.request, contract)
+    options = contract_options([contract])
+    return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
 
 
 def _age_findings(

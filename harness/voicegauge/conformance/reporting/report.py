@@ -67,6 +67,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     because they are never sent."""
     coverage_percent: float | None = None
     """Percentage of everything applicable in `coverage` that was tried; `None` if nothing was sent or read."""
+    emulator_command: str | None = None
+    """The shell command that starts the emulator of the check again, with its faults, for the `curl` commands of the
+    findings. `None` if the check did not use an emulator of its own."""
     findings: tuple[Finding, ...] = ()
     """Findings of the check: one per rule, location and severity. `occurrences` is how often each was seen."""
     accepted: tuple[Finding, ...] = ()
@@ -88,6 +91,14 @@ class CheckReport(Record, frozen=True, kw_only=True):
     def count(self, *severities: Severity) -> int:
         """Return the number of findings of the given severities."""
         return sum(finding.severity in severities for finding in self.findings)
+
+    @property
+    def emulator_notice(self) -> str | None:
+        """How to start the emulator that the curl commands of the findings send to; `None` if none is needed."""
+        commands = (finding.reproduce or "" for finding in self.findings)
+        if self.emulator_command is None or not any(command.startswith("curl ") for command in commands):
+            return None
+        return f"the curl commands need the emulator, which takes any key: {self.emulator_command}"
 
     @property
     def no_verdict_reason(self) -> str | None:

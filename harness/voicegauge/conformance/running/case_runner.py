@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -238,13 +239,21 @@ class CaseRunner:
 
     def _judge(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
+        reproduce = functools.partial(self._repeat, case)
         for subject in subjects:
             self._running.subject_classes.add(type(subject))
             self._running.calls += [subject] if isinstance(subject, Call) else []
-            of_subject = list(self._checker.findings(subject, case=case.id))
+            of_subject = list(self._checker.findings(subject, case=case.id, reproduce=reproduce))
             self._collector.coverage.add_subject(subject, {finding.rule for finding in of_subject})
             findings += of_subject
         return findings
+
+    def _repeat(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+        """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
+        is_single_call = case.speech is None and not case.is_lifecycle and case.callback_url is None
+        if is_single_call and exchange.operation == case.operation:
+            return self.service.repeat_request(exchange)
+        return self.service.reproduction.case_command(case)
 
     def _judge_and_collect(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings = self._judge(subjects, case)

@@ -45,6 +45,8 @@ class Collector:
         """API keys in use, which are masked in every text of the report."""
         self.stopped_by: str | None = None
         self.interrupted = False
+        self.emulator_command: str | None = None
+        """Value of `CheckReport.emulator_command`."""
 
     def judge(self, checker: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
@@ -134,6 +136,7 @@ class Collector:
             notice=describe_doubtful_statuses(self.coverage.statuses),
             coverage=coverage,
             coverage_percent=coverage_percent(coverage),
+            emulator_command=self.emulator_command,
             findings=merge_findings(self._findings),
             resources=self._resources,
             spent_usd=spending.total.usd,

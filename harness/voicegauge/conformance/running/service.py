@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from voicegauge.checks import Checker, Rule
-from voicegauge.client import Client, Ledger, curl_command
+from voicegauge.client import Client, Ledger
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.receiver import Receiver
@@ -34,6 +35,7 @@ class CheckedService(NamedTuple):
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
     journal: CaseJournal | None = None
     """Records what is paid for; `None` to record nothing, as for the emulator."""
+    reproduction: Reproduction = Reproduction()
 
     @property
     def is_emulated(self) -> bool:
@@ -42,9 +44,8 @@ class CheckedService(NamedTuple):
 
     def checker(self, rules: Mapping[str, Rule]) -> Checker:
         """Return a checker that applies `rules` to the traffic of this service, and hides its key in findings."""
-        key = self.client.secrets[0] if self.client.secrets else None
+        return Checker(self.provenance, rules, self.repeat_request, self.client.mask_secrets)
 
-        def reproduce(exchange: Exchange) -> str | None:
-            return curl_command(exchange.request, self.contract, key=key, key_origins=self.client.origins)
-
-        return Checker(self.provenance, rules, reproduce, self.client.mask_secrets)
+    def repeat_request(self, exchange: Exchange) -> str | None:
+        """Return the command that sends the request of an exchange again; `None` if no command can."""
+        return self.reproduction.request_command(exchange, self.client)

@@ -44,9 +44,12 @@ class EmulatorStartup(Record, frozen=True, kw_only=True):
 class RunningEmulator:
     """A running emulator and its URLs."""
 
-    def __init__(self, host: str, port: int, providers: tuple[str, ...]) -> None:
-        """Describe the emulator that listens on `host` and `port`."""
+    def __init__(
+        self, host: str, port: int, providers: tuple[str, ...], settings: EmulatorSettings | None = None
+    ) -> None:
+        """Describe the emulator that listens on `host` and `port`, and was started with `settings`."""
         self.host, self.port, self.providers = host, port, providers
+        self.settings = settings or EmulatorSettings()
 
     @property
     def url(self) -> str:
@@ -87,7 +90,7 @@ def running_emulator(
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
     config = EmulatorProcessConfig(contracts=files, settings=settings or EmulatorSettings(), host=host, port=port)
     with _run_process(config) as startup:
-        yield RunningEmulator(host, startup.port, startup.providers)
+        yield RunningEmulator(host, startup.port, startup.providers, config.settings)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,123 @@
+"""Writes the shell commands that show a finding again: one request by curl, several by `voicegauge check --case`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from voicegauge.client import Client, curl_command
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.contract import Contract, is_bundled
+from voicegauge.emulator import RunningEmulator
+from voicegauge.hosts import EMULATOR_PORT
+from voicegauge.model import Exchange
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How the requests and cases of one check can be repeated after the check."""
+
+    arguments: tuple[str, ...] = ()
+    """Arguments of `voicegauge check` with which it plans the same cases and sends them to the same service; empty if
+    the check was not started with arguments that the command has too."""
+    emulator_url: str | None = None
+    """Root URL of an emulator that ends with the check; `None` for any other service. Commands name the default URL of
+    `voicegauge serve` instead."""
+    emulator_command: str | None = None
+    """The command that starts this emulator again; `None` for any other service."""
+
+    def case_command(self, case: ConformanceCase) -> str | None:
+        """Return the command that sends all requests of a planned case again; `None` if no command can."""
+        if not self.arguments or case.is_fuzzed or not case.id.isprintable():
+            return None
+        return shlex.join(["voicegauge", "check", *self.arguments, "--case", case.id])
+
+    def request_command(self, exchange: Exchange, client: Client) -> str | None:
+        """Return the curl command that sends the request of an exchange again; `None` if no command can.
+
+        Args:
+            exchange: the exchange.
+            client: the client that sent the request.
+        """
+        key = client.secrets[0] if client.secrets else None
+        request, origins = exchange.request, client.origins
+        if self.emulator_url is not None and request.url.startswith(f"{self.emulator_url}/"):
+            url = f"http://127.0.0.1:{EMULATOR_PORT}{request.url.removeprefix(self.emulator_url)}"
+            request = msgspec.structs.replace(request, url=url)
+            origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
+        return curl_command(request, client.contract, key=key, key_origins=origins)
+
+
+def emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:
+    """Return the command that starts an emulator with the settings and faults of `emulator`.
+
+    Args:
+        emulator: an emulator that will not run any more when the command is used.
+        contracts: the contracts to emulate.
+    """
+    contracts, settings = tuple(contracts), emulator.settings
+    options = ["--port", str(EMULATOR_PORT), "--clock", settings.clock]
+    options += ["--seed", str(settings.seed)] if settings.seed else []
+    options += ["--credits", f"{settings.credits:g}"] if settings.credits is not None else []
+    options += ["--plan", settings.plan] if settings.plan is not None else []
+    options += ["--webhook-http"] if settings.webhook_http else []
+    options += _repeated("--fault", settings.faults)
+    return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *contract_options(contracts)])
+
+
+def emulated_check_arguments(
+    names: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
+) -> tuple[str, ...]:
+    """Return the arguments of `voicegauge check` that check the same names at an emulator with the same faults.
+
+    Args:
+        names: the checked providers and targets; empty for all.
+        emulator: the emulator of the check.
+        contracts: the contracts of the targets.
+        seed: seed of everything random.
+    """
+    seeds = ("--seed", str(seed)) if seed else ()
+    faults = _repeated("--fault", emulator.settings.faults)
+    return (*names, "--emulated", *faults, *seeds, *contract_options(contracts))
+
+
+def live_check_arguments(
+    names: Iterable[str],
+    contracts: Iterable[Contract],
+    *,
+    base_urls: Mapping[str, str],
+    account_plans: Iterable[str],
+    prices: Mapping[str, float],
+    public_url: str | None,
+    allow_insecure_http: bool,
+) -> tuple[str, ...]:
+    """Return the arguments of `voicegauge check` that check the same names at the same live services.
+
+    Args:
+        names: the checked providers and targets; empty for all.
+        contracts: the contracts of the targets.
+        base_urls: replacement base URLs by server name; the name "" means every other server.
+        account_plans: names of the account plans.
+        prices: dollars per request that the user set, by target id.
+        public_url: URL of the tunnel for callbacks; `None` without one.
+        allow_insecure_http: whether a key may be sent over http to another machine.
+    """
+    urls = [f"{server}={url}" if server else url for server, url in base_urls.items()]
+    options = [*_repeated("--base-url", urls), *_repeated("--plan", account_plans)]
+    options += _repeated("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
+    options += ["--public-url", public_url] if public_url is not None else []
+    options += ["--allow-insecure-http"] if allow_insecure_http else []
+    return (*names, "--live", *options, *contract_options(contracts))
+
+
+def contract_options(contracts: Iterable[Contract]) -> list[str]:
+    """Return options that load those of `contracts` that are not bundled."""
+    own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
+    return _repeated("--contracts", own)
+
+
+def _repeated(option: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]
