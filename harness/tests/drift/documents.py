@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import functools
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from voicegauge.drift import DriftChange, DriftReport, compare
+from voicegauge.drift.contracts import document_comparison
 
 Edit = Callable[[dict[str, Any]], None]
 Drift = Callable[[Mapping[str, Any], Mapping[str, Any]], DriftReport]
@@ -19,13 +23,24 @@ REMOVED: Any = object()
 
 
 def drift_in(folder: Path) -> Drift:
-    """Return a function that writes two documents to files in `folder` and compares them."""
+    """Return a function that writes two documents to files in `folder` and compares them.
+
+    A file is named by its content, so that a document that many tests compare is written and read once.
+    """
+
+    def write(document: Mapping[str, Any]) -> str:
+        data = msgspec.json.format(json.dumps(document).encode(), indent=1)
+        path = folder / f"{hashlib.sha256(data).hexdigest()}.json"
+        if not path.exists():
+            path.write_bytes(data)
+        return str(path)
+
+    read_once = functools.lru_cache(maxsize=200)(document_comparison.read_document)
 
     def run(old: Mapping[str, Any], new: Mapping[str, Any]) -> DriftReport:
-        paths = folder / "old.json", folder / "new.json"
-        for path, document in zip(paths, (old, new), strict=True):
-            path.write_bytes(msgspec.json.format(json.dumps(document).encode(), indent=1))
-        return compare(str(paths[0]), str(paths[1]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(document_comparison, "read_document", read_once)
+            return compare(write(old), write(new))
 
     return run
 

@@ -64,8 +64,8 @@ def test_existing_text_is_unchanged(path: Path) -> None:
     editor = YamlEditor(text)
     editor.add_key("/x-provider/sources", "new.txt", {"title": "New", "date": "2026-01-01"})
     editor.add_key("/info", "title", "existing keys are unchanged")
-    after = editor.result().splitlines()
-    added = [line for line in after if line not in text.splitlines()]
+    before, after = set(text.splitlines()), editor.result().splitlines()
+    added = [line for line in after if line not in before]
     assert len(added) == 1
     assert [line for line in after if line not in added] == text.splitlines()
 

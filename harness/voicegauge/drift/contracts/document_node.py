@@ -36,9 +36,8 @@ class DocumentNode:
 
     def child(self, key: str | int) -> DocumentNode:
         """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""
-        name, value = str(key), self.value
-        inner = value.get(name, MISSING) if isinstance(value, dict) else read_pointer(value, [name])
-        return DocumentNode(self.document, f"{self.pointer}/{escape_pointer_token(name)}", inner)
+        name = str(key)
+        return DocumentNode(self.document, f"{self.pointer}/{escape_pointer_token(name)}", self._value_below(name))
 
     def children(self) -> Iterator[tuple[str, DocumentNode]]:
         """Yield the key and the node of each entry of a mapping, or the index and the node of each list item."""
@@ -49,8 +48,11 @@ class DocumentNode:
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value below `key`, or `default` if there is none."""
-        node = self.child(key)
-        return node.value if node.exists else default
+        value = self._value_below(key)
+        return default if value is MISSING else value
+
+    def _value_below(self, key: str) -> Any:
+        return self.value.get(key, MISSING) if isinstance(self.value, dict) else read_pointer(self.value, [key])
 
     def resolve(self) -> DocumentNode:
         """Follow `$ref` from node to node, and return the first node without `$ref`.
@@ -60,10 +62,9 @@ class DocumentNode:
         """
         node = self
         for _ in range(MAX_REFERENCES):
-            reference = node.child("$ref")
-            if not isinstance(reference.value, str):
+            if not isinstance(node.get("$ref"), str):
                 return node
-            node = reference.reference_target()
+            node = node.child("$ref").reference_target()
         raise self.document.error(self.pointer, "the references from here lead in a circle")
 
     def reference_target(self) -> DocumentNode:

@@ -105,6 +105,8 @@ def _compare_extensions(
     scope: ComparisonScope, old: DocumentNode, new: DocumentNode, tables: _ExtensionTables
 ) -> Iterator[DriftChange]:
     for key, (record_type, facts) in tables.items():
+        if MISSING is old.get(key, MISSING) is new.get(key, MISSING):
+            continue
         before, after = (_read_extension(node.child(key).resolve(), key, record_type) for node in (old, new))
         if before.value is after.value or (
             MISSING not in (before.value, after.value) and is_same_json(before.value, after.value)
