@@ -2,7 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Nothing but what the file lists, with the digests in it.
+HASHED := $(PIP) --require-hashes --no-deps --requirement
+# The project itself, with the build backend of the same list. pip cannot verify a folder.
+EDITABLE := $(PIP) --no-deps --no-build-isolation --editable .
+LOCK = printf '%s\n' hatchling editables pytest | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+  --no-annotate --no-header --generate-hashes --no-emit-package voicegauge --upgrade pyproject.toml - --output-file .lock
+# torch and its CUDA libraries are left out: which build one wants depends on the machine, and with it the digest.
+WITHOUT_TORCH = awk 'BEGIN { print "\# Written by `make lock`." } /^[a-z]/ { kept = !/^(torch|nvidia-|cuda-)/ } kept' .lock
 # What a commit is checked with beside the tests.
 CODE := harness contracts benchmarks docs
 
@@ -37,10 +45,13 @@ wheel: $(VENV)/.full    ## the built wheel, alone in an environment of its own, 
 docs: $(VENV)/.full     ## the generated parts of docs/ and README.md
 	$(BIN)/python docs/generate.py
 
-lock: $(VENV)/.full     ## newest versions that fit pyproject.toml
+lock: $(VENV)/.full     ## newest versions that fit pyproject.toml, with the SHA-256 of every file of each release
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
-	  --no-emit-package voicegauge pyproject.toml --constraint constraints.in --output-file constraints.txt --upgrade
+	$(LOCK) --all-extras --constraint constraints.in
+	$(WITHOUT_TORCH) >constraints.txt
+	$(LOCK) --extra emulator --constraint constraints.txt
+	$(WITHOUT_TORCH) >constraints-light.txt
+	rm .lock
 
 sample: $(VENV)/.full   ## reports/sample/report.html: few targets and clips, so that it stays below a megabyte
 	rm -rf .sample
@@ -61,10 +72,13 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[emulator]'
+$(VENV)/.light: pyproject.toml constraints-light.txt | $(BIN)/python
+	$(HASHED) constraints-light.txt
+	$(EDITABLE)
 	touch $@
 
 $(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[dev,whisper,faster-whisper]'
+	$(HASHED) constraints.txt
+	$(PIP) --constraint constraints.in torch
+	$(EDITABLE)
 	touch $@ $(VENV)/.light
