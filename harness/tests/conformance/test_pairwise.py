@@ -89,13 +89,13 @@ def test_every_pair_of_values_is_in_a_valid_request(target) -> None:
     assert all(is_valid_body(target.operation, case.request) for case in cases)
 
 
-def _case(index: int, body: dict[str, object], verdict: str) -> ConformanceCase:
+def _case(index: int, body: dict[str, object], verdict: str, kind: str = "valid") -> ConformanceCase:
     return ConformanceCase(
         id=str(index),
         provider="acme",
         operation="speak",
         target="voice-1",
-        expected=ExpectedResponse(verdict=verdict, kind="valid", description=str(index), contract_pointer=""),  # type: ignore[arg-type]
+        expected=ExpectedResponse(verdict=verdict, kind=kind, description=str(index), contract_pointer=""),  # type: ignore[arg-type]
         request=RequestParts(body=body, media_type="application/json"),
     )
 
@@ -130,6 +130,15 @@ def test_no_request_comes_before_one_with_more_new_values(drawn) -> None:
         # Pairs count as well, but all pairs of four fields weigh less than one value.
         assert new(case) >= max(map(new, whole[index:]))
         seen |= {(name, case.request.body.get(name)) for name in names}  # type: ignore[union-attr]
+
+
+def test_undocumented_texts_come_after_new_pairs_of_documented_values() -> None:
+    bodies = [{"a": a, "b": b} for a, b in itertools.product(range(2), repeat=2)]
+    documented = [_case(index, body, "accepted") for index, body in enumerate([*bodies, *bodies])]
+    undocumented = [_case(10 + index, {"a": f"text {index}"}, "either", "undocumented") for index in range(3)]
+    ordered = order_cases([*documented, *undocumented])
+    # Four requests have every pair of two flags. The other four repeat them, so they wait for the new texts.
+    assert [case.expected.kind for case in ordered] == ["valid"] * 4 + ["undocumented"] * 3 + ["valid"] * 4
 
 
 def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:

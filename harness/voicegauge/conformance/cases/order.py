@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import ConformanceCase
@@ -25,6 +26,13 @@ TEXT_LENGTH_STEP = 250
 """Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
 FieldValue = tuple[str, str]
 """Name of a field, and a label for its value or for its absence."""
+
+
+class CaseContent(NamedTuple):
+    """The content of a request that can be new to the service."""
+
+    values: Sequence[FieldValue]
+    pairs: Sequence[object]
 
 
 def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
@@ -113,27 +121,27 @@ def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[Conformanc
     case whose updated gain is still the best of the heap can be chosen without updating all other gains (lazy greedy).
     """
     names = _field_names(cases)
-    values = [_field_values(case, names[case.provider, case.operation]) for case in cases]
+    contents = [_case_content(case, names[case.provider, case.operation]) for case in cases]
     seen: set[object] = set()
-    heap = [(-_information_gain(own, seen), index) for index, own in enumerate(values)]
+    heap = [(-_information_gain(content, seen), index) for index, content in enumerate(contents)]
     heapq.heapify(heap)
     ordered = []
     while heap:
         _, index = heapq.heappop(heap)
-        gain = -_information_gain(values[index], seen)
+        gain = -_information_gain(contents[index], seen)
         if heap and (gain, index) > heap[0]:
             heapq.heappush(heap, (gain, index))
             continue
         ordered.append(cases[index])
-        seen.update(values[index])
-        seen.update(itertools.combinations(values[index], 2))
+        seen.update(contents[index].values)
+        seen.update(contents[index].pairs)
     return ordered
 
 
-def _information_gain(values: Sequence[FieldValue], seen: set[object]) -> int:
+def _information_gain(content: CaseContent, seen: set[object]) -> int:
     """Return the weighted number of values and pairs of values that are not in `seen`."""
-    new_values = sum(value not in seen for value in values)
-    return VALUE_WEIGHT * new_values + sum(pair not in seen for pair in itertools.combinations(values, 2))
+    new_values = sum(value not in seen for value in content.values)
+    return VALUE_WEIGHT * new_values + sum(pair not in seen for pair in content.pairs)
 
 
 def _field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
@@ -152,12 +160,13 @@ def _fields(request: RequestParts | None) -> dict[str, object]:
     return {"(type)": request.media_type, **request.query, **request.headers, **body}
 
 
-def _field_values(case: ConformanceCase, names: Sequence[str]) -> list[FieldValue]:
+def _case_content(case: ConformanceCase, names: Sequence[str]) -> CaseContent:
     if case.expected.kind == "undocumented":
-        # A single value that forms no pairs, so that requests with documented values come first.
-        return [(case.operation, case.expected.description)]
+        # It counts as one pair, so that requests with documented values and pairs of them come first.
+        return CaseContent(values=(), pairs=((case.operation, case.expected.description),))
     fields = _fields(case.request)
-    return [(f"{case.operation}/{name}", _label(fields[name]) if name in fields else "left out") for name in names]
+    values = [(f"{case.operation}/{name}", _label(fields[name]) if name in fields else "left out") for name in names]
+    return CaseContent(values, tuple(itertools.combinations(values, 2)))
 
 
 def _label(value: object) -> str:
