@@ -124,6 +124,8 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "M4A, 2^26 samples declared": ("audio/mp4", lambda: _m4a_with_total(2**26)),
     "AAC, 30 minutes": ("audio/aac", lambda: _encode_silence("adts", "aac", 24_000, BELOW_LIMIT_S)),
     "WebM, 30 minutes": ("audio/webm", lambda: _encode_silence("webm", "libopus", 48_000, BELOW_LIMIT_S)),
+    "escapes instead of audio, 60 MiB": ("audio/mpeg", lambda: b"ID3\xff" + b"%41" * (20 * 2**20)),
+    "zeros without a header, 60 MiB": ("audio/pcm", lambda: bytes(60 * 2**20)),
 }
 
 

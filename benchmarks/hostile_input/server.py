@@ -1,4 +1,4 @@
-"""A server that responds to every request with the same hostile response."""
+"""A server that responds to requests with a hostile response."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+_ENDS = (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError)
+"""How a connection ends: by its peer, or by the end of the server."""
 GRACE_S = 5.0
 """Time for the server's thread to end."""
 
@@ -26,7 +28,10 @@ class HostileResponse(NamedTuple):
     framing: Literal["length", "chunked"] = "length"
     pause_s: float = 0.0
     """Wait after each chunk."""
-    status: int = 200
+    headers: bytes = b""
+    """Further header lines, each with its line end."""
+    first_bodies: tuple[str, ...] = ()
+    """JSON bodies of the first responses, before the hostile one; {url} stands for the URL of the server."""
 
     @property
     def is_endless(self) -> bool:
@@ -35,12 +40,13 @@ class HostileResponse(NamedTuple):
 
 
 class HostileServer:
-    """Sends one response to every request, on a local port."""
+    """Sends a hostile response to every request, except to the first ones if it has `first_bodies`; on a local port."""
 
     def __init__(self, response: HostileResponse) -> None:
         """Prepare the response; a body of known length is generated once."""
         self._response = response
         self._body = b"" if response.is_endless else b"".join(response.chunks())
+        self._requests = 0
         self.url = ""
 
     @property
@@ -49,24 +55,33 @@ class HostileServer:
         return None if self._response.is_endless else len(self._body)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(*_ENDS):
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(_content_length(head))
+            self._requests += 1
+            if self._requests <= len(self._response.first_bodies):
+                writer.write(self._first_response(self._response.first_bodies[self._requests - 1]))
+                await writer.drain()
+                return
             writer.write(self._head())
             for chunk in self._wire_chunks():
                 writer.write(chunk)
                 await writer.drain()
                 if self._response.pause_s:
                     await asyncio.sleep(self._response.pause_s)
-        writer.close()
+
+    def _first_response(self, body: str) -> bytes:
+        data = body.replace("{url}", self.url).encode()
+        lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(data)}"]
+        return "\r\n".join([*lines, "Connection: close", "", ""]).encode() + data
 
     def _head(self) -> bytes:
         response = self._response
-        lines = [f"HTTP/1.1 {response.status} OK", f"Content-Type: {response.media_type}", "Connection: close"]
+        lines = ["HTTP/1.1 200 OK", f"Content-Type: {response.media_type}", "Connection: close"]
         if response.content_encoding is not None:
             lines.append(f"Content-Encoding: {response.content_encoding}")
         lines.append("Transfer-Encoding: chunked" if response.is_endless else f"Content-Length: {len(self._body)}")
-        return "\r\n".join([*lines, "", ""]).encode()
+        return "\r\n".join([*lines, ""]).encode() + response.headers + b"\r\n"
 
     def _wire_chunks(self) -> Iterator[bytes]:
         if not self._response.is_endless:

@@ -71,7 +71,7 @@ class Checker:
         return Finding(
             rule=rule.id,
             severity=Severity.DISPUTED if dispute else rule.severity,
-            message=_shorten(self.mask(violation.message), MAX_MESSAGE),
+            message=self._quote(violation.message, MAX_MESSAGE),
             where=FindingLocation(
                 provider=contract.id,
                 operation=exchange.operation,
@@ -83,10 +83,14 @@ class Checker:
             ),
             provenance=self.provenance,
             case=case,
-            evidence=_shorten(self.mask(violation.evidence), MAX_EVIDENCE) if violation.evidence else None,
+            evidence=self._quote(violation.evidence, MAX_EVIDENCE) if violation.evidence else None,
             reproduce=self._reproduction_command(reproduce, subject, exchange),
             reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
         )
+
+    def _quote(self, text: str, max_characters: int) -> str:
+        """Return `text` on one line and shortened, with secrets masked, even one that is cut off at the end."""
+        return _shorten(self.mask(text[:_MAX_READ_TO_SHORTEN]), max_characters)
 
     def _reproduction_command(
         self, reproduce: Reproduce | None, subject: CheckSubject, exchange: Exchange

@@ -10,10 +10,22 @@ from urllib.parse import quote, unquote
 import jsonschema_rs
 
 from voicegauge.contract.schema_errors import SchemaError, omit_vacuous_consequences
-from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
+from voicegauge.formats import (
+    MISSING,
+    Document,
+    escape_pointer_token,
+    quote_json,
+    read_pointer,
+    unescape_pointer_token,
+)
 
 _PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
 """Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
+_VALUE_MARK = "\0"
+"""What the validator writes into messages instead of a value, which may have megabytes. No message contains it."""
+MAX_VALUE_CHARACTERS = 10_000
+"""Maximum length of a value in a message. It is far longer than the message that is shown, because masked secrets make
+the message shorter."""
 MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
 
@@ -48,6 +60,7 @@ class Schemas:
                 registry=self._registry,
                 validate_formats=True,
                 pattern_options=_PATTERN_OPTIONS,
+                mask=_VALUE_MARK,
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             at = to_pointer(list(getattr(error, "instance_path", ())))
@@ -78,13 +91,9 @@ class Schemas:
 
     def _all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
         for error in self._validator(pointer).iter_errors(instance):
-            path = list(error.schema_path)
-            yield SchemaError(
-                to_pointer(list(error.instance_path)),
-                to_pointer(path),
-                str(path[-1]) if path else "false",
-                error.message,
-            )
+            path, location = list(error.schema_path), to_pointer(list(error.instance_path))
+            keyword = str(path[-1]) if path else "false"
+            yield SchemaError(location, to_pointer(path), keyword, _describe(error.message, location, instance))
 
     def violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without the cost of messages."""
@@ -118,6 +127,14 @@ class Schemas:
                 raise self.document.error(pointer, f"$ref {reference!r} leads to a value that is not an object")
             pointer = target
         return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
+
+
+def _describe(message: str, pointer: str, instance: Any) -> str:
+    """Return the validator's message, with the value at `pointer` instead of its mark."""
+    if _VALUE_MARK not in message:
+        return message
+    value = read_pointer(instance, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
+    return message.replace(_VALUE_MARK, quote_json(value, MAX_VALUE_CHARACTERS, compact=True))
 
 
 def _to_fragment(pointer: str) -> str:

@@ -8,9 +8,11 @@ from voicegauge.formats.bodies import (
     decode_base64,
     is_form,
     is_json,
+    is_utf8,
     read_form,
     read_json,
 )
+from voicegauge.formats.json_excerpts import quote_json
 from voicegauge.formats.located_yaml import (
     YAML_LOADER,
     Document,
@@ -56,8 +58,10 @@ __all__ = [
     "escape_pointer_token",
     "is_form",
     "is_json",
+    "is_utf8",
     "parse_event_location",
     "parse_location",
+    "quote_json",
     "read_document",
     "read_form",
     "read_json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -12,8 +13,10 @@ import msgspec
 from voicegauge.model import UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
-"""Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64. Parsed text that contains an emoji
-takes four times as much memory."""
+"""Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64."""
+MAX_WIDE_TEXT_BYTES = 4 * 2**20
+"""Maximum size of the texts in a JSON body that have an escape or a character outside of ASCII, because such a text may
+take four times as much memory when it is parsed. Real transcripts have some hundred kilobytes."""
 MAX_JSON_DEPTH = 64
 """Maximum nesting of a JSON body. No speech API nests this deep, and a malicious response must not exhaust the stack of
 code that walks the JSON."""
@@ -35,6 +38,7 @@ class Form(NamedTuple):
     files: dict[str, UploadedFile]
 
 
+_PIECE_BYTES = 2**20
 _BOM = b"\xef\xbb\xbf"
 _JSON_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
@@ -47,15 +51,18 @@ def read_json(body: bytes) -> Any:
     """Parse a JSON body. The size of the body and the number of values in it are checked before any value is created.
 
     Raises:
-        UnreadableBodyError: the body is not valid JSON in UTF-8, or exceeds `MAX_JSON_BYTES`, `MAX_JSON_DEPTH` or
-            `MAX_JSON_NODES`. NaN, Infinity and unpaired surrogates, which cannot be encoded as UTF-8 again (RFC 8259,
-            section 8.2), are not valid.
+        UnreadableBodyError: the body is not valid JSON in UTF-8, or exceeds `MAX_JSON_BYTES`, `MAX_JSON_DEPTH`,
+            `MAX_JSON_NODES` or `MAX_WIDE_TEXT_BYTES`. NaN, Infinity and unpaired surrogates, which cannot be encoded as
+            UTF-8 again (RFC 8259, section 8.2), are not valid.
     """
     if len(body) > MAX_JSON_BYTES:
         raise UnreadableBodyError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
     # Each value takes at least one byte, so most bodies need not be counted.
     if len(body) > MAX_JSON_NODES and count_json_nodes(body, MAX_JSON_NODES) > MAX_JSON_NODES:
         raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
+    if len(body) > MAX_WIDE_TEXT_BYTES and _count_wide_text_bytes(body) > MAX_WIDE_TEXT_BYTES:
+        limit = f"{MAX_WIDE_TEXT_BYTES // 2**20} MiB"
+        raise UnreadableBodyError(f"has more than {limit} of texts with escapes or characters outside of ASCII")
     try:
         value = msgspec.json.decode(body.removeprefix(_BOM))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -92,6 +99,14 @@ def _count_max_nodes(body: bytes, start: int, end: int) -> int:
     return sum(body.count(sign, start, end) for sign in (b",", b":", b"[", b"{"))
 
 
+def _count_wide_text_bytes(body: bytes) -> int:
+    """Return the total size of the texts in a JSON body that have an escape or a character outside of ASCII."""
+    if body.isascii() and b"\\" not in body:
+        return 0
+    texts = (text[0] for text in _JSON_TEXT.finditer(body))
+    return sum(len(text) for text in texts if not text.isascii() or b"\\" in text)
+
+
 def _invalid_json_reason(body: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"is nested deeper than {MAX_JSON_DEPTH}"
@@ -114,6 +129,18 @@ def _measure_depth(value: Any) -> int:
         children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
         stack.extend((child, depth + 1) for child in children)
     return deepest
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether `data` is valid UTF-8. Decoding all of it at once could take four times its size."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _PIECE_BYTES):
+            decoder.decode(data[start : start + _PIECE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decode_base64(text: str) -> bytes:

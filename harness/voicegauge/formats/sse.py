@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats.bodies import UnreadableBodyError, is_utf8
 
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 MAX_MESSAGE_BYTES = 16 * 2**20
@@ -135,8 +135,4 @@ class MessageParser:
 
 def _valid_utf8(data: bytes) -> bytes:
     """Return UTF-8, with invalid bytes replaced as the standard specifies."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return data.decode(errors="replace").encode()
-    return data
+    return data if is_utf8(data) else data.decode(errors="replace").encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,11 +15,13 @@ from voicegauge.contract import (
     SchemaError,
     parse_exchange,
 )
-from voicegauge.formats import is_json, read_pointer, unescape_pointer_token
+from voicegauge.formats import is_json, quote_json, read_pointer, unescape_pointer_token
 
 NO_BODY = (204, 205, 304)
 """Statuses of responses that have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
 RETRY_AFTER = "retry-after"
+MAX_QUOTED_CHARACTERS = 1_000
+"""Maximum length of a value that is quoted as evidence, before secrets in it are masked."""
 MAX_SCHEMA_VIOLATIONS = 10
 """Maximum number of schema violations reported for one body, because a hostile body could have a million."""
 
@@ -180,7 +181,7 @@ def schema_violation(error: SchemaError, value: Any) -> Violation:
     """Return the violation that `value` does not match its schema."""
     prefix = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]])
-    evidence = None if found is MISSING else json.dumps(found, ensure_ascii=False)[:1000]
+    evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)
     return Violation(f"{prefix}{error.message}", error.schema_pointer, error.pointer or None, evidence)
 
 

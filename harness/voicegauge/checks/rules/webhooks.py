@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import CaseOutcome, RequestCallbacks
 from voicegauge.contract import MISSING
+from voicegauge.formats import quote_json
 from voicegauge.model import Severity
 
 NETWORK_SLACK_S = 2.0
@@ -155,4 +155,4 @@ def _webhook_pointer(callbacks: RequestCallbacks) -> str:
 
 
 def _json_text(body: Any) -> str:
-    return json.dumps(body, ensure_ascii=False)[:1000]
+    return quote_json(body, 1_000)

@@ -13,6 +13,9 @@ from voicegauge.contract import Target
 from voicegauge.errors import TransportError
 from voicegauge.model import Delivery, Exchange
 
+MAX_POLL_S = 10.0
+"""Maximum time of one of these polls in seconds. A service that responds slowly must not hold up the check."""
+
 
 async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
     """Repeat the last poll of a job that has ended, and return the exchanges; empty if no poll has seen an end."""
@@ -25,7 +28,9 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
         await client.clock.sleep(status.job.poll.min_s)
         try:
             repeated.append(
-                await client.transport.send(polls[-1].request, provider=target.contract.id, operation=status.id)
+                await client.transport.send(
+                    polls[-1].request, provider=target.contract.id, operation=status.id, max_s=MAX_POLL_S
+                )
             )
         except TransportError:
             break  # the verdict on the delivery does not depend on these polls
@@ -53,7 +58,9 @@ async def poll_without_key(client: Client, target: Target, polls: Sequence[Excha
     headers = tuple((name, value) for name, value in polls[-1].request.headers if name.lower() not in names)
     request = msgspec.structs.replace(polls[-1].request, headers=headers)
     try:
-        exchange = await client.transport.send(request, provider=target.contract.id, operation=status.id)
+        exchange = await client.transport.send(
+            request, provider=target.contract.id, operation=status.id, max_s=MAX_POLL_S
+        )
     except TransportError:
         return []  # the verdict on the delivery does not depend on this poll
     expected = ExpectedResponse(

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, is_utf8, read_form, read_json
 from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 
@@ -18,6 +18,7 @@ MaskText = Callable[[str, str], str]
 of a plain-text body, or of a key of a JSON object, is empty."""
 
 _MIN_PIECE_BYTES = 2**20
+_MAX_PIECE_BYTES = 4 * 2**20
 
 
 def bare_media_type(content_type: str) -> str:
@@ -58,11 +59,9 @@ def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byte
 
 
 def _mask_plain_text(body: bytes, mask: MaskText) -> bytes:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
+    if not is_utf8(body):
         return body
-    return b"".join(_mask_piece(piece, mask) for piece in _split_at_line_ends(body))
+    return b"".join(_mask_piece(piece, mask) for piece in _split_text(body))
 
 
 def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
@@ -71,13 +70,19 @@ def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
     return piece if masked == text else masked.encode()
 
 
-def _split_at_line_ends(body: bytes) -> Iterator[bytes]:
-    """Split a large text at line ends, because a text may need four times as much memory as `str`."""
+def _split_text(body: bytes) -> Iterator[bytes]:
+    """Split a large text in UTF-8, because a text may need four times as much memory as `str`.
+
+    It is split at line ends. A line that is longer than a piece may be is split between two characters.
+    """
     start = 0
     while start < len(body):
-        end = body.find(b"\n", start + _MIN_PIECE_BYTES) + 1 or len(body)
-        yield body[start:end]
-        start = end
+        end = min(start + _MAX_PIECE_BYTES, len(body))
+        line_end = body.find(b"\n", start + _MIN_PIECE_BYTES, end) + 1
+        while end < len(body) and body[end] & 0xC0 == 0x80:  # a byte that continues a character
+            end -= 1
+        yield body[start : line_end or end]
+        start = line_end or end
 
 
 def _dump_json(value: Any) -> bytes:

@@ -46,10 +46,11 @@ _KEY_IN_SENTENCE = re.compile(
 """A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
 _URL_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
 _RANDOM_TEXT = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
-_BASE64_RUN = re.compile(r"[A-Za-z0-9+/_=-]++")
-_MAX_RUN_CHARACTERS = 16_384
+MAX_RUN_CHARACTERS = 16_384
 """Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
 certificates, which have a few thousand."""
+_LONG_BASE64_RUN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_RUN_CHARACTERS + 1},}}+")
+"""The look-behind and the possessive quantifier keep the search linear."""
 _MIN_CREDENTIAL_CHARACTERS = 14
 """Number of characters in the shortest credential that is recognized by its form: "Bearer" and eight characters."""
 _MIN_ENTROPY_BITS = 4.2
@@ -67,7 +68,7 @@ def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
     a key, a token or a signature.
     """
     text = replace_secrets(text, secrets, MASK)
-    if len(text) <= _MAX_RUN_CHARACTERS:
+    if len(text) <= MAX_RUN_CHARACTERS:
         return _mask_likely_credentials(text)
     return "".join(part if is_run else _mask_likely_credentials(part) for part, is_run in split_at_base64_runs(text))
 
@@ -79,11 +80,10 @@ def split_at_base64_runs(text: str) -> Iterator[tuple[str, bool]]:
         Each part of the text, and whether this part is a long run of base64.
     """
     end = 0
-    for run in _BASE64_RUN.finditer(text):
-        if run.end() - run.start() > _MAX_RUN_CHARACTERS:
-            yield text[end : run.start()], False
-            yield run[0], True
-            end = run.end()
+    for run in _LONG_BASE64_RUN.finditer(text):
+        yield text[end : run.start()], False
+        yield run[0], True
+        end = run.end()
     yield text[end:], False
 
 

@@ -16,6 +16,7 @@ from voicegauge.recording.redaction.body_masking import mask_body
 from voicegauge.recording.redaction.credentials import (
     BAD_KEY,
     MASK,
+    MAX_RUN_CHARACTERS,
     find_credential,
     is_credential_name,
     looks_random,
@@ -62,8 +63,8 @@ _MAX_LOCATION_CHARACTERS = 120
 """Number of characters after which the location of a field is cut. It may be long, because it contains names of JSON
 fields that the provider chose."""
 MAX_TEXT_CHARACTERS = 4 * 2**20
-"""Maximum number of characters in one text, not counting long runs of base64. A search for credentials takes about a
-second per MiB."""
+"""Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
+takes about a second per MiB."""
 _KEY_FIELD_NAME = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 _REMEDY = "mask the field by its name with --mask, or leave the case out"
 
@@ -108,7 +109,12 @@ class Redactor:
     def _mask_message(self, side: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
 
+        searched_characters = 0
+
         def mask(value: str, location: str) -> str:
+            nonlocal searched_characters
+            searched_characters += _count_searched_characters(value)
+            _require_searchable(searched_characters)
             return self._mask_field(value, location, f"{side} body {location[:_MAX_LOCATION_CHARACTERS]}".strip())
 
         new_type, new_body = mask_body(content_type, body, mask)
@@ -142,14 +148,8 @@ class Redactor:
         return is_credential_name(name) or name.lower() in self._masked_names
 
     def _mask_text(self, text: str) -> str:
-        if (
-            len(text) > MAX_TEXT_CHARACTERS
-            and sum(len(part) for part, is_run in split_at_base64_runs(text) if not is_run) > MAX_TEXT_CHARACTERS
-        ):
-            size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
-            raise DataError(
-                f"the recording is not written: a text of more than {size} has to be searched for credentials"
-            )
+        if len(text) > MAX_TEXT_CHARACTERS:
+            _require_searchable(_count_searched_characters(text))
         for name in self._masked_queries:
             text = mask_parameter(text, name)
         return mask_credentials(text, self._secrets)
@@ -215,6 +215,20 @@ class Redactor:
         kind = find_credential(data)
         if kind is not None:
             raise DataError(f"{file} is not written: {where} holds what looks like {kind}; {_REMEDY}")
+
+
+def _count_searched_characters(text: str) -> int:
+    return (
+        len(text)
+        if len(text) <= MAX_RUN_CHARACTERS
+        else sum(len(part) for part, is_run in split_at_base64_runs(text) if not is_run)
+    )
+
+
+def _require_searchable(characters: int) -> None:
+    if characters > MAX_TEXT_CHARACTERS:
+        size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
+        raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")
 
 
 def _documented_headers(contract: Contract) -> frozenset[str]:

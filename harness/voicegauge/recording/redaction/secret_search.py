@@ -16,6 +16,11 @@ MIN_DISTINCT_CHARACTERS = 8
 ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least twenty."""
 _MAX_CONTEXT_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
+_WINDOW_BYTES = 2**20
+"""Number of bytes that are searched at a time, because the offsets of escapes take fifty times as much memory."""
+_OVERLAP_BYTES = 2**16
+"""Number of bytes that two windows share, so that one of them has the whole secret. A secret of 64 characters may be
+written with a thousand bytes per character."""
 
 _ESCAPE = re.compile(
     rb"[%\\&](?:"  # a set of first characters, which makes the search several times faster
@@ -24,6 +29,8 @@ _ESCAPE = re.compile(
     rb"|(?<=&)#(?:[xX]0*([0-9a-fA-F]{2})|0*([0-9]{2,3}));"  # HTML
     rb"|(?<=\\)\\*([\"/\\]))"  # JSON; PHP escapes slashes
 )
+_WHOLE_ESCAPE = re.compile(b"(" + _ESCAPE.pattern.replace(b"([", b"(?:[") + b")")
+"""The same with a single group, as `split` needs it."""
 _BASE64_DIGIT = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
 _CREDENTIAL_WORD_BEFORE = re.compile(rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD, re.IGNORECASE)
@@ -62,12 +69,14 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     known = [secret for secret in secrets if secret]
     if not known or not data:
         return []
-    found = list(_find_matches(data, known))
-    decoded = _decode_escapes(data)
-    if decoded.ends:
-        for match in _find_matches(decoded.data, known):
-            start, end = decoded.source_offset(match.start), decoded.source_offset(match.end)
-            found.append(SecretMatch(start, end, f"{match.spelling}, with escapes"))
+    found: list[SecretMatch] = []
+    for start in range(0, max(len(data) - _OVERLAP_BYTES, 1), _WINDOW_BYTES - _OVERLAP_BYTES):
+        window = data[start : start + _WINDOW_BYTES]
+        # What is next to a match is needed too. At an edge, another window has it.
+        first = _MAX_CONTEXT_BYTES if start else 0
+        last = len(window) if start + len(window) == len(data) else len(window) - _MAX_CONTEXT_BYTES
+        matches = (match for match in _search_window(window, known) if first <= match.start and match.end <= last)
+        found += (SecretMatch(match.start + start, match.end + start, match.spelling) for match in matches)
     merged: list[SecretMatch] = []
     for match in sorted(found):
         if merged and match.start < merged[-1].end:
@@ -75,6 +84,21 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
         else:
             merged.append(match)
     return merged
+
+
+def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatch]:
+    """Yield the occurrences of `secrets`, as they are and behind escapes."""
+    yield from _find_matches(window, secrets)
+    if not any(sign in window for sign in (b"%", b"\\", b"&#")):
+        return
+    parts = _WHOLE_ESCAPE.split(window)
+    parts[1::2] = map(_unescape, parts[1::2])
+    if len(parts) == 1 or next(_find_matches(b"".join(parts), secrets), None) is None:
+        return  # nearly always, and faster than with the offsets
+    decoded = _decode_escapes(window)
+    for match in _find_matches(decoded.data, secrets):
+        start, end = decoded.source_offset(match.start), decoded.source_offset(match.end)
+        yield SecretMatch(start, end, f"{match.spelling}, with escapes")
 
 
 def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
@@ -221,8 +245,6 @@ class _DecodedText(NamedTuple):
 def _decode_escapes(data: bytes) -> _DecodedText:
     """Replace every escape of an ASCII character with that character."""
     out, text = bytearray(), _DecodedText(data, [], [])
-    if not any(sign in data for sign in (b"%", b"\\", b"&#")):
-        return text
     end = 0
     for escape in _ESCAPE.finditer(data):
         code = _escaped_character(escape)
@@ -235,6 +257,14 @@ def _decode_escapes(data: bytes) -> _DecodedText:
         text.source_ends.append(end)
     out += data[end:]
     return text._replace(data=bytes(out))
+
+
+@functools.lru_cache(maxsize=4096)
+def _unescape(escape: bytes) -> bytes:
+    """Return the ASCII character of an escape, or the escape itself if it stands for another character."""
+    found = _ESCAPE.match(escape)
+    code = _escaped_character(found) if found is not None else 128
+    return bytes([code]) if code < 128 else escape
 
 
 def _escaped_character(escape: re.Match[bytes]) -> int:

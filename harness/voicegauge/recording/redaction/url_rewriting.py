@@ -47,12 +47,9 @@ def rewrite_response_urls(response: Response, rewrite: UrlRewriter) -> Response:
     """Rewrite the URLs in the text body and the headers of `response`."""
     body = response.body
     if is_json(response.media_type) or response.media_type.startswith("text/"):
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            text = ""
+        text = body.decode("latin-1")  # URLs are ASCII, and each byte stays one character
         rewritten = rewrite(text)
-        body = body if rewritten == text else rewritten.encode()
+        body = body if rewritten == text else rewritten.encode("latin-1")
     length = {"content-length": str(len(body))} if body != response.body else {}
     headers = _rewrite_headers(response.headers, rewrite, length)
     return Response(status=response.status, headers=headers, body=body)

@@ -1,0 +1,46 @@
+"""Quotes the beginning of a JSON value in a message, without creating the text of the whole value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+
+def quote_json(value: Any, max_characters: int, *, compact: bool = False) -> str:
+    """Return the first `max_characters` of a value's JSON text.
+
+    Nothing marks the cut, so that a secret which is cut off can still be recognized at the end.
+
+    Args:
+        value: a JSON value.
+        max_characters: maximum length of the result.
+        compact: whether to leave out the spaces after commas and colons.
+    """
+    comma, colon = (",", ":") if compact else (", ", ": ")
+    text = ""
+    for token in _tokens(value, max_characters, comma, colon):
+        text += token
+        if len(text) >= max_characters:
+            break
+    return text[:max_characters]
+
+
+def _tokens(value: Any, max_characters: int, comma: str, colon: str) -> Iterator[str]:
+    if isinstance(value, str):
+        yield json.dumps(value[:max_characters], ensure_ascii=False)
+    elif isinstance(value, list):
+        yield "["
+        for index, item in enumerate(value):
+            yield comma if index else ""
+            yield from _tokens(item, max_characters, comma, colon)
+        yield "]"
+    elif isinstance(value, dict):
+        yield "{"
+        for index, (key, item) in enumerate(value.items()):
+            yield comma if index else ""
+            yield json.dumps(key[:max_characters], ensure_ascii=False) + colon
+            yield from _tokens(item, max_characters, comma, colon)
+        yield "}"
+    else:
+        yield json.dumps(value)
