@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from voicegauge import cli
+from voicegauge.speech.audio import encode
 
 CONTRACT = """
 openapi: 3.1.0
@@ -181,3 +185,19 @@ def test_ctrl_c_judges_the_states_observed_so_far(check, service) -> None:
     assert rules(report) == {"job-state-too-long"}
     assert reasons(report) == ["interrupted: interrupted before the delivery was complete, last seen: state 'working'"]
     assert report["exchanges"]["live"] >= 3
+
+
+def test_a_slow_service_does_not_hold_up_polls_after_the_end_of_a_job(check, service, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.conformance.running.polls_after_end.MAX_POLL_S", 0.2)
+    audio = encode(np.full(8_000, 0.3, np.float32), 8_000, "wav")[0]
+    done = {"id": "j1", "state": "done", "audio": f"data:audio/wav;base64,{base64.b64encode(audio).decode()}"}
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    service.on_poll = lambda number: JSONResponse(done) if number == 1 else StreamingResponse(drip())
+    _, report = check()
+    assert service.polls == 2  # the second one is cut off, and no third one is sent
+    assert reasons(report) == [None]

@@ -14,10 +14,13 @@ from voicegauge.formats.bodies import (
     MAX_JSON_DEPTH,
     MAX_JSON_NODES,
     MAX_PARTS,
+    MAX_WIDE_TEXT_BYTES,
     UnreadableBodyError,
+    is_utf8,
     read_form,
     read_json,
 )
+from voicegauge.formats.json_excerpts import quote_json
 
 MULTIPART = 'multipart/form-data; boundary="b"'
 
@@ -79,6 +82,33 @@ def test_json_above_the_size_limit_is_rejected() -> None:
     assert len(read_json(body)) == MAX_JSON_BYTES - 2
     with pytest.raises(UnreadableBodyError, match="is larger than 32 MiB"):
         read_json(body + b" ")
+
+
+@pytest.mark.parametrize("wide", ["é".encode(), b"\\ud83d\\ude00"])
+def test_a_long_text_that_would_take_four_times_its_size_is_rejected(wide) -> None:
+    plain = b'"' + b"a" * MAX_WIDE_TEXT_BYTES + b'"'
+    assert read_json(b"[" + plain + b',"' + wide + b'"]')[1] == json.loads(b'"' + wide + b'"')
+    with pytest.raises(UnreadableBodyError, match="more than 4 MiB of texts with characters outside of ASCII"):
+        read_json(b"[" + plain[:-1] + wide + b'"]')
+
+
+def test_a_long_text_with_escaped_slashes_is_accepted() -> None:
+    text = "ab/" * MAX_WIDE_TEXT_BYTES
+    assert read_json(json.dumps(text).replace("/", "\\/").encode()) == text
+
+
+@given(st.binary(max_size=60) | st.text().map(str.encode), st.integers(1, 5))
+def test_valid_utf_8_is_recognized_in_pieces(data, piece_bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicegauge.formats.bodies._PIECE_BYTES", piece_bytes)
+        assert is_utf8(data) == (data.decode(errors="ignore").encode() == data)
+
+
+@given(JSON, st.integers(0, 50), st.booleans())
+def test_the_beginning_of_a_value_is_quoted(value, length, compact) -> None:
+    separators = (",", ":") if compact else None
+    whole = json.dumps(value, ensure_ascii=False, separators=separators)
+    assert quote_json(value, length, compact=compact) == whole[:length]
 
 
 def test_a_complete_surrogate_pair_is_a_character() -> None:

@@ -54,6 +54,15 @@ def test_a_form_field_is_parsed_as_the_type_of_its_schema(words, name, text, val
     assert parse_text_value(contract.schemas, schema["properties"][name], text) == value
 
 
+def test_a_message_quotes_only_the_beginning_of_a_value(words) -> None:
+    contract, _ = words
+    [error] = contract.schemas.errors("/components/schemas/Words", {"speed": "a" * 20_000_000})
+    assert error.message.startswith('"aaaa')
+    assert len(error.message) < 11_000
+    [short] = contract.schemas.errors("/components/schemas/Words", {"speed": ["fast", {"é": None}]})
+    assert short.message == '["fast",{"é":null}] is not of type "number"'
+
+
 def test_violations_have_pointers(words) -> None:
     contract, _ = words
     at = "/components/schemas/Words"

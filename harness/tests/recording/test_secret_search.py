@@ -109,6 +109,18 @@ def test_a_key_that_is_cut_off_is_masked(spelling) -> None:
     assert mask_credentials(spelled[: len(spelled) // 4], [KEY]) == spelled[: len(spelled) // 4]
 
 
+@pytest.mark.parametrize("secret", [KEY, "test"])
+@pytest.mark.parametrize("spelling", ["plain", "base64", "URL encoding of all"])
+def test_a_key_is_found_wherever_a_large_text_is_divided(secret, spelling, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._WINDOW_BYTES", 700)
+    monkeypatch.setattr("voicegauge.recording.redaction.secret_search._OVERLAP_BYTES", 300)
+    spelled = f" token {SPELLINGS[spelling](secret)} ".encode()
+    filling = b"latest %41 " * 120  # 11 bytes each
+    for at in range(0, 1_000, 11):
+        found = find_secrets(filling[:at] + spelled + filling[at:], [secret])
+        assert [at <= one.start and one.end <= at + len(spelled) for one in found] == [True]
+
+
 def test_masking_takes_linear_time() -> None:
     for unit in ("%", "\\", "&#", "%25", "\\u0041", KEY, KEY[:-1], "key test ", "token="):
         assert mask_credentials(unit * (200_000 // len(unit)), [KEY, "test"])

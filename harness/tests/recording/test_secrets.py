@@ -199,6 +199,22 @@ def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
     assert sum(saved.redactions.values()) == 1
 
 
+@pytest.mark.parametrize("body", [b"[" + b'"ab",' * 9_000 + b"0]", b"no line end, " * 2_000, b"line\n" * 5_000])
+def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.recording.redaction.redactor.MAX_TEXT_CHARACTERS", 16_000)
+    with pytest.raises(DataError, match="has to be searched for credentials"):
+        _save(tmp_path / "a.har", _exchange(answer=body))
+
+
+def test_a_long_text_is_masked_in_pieces(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MIN_PIECE_BYTES", 100)
+    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MAX_PIECE_BYTES", 501)
+    secret = _secret(random.Random(4))
+    body = "ü".encode() * 2_000 + f"\nBearer {secret}\n".encode() + b"line\n" * 1_000
+    saved = _save(tmp_path / "a.har", _exchange(headers=(("Content-Type", "text/plain"),), answer=body))
+    assert saved.exchanges[0].response.body == body.replace(secret.encode(), MASK.encode())
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     key=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=12, max_size=40),

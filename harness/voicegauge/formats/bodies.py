@@ -15,8 +15,8 @@ from voicegauge.model import UploadedFile
 MAX_JSON_BYTES = 32 * 2**20
 """Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64."""
 MAX_WIDE_TEXT_BYTES = 4 * 2**20
-"""Maximum size of the texts in a JSON body that have an escape or a character outside of ASCII, because such a text may
-take four times as much memory when it is parsed. Real transcripts have some hundred kilobytes."""
+"""Maximum size of the texts in a JSON body that have characters outside of ASCII, as such or as "\\u" escapes, because
+such a text may take four times as much memory when it is parsed. Real transcripts have some hundred kilobytes."""
 MAX_JSON_DEPTH = 64
 """Maximum nesting of a JSON body. No speech API nests this deep, and a malicious response must not exhaust the stack of
 code that walks the JSON."""
@@ -62,7 +62,7 @@ def read_json(body: bytes) -> Any:
         raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
     if len(body) > MAX_WIDE_TEXT_BYTES and _count_wide_text_bytes(body) > MAX_WIDE_TEXT_BYTES:
         limit = f"{MAX_WIDE_TEXT_BYTES // 2**20} MiB"
-        raise UnreadableBodyError(f"has more than {limit} of texts with escapes or characters outside of ASCII")
+        raise UnreadableBodyError(f"has more than {limit} of texts with characters outside of ASCII")
     try:
         value = msgspec.json.decode(body.removeprefix(_BOM))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -100,11 +100,11 @@ def _count_max_nodes(body: bytes, start: int, end: int) -> int:
 
 
 def _count_wide_text_bytes(body: bytes) -> int:
-    """Return the total size of the texts in a JSON body that have an escape or a character outside of ASCII."""
-    if body.isascii() and b"\\" not in body:
+    """Return the total size of the texts in a JSON body that have characters outside of ASCII, or such escapes."""
+    if body.isascii() and b"\\u" not in body:
         return 0
     texts = (text[0] for text in _JSON_TEXT.finditer(body))
-    return sum(len(text) for text in texts if not text.isascii() or b"\\" in text)
+    return sum(len(text) for text in texts if not text.isascii() or b"\\u" in text)
 
 
 def _invalid_json_reason(body: bytes, error: Exception) -> str:
