@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from voicegauge import cli
 from voicegauge.client import Ledger
 from voicegauge.conformance import CheckSettings, Collector, build_emulator_check_settings, check_service, plan_cases
 from voicegauge.contract import load_catalogue, load_contract
-from voicegauge.model import Provenance
+from voicegauge.model import Exchange, Provenance
 
 KEY = "sk-acme-0123456789abcdef"
 
@@ -95,6 +99,95 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
     found = {name: entry.inside for (kind, _, name), entry in coverage.items() if kind == "state" and entry.applies}
     assert {name: count for name, count in found.items() if count} == dict(seen)
     assert len(found) == len(status.job.states)
+
+
+OBEYS: dict[str, Callable[[Any, Any], bool]] = {
+    "type": lambda value, types: any(
+        _is_of_type(value, name) for name in ([types] if isinstance(types, str) else types)
+    ),
+    "enum": lambda value, values: value in values,
+    "minLength": lambda value, least: len(value) >= least,
+    "minimum": lambda value, least: value >= least,
+    "maximum": lambda value, most: value <= most,
+}
+TYPES = {"string": str, "number": (int, float), "integer": int, "boolean": bool, "array": list, "object": dict}
+
+
+def _is_of_type(value: Any, name: str) -> bool:
+    if name == "null":
+        return value is None
+    return isinstance(value, TYPES[name]) and (name == "boolean" or not isinstance(value, bool))
+
+
+def _limits(value: Any, keyword: str) -> bool:
+    """Whether a schema keyword says something about a value."""
+    if keyword in ("minimum", "maximum"):
+        return _is_of_type(value, "number")
+    return keyword != "minLength" or isinstance(value, str)
+
+
+def _count_constraints(document: dict[str, Any], operation: str, saved: list[Exchange]) -> dict[str, tuple[int, int]]:
+    """Count by constraint how many JSON bodies are inside and outside, from the exchanges alone."""
+    path = next(path for path in document["paths"].values() if path.get("post", {}).get("operationId") == operation)
+    schema = path["post"]["requestBody"]["content"]["application/json"]["schema"]
+    schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    bodies = [json.loads(e.request.body) for e in saved if e.operation == operation and e.request.body]
+    samples: dict[str, tuple[Any, list[list[Any]]]] = {"body": (schema, [[body] for body in bodies])}
+    for name, inner in schema["properties"].items():
+        values = [[body[name]] if name in body else [] for body in bodies]
+        samples[f"body#/{name}"] = inner, values
+        lists = [value[0] if value and isinstance(value[0], list) else [] for value in values]
+        samples[f"body#/{name}/*"] = inner.get("items", {}), lists
+    counts = {}
+    for name in schema.get("required", ()):
+        present = sum(name in body for body in bodies)
+        counts[f"body#/{name} required"] = present, len(bodies) - present
+    for at, (inner, values_by_body) in samples.items():
+        for keyword in OBEYS.keys() & inner.keys():
+            limited = [[value for value in values if _limits(value, keyword)] for values in values_by_body]
+            sides = [all(OBEYS[keyword](value, inner[keyword]) for value in values) for values in limited if values]
+            counts[f"{at} {keyword}"] = sum(sides), len(sides) - sum(sides)
+    return counts
+
+
+def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_emulator) -> None:
+    """Operations, statuses, states, constraints of bodies and a rule, counted from the document and the exchanges."""
+    names = ("generateChatterbox", "generateXtts")
+    targets = load_catalogue().select(["pixazo/chatterbox", "pixazo/xtts-v2"])
+    settings = build_emulator_check_settings(voicegauge_emulator, targets)
+    coverage, saved, report = _check(
+        targets,
+        plan_cases(targets, emulated=True, all_billable=True),
+        base_urls=settings.base_urls,
+        keys=settings.keys,
+        clock=settings.clock,
+        control_url=settings.control_url,
+    )
+    document = yaml.safe_load(Path(targets[0].contract.document.path).read_text())
+    assert len(saved) == report.exchanges[Provenance.EMULATED] > 200
+    described = [exchange for exchange in saved if exchange.operation != "(download)"]
+    by_operation = Counter(f"pixazo/{exchange.operation}" for exchange in described)
+    found = {e.operation: e.inside + e.outside for (kind, _, _), e in coverage.items() if kind == "operation"}
+    assert found == by_operation
+    assert by_operation.keys() == {"pixazo/generateChatterbox", "pixazo/generateXtts", "pixazo/getRequestStatus"}
+
+    statuses = Counter((f"pixazo/{exchange.operation}", str(exchange.response.status)) for exchange in described)
+    assert {
+        (operation, name): e.inside for (kind, operation, name), e in coverage.items() if kind == "status" and e.inside
+    } == statuses
+
+    accepted = [json.loads(exchange.response.body) for exchange in described if exchange.response.status < 300]
+    states = Counter(body["status"] for body in accepted if "status" in body)
+    assert {name: e.inside for (kind, _, name), e in coverage.items() if kind == "state" and e.inside} == states
+
+    for operation in names:
+        entries = {
+            name: (e.inside, e.outside)
+            for (kind, of_operation, name), e in coverage.items()
+            if kind == "constraint" and of_operation == f"pixazo/{operation}" and name.startswith("body")
+        }
+        assert entries == _count_constraints(document, operation, saved)
+    assert coverage["rule", "pixazo", "status-undocumented"].inside == len(described)
 
 
 @pytest.fixture

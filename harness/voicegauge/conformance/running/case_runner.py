@@ -457,7 +457,8 @@ class CaseRunner:
         self._add_exchanges(
             case, [*delivery.exchanges, *polls, *(outcome.exchange for outcome in without_key)], skipped
         )
-        subjects = [*delivery_subjects(target, speech, delivery, polls), *without_key]
+        subjects = [*delivery_subjects(target, speech, delivery, polls)]
+        subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
         subjects += self._related_pair(case, subjects)
         findings = self._judge_and_collect(subjects, case)
         index = delivery.submit_exchange
