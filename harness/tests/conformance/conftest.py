@@ -5,6 +5,7 @@ import dataclasses
 import json
 import socket
 import threading
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,26 @@ from voicegauge.speech.audio import encode
 Check = Callable[..., CheckReport]
 _PLANS: dict[tuple[object, ...], CasePlan] = {}
 """Plans by targets. Equal targets have equal plans (see `test_planning.py`), and making one takes a second."""
+
+
+def _control(emulator: RunningEmulator, method: str, route: str, body: object) -> None:
+    headers = {"Content-Type": "application/json"}
+    url = f"{emulator.control_url}/{route}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
+        assert response.status == 200
+
+
+@pytest.fixture
+def inject_faults(voicegauge_emulator: RunningEmulator) -> Iterator[Callable[..., None]]:
+    """Inject faults into the shared emulator; they are removed after the test."""
+
+    def inject(*faults: str) -> None:
+        _control(voicegauge_emulator, "PUT", "faults", {"faults": list(faults)})
+
+    yield inject
+    _control(voicegauge_emulator, "PUT", "faults", {"faults": []})
+    _control(voicegauge_emulator, "POST", "reset", {})
 
 
 @pytest.fixture

@@ -21,15 +21,15 @@ def _leaves_format_out(case) -> bool:
     ("fault", "rule"),
     [("wrong-format", "audio-media-type"), ("html-as-audio", "audio-not-audio"), ("silent-audio", "audio-silent")],
 )
-def test_a_fault_of_audio_is_found_in_single_responses(check, inject_faults, fault, rule) -> None:
-    inject_faults(fault)
-    report = check([TARGET], only=lambda case: _is_single_speech_call(case) and case.expected.kind == "valid")
+def test_a_fault_of_audio_is_found_in_single_responses(check, fault, rule) -> None:
+    report = check(
+        [TARGET], faults=[fault], only=lambda case: _is_single_speech_call(case) and case.expected.kind == "valid"
+    )
     assert rule in {finding.rule for finding in report.findings}
 
 
-def test_a_response_without_a_requested_format_has_the_documented_default(check, inject_faults) -> None:
-    inject_faults("wrong-format")
-    findings = check([TARGET], only=_leaves_format_out).findings
+def test_a_response_without_a_requested_format_has_the_documented_default(check) -> None:
+    findings = check([TARGET], faults=["wrong-format"], only=_leaves_format_out).findings
     found = [finding for finding in findings if finding.rule == "audio-format"]
     assert found
     assert {finding.message for finding in found} == {"expected wav, the documented default, got flac"}

@@ -51,10 +51,11 @@ def test_a_correct_stream_has_no_findings(check) -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_fault_of_a_stream_is_found_by_its_rule(fault, inject_faults, check) -> None:
+def test_a_fault_of_a_stream_is_found_by_its_rule(fault, check) -> None:
     rule, also = FOUND_BY[fault]
-    inject_faults(f"{fault}@{TARGET}")
-    report = check([TARGET], only=lambda case: case.id.endswith(": a full delivery as mp3"))
+    report = check(
+        [TARGET], faults=[f"{fault}@{TARGET}"], only=lambda case: case.id.endswith(": a full delivery as mp3")
+    )
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
     assert errors <= {rule, *also}

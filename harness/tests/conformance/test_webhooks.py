@@ -14,6 +14,7 @@ from voicegauge.conformance import (
     CasePlan,
     CheckReport,
     Collector,
+    Reproduction,
     build_emulator_check_settings,
     check_service,
     plan_cases,
@@ -100,7 +101,7 @@ def test_the_table_has_every_fault_of_webhooks_and_only_existing_rules() -> None
 def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
     rule, operations = FOUND_BY[fault]
     inject_faults(fault)
-    report = check(*TARGETS)
+    report = check(*TARGETS, reproduction=Reproduction(arguments=("--emulated",)))
     assert _found(report) == {rule: operations}
     found = next(finding for finding in report.findings if finding.rule == rule)
     assert found.where.file

@@ -86,6 +86,7 @@ def write_json(record: Any, to: str) -> None:
     """Write a record as JSON, in UTF-8 in every locale, to the file `to`, or to standard output if `to` is "-"."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     if to == "-":
-        echo(text.decode())  # in JSON, control characters are in strings only, where the escapes mean the same
+        # In JSON, control characters are in strings only, where the escapes mean the same. Bytes are not recoded.
+        click.echo(escape_unprintable(text.decode()).encode())
         return
     write_file(Path(to), text + b"\n")
