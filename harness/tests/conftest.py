@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import certifi
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, settings
 
 from .builders import saved_voices as saved_voices_module
+from .builders.contracts import validate_once
 from .builders.threads import use_processes, use_threads
 
 # A busy machine is not a failure: examples have no deadline. Under CI Hypothesis draws the same examples each time.
@@ -28,6 +31,24 @@ def threads_instead_of_processes() -> Iterator[None]:
     """Emulators and ASR engines share the test process, except for those of commands in a process of their own."""
     with pytest.MonkeyPatch.context() as patch:
         use_threads(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def documents_are_validated_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        validate_once(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every HTTP client loads one certificate instead of all, which takes 30 ms. No test connects to another host."""
+    certificate, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
+    path = tmp_path_factory.mktemp("certificates") / "one.pem"
+    path.write_text(f"{certificate}{end}\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(path))
         yield
 
 

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from voicegauge.checks import Call
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract import Contract
 from voicegauge.model import Request, Severity
 
+from ..builders.contracts import load_trusted
 from .conftest import BASE
 
 
@@ -113,7 +114,7 @@ def edited(tmp_path, submit):
     def make(edit: Callable[[str], str]) -> Contract:
         path = tmp_path / "openapi.yaml"
         path.write_text(edit(submit().contract.document.path.read_text()))
-        return load_contract(path)
+        return load_trusted(path)
 
     return make
 

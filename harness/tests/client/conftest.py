@@ -10,9 +10,10 @@ import pytest
 from starlette.responses import JSONResponse
 
 from voicegauge.client import Client
-from voicegauge.contract import Contract, load_contract
+from voicegauge.contract import Contract
 from voicegauge.transport import Transport, VirtualClock
 
+from ..builders.contracts import load_trusted
 from .scripted import HELLO, KEY, Script, job
 
 Edit = Callable[[dict[str, Any]], None]
@@ -152,7 +153,7 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Contract
         if text not in loaded:
             path = folder / f"acme-{len(loaded)}.json"
             path.write_text(text)
-            loaded[text] = load_contract(path)
+            loaded[text] = load_trusted(path)
         return loaded[text]
 
     return make

@@ -12,12 +12,12 @@ from voicegauge import cli
 from voicegauge.checks import Checker
 from voicegauge.client import Client
 from voicegauge.conformance.offline.recordings import recording_subjects
-from voicegauge.contract import load_contract
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
 
-from ..emulator.acme import DOCUMENT  # noqa: TID252 - test folders are not importable packages
+from ..builders.contracts import load_trusted
+from ..emulator.acme import DOCUMENT
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def one_minute(tmp_path_factory):
     document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["states"]["queued"]["max_s"] = 60
     path = tmp_path_factory.mktemp("acme") / "openapi.json"
     path.write_text(json.dumps(document))
-    return load_contract(path)
+    return load_trusted(path)
 
 
 def _exchange(operation, at_s, answer):

@@ -16,6 +16,8 @@ from voicegauge.emulator import FAULTS, EmulatorSettings, running_emulator
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Request, Response, Severity, SpeechRequest
 from voicegauge.transport import Transport
 
+from ..builders.contracts import load_trusted
+
 TARGET = "ttsai/kokoro-stream"
 BOUND_S = 0.4
 
@@ -71,7 +73,7 @@ def bounded(tmp_path: Path, voicegauge_catalogue) -> Contract:
     path = tmp_path / "ttsai" / "openapi.yaml"
     path.parent.mkdir()
     path.write_text(text.replace("max_gap_s: 5\n", f"max_gap_s: {BOUND_S}\n"))
-    return load_contract(path)
+    return load_trusted(path)
 
 
 def _speak(contract: Contract, base_url: str) -> Delivery:

@@ -7,12 +7,10 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.contract.consistency import check_consistency
-from voicegauge.contract.contract_builder import build_contract
-from voicegauge.contract.schemas import Schemas
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
-from voicegauge.formats.located_yaml import read_document
+
+from ..builders.contracts import load_trusted
 
 Load = Callable[[str], Contract]
 RejectedEdit = Callable[[str, str], str]
@@ -50,13 +48,6 @@ def line_of(acme: str) -> Callable[[str], int]:
     return find
 
 
-def load_unvalidated(path: Path) -> None:
-    """Load a contract without the OpenAPI validator, which takes seconds for a long document."""
-    document = read_document(path)
-    contract = build_contract(document, Schemas(document))
-    check_consistency(contract)
-
-
 @pytest.fixture
 def rejected_edit(tmp_path: Path) -> RejectedEdit:
     """Return why the bundled contract of TTS.ai is rejected after `part` of its text is replaced by `to`."""
@@ -67,7 +58,7 @@ def rejected_edit(tmp_path: Path) -> RejectedEdit:
         path = tmp_path / "openapi.yaml"
         path.write_text(text.replace(part, to, 1), encoding="utf-8")
         with pytest.raises(ContractError) as raised:
-            load_unvalidated(path)
+            load_trusted(path)
         assert raised.value.line, "the error has no line"
         return raised.value.reason
 

@@ -13,6 +13,7 @@ import pytest
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 
+from ..builders.contracts import load_trusted
 from .acme import DOCUMENT
 
 Edit = Callable[[dict[str, Any]], None]
@@ -38,7 +39,7 @@ def acme(tmp_path: Path, plain_acme: Contract) -> Callable[[Edit | None], Contra
         edit(document)
         path = tmp_path / "openapi.json"
         path.write_text(json.dumps(document))
-        return load_contract(path)
+        return load_trusted(path)
 
     return make
 

@@ -18,6 +18,8 @@ from voicegauge.data import data_dir
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.speech.audio import decode
 
+from ..builders.contracts import load_trusted
+
 TEXT = "Good morning, this is a test of ten words or so."
 REQUEST = {"model": "kokoro", "text": TEXT, "voice": "af_bella", "format": "wav"}
 PATH = "/ttsai/v1/tts/stream/"
@@ -45,7 +47,7 @@ def edited(tmp_path: Path) -> Callable[[str, str], Contract]:
         assert old in text
         path = tmp_path / "openapi.yaml"
         path.write_text(text.replace(old, new))
-        return load_contract(path)
+        return load_trusted(path)
 
     return edit
 

@@ -15,7 +15,7 @@ from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr.base import RATE_HZ, short_sha256
 from voicegauge.speech.audio import EncodedAudio, encode
 
-from ..bench.made import run, sample  # noqa: TID252 - test folders are not importable packages
+from ..bench.made import run, sample
 from .tiny_whisper import TEXTS, sound
 
 TEXT = [SpokenText("en", "The kettle is on the stove.")]

@@ -1,0 +1,41 @@
+"""Loads contracts for tests with little repeated work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicegauge.contract import Contract, loading
+from voicegauge.contract.consistency import check_consistency
+from voicegauge.contract.contract_builder import build_contract
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats import Document, read_document
+
+_check_openapi = loading._check_openapi
+_valid: set[str] = set()
+"""SHA-256 of the documents that the OpenAPI validator accepted."""
+
+
+def load_trusted(path: Path) -> Contract:
+    """Load a contract as a bundled one: without the OpenAPI validator, which takes most of the time.
+
+    For small edits of a document that is validated elsewhere.
+    """
+    document = read_document(path)
+    schemas = Schemas(document)
+    loading.check_references(schemas, document)
+    contract = build_contract(document, schemas)
+    check_consistency(contract)
+    return contract
+
+
+def validate_once(patch: pytest.MonkeyPatch) -> None:
+    """Run the OpenAPI validator only once for documents of equal content."""
+
+    def check(document: Document) -> None:
+        if document.sha256 not in _valid:
+            _check_openapi(document)
+            _valid.add(document.sha256)
+
+    patch.setattr(loading, "_check_openapi", check)
