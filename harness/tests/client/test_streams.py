@@ -57,10 +57,10 @@ def _audio(data: bytes) -> bytes:
 WHOLE = _event("begin") + _audio(SPEECH[:9]) + _audio(SPEECH[9:]) + _event("end") + b"data: [DONE]\n\n"
 
 
-def _speak(contract: Contract, script: Any, **limits: float) -> Delivery:
+def _speak(contract: Contract, script: Any, *, max_wait_s: float | None = None, **limits: float) -> Delivery:
     async def speak(url: str) -> Delivery:
         async with Transport(timeouts=Timeouts(**limits)) as transport:
-            client = Client(contract, transport, base_urls={"": url})
+            client = Client(contract, transport, base_urls={"": url}, max_wait_s=max_wait_s)
             return await client.speak(contract.target("sync"), SpeechRequest(text="Hello."))
 
     with running_app(script) as url:
@@ -145,6 +145,14 @@ def test_a_stream_that_is_not_whole_is_a_failure_with_its_kind(name, streaming, 
     assert delivery.failure is not None
     assert delivery.failure.kind == kind
     assert message in delivery.failure.message
+
+
+def test_a_stream_of_slow_events_is_cut_off(streaming, script) -> None:
+    events = [piece for _ in range(100_000) for piece in (_event("begin"), 0.01)]
+    delivery = _speak(streaming, script.on("POST /say", _pieces(*events)), max_wait_s=0.3)
+    assert delivery.failure is not None
+    assert delivery.failure.kind == "timeout"
+    assert "not done after 0.3 s in total" in delivery.failure.message
 
 
 def test_a_broken_connection_is_the_network(streaming, script) -> None:

@@ -96,7 +96,8 @@ class StatefulJobs:
     def can_expire(self) -> bool:
         """Whether the contract documents when jobs expire and the response then, and the check can wait for that."""
         limit_s = self._spec.expires_s
-        is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE * (limit_s or 0) <= MAX_EXPIRY_WAIT_S
+        max_wait_s = min(MAX_EXPIRY_WAIT_S, self._service.client.max_wait_s or MAX_EXPIRY_WAIT_S)
+        is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE * (limit_s or 0) <= max_wait_s
         return limit_s is not None and is_soon and bool(self._expired_statuses)
 
     @property
