@@ -37,6 +37,13 @@ EXIT_INTERRUPTED = 130
 """The exit code that a shell reports for a program that was stopped with Ctrl-C."""
 
 
+MAX_MESSAGE_CHARACTERS = 2000
+"""Maximum length of a message. The middle of a longer one, which quotes much of a file, is left out."""
+_ELLIPSIS = " [...] "
+_MAX_QUOTED_CHARACTERS = 500
+"""Maximum length of a name, or of what is wrong with a document, in a message."""
+
+
 class VoicegaugeError(Exception):
     """Base of every error that the command line prints as one line."""
 
@@ -44,7 +51,7 @@ class VoicegaugeError(Exception):
 
     def __str__(self) -> str:
         """Return the message; control characters, which a file or a response may contain, are escaped."""
-        return escape_unprintable(super().__str__())
+        return _shorten(escape_unprintable(super().__str__()), MAX_MESSAGE_CHARACTERS)
 
 
 class UsageError(VoicegaugeError):
@@ -56,7 +63,7 @@ class UnknownNameError(UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Report that `name` is not among the `known` names of a `kind` such as "target" or "rule"."""
-        choices = sorted(known)
+        choices, name = sorted(known), _shorten(name)
         near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
@@ -70,7 +77,11 @@ class ContractError(VoicegaugeError):
     """A contract document that cannot be used."""
 
     def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
-        """Report the `reason`, with the file and the line; `line` counts from 1 and is `None` if it is unknown."""
+        """Report the `reason`, with the file and the line; `line` counts from 1 and is `None` if it is unknown.
+
+        Of a long reason, which quotes the document, the middle is left out.
+        """
+        reason = _shorten(reason)
         where = f"{path}:{line}" if line else str(path)
         super().__init__(f"{where}: {reason}")
         self.path, self.line, self.reason = path, line, reason
@@ -146,3 +157,11 @@ class BudgetError(VoicegaugeError):
     """The next request would exceed the budget."""
 
     exit_code = EXIT_BUDGET
+
+
+def _shorten(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:
+    """Return `text`, without its middle if it is longer than `max_characters`."""
+    if len(text) <= max_characters:
+        return text
+    half = (max_characters - len(_ELLIPSIS)) // 2
+    return f"{text[:half]}{_ELLIPSIS}{text[-half:]}"

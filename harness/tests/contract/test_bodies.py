@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tracemalloc
 
 import pytest
@@ -161,3 +162,10 @@ def test_any_bytes_are_a_form_or_rejected(body, content_type) -> None:
         except UnreadableBodyError:
             continue
         assert all(isinstance(text, str) for text in form.fields.values())
+
+
+def test_a_malformed_multipart_body_prints_nothing(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(logging.root, "handlers", [])  # those of pytest, which a command does not have
+    with pytest.raises(UnreadableBodyError):
+        read_form(MULTIPART, b'{"not": "multipart"}')
+    assert capsys.readouterr().err == ""

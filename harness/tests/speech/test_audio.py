@@ -140,6 +140,13 @@ def test_samples_that_begin_like_a_frame_of_mpeg_are_what_was_declared(name: str
         decode(data)
 
 
+def test_infinite_samples_of_several_channels_are_clipped_without_a_warning() -> None:
+    sound = np.array([[np.inf, -np.inf], [np.nan, np.inf], [3e38, 3e38], [0.5, 0.25]] * 100, "<f4")
+    declared_format = RawAudioFormat(format="pcm_f32le", sample_rate_hz=RATE, channels=2)
+    decoded = decode(sound.tobytes(), declared_format=declared_format)  # warnings are errors in tests
+    assert decoded.samples[:4].tolist() == [0.0, 0.5, 1.0, 0.375]
+
+
 def test_nan_samples_become_silence() -> None:
     sound = tone()
     sound[:100] = np.nan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def _check_openapi(document: Document) -> None:
             raise document.error(
                 f"/paths/{escape_pointer_token(path)}", f"the braces of the path {path!r} do not match"
             )
-    for error in OpenAPIV31SpecValidator(document.data).iter_errors():
+    # The method itself would keep every document in a cache without a limit.
+    iter_errors = inspect.unwrap(OpenAPIV31SpecValidator.iter_errors)
+    for error in iter_errors(OpenAPIV31SpecValidator(document.data)):
         pointer = to_pointer(list(getattr(error, "absolute_path", ())))
         reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
         raise document.error(pointer, f"is not valid OpenAPI: {reason[:MAX_REASON_CHARACTERS]}")

@@ -71,8 +71,14 @@ class Schemas:
         """Check that the schema at `pointer` can be used.
 
         Raises:
-            ContractError: a type, a pattern or a reference in it is wrong.
+            ContractError: a keyword has a wrong value, or a pattern or a reference is wrong.
         """
+        tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        try:
+            jsonschema_rs.meta.validate(read_pointer(self.document.data, tokens))
+        except jsonschema_rs.ValidationError as error:
+            at = f"{pointer}{to_pointer(error.instance_path)}"
+            raise self.document.error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
         self._validator(pointer)
 
     def fits(self, pointer: str, instance: Any) -> bool:

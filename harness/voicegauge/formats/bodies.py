@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import logging
 import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -176,6 +177,10 @@ def read_form(content_type: str, body: bytes) -> Form:
             raise UnreadableBodyError(f"is not a valid form: {error}") from error
         return Form(dict(pairs), {})
     return _read_multipart(content_type, body)
+
+
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
+"""Without a handler, Python would print the parser's warnings about a malformed body to the terminal."""
 
 
 def _read_multipart(content_type: str, body: bytes) -> Form:

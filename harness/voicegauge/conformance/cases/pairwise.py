@@ -264,7 +264,7 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
         (request.get("language"), target.spec.languages),
     ):
         if mapping is not None and listed and mapping.at.tokens == (field.name,):
-            return value in {mapping.map.get(neutral, neutral) for neutral in listed}
+            return value in [mapping.map.get(neutral, neutral) for neutral in listed]  # a value may be an object
     return True
 
 

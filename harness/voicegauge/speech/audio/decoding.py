@@ -18,7 +18,7 @@ from voicegauge.speech.audio.containers import (
     open_audio,
     sniff_container,
 )
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 from voicegauge.speech.stderr_redirect import silent_decoders
@@ -191,7 +191,9 @@ def _read_samples(file: Any) -> Samples:
             break  # damaged from here on, so only the blocks before are returned
         if not len(read):
             break
-        buffer.add(read if read.shape[1] == 1 else read.mean(axis=1, dtype=np.float32, keepdims=True))
+        if file.channels > 1:  # clipped first, because infinity and minus infinity have no mean
+            read = clip_to_full_scale(read).mean(axis=1, dtype=np.float32, keepdims=True)
+        buffer.add(read)
     return buffer.samples()[:, 0]
 
 

@@ -1,0 +1,399 @@
+"""The readers that are fuzzed. Each reads its input as the commands do, and uses what it read."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+from crashes.provider import StandInProvider
+from crashes.simulation import SimulatedUser, load_stand_in_contract, plan_benchmark, simulated_speech
+
+import voicegauge
+from reader_fuzzing.document import (
+    Document,
+    cassette_document,
+    json_document,
+    json_lines_document,
+    to_toml,
+    yaml_document,
+)
+from voicegauge.bench.planning import load_suite
+from voicegauge.bench.running import load_run
+from voicegauge.cli import COMMANDS
+from voicegauge.cli.settings import defaults_for, load_settings
+from voicegauge.conformance import plan_cases
+from voicegauge.contract import Catalogue, Contract, EventStreamParser, load_catalogue, load_contract
+from voicegauge.errors import VoicegaugeError
+from voicegauge.formats import UnreadableBodyError, read_form, read_json
+from voicegauge.outputs import load_baseline
+from voicegauge.recording import Replay, load_har
+from voicegauge.report import render_csv, render_markdown, summarize_runs
+from voicegauge.speech.audio import (
+    AUDIO_FORMATS,
+    DecodedAudio,
+    RawAudioFormat,
+    UndecodableAudioError,
+    active_duration_s,
+    build_playback_timeline,
+    decode,
+    encode,
+    encode_at_bitrate,
+    is_silent,
+    leading_silence_s,
+    rms_dbfs,
+)
+from voicegauge.transport import VirtualClock
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = Path(__file__).with_name("samples")
+SIDECAR = ROOT / "fixtures" / "ttsai" / "7503c2c3090ce16a5c5816e9b184edec46de49a57dc9612d46504d521fc77375.mp3"
+RAW_FORMATS = ("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw")
+PROVIDER = "pixelapi"
+EXPECTED_ERRORS = (VoicegaugeError, UnreadableBodyError, UndecodableAudioError)
+"""Errors that readers document for bad input; the command line prints each of them in one line."""
+
+
+class Reader(NamedTuple):
+    """A reader with valid documents."""
+
+    name: str
+    documents: Callable[[], Sequence[Document]]
+    read: Callable[[bytes, Path], None]
+    """Function that reads one document. It may write to the folder, which is empty and is deleted afterwards."""
+    tokens: Sequence[bytes] = ()
+    """Bytes that have a meaning in the format."""
+
+
+YAML_TOKENS = (
+    *(b"&a ", b"*a", b"<<: *a\n", b"- ", b"? ", b": ", b"|\n  ", b">-\n", b"!!binary ", b"!!set ", b"!!python/none "),
+    *(
+        b"!<x> ",
+        b"%YAML 9.9\n---\n",
+        b"---\n",
+        b"...\n",
+        b"\n  ",
+        b"\n    ",
+        b"{a: &a [*a]}",
+        b"@",
+        b"`",
+        b"0o7",
+        b"1:30",
+    ),
+    *(b"&a [x, x, x, x, x, x, x, x, x]\n", b"[*a, *a, *a, *a, *a, *a, *a, *a, *a]"),
+)
+JSON_TOKENS = (b'{"a": 1, "a": 2}', b'"\\ud83d"', b"\xe2\x80\xa8", b"1E+2", b"[[[[", b'"$ref": "#"', b"\\/", b"1.0")
+TOML_TOKENS = (
+    b"[[check]]\n",
+    b"[check]\n",
+    b"[check.severity]\n",
+    b'"""',
+    b"'''",
+    b"a.b.c = 1\n",
+    b"inf",
+    b"1979-05-27T07:32:00Z",
+)
+SSE_TOKENS = (
+    *(b"data:", b"data: ", b"event: ", b"event: audio\n", b"event: done\n", b"id: 1\n", b"retry: 1\n", b": note\n"),
+    *(
+        b"\r\n",
+        b"\n\n",
+        b"\r\r",
+        b"data: {}\n\n",
+        b"data: [DONE]\n\n",
+        b'{"event": "audio", "audio": "AAAA", "index": 0}',
+    ),
+)
+AUDIO_TOKENS = (
+    *(
+        b"RIFF",
+        b"WAVE",
+        b"fmt ",
+        b"data",
+        b"LIST",
+        b"fLaC",
+        b"OggS",
+        b"OpusHead",
+        b"OpusTags",
+        b"vorbis",
+        b"ID3",
+        b"TAG",
+    ),
+    *(
+        b"\xff\xfb\x90\x00",
+        b"\xff\xf1",
+        b"FORM",
+        b"AIFC",
+        b"COMM",
+        b"SSND",
+        b"ftyp",
+        b"moov",
+        b"mdat",
+        b"stco",
+        b"Xing",
+    ),
+    *(
+        b"\x1a\x45\xdf\xa3",
+        b"caff",
+        b".snd",
+        b"RF64",
+        b"ds64",
+        b"\x01\x00\x00\x00",
+        b"\x40\x1f\x00\x00",
+        b"\x00\x00\x00\x01",
+    ),
+)
+
+
+@functools.cache
+def _catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def _contract() -> Contract:
+    return _catalogue().provider(PROVIDER)
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def _contract_documents() -> list[Document]:
+    files = (
+        ROOT / "benchmarks" / "crashes" / "contracts" / "acme" / "openapi.yaml",
+        ROOT / "contracts" / PROVIDER / "openapi.yaml",
+    )
+    return [yaml_document(file) for file in files]
+
+
+def _read_contract(data: bytes, folder: Path) -> None:
+    contract = load_contract(_write(folder, "openapi.json" if data[:1] == b"{" else "openapi.yaml", data))
+    for operation in contract.operations.values():
+        for response in operation.responses.values():
+            for media in response.media.values():
+                for example in media.examples:
+                    list(media.errors(example.value))
+    plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+
+
+def _har_documents() -> list[Document]:
+    names = ("pixelapi/getSpeechStatus.har", "ttsai/downloadResult.har", "ttsai/stt-sensevoice.har")
+    return [json_document((ROOT / "fixtures" / name).read_bytes()) for name in names]
+
+
+def _read_har(data: bytes, folder: Path) -> None:
+    _write(folder, SIDECAR.name, SIDECAR.read_bytes())
+    recording = load_har(_write(folder, "recording.har", data))
+    Replay([recording], _catalogue())
+
+
+def _foreign_documents() -> list[Document]:
+    make = {".json": json_document, ".har": json_document, ".yaml": cassette_document, ".yml": cassette_document}
+    return [make[path.suffix](path.read_bytes()) for path in sorted(SAMPLES.iterdir())]
+
+
+def _read_foreign(data: bytes, folder: Path) -> None:
+    path = _write(folder, "foreign.json" if data[:1] in (b"{", b"[") else "foreign.yaml", data)
+    voicegauge.convert(path, provider=PROVIDER, out=folder / "converted", contracts=_catalogue())
+
+
+def _suite_documents() -> list[Document]:
+    return [yaml_document(ROOT / "benchmarks" / "suites" / "smoke.yaml")]
+
+
+def _read_suite(data: bytes, folder: Path) -> None:
+    load_suite(str(_write(folder, "smoke.yaml", data)))
+
+
+@functools.cache
+def _saved_run() -> tuple[bytes, bytes]:
+    """Return the run.json and the journal of a run against a stand-in provider."""
+    contract = load_stand_in_contract()
+    plan = plan_benchmark(contract, limit=1)
+    clock = VirtualClock()
+    with tempfile.TemporaryDirectory() as folder:
+        provider = StandInProvider(simulated_speech, clock=clock)
+        user = SimulatedUser(Path(folder), contract, plan, provider, clock, plan.usd)
+        end = asyncio.run(user.run_command())
+        assert end is not None, "nothing stops it"
+        return (end.folder / "run.json").read_bytes(), (end.folder / "journal.jsonl").read_bytes()
+
+
+def _read_run(data: bytes, folder: Path) -> None:
+    _write(folder, "run.json", data)
+    _use_run(folder)
+
+
+def _use_run(folder: Path) -> None:
+    run = load_run(folder)
+    render_markdown(summarize_runs([(folder, run)]))
+    render_csv([(folder, run)])
+
+
+def _unfinished_run() -> bytes:
+    run, _ = _saved_run()
+    structure = json_document(run).structure
+    structure["manifest"]["finished"] = False
+    structure["samples"] = []
+    return json_document(run).serialize(structure)
+
+
+def _read_journal(data: bytes, folder: Path) -> None:
+    _write(folder, "run.json", _unfinished_run())
+    _write(folder, "journal.jsonl", data)
+    _use_run(folder)
+
+
+def _settings_documents() -> list[Document]:
+    values = {
+        "seed": 7,
+        "contracts": ["more"],
+        "bench": {"suite": "standard", "repetitions": 3, "json": "out.json"},
+        "check": {"severity": {"retry-after-missing": "info"}, "max-calls": 5, "full": True, "select": ["job-lost"]},
+    }
+    return [Document(to_toml(values), values, to_toml)]
+
+
+@functools.cache
+def _command_loaders() -> dict[str, Callable[[], click.Command]]:
+    commands = {name: importlib.import_module(f"voicegauge.cli.commands.{name}").command for name in COMMANDS}
+    return {name: functools.partial(lambda command: command, command) for name, command in commands.items()}
+
+
+def _read_settings(data: bytes, folder: Path) -> None:
+    settings = load_settings(_write(folder, "voicegauge.toml", data))
+    for load_command in _command_loaders().values():
+        defaults_for(load_command(), settings, _command_loaders())
+
+
+def _baseline_documents() -> list[Document]:
+    entry = {
+        "fingerprint": "0123456789abcdef",
+        "rule": "job-lost",
+        "provider": PROVIDER,
+        "operation": "x",
+        "message": "m",
+    }
+    value = {"schema": "voicegauge/baseline/1", "accepted": [entry]}
+    return [Document(json_document(b"0").serialize(value), value, json_document(b"0").serialize)]
+
+
+def _read_baseline(data: bytes, folder: Path) -> None:
+    _ = load_baseline(_write(folder, "baseline.json", data)).fingerprints
+
+
+def _encoded_audio() -> dict[str, bytes]:
+    """Return a quarter of a second of a tone in each format."""
+    rate = 16_000
+    samples = (0.3 * np.sin(np.arange(rate // 4) * 0.1)).astype(np.float32)
+    encoded = {name: encode(samples, rate, name)[0] for name in AUDIO_FORMATS}
+    return {**encoded, **{name: encode_at_bitrate(samples, rate, name) for name in ("m4a", "aac", "webm")}}
+
+
+def _container_documents() -> list[Document]:
+    return [Document(data) for name, data in _encoded_audio().items() if name not in RAW_FORMATS]
+
+
+def _read_container(data: bytes, _folder: Path) -> None:
+    _use_audio(data, decode(data))
+
+
+def _raw_audio_documents() -> list[Document]:
+    return [Document(data) for name, data in _encoded_audio().items() if name in RAW_FORMATS]
+
+
+def _read_raw_audio(data: bytes, _folder: Path) -> None:
+    for name in RAW_FORMATS:
+        declared_format = RawAudioFormat(format=name, sample_rate_hz=16_000, channels=1 + len(data) % 2)
+        _use_audio(data, decode(data, declared_format=declared_format))
+
+
+def _use_audio(data: bytes, decoded: DecodedAudio) -> None:
+    build_playback_timeline(data, decoded)
+    samples, rate = decoded.samples, decoded.sample_rate_hz
+    assert np.isfinite(samples).all()
+    for measured in (rms_dbfs(samples), leading_silence_s(samples, rate), active_duration_s(samples, rate)):
+        assert not np.isnan(measured)
+    is_silent(samples, rate)
+
+
+def _stream_documents() -> list[Document]:
+    events = (b'{"event": "start"}', b'{"event": "audio", "audio": "AAAAAAAA", "index": 0}', b'{"event": "done"}')
+    named = b"".join(b"event: message\nid: 1\ndata: " + event + b"\r\n\r\n" for event in events)
+    plain = b"\xef\xbb\xbf" + b"".join(b"data:" + event.replace(b", ", b",\ndata: ") + b"\n\n" for event in events)
+    return [Document(named), Document(plain), Document(named + b"data: [DONE]\n\n")]
+
+
+def _read_stream(data: bytes, _folder: Path) -> None:
+    specs = [one.stream for one in _catalogue().provider("ttsai").operations.values() if one.stream is not None]
+    for spec in specs:
+        for size in (1, 7, len(data) or 1):
+            parser = EventStreamParser(spec)
+            for start in range(0, len(data), size):
+                parser.feed(data[start : start + size])
+            assert parser.is_complete in (True, False)
+            list(parser.audio_events())
+
+
+def _body_documents() -> list[Document]:
+    header = b'Content-Disposition: form-data; name="a"; filename="b"\r\nContent-Type: audio/wav'
+    part = b"--x\r\n" + header + b"\r\n\r\nRIFF\r\n--x--\r\n"
+    return [
+        json_document(b'{"id": "1", "items": [1.5, null, true, {"x": "\\u00e9"}]}'),
+        Document(b"a=1&b=%C3%A9"),
+        Document(part),
+    ]
+
+
+def _read_body(data: bytes, _folder: Path) -> None:
+    unreadable = 0
+    form_types = ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
+    readers = [functools.partial(read_json, data), *(functools.partial(read_form, name, data) for name in form_types)]
+    for read in readers:
+        try:
+            read()
+        except UnreadableBodyError:
+            unreadable += 1
+    if unreadable == len(readers):
+        raise UnreadableBodyError("is not readable")
+
+
+READERS = (
+    Reader("contract", _contract_documents, _read_contract, YAML_TOKENS),
+    Reader("recording", _har_documents, _read_har, JSON_TOKENS),
+    Reader("foreign-recording", _foreign_documents, _read_foreign, (*YAML_TOKENS, *JSON_TOKENS)),
+    Reader("suite", _suite_documents, _read_suite, YAML_TOKENS),
+    Reader("run", lambda: [json_document(_saved_run()[0])], _read_run, JSON_TOKENS),
+    Reader("journal", lambda: [json_lines_document(_saved_run()[1])], _read_journal, JSON_TOKENS),
+    Reader("settings", _settings_documents, _read_settings, TOML_TOKENS),
+    Reader("baseline", _baseline_documents, _read_baseline, JSON_TOKENS),
+    Reader("audio", _container_documents, _read_container, AUDIO_TOKENS),
+    Reader("raw-audio", _raw_audio_documents, _read_raw_audio, AUDIO_TOKENS),
+    Reader("event-stream", _stream_documents, _read_stream, SSE_TOKENS),
+    Reader("body", _body_documents, _read_body, (*JSON_TOKENS, b"--x", b"--x--", b"\r\n\r\n", b"&", b"=", b"%")),
+)
+
+
+def find_reader(name: str) -> Reader:
+    """Return the reader with this name."""
+    return next(reader for reader in READERS if reader.name == name)
+
+
+def temporary_folders() -> Generator[Path]:
+    """Yield empty folders in the memory of this machine, if it has a file system there; each is deleted afterwards."""
+    memory = Path("/dev/shm")  # noqa: S108
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
