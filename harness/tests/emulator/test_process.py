@@ -20,8 +20,6 @@ from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.emulator.server.process import EmulatorProcessConfig
 from voicegauge.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("own_processes")
-
 
 def _is_serving(url: str) -> bool:
     try:
@@ -39,6 +37,7 @@ def _gone(url: str, limit_s: float = 10) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("own_processes")
 def test_the_emulator_serves_only_within_its_context(plain_acme: Contract) -> None:
     with running_emulator([plain_acme], EmulatorSettings(seed=3)) as emulator:
         health = httpx.get(f"{emulator.control_url}/health").json()
@@ -48,6 +47,7 @@ def test_the_emulator_serves_only_within_its_context(plain_acme: Contract) -> No
     assert not _is_serving(url)
 
 
+@pytest.mark.usefixtures("own_processes")
 def test_a_port_in_use_and_an_unknown_fault_are_one_line_errors(plain_acme: Contract) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Unmodified third-party clients against `voicegauge serve` over a real socket.
+"""Unmodified third-party clients against the emulator over a real socket.
 
 What a client cannot do because it contradicts the provider's document is asserted as
 such, and stands as disputed in the contract.
@@ -6,15 +6,13 @@ such, and stands as disputed in the contract.
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 import tts_ai
 
+import voicegauge
 from voicegauge.contract import load_catalogue
 from voicegauge.speech.audio import decode
 
@@ -26,14 +24,8 @@ TEXT = "Good morning. This is a short test."
 
 @pytest.fixture(scope="module")
 def base_url() -> Iterator[str]:
-    command = [sys.executable, "-m", "voicegauge", "serve", "ttsai", "--port", "0", "--time-scale", "0.05"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = next(url for line in process.stdout if (url := re.search(r"http://\S+/ttsai", line)))
-            yield found[0]
-        finally:
-            process.terminate()
+    with voicegauge.emulate("ttsai", time_scale=0.05) as emulator:
+        yield emulator.base_url("ttsai")
 
 
 @pytest.fixture(scope="module")
