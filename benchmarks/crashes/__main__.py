@@ -74,7 +74,7 @@ def print_killed_runs(runs: Sequence[KilledRun]) -> None:
     for targets in TARGET_SETS:
         chosen = [run for run in runs if run.targets == targets]
         print(
-            f"{targets[0] if len(targets) == 1 else 'all four':<20} {len(chosen):>4} "
+            f"{targets[0] if len(targets) == 1 else 'all':<20} {len(chosen):>4} "
             f"{sum(len(run.killed_in) for run in chosen):>6} {sum(run.verdict.charges for run in chosen):>9} "
             f"{sum(run.verdict.charged_usd for run in chosen):>9.3f} "
             f"{sum(run.verdict.ledger_usd for run in chosen):>9.3f} {sum(run.budget_usd for run in chosen):>9.3f} "

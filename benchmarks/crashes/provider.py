@@ -17,9 +17,9 @@ FOLDER = Path(__file__).parent
 CONTRACTS = FOLDER / "contracts"
 CONTRACT = CONTRACTS / "acme" / "openapi.yaml"
 SUITE = FOLDER / "suite.yaml"
-TARGETS = ("sync", "streamed", "queued", "batch")
-_TARGET_OF_PATH = {"/say": "sync", "/stream": "streamed", "/jobs": "queued", "/batches": "batch"}
-CHARGED_USD = {"sync": 0.008, "streamed": 0.02, "queued": 0.009, "batch": 0.03}
+TARGETS = ("sync", "streamed", "queued", "batch", "idempotent")
+_TARGET_OF_PATH = {"/say": "sync", "/once": "idempotent", "/stream": "streamed", "/jobs": "queued", "/batches": "batch"}
+CHARGED_USD = {"sync": 0.008, "streamed": 0.02, "queued": 0.009, "batch": 0.03, "idempotent": 0.01}
 """What a request really costs. It is below the documented price where a response reports it."""
 CHUNKS = 4
 
@@ -32,6 +32,8 @@ SUBMIT_FAULTS: Sequence[Fault] = (
     "connection lost",
     "connection lost after charging",
 )
+UNCHARGED_FAULTS = ("server error", "connection lost")
+"""Faults of submits that are not charged, although they are or may be performed."""
 POLL_FAULTS: Sequence[Fault] = ("server error", "connection lost", "unreadable")
 DOWNLOAD_FAULTS: Sequence[Fault] = ("server error", "connection lost")
 
@@ -75,6 +77,8 @@ class StandInProvider:
     """Method and path of every request."""
     _jobs: list[tuple[str, str, float]] = field(default_factory=list)
     """Target, text and start of each job."""
+    _by_key: dict[bytes, asyncio.Task[str]] = field(default_factory=dict)
+    """The charged requests by their idempotency key."""
     _performing: set[asyncio.Task[str]] = field(default_factory=set)
 
     @property
@@ -112,10 +116,15 @@ class StandInProvider:
         if fault in ("busy", "rate limited"):
             await response.send(503 if fault == "busy" else 429, b"later")
             return
-        # Performed to its end even if the client is gone: a service charges for what it has begun.
-        performing = asyncio.ensure_future(self._perform(target, text, fault))
-        self._performing.add(performing)
-        performing.add_done_callback(self._performing.discard)
+        key = dict(scope["headers"]).get(b"idempotency-key", b"") if target == "idempotent" else b""
+        performing = self._by_key.get(key)
+        if performing is None:
+            # Performed to its end even if the client is gone: a service charges for what it has begun.
+            performing = asyncio.ensure_future(self._perform(target, text, fault))
+            self._performing.add(performing)
+            performing.add_done_callback(self._performing.discard)
+        if key and fault not in UNCHARGED_FAULTS:
+            self._by_key[key] = performing
         job = await asyncio.shield(performing)
         self.step("submit charged")
         if fault is not None and fault.startswith("connection lost"):
@@ -125,6 +134,8 @@ class StandInProvider:
         elif target == "sync":
             charged = str(CHARGED_USD["sync"]).encode()
             await response.send(200, self.speak(text), "audio/wav", [(b"x-charged", charged)])
+        elif target == "idempotent":
+            await response.send(200, self.speak(text), "audio/wav")
         elif target == "streamed":
             await self._stream(text, response)
         else:
@@ -132,7 +143,7 @@ class StandInProvider:
 
     async def _perform(self, target: str, text: str, fault: Fault | None) -> str:
         await self.clock.sleep(self.latency_s)
-        if fault not in ("server error", "connection lost"):
+        if fault not in UNCHARGED_FAULTS:
             self.charges.append(Charge(target, text, CHARGED_USD[target]))
         self._jobs.append((target, text, self.clock.monotonic()))
         job = str(len(self._jobs) - 1)

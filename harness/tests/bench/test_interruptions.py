@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,53 @@ def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_deman
     assert again["manifest"]["spent_usd"] == pytest.approx(0.01 + 3 * 0.008)
     assert submits(provider) == 4
     assert "(bought again)" in capsys.readouterr().out
+
+
+def test_a_request_with_an_idempotency_key_is_repeated_and_charged_once(
+    bench: Bench, provider: StandInProvider, out: Path
+) -> None:
+    provider.faults.submits = [None, "connection lost after charging", None]  # type: ignore[union-attr]
+    assert bench("idempotent") == 0
+    assert (submits(provider), len(provider.charges)) == (4, 3)
+    saved = load_run(only_run(out))
+    assert saved.ambiguous_requests == ()
+    assert not any(sample.failure for sample in saved.samples)
+    assert saved.manifest.spent_usd == pytest.approx(0.03)
+
+
+def test_after_a_kill_the_same_command_repeats_a_request_with_its_idempotency_key(
+    bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The budget is exactly what the plan costs: the repeated request is counted once."""
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.bench.running.runner.save_audio", die)
+        with pytest.raises((MemoryError, ExceptionGroup)):
+            bench("idempotent")
+    assert (submits(provider), len(provider.charges)) == (1, 1)
+    assert bench("idempotent", more=("--asr", "none", "--no-report", "--max-cost", "0.03")) == 0
+    assert (submits(provider), len(provider.charges)) == (4, 3)
+    saved = load_run(only_run(out))
+    assert saved.ambiguous_requests == ()
+    assert not any(sample.failure for sample in saved.samples)
+    assert saved.manifest.spent_usd == pytest.approx(0.03)
+    keys = [
+        json.loads(line).get("idempotency_key") for line in (only_run(out) / "journal.jsonl").read_text().splitlines()
+    ]
+    assert len({key for key in keys if key}) == 3
+
+
+def test_an_expired_idempotency_key_is_not_used_again(
+    bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.bench.running.runner.save_audio", die)
+        with pytest.raises((MemoryError, ExceptionGroup)):
+            bench("idempotent")
+    journal = only_run(out) / "journal.jsonl"
+    journal.write_text(re.sub(r'"at":"[^"]+"', '"at":"2026-01-01T00:00:00.000+00:00"', journal.read_text()))
+    assert bench("idempotent") == 0
+    assert submits(provider) == 3
+    assert len(load_run(only_run(out)).ambiguous_requests) == 1
 
 
 def test_without_an_ambiguous_request_nothing_is_bought_again(

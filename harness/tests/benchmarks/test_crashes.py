@@ -65,9 +65,8 @@ async def test_a_run_that_is_killed_at_any_step_is_continued(
     assert killed_in.keys() >= {"after SubmitStarted", "poll received", "before audio", "while scoring"}
 
 
-async def test_kills_during_the_submits_are_one_run_and_no_second_request(
-    tmp_path: Path, contract: Contract, plan: BenchPlan
-) -> None:
+async def test_kills_during_the_submits_are_one_run_and_no_second_request(tmp_path: Path, contract: Contract) -> None:
+    plan = plan_benchmark(contract, names=("sync", "streamed", "queued", "batch"), limit=1)
     user = user_of(tmp_path, contract, plan)
     while await user.run_command(kill_at="submit received") is None:
         verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
@@ -76,6 +75,18 @@ async def test_kills_during_the_submits_are_one_run_and_no_second_request(
     assert set(submits.values()) == {1}
     verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
     assert verdict.lost == len(submits) == plan.requests
+    assert verdict.ledger_usd == pytest.approx(plan.usd)
+
+
+async def test_kills_during_a_submit_with_an_idempotency_key_are_one_charge(tmp_path: Path, contract: Contract) -> None:
+    plan = plan_benchmark(contract, names=("idempotent",), limit=1)
+    user = user_of(tmp_path, contract, plan)
+    for _ in range(3):
+        assert await user.run_command(kill_at="submit charged") is None
+    assert await user.run_command() is not None
+    verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
+    assert verdict.problems == ()
+    assert (len(user.provider.requests), verdict.charges, verdict.lost) == (4, 1, 0)
     assert verdict.ledger_usd == pytest.approx(plan.usd)
 
 

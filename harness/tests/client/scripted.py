@@ -56,7 +56,7 @@ class Watcher:
     def __init__(self):
         self.events = []
 
-    def before_submit(self):
+    def before_submit(self, idempotency_key=None):
         self.events.append("submitting")
 
     def submit_not_sent(self):

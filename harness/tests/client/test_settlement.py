@@ -74,3 +74,38 @@ async def test_a_reported_charge_replaces_the_price_of_a_delivery(speak, script,
     ledger = Ledger(1.0)
     await speak("sync", ledger=ledger, price_usd=0.25)
     assert (ledger.spent_usd, ledger.reserved_usd) == (float(charged), 0)
+
+
+class LostResponse(Response):
+    """A response that ends in the middle."""
+
+    async def __call__(self, scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
+
+
+def with_idempotency(data):
+    data["paths"]["/speech"]["post"]["x-idempotency"] = {"header": "Idempotency-Key"}
+
+
+async def test_retries_have_the_same_idempotency_key(speak, script):
+    script.on("POST /speech", JSONResponse({}, 429), LostResponse(), Response(status_code=422))
+    ledger = Ledger(1.0)
+    delivery, _ = await speak(ledger=ledger, edit=with_idempotency)
+    keys = [request.headers["idempotency-key"] for _, request, _ in script.requests]
+    assert (len(keys), len(set(keys)), delivery.attempts) == (3, 1, 3)
+    # The rejection of the last attempt says nothing about the lost one.
+    assert (ledger.spent_usd, ledger.reserved_usd) == (PRICE_USD, 0)
+
+
+async def test_two_requests_have_different_idempotency_keys(speak, script):
+    script.on("POST /speech", Response(status_code=422))
+    for _ in range(2):
+        await speak(edit=with_idempotency)
+    assert len({request.headers["idempotency-key"] for _, request, _ in script.requests}) == 2
+
+
+async def test_no_idempotency_key_is_sent_unless_it_is_documented(speak, script):
+    script.on("POST /speech", LostResponse())
+    delivery, _ = await speak()
+    assert delivery.attempts == 1
+    assert "idempotency-key" not in script.requests[0][1].headers

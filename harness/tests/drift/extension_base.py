@@ -55,6 +55,7 @@ BASE: dict[str, Any] = {
                     "progress_max_s": 15,
                     "body": {"id": "body#/task", "state": "body#/state", "states": {"ok": "success"}},
                 },
+                "x-idempotency": {"header": "Idempotency-Key", "valid_s": 3600},
                 "x-limits": {"plans": {"pro": {"concurrent": 20}}},
                 "x-speech": {
                     "request": {

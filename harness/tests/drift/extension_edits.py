@@ -15,6 +15,7 @@ SPEECH = f"{SPEAK}/x-speech"
 TARGET = f"{SPEECH}/targets/one"
 STREAM = f"{SPEAK}/x-stream"
 WEBHOOK = f"{SPEAK}/x-webhook"
+IDEMPOTENCY = f"{SPEAK}/x-idempotency"
 TRANSCRIPTION = "/paths/~1transcribe/post/x-transcription"
 CONVERSION = "/paths/~1convert/post/x-conversion"
 RESOURCE = "/paths/~1voices/post/x-resource"
@@ -189,6 +190,9 @@ EXTENSION_EDITS = [
     *_value(f"{WEBHOOK}/body/id", "webhook-id-location", "--B"),
     *_value(f"{WEBHOOK}/body/state", "webhook-state-location", "--B"),
     *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
+    *_value(IDEMPOTENCY, "idempotency", "CB-"),
+    *_value(f"{IDEMPOTENCY}/header", "idempotency-header", "--B", "X-Request-Key"),
+    *_optional_number(f"{IDEMPOTENCY}/valid_s", "idempotency-time", "CPCP"),
     *_value(RESOURCE, "resource", "CB-"),
     *_value(f"{RESOURCE}/id", "resource-id-location", "--B"),
     *_value(f"{RESOURCE}/state", "resource-state-location", "CPB"),

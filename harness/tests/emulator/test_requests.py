@@ -215,3 +215,39 @@ async def test_the_journal_has_every_request_and_no_secret(start: Any) -> None:
     assert [(entry["operation"], entry["status"]) for entry in journal] == [("submit", 202), (None, 404)]
     assert journal[0]["target"] == "acme/small"
     assert "very-secret" not in str(journal)
+
+
+def _with_idempotency(document: dict[str, Any]) -> None:
+    document["paths"]["/speech"]["post"]["x-idempotency"] = {"header": "Idempotency-Key", "valid_s": 3600}
+
+
+async def test_a_request_with_the_same_idempotency_key_is_performed_and_charged_once(start: Any) -> None:
+    api = await start(edit=_with_idempotency)
+    first, again, other, without = [
+        (await api.submit(headers=headers)).json()
+        for headers in ({"Idempotency-Key": "a"}, {"idempotency-key": "a"}, {"Idempotency-Key": "b"}, {})
+    ]
+    assert again == first
+    assert len({one["id"] for one in (first, other, without)}) == 3
+    assert first["left"] - without["left"] == 2 * first["cost"]
+
+
+async def test_another_account_does_not_share_idempotency_keys(start: Any) -> None:
+    api = await start(edit=_with_idempotency)
+    headers = {"Idempotency-Key": "a"}
+    assert (await api.submit(headers=headers)).json() != (await api.submit(headers=headers, key="other")).json()
+
+
+async def test_an_idempotency_key_is_forgotten_after_the_documented_time(start: Any) -> None:
+    api = await start(edit=_with_idempotency)
+    headers = {"Idempotency-Key": "a"}
+    first = (await api.submit(headers=headers)).json()
+    await api.control("POST", "/clock", {"advance_s": 3601})
+    assert (await api.submit(headers=headers)).json()["id"] != first["id"]
+
+
+async def test_a_rejected_request_may_be_sent_again_with_its_idempotency_key(start: Any) -> None:
+    api = await start(edit=_with_idempotency)
+    headers = {"Idempotency-Key": "a"}
+    assert (await api.submit(headers={**headers, SCENARIO_HEADER: "busy"})).status_code == 503
+    assert (await api.submit(headers=headers)).status_code == 202

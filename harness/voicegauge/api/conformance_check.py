@@ -316,7 +316,7 @@ def check_request(
         one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
     plan = CasePlan(cases=(case,), left_out_operations=tuple(find_left_out_operations([one], ())))
-    journals = CaseJournals(None, [one.contract.id])
+    journals = CaseJournals(None, [one.contract])
     with _open_service(
         [one],
         emulated,
@@ -373,7 +373,7 @@ def check_job_steps(
     catalogue = to_catalogue(contracts)
     one = select_targets(catalogue, target, live)[0]
     prices = resolve_prices(catalogue, prices)
-    journals = CaseJournals(None, [one.contract.id])
+    journals = CaseJournals(None, [one.contract])
     with _open_service(
         [one],
         emulated,

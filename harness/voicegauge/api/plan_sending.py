@@ -99,8 +99,7 @@ def open_journals(
         UsageError: `retry_ambiguous` is true, but no earlier command has left an ambiguous request.
         DataError: another process uses a journal, or it is damaged.
     """
-    providers = [contract.id for contract in contracts]
-    journals = CaseJournals(folder, providers, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
+    journals = CaseJournals(folder, contracts, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
     if retry_ambiguous and not journals.lost_before:
         journals.close()
         raise UsageError("no earlier command for these targets left an ambiguous request: leave out --retry-ambiguous")
@@ -130,7 +129,7 @@ def announcing_losses(journals: CaseJournals, listener: ProgressListener) -> Ite
 def without_repetitions(plan: CasePlan, journals: CaseJournals) -> CasePlan:
     """Return the plan without the cases that are not sent because of a request of an earlier command."""
     by_provider = journals.by_provider
-    cases = tuple(case for case in plan.cases if by_provider[case.provider].skip_reason(case.id) is None)
+    cases = tuple(case for case in plan.cases if by_provider[case.provider].skip_reason(case) is None)
     return msgspec.structs.replace(plan, cases=cases)
 
 

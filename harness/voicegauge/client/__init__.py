@@ -1,6 +1,6 @@
 """Async client for any contract: submits, polls and downloads within a budget."""
 
-from voicegauge.client.client import Client
+from voicegauge.client.client import Client, RepeatedRequest
 from voicegauge.client.connection import DEFAULT_KEY, KeyChoice
 from voicegauge.client.delivery import (
     MAX_RETRY_AFTER_S,
@@ -16,11 +16,20 @@ from voicegauge.client.delivery import (
     retry_waits_s,
 )
 from voicegauge.client.key_destinations import KeyDestinations, find_key_destinations
-from voicegauge.client.requests import RequestParts, build_credentials, client_key, curl_command, map_speech_request
+from voicegauge.client.requests import (
+    RequestParts,
+    build_credentials,
+    client_key,
+    create_idempotency_key,
+    curl_command,
+    map_speech_request,
+    with_idempotency_key,
+)
 from voicegauge.client.spending import (
     Journal,
     Ledger,
     PaymentObserver,
+    Purchase,
     PurchaseAccount,
     PurchaseHistory,
     RateLimiter,
@@ -52,9 +61,11 @@ __all__ = [
     "KeyDestinations",
     "Ledger",
     "PaymentObserver",
+    "Purchase",
     "PurchaseAccount",
     "PurchaseHistory",
     "RateLimiter",
+    "RepeatedRequest",
     "RequestParts",
     "Reservation",
     "Settlement",
@@ -69,6 +80,7 @@ __all__ = [
     "build_audio_input_request",
     "build_credentials",
     "client_key",
+    "create_idempotency_key",
     "curl_command",
     "fetch_response_audio",
     "find_id_parameter",
@@ -84,4 +96,5 @@ __all__ = [
     "settle_responses",
     "settlement_of",
     "should_send_again",
+    "with_idempotency_key",
 ]

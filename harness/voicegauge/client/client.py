@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask, build_audio_input_request
-from voicegauge.client.requests import map_speech_request
-from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, settlement_of
+from voicegauge.client.requests import (
+    RequestParts,
+    create_idempotency_key,
+    map_speech_request,
+    with_idempotency_key,
+)
+from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, Settlement, settlement_of
 from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
-from voicegauge.model import Delivery, SpeechRequest, UploadedFile
+from voicegauge.model import BillingStatus, Delivery, SpeechRequest, UploadedFile
 from voicegauge.transport import Clock, Transport
+
+
+class RepeatedRequest(NamedTuple):
+    """An ambiguous request of an earlier process that is sent again with its idempotency key."""
+
+    idempotency_key: str
+    reservation: Reservation | None
+    """Its price, held since this process began; `None` to reserve the price."""
 
 
 class Client(ProviderConnection):
@@ -73,11 +87,13 @@ class Client(ProviderConnection):
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
         stop_at_undocumented_state: bool = False,
+        repeated: RepeatedRequest | None = None,
     ) -> Delivery:
         """Request speech: submit, poll until the job ends, and download the audio.
 
         A rejected submit is sent again if the contract documents a retry for its status. A submit that may have been
-        charged is never sent again: a connection lost after sending is a failure.
+        charged is only sent again with the same idempotency key, if the contract documents one: otherwise a connection
+        lost after sending is a failure.
 
         Args:
             target: a speech target of this client's contract.
@@ -87,6 +103,7 @@ class Client(ProviderConnection):
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name. By default the job is polled to its end, because the provider may have added the state.
+            repeated: the earlier request that this one repeats; `None` for a new request.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -96,9 +113,10 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
-        request = self.build(target.operation, map_speech_request(target, speech))
+        parts, key = self._with_key(target, map_speech_request(target, speech), repeated)
+        request = self.build(target.operation, parts)
         price = quote_price(target, len(speech.text), usd=price_usd).usd
-        with settlement_of(self._reserve(target, price)) as settlement:
+        with self._paying(target, price, repeated) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -107,7 +125,7 @@ class Client(ProviderConnection):
                 cancel_on_interrupt=cancel_on_interrupt,
                 stop_at_undocumented_state=stop_at_undocumented_state,
             )
-            return await task.run(request)
+            return await task.run(request, key)
 
     async def send_audio(
         self,
@@ -119,6 +137,7 @@ class Client(ProviderConnection):
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
+        repeated: RepeatedRequest | None = None,
     ) -> Delivery:
         """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
@@ -130,17 +149,20 @@ class Client(ProviderConnection):
             observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
+            repeated: the earlier request that this one repeats; `None` for a new request.
 
         Raises:
             UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
                 unknown.
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
-        request = self.build(audio_input_target.operation, build_audio_input_request(audio_input_target, audio, fields))
+        parts = build_audio_input_request(audio_input_target, audio, fields)
+        parts, key = self._with_key(audio_input_target, parts, repeated)
+        request = self.build(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_s, usd=price_usd).usd
-        with settlement_of(self._reserve(audio_input_target, price)) as settlement:
+        with self._paying(audio_input_target, price, repeated) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
-            return await task.run(request)
+            return await task.run(request, key)
 
     async def resume(
         self,
@@ -167,6 +189,25 @@ class Client(ProviderConnection):
         with settlement_of(reservation) as settlement:
             settlement.charged_usd = charged_usd
             return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume(job_id)
+
+    def _with_key(
+        self, target: BaseTarget, parts: RequestParts, repeated: RepeatedRequest | None
+    ) -> tuple[RequestParts, str | None]:
+        """Return the request with its idempotency key, and the key; `None` if the contract documents none."""
+        key = repeated.idempotency_key if repeated is not None else create_idempotency_key(target.operation)
+        return with_idempotency_key(target.operation, parts, key), key
+
+    @contextmanager
+    def _paying(
+        self, target: BaseTarget, price: float | None, repeated: RepeatedRequest | None
+    ) -> Iterator[Settlement]:
+        """Yield the settlement of a request, with the reservation of the request that it repeats or a new one."""
+        is_held = repeated is not None and repeated.reservation is not None
+        reservation = repeated.reservation if repeated is not None and is_held else self._reserve(target, price)
+        with settlement_of(reservation) as settlement:
+            if repeated is not None:
+                settlement.status = BillingStatus.AMBIGUOUS
+            yield settlement
 
     def _reserve(self, target: BaseTarget, price: float | None) -> Reservation | None:
         if self._ledger is None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +31,8 @@ from voicegauge.client import (
     SubmitStarted,
     read_events,
 )
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.contract import Contract
 from voicegauge.errors import StorageError
 from voicegauge.files import write_file
 from voicegauge.model import AmbiguousRequest, Record
@@ -54,9 +57,9 @@ class CaseHistory(PurchaseHistory):
     reason: str | None = None
     """Value of `CaseFinished.reason`."""
 
-    def start(self, at: str, usd: float | None) -> None:
+    def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another request begins; the case does not count as finished any more."""
-        super().start(at, usd)
+        super().start(at, usd, idempotency_key)
         self.is_finished = False
 
     def finish(self, reason: str | None) -> None:
@@ -75,7 +78,7 @@ class CaseHistory(PurchaseHistory):
     def events(self) -> Iterable[CaseEvent]:
         """Yield the events from which the last request follows."""
         last = self.purchases[-1]
-        yield SubmitStarted(id=self.id, at=last.at, usd=last.usd)
+        yield SubmitStarted(id=self.id, at=last.at, usd=last.usd, idempotency_key=last.idempotency_key)
         if last.status is not None:
             yield SubmitCompleted(
                 id=self.id, status=last.status, billing=last.billing, job=last.job, charged_usd=last.charged_usd
@@ -87,10 +90,18 @@ class CaseHistory(PurchaseHistory):
 class CaseJournal:
     """The journal of one provider's cases."""
 
-    def __init__(self, path: Path | None = None, *, retry_ambiguous: bool = False, skip_unusable: bool = False) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        path: Path | None = None,
+        *,
+        retry_ambiguous: bool = False,
+        skip_unusable: bool = False,
+    ) -> None:
         """Open the journal, with what earlier commands wrote that did not come to a printed result.
 
         Args:
+            contract: the contract of the provider.
             path: the file; `None` to keep the events in memory only.
             retry_ambiguous: whether cases with an ambiguous request of an earlier command are sent again.
             skip_unusable: whether cases that an earlier command finished without a verdict are not sent again.
@@ -99,7 +110,8 @@ class CaseJournal:
             DataError: another process uses the journal, or it is damaged.
             UsageError: the journal cannot be written.
         """
-        self._path, self._retry_ambiguous, self._skip_unusable = path, retry_ambiguous, skip_unusable
+        self._contract, self._path = contract, path
+        self._retry_ambiguous, self._skip_unusable = retry_ambiguous, skip_unusable
         self._journal: Journal | None = None
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
@@ -132,10 +144,22 @@ class CaseJournal:
         if case_id in self._histories:
             self._record(CaseFinished(id=case_id, reason=reason))
 
-    def skip_reason(self, case_id: str) -> str | None:
+    def find_repeatable_key(self, case: ConformanceCase) -> str | None:
+        """Return the idempotency key with which the lost request of a case is sent again without another charge.
+
+        Return `None` if there is no such request: the provider does not remember the key, or the case has several.
+        """
+        history = self._histories.get(case.id)
+        if case.id not in self.lost_before or case.is_lifecycle or history is None:
+            return None
+        last, operation = history.purchases[-1], self._contract.operation(case.operation)
+        return last.idempotency_key if last.can_be_repeated(operation, datetime.now(UTC)) else None
+
+    def skip_reason(self, case: ConformanceCase) -> str | None:
         """Return why a case is not sent, because of an earlier command; `None` if it is sent."""
+        case_id = case.id
         if case_id in self.lost_before:
-            if self._retry_ambiguous:
+            if self._retry_ambiguous or self.find_repeatable_key(case) is not None:
                 return None
             last = self._histories[case_id].purchases[-1]
             price = "" if last.counted_usd is None else f" ${last.counted_usd:.4f}"
@@ -200,7 +224,7 @@ class CaseJournals:
     def __init__(
         self,
         folder: Path | None,
-        providers: Iterable[str],
+        contracts: Iterable[Contract],
         *,
         retry_ambiguous: bool = False,
         skip_unusable: bool = False,
@@ -209,15 +233,17 @@ class CaseJournals:
 
         Args:
             folder: the folder; `None` to keep the events in memory only.
-            providers: ids of the providers.
+            contracts: the contracts of the providers.
             retry_ambiguous: see `CaseJournal`.
             skip_unusable: see `CaseJournal`.
         """
         self._journals: dict[str, CaseJournal] = {}
         try:
-            for name in providers:
-                path = None if folder is None else folder / name / "journal.jsonl"
-                self._journals[name] = CaseJournal(path, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
+            for contract in contracts:
+                path = None if folder is None else folder / contract.id / "journal.jsonl"
+                self._journals[contract.id] = CaseJournal(
+                    contract, path, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable
+                )
         except BaseException:
             self.close()
             raise

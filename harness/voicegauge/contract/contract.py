@@ -23,6 +23,7 @@ from voicegauge.contract.extension import (
     ChatSpec,
     ConversionSpec,
     Dispute,
+    IdempotencySpec,
     JobSpec,
     LimitsSpec,
     PriceSpec,
@@ -93,6 +94,7 @@ class Operation(ContractPart):
     batch: BatchSpec | None = None
     chat: ChatSpec | None = None
     webhook: WebhookSpec | None = None
+    idempotency: IdempotencySpec | None = None
     audio_input: AudioInputSpec | None = None
     """`x-transcription` or `x-conversion`, for an operation that audio is sent to."""
 

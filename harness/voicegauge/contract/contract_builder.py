@@ -15,6 +15,7 @@ from voicegauge.contract.extension import (
     BatchSpec,
     ChatSpec,
     ConversionSpec,
+    IdempotencySpec,
     JobSpec,
     LimitsSpec,
     PriceSpec,
@@ -150,6 +151,7 @@ def _read_operation(contract: Contract, item: _PathItem, method: str, server: Se
         batch=read("x-batch", BatchSpec),
         chat=read("x-chat", ChatSpec),
         webhook=read("x-webhook", WebhookSpec),
+        idempotency=read("x-idempotency", IdempotencySpec),
         audio_input=read("x-transcription", TranscriptionSpec) or read("x-conversion", ConversionSpec),
     )
 

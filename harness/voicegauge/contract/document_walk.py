@@ -11,6 +11,7 @@ EXTENSIONS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
         *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
+        "x-idempotency",
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""

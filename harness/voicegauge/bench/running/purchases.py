@@ -18,9 +18,9 @@ class SamplePurchases(PurchaseHistory):
     left_open: Sample | None = None
     """The sample as a failure, while its job can still be polled; otherwise `None`."""
 
-    def start(self, at: str, usd: float | None) -> None:
+    def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins; the sample does not count as finished any more."""
-        super().start(at, usd)
+        super().start(at, usd, idempotency_key)
         self.finished = self.left_open = None
 
     def leave_open(self, sample: Sample) -> None:

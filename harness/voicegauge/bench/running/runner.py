@@ -29,7 +29,16 @@ from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.store import save_audio
-from voicegauge.client import Client, DeliveryInterruptedError, Journal, Ledger, Reservation, SubmitRecorder
+from voicegauge.client import (
+    Client,
+    DeliveryInterruptedError,
+    Journal,
+    Ledger,
+    Purchase,
+    RepeatedRequest,
+    Reservation,
+    SubmitRecorder,
+)
 from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
@@ -157,12 +166,15 @@ class _Runner:
         self._left_open: set[str] = set()
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_state.is_emulated
+        self._repeatable = self._find_repeatable()
         self._ledger: Ledger | None = None
         self._held: dict[str, Reservation] = {}
         if config.max_cost_usd is not None:
-            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_state.settled_usd)
-            # Held before anything new is reserved: these jobs are paid for, whenever it is their turn to be polled.
-            self._held = {name: self._ledger.hold(job.usd or 0.0) for name, job in earlier_state.open_jobs.items()}
+            # Held before anything new is reserved: these are paid for, whenever it is their turn.
+            pending = {name: job.usd for name, job in earlier_state.open_jobs.items()}
+            pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
+            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_state.spent_usd_without(pending))
+            self._held = {name: self._ledger.hold(usd or 0.0) for name, usd in pending.items()}
         self._slots = asyncio.Semaphore(config.concurrency)
         self._provider_slots = provider_semaphores(config.access, config.concurrency)
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
@@ -197,12 +209,25 @@ class _Runner:
             open_jobs=tuple(state.open_jobs.values()),
         )
 
+    def _find_repeatable(self) -> dict[str, Purchase]:
+        """Return the last requests, by sample id, that can be sent again without being charged again."""
+        last = {name: self._earlier_state.histories[name].purchases[-1] for name in self._earlier_state.lost}
+        targets = {one.id: self._config.targets[one.target] for row in self._config.plan.rounds for one in row}
+        now = datetime.now(UTC)
+        return {
+            name: purchase
+            for name, purchase in last.items()
+            if name not in self._samples and name in targets
+            if purchase.can_be_repeated(targets[name].operation, now)
+        }
+
     def _mark_lost_samples(self) -> None:
         """Finish, as lost, the samples whose request an earlier process sent without saving a result."""
         if self._config.retry_ambiguous:
             return
         for planned in itertools.chain.from_iterable(self._config.plan.rounds):
-            if planned.id in self._earlier_state.lost and planned.id not in self._samples:
+            is_lost = planned.id in self._earlier_state.lost and planned.id not in self._repeatable
+            if is_lost and planned.id not in self._samples:
                 self._finish(_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
     async def _run_session(self, rounds: Iterable[Round]) -> None:
@@ -289,11 +314,30 @@ class _Runner:
         if isinstance(target, AudioInputTarget):
             file, audio_s = self._uploads[planned.text.id]
             return await client.send_audio(
-                target, file, audio_s=audio_s, observer=observer, price_usd=price.usd, cancel_on_interrupt=False
+                target,
+                file,
+                audio_s=audio_s,
+                observer=observer,
+                price_usd=price.usd,
+                cancel_on_interrupt=False,
+                repeated=self._repeated_request(planned),
             )
         assert isinstance(target, Target), "a target without audio input synthesizes speech"
         speech = speech_request(target, planned.text, self._config.voice_sample)
-        return await client.speak(target, speech, observer=observer, price_usd=price.usd, cancel_on_interrupt=False)
+        return await client.speak(
+            target,
+            speech,
+            observer=observer,
+            price_usd=price.usd,
+            cancel_on_interrupt=False,
+            repeated=self._repeated_request(planned),
+        )
+
+    def _repeated_request(self, planned: PlannedSample) -> RepeatedRequest | None:
+        purchase = self._repeatable.get(planned.id)
+        if purchase is None or purchase.idempotency_key is None:
+            return None
+        return RepeatedRequest(purchase.idempotency_key, self._held.get(planned.id))
 
     def _make_sample(
         self, planned: PlannedSample, target: BaseTarget, delivery: Delivery, price: PriceQuote, started: datetime

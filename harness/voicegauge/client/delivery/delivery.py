@@ -80,9 +80,9 @@ class DeliveryTask:
         self._attempts = 0
         self._submit_index: int | None = None
 
-    async def run(self, request: Request) -> Delivery:
-        """Submit `request` and return its delivery."""
-        return await self._finish(self._submit_and_fetch(request))
+    async def run(self, request: Request, idempotency_key: str | None = None) -> Delivery:
+        """Submit `request`, which has the given idempotency key if any, and return its delivery."""
+        return await self._finish(self._submit_and_fetch(request, idempotency_key))
 
     async def resume(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
@@ -100,8 +100,10 @@ class DeliveryTask:
                 await self._cancel_job()
             raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
 
-    async def _submit_and_fetch(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
-        submit = await self._submit(request)
+    async def _submit_and_fetch(
+        self, request: Request, idempotency_key: str | None
+    ) -> DownloadedAudio | ReceivedTranscript:
+        submit = await self._submit(request, idempotency_key)
         response = self._target.response
         if response.audio is not None:
             return await self._fetch_audio(submit, response.audio, self._target.operation)
@@ -133,14 +135,17 @@ class DeliveryTask:
 
     # Submit
 
-    async def _submit(self, request: Request) -> ParsedExchange:
-        """Send `request`; repeat it while it is rejected with a status that the contract documents for retries."""
+    async def _submit(self, request: Request, idempotency_key: str | None) -> ParsedExchange:
+        """Send `request`; repeat it while it is rejected with a status that the contract documents for retries.
+
+        With an idempotency key, repeat it as well while the connection is lost, because it is charged once.
+        """
         retry = self._target.contract.provider.retry
         for wait in (*retry_waits_s(retry, self._connection.jitter), None):
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
             if self._observer is not None:
-                self._observer.before_submit()
+                self._observer.before_submit(idempotency_key)
             self._attempts += 1
             self._settlement.note_sending()
             self._started_s = self._clock.monotonic()
@@ -148,9 +153,10 @@ class DeliveryTask:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
                 self._settlement.note_failure(error)
-                if self._observer is not None and not error.sent:
+                is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
+                if self._observer is not None and is_not_sent:
                     self._observer.submit_not_sent()
-                if error.sent or wait is None:
+                if wait is None or (error.sent and idempotency_key is None):
                     raise self._log.transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error

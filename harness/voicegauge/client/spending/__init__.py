@@ -10,7 +10,7 @@ from voicegauge.client.spending.journal import (
     read_events,
 )
 from voicegauge.client.spending.ledger import Ledger, Reservation
-from voicegauge.client.spending.purchases import PurchaseAccount, PurchaseHistory
+from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, PurchaseHistory
 from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
 from voicegauge.client.spending.settlement import (
     PaymentObserver,
@@ -25,6 +25,7 @@ __all__ = [
     "Journal",
     "Ledger",
     "PaymentObserver",
+    "Purchase",
     "PurchaseAccount",
     "PurchaseHistory",
     "RateLimiter",

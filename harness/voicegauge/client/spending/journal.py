@@ -38,10 +38,12 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
     """Time of the submit: UTC, ISO 8601."""
     usd: float | None
     """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
+    idempotency_key: str | None = None
+    """The key in the request; `None` without one. Submits with the same key are charged once."""
 
     def apply_to(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.start(self.at, self.usd)
+        history.start(self.at, self.usd, self.idempotency_key)
 
 
 class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
@@ -89,10 +91,10 @@ class SubmitRecorder:
         """
         self._record, self._name, self._usd = record, name, usd
 
-    def before_submit(self) -> None:
+    def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._record(SubmitStarted(id=self._name, at=at, usd=self._usd))
+        self._record(SubmitStarted(id=self._name, at=at, usd=self._usd, idempotency_key=idempotency_key))
 
     def submit_not_sent(self) -> None:
         """Record that the submit cost nothing."""

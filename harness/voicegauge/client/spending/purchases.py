@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from voicegauge.client.spending.ledger import Ledger
+from voicegauge.contract import Operation
 from voicegauge.model import AmbiguousRequest, BillingStatus
+
+_AMBIGUOUS = BillingStatus.AMBIGUOUS
 
 
 @dataclass
@@ -31,6 +35,8 @@ class Purchase:
     """Whether the result of the submit is known and saved."""
     reason: str | None = None
     """Why the submit brought no result; `None` if the journal does not say why."""
+    idempotency_key: str | None = None
+    """The key in the request; `None` without one."""
 
     @property
     def is_open_job(self) -> bool:
@@ -43,6 +49,13 @@ class Purchase:
         if self.is_settled or self.billing is not BillingStatus.ACCEPTED:
             return self.billing is BillingStatus.AMBIGUOUS
         return self.job is None
+
+    def can_be_repeated(self, operation: Operation, now: datetime) -> bool:
+        """Whether the provider still remembers the key of the ambiguous submit, so that it is not charged again."""
+        spec = operation.idempotency
+        if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.valid_s is None:
+            return False
+        return (now - datetime.fromisoformat(self.at)).total_seconds() < spec.valid_s
 
     @property
     def counted_usd(self) -> float | None:
@@ -72,9 +85,13 @@ class PurchaseHistory:
     id: str
     purchases: list[Purchase] = field(default_factory=list)
 
-    def start(self, at: str, usd: float | None) -> None:
-        """Note that another submit begins."""
-        self.purchases.append(Purchase(at, usd))
+    def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+        """Note that another submit begins, or that the last one is repeated with its idempotency key."""
+        last = self.purchases[-1] if self.purchases else None
+        if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
+            last.billing, last.status, last.job, last.is_settled, last.reason = _AMBIGUOUS, None, None, False, None
+        else:
+            self.purchases.append(Purchase(at, usd, idempotency_key=idempotency_key))
 
     def mark_not_sent(self) -> None:
         """Note that the last submit never left this machine."""
@@ -137,19 +154,14 @@ class PurchaseAccount(Generic[AnyHistory]):
     @property
     def spent_usd(self) -> float:
         """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
-        return self._spent_usd(with_open_jobs=True)
+        return self.spent_usd_without(())
 
-    @property
-    def settled_usd(self) -> float:
-        """Dollars that were or may have been charged, not counting open jobs."""
-        return self._spent_usd(with_open_jobs=False)
-
-    def _spent_usd(self, *, with_open_jobs: bool) -> float:
+    def spent_usd_without(self, pending: Collection[str]) -> float:
+        """Return `spent_usd` without the last request of each sample or case in `pending`."""
         ledger = Ledger()
-        for one in self.histories.values():
-            for purchase in one.purchases:
-                if with_open_jobs or not purchase.is_open_job:
-                    purchase.settle_in(ledger)
+        for name, one in self.histories.items():
+            for purchase in one.purchases[: -1 if name in pending else None]:
+                purchase.settle_in(ledger)
         return ledger.spent_usd
 
     @property

@@ -53,18 +53,28 @@ class Settlement:
         """The charge that the provider reported, in dollars."""
         self.charged_credits: float | None = None
         """The charge that the provider reported, in its own credits."""
+        self._is_repeated = False
 
     def note_sending(self) -> None:
-        """Note that the request is about to be sent, for the first time or again. From now on it may be charged."""
+        """Note that the request is about to be sent, for the first time or again. From now on it may be charged.
+
+        An ambiguous request is only sent again with its idempotency key. It then stays ambiguous until it is accepted,
+        because a rejection of the later attempt says nothing about the earlier one.
+        """
+        self._is_repeated = self.status is BillingStatus.AMBIGUOUS
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
 
     def note_status(self, status: int, retry: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
-        self.status = billing_status(status, retry)
+        self._update(billing_status(status, retry))
 
     def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
-        self.status = BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT
+        self._update(BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT)
+
+    def _update(self, status: BillingStatus) -> None:
+        if not self._is_repeated or status.may_be_charged:
+            self.status = status
 
     def note_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
@@ -91,8 +101,12 @@ class PaymentObserver(Protocol):
     neither follows, because it is unknown whether that request was charged.
     """
 
-    def before_submit(self) -> None:
-        """Note that a request is about to be sent. From now on it may be charged."""
+    def before_submit(self, idempotency_key: str | None = None) -> None:
+        """Note that a request is about to be sent. From now on it may be charged.
+
+        Args:
+            idempotency_key: its key; several requests with the same key are charged once. `None` without a key.
+        """
         ...
 
     def submit_not_sent(self) -> None:
@@ -141,6 +155,9 @@ async def settle_responses(
     operation: Operation,
     send: Callable[[], Awaitable[Sequence[Exchange]]],
     observer: PaymentObserver | None = None,
+    idempotency_key: str | None = None,
+    *,
+    is_repeated: bool = False,
 ) -> Sequence[Exchange]:
     """Send a single request with its retries, and settle its reservation with the last exchange.
 
@@ -149,6 +166,8 @@ async def settle_responses(
         operation: the operation that is called.
         send: sends the request and returns its exchanges, all of which except the last were rejected.
         observer: notified before the first attempt and after the last one, unless the request is free.
+        idempotency_key: the key in the request, for the observer; `None` without a key.
+        is_repeated: whether an earlier process may have been charged for a request with the same key.
 
     Raises:
         TransportError: there was no response to the last attempt.
@@ -159,14 +178,16 @@ async def settle_responses(
         return await send()
     provider = operation.contract.provider
     with settlement_of(reservation) as settlement:
+        if is_repeated:
+            settlement.status = BillingStatus.AMBIGUOUS
         if observer is not None:
-            observer.before_submit()
+            observer.before_submit(idempotency_key)
         settlement.note_sending()
         try:
             exchanges = await send()
         except TransportError as error:
             settlement.note_failure(error)
-            if observer is not None and not error.sent:
+            if observer is not None and settlement.status is BillingStatus.NOT_SENT:
                 observer.submit_not_sent()
             raise
         except UsageError:

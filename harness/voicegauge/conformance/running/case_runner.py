@@ -25,11 +25,14 @@ from voicegauge.client import (
     DeliveryInterruptedError,
     KeyChoice,
     PaymentObserver,
+    RepeatedRequest,
     RequestParts,
     Reservation,
+    create_idempotency_key,
     retry_after_s,
     retry_waits_s,
     settle_responses,
+    with_idempotency_key,
 )
 from voicegauge.conformance.cases import (
     CaseKey,
@@ -165,7 +168,7 @@ class CaseRunner:
 
     def _reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
         """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
-        return self.service.journal.skip_reason(case.id) if self.service.journal is not None else None
+        return self.service.journal.skip_reason(case) if self.service.journal is not None else None
 
     def _finish(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
         """Note in the journal that the results of all requests of `case` are known."""
@@ -308,8 +311,15 @@ class CaseRunner:
         operation, target = self._contract.operation(case.operation), self._target(case)
         has_budget = self.service.ledger is not None
         price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
+        earlier_key = self._find_repeatable_key(case)
+        idempotency_key = earlier_key or create_idempotency_key(operation)
         *retried, exchange = await settle_responses(
-            self._reserve(price_usd), operation, lambda: self._send_with_retries(case), self._observer(case, price_usd)
+            self._reserve(price_usd),
+            operation,
+            lambda: self._send_with_retries(case, idempotency_key),
+            self._observer(case, price_usd),
+            idempotency_key,
+            is_repeated=earlier_key is not None,
         )
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
@@ -346,10 +356,15 @@ class CaseRunner:
             return None
         return no_verdict_reason(case, exchange.response.status)
 
-    async def _send_with_retries(self, case: ConformanceCase) -> list[Exchange]:
+    def _find_repeatable_key(self, case: ConformanceCase) -> str | None:
+        """Return the idempotency key of the earlier request that `case` repeats; `None` if it repeats none."""
+        return self.service.journal.find_repeatable_key(case) if self.service.journal is not None else None
+
+    async def _send_with_retries(self, case: ConformanceCase, idempotency_key: str | None) -> list[Exchange]:
         request = padded_request(case)
         assert request is not None, "a single call has a request"
         operation = self._contract.operation(case.operation)
+        request = with_idempotency_key(operation, request, idempotency_key)
         return await self._retry(case, lambda: self._client.call(operation, request, key=KEY_CHOICES[case.key]))
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
@@ -377,11 +392,14 @@ class CaseRunner:
             key: KeyChoice = OTHER_ACCOUNT_KEY if account == "other" else DEFAULT_KEY
             has_budget = self.service.ledger is not None
             price_usd = step_price_usd(operation, request, self.service.prices) if has_budget else None
+            idempotency_key = create_idempotency_key(operation)
+            parts = with_idempotency_key(operation, request, idempotency_key)
             attempts = await settle_responses(
                 self._reserve(price_usd),
                 operation,
-                lambda: self._retry(case, lambda: self._client.call(operation, request, key=key, server=server)),
+                lambda: self._retry(case, lambda: self._client.call(operation, parts, key=key, server=server)),
                 self._observer(case, price_usd),
+                idempotency_key,
             )
             exchanges.extend(attempts)
             return attempts[-1]
@@ -439,12 +457,14 @@ class CaseRunner:
         assert speech is not None, "a delivery has speech"
         has_budget = self.service.ledger is not None
         price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
+        earlier_key = self._find_repeatable_key(case)
         try:
             delivery = await self._client.speak(
                 target,
                 speech,
                 observer=self._observer(case, price_usd),
                 price_usd=self.service.prices.get(target.id),
+                repeated=RepeatedRequest(earlier_key, reservation=None) if earlier_key is not None else None,
                 # A recording should have the whole job.
                 stop_at_undocumented_state=self.service.save_exchanges is None,
             )

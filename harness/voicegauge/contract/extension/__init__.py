@@ -18,6 +18,7 @@ from voicegauge.contract.extension.audio_input import (
     TranscriptSegment,
 )
 from voicegauge.contract.extension.grammar_schema import json_schema
+from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import JobCancellation, JobSpec, JobState, PollSchedule, SubmitResponse
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
 from voicegauge.contract.extension.provider import CreditSpec, ProviderSpec, RecordingAgeLimit, RetryPolicy
@@ -69,6 +70,7 @@ __all__ = [
     "EventAudio",
     "EventSpec",
     "FieldMapping",
+    "IdempotencySpec",
     "JobCancellation",
     "JobSpec",
     "JobState",

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import msgspec
 
 from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField, ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import JobSpec
 from voicegauge.contract.extension.limits import LimitsSpec
 from voicegauge.contract.extension.provider import ProviderSpec
@@ -37,7 +38,7 @@ def json_schema() -> dict[str, Any]:
     """
     records = (
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
-        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec),
+        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_location_schema)
     for name, fields in (
@@ -67,6 +68,7 @@ def json_schema() -> dict[str, Any]:
         batch=BatchSpec,
         chat=ChatSpec,
         webhook=WebhookSpec,
+        idempotency=IdempotencySpec,
         source=SourceReference,
     )
     root = keys(provider=ProviderSpec, limits=LimitsSpec)

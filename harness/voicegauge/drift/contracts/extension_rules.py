@@ -272,6 +272,11 @@ WEBHOOK = (
     _required_value("body/state", "webhook-state-location", "The location of the job state in a callback", B),
     _names("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
 )
+IDEMPOTENCY = (
+    _presence("", "idempotency", "Idempotency keys in requests (x-idempotency)", (C, B)),
+    _required_value("header", "idempotency-header", "The header of the idempotency key", B),
+    _optional_number("valid_s", "idempotency-time", "The time for which a key is remembered", (C, P, C, P)),
+)
 AUDIO_INPUT = (
     _names("request", "audio-input-parameter", "A parameter of requests with audio input", (C, B)),
     _required_value(
@@ -370,7 +375,21 @@ CHAT = (
 )
 PRICING = _price("")
 
-_TABLES = (PROVIDER, LIMITS, JOB, SPEECH, STREAM, WEBHOOK, RESOURCE, BATCH, CHAT, TRANSCRIPTION, CONVERSION, PRICING)
+_TABLES = (
+    PROVIDER,
+    LIMITS,
+    JOB,
+    SPEECH,
+    STREAM,
+    WEBHOOK,
+    IDEMPOTENCY,
+    RESOURCE,
+    BATCH,
+    CHAT,
+    TRANSCRIPTION,
+    CONVERSION,
+    PRICING,
+)
 
 
 def rules() -> Iterable[DriftRule]:

@@ -16,6 +16,7 @@ from voicegauge.emulator.endpoints.batches import BatchEndpoint
 from voicegauge.emulator.endpoints.chats import ChatEndpoint
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.downloads import AudioDownloads
+from voicegauge.emulator.endpoints.idempotency import IdempotentResponses
 from voicegauge.emulator.endpoints.job_store import JobStore
 from voicegauge.emulator.endpoints.jobs import JobEndpoint
 from voicegauge.emulator.endpoints.resources import ResourceStore
@@ -53,6 +54,7 @@ class EmulatedProvider:
         self.job_store = JobStore(contract, settings, clock, injector)
         self.resources = ResourceStore(contract, injector, quota=settings.rate_limits)
         self._request_counts: Counter[str] = Counter()
+        self._idempotent_responses = IdempotentResponses()
         self.downloads = AudioDownloads(self.job_store, synthesizer, injector)
         context = EndpointContext(
             contract=contract,
@@ -85,19 +87,21 @@ class EmulatedProvider:
         except Rejection as rejection:
             return self._builder.build_unrouted_response(incoming_request, rejection)
         account: EmulatedAccount | None = None
+        is_repeated = False
         try:
             account = self._authenticate(incoming_request, operation)
             if not self._jobs.handles(operation):  # polls and downloads do not count against the rate limit
                 self.accounts.count_request(account, operation, self._clock.now())
             with self._count_in_flight(account, operation):  # before the first await, so that concurrent requests count
-                response = await self._dispatch(incoming_request, operation, path, account)
+                is_repeated, response = await self._perform_once(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
         if response.is_json:
             response.body = self._builder.with_local_urls(response.body, incoming_request.base_url)
         add_documented_headers(response, self.accounts.compute_rate_limit_facts(account, operation, self._clock.now()))
         await self._clock.sleep(self._injector.delay_s(operation, response.target))
-        await self.webhooks.subscribe(response)
+        if not is_repeated:
+            await self.webhooks.subscribe(response)
         # After the webhooks: faults of responses must not change what callbacks report.
         self._injector.change_response(response)
         if response.split_body is not None:
@@ -136,6 +140,18 @@ class EmulatedProvider:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
         is_enforced = not self._injector.skips_check("key", operation)
         return self.accounts.identify(incoming_request, operation, is_enforced=is_enforced)
+
+    async def _perform_once(
+        self, incoming_request: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount
+    ) -> tuple[bool, EmulatedResponse]:
+        """Return whether the request repeats one with the same idempotency key, and its response."""
+        now = self._clock.now()
+        earlier = self._idempotent_responses.find(incoming_request, operation, account, now)
+        if earlier is not None:
+            return True, earlier
+        response = await self._dispatch(incoming_request, operation, path, account)
+        self._idempotent_responses.save(incoming_request, operation, account, now, response)
+        return False, response
 
     async def _dispatch(
         self, incoming_request: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount

@@ -1,0 +1,23 @@
+"""Adds idempotency keys to requests, with which a request can be sent again without being charged again."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from voicegauge.client.requests.speech_request import RequestParts
+from voicegauge.contract import Operation
+
+
+def create_idempotency_key(operation: Operation) -> str | None:
+    """Return a new key for one request; `None` if the contract documents no idempotency of `operation`."""
+    return None if operation.idempotency is None else str(uuid.uuid4())
+
+
+def with_idempotency_key(operation: Operation, parts: RequestParts, key: str | None) -> RequestParts:
+    """Return `parts` with the key in the documented header; unchanged without a key, or if the header is set."""
+    spec = operation.idempotency
+    if spec is None or key is None or any(name.lower() == spec.header.lower() for name in parts.headers):
+        return parts
+    return msgspec.structs.replace(parts, headers={**parts.headers, spec.header: key})

@@ -1,0 +1,17 @@
+"""Defines `x-idempotency` on an operation: requests with the same key are performed and charged once."""
+
+from __future__ import annotations
+
+from voicegauge.contract.extension.sources import Positive, SourceReference
+from voicegauge.model import Record
+
+
+class IdempotencySpec(Record, frozen=True, kw_only=True):
+    """`x-idempotency` on an operation that accepts an idempotency key."""
+
+    header: str
+    """Name of the request header that has the key, such as Idempotency-Key."""
+    valid_s: Positive | None = None
+    """Time in seconds for which the provider remembers a key. `None` if no document states it; a request is then not
+    sent again by a later command."""
+    source: SourceReference | None = None
