@@ -9,14 +9,21 @@ import pytest
 
 from voicegauge.checks import ResponsePair, SpeechDelivery
 from voicegauge.model import Delivery, Exchange, Request, Response, SpeechRequest
-from voicegauge.speech.audio import encode
+from voicegauge.speech.audio import decode, encode
 
 RATE = 16_000
 TEXT = "Good morning. This is a short test of a long story."
 
 
-def _wav(seconds: float, seed: int = 0) -> bytes:
-    samples = 0.1 * np.random.default_rng(seed).standard_normal(int(RATE * seconds))
+def _wav(seconds: float, seed: int = 0, words: int = 0) -> bytes:
+    """Noise whose spectrum changes like that of a sequence of words, which last `seconds` together."""
+    noise = np.random.default_rng(seed).standard_normal(int(RATE * seconds))
+    pitches = np.random.default_rng(words).uniform(100, 3600, (40, 3))
+    pieces = []
+    for piece, frequencies in zip(np.array_split(noise, len(pitches)), pitches, strict=True):
+        t = np.arange(len(piece)) / RATE
+        pieces.append(0.2 * piece + sum(np.sin(2 * np.pi * hz * t) for hz in frequencies))
+    samples = 0.1 * np.concatenate(pieces)
     silence = np.zeros(RATE // 2)
     return encode(np.concatenate([silence, samples, silence]).astype(np.float32), RATE, "wav")[0]
 
@@ -70,13 +77,33 @@ def test_durations_are_compared_with_wide_bounds(pair, rules_of, relation, value
     assert rules_of(pair(relation, values, _wav(4.0), _wav(changed_s, seed=1))) == rules
 
 
+@pytest.mark.parametrize("changed_s", [3.0, 4.0, 5.5])
+def test_other_words_in_another_format_are_found_whatever_their_rate(pair, rules_of, changed_s) -> None:
+    for seed in range(3):
+        same, other = (_wav(changed_s, seed=seed + 1, words=words) for words in (0, seed + 1))
+        assert rules_of(pair("format", ("wav", "mp3"), _wav(4.0), same)) == set()
+        assert rules_of(pair("format", ("wav", "mp3"), _wav(4.0), other)) == {"format-changes-speech"}
+
+
+def test_the_same_seed_gives_the_same_waveform(pair, rules_of, judge) -> None:
+    first = _wav(4.0)
+    rounded = encode(decode(first).samples + 1e-4 * np.random.default_rng(1).standard_normal(5 * RATE), RATE, "wav")[0]
+    for same in (first, rounded):
+        assert rules_of(pair("repetition", (7, 7), first, same)) == set()
+    for other in (_wav(4.0, words=1), _wav(4.2)):
+        assert rules_of(pair("repetition", (7, 7), first, other)) == {"seed-not-reproducible"}
+    [finding] = judge(pair("repetition", (7, 7), first, _wav(4.2)))
+    assert finding.message == "when the seed 7 is sent again, the audio takes 5.20 s, and 5.00 s the first time"
+    assert finding.where.contract_pointer.endswith("/x-speech/request/seed")
+
+
 @pytest.mark.parametrize("relation", ["voice", "language", "seed"])
 def test_only_equal_samples_show_that_a_parameter_is_ignored(pair, rules_of, relation) -> None:
     assert rules_of(pair(relation, ("a", "b"), _wav(4.0), _wav(4.0))) == {f"{relation}-ignored"}
     assert rules_of(pair(relation, ("a", "b"), _wav(4.0), _wav(4.0, seed=1))) == set()
 
 
-@pytest.mark.parametrize("relation", ["speed", "voice", "text", "format"])
+@pytest.mark.parametrize("relation", ["speed", "voice", "text", "format", "repetition"])
 def test_audio_that_cannot_be_compared_has_no_findings(pair, rules_of, relation) -> None:
     values = (1.0, 2.0)
     assert rules_of(pair(relation, values, _wav(4.0), b"no audio")) == set()

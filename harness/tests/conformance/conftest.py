@@ -81,7 +81,7 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
         running = emulator or RunningEmulator("127.0.0.1", 1, ())
-        settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed)
+        settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed, names=names)
         if emulator is None:
             contracts = {target.contract.id: target.contract for target in targets}
             app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))

@@ -20,7 +20,7 @@ def _related(name: str, **settings):
     [
         ("ttsai/kokoro", {"speed", "voice", "text", "language", "format"}),
         ("ttsai/kokoro-sync", {"speed", "voice", "text", "format"}),
-        ("pixazo/vibevoice", {"voice", "text", "seed"}),
+        ("pixazo/vibevoice", {"voice", "text", "seed", "repetition"}),
         ("pixazo/xtts-v2", {"text", "language"}),
     ],
 )
@@ -29,7 +29,8 @@ def test_each_parameter_of_a_target_is_compared_with_its_plain_delivery(name, pa
     assert related.keys() == parameters
     ids = [case.id for case in cases]
     for case in related.values():
-        assert case.relation.base == f"{name}: a full delivery"
+        compared_with = " with the seed 12345" if case.relation.parameter == "repetition" else ""
+        assert case.relation.base == f"{name}: a full delivery{compared_with}"
         assert ids.index(case.relation.base) < ids.index(case.id)
 
 

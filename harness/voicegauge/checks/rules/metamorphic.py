@@ -1,8 +1,9 @@
 """Metamorphic rules: how the audio must change if one parameter of the request is changed.
 
 These rules need no reference for right audio. Synthesis is not deterministic in general, so no rule requires equal
-audio, and durations are compared with wide bounds: repeated syntheses of one text by a neural voice differ in duration
-by a few percent, and rarely by a fifth. The difference between an ignored parameter and a working one is much larger.
+audio, unless a document promises it. Durations are compared with wide bounds: repeated syntheses of one text by a
+neural voice differ in duration by a few percent, and rarely by a fifth. The difference between an ignored parameter and
+a working one is much larger.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ twice the speed, the speech must be at least 1.26 and at most 4 times as fast. T
 often not shortened, and some engines scale phonemes unevenly."""
 MAX_FORMAT_RATIO = 1.6
 """Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
+MAX_SPEECH_MISMATCH = 0.7
+"""Largest value of `speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words even if
+another voice speaks them, and above 0.8 for other words."""
+MIN_SEED_CORRELATION = 0.9
+"""Smallest correlation of two waveforms from the same seed. Rounding on different processors and encoding change it far
+less; two syntheses with different random numbers are not correlated."""
+SEED_TOLERANCE_S = 0.05
+"""Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
 MIN_REPEATED_RATIO = 1.3
 """Smallest ratio of the duration of a text sent twice to the duration of the text. It is about 2 if all is spoken."""
 MIN_AUDIBLE_S = 0.5
@@ -138,19 +147,65 @@ def _check_seed_ignored(pair: ResponsePair) -> Iterator[Violation]:
 
 
 @rule(
+    "seed-not-reproducible",
+    on=ResponsePair,
+    description="The same seed gives the same audio again, if a document promises that.",
+    basis="x-speech.request.seed.reproducible",
+)
+def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
+    from voicegauge.speech.audio import waveform_correlation
+
+    durations = _audible_durations(pair) if pair.relation == "repetition" else None
+    one, other = pair.base.decoded, pair.changed.decoded
+    if durations is None or one is None or other is None:
+        return
+    if abs(one.audio_s - other.audio_s) > SEED_TOLERANCE_S:
+        difference = f"the audio takes {other.audio_s:.2f} s, and {one.audio_s:.2f} s the first time"
+    elif one.sample_rate_hz != other.sample_rate_hz:
+        difference = f"the audio has {other.sample_rate_hz} Hz, and {one.sample_rate_hz} Hz the first time"
+    elif waveform_correlation(one.samples, other.samples) < MIN_SEED_CORRELATION:
+        difference = "the waveform is another one"
+    else:
+        return
+    yield Violation(f"when the seed {pair.changed_value} is sent again, {difference}", pair.pointer)
+
+
+@rule(
     "format-changes-speech",
     on=ResponsePair,
-    description="The duration of the speech does not depend on the format.",
+    description=(
+        "The same speech is delivered in every format: its duration is similar, and its spectrum can be aligned in "
+        "time. Words are not recognized, so a few changed words can be missed."
+    ),
     basis="x-speech.request.format",
 )
 def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
     durations = _audible_durations(pair) if pair.relation == "format" else None
-    if durations is not None and max(durations) / min(durations) > MAX_FORMAT_RATIO:
-        one = f"as {pair.base_value}" if pair.base_value is not None else "without a format"
+    if durations is None:
+        return
+    one = f"as {pair.base_value}" if pair.base_value is not None else "without a format"
+    if max(durations) / min(durations) > MAX_FORMAT_RATIO:
         yield Violation(
             f"the text takes {durations.changed_s:.2f} s as {pair.changed_value}, but {durations.base_s:.2f} s {one}",
             pair.pointer,
         )
+        return
+    mismatch = _speech_mismatch(pair)
+    if mismatch is not None and mismatch > MAX_SPEECH_MISMATCH:
+        yield Violation(
+            f"other words are spoken as {pair.changed_value} than {one}: their spectra cannot be aligned "
+            f"(mismatch {mismatch:.2f}, at most {MAX_SPEECH_MISMATCH:g} for the same words)",
+            pair.pointer,
+        )
+
+
+def _speech_mismatch(pair: ResponsePair) -> float | None:
+    from voicegauge.speech.audio import speech_mismatch
+
+    one, other = pair.base.decoded, pair.changed.decoded
+    if one is None or other is None:
+        return None
+    return speech_mismatch(one.samples, one.sample_rate_hz, other.samples, other.sample_rate_hz)
 
 
 @rule(

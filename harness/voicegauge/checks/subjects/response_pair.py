@@ -10,13 +10,14 @@ from voicegauge.checks.subjects.delivery import SpeechDelivery
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Exchange
 
-PairRelation = Literal["speed", "voice", "language", "seed", "format", "text"]
-"""The parameter in which the two requests differ. For `text`, the second request repeats the text of the first."""
+PairRelation = Literal["speed", "voice", "language", "seed", "repetition", "format", "text"]
+"""The parameter in which the two requests differ. For `text`, the second request repeats the text of the first. For
+`repetition`, both requests are equal and have the same seed."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResponsePair(CheckSubject):
-    """Two deliveries of one target whose requests differ in one parameter only."""
+    """Two deliveries of one target whose requests differ in one parameter at most."""
 
     relation: PairRelation
     base: SpeechDelivery
@@ -45,7 +46,8 @@ class ResponsePair(CheckSubject):
     @property
     def pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
-        return f"{self.operation.pointer}/x-speech/request/{self.relation}"
+        parameter = "seed" if self.relation == "repetition" else self.relation
+        return f"{self.operation.pointer}/x-speech/request/{parameter}"
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:

@@ -188,8 +188,9 @@ def _target_cases(
             relation = CaseRelation(parameter="format", base=plain.id, base_value=speech.format, value=name)
             yield _delivery_case(target, in_format, f"a full delivery as {name}", relation=relation)
         for related in related_deliveries(target, speech):
+            base = plain.id if related.compared_with is None else f"{plain.id} with {related.compared_with}"
             relation = CaseRelation(
-                parameter=related.relation, base=plain.id, base_value=related.base_value, value=related.value
+                parameter=related.relation, base=base, base_value=related.base_value, value=related.value
             )
             description = f"a full delivery with {related.description}"
             yield _delivery_case(target, related.speech, description, relation=relation)

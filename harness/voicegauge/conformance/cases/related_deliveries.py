@@ -33,7 +33,7 @@ _LANGUAGE_DETECTION = "auto"
 
 
 class RelatedDelivery(NamedTuple):
-    """A delivery that is compared with the plain one."""
+    """A delivery that is compared with an earlier one, by default with the plain one."""
 
     relation: PairRelation
     speech: SpeechRequest
@@ -41,6 +41,8 @@ class RelatedDelivery(NamedTuple):
     """Value of the parameter in the plain delivery, or the documented default; `None` if neither is known."""
     value: Any
     description: str
+    compared_with: str | None = None
+    """Description of the earlier related delivery with which it is compared instead of the plain one."""
 
 
 def related_deliveries(target: Target, speech: SpeechRequest) -> Iterator[RelatedDelivery]:
@@ -51,6 +53,7 @@ def related_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Relate
         _repeated_text(target, speech),
         _other_language(target, speech),
         _other_seed(target, speech),
+        _same_seed(target, speech),
     ):
         if found is not None and _is_valid(target, found.speech):
             yield found
@@ -167,3 +170,16 @@ def _other_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None
         if seed != base and _is_valid(target, changed):
             return RelatedDelivery("seed", changed, base, seed, f"the seed {seed}")
     return None
+
+
+def _same_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+    """Return the delivery with another seed once more, if a document promises the same audio."""
+    first = _other_seed(target, speech)
+    if first is None or not target.speech.request["seed"].reproducible:
+        return None
+    return first._replace(
+        relation="repetition",
+        base_value=first.value,
+        description=f"{first.description} again",
+        compared_with=first.description,
+    )

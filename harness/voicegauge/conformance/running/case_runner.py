@@ -500,8 +500,8 @@ class CaseRunner:
         if delivered is None or delivered.delivery.failure is not None:
             return []
         relation = case.relation
+        self._deliveries[case.id] = delivered
         if relation is None:
-            self._deliveries[case.id] = delivered
             return []
         base = self._deliveries.get(relation.base)
         if base is None:

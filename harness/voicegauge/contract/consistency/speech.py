@@ -35,6 +35,10 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
         raise contract.document.error(f"{pointer}/request", "x-speech.request must have a location for text")
     for field, mapping in speech.request.items():
         check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
+        if mapping.reproducible and field != "seed":
+            raise contract.document.error(
+                f"{pointer}/request/{field}", f"reproducible is a property of seed, not of {field}"
+            )
         if "{}" not in mapping.template:
             raise contract.document.error(
                 f"{pointer}/request/{field}", f"the template of {field} has no {{}} for the value"

@@ -32,6 +32,8 @@ class FieldMapping(Record, frozen=True, kw_only=True):
     """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
     map: dict[str, str] = {}
     """The provider's value for each provider-independent value: {en: en-US}. Other values are sent unchanged."""
+    reproducible: bool = False
+    """For `seed`: whether a document promises the same audio for the same seed and text."""
 
 
 class ResponseAudio(Record, frozen=True, kw_only=True):

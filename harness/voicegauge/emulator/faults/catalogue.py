@@ -259,6 +259,18 @@ _ALL_FAULTS = (
         applies_to=parameters.has_field("seed"),
     ),
     Fault(
+        id="seed-not-kept",
+        description="The same seed gives other audio the next time.",
+        change_synthesis=parameters.vary_each_synthesis(),
+        applies_to=parameters.has_reproducible_seed,
+    ),
+    Fault(
+        id="format-changes-words",
+        description="Other words of about the same duration are spoken in one of the formats.",
+        change_synthesis=parameters.reverse_words_in_flac,
+        applies_to=parameters.has_several_values("format"),
+    ),
+    Fault(
         id="format-changes-text",
         description="The text is spoken twice in one of the formats.",
         change_synthesis=parameters.repeat_text_in_flac,
@@ -287,6 +299,12 @@ _ALL_FAULTS = (
         id="flaky-503",
         description="Every second speech request gets status 503.",
         find_rejection_reason=http.reject_every_second,
+    ),
+    Fault(
+        id="unauthorized-cut-off",
+        description="The connection is closed in the middle of every response with status 401.",
+        change_response=http.cut_unauthorized,
+        applies_to=lambda target: target.needs_key,
     ),
     Fault(
         id="drops-connection",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 from voicegauge.contract import Operation, Target
@@ -63,6 +64,11 @@ def _remove_headers(response: EmulatedResponse, is_removed: Callable[[str], bool
 def cut_connection(response: EmulatedResponse) -> None:
     """Close the connection after half of the body."""
     response.is_cut = True
+
+
+def cut_unauthorized(response: EmulatedResponse) -> None:
+    """Close the connection after half of the body if the request had no valid key."""
+    response.is_cut = response.is_cut or response.status == HTTPStatus.UNAUTHORIZED
 
 
 def reject_every_second(request: ParsedRequest, request_count: int) -> str | None:

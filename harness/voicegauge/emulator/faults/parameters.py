@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,30 @@ def has_several_values(field: SpeechField) -> Callable[[Target], bool]:
 def cut_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak only the beginning of a long text."""
     return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_CHARACTERS])
+
+
+def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak the words in reverse order if the format is FLAC. They take as long as in the right order."""
+    if synthesis.format != "flac":
+        return synthesis
+    return msgspec.structs.replace(synthesis, text=" ".join(reversed(synthesis.text.split())))
+
+
+def vary_each_synthesis() -> Callable[[SynthesisRequest], SynthesisRequest]:
+    """Return a function that speaks every second time a little faster, as a synthesis without a fixed seed varies."""
+    counter = itertools.count()
+
+    def vary(synthesis: SynthesisRequest) -> SynthesisRequest:
+        faster = round(synthesis.words_per_minute * 1.08)
+        return msgspec.structs.replace(synthesis, words_per_minute=faster) if next(counter) % 2 else synthesis
+
+    return vary
+
+
+def has_reproducible_seed(target: Target) -> bool:
+    """Whether a document promises the same audio for the same seed."""
+    mapping = target.speech.request.get("seed")
+    return mapping is not None and mapping.reproducible
 
 
 def repeat_text_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:

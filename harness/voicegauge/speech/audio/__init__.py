@@ -16,6 +16,7 @@ from voicegauge.speech.audio.levels import (
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 from voicegauge.speech.audio.resampling import resample
+from voicegauge.speech.audio.similarity import speech_mismatch, waveform_correlation
 from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
 
 __all__ = [
@@ -43,5 +44,7 @@ __all__ = [
     "resample",
     "rms_dbfs",
     "sniff_container",
+    "speech_mismatch",
     "transcode",
+    "waveform_correlation",
 ]
