@@ -30,7 +30,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.speech.asr import RATE_HZ, Asr
 from voicegauge.speech.asr.embedded import embedded_faster_whisper, embedded_whisper
 from voicegauge.speech.synthesis.espeak import synthesize
-from voicegauge.speech.transcripts.error_counts import score
+from voicegauge.speech.transcripts.error_counts import score_transcript
 
 HELD_OUT, HELD_OUT_SEED = 200, 7
 FRAME = RATE_HZ // 50
@@ -77,7 +77,7 @@ def measure(asr: Asr, clips: Sequence[SpokenText], worsen: Worsen = lambda sampl
     errors = words = 0
     for index, spoken in enumerate(clips):
         transcript = asr.transcribe(worsen(say(spoken), index), "en")
-        found = score(sample_id=spoken.text, reference=spoken.text, transcript=transcript, language="en")
+        found = score_transcript(sample_id=spoken.text, reference=spoken.text, transcript=transcript, language="en")
         errors, words = errors + found.errors, words + found.units
     return Rate(errors, words)
 

@@ -24,7 +24,7 @@ MAX_MIB = 400.0 * 1e6 / 2**20
 MAX_CPU_S = 60.0
 MAX_S = 300.0
 """Much longer than any response takes on a machine that does nothing else."""
-DEADLINE_S = 5.0
+DEADLINE_S = 15.0
 """Deadline of a delivery, so that endless responses are measured in seconds. The default is minutes."""
 
 

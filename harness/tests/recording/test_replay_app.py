@@ -187,7 +187,7 @@ async def test_a_client_gets_from_submit_to_audio_on_one_socket(serve) -> None:
     target = PIXAZO.target("xtts-v2")
     spoken = SpeechRequest(text="Good morning.")
     async with Transport() as transport:
-        wire = Client(PIXAZO, transport, key="k").build(target.operation, map_speech_request(target, spoken))
+        wire = Client(PIXAZO, transport, key="k").build_request(target.operation, map_speech_request(target, spoken))
         played = replay(*job(json.loads(wire.body)))
         base = await serve(ReplayApp(played))
         client = Client(PIXAZO, transport, base_urls={"": f"{base}/pixazo"}, key="k", clock=VirtualClock())

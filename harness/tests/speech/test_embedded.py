@@ -16,7 +16,7 @@ from voicegauge.errors import UsageError
 from voicegauge.speech.asr import RATE_HZ, Asr
 from voicegauge.speech.asr.embedded import WEIGHTS, embedded_faster_whisper, embedded_whisper, known_words
 from voicegauge.speech.synthesis.espeak import synthesize
-from voicegauge.speech.transcripts.error_counts import score
+from voicegauge.speech.transcripts.error_counts import score_transcript
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
 Samples = NDArray[np.float32]
@@ -43,7 +43,9 @@ def speech(text: str) -> Samples:
 
 def error_rate(asr: Asr, texts: Iterable[str], worsen: Worsen = lambda samples: samples) -> float:
     scored = [
-        score(sample_id=text, reference=text, transcript=asr.transcribe(worsen(speech(text)), "en"), language="en")
+        score_transcript(
+            sample_id=text, reference=text, transcript=asr.transcribe(worsen(speech(text)), "en"), language="en"
+        )
         for text in texts
     ]
     return sum(one.errors for one in scored) / sum(one.units for one in scored)
@@ -77,7 +79,9 @@ def with_lost_frames(share: float) -> Worsen:
 def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: dict[str, Asr]) -> None:
     first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:4]} for asr in engines.values())
     assert first == second
-    scored = [score(sample_id=text, reference=text, transcript=said, language="en") for text, said in first.items()]
+    scored = [
+        score_transcript(sample_id=text, reference=text, transcript=said, language="en") for text, said in first.items()
+    ]
     assert sum(one.errors for one in scored) <= 0.1 * sum(one.units for one in scored)
 
 
@@ -108,7 +112,7 @@ def test_silence_and_noise_have_no_words_of_a_suite(asr: Asr) -> None:
 
 def test_another_sentence_is_not_taken_for_the_text(asr: Asr) -> None:
     said = asr.transcribe(speech(TEXTS[0]), "en")
-    assert score(sample_id="other", reference=TEXTS[1], transcript=said, language="en").error_rate >= 0.8
+    assert score_transcript(sample_id="other", reference=TEXTS[1], transcript=said, language="en").error_rate >= 0.8
 
 
 def test_earlier_transcriptions_do_not_matter(asr: Asr) -> None:

@@ -114,7 +114,7 @@ class Client(ProviderConnection):
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
         parts, key = self._with_key(target, map_speech_request(target, speech), repeated)
-        request = self.build(target.operation, parts)
+        request = self.build_request(target.operation, parts)
         price = quote_price(target, len(speech.text), usd=price_usd).usd
         with self._paying(target, price, repeated) as settlement:
             task = DeliveryTask(
@@ -158,7 +158,7 @@ class Client(ProviderConnection):
         """
         parts = build_audio_input_request(audio_input_target, audio, fields)
         parts, key = self._with_key(audio_input_target, parts, repeated)
-        request = self.build(audio_input_target.operation, parts)
+        request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_s, usd=price_usd).usd
         with self._paying(audio_input_target, price, repeated) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)

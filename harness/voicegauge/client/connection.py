@@ -63,7 +63,7 @@ class ProviderConnection:
         """
         self.contract, self.transport = contract, transport
         self.clock: Clock = clock or RealClock()
-        self.jitter = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
+        self.retry_random = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
         self.max_wait_s = max_wait_s
@@ -87,7 +87,7 @@ class ProviderConnection:
         """Return `text` with the key, and anything that looks like a credential, masked."""
         return mask_credentials(text, self.secrets)
 
-    def build(
+    def build_request(
         self, operation: Operation, parts: RequestParts, *, key: KeyChoice = DEFAULT_KEY, url: str | None = None
     ) -> Request:
         """Build the HTTP request of `operation`.
@@ -101,7 +101,9 @@ class ProviderConnection:
         Raises:
             UsageError: a value cannot be sent.
         """
-        return self._builder.build(operation, parts, self._key if key is KeyDefault.CLIENT_KEY else key, url=url)
+        return self._builder.build_request(
+            operation, parts, self._key if key is KeyDefault.CLIENT_KEY else key, url=url
+        )
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
         """Return when the account's plan allows one more request.
@@ -118,7 +120,7 @@ class ProviderConnection:
         """Send `request` and return its exchange.
 
         Args:
-            request: a request made with `build`.
+            request: a request made with `build_request`.
             operation_id: id of an operation of the contract, or `DOWNLOAD`.
             address: IP address to connect to instead of resolving the host name.
             max_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
@@ -167,6 +169,6 @@ class ProviderConnection:
             TransportError: there was no response.
         """
         url = self._builder.url(operation, parts.path, server) if server is not None else None
-        request = self.build(operation, parts, key=key, url=url)
+        request = self.build_request(operation, parts, key=key, url=url)
         await self.wait_for_rate_limit(operation)
         return await self.send(request, operation.id)

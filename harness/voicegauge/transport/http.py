@@ -219,7 +219,7 @@ class Transport:
             ) from error
         finally:
             await response.aclose()
-        timing = trace.timing()
+        timing = trace.build_timing()
         return self._build_response(response.status_code, response.headers.raw, body, host), timing
 
     def _build_response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
@@ -238,7 +238,7 @@ class Transport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None) as linger:
                 async for chunk in response.aiter_raw():
-                    trace.chunk(len(chunk))
+                    trace.note_chunk(len(chunk))
                     if body.tell() + len(chunk) > self._max_body_bytes:
                         raise OversizeError(f"{host}: the response is larger than {self._max_body_bytes} bytes")
                     body.write(chunk)

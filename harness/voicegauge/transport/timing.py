@@ -63,7 +63,7 @@ class ExchangeTrace:
         size = sum(size for _, size in self._chunks)
         return f", {size} bytes of the body received" if size else ""
 
-    def chunk(self, size: int) -> None:
+    def note_chunk(self, size: int) -> None:
         """Note the arrival of `size` bytes of the body."""
         at = (time.perf_counter() - self._started) * 1000
         if len(self._chunks) < MAX_CHUNKS:
@@ -71,7 +71,7 @@ class ExchangeTrace:
         else:
             self._chunks[-1] = (at, self._chunks[-1][1] + size)
 
-    def timing(self) -> Timing | None:
+    def build_timing(self) -> Timing | None:
         """Return the timing, in which the body ends now; `None` if there were no events."""
         now = time.perf_counter()
         if self._first is None or "receive_response_headers.complete" not in self._at:

@@ -17,7 +17,7 @@ from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
 from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, encode
-from voicegauge.speech.transcripts import normalizer_for, score
+from voicegauge.speech.transcripts import normalizer_for, score_transcript
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
 """Name given instead of an ASR engine for speech to text, because the targets themselves transcribe."""
@@ -179,7 +179,7 @@ def _score_sample(sample: Sample, transcripts: Transcripts) -> Score:
 
 
 def _score(sample: Sample, transcription: Transcription) -> Score:
-    return score(
+    return score_transcript(
         sample_id=sample.id,
         reference=sample.text,
         transcript=transcription.transcript,
@@ -194,7 +194,7 @@ def _error_floor(references: dict[SpokenText, AudioClip], transcripts: Transcrip
     for text, clip in references.items():
         transcription = transcripts[clip.key]
         by_language.setdefault(text.language, []).append(
-            score(
+            score_transcript(
                 sample_id="reference",
                 reference=text.text,
                 transcript=transcription.transcript,

@@ -41,13 +41,13 @@ def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     basis="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
 def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
-    from voicegauge.speech.transcripts import score
+    from voicegauge.speech.transcripts import score_transcript
 
     found = _transcript(call)
     if call.reference is None or found is None:
         return
     text, location = found
-    scored = score(sample_id="", reference=call.reference, transcript=text, language="en", content="speech")
+    scored = score_transcript(sample_id="", reference=call.reference, transcript=text, language="en", content="speech")
     if scored.error_rate >= MAX_WER:
         message = f"word error rate {scored.error_rate:.0%} against the spoken text"
         yield Violation(

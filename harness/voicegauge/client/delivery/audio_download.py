@@ -146,7 +146,7 @@ class _Download:
             and self._download_operation.needs_key
             and url_origin in self._connection.origins
         ):
-            return self._connection.build(self._download_operation, RequestParts(), url=url)
+            return self._connection.build_request(self._download_operation, RequestParts(), url=url)
         return build_request_without_key(url)
 
     async def _addresses_to_connect_to(self, url: str) -> tuple[str | None, ...]:

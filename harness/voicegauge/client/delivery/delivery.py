@@ -141,7 +141,7 @@ class DeliveryTask:
         With an idempotency key, repeat it as well while the connection is lost, because it is charged once.
         """
         retry = self._target.contract.provider.retry
-        for wait in (*retry_waits_s(retry, self._connection.jitter), None):
+        for wait in (*retry_waits_s(retry, self._connection.retry_random), None):
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
             if self._observer is not None:

@@ -59,7 +59,7 @@ class ExchangeLog:
         """
         self.deadline.require_time("no time is left for the next request")
         retry = self.connection.contract.provider.retry
-        waits = (*retry_waits_s(retry, self.connection.jitter), None)
+        waits = (*retry_waits_s(retry, self.connection.retry_random), None)
         for wait, address in zip(waits, itertools.cycle(addresses), strict=False):
             try:
                 exchange = await self.send(request, operation_id, address)

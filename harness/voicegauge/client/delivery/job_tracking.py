@@ -95,11 +95,13 @@ class JobTracker:
             return self.request(self.status_operation, by_link)
         url = submit.read_text(self.spec.submit.url)
         if url is not None and origin(url) in self._connection.origins:
-            return self._connection.build(self.status_operation, RequestParts(), url=url)
+            return self._connection.build_request(self.status_operation, RequestParts(), url=url)
         request = self.build_poll_request_by_id(self.id) if self.id is not None else None
         if request is None:
             shown = describe_response(submit.exchange.response, self._connection.secrets)
-            raise self.failure(f"the response to the submit has no usable job id at {self.spec.submit.id}: {shown}")
+            raise self.protocol_error(
+                f"the response to the submit has no usable job id at {self.spec.submit.id}: {shown}"
+            )
         return request
 
     def build_poll_request_by_id(self, job_id: str) -> Request | None:
@@ -132,9 +134,9 @@ class JobTracker:
         grouped = group_parameters_by_location(operation, values)
         parts = RequestParts(path=grouped["path"], query=grouped["query"], headers=grouped["header"])
         try:
-            return self._connection.build(operation, parts)
+            return self._connection.build_request(operation, parts)
         except UsageError as error:
-            raise self.failure(str(error)) from error
+            raise self.protocol_error(str(error)) from error
 
     # States
 
@@ -165,7 +167,7 @@ class JobTracker:
         if state is None:
             shown = describe_response(poll.exchange.response, self._connection.secrets)
             problem = "is not JSON" if poll.response_json_error else f"has no state at {self.spec.state}"
-            failure = self.failure(f"the status response {problem}: {shown}").failure
+            failure = self.protocol_error(f"the status response {problem}: {shown}").failure
             raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
         self._observe(state, poll, requested_ms=requested_ms, at_ms=at_ms, exchange=exchange)
         known = self.spec.states.get(state)
@@ -192,6 +194,6 @@ class JobTracker:
             message = f"{state}: {reason or 'no reason given'}"
             raise DeliveryFailedError(Failure(kind="failed", message=message))
 
-    def failure(self, message: str) -> DeliveryFailedError:
+    def protocol_error(self, message: str) -> DeliveryFailedError:
         """Return a failure for a response that violates the provider's own protocol."""
         return DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))

@@ -45,11 +45,11 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def retry_waits_s(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
+def retry_waits_s(retry: RetryPolicy, retry_random: random.Random) -> Iterator[float]:
     """Yield the waits between attempts in seconds, one fewer than attempts. No wait is shorter than documented."""
     wait = retry.initial_delay_s
     for _ in range(retry.max_attempts - 1):
-        yield wait * (1 + MAX_JITTER_FRACTION * jitter.random())
+        yield wait * (1 + MAX_JITTER_FRACTION * retry_random.random())
         wait = min(wait * retry.factor, retry.max_delay_s)
 
 

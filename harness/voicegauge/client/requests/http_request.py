@@ -95,7 +95,9 @@ class RequestBuilder:
             filled = filled.replace("{" + parameter.name + "}", safe)
         return self._bases[server or operation.server.name] + filled
 
-    def build(self, operation: Operation, parts: RequestParts, key: str | None, *, url: str | None = None) -> Request:
+    def build_request(
+        self, operation: Operation, parts: RequestParts, key: str | None, *, url: str | None = None
+    ) -> Request:
         """Return the HTTP request.
 
         Args:

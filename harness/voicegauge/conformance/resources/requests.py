@@ -95,7 +95,7 @@ class ResourceRequests:
     async def _send_with_retries(self, operation: Operation, request: RequestParts, key: KeyChoice) -> list[Exchange]:
         client, retry = self._service.client, self._contract.provider.retry
         exchanges = [await client.call(operation, request, key=key)]
-        for wait_s in retry_waits_s(retry, client.jitter):
+        for wait_s in retry_waits_s(retry, client.retry_random):
             requested_s = retry_after_s(exchanges[-1].response)
             wait_s = wait_s if requested_s is None else requested_s
             if exchanges[-1].response.status not in retry.statuses or wait_s > MAX_RETRY_AFTER_S:

@@ -299,7 +299,7 @@ class CaseRunner:
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._client.build(operation, request, key=KEY_CHOICES[case.key]),
+            request=self._client.build_request(operation, request, key=KEY_CHOICES[case.key]),
             response=Response(status=error.status, headers=error.headers),
         )
         # Both attempts may have been charged, so both count among the requests of the case.
@@ -369,7 +369,7 @@ class CaseRunner:
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
-        waits_s = retry_waits_s(self._contract.provider.retry, self._client.jitter)
+        waits_s = retry_waits_s(self._contract.provider.retry, self._client.retry_random)
         exchanges: list[Exchange] = []
         max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
         while True:

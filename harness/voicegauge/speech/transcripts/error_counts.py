@@ -43,7 +43,9 @@ def _split(text: str, unit: ErrorUnit) -> list[str]:
     return text.split() if unit == "word" else list(text)
 
 
-def score(*, sample_id: str, reference: str, transcript: str, language: str, content: AudioContent = "speech") -> Score:
+def score_transcript(
+    *, sample_id: str, reference: str, transcript: str, language: str, content: AudioContent = "speech"
+) -> Score:
     """Normalize a transcript and its reference text, and count the errors.
 
     If the audio has no speech, every unit of the reference counts as deleted and `transcript` is ignored. Text in
