@@ -1,101 +1,49 @@
-"""Faults found and billable requests: `PYTHONPATH=benchmarks python -m comparison`.
+"""Faults found by the number of paid calls: `PYTHONPATH=benchmarks python -m comparison`.
 
-Both tools read the same document and test the same operations (a submit with five fields, and the status operation
-of its jobs) over a real socket, with a valid key and without the emulator's control headers. Schemathesis runs with
-its default settings, voicegauge with the plan of a check that may send forty billable requests. A fault counts as
-found if a tool reports something that it does not report for the correct provider.
+Both tools read the same document and test the same operations (a submit with five fields, and the status operation of
+its jobs) over a real socket, with a valid key and without the emulator's control headers. voicegauge sends the plan of
+a live check. Schemathesis runs with its default options, and with those of its benchmarking guide
+(https://schemathesis.readthedocs.io/en/stable/guides/benchmarking/), in which the number of paid calls takes the place
+of the time. Each tool runs five times with different seeds against each faulty provider. A fault counts as found within
+N paid calls if the tool reports something about one of the requests up to the Nth paid one that it never reports about
+the correct provider. A run of Schemathesis ends at its first failure, because only the first one counts; if that is a
+false alarm, the run is repeated to its end.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import itertools
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from mutation.derivation import derive_mutants
 from mutation.detection import run_correct_provider
 from mutation.mutant import Mutant
 
 from comparison import schemathesis
-from comparison.service import RequestCounts, serve_provider
-from voicegauge.checks import RULES
-from voicegauge.client import Client, build_credentials
-from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.reporting.spending import BillableLimit
-from voicegauge.conformance.running import CaseRunner, CheckedService
-from voicegauge.contract import Contract, Target, load_catalogue
-from voicegauge.transport import Transport, VirtualClock
+from comparison.curves import describe_effect, render_svg, render_table
+from comparison.results import RunFile, SavedRun, ToolResult, summarize_tool
+from comparison.tool_run import Tool, ToolRun
+from comparison.tools import MAX_PAID_CALLS, ComparedTarget, SchemathesisTool, VoicegaugeTool
+from voicegauge.conformance import build_emulator_settings
+from voicegauge.contract import load_catalogue
 
-MAX_CALLS = 40
 TARGET = "pixazo/chatterbox"
 """It has five fields and asynchronous jobs."""
-SEED = 0
+FEW_CALLS = 10
+"""The paid calls of voicegauge that are compared with `MAX_PAID_CALLS` of Schemathesis."""
 
 
-class ToolOutcome(NamedTuple):
-    """The result of one tool for one provider."""
-
-    reported: frozenset[object]
-    """Rules or failures."""
-    counts: RequestCounts
-
-
-class Tools:
-    """Both tools, set up for one target."""
-
-    def __init__(self, target: Target, folder: Path) -> None:
-        """Write the document for Schemathesis to `folder`."""
-        self.target, self.contract, self.operation = target, target.contract, target.operation
-        self.operations = [self.operation.id, *([target.job_operation.id] if target.job_operation else [])]
-        self._document = folder / "openapi.json"
-        self._document.write_text(json.dumps(self.contract.document.data), encoding="utf-8")
-        self.cases = self._plan()
-
-    def _plan(self) -> list[ConformanceCase]:
-        plan = plan_cases([self.target], emulated=False, all_billable=True, max_calls=MAX_CALLS)
-        return [case for case in plan.cases if case.operation in self.operations]
-
-    def voicegauge(self, mutant: Mutant | None) -> ToolOutcome:
-        """Run voicegauge against `mutant`, or against the correct provider for `None`."""
-        with serve_provider(self.contract, self.operation, mutant) as served:
-            collector = Collector((), SEED)
-            asyncio.run(self._check(served.url, collector))
-            return ToolOutcome(frozenset(f.rule for f in collector.report().findings), served.counts(self.operation))
-
-    async def _check(self, url: str, collector: Collector) -> None:
-        async with Transport() as transport:
-            client = Client(
-                self.contract, transport, base_urls={"": url}, key=EMULATED_KEY, clock=VirtualClock(), seed=SEED
-            )
-            await CaseRunner(CheckedService(self.contract, client), RULES, collector, BillableLimit(MAX_CALLS)).run(
-                self.cases
-            )
-
-    def schemathesis(self, mutant: Mutant | None) -> ToolOutcome:
-        """Run Schemathesis against `mutant`, or against the correct provider for `None`."""
-        with serve_provider(self.contract, self.operation, mutant) as served:
-            return ToolOutcome(frozenset(self.run_schemathesis(served.url).failures), served.counts(self.operation))
-
-    def run_schemathesis(self, url: str) -> schemathesis.SchemathesisRun:
-        """Run Schemathesis against the provider at `url`."""
-        [credential] = build_credentials(self.operation, EMULATED_KEY)
-        headers = {credential.name: credential.value}
-        return schemathesis.run(self._document, url, headers, self.operations, seed=SEED)
-
-
-def sample_mutants(tools: Tools, per_class: int | None) -> list[Mutant]:
+def sample_mutants(compared: ComparedTarget, per_class: int | None) -> list[Mutant]:
     """Sample mutants of the two operations evenly from each class of fault; all of them for `None`."""
-    _, traffic = asyncio.run(run_correct_provider(tools.contract, tools.cases, build_emulator_settings()))
+    _, traffic = asyncio.run(run_correct_provider(compared.contract, compared.plan(), build_emulator_settings()))
     by_kind: dict[str, list[Mutant]] = defaultdict(list)
-    for mutant in derive_mutants(tools.contract, traffic.exchanges):
-        if mutant.operation in tools.operations and mutant.target in (None, tools.target.name):
+    for mutant in derive_mutants(compared.contract, traffic.exchanges):
+        if mutant.operation in compared.operations and mutant.target in (None, compared.target.name):
             by_kind[mutant.kind].append(mutant)
     chosen = []
     for found in by_kind.values():
@@ -104,70 +52,85 @@ def sample_mutants(tools: Tools, per_class: int | None) -> list[Mutant]:
     return chosen
 
 
-class MutantComparison(NamedTuple):
-    """The results of both tools for one mutant."""
-
-    mutant: Mutant
-    found: dict[str, bool]
-    """Whether each tool found the fault."""
-    counts: dict[str, RequestCounts]
-
-
-def compare(tools: Tools, chosen: Sequence[Mutant]) -> list[MutantComparison]:
-    """Run both tools against each mutant."""
-    by_name = {"voicegauge": tools.voicegauge, "Schemathesis": tools.schemathesis}
-    clean = {name: tool(None) for name, tool in by_name.items()}
-    for name, outcome in clean.items():
-        print(
-            f"{name} on the correct provider: {len(outcome.reported)} false alarms, "
-            f"{outcome.counts.sent} requests, {outcome.counts.accepted} of them billable"
-        )
-    rows = []
-    for mutant in chosen:
-        outcomes = {name: tool(mutant) for name, tool in by_name.items()}
-        found = {name: bool(outcome.reported - clean[name].reported) for name, outcome in outcomes.items()}
-        rows.append(MutantComparison(mutant, found, {name: outcome.counts for name, outcome in outcomes.items()}))
-    return rows
+def run_all(tools: Sequence[Tool], mutants: Sequence[Mutant], seeds: Sequence[int], file: RunFile) -> None:
+    """Run every tool with every seed against the correct and then every faulty provider, unless the run is saved."""
+    for tool, seed in itertools.product(tools, seeds):
+        if file.find(tool.name, seed, None) is None:
+            file.add(SavedRun(tool=tool.name, seed=seed, fault=None, run=tool.run(None, seed, to_the_end=True)))
+    false_alarms = {tool.name: summarize_tool(tool.name, file.runs).false_alarms for tool in tools}
+    for seed in seeds:
+        for mutant, tool in itertools.product(mutants, tools):
+            fault = fault_name(mutant)
+            if file.find(tool.name, seed, fault) is None:
+                run = run_against(tool, mutant, seed, false_alarms[tool.name])
+                file.add(SavedRun(tool=tool.name, seed=seed, fault=fault, run=run))
+        print(f"seed {seed} is done", flush=True)
 
 
-def print_comparison(rows: Sequence[MutantComparison]) -> None:
-    """Print the faults found by class, the requests, and the faults that only one tool or neither found."""
-    by_kind: dict[str, list[MutantComparison]] = defaultdict(list)
-    for row in rows:
-        by_kind[row.mutant.kind].append(row)
-    names = list(rows[0].found)
-    print(f"{'fault':28}" + "".join(f"{name:>16}" for name in names))
-    for kind, same in [*sorted(by_kind.items()), ("all", rows)]:
-        print(f"{kind:28}" + "".join(f"{sum(row.found[name] for row in same):>10} /{len(same):>4}" for name in names))
-    billable = {name: sum(row.counts[name].accepted for row in rows) / len(rows) for name in names}
-    for name in names:
-        sent = sum(row.counts[name].sent for row in rows) / len(rows)
-        most = max(row.counts[name].accepted for row in rows)
-        print(f"{name}: {sent:.0f} requests per provider, {billable[name]:.1f} of them billable (at most {most})")
-    print(f"billable requests, Schemathesis to voicegauge: {billable['Schemathesis'] / billable['voicegauge']:.1f} : 1")
-    for row in rows:
-        if len(set(row.found.values())) > 1:
-            only = next(name for name, found in row.found.items() if found)
-            print(f"only {only}: {row.mutant.kind}: {row.mutant.id}")
-        elif not any(row.found.values()):
-            print(f"neither: {row.mutant.kind}: {row.mutant.id}")
+def run_against(tool: Tool, mutant: Mutant, seed: int, false_alarms: frozenset[str]) -> ToolRun:
+    """Run a tool until its first report; to its end if that is a false alarm."""
+    run = tool.run(mutant, seed, to_the_end=False)
+    if run.first_reports and run.paid_until_found(false_alarms) is None:
+        return tool.run(mutant, seed, to_the_end=True)
+    return run
+
+
+def fault_name(mutant: Mutant | None) -> str | None:
+    """Return the kind and the id of a fault; `None` for the correct provider."""
+    return f"{mutant.kind}: {mutant.id}" if mutant is not None else None
+
+
+def print_results(results: Sequence[ToolResult], faults: int) -> None:
+    """Print the table, the effect sizes, and the faults that a tool misses in most of its runs."""
+    print(render_table(results, faults))
+    ours, *others = results
+    for other in others:
+        for budget in other.found:
+            print(describe_effect(ours, budget, other, budget))
+        print(describe_effect(ours, FEW_CALLS, other, MAX_PAID_CALLS))
+    for result in results:
+        alarms = ", ".join(sorted(result.false_alarms)) or "none"
+        print(f"{result.tool}: {result.median_paid:g} paid calls on the correct provider; false alarms: {alarms}")
+        for fault, counts in result.paid_until_found.items():
+            misses = sum(count is None or count > MAX_PAID_CALLS for count in counts)
+            if misses > len(counts) // 2:
+                print(f"  misses {fault}")
 
 
 def main() -> None:
     """Compare the tools and print the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m comparison", description=__doc__.partition("\n")[0])
     parser.add_argument("target", nargs="?", default=TARGET)
-    parser.add_argument("--per-class", type=int, default=1, help="mutants per class of fault; 0 for all")
+    parser.add_argument("--per-class", type=int, default=2, help="faults of each class; 0 for all (default: 2)")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each tool against each provider (default: 5)")
+    parser.add_argument(
+        "--runs", type=Path, default=schemathesis.CACHE / "comparison.jsonl", help="file of finished runs, continued"
+    )
+    parser.add_argument("--svg", type=Path, help="write the curves to this file")
     options = parser.parse_args()
     provider, _, name = options.target.partition("/")
-    contracts: dict[str, Contract] = {contract.id: contract for contract in load_catalogue()}
-    started = time.perf_counter()
+    target = load_catalogue().provider(provider).target(name)
     with tempfile.TemporaryDirectory() as folder:
-        tools = Tools(contracts[provider].target(name), Path(folder))
-        chosen = sample_mutants(tools, options.per_class or None)
-        print(f"{len(chosen)} faulty providers; {', '.join(tools.operations)} of {provider}")
-        print_comparison(compare(tools, chosen))
-    print(f"{time.perf_counter() - started:.0f} s")
+        compared = ComparedTarget(target, Path(folder))
+        tools: list[Tool] = [
+            VoicegaugeTool(compared),
+            SchemathesisTool(compared, "Schemathesis, defaults", schemathesis.DEFAULTS),
+            SchemathesisTool(compared, "Schemathesis, guide", schemathesis.GUIDE),
+        ]
+        mutants = sample_mutants(compared, options.per_class or None)
+        print(f"{len(mutants)} faulty providers; {', '.join(compared.operations)} of {provider}")
+        print(f"Schemathesis {schemathesis.VERSION}")
+        for tool in tools:
+            print(f"{tool.name}: {tool.command_line}")
+        file = RunFile(options.runs)
+        seeds = range(options.seeds)
+        run_all(tools, mutants, seeds, file)
+    faults = {fault_name(mutant) for mutant in mutants} | {None}
+    runs = [saved for saved in file.runs if saved.fault in faults and saved.seed in seeds]
+    results = [summarize_tool(tool.name, runs) for tool in tools]
+    print_results(results, len(mutants))
+    if options.svg:
+        options.svg.write_text(render_svg(results, len(mutants)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
-import subprocess
 import tempfile
 import time
 import unittest.mock
@@ -24,8 +22,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from comparison import schemathesis
-from comparison.__main__ import TARGET, Tools
+from comparison.__main__ import TARGET
 from comparison.service import serve_provider
+from comparison.tools import ComparedTarget
 
 from throughput.response_replay import ReplayingApp
 from voicegauge.checks import RULES
@@ -184,27 +183,20 @@ def print_row(name: str, rows: Sequence[KindCost]) -> None:
 def measure_over_socket(target: Target) -> Mapping[str, float]:
     """Return the cases per second of the client's CPU time, by tool, against the same server."""
     with tempfile.TemporaryDirectory() as folder:
-        tools = Tools(target, Path(folder))
+        compared = ComparedTarget(target, Path(folder))
+        cases = compared.plan()
+        startup_s = schemathesis.measure_startup_s()
         with serve_provider(target.contract, target.operation) as served:
             started = time.thread_time()  # the server is another thread
-            asyncio.run(_send(target.contract, served.root, tools.cases))
-            own = len(tools.cases) / (time.thread_time() - started)
-            startup_s = _startup_s()
-            run = tools.run_schemathesis(served.url)
-    return {"voicegauge": own, "Schemathesis": run.generated / (run.cpu_s - startup_s)}
+            asyncio.run(_send(target.contract, served.root, cases))
+            own = len(cases) / (time.thread_time() - started)
+            run = compared.run_schemathesis(served.url, 0, schemathesis.DEFAULTS)
+    return {"voicegauge": own, "Schemathesis": run.cases_per_s(startup_s)}
 
 
 async def _send(contract: Contract, root: str, cases: Sequence[ConformanceCase]) -> None:
     async with Transport() as transport:
         await runner_for(contract, transport, root).run(cases)
-
-
-def _startup_s() -> float:
-    """Measure the CPU time that Schemathesis needs to start, which is subtracted from its runs."""
-    before = os.times()
-    subprocess.run([schemathesis.command(), "--version"], check=True, capture_output=True)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
 
 
 async def in_process(contracts: Iterable[Contract], fuzzed: Sequence[Target]) -> None:
