@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -30,7 +31,7 @@ from voicegauge.conformance import (
     plan_cases,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.resources import ResourceJournal, ResourceTracker
+from voicegauge.conformance.resources import ResourceJournal, ResourceTracker, account_checksum
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import RunningEmulator, create_app, running_emulator
 from voicegauge.errors import StorageError, UnreachableError
@@ -236,6 +237,47 @@ def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_
     created = report.resources
     assert created.created == created.deleted == service.deletions > 2 or created.left
     assert all("it is one of voice_" in one.reason for one in created.left)
+
+
+async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
+    """Leave the journal of a run that was killed between a creation and its response."""
+    tracker = ResourceTracker(contract, EMULATED_KEY, ResourceJournal(folder / "acme", account_checksum(EMULATED_KEY)))
+    tracker.note_existing(contract.operation("createVoice"), [])
+    headers = (("Authorization", f"Bearer {EMULATED_KEY}"), ("Content-Type", "application/json"))
+    request = Request(method="POST", url=f"{origin}/acme/voices", headers=headers, body=b'{"name": "short"}')
+
+    async def send() -> Exchange:
+        raise UnreachableError("the connection was lost")
+
+    with pytest.raises(UnreachableError):
+        await tracker.observe(request, "createVoice", send)
+    tracker.close()
+
+
+async def _create_voices(service: Service, names: Sequence[str]) -> None:
+    headers = {"Authorization": f"Bearer {EMULATED_KEY}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(service), headers=headers) as client:
+        for name in names:
+            (await client.post("http://emulated/acme/voices", json={"name": name})).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("names", "deleted", "reason"),
+    [(["long"], 0, None), (["long", "short"], 1, None), (["short", "short"], 0, "it is one of voice_")],
+)
+def test_a_resource_whose_creation_was_lost_is_found_by_its_values(service, tmp_path, names, deleted, reason) -> None:
+    asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
+    asyncio.run(_create_voices(service, names))
+    resources = service.check((), resource_journals=tmp_path).resources
+    assert (resources.deleted_of_earlier_runs, service.deletions) == (deleted, deleted)
+    assert [reason in one.reason for one in resources.left] == ([True] if reason else [])
+    assert bool(list(tmp_path.rglob("*.jsonl"))) is bool(reason)
+
+
+def test_a_lost_creation_at_another_server_stays_in_its_journal(service, tmp_path) -> None:
+    asyncio.run(_lose_response(service.contract, tmp_path, "http://elsewhere"))
+    assert service.check((), resource_journals=tmp_path).resources.left == ()
+    assert len(list(tmp_path.rglob("*.jsonl"))) == 1
 
 
 def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -> None:

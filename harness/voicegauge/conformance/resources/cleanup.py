@@ -18,8 +18,10 @@ from voicegauge.conformance.resources.journal import LeftJournal, lock_journals
 from voicegauge.conformance.resources.requests import ResourceRequests
 from voicegauge.conformance.resources.tracker import ResourceTracker
 from voicegauge.conformance.running import CheckedService
+from voicegauge.contract.extension import ResourceSpec
 from voicegauge.errors import DataError
 
+UNKNOWN_ID = "its id is not known, because no response contained it"
 WriteOutcome = Callable[[ResourceCreated | ResourceNotCreated | ResourceDeleted], None]
 """Notes what became of a resource."""
 
@@ -82,7 +84,8 @@ class ResourceCleanup:
             before = history.deleted
             left = [one async for one in self._delete_all(history, resources, left_journal.write)]
             for resource in history.resources:
-                if resource.id is None:  # it has been reported, and a later run cannot do more
+                if resource in resources and resource.id is None and not self._can_be_found(history, resource):
+                    # It has been reported, and a later run cannot do more.
                     left_journal.write(ResourceNotCreated(request=resource.requested.request))
         return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
 
@@ -99,47 +102,59 @@ class ResourceCleanup:
         """Delete `resources`, and yield those that stay in the account."""
         requests = ResourceRequests(self._service)
         for resource in resources:
-            reason = await self._find_and_delete(requests, history, resource, write)
-            # The emulator forgets what cannot be deleted when it ends.
-            if reason is not None and not (self._service.is_emulated and not self._can_be_deleted(resource)):
-                yield self._describe(resource, reason)
+            spec = self._find_spec(resource)
+            if spec is None:
+                yield self._describe(
+                    resource, f"the contract does not describe {resource.requested.operation} any more"
+                )
+            elif spec.delete is None:
+                if not self._service.is_emulated:  # the emulator forgets it when it ends
+                    yield self._describe(resource, "no document says how to delete it")
+            elif resource.id is None and not self._can_be_found(history, resource):
+                yield self._describe(resource, f"{UNKNOWN_ID}: look for it in your account")
+            else:
+                reason = await self._find_and_delete(requests, history, resource, spec, write)
+                if reason is not None:
+                    yield self._describe(resource, reason)
+
+    def _find_spec(self, resource: RequestedResource) -> ResourceSpec | None:
+        creator = self._contract.operations.get(resource.requested.operation)
+        return creator.resource if creator is not None else None
+
+    def _can_be_found(self, history: ResourceHistory, resource: RequestedResource) -> bool:
+        """Whether a resource whose id was never received can be found in a list."""
+        spec = self._find_spec(resource)
+        return spec is not None and spec.list is not None and history.has_listed(resource.requested.operation)
 
     async def _find_and_delete(
-        self, requests: ResourceRequests, history: ResourceHistory, resource: RequestedResource, write: WriteOutcome
+        self,
+        requests: ResourceRequests,
+        history: ResourceHistory,
+        resource: RequestedResource,
+        spec: ResourceSpec,
+        write: WriteOutcome,
     ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
-        creator, number = self._contract.operations.get(resource.requested.operation), resource.requested.request
-        if creator is None or creator.resource is None:
-            return f"the contract does not describe {resource.requested.operation} any more"
-        ids = [resource.id] if resource.id is not None else None
-        if ids is None and creator.resource.delete is not None:
-            listed = await requests.list_items(creator.resource)
-            ids = (
-                history.find_unknown_ids(resource, listed or [], creator.resource.id.tokens[-1])
-                if listed is not None
-                else None
-            )
-        if ids is None:
-            return "its id is not known, because no response contained it: look for it in your account"
-        if not ids:
-            write(ResourceNotCreated(request=number))
-            return None
-        if len(ids) > 1:
-            return f"its id is not known, because no response contained it; it is one of {', '.join(ids)}"
-        if resource.id is None:
-            write(ResourceCreated(request=number, id=ids[0]))
-        reason = await requests.delete(creator.resource, ids[0], resource.requested.key)
+        number, resource_id = resource.requested.request, resource.id
+        if resource_id is None:
+            listed = await requests.list_items(spec)
+            if listed is None:
+                return f"{UNKNOWN_ID}, and the list of all could not be read"
+            ids = history.find_unknown_ids(resource, listed, spec.id.tokens[-1])
+            if not ids:
+                write(ResourceNotCreated(request=number))
+                return None
+            if len(ids) > 1:
+                return f"{UNKNOWN_ID}; it is one of {', '.join(ids)}"
+            resource_id = ids[0]
+            write(ResourceCreated(request=number, id=resource_id))
+        reason = await requests.delete(spec, resource_id, resource.requested.key)
         if reason is None:
             write(ResourceDeleted(request=number))
         return reason
 
-    def _can_be_deleted(self, resource: RequestedResource) -> bool:
-        creator = self._contract.operations.get(resource.requested.operation)
-        return creator is not None and creator.resource is not None and creator.resource.delete is not None
-
     def _describe(self, resource: RequestedResource, reason: str) -> LeftResource:
-        creator = self._contract.operations.get(resource.requested.operation)
-        spec = creator.resource if creator is not None else None
+        spec = self._find_spec(resource)
         return LeftResource(
             operation=f"{self._contract.id}/{resource.requested.operation}",
             name=spec.name if spec is not None else "resource",

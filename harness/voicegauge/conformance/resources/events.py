@@ -122,27 +122,26 @@ class ResourceHistory:
             case ResourceDeleted():
                 self.deleted += self._resources.pop(event.request, None) is not None
 
+    def has_listed(self, operation: str) -> bool:
+        """Whether it is known which resources of `operation` existed before the run."""
+        return operation in self._listed
+
     def find_unknown_ids(
         self, resource: RequestedResource, listed: Iterable[dict[str, Any]], id_name: str
-    ) -> list[str] | None:
+    ) -> list[str]:
         """Return the ids of listed resources that may be one whose id was never received.
 
         Such a resource did not exist before the run, is not known from another request, and has the values that were
-        requested. The result is `None` if it is not known what existed before the run.
+        requested.
 
         Args:
             resource: the resource to find.
             listed: the resources that a list request returned.
             id_name: the name of the field with the id.
         """
-        operation = resource.requested.operation
-        if operation not in self._listed:
-            return None
-        return [
-            item[id_name]
-            for item in listed
-            if not self.knows(operation, item[id_name]) and _has_fields(item, resource.requested.fields)
-        ]
+        operation, fields = resource.requested.operation, resource.requested.fields
+        unknown = (item for item in listed if not self.knows(operation, item[id_name]))
+        return [item[id_name] for item in unknown if _has_fields(item, fields)]
 
 
 def _has_fields(item: dict[str, Any], fields: dict[str, str]) -> bool:
