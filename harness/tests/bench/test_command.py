@@ -297,15 +297,19 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
 Serve = Callable[[Any], Awaitable[str]]
 
 
-async def against_a_service(words: list[str], audio: bytes, serve: Serve) -> tuple[int | None, int]:
-    """The exit status and the peak of memory, in kB, of a live benchmark of a service that answers `audio`."""
+async def serve_audio(audio: bytes, serve: Serve) -> tuple[str, ...]:
+    """Serve a service that answers `audio`; return the options to benchmark it."""
 
     async def now(_request: Request) -> Response:
         return Response(audio, media_type="audio/wav")
 
-    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    return "--live", "--base-url", await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+
+
+async def run_and_measure(words: list[str]) -> tuple[int | None, int]:
+    """The exit status of a command, and the peak of its memory in kB."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "voicegauge", *words, "--live", "--base-url", url, stdout=subprocess.DEVNULL
+        sys.executable, "-m", "voicegauge", *words, stdout=subprocess.DEVNULL
     )
     peak = 0
     ended = asyncio.create_task(process.wait())
@@ -324,8 +328,8 @@ def peak_kilobytes(pid: int) -> int:
 
 async def test_responses_of_a_service_have_recorded_provenance(bench: Bench, tmp_path: Path, serve: Serve) -> None:
     audio = encode(np.zeros(24_000, dtype=np.float32), 24_000, "wav")[0]
-    status, _ = await against_a_service(bench("acme/now", *QUICK), audio, serve)
-    assert status == 0
+    words = bench("acme/now", *QUICK, *await serve_audio(audio, serve))
+    assert await asyncio.to_thread(voicegauge, words) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     saved = load_run(folder)
     assert saved.manifest.provenance == "live"
@@ -338,7 +342,7 @@ async def test_a_thousand_samples_hold_under_500_megabytes(bench: Bench, tmp_pat
     audio = encode(np.zeros(300_000, dtype=np.float32), 24_000, "wav")[0]
     result = tmp_path / "result.json"
     words = bench("acme/now", *QUICK, "--repetitions", "334", "--max-cost", "10", "--json", str(result))
-    status, peak = await against_a_service(words, audio, serve)
+    status, peak = await run_and_measure([*words, *await serve_audio(audio, serve)])
     assert status == 0
     (found,) = json.loads(result.read_bytes())["targets"]
     assert (found["samples"], found["failures"]) == (1002, 0)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -118,21 +118,23 @@ def test_a_run_that_cannot_be_reported_is_one_line_and_exit_2(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.json"]
 
 
-def test_a_full_disk_leaves_the_old_page_and_no_half_of_a_new_one(folder: Path, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def small_disk() -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_leaves_the_old_page_and_no_half_of_a_new_one(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "page.html"
     page.write_text("the old one")
-
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "voicegauge", "report", str(folder), "--out", str(page)],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=small_disk,
-    )
-    assert done.returncode == 2
-    assert done.stderr == f"voicegauge: cannot write {page}: File too large\n"
+    with small_disk():
+        assert voicegauge(["report", str(folder), "--out", str(page)]) == 2
+    assert capsys.readouterr().err == f"voicegauge: cannot write {page}: File too large\n"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert page.read_text() == "the old one"
