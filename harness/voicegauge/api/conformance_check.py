@@ -138,7 +138,8 @@ def check(
 
     Returns:
         The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early
-        because of Ctrl-C, the budget, or a service that became unreachable.
+        because of Ctrl-C, the budget, or a service that became unreachable. Resources that the check created in the
+        account were deleted; `resources.left` lists those that could not be.
 
     Raises:
         UsageError: arguments contradict each other, or a name is not known.
