@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -280,14 +282,14 @@ def _both_hold(operation: Operation, one: Condition, two: Condition) -> Callable
 def _conditions(field: Field) -> Iterator[Condition]:
     schema = field.schema
     for value in schema.get("enum", ()):
-        yield Condition(field.name, f"{field.name} is {value!r}", lambda sent, value=value: sent == value)
+        yield Condition(field.name, f"{field.name} is {value!r}", functools.partial(operator.eq, value))
     if schema.get("type") == "boolean":
         yield Condition(field.name, f"{field.name} is true", lambda sent: sent is True)
         yield Condition(field.name, f"{field.name} is false", lambda sent: sent is False)
     for keyword in ("minimum", "maximum"):
         if keyword in schema:
             bound = schema[keyword]
-            yield Condition(field.name, f"{field.name} is {bound}", lambda sent, bound=bound: sent == bound)
+            yield Condition(field.name, f"{field.name} is {bound}", functools.partial(operator.eq, bound))
     if "enum" not in schema:
         yield Condition(field.name, f"{field.name} is sent", lambda sent: sent is not MISSING)
         if not field.required:

@@ -37,7 +37,7 @@ from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile
-from voicegauge.speech.audio import encoded_audio
+from voicegauge.speech.audio.decoding import decode
 from voicegauge.transport import Transport, VirtualClock
 
 KINDS = ("rejected, JSON", "accepted, JSON", "form", "form with a file", "speech delivery")
@@ -101,7 +101,6 @@ async def fastest(work: Callable[[], Awaitable[None]]) -> TimedRound:
 def timed_decoding() -> Iterator[list[float]]:
     """Collect the CPU seconds of each audio decoding within the context."""
     seconds: list[float] = []
-    decode = encoded_audio.decode
 
     def timed(*args: Any, **options: Any) -> Any:
         started = time.process_time()
@@ -110,7 +109,7 @@ def timed_decoding() -> Iterator[list[float]]:
         finally:
             seconds.append(time.process_time() - started)
 
-    with unittest.mock.patch.object(encoded_audio, "decode", timed):
+    with unittest.mock.patch("voicegauge.speech.audio.encoded_audio.decode", timed):
         yield seconds
 
 
