@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -148,7 +148,7 @@ def run_unbroken(folder: Path, targets: tuple[str, ...]) -> Run:
         RuntimeError: it failed.
     """
     with real_benchmark(folder, targets) as benchmark:
-        _finish(benchmark.start())
+        finish(benchmark.start())
         run_folder = benchmark.run_folder()
         assert run_folder is not None, "the command has succeeded"
         return load_run(run_folder)
@@ -168,9 +168,10 @@ def kill_repeatedly(folder: Path, targets: tuple[str, ...], unbroken: Run, dice:
         run = KilledRun(targets, benchmark.budget_usd)
         while len(run.killed_in) < kills:
             phase = dice.choice(_possible_phases(benchmark, run))
+            moment = _moment(benchmark, phase, dice)
             process = benchmark.start()
-            if not _kill(process, benchmark, phase, dice):
-                _finish(process)
+            if not kill(process, moment):
+                finish(process)
                 break  # the command was faster: the run is finished
             run.killed_in.append(phase)
             time.sleep(2 * LATENCY_S + _TICK_S)  # what the provider had begun is charged by then
@@ -178,7 +179,7 @@ def kill_repeatedly(folder: Path, targets: tuple[str, ...], unbroken: Run, dice:
             if run.verdict.problems:
                 return run
         else:
-            _finish(benchmark.start())
+            finish(benchmark.start())
         run.verdict = _judge(benchmark)
         run_folder = benchmark.run_folder()
         assert run_folder is not None, "the command has succeeded"
@@ -208,33 +209,32 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
     return phases
 
 
-class _Moment(NamedTuple):
+class Moment(NamedTuple):
     """The moment of a kill: some time after a condition holds."""
 
     is_reached: Callable[[], bool]
     delay_s: float
 
 
-def _moment(benchmark: RealBenchmark, phase: str, dice: random.Random) -> _Moment:
+def _moment(benchmark: RealBenchmark, phase: str, dice: random.Random) -> Moment:
     submits, polls = benchmark.submits(), benchmark.polls()
     if phase == "first submit":
-        return _Moment(lambda: benchmark.submits() > submits, dice.uniform(0, 2 * LATENCY_S))
+        return Moment(lambda: benchmark.submits() > submits, dice.uniform(0, 2 * LATENCY_S))
     if phase == "submitting":
         count = submits + dice.randint(1, len(benchmark.targets))
-        return _Moment(lambda: benchmark.submits() >= count, dice.uniform(0, 2 * LATENCY_S))
+        return Moment(lambda: benchmark.submits() >= count, dice.uniform(0, 2 * LATENCY_S))
     if phase == "polling":
-        return _Moment(lambda: benchmark.polls() > polls, dice.uniform(0, JOB_S))
+        return Moment(lambda: benchmark.polls() > polls, dice.uniform(0, JOB_S))
     if phase == "saving":
         planned = benchmark.plan.requests
-        return _Moment(lambda: benchmark.finished_samples() == planned, dice.uniform(0, 0.2))
+        return Moment(lambda: benchmark.finished_samples() == planned, dice.uniform(0, 0.2))
     if phase == "scoring":
-        return _Moment(benchmark.is_measured, dice.uniform(0, 4.0))
-    return _Moment(lambda: True, dice.uniform(0, 3.0))
+        return Moment(benchmark.is_measured, dice.uniform(0, 4.0))
+    return Moment(lambda: True, dice.uniform(0, 3.0))
 
 
-def _kill(process: subprocess.Popen[bytes], benchmark: RealBenchmark, phase: str, dice: random.Random) -> bool:
-    """Kill the process at a random moment of `phase`; return whether it still ran then."""
-    moment = _moment(benchmark, phase, dice)
+def kill(process: subprocess.Popen[bytes], moment: Moment) -> bool:
+    """Kill the process at a moment; return whether it still ran then."""
     deadline_s = time.monotonic() + LIMIT_S
     while process.poll() is None and not moment.is_reached():
         if time.monotonic() > deadline_s:
@@ -248,14 +248,21 @@ def _kill(process: subprocess.Popen[bytes], benchmark: RealBenchmark, phase: str
     return True
 
 
-def _finish(process: subprocess.Popen[bytes]) -> None:
+def finish(process: subprocess.Popen[bytes], statuses: Collection[int] = (0,)) -> int:
+    """Wait for the end of a process that is expected to exit with one of `statuses`, and return its exit status.
+
+    Raises:
+        RuntimeError: it failed.
+        TimeoutExpired: it did not end in time.
+    """
     try:
         _, errors = process.communicate(timeout=LIMIT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    if process.returncode:
+    if process.returncode not in statuses:
         raise RuntimeError(f"the command failed with {process.returncode}: {errors.decode()[-2000:]}")
+    return process.returncode
 
 
 TARGET_SETS: Sequence[tuple[str, ...]] = (*((name,) for name in TARGETS), TARGETS)

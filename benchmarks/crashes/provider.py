@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from voicegauge.recording import BAD_KEY
 from voicegauge.transport import Clock, RealClock
 
 FOLDER = Path(__file__).parent
@@ -109,22 +110,16 @@ class StandInProvider:
             await asyncio.gather(*self._performing, return_exceptions=True)
 
     async def _submit(self, target: str, body: bytes, response: _Response, scope: Any) -> None:
-        data = json.loads(body)
-        text = data["texts"][0]["text"] if target == "batch" else data["text"]
+        text = _read_text(target, body)
+        if text is None or not _has_key(scope):
+            await response.send_json(400 if text is None else 401, {"error": "rejected"})
+            return
         fault = self.faults.choose(SUBMIT_FAULTS) if self.faults else None
         self.step("submit received")
         if fault in ("busy", "rate limited"):
             await response.send(503 if fault == "busy" else 429, b"later")
             return
-        key = dict(scope["headers"]).get(b"idempotency-key", b"") if target == "idempotent" else b""
-        performing = self._by_key.get(key)
-        if performing is None:
-            # Performed to its end even if the client is gone: a service charges for what it has begun.
-            performing = asyncio.ensure_future(self._perform(target, text, fault))
-            self._performing.add(performing)
-            performing.add_done_callback(self._performing.discard)
-        if key and fault not in UNCHARGED_FAULTS:
-            self._by_key[key] = performing
+        performing = self._begin(target, text, fault, scope)
         job = await asyncio.shield(performing)
         self.step("submit charged")
         if fault is not None and fault.startswith("connection lost"):
@@ -140,6 +135,19 @@ class StandInProvider:
             await self._stream(text, response)
         else:
             await response.send_json(202, self._status(job, scope))
+
+    def _begin(self, target: str, text: str, fault: Fault | None, scope: Any) -> asyncio.Task[str]:
+        """Perform a submit, unless one with the same idempotency key was charged before."""
+        key = dict(scope["headers"]).get(b"idempotency-key", b"") if target == "idempotent" else b""
+        performing = self._by_key.get(key)
+        if performing is None:
+            # Performed to its end even if the client is gone: a service charges for what it has begun.
+            performing = asyncio.ensure_future(self._perform(target, text, fault))
+            self._performing.add(performing)
+            performing.add_done_callback(self._performing.discard)
+        if key and fault not in UNCHARGED_FAULTS:
+            self._by_key[key] = performing
+        return performing
 
     async def _perform(self, target: str, text: str, fault: Fault | None) -> str:
         await self.clock.sleep(self.latency_s)
@@ -231,6 +239,21 @@ class _Response:
     async def break_off(self) -> None:
         """Leave the response incomplete, upon which the server closes the connection."""
         await self.start(200, "application/json", [(b"content-length", b"100")])
+
+
+def _has_key(scope: Any) -> bool:
+    key = dict(scope["headers"]).get(b"authorization", b"").removeprefix(b"Bearer ")
+    return key not in (b"", BAD_KEY.encode())
+
+
+def _read_text(target: str, body: bytes) -> str | None:
+    """Return the text of a submit; `None` if the submit is not valid."""
+    try:
+        data = json.loads(body)
+        text = data["texts"][0]["text"] if target == "batch" else data["text"]
+    except (ValueError, LookupError, TypeError):
+        return None
+    return text if isinstance(text, str) and text else None
 
 
 async def _read_body(receive: Any) -> bytes:

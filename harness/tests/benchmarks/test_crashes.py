@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from crashes.case_simulation import CaseCommand, SimulatedCaseUser, judge_cases, plan_command, simulate_cases
 from crashes.kills import kill_repeatedly, run_unbroken
 from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import (
@@ -117,6 +118,35 @@ def test_faults_are_chosen_by_their_probability() -> None:
     never, always = RandomFaults(random.Random(0), 0.0), RandomFaults(random.Random(0), 1.0)
     assert {never.choose(["a", "b"]) for _ in range(20)} == {None}
     assert {always.choose(["a", "b"]) for _ in range(20)} == {"a", "b"}
+
+
+@pytest.mark.parametrize("command", ["check", "record"])
+async def test_checks_and_recordings_with_faults_and_kills_never_exceed_the_budget(
+    command: CaseCommand, tmp_path: Path, contract: Contract
+) -> None:
+    plan, kills = plan_command(command, contract, all_billable=False), 0
+    for seed in range(5):
+        run = await simulate_cases(command, seed, tmp_path / str(seed), contract, plan)
+        assert run.verdict.problems == (), seed
+        kills += len(run.killed_in)
+    assert kills > 5
+
+
+async def test_the_verdict_sees_what_is_recorded_twice(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge is not blind: a recording that forgets its ambiguous requests is found."""
+    clock = VirtualClock()
+    provider = StandInProvider(simulated_speech, clock=clock)
+    plan = plan_command("record", contract, all_billable=False)
+    user = SimulatedCaseUser("record", tmp_path, contract, plan, provider, clock, 1.0)
+    assert await user.run_command(kill_at="submit charged") is None
+    with monkeypatch.context() as patch:
+        patch.setattr("voicegauge.conformance.case_journal.CaseJournal.skip_reason", lambda *_: None)
+        outcome = await user.run_command()
+    assert outcome is not None
+    verdict = judge_cases(provider, outcome.spent_usd, user.max_cost_usd, is_recording=True)
+    assert any("was charged 2 times, 0 of them on demand" in problem for problem in verdict.problems)
 
 
 @pytest.mark.slow

@@ -270,8 +270,9 @@ class CaseRunner:
         try:
             subjects, exchange, skipped = await self._send_call(case)
         except IncompleteResponseError as error:
-            if case.is_billable and self._limit.is_limited:
-                raise  # sending the case again could exceed the number of billable requests
+            is_recording = self.service.save_exchanges is not None
+            if is_recording or (case.is_billable and self._limit.is_limited):
+                raise  # only a check has use for the second response, and it must not exceed the number of requests
             return await self._judge_again(case, error)
         return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
 

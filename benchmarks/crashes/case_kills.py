@@ -1,0 +1,170 @@
+"""Kills of real `voicegauge check --live` and `voicegauge record --live` processes, at random moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crashes.case_simulation import KEY, CaseCommand, judge_cases, read_account
+from crashes.kills import Moment, finish, kill, speak
+from crashes.provider import CONTRACTS, StandInProvider
+from crashes.verdict import RunVerdict
+from voicegauge.emulator.server.socket_server import running_app
+from voicegauge.errors import EXIT_BUDGET, EXIT_FINDINGS, EXIT_OK
+
+LATENCY_S = 0.05
+JOB_S = 0.4
+PHASES = ("first submit", "submitting", "polling", "saving", "resuming")
+"""Moments of a kill: the first request that may be charged; any such request; a status request; when a case is
+finished; within the first seconds of a process."""
+MAX_KILLS = 6
+"""Kills of one command, after which it is left alone until it ends."""
+COMMANDS_PER_BUDGET = {"check": 3, "record": 2}
+"""The budget pays for the plan this many times. A killed check begins again; a killed recording does not, but requests
+that should be rejected and were lost count as spent."""
+
+
+@dataclass
+class KilledCommand:
+    """One check or recording that is killed and repeated until it ends."""
+
+    command: CaseCommand
+    budget_usd: float
+    killed_in: list[str] = field(default_factory=list)
+    verdict: RunVerdict = field(default_factory=RunVerdict)
+    differences: tuple[str, ...] = ()
+    """How a recording differs from one that nobody killed."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that must not happen."""
+        return (*self.verdict.problems, *self.differences)
+
+
+@dataclass
+class RealCommand:
+    """A command line with the provider that it checks or records."""
+
+    command: CaseCommand
+    folder: Path
+    provider: StandInProvider
+    url: str
+    budget_usd: float
+
+    @property
+    def result(self) -> Path:
+        """The JSON that the command writes at its end."""
+        return self.folder / "result.json"
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start the command."""
+        self.result.unlink(missing_ok=True)
+        live = ["--live", "--contracts", str(CONTRACTS), "--base-url", self.url, "--max-cost", repr(self.budget_usd)]
+        own = ["--out", str(self.folder / "fixtures"), "--yes"] if self.command == "record" else []
+        environment = {"VOICEGAUGE_CACHE": str(self.folder / "cache"), "ACME_KEY": KEY}
+        return subprocess.Popen(
+            [sys.executable, "-m", "voicegauge", self.command, "acme", *live, *own, "--json", str(self.result)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environment},
+        )
+
+    def count_polls(self) -> int:
+        """Count the status requests that the provider received."""
+        return sum(request.startswith(("GET /jobs/", "GET /batches/")) for request in self.provider.requests)
+
+    def count_finished_cases(self) -> int:
+        """Count the cases that the journal says are finished."""
+        return sum(path.read_bytes().count(b"case_finished") for path in self.folder.rglob("journal.jsonl"))
+
+    def moment(self, phase: str, dice: random.Random) -> Moment:
+        """Return a random moment of `phase`."""
+        charges, polls = len(self.provider.charges), self.count_polls()
+        finished = self.count_finished_cases()
+        if phase == "first submit":
+            return Moment(lambda: len(self.provider.charges) > charges, dice.uniform(0, 2 * LATENCY_S))
+        if phase == "submitting":
+            count = charges + dice.randint(1, 4)
+            return Moment(lambda: len(self.provider.charges) >= count, dice.uniform(0, 2 * LATENCY_S))
+        if phase == "polling":
+            return Moment(lambda: self.count_polls() > polls + 1, dice.uniform(0, JOB_S))
+        if phase == "saving":
+            more = finished + dice.randint(1, 4)
+            return Moment(lambda: self.count_finished_cases() >= more, dice.uniform(0, 0.02))
+        return Moment(lambda: True, dice.uniform(0, 4.0))
+
+    def read_result(self) -> dict[str, Any]:
+        """Return the JSON of the last command; empty if it wrote none."""
+        result: dict[str, Any] = json.loads(self.result.read_bytes()) if self.result.exists() else {}
+        return result
+
+
+def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Random, plan_usd: float) -> KilledCommand:
+    """Kill one command up to `MAX_KILLS` times, then let it end.
+
+    Args:
+        command: the command.
+        folder: an empty folder.
+        dice: chooses the moments.
+        plan_usd: price of the cases of the command.
+    """
+    folder.mkdir(parents=True)
+    budget_usd = COMMANDS_PER_BUDGET[command] * plan_usd
+    provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
+    killed = KilledCommand(command, budget_usd)
+    with running_app(provider) as url:
+        real = RealCommand(command, folder, provider, url, budget_usd)
+        for _ in range(dice.randint(2, MAX_KILLS)):
+            phase = dice.choice(PHASES if killed.killed_in else PHASES[:-1])
+            moment = real.moment(phase, dice)
+            process = real.start()
+            if not kill(process, moment):
+                finish(process, (EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
+                break  # the command was faster
+            killed.killed_in.append(phase)
+            time.sleep(2 * LATENCY_S + 0.01)  # what the provider had begun is charged by then
+            ledger_usd = read_account(folder).spent_usd
+            killed.verdict = judge_cases(provider, ledger_usd, budget_usd, is_recording=command == "record")
+            if killed.verdict.problems:
+                return killed
+        else:
+            finish(real.start(), (EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
+        _judge_end(killed, real)
+    return killed
+
+
+def _judge_end(killed: KilledCommand, real: RealCommand) -> None:
+    """Judge a command that ended, by its result, or by its journal if the budget ended it before it sent anything."""
+    result, account = real.read_result(), read_account(real.folder)
+    ledger_usd = result["spent_usd"] + result["spent_before_usd"] if result else account.spent_usd
+    verdict = judge_cases(
+        real.provider,
+        ledger_usd,
+        killed.budget_usd,
+        is_recording=killed.command == "record",
+        ambiguous=account.ambiguous,
+    )
+    listed = result.get("ambiguous_requests", [])
+    killed.verdict = RunVerdict(
+        verdict.problems, verdict.charged_usd, ledger_usd, len(listed) or verdict.lost, 0, verdict.charges
+    )
+    if killed.command == "record" and result:
+        killed.differences = tuple(_missing_cases(real.folder, {one["id"] for one in listed}))
+
+
+def _missing_cases(folder: Path, listed: set[str]) -> list[str]:
+    """Return the cases that are neither recorded nor listed as lost."""
+    recorded = {
+        entry["_group"]
+        for path in (folder / "fixtures").rglob("*.har")
+        for entry in json.loads(path.read_bytes())["log"]["entries"]
+    }
+    planned = {f"acme/{target}: a full delivery" for target in ("sync", "streamed", "queued", "batch", "idempotent")}
+    return [f"{name} is neither recorded nor listed as lost" for name in sorted(planned - recorded - listed)]

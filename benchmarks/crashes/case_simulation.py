@@ -1,0 +1,237 @@
+"""Simulated checks and recordings on a virtual clock: faults of the provider, and kills at any step."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from unittest import mock
+
+import msgspec
+
+from crashes.provider import RandomFaults, StandInProvider
+from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, simulated_speech
+from crashes.verdict import ROUNDING_USD, RunVerdict
+from voicegauge.client import Journal, Ledger, PurchaseAccount, PurchaseHistory, read_events
+from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, Collector, check_service, plan_cases
+from voicegauge.conformance.case_journal import CaseEvent, CaseFinished
+from voicegauge.conformance.recording import Recorder, UnfinishedRecording, plan_to_record
+from voicegauge.contract import Contract
+from voicegauge.model import AmbiguousRequest, Provenance
+from voicegauge.transport import VirtualClock
+
+CaseCommand = Literal["check", "record"]
+KEY = "sk-acme-0123456789abcdef"
+URL = "http://acme.test"
+
+
+@dataclass
+class CaseOutcome:
+    """What a command that was not killed reported."""
+
+    spent_usd: float
+    """Dollars counted by this command and the killed ones before it."""
+    ambiguous: tuple[AmbiguousRequest, ...]
+
+
+@dataclass
+class SimulatedCaseUser:
+    """Repeats a check or a recording until it ends without being killed."""
+
+    command: CaseCommand
+    folder: Path
+    contract: Contract
+    plan: CasePlan
+    provider: StandInProvider
+    clock: VirtualClock
+    max_cost_usd: float
+    killed_in: list[str] = field(default_factory=list)
+    """The step of each kill."""
+
+    @property
+    def account(self) -> PurchaseAccount[PurchaseHistory]:
+        """What the journal says after a kill."""
+        return read_account(self.folder)
+
+    async def run_command(
+        self, *, kill_at: int | str | None = None, retry_ambiguous: bool = False
+    ) -> CaseOutcome | None:
+        """Run the command once, killed at the step `kill_at`; return `None` if it was killed."""
+        loop = asyncio.get_running_loop()
+        running: asyncio.Task[CaseOutcome] | None = None
+
+        def die() -> None:
+            # What the process was doing ends; what it wrote and what it has sent remain.
+            if running is not None:
+                loop.call_soon(running.cancel)
+
+        killer = Killer(kill_at, on_kill=die)
+        self.provider.step = killer.step
+        with _watching_files(killer):
+            running = asyncio.create_task(self._run(killer, retry_ambiguous=retry_ambiguous))
+            with contextlib.suppress(BaseException):
+                await asyncio.wait([running])
+        self.provider.step = lambda _: None
+        await self.provider.settled()
+        if killer.is_dead:
+            running.cancelled() or running.exception()  # retrieved, so that asyncio does not report it
+            self.killed_in.append(killer.phase)
+            return None
+        return running.result()
+
+    async def _run(self, killer: Killer, *, retry_ambiguous: bool) -> CaseOutcome:
+        """Do what `voicegauge check --live` or `record --live` does, without printing anything."""
+        targets, plan, by_id = list(self.contract.targets.values()), self.plan, {self.contract.id: self.contract}
+        unfinished = UnfinishedRecording(self.folder, by_id, secrets=[KEY])
+        recorder = Recorder(by_id, {self.contract.id: {"": URL}}, unfinished)
+        is_recording = self.command == "record"
+        journals = CaseJournals(
+            self.folder, by_id.values(), retry_ambiguous=retry_ambiguous, skip_unusable=is_recording
+        )
+        with journals:
+            saved = unfinished.load(plan.cases, datetime.now(UTC)) if is_recording else {}
+            for name in saved:
+                journals.by_provider[self.contract.id].finish(name)
+            settings = CheckSettings(
+                provenance=Provenance.LIVE,
+                base_urls={self.contract.id: {"": URL}},
+                keys={self.contract.id: KEY},
+                ledger=Ledger(self.max_cost_usd, spent_usd=journals.spent_before_usd),
+                clock=lambda: self.clock,
+                save_exchanges=recorder.save if is_recording else None,
+                journals=journals.by_provider,
+                app=self.provider,
+            )
+            rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
+            collector = Collector([target.id for target in targets], 0)
+            killer.step("before the requests")
+            await check_service(targets, rest, settings, collector)
+            killer.step("before the report")
+            outcome = CaseOutcome(journals.spent_before_usd + collector.report().spent_usd, journals.ambiguous)
+            killer.step("after the report")
+            journals.end(keep_lost=is_recording)
+            return outcome
+
+
+@contextlib.contextmanager
+def _watching_files(killer: Killer) -> Iterator[None]:
+    """Count a step before and after each line of the journal and each saved case."""
+    write, save = Journal.write, UnfinishedRecording.save
+
+    def write_line(journal: Journal, event: Any) -> None:
+        name = type(event).__name__
+        killer.step(f"before {name}")
+        write(journal, event)
+        killer.step(f"after {name}")
+
+    def save_case(unfinished: UnfinishedRecording, *arguments: Any) -> None:
+        killer.step("before saving")
+        save(unfinished, *arguments)
+        killer.step("after saving")
+
+    with (
+        mock.patch.object(Journal, "write", write_line),
+        mock.patch.object(UnfinishedRecording, "save", save_case),
+    ):
+        yield
+
+
+def read_account(folder: Path) -> PurchaseAccount[PurchaseHistory]:
+    """Return what the journals of a check or recording say, wherever in `folder` they are."""
+    histories: dict[str, PurchaseHistory] = {}
+    for path in folder.rglob("journal.jsonl"):
+        for event in read_events(path, CaseEvent):
+            history = histories.setdefault(event.id, PurchaseHistory(event.id))
+            if isinstance(event, CaseFinished):
+                for purchase in history.purchases:
+                    purchase.is_settled = True
+            else:
+                event.apply_to(history)
+    return PurchaseAccount(histories)
+
+
+def judge_cases(
+    provider: StandInProvider,
+    ledger_usd: float,
+    budget_usd: float,
+    *,
+    is_recording: bool,
+    demands: int = 0,
+    ambiguous: tuple[AmbiguousRequest, ...] = (),
+) -> RunVerdict:
+    """Compare the account of the provider with that of the commands.
+
+    Args:
+        provider: the provider, with everything that it charged.
+        ledger_usd: dollars that the commands counted.
+        budget_usd: limit of the commands.
+        is_recording: whether the commands recorded; then nothing is bought twice without a demand.
+        demands: how often the user demanded to send lost requests again.
+        ambiguous: the requests that were listed.
+    """
+    charged_usd, problems = provider.charged_usd, []
+    if charged_usd > ledger_usd + ROUNDING_USD:
+        problems.append(f"${charged_usd:.4f} were charged, the ledger says ${ledger_usd:.4f}")
+    if charged_usd > budget_usd + ROUNDING_USD:
+        problems.append(f"${charged_usd:.4f} were charged, the budget is ${budget_usd:.4f}")
+    for (target, text), count in Counter((one.target, one.text) for one in provider.charges).items():
+        if is_recording and count > 1 + demands:
+            problems.append(f"recording {target} ({text!r}) was charged {count} times, {demands} of them on demand")
+    return RunVerdict(
+        tuple(problems),
+        charged_usd,
+        ledger_usd,
+        lost=len(ambiguous),
+        bought_again=sum(one.bought_again for one in ambiguous),
+        charges=len(provider.charges),
+    )
+
+
+def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool) -> CasePlan:
+    """Return the cases of a check or a recording of the whole provider; `all_billable` is for a check with --full."""
+    targets = list(contract.targets.values())
+    if command == "record":
+        return plan_to_record(targets, emulated=False, every_case=False, whole_providers={contract.id})
+    return plan_cases(targets, emulated=False, all_billable=all_billable, whole_providers={contract.id})
+
+
+async def simulate_cases(
+    command: CaseCommand, seed: int, folder: Path, contract: Contract, plan: CasePlan
+) -> SimulatedRun:
+    """Run a check or a recording with random faults, kills and budget, repeating it until it ends without a kill."""
+    dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
+    clock = VirtualClock()
+    faults = RandomFaults(dice, dice.choice([0.0, 0.05, 0.2]))
+    provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(0.05, 2.0))
+    budget_usd = dice.choice([0.03, 0.08, 0.2])
+    user = SimulatedCaseUser(command, folder, contract, plan, provider, clock, budget_usd)
+    kills, commands, demands = dice.randint(0, 8), 0, 0
+    verdict = RunVerdict()
+    while commands < MAX_COMMANDS:
+        commands += 1
+        kill_at = dice.randint(1, 80) if len(user.killed_in) < kills else None
+        retry_ambiguous = bool(user.account.lost) and dice.random() < 0.2
+        demands += retry_ambiguous
+        outcome = await user.run_command(kill_at=kill_at, retry_ambiguous=retry_ambiguous)
+        ledger_usd = outcome.spent_usd if outcome is not None else user.account.spent_usd
+        ambiguous = outcome.ambiguous if outcome is not None else user.account.ambiguous
+        verdict = judge_cases(
+            provider,
+            ledger_usd,
+            budget_usd,
+            is_recording=command == "record",
+            demands=demands,
+            ambiguous=ambiguous,
+        )
+        if verdict.problems or outcome is not None:
+            break
+    else:
+        verdict = dataclasses.replace(verdict, problems=(f"not finished after {MAX_COMMANDS} commands",))
+    return SimulatedRun(verdict, tuple(user.killed_in), commands, budget_usd)
