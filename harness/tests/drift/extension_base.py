@@ -82,6 +82,7 @@ BASE: dict[str, Any] = {
                             "format": "wav",
                             "formats": ["wav", "mp3"],
                             "recommended_max_characters": 500,
+                            "audio": {**AUDIO},
                             "media_type": "application/json",
                             "pricing": {
                                 "per": "1k_characters",

@@ -30,6 +30,7 @@ from voicegauge.contract.extension import (
     ProviderSpec,
     ResourceSpec,
     ResourceUse,
+    ResponseAudio,
     SpeechResponse,
     SpeechSpec,
     StreamSpec,
@@ -39,7 +40,7 @@ from voicegauge.contract.extension import (
 )
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import UnknownNameError
-from voicegauge.formats import Document, escape_pointer_token, read_pointer, unescape_pointer_token
+from voicegauge.formats import MISSING, Document, Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
 _Named = TypeVar("_Named")
@@ -111,6 +112,34 @@ class Operation(ContractPart):
             for parameter in self.parameters
             if parameter.location in ("path", "query") and isinstance(parameter.schema, dict)
         )
+
+    @property
+    def audio_variants(self) -> Iterator[ResponseAudio]:
+        """How responses carry audio: as `x-speech` states, and as single targets select it; empty without speech."""
+        if self.speech is not None:
+            audios = (self.speech.response.audio, *(target.audio for target in self.speech.targets.values()))
+            yield from (audio for audio in audios if audio is not None)
+
+    def find_target(self, read_request: Callable[[Location], Any]) -> Target | None:
+        """Return the speech target that a request addresses; `None` if it addresses none.
+
+        A target is addressed if its constants are sent and the fields that it needs are present. If this is true for
+        more than one target, the one with the most constants and needed fields is returned, because it is the most
+        specific.
+
+        Args:
+            read_request: reads the value at a location of the request; returns `MISSING` if there is no value.
+        """
+        matching: list[tuple[int, Target]] = []
+        for target in self.contract.targets.values():
+            spec = target.spec
+            if target.operation is not self:
+                continue
+            needed = [target.speech.request[word].at for word in spec.required_fields]
+            has_constants = all(read_request(location) == value for location, value in spec.constants.items())
+            if has_constants and all(read_request(location) is not MISSING for location in needed):
+                matching.append((len(spec.constants) + len(needed), target))
+        return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
     def resource_uses_in(self, other: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other`, of the resource that this operation creates."""
@@ -247,10 +276,17 @@ class Target(BaseTarget):
         assert self.operation.speech is not None
         return self.operation.speech
 
-    @property
+    @functools.cached_property
     def response(self) -> SpeechResponse:
-        """The documented response of the target's operation: audio or a job."""
-        return self.speech.response
+        """The documented response: a job or audio, which may differ from that of other targets of the operation."""
+        response = self.speech.response
+        return response if self.spec.audio is None else msgspec.structs.replace(response, audio=self.spec.audio)
+
+    @property
+    def stream(self) -> StreamSpec | None:
+        """The events of responses; `None` if responses are not streams of events."""
+        audio = self.response.audio
+        return self.operation.stream if audio is not None and audio.delivered == "stream" else None
 
     @property
     def needs_key(self) -> bool:

@@ -15,6 +15,8 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 def _audio_pointer(speech_delivery: SpeechDelivery) -> str:
     """Return the JSON pointer to the description of the audio in the contract."""
     status = speech_delivery.target.job_operation
+    if speech_delivery.target.spec.audio is not None:
+        return f"{speech_delivery.target.pointer}/audio"
     return f"{status.pointer}/x-job/audio" if status else f"{speech_delivery.operation.pointer}/x-speech/response/audio"
 
 

@@ -10,7 +10,7 @@ from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, schema_viol
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.formats import UnreadableBodyError, escape_pointer_token
+from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, UnreadableBodyError, escape_pointer_token
 
 MAX_VIOLATIONS = 5
 """Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
@@ -35,6 +35,31 @@ def _documented_events(call: Call) -> list[StreamEvent]:
 
 def _event_excerpt(event: StreamEvent) -> str:
     return f"{event.type or 'no kind'}: {event.text[:200]}"
+
+
+@rule(
+    "response-kind-ignored",
+    on=Call,
+    description="A request field that selects a stream of events or audio alone does so.",
+    basis="x-speech.targets.*.audio",
+)
+def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
+    variants = {audio.delivered for audio in call.operation.audio_variants}
+    target = call.operation.find_target(call.read_request) if len(variants) > 1 and call.ok else None
+    audio = target.response.audio if target is not None else None
+    if target is None or audio is None or "stream" not in variants:
+        return
+    media_type = call.exchange.response.media_type
+    is_stream = media_type == EVENT_STREAM_MEDIA_TYPE
+    if is_stream != (audio.delivered == "stream"):
+        fields = ", ".join(f"{location} {value!r}" for location, value in target.spec.constants.items())
+        expected = f"expected {'a stream of events' if audio.delivered == 'stream' else 'audio alone'}"
+        yield Violation(
+            f"{expected} for {fields or 'a request without a selecting field'}, got {media_type or 'no media type'}",
+            f"{target.pointer}/audio"
+            if target.spec.audio is not None
+            else f"{call.operation.pointer}/x-speech/response",
+        )
 
 
 @rule(

@@ -252,7 +252,7 @@ def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Confo
     """Yield one delivery for each documented failure, with which the emulator ends the delivery on demand."""
     job = target.job_operation.job if target.job_operation else None
     states = job.states if job else {}
-    events = target.operation.stream.events if target.operation.stream else {}
+    events = target.stream.events if target.stream else {}
     failures = [(name, f"a job that ends as {name}") for name, state in states.items() if state.end == "failure"]
     failures += [(name, f"a stream that ends in {name}") for name, event in events.items() if event.end == "failure"]
     for name, description in failures:

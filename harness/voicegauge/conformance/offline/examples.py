@@ -15,7 +15,6 @@ from urllib.parse import quote
 from voicegauge.checks import RULES, Call, Callback, Checker, Rule
 from voicegauge.conformance.cases import sample_value
 from voicegauge.conformance.offline.callback_examples import documented_callbacks
-from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation
 from voicegauge.formats import is_form, is_json
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response, UploadedFile
@@ -148,4 +147,4 @@ def _build_call(operation: Operation, status: int, media: MediaType, example: Ex
 
 def _build_call_with_target(operation: Operation, request: Request, response: Response) -> Call:
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=request, response=response)
-    return Call(operation, exchange, target=find_target(operation, Call(operation, exchange).read_request))
+    return Call(operation, exchange, target=operation.find_target(Call(operation, exchange).read_request))

@@ -17,7 +17,6 @@ from voicegauge.client import curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
 from voicegauge.conformance.reproduction import contract_options
 from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
-from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import Contract
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError
@@ -176,7 +175,7 @@ def _parse_call(contract: Contract, exchange: Exchange, cases: Mapping[str, Conf
     call = Call(operation, exchange)
     case = cases.get(exchange.group or "")
     is_invalid = case is not None and case.expected.verdict == "rejected"
-    target = find_target(operation, call.read_request)
+    target = operation.find_target(call.read_request)
     return Call(operation, exchange, target, request_origin="invalid" if is_invalid else "sent")
 
 
@@ -213,7 +212,7 @@ def _state_observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tu
 def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> SpeechDelivery | None:
     """Return the delivery that a submit requested; `None` if its audio was not recorded."""
     target = submit.target
-    location = submit.operation.speech.response.audio if submit.operation.speech else None
+    location = target.response.audio if target is not None else None
     carrier = submit
     if polls and polls[-1].operation.job is not None:
         location, carrier = polls[-1].operation.job.audio, polls[-1]

@@ -86,6 +86,10 @@ def check_target(target: Target) -> None:
         if has_default and field not in fields:
             reason = f"has a default {field}, but x-speech.request has no location for it"
             raise document.error(f"{target.pointer}/{field}", reason)
+    if spec.audio is not None:
+        if target.speech.response.audio is None:
+            raise document.error(f"{target.pointer}/audio", "the audio of a job is described by x-job.audio")
+        check_response_audio(operation, f"{target.pointer}/audio", spec.audio)
     for location in spec.constants:
         check_request_location(operation, f"{target.pointer}/constants/{escape_pointer_token(str(location))}", location)
     _check_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])

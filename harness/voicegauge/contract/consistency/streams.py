@@ -15,12 +15,11 @@ def check_stream(operation: Operation) -> None:
     Raises:
         ContractError: `x-stream` is missing, not expected, or not consistent.
     """
-    response = operation.speech.response if operation.speech else None
-    is_streamed = response is not None and response.audio is not None and response.audio.delivered == "stream"
+    is_streamed = any(audio.delivered == "stream" for audio in operation.audio_variants)
     if operation.stream is not None:
         _check_spec(operation, operation.stream, is_streamed=is_streamed)
     elif is_streamed:
-        pointer = f"{operation.pointer}/x-speech/response/audio"
+        pointer = f"{operation.pointer}/x-speech"
         reason = "audio delivered as stream needs an x-stream on its operation"
         raise operation.contract.document.error(pointer, reason)
 

@@ -141,6 +141,9 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     formats: tuple[str, ...] = ()
     recommended_max_characters: int | None = None
     """The recommended maximum text length, if a document recommends one without enforcing it."""
+    audio: ResponseAudio | None = None
+    """How responses to the target carry audio, if its `constants` select another kind of response than
+    `x-speech.response.audio`: a stream of events with {"body#/stream_format": sse}."""
     media_type: str | None = None
     """Media type of requests, if the operation accepts several."""
     keyless: bool = False

@@ -207,6 +207,7 @@ SPEECH = (
     _required_value("request/*/template", "speech-parameter-template", "The template of a parameter's value", P),
     _names("request/*/map", "speech-parameter-value", "The provider's name for a value of a parameter", (C, P)),
     _required_value("request/*/map/*", "speech-parameter-value", "The provider's name for a value of a parameter", P),
+    _flag("request/*/reproducible", "speech-seed-kept", "The same seed {} gives the same audio", (C, P)),
     _optional_value("response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
     _presence("response/audio", "speech-audio", "Audio in the response", (C, B)),
     *_audio("response/audio", "speech-audio"),
@@ -238,6 +239,8 @@ SPEECH = (
         (C, P, P, C),
     ),
     _optional_value("targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)),
+    _presence("targets/*/audio", "target-audio", "The kind of response that a target selects", (B, B)),
+    *_audio("targets/*/audio", "target-audio"),
     _flag("targets/*/keyless", "target-keyless", "A target {} works without a key", (C, B)),
     *_price("targets/*/pricing"),
 )

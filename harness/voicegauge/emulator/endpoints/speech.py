@@ -10,7 +10,12 @@ from voicegauge.contract.extension import AudioPacing
 from voicegauge.emulator.audio import SynthesisRequest, read_synthesis_request, slot_field_name
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.job_store import PlannedSpeech, draw_constants
-from voicegauge.emulator.endpoints.target_selection import count_billable_characters, find_audio_location, select_target
+from voicegauge.emulator.endpoints.target_selection import (
+    count_billable_characters,
+    find_audio_location,
+    select_target,
+    with_common_audio,
+)
 from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
 from voicegauge.emulator.responses import (
     EmulatedResponse,
@@ -63,6 +68,8 @@ class SpeechEndpoint:
         """
         context = self._context
         target = select_target(request, strict=strict)
+        if context.injector.skips_check("response-kind", request.operation):
+            target = with_common_audio(target)
         if account.keyless and target.needs_key and not context.injector.skips_check("key", request.operation):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_audio_location(target)
@@ -137,6 +144,7 @@ class SpeechEndpoint:
         operation = response.request.operation
         pacing = StreamPacing(
             operation=operation,
+            spec=response.target.stream,
             audio_s=await asyncio.to_thread(measure_audio_s, response.body, synthesis),
             first_audio_delay_s=first_audio_delay_s,
             pace=pace,
@@ -144,7 +152,7 @@ class SpeechEndpoint:
             rng=self._context.job_store.next_rng(),
             scale=self._context.clock.scale,
             end=read_requested_end_event(
-                operation, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
+                response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
             ),
         )
         response.split_body = pacing.pieces

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
+
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.emulator.audio import SynthesisRequest, read_speech_field
@@ -39,6 +43,12 @@ def _score_match(request: ParsedRequest, target: Target) -> tuple[int, bool] | N
         score += -1 if request.read(target.speech.request[word].at) is MISSING else 1
     language = read_speech_field(request, target, "language")
     return score, language is MISSING or not target.spec.languages or language in target.spec.languages
+
+
+def with_common_audio(target: Target) -> Target:
+    """Return `target` with responses like those of the other targets, whatever its constants select."""
+    spec = msgspec.structs.replace(target.spec, audio=None)
+    return target if target.spec.audio is None else dataclasses.replace(target, spec=spec)
 
 
 def count_billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:

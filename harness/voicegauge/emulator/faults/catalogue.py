@@ -32,11 +32,13 @@ SkippableCheck = Literal[
     "webhook-https",
     "cancelling",
     "expiry",
+    "response-kind",
 ]
 """Checks and actions of a correct provider that a fault can leave out. Requests: authentication ("key"), the schema
-("request"), the lengths of lists ("items"), filters of lists ("filters"), the limits of uploads, and https for webhook
-URLs. Jobs: cancellation and expiry. Resources: the check of their owner ("account"), their deletion, their removal from
-lists ("delisting"), and the check of their state."""
+("request"), the lengths of lists ("items"), filters of lists ("filters"), the limits of uploads, and https for
+webhook URLs. Responses: the choice between a stream of events and audio alone ("response-kind"). Jobs: cancellation
+and expiry. Resources: the check of their owner ("account"), their deletion, their removal from lists ("delisting"),
+and the check of their state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,6 +399,12 @@ _ALL_FAULTS = (
         description="Documented headers are missing.",
         change_response=http.remove_documented_headers,
         applies_to=http.has_required_headers,
+    ),
+    Fault(
+        id="response-kind-ignored",
+        description="A request field that selects a stream of events or audio alone has no effect.",
+        skipped_check="response-kind",
+        applies_to=parameters.selects_response_kind,
     ),
     Fault(
         id="stream-event-missing",

@@ -72,7 +72,9 @@ class FaultInjector:
                 fault.change_response(response)
 
     def change_stream(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
-        """Return the pieces to stream instead of `pieces`."""
+        """Return the pieces to stream instead of `pieces`. Chunks of plain audio are not changed."""
+        if not isinstance(response.target, Target) or response.target.stream is None:
+            return pieces
         for fault in self._applicable_faults(response.target, response.operation):
             if fault.change_stream is not None and response.operation is not None:
                 pieces = fault.change_stream(response.operation, pieces)

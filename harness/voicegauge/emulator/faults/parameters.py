@@ -75,6 +75,11 @@ def vary_each_synthesis() -> Callable[[SynthesisRequest], SynthesisRequest]:
     return vary
 
 
+def selects_response_kind(target: Target) -> bool:
+    """Whether a constant of the target selects another kind of response than that of the other targets."""
+    return target.spec.audio is not None
+
+
 def has_reproducible_seed(target: Target) -> bool:
     """Whether a document promises the same audio for the same seed."""
     mapping = target.speech.request.get("seed")

@@ -63,28 +63,28 @@ def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[Strea
 
 def has_stream(target: Target) -> bool:
     """Whether the target responds with a stream of events."""
-    return target.operation.stream is not None
+    return target.stream is not None
 
 
 def has_event_before_audio(target: Target) -> bool:
     """Whether an event precedes the audio."""
-    spec = target.operation.stream
+    spec = target.stream
     return spec is not None and next(iter(spec.events)) != spec.audio.event
 
 
 def has_numbered_events(target: Target) -> bool:
     """Whether audio events are numbered."""
-    spec = target.operation.stream
+    spec = target.stream
     return spec is not None and spec.audio.index is not None
 
 
 def has_max_gap(target: Target) -> bool:
     """Whether a longest gap between events is documented."""
-    spec = target.operation.stream
+    spec = target.stream
     return spec is not None and spec.max_gap_s is not None
 
 
 def has_data_schema(target: Target) -> bool:
     """Whether the data of some event has a schema."""
-    spec = target.operation.stream
+    spec = target.stream
     return spec is not None and any(event.schema is not None for event in spec.events.values())

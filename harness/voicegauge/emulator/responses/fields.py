@@ -13,7 +13,7 @@ from voicegauge.emulator.audio import choose_media_type, find_format
 from voicegauge.emulator.http import format_timestamp, has_location, read_at, schemas_at, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
-from voicegauge.formats import Location
+from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, Location
 from voicegauge.speech.audio import media_type_of
 
 EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
@@ -39,6 +39,8 @@ def write_audio(
     """Write audio, or its URL, where the contract documents it, together with its media type."""
     if location.delivered == "stream":
         response.body = data or b""
+        documented = response.spec.media if response.spec is not None else {}
+        response.media_type, response.media = EVENT_STREAM_MEDIA_TYPE, documented.get(EVENT_STREAM_MEDIA_TYPE)
         return
     if location.delivered == "bytes":
         response.body = data or b""

@@ -41,6 +41,8 @@ class StreamPacing:
     """Splits an audio body into pieces and decides when each is sent."""
 
     operation: Operation
+    spec: StreamSpec | None
+    """The events of the response; `None` for chunks of plain audio."""
     audio_s: float
     first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
@@ -55,7 +57,7 @@ class StreamPacing:
     def pieces(self, body: bytes) -> list[StreamPiece]:
         """Split `body` into the pieces to send."""
         waits = self._waits()
-        spec = self.operation.stream
+        spec = self.spec
         if spec is None:
             return [StreamPiece(next(waits), audio=chunk) for chunk in self._chunks(body)]
         return list(_EventSequence(self.operation, spec).pieces(self._chunks(body), waits, self.end))
@@ -146,13 +148,13 @@ def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
     return f"{named}{data}\n".encode()
 
 
-def read_requested_end_event(operation: Operation, scenario: str) -> str | None:
+def read_requested_end_event(spec: StreamSpec | None, scenario: str) -> str | None:
     """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
     Raises:
             Rejection: the stream has no such final event.
     """
-    spec, name = operation.stream, scenario.removeprefix(STATE_SCENARIO_PREFIX)
+    name = scenario.removeprefix(STATE_SCENARIO_PREFIX)
     if spec is None or not scenario.startswith(STATE_SCENARIO_PREFIX):
         return None
     if name not in spec.events or spec.events[name].end is None:
@@ -162,7 +164,7 @@ def read_requested_end_event(operation: Operation, scenario: str) -> str | None:
 
 def find_audio_pacing(target: Target) -> AudioPacing | None:
     """Return the documented pacing of a target's streamed audio; `None` if the audio is sent at once."""
-    return target.spec.emulation.pacing or (AudioPacing() if target.operation.stream is not None else None)
+    return target.spec.emulation.pacing or (AudioPacing() if target.stream is not None else None)
 
 
 def measure_audio_s(data: bytes, synthesis: SynthesisRequest) -> float:
@@ -180,7 +182,7 @@ async def send_stream(
 
     If a fault cuts the response, the connection is closed after half of the pieces.
     """
-    spec = response.operation.stream if response.operation is not None else None
+    spec = response.target.stream if isinstance(response.target, Target) else None
 
     async def send_all() -> None:
         next_at = asyncio.get_running_loop().time()

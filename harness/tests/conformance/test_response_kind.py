@@ -1,0 +1,153 @@
+"""A field of a request selects a stream of events or audio alone, as in OpenAI's speech API."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.client import Client
+from voicegauge.conformance import (
+    CheckReport,
+    Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+    run_check,
+)
+from voicegauge.contract import Contract, load_contract
+from voicegauge.emulator import RunningEmulator, create_app
+from voicegauge.errors import ContractError
+from voicegauge.model import SpeechRequest
+from voicegauge.transport import Transport, VirtualClock
+
+DOCUMENT: dict[str, Any] = yaml.safe_load("""
+openapi: 3.1.0
+info: {title: Acme speech, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+security: [{bearer: []}]
+x-provider:
+  id: acme
+  title: Acme
+  key_env: ACME_API_KEY
+  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+paths:
+  /speech:
+    post:
+      operationId: speak
+      x-speech:
+        request: {text: "body#/input", format: "body#/response_format"}
+        response: {audio: {at: body, delivered: bytes}}
+        targets:
+          plain: {title: Plain, formats: [mp3, wav]}
+          events:
+            title: Events
+            formats: [mp3, wav]
+            constants: {"body#/stream_format": sse}
+            audio: {at: body, delivered: stream}
+      x-stream:
+        event_type: data#/type
+        events:
+          speech.audio.delta:
+            next: [speech.audio.delta, speech.audio.done]
+            schema: {$ref: "#/components/schemas/Event"}
+          speech.audio.done: {end: success, schema: {$ref: "#/components/schemas/Event"}}
+        audio: {event: speech.audio.delta, at: data#/audio}
+      x-pricing: {per: request, usd: 0.01}
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [input]
+              properties:
+                input: {type: string, minLength: 1, maxLength: 100}
+                response_format: {enum: [mp3, wav], default: mp3}
+                stream_format: {enum: [audio, sse], default: audio}
+      responses:
+        "200": {description: Audio, content: {audio/mpeg: {}, audio/wav: {}, text/event-stream: {}}}
+        "400": {description: Rejected, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+        "401": {description: No key, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Error: {type: object, required: [error], properties: {error: {type: string}}}
+    Event: {type: object, required: [type], properties: {type: {type: string}, audio: {type: string}}}
+""")
+
+
+@pytest.fixture
+def acme_of(tmp_path):
+    """The contract with an edit."""
+
+    def load(edit=lambda _: None) -> Contract:
+        document = copy.deepcopy(DOCUMENT)
+        edit(document["paths"]["/speech"]["post"])
+        path = tmp_path / "openapi.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return load_contract(path)
+
+    return load
+
+
+@pytest.fixture
+def check_acme(acme_of):
+    def check(*faults: str) -> CheckReport:
+        acme = acme_of()
+        targets = list(acme.targets.values())
+        plan = plan_cases(targets, emulated=True, all_billable=True)
+        settings = build_emulator_check_settings(RunningEmulator("127.0.0.1", 1, ("acme",)), targets, names=["acme"])
+        settings = dataclasses.replace(settings, app=create_app([acme], build_emulator_settings(faults=faults)))
+        collector = Collector([target.id for target in targets], 0)
+        run_check(collector, check_service(targets, plan, settings, collector))
+        return collector.report()
+
+    return check
+
+
+def test_a_service_that_does_as_it_is_asked_has_no_findings(check_acme) -> None:
+    report = check_acme()
+    assert report.findings == ()
+    verdicts = {case.id: case.verdict for case in report.cases}
+    assert {verdicts[f"acme/{name}: a full delivery"] for name in ("plain", "events")} == {"passed"}
+    assert verdicts['acme/speak: stream_format "sse"'] == "passed"
+
+
+def test_a_field_without_effect_is_found(check_acme) -> None:
+    findings = {finding.rule: finding for finding in check_acme("response-kind-ignored").findings}
+    assert findings.keys() - {"audio-missing"} == {"response-kind-ignored"}
+    finding = findings["response-kind-ignored"]
+    assert finding.message == "expected a stream of events for body#/stream_format 'sse', got audio/mpeg"
+    assert finding.where.contract_pointer.endswith("/x-speech/targets/events/audio")
+    assert finding.reproduce.endswith("--case 'acme/events: a full delivery'")
+
+
+async def test_the_client_reads_either_kind(acme_of) -> None:
+    acme = acme_of()
+    async with Transport(app=create_app([acme], build_emulator_settings())) as transport:
+        base_urls = {"": "http://emulator.invalid/acme"}
+        client = Client(acme, transport, base_urls=base_urls, key="any-key", clock=VirtualClock())
+        plain, events = await asyncio.gather(
+            *(client.speak(acme.target(name), SpeechRequest(text="Good morning.")) for name in ("plain", "events"))
+        )
+    assert plain.audio[:3] == events.audio[:3] != b""
+    assert plain.exchanges[0].response.media_type == "audio/mpeg"
+    assert events.exchanges[0].response.media_type == "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda operation: operation.pop("x-stream"), "needs an x-stream"),
+        (lambda operation: operation["x-speech"]["targets"]["events"].pop("audio"), "x-stream needs audio delivered"),
+        (lambda operation: operation["x-speech"]["targets"]["events"]["audio"].update(at="body#/x"), "is at body, not"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_rejected(acme_of, edit, message) -> None:
+    with pytest.raises(ContractError, match=message):
+        acme_of(edit)
