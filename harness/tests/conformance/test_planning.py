@@ -8,7 +8,12 @@ from voicegauge.client import map_speech_request
 from voicegauge.conformance import CasePlan, build_request_case, plan_cases, price_plan
 from voicegauge.conformance.cases.boundary_values import list_boundary_values, readable_text
 from voicegauge.conformance.cases.sample_values import sample_value
-from voicegauge.conformance.cases.valid_requests import TEXT, is_valid_body, text_characters, valid_speech_request
+from voicegauge.conformance.cases.valid_requests import (
+    DEFAULT_TEXT,
+    is_valid_body,
+    text_characters,
+    valid_speech_request,
+)
 from voicegauge.conformance.fuzzing.strategies import make_valid_values
 from voicegauge.contract import MISSING, load_catalogue
 from voicegauge.model import Provenance
@@ -63,7 +68,7 @@ def test_every_billable_request_has_the_length_of_its_text(plan) -> None:
 def test_a_random_request_with_a_file_is_priced_by_its_text() -> None:
     [target] = CATALOGUE.select(["ttsai/clone-chatterbox"])
     case = build_request_case(target, map_speech_request(target, valid_speech_request(target)), "accepted", "as it is")
-    assert case.text_characters == len(TEXT)
+    assert case.text_characters == len(DEFAULT_TEXT)
 
 
 def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_chat() -> None:

@@ -392,7 +392,7 @@ def check_job_steps(
         except KeyboardInterrupt:
             collector.stopped_by, stop = "interrupted", "interrupted"
         except TransportError as error:
-            if not collector.exchanges:
+            if not collector.exchange_count:
                 raise
             collector.stopped_by, stop = str(error), "unreachable"
         return _build_report(collector, stop or ("budget" if collector.stopped_by else None), journals=journals)

@@ -244,7 +244,7 @@ def send_plan(
         collector.stopped_by = "interrupted"
         return "interrupted"
     except TransportError as error:
-        if not collector.exchanges:
+        if not collector.exchange_count:
             raise
         collector.stopped_by = str(error)
         return "unreachable"

@@ -24,7 +24,7 @@ from voicegauge.conformance.cases.related_deliveries import related_deliveries
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.uploads import padded_request
 from voicegauge.conformance.cases.valid_requests import (
-    TEXT,
+    DEFAULT_TEXT,
     is_valid_body,
     text_characters,
     valid_speech_request,
@@ -34,7 +34,7 @@ from voicegauge.conformance.cases.webhooks import with_case_value
 
 __all__ = [
     "BATCH_ITEMS",
-    "TEXT",
+    "DEFAULT_TEXT",
     "BoundaryValue",
     "CaseKey",
     "CaseKind",

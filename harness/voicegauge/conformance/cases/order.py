@@ -149,11 +149,11 @@ def _field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list
     found: dict[tuple[str, str], dict[str, None]] = {}
     for case in cases:
         names = found.setdefault((case.provider, case.operation), {})
-        names.update(dict.fromkeys(_fields(case.request)))
+        names.update(dict.fromkeys(_request_fields(case.request)))
     return {key: sorted(names) for key, names in found.items()}
 
 
-def _fields(request: RequestParts | None) -> dict[str, object]:
+def _request_fields(request: RequestParts | None) -> dict[str, object]:
     if request is None:
         return {}
     body = request.body if isinstance(request.body, dict) else {}
@@ -164,7 +164,7 @@ def _case_content(case: ConformanceCase, names: Sequence[str]) -> CaseContent:
     if case.expected.kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
         return CaseContent(values=(), pairs=((case.operation, case.expected.description),))
-    fields = _fields(case.request)
+    fields = _request_fields(case.request)
     values = [(f"{case.operation}/{name}", _label(fields[name]) if name in fields else "left out") for name in names]
     return CaseContent(values, tuple(itertools.combinations(values, 2)))
 

@@ -29,7 +29,12 @@ from voicegauge.conformance.cases.parameters import plan_parameter_cases
 from voicegauge.conformance.cases.rejections import plan_authentication_cases, plan_rejection_reason_cases
 from voicegauge.conformance.cases.related_deliveries import related_deliveries
 from voicegauge.conformance.cases.uploads import plan_upload_cases
-from voicegauge.conformance.cases.valid_requests import TEXT, text_characters, valid_speech_request, with_body_value
+from voicegauge.conformance.cases.valid_requests import (
+    DEFAULT_TEXT,
+    text_characters,
+    valid_speech_request,
+    with_body_value,
+)
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
 from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.contract import Target, is_billable
@@ -81,7 +86,7 @@ def plan_cases(
     *,
     emulated: bool,
     all_billable: bool,
-    text: str = TEXT,
+    text: str = DEFAULT_TEXT,
     max_calls: int | None = None,
     large_uploads: bool | None = None,
     webhooks: bool = False,

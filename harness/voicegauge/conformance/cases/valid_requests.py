@@ -20,11 +20,11 @@ from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 SENTENCE_DURATION_S = 3.0
 """Duration in seconds of the part that is cut from the bundled recording. It ends in the pause after the first
 sentence."""
-TEXT = "Good morning. This is a short test of a long story."
+DEFAULT_TEXT = "Good morning. This is a short test of a long story."
 """The default text of requests: long enough that speech stands out from noise, and short enough to be cheap."""
 
 
-def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:
+def valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> SpeechRequest:
     """Return a speech request that `target` must accept.
 
     Raises:

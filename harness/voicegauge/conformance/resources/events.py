@@ -147,9 +147,9 @@ class ResourceHistory:
 def _has_fields(item: dict[str, Any], fields: dict[str, str]) -> bool:
     """Whether a listed resource has values of a request, and no other values in the fields that both have."""
     common = fields.keys() & item.keys()
-    return bool(common) and all(field_text(item[name]) == fields[name] for name in common)
+    return bool(common) and all(to_comparable_text(item[name]) == fields[name] for name in common)
 
 
-def field_text(value: Any) -> str:
+def to_comparable_text(value: Any) -> str:
     """Return the text by which a value in a request is compared with one in a list. A form contains text anyway."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -27,15 +27,15 @@ from voicegauge.errors import DataError, StorageError
 class ResourceJournal:
     """The journal of one run, which is created by its first event."""
 
-    def __init__(self, folder: Path, account: str) -> None:
+    def __init__(self, folder: Path, checksum: str) -> None:
         """Prepare a journal; nothing is written yet.
 
         Args:
             folder: the folder of the provider's journals, which no other provider shares.
-            account: the checksum of the API key.
+            checksum: the checksum of the API key.
         """
         self._path = folder / f"{uuid.uuid4().hex}.jsonl"
-        self._account = account
+        self._checksum = checksum
         self._journal: Journal | None = None
 
     def write(self, event: ResourceEvent) -> None:
@@ -50,7 +50,7 @@ class ResourceJournal:
             except OSError as error:
                 raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
             self._journal = Journal(self._path, durable=True)
-            self._journal.write(JournalAccount(checksum=self._account))
+            self._journal.write(JournalAccount(checksum=self._checksum))
         self._journal.write(event)
 
     def close(self, *, keep: bool) -> None:

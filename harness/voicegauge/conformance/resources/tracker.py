@@ -18,7 +18,7 @@ from voicegauge.conformance.resources.events import (
     ResourceNotCreated,
     ResourceRequested,
     ResourcesListed,
-    field_text,
+    to_comparable_text,
 )
 from voicegauge.conformance.resources.journal import ResourceJournal
 from voicegauge.contract import Contract, Location, Operation, ParsedExchange, parse_exchange
@@ -173,7 +173,7 @@ def _short_fields(operation: Operation, request: Request) -> dict[str, str]:
     exchange = Exchange(provider="", operation=operation.id, request=request, response=Response(status=0))
     body = parse_exchange(exchange).request_body(operation).value
     values = body.items() if isinstance(body, dict) else ()
-    texts = {name: field_text(value) for name, value in values if isinstance(value, str | int | float)}
+    texts = {name: to_comparable_text(value) for name, value in values if isinstance(value, str | int | float)}
     return {name: text for name, text in texts.items() if len(text) <= MAX_FIELD_CHARACTERS}
 
 

@@ -276,7 +276,7 @@ class CaseRunner:
             return await self._judge_again(case, error)
         return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
 
-    async def _judge_again(self, case: ConformanceCase, first: IncompleteResponseError) -> JudgedCase:
+    async def _judge_again(self, case: ConformanceCase, first_error: IncompleteResponseError) -> JudgedCase:
         """Send a single call with an incomplete response again, because only a defect makes it incomplete every time.
 
         Raises:
@@ -285,9 +285,9 @@ class CaseRunner:
         try:
             subjects, exchange, skipped = await self._send_call(case)
         except BudgetError:
-            raise first from None
+            raise first_error from None
         except IncompleteResponseError as error:
-            if error.status != first.status:
+            if error.status != first_error.status:
                 raise
             subjects = [self._incomplete_response(case, error)]
             findings = self._judge_and_collect(subjects, case)

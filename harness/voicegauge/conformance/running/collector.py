@@ -113,7 +113,7 @@ class Collector:
         self._cases.append(CaseResult(id=name, operation=operation, verdict="skipped", reason=reason))
 
     @property
-    def exchanges(self) -> int:
+    def exchange_count(self) -> int:
         """Number of exchanges that were counted."""
         return self._exchanges.total()
 

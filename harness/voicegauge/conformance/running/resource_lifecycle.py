@@ -62,7 +62,7 @@ class ResourceLifecycle:
         if not created.ok or not isinstance(resource_id, str):
             return
         self.resource_id, self.state = resource_id, next(iter(self.resource.states), None)
-        yield self._step(created, "create", "created", self._pointer)
+        yield self._make_step(created, "create", "created", self._pointer)
         for account in ("own", "other") if self.has_other_account else ("own",):
             async for subject in self._list_and_use(account):
                 yield subject
@@ -77,20 +77,20 @@ class ResourceLifecycle:
     async def _set_states(self) -> AsyncIterator[CheckSubject]:
         for index, transition in enumerate(self.resource.transitions):
             pointer = f"{self._pointer}/transitions/{index}"
-            call = await self._call(transition.operation, transition.id)
+            call = await self._call_with_id(transition.operation, transition.id)
             yield call
             yield self._expect_accepted_outcome(call, self._describe(call), pointer)
             if not call.ok:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
             self.state, self.last_change = transition.state, f"it was {transition.state}"
-            yield self._step(call, "set", transition.operation, pointer)
+            yield self._make_step(call, "set", transition.operation, pointer)
             async for subject in self._list_and_use("own"):
                 yield subject
 
     async def _delete(self) -> AsyncIterator[CheckSubject]:
         if self.resource.delete is None:
             return
-        call = await self._call(self.resource.delete.operation, self.resource.delete.id)
+        call = await self._call_with_id(self.resource.delete.operation, self.resource.delete.id)
         yield call
         yield self._expect_accepted_outcome(call, self._describe(call))
         if not call.ok:
@@ -99,7 +99,7 @@ class ResourceLifecycle:
         async for subject in self._list_and_use("own"):
             yield subject
 
-    async def _call(self, name: str, location: Location) -> Call:
+    async def _call_with_id(self, name: str, location: Location) -> Call:
         """Call an operation that sets the state of the resource or deletes it."""
         operation = self.creator.contract.operation(name)
         request, _ = operation_request(operation)
@@ -120,12 +120,14 @@ class ResourceLifecycle:
             yield call
             yield self._expect_accepted_outcome(call, f"{operation.id} after {self.last_change}")
             item = find_resource_item(call.response_json, self.resource, self.resource_id)
-            yield self._step(call, "list", operation.id, f"{self._pointer}/list", item=item, is_foreign=is_foreign)
+            yield self._make_step(call, "list", operation.id, f"{self._pointer}/list", item=item, is_foreign=is_foreign)
         for index, use in enumerate(self.resource.uses):
-            async for subject in self._use(use, f"{self._pointer}/uses/{index}", account):
+            async for subject in self._use_resource(use, f"{self._pointer}/uses/{index}", account):
                 yield subject
 
-    async def _use(self, use: ResourceUse, pointer: str, account: CallingAccount) -> AsyncIterator[CheckSubject]:
+    async def _use_resource(
+        self, use: ResourceUse, pointer: str, account: CallingAccount
+    ) -> AsyncIterator[CheckSubject]:
         operation = self.creator.contract.operation(use.operation)
         request = use_request(operation, use, self.resource_id)
         if request is None:
@@ -143,7 +145,9 @@ class ResourceLifecycle:
             if is_rejected
             else self._expect_accepted_outcome(call, description, pointer)
         )
-        yield self._step(call, "use", operation.id, pointer, is_withheld=is_withheld, is_foreign=account == "other")
+        yield self._make_step(
+            call, "use", operation.id, pointer, is_withheld=is_withheld, is_foreign=account == "other"
+        )
 
     async def _use_variants(self, use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
         operation = self.creator.contract.operation(use.operation)
@@ -160,7 +164,7 @@ class ResourceLifecycle:
     def _expect_either_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
         return CaseOutcome(call, expect_undocumented(description, pointer or self._pointer))
 
-    def _step(
+    def _make_step(
         self,
         call: Call,
         step: ResourceStepKind,

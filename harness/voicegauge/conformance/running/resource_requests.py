@@ -8,7 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases import TEXT, operation_request, valid_speech_request, value_requests, with_body_value
+from voicegauge.conformance.cases import (
+    DEFAULT_TEXT,
+    operation_request,
+    valid_speech_request,
+    value_requests,
+    with_body_value,
+)
 from voicegauge.contract import MISSING, Location, Operation, Target
 from voicegauge.contract.extension import ResourceUse
 
@@ -66,7 +72,7 @@ def _request_without_resource(operation: Operation) -> RequestParts | None:
     target = _first_target(operation)
     if target is None:
         return operation_request(operation)[0]
-    return map_speech_request(target, valid_speech_request(target, text=TEXT))
+    return map_speech_request(target, valid_speech_request(target, text=DEFAULT_TEXT))
 
 
 def _first_target(operation: Operation) -> Target | None:

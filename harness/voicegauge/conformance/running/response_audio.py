@@ -36,7 +36,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     location = target.response.audio if target is not None else None
     if target is None or location is None or not call.ok:
         return None
-    audio = _response_audio(call, location)
+    audio = _read_audio(call, location)
     speech = read_speech_request(call, target)
     if not audio or not any(character.isalnum() for character in speech.text):
         return None  # such a text contains nothing to speak, and no document says whether there should be audio
@@ -56,7 +56,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     return None if delivered.has_unknown_encoding else delivered
 
 
-def _response_audio(call: Call, location: ResponseAudio) -> bytes:
+def _read_audio(call: Call, location: ResponseAudio) -> bytes:
     if location.delivered == "stream":
         return read_streamed_audio(call)
     media_type = call.exchange.response.media_type
