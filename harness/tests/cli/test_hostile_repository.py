@@ -297,7 +297,7 @@ def test_commands_are_harmless_in_a_hostile_repository(repository: Repository) -
     assert {command: status for command, status, _ in done} == COMMANDS, done
     repository.assert_unharmed("".join(printed for _, _, printed in done))
     commands = re.findall(r"curl .*", "".join(printed for _, _, printed in done))
-    assert any("$PIXELAPI_KEY" in command for command in commands)
+    assert any(f"http://127.0.0.1:{repository.stranger.port}/" in command for command in commands)
     assert not any("KEY" in command for command in commands if "https://api.pixelapi.dev/" not in command)
     page = (repository.folder / "page.html").read_text()
     assert "<script>alert" not in page
