@@ -163,6 +163,19 @@ def test_a_poll_in_a_recording_is_not_sent_again(tmp_path, capfd) -> None:
     assert [one for one in run_again(finding["reproduce"], capfd) if one["rule"] == "job-state-unknown"]
 
 
+def test_a_strangers_recording_does_not_send_the_key_elsewhere(tmp_path, capfd) -> None:
+    assert cli.run(["record", "pixelapi/voice-design", "--emulated", "--yes", "--out", str(tmp_path)]) == 0
+    path = tmp_path / "pixelapi" / "voice-design.har"
+    elsewhere = path.read_text().replace("https://api.pixelapi.dev/", "https://evil.example/")
+    path.write_text(elsewhere.replace(r"\"status\"", r"\"estado\""))
+    capfd.readouterr()
+    assert cli.run(["check", "pixelapi", "--recordings", str(tmp_path), "--json", "-"]) == 1
+    out = capfd.readouterr().out
+    commands = [one["reproduce"] or "" for one in json.loads(out)["findings"]]
+    assert any("https://evil.example/" in command for command in commands)
+    assert "PIXELAPI_KEY" not in out
+
+
 def test_an_unknown_case_suggests_a_similar_one(capfd) -> None:
     assert cli.run(["check", "pixelapi", "--emulated", "--case", "pixelapi/voice-design: full delivery"]) == 2
     assert "did you mean 'pixelapi/voice-design: a full delivery'?" in capfd.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio import decode, encode, speech_mismatch, waveform_correlation
+from voicegauge.speech.audio import correlate_waveforms, decode, encode, measure_speech_mismatch
 from voicegauge.speech.audio.similarity import MAX_COMPARED_S
 from voicegauge.speech.synthesis import synthesize
 
@@ -30,31 +30,31 @@ def say(text: str, words_per_minute: int = 165, pitch: int = 50, voice: str = "k
 @pytest.mark.parametrize("name", ["wav", "mp3", "ogg", "flac"])
 def test_the_same_words_fit_in_any_format_and_at_any_rate(words_per_minute, pitch, name) -> None:
     found = decode(encode(say(TEXTS[0], words_per_minute, pitch, seed=1), RATE, name)[0])
-    assert speech_mismatch(say(TEXTS[0]), RATE, found.samples, found.sample_rate_hz) < 0.4
+    assert measure_speech_mismatch(say(TEXTS[0]), RATE, found.samples, found.sample_rate_hz) < 0.4
 
 
 def test_the_same_words_of_another_voice_or_in_noise_still_fit() -> None:
     base = say(TEXTS[0])
     noise = np.random.default_rng(0).standard_normal(len(base)) * np.sqrt(np.mean(base**2)) / 10  # 20 dB
-    assert speech_mismatch(base, RATE, say(TEXTS[0], voice="f2"), RATE) < 0.65
-    assert speech_mismatch(base, RATE, (base + noise).astype(np.float32), RATE) < 0.5
+    assert measure_speech_mismatch(base, RATE, say(TEXTS[0], voice="f2"), RATE) < 0.65
+    assert measure_speech_mismatch(base, RATE, (base + noise).astype(np.float32), RATE) < 0.5
 
 
 @pytest.mark.parametrize("other", [TEXTS[1], REVERSED])
 @pytest.mark.parametrize("voice", ["klatt4", "f2", "m1"])
 def test_other_words_of_the_same_voice_do_not_fit(voice, other) -> None:
-    assert speech_mismatch(say(TEXTS[0], voice=voice), RATE, say(other, voice=voice), RATE) > 0.75
+    assert measure_speech_mismatch(say(TEXTS[0], voice=voice), RATE, say(other, voice=voice), RATE) > 0.75
 
 
 def test_silence_and_very_long_speech_are_not_compared() -> None:
     base = say(TEXTS[0])
-    assert speech_mismatch(base, RATE, np.zeros(RATE, np.float32), RATE) is None
-    assert speech_mismatch(base, RATE, np.zeros(10, np.float32), RATE) is None
-    assert speech_mismatch(base, RATE, np.ones(int(RATE * (MAX_COMPARED_S + 1)), np.float32), RATE) is None
+    assert measure_speech_mismatch(base, RATE, np.zeros(RATE, np.float32), RATE) is None
+    assert measure_speech_mismatch(base, RATE, np.zeros(10, np.float32), RATE) is None
+    assert measure_speech_mismatch(base, RATE, np.ones(int(RATE * (MAX_COMPARED_S + 1)), np.float32), RATE) is None
 
 
 def test_equal_recordings_are_correlated_and_other_syntheses_are_not() -> None:
     base = say(TEXTS[0])
-    assert waveform_correlation(base, base) == pytest.approx(1.0)
-    assert waveform_correlation(base, say(TEXTS[0], seed=3)) > 0.99  # the same voice with other noise
-    assert abs(waveform_correlation(base, say(TEXTS[0], 178))) < 0.2
+    assert correlate_waveforms(base, base) == pytest.approx(1.0)
+    assert correlate_waveforms(base, say(TEXTS[0], seed=3)) > 0.99  # the same voice with other noise
+    assert abs(correlate_waveforms(base, say(TEXTS[0], 178))) < 0.2

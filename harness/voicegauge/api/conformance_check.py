@@ -44,12 +44,12 @@ from voicegauge.conformance import (
     Reproduction,
     build_emulator_check_settings,
     build_emulator_settings,
+    build_live_check_arguments,
     build_modified_request,
     build_request_case,
     check_documented_examples,
     check_recordings,
     find_left_out_operations,
-    live_check_arguments,
     plan_cases,
     price_plan,
     select_cases,
@@ -550,7 +550,7 @@ def _live_reproduction(
     if names is None:
         return Reproduction()
     return Reproduction(
-        live_check_arguments(
+        build_live_check_arguments(
             names,
             contracts_of(targets),
             base_urls=live.base_urls,

@@ -27,7 +27,7 @@ from voicegauge.conformance.reporting import (
     export_check_report,
     make_baseline,
 )
-from voicegauge.conformance.reproduction import Reproduction, live_check_arguments
+from voicegauge.conformance.reproduction import Reproduction, build_live_check_arguments
 from voicegauge.conformance.resources import describe_left_resource
 from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
 from voicegauge.conformance.single_request import build_modified_request, build_request_case
@@ -53,6 +53,7 @@ __all__ = [
     "apply_baseline",
     "build_emulator_check_settings",
     "build_emulator_settings",
+    "build_live_check_arguments",
     "build_modified_request",
     "build_request_case",
     "check_documented_examples",
@@ -65,7 +66,6 @@ __all__ = [
     "export_check_report",
     "find_left_out_operations",
     "judge_documented_examples",
-    "live_check_arguments",
     "make_baseline",
     "plan_cases",
     "price_plan",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.conformance.engine import CheckSettings
-from voicegauge.conformance.reproduction import Reproduction, emulated_check_arguments, emulator_command
+from voicegauge.conformance.reproduction import Reproduction, build_emulated_check_arguments, build_emulator_command
 from voicegauge.contract import Target
 from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
@@ -67,8 +67,8 @@ def build_emulator_check_settings(
         clock=VirtualClock,
         control_url=running.control_url,
         reproduction=Reproduction(
-            arguments=() if names is None else emulated_check_arguments(names, running, contracts, seed),
+            arguments=() if names is None else build_emulated_check_arguments(names, running, contracts, seed),
             emulator_url=running.url,
-            emulator_command=emulator_command(running, contracts),
+            emulator_command=build_emulator_command(running, contracts),
         ),
     )

@@ -29,13 +29,13 @@ class Reproduction:
     emulator_command: str | None = None
     """The command that starts this emulator again; `None` for any other service."""
 
-    def case_command(self, case: ConformanceCase) -> str | None:
+    def build_case_command(self, case: ConformanceCase) -> str | None:
         """Return the command that sends all requests of a planned case again; `None` if no command can."""
         if not self.arguments or case.is_fuzzed or not case.id.isprintable():
             return None
         return shlex.join(["voicegauge", "check", *self.arguments, "--case", case.id])
 
-    def request_command(self, exchange: Exchange, client: Client) -> str | None:
+    def build_request_command(self, exchange: Exchange, client: Client) -> str | None:
         """Return the curl command that sends the request of an exchange again; `None` if no command can.
 
         Args:
@@ -51,7 +51,7 @@ class Reproduction:
         return curl_command(request, client.contract, key=key, key_origins=origins)
 
 
-def emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:
+def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:
     """Return the command that starts an emulator with the settings and faults of `emulator`.
 
     Args:
@@ -65,10 +65,10 @@ def emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -
     options += ["--plan", settings.plan] if settings.plan is not None else []
     options += ["--webhook-http"] if settings.webhook_http else []
     options += _repeated("--fault", settings.faults)
-    return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *contract_options(contracts)])
+    return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *build_contract_options(contracts)])
 
 
-def emulated_check_arguments(
+def build_emulated_check_arguments(
     names: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
 ) -> tuple[str, ...]:
     """Return the arguments of `voicegauge check` that check the same names at an emulator with the same faults.
@@ -81,10 +81,10 @@ def emulated_check_arguments(
     """
     seeds = ("--seed", str(seed)) if seed else ()
     faults = _repeated("--fault", emulator.settings.faults)
-    return (*names, "--emulated", *faults, *seeds, *contract_options(contracts))
+    return (*names, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
-def live_check_arguments(
+def build_live_check_arguments(
     names: Iterable[str],
     contracts: Iterable[Contract],
     *,
@@ -110,10 +110,10 @@ def live_check_arguments(
     options += _repeated("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
     options += ["--public-url", public_url] if public_url is not None else []
     options += ["--allow-insecure-http"] if allow_insecure_http else []
-    return (*names, "--live", *options, *contract_options(contracts))
+    return (*names, "--live", *options, *build_contract_options(contracts))
 
 
-def contract_options(contracts: Iterable[Contract]) -> list[str]:
+def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
     """Return options that load those of `contracts` that are not bundled."""
     own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
     return _repeated("--contracts", own)

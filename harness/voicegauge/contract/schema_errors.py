@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.formats import MISSING, escape_pointer_token, read_pointer, unescape_pointer_token
 
-MAX_DELAYED = 1_000
+MAX_DELAYED_ERRORS = 1_000
 """Maximum number of errors below `then` that are kept until all other errors are known."""
 ReadSchema = Callable[[list[str]], Any]
 """Returns the schema at the tokens of a JSON pointer, with its reference resolved."""
@@ -44,7 +44,7 @@ def omit_vacuous_consequences(
     delayed: list[SchemaError] = []
     missing: MissingKeys = set()
     for error in errors:
-        if "/then/" in error.schema_pointer and len(delayed) < MAX_DELAYED:
+        if "/then/" in error.schema_pointer and len(delayed) < MAX_DELAYED_ERRORS:
             delayed.append(error)
             continue
         if error.keyword == "required":

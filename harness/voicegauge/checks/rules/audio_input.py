@@ -127,7 +127,7 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
     if call.failure is not None:
-        yield Violation(f"call, but no audio could be had: {call.failure}", f"{call.pointer}/response")
+        yield Violation(f"accepted, but the audio cannot be downloaded: {call.failure}", f"{call.pointer}/response")
     for index, audio in enumerate(call.response_audio):
         if audio is None:
             yield Violation(

@@ -26,8 +26,8 @@ often not shortened, and some engines scale phonemes unevenly."""
 MAX_FORMAT_RATIO = 1.6
 """Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
 MAX_SPEECH_MISMATCH = 0.7
-"""Largest value of `speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words even if
-another voice speaks them, and above 0.8 for other words."""
+"""Largest result of `measure_speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words
+even if another voice speaks them, and above 0.8 for other words."""
 MIN_SEED_CORRELATION = 0.9
 """Smallest correlation of two waveforms from the same seed. Rounding on different processors and encoding change it far
 less; two syntheses with different random numbers are not correlated."""
@@ -51,7 +51,7 @@ def _audible_durations(pair: ResponsePair) -> _Durations | None:
     from voicegauge.speech.audio import active_duration_s
 
     durations = []
-    for speech_delivery in (pair.base, pair.changed):
+    for speech_delivery in (pair.base_delivery, pair.changed_delivery):
         decoded = speech_delivery.decoded
         if not _is_comparable(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
@@ -75,8 +75,12 @@ def _is_same_audio(pair: ResponsePair) -> bool:
 
     from voicegauge.speech.audio import is_silent
 
-    one, other = pair.base.decoded, pair.changed.decoded
-    if one is None or other is None or not (_is_comparable(pair.base) and _is_comparable(pair.changed)):
+    one, other = pair.base_delivery.decoded, pair.changed_delivery.decoded
+    if (
+        one is None
+        or other is None
+        or not (_is_comparable(pair.base_delivery) and _is_comparable(pair.changed_delivery))
+    ):
         return False
     if is_silent(one.samples, one.sample_rate_hz):
         return False
@@ -153,17 +157,17 @@ def _check_seed_ignored(pair: ResponsePair) -> Iterator[Violation]:
     basis="x-speech.request.seed.reproducible",
 )
 def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
-    from voicegauge.speech.audio import waveform_correlation
+    from voicegauge.speech.audio import correlate_waveforms
 
     durations = _audible_durations(pair) if pair.relation == "repetition" else None
-    one, other = pair.base.decoded, pair.changed.decoded
+    one, other = pair.base_delivery.decoded, pair.changed_delivery.decoded
     if durations is None or one is None or other is None:
         return
     if abs(one.audio_s - other.audio_s) > SEED_TOLERANCE_S:
         difference = f"the audio takes {other.audio_s:.2f} s, and {one.audio_s:.2f} s the first time"
     elif one.sample_rate_hz != other.sample_rate_hz:
         difference = f"the audio has {other.sample_rate_hz} Hz, and {one.sample_rate_hz} Hz the first time"
-    elif waveform_correlation(one.samples, other.samples) < MIN_SEED_CORRELATION:
+    elif correlate_waveforms(one.samples, other.samples) < MIN_SEED_CORRELATION:
         difference = "the waveform is another one"
     else:
         return
@@ -190,7 +194,7 @@ def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
             pair.pointer,
         )
         return
-    mismatch = _speech_mismatch(pair)
+    mismatch = _measure_mismatch(pair)
     if mismatch is not None and mismatch > MAX_SPEECH_MISMATCH:
         yield Violation(
             f"other words are spoken as {pair.changed_value} than {one}: their spectra cannot be aligned "
@@ -199,13 +203,13 @@ def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
         )
 
 
-def _speech_mismatch(pair: ResponsePair) -> float | None:
-    from voicegauge.speech.audio import speech_mismatch
+def _measure_mismatch(pair: ResponsePair) -> float | None:
+    from voicegauge.speech.audio import measure_speech_mismatch
 
-    one, other = pair.base.decoded, pair.changed.decoded
+    one, other = pair.base_delivery.decoded, pair.changed_delivery.decoded
     if one is None or other is None:
         return None
-    return speech_mismatch(one.samples, one.sample_rate_hz, other.samples, other.sample_rate_hz)
+    return measure_speech_mismatch(one.samples, one.sample_rate_hz, other.samples, other.sample_rate_hz)
 
 
 @rule(
@@ -220,5 +224,5 @@ def _check_long_text_cut(pair: ResponsePair) -> Iterator[Violation]:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
             pair.pointer,
-            evidence=pair.changed.speech.text,
+            evidence=pair.changed_delivery.speech.text,
         )

@@ -20,8 +20,8 @@ class ResponsePair(CheckSubject):
     """Two deliveries of one target whose requests differ in one parameter at most."""
 
     relation: PairRelation
-    base: SpeechDelivery
-    changed: SpeechDelivery
+    base_delivery: SpeechDelivery
+    changed_delivery: SpeechDelivery
     base_value: Any
     """Value of the parameter in the first request, or the documented default; `None` if neither is known."""
     changed_value: Any
@@ -30,18 +30,18 @@ class ResponsePair(CheckSubject):
     @property
     def operation(self) -> Operation:
         """The operation of both requests."""
-        return self.changed.operation
+        return self.changed_delivery.operation
 
     @property
     def target(self) -> Target | None:
         """The target of both requests."""
-        return self.changed.target
+        return self.changed_delivery.target
 
     @property
     def exchange(self) -> Exchange:
         """The exchange of the second request."""
-        submit = self.changed.submit
-        return submit.exchange if submit is not None else self.changed.exchange
+        submit = self.changed_delivery.submit
+        return submit.exchange if submit is not None else self.changed_delivery.exchange
 
     @property
     def pointer(self) -> str:
@@ -52,4 +52,4 @@ class ResponsePair(CheckSubject):
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the second delivery."""
-        return self.changed.dispute_scopes
+        return self.changed_delivery.dispute_scopes

@@ -44,7 +44,7 @@ SaveFile = Callable[[bytes, str], Path]
 """Saves the content of a file for a command and returns its path. The second argument is the suffix of its name."""
 
 
-def save_in_cache(content: bytes, suffix: str) -> Path:
+def save_file_in_cache(content: bytes, suffix: str) -> Path:
     """Save `content` in the cache folder, under a name that depends on the content only.
 
     Raises:
@@ -62,7 +62,7 @@ def curl_command(
     *,
     key: str | None = None,
     key_origins: Collection[Origin] | None = None,
-    save_file: SaveFile = save_in_cache,
+    save_file: SaveFile = save_file_in_cache,
 ) -> str | None:
     """Return the shell command that sends `request` again; `None` if no command can.
 

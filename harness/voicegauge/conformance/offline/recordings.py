@@ -15,7 +15,7 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
-from voicegauge.conformance.reproduction import contract_options
+from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
 from voicegauge.contract import Contract
 from voicegauge.contract.extension import JobSpec, ResponseAudio
@@ -103,7 +103,7 @@ def _repeat(contract: Contract, path: Path, exchange: Exchange) -> str | None:
     operation = contract.operations.get(exchange.operation)
     if operation is not None and not operation.needs_id:
         return curl_command(exchange.request, contract)
-    options = contract_options([contract])
+    options = build_contract_options([contract])
     return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
 
 

@@ -256,7 +256,7 @@ class CaseRunner:
         is_single_call = case.speech is None and not case.is_lifecycle and case.callback_url is None
         if is_single_call and exchange.operation == case.operation:
             return self.service.repeat_request(exchange)
-        return self.service.reproduction.case_command(case)
+        return self.service.reproduction.build_case_command(case)
 
     def _judge_and_collect(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings = self._judge(subjects, case)

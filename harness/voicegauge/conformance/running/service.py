@@ -48,4 +48,4 @@ class CheckedService(NamedTuple):
 
     def repeat_request(self, exchange: Exchange) -> str | None:
         """Return the command that sends the request of an exchange again; `None` if no command can."""
-        return self.reproduction.request_command(exchange, self.client)
+        return self.reproduction.build_request_command(exchange, self.client)

@@ -16,7 +16,7 @@ from voicegauge.speech.audio.levels import (
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 from voicegauge.speech.audio.resampling import resample
-from voicegauge.speech.audio.similarity import speech_mismatch, waveform_correlation
+from voicegauge.speech.audio.similarity import correlate_waveforms, measure_speech_mismatch
 from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
 
 __all__ = [
@@ -33,18 +33,18 @@ __all__ = [
     "apply_filters",
     "build_playback_timeline",
     "container_of_media_type",
+    "correlate_waveforms",
     "decode",
     "encode",
     "encode_at_bitrate",
     "is_silent",
     "is_weak_detection",
     "leading_silence_s",
+    "measure_speech_mismatch",
     "media_type_of",
     "read_channels",
     "resample",
     "rms_dbfs",
     "sniff_container",
-    "speech_mismatch",
     "transcode",
-    "waveform_correlation",
 ]

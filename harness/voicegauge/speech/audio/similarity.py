@@ -31,7 +31,7 @@ Features = NDArray[np.float64]
 """Logarithmic energies of shape (frames, bands), with mean 0 in each band and standard deviation 1 overall."""
 
 
-def speech_mismatch(first: Samples, first_hz: int, second: Samples, second_hz: int) -> float | None:
+def measure_speech_mismatch(first: Samples, first_rate_hz: int, second: Samples, second_rate_hz: int) -> float | None:
     """Return how badly the words of two recordings fit, whatever the speaking rate.
 
     The result is 0 for equal recordings. With synthesized voices it was at most 0.6 for the same words, even by another
@@ -39,23 +39,24 @@ def speech_mismatch(first: Samples, first_hz: int, second: Samples, second_hz: i
 
     Args:
         first: mono samples.
-        first_hz: their sample rate.
+        first_rate_hz: their sample rate.
         second: mono samples.
-        second_hz: their sample rate.
+        second_rate_hz: their sample rate.
 
     Returns:
         The mismatch; `None` if a recording is silent or longer than `MAX_COMPARED_S`.
     """
-    if max(len(first) / first_hz, len(second) / second_hz) > MAX_COMPARED_S:
+    if max(len(first) / first_rate_hz, len(second) / second_rate_hz) > MAX_COMPARED_S:
         return None
-    one, other = _features(resample(first, first_hz, _RATE_HZ)), _features(resample(second, second_hz, _RATE_HZ))
+    one = _features(resample(first, first_rate_hz, _RATE_HZ))
+    other = _features(resample(second, second_rate_hz, _RATE_HZ))
     if one is None or other is None:
         return None
     backwards = _alignment_cost(one, other[::-1])
     return _alignment_cost(one, other) / backwards if backwards > 0 else None
 
 
-def waveform_correlation(first: Samples, second: Samples) -> float:
+def correlate_waveforms(first: Samples, second: Samples) -> float:
     """Return the correlation of two recordings with the same sample rate, from -1 to 1; 1 for equal recordings.
 
     If one recording is longer, it is compared up to the end of the other one.
