@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gc
 
+import pytest
+from msgspec.structs import replace
+
 from voicegauge.contract import parse_exchange
+from voicegauge.formats import parse_location
 from voicegauge.model import Exchange, Request, Response
 
 
@@ -24,6 +28,14 @@ def test_an_exchange_is_parsed_once() -> None:
     assert first.request_json is second.request_json
     assert first.query is second.query
     assert first.query == {"speed": "2"}
+
+
+def test_audio_is_not_parsed_as_json_to_read_a_header(monkeypatch) -> None:
+    exchange = exchange_with(b"ID3 audio")
+    response = replace(exchange.response, headers=(("X-Credits-Charged", "12.5"),))
+    parsed = parse_exchange(replace(exchange, response=response))
+    monkeypatch.setattr("voicegauge.contract.parsed_exchange.read_json", lambda _: pytest.fail("parsed as JSON"))
+    assert parsed.read_number(parse_location("header.X-Credits-Charged")) == 12.5
 
 
 def test_a_parsed_exchange_is_freed_with_its_last_reference() -> None:

@@ -162,7 +162,8 @@ class ParsedExchange:
         """Return the value at a location of the response; `MISSING` if there is no value."""
         if location is None:
             return MISSING
-        return location.read_response(self.response_json, self.exchange.response.headers)
+        body = self.response_json if location.is_in_body else MISSING  # audio is not parsed to read a header
+        return location.read_response(body, self.exchange.response.headers)
 
     def read_text(self, location: Location | None) -> str | None:
         """Return the non-empty text at a location of the response; `None` if there is none.

@@ -105,7 +105,8 @@ class Call(CheckSubject):
         """Return the value at a location of the response; `MISSING` if there is none."""
         if location is None:
             return MISSING
-        return location.read_response(self.response_json, self.exchange.response.headers)
+        body = self.response_json if location.is_in_body else MISSING  # audio is not parsed to read a header
+        return location.read_response(body, self.exchange.response.headers)
 
     # The request
 
