@@ -13,6 +13,7 @@ from voicegauge.conformance import (
     CheckSettings,
     Collector,
     ConformanceCase,
+    Reproduction,
     check_service,
     plan_cases,
     run_check,
@@ -87,6 +88,7 @@ def check(
             keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,
             app=create_app([ttsai], build_emulator_settings(faults=faults)),
+            reproduction=Reproduction(arguments=("ttsai", "--emulated")),
         )
         collector = Collector(["ttsai"], 0)
         plan = CasePlan(cases=tuple(filter(only, cases)))

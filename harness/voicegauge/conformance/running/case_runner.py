@@ -255,7 +255,9 @@ class CaseRunner:
         """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
         is_single_call = case.speech is None and not case.is_lifecycle and case.callback_url is None
         if is_single_call and exchange.operation == case.operation:
-            return self.service.repeat_request(exchange)
+            command = self.service.repeat_request(exchange)
+            if command is not None:  # otherwise its upload is too large for a command
+                return command
         return self.service.reproduction.build_case_command(case)
 
     def _judge_and_collect(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
