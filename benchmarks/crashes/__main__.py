@@ -35,8 +35,10 @@ from crashes.kills import PHASES, TARGET_SETS, KilledRun, count_phases, kill_rep
 from crashes.simulation import SimulatedRun, load_stand_in_contract, plan_benchmark, simulate
 from crashes.verdict import ROUNDING_USD
 from voicegauge.conformance import price_plan
-from voicegauge.model import Provenance
+from voicegauge.model import Provenance, Run
 
+SCORED_EVERY = 5
+"""One in this many benchmarks is scored and can be killed while it is scored, because scoring takes long."""
 COMMANDS: Sequence[CaseCommand] = ("check", "record")
 
 
@@ -76,12 +78,15 @@ def main() -> int:
 def kill_real_runs(kills: int, seed: int, folder: Path) -> list[KilledRun]:
     """Kill real processes at least `kills` times, with every way of delivery in turn."""
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
-    unbroken = {targets: run_unbroken(folder / "-".join(("unbroken", *targets)), targets) for targets in TARGET_SETS}
+    unbroken: dict[tuple[tuple[str, ...], bool], Run] = {}
     runs: list[KilledRun] = []
     while sum(len(run.killed_in) for run in runs) < kills:
-        targets = TARGET_SETS[len(runs) % len(TARGET_SETS)]
+        targets, is_scored = TARGET_SETS[len(runs) % len(TARGET_SETS)], len(runs) % SCORED_EVERY == 0
+        if (targets, is_scored) not in unbroken:
+            unbroken[targets, is_scored] = run_unbroken(folder / f"unbroken-{len(runs)}", targets, is_scored=is_scored)
         run_folder = folder / f"killed-{len(runs)}"
-        runs.append(kill_repeatedly(run_folder, targets, unbroken[targets], dice))
+        expected = unbroken[targets, is_scored]
+        runs.append(kill_repeatedly(run_folder, targets, expected, dice, is_scored=is_scored))
         shutil.rmtree(run_folder)
         done = sum(len(run.killed_in) for run in runs)
         print(f"{done} kills in {len(runs)} runs", file=sys.stderr)

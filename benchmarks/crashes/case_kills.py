@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crashes.case_simulation import KEY, CaseCommand, judge_cases, read_account
-from crashes.kills import Moment, finish, kill, speak
+from crashes.commands import Command, Moment
+from crashes.kills import speak
 from crashes.provider import CONTRACTS, StandInProvider
 from crashes.verdict import RunVerdict
 from voicegauge.emulator.server.socket_server import running_app
@@ -63,18 +61,14 @@ class RealCommand:
         """The JSON that the command writes at its end."""
         return self.folder / "result.json"
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> Command:
         """Start the command."""
         self.result.unlink(missing_ok=True)
         live = ["--live", "--contracts", str(CONTRACTS), "--base-url", self.url, "--max-cost", repr(self.budget_usd)]
         own = ["--out", str(self.folder / "fixtures"), "--yes"] if self.command == "record" else []
         environment = {"VOICEGAUGE_CACHE": str(self.folder / "cache"), "ACME_KEY": KEY}
-        return subprocess.Popen(
-            [sys.executable, "-m", "voicegauge", self.command, "acme", *live, *own, "--json", str(self.result)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **environment},
-        )
+        arguments = [self.command, "acme", *live, *own, "--json", str(self.result)]
+        return Command(arguments, environment, self.folder)
 
     def count_polls(self) -> int:
         """Count the status requests that the provider received."""
@@ -125,8 +119,8 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
             phase = dice.choice(PHASES if killed.killed_in else PHASES[:-1])
             moment = real.moment(phase, dice)
             process = real.start()
-            if not kill(process, moment):
-                finish(process, (EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
+            if not process.kill(moment):
+                process.finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
                 break  # the command was faster
             killed.killed_in.append(phase)
             time.sleep(2 * LATENCY_S + 0.01)  # what the provider had begun is charged by then
@@ -135,7 +129,7 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
             if killed.verdict.problems:
                 return killed
         else:
-            finish(real.start(), (EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
+            real.start().finish((EXIT_OK, EXIT_FINDINGS, EXIT_BUDGET))
         _judge_end(killed, real)
     return killed
 

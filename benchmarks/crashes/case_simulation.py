@@ -19,9 +19,9 @@ import msgspec
 from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, simulated_speech
 from crashes.verdict import ROUNDING_USD, RunVerdict
-from voicegauge.client import Journal, Ledger, PurchaseAccount, PurchaseHistory, read_events
+from voicegauge.client import Journal, Ledger, PurchaseAccount, read_events
 from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, Collector, check_service, plan_cases
-from voicegauge.conformance.case_journal import CaseEvent, CaseFinished
+from voicegauge.conformance.case_journal import CaseEvent, CaseHistory, apply_event
 from voicegauge.conformance.recording import Recorder, UnfinishedRecording, plan_to_record
 from voicegauge.contract import Contract
 from voicegauge.model import AmbiguousRequest, Provenance
@@ -56,7 +56,7 @@ class SimulatedCaseUser:
     """The step of each kill."""
 
     @property
-    def account(self) -> PurchaseAccount[PurchaseHistory]:
+    def account(self) -> PurchaseAccount[CaseHistory]:
         """What the journal says after a kill."""
         return read_account(self.folder)
 
@@ -143,17 +143,12 @@ def _watching_files(killer: Killer) -> Iterator[None]:
         yield
 
 
-def read_account(folder: Path) -> PurchaseAccount[PurchaseHistory]:
+def read_account(folder: Path) -> PurchaseAccount[CaseHistory]:
     """Return what the journals of a check or recording say, wherever in `folder` they are."""
-    histories: dict[str, PurchaseHistory] = {}
+    histories: dict[str, CaseHistory] = {}
     for path in folder.rglob("journal.jsonl"):
         for event in read_events(path, CaseEvent):
-            history = histories.setdefault(event.id, PurchaseHistory(event.id))
-            if isinstance(event, CaseFinished):
-                for purchase in history.purchases:
-                    purchase.is_settled = True
-            else:
-                event.apply_to(history)
+            apply_event(event, histories)
     return PurchaseAccount(histories)
 
 

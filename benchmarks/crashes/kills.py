@@ -5,18 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from crashes.commands import Command, Moment
 from crashes.provider import CONTRACTS, SUITE, TARGETS, StandInProvider
 from crashes.simulation import load_stand_in_contract, plan_benchmark
 from crashes.verdict import RunVerdict, differences, judge_run
@@ -35,8 +31,6 @@ PHASES = ("first submit", "submitting", "polling", "saving", "scoring", "resumin
 response; while audio is transcribed; within the first seconds of a process that continues a run."""
 MAX_KILLS = 8
 """Kills of one run, after which it is left alone until it is finished."""
-LIMIT_S = 120.0
-"""Time limit of one process."""
 _TICK_S = 0.005
 
 
@@ -74,6 +68,8 @@ class RealBenchmark:
     targets: tuple[str, ...]
     provider: StandInProvider
     url: str
+    is_scored: bool
+    """Whether its audio is transcribed, which takes five times as long as everything else."""
 
     @property
     def out(self) -> Path:
@@ -90,20 +86,15 @@ class RealBenchmark:
         """The budget: exactly what the plan costs, so that nothing can be bought twice."""
         return self.plan.usd
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> Command:
         """Start the command."""
         names = [f"acme/{name}" for name in self.targets]
         where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(self.out)]
         live = ["--live", "--base-url", self.url, "--max-cost", repr(self.budget_usd), "--warmup", "0"]
-        result = ["--asr", "embedded", "--json", str(self.folder / "result.json")]
+        result = ["--asr", "embedded" if self.is_scored else "none", "--json", str(self.folder / "result.json")]
         # A cache of its own: transcripts of other runs would end the scoring before it can be killed.
         cache = {"VOICEGAUGE_CACHE": str(self.folder / "cache"), "ACME_KEY": "sk-acme-0123456789abcdef"}
-        return subprocess.Popen(
-            [sys.executable, "-m", "voicegauge", "bench", *names, *where, *live, *result],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **cache},
-        )
+        return Command(["bench", *names, *where, *live, *result], cache, self.folder)
 
     def submits(self) -> int:
         """Count the submits that the provider received."""
@@ -134,27 +125,29 @@ class RealBenchmark:
 
 
 @contextlib.contextmanager
-def real_benchmark(folder: Path, targets: tuple[str, ...]) -> Iterator[RealBenchmark]:
+def real_benchmark(folder: Path, targets: tuple[str, ...], *, is_scored: bool) -> Iterator[RealBenchmark]:
     """Serve a provider with an empty account, and yield a benchmark of it."""
     provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
     with running_app(provider) as url:
-        yield RealBenchmark(folder, targets, provider, url)
+        yield RealBenchmark(folder, targets, provider, url, is_scored)
 
 
-def run_unbroken(folder: Path, targets: tuple[str, ...]) -> Run:
+def run_unbroken(folder: Path, targets: tuple[str, ...], *, is_scored: bool) -> Run:
     """Run a benchmark without a kill.
 
     Raises:
         RuntimeError: it failed.
     """
-    with real_benchmark(folder, targets) as benchmark:
-        finish(benchmark.start())
+    with real_benchmark(folder, targets, is_scored=is_scored) as benchmark:
+        benchmark.start().finish()
         run_folder = benchmark.run_folder()
         assert run_folder is not None, "the command has succeeded"
         return load_run(run_folder)
 
 
-def kill_repeatedly(folder: Path, targets: tuple[str, ...], unbroken: Run, dice: random.Random) -> KilledRun:
+def kill_repeatedly(
+    folder: Path, targets: tuple[str, ...], unbroken: Run, dice: random.Random, *, is_scored: bool
+) -> KilledRun:
     """Kill one benchmark up to `MAX_KILLS` times, then let it finish.
 
     Args:
@@ -162,16 +155,17 @@ def kill_repeatedly(folder: Path, targets: tuple[str, ...], unbroken: Run, dice:
         targets: names of the targets.
         unbroken: the run with the same targets that nobody killed.
         dice: chooses the moments.
+        is_scored: whether the audio of the run is transcribed, as in `unbroken`.
     """
     kills = dice.randint(3, MAX_KILLS)
-    with real_benchmark(folder, targets) as benchmark:
+    with real_benchmark(folder, targets, is_scored=is_scored) as benchmark:
         run = KilledRun(targets, benchmark.budget_usd)
         while len(run.killed_in) < kills:
             phase = dice.choice(_possible_phases(benchmark, run))
             moment = _moment(benchmark, phase, dice)
-            process = benchmark.start()
-            if not kill(process, moment):
-                finish(process)
+            command = benchmark.start()
+            if not command.kill(moment):
+                command.finish()
                 break  # the command was faster: the run is finished
             run.killed_in.append(phase)
             time.sleep(2 * LATENCY_S + _TICK_S)  # what the provider had begun is charged by then
@@ -179,7 +173,7 @@ def kill_repeatedly(folder: Path, targets: tuple[str, ...], unbroken: Run, dice:
             if run.verdict.problems:
                 return run
         else:
-            finish(benchmark.start())
+            benchmark.start().finish()
         run.verdict = _judge(benchmark)
         run_folder = benchmark.run_folder()
         assert run_folder is not None, "the command has succeeded"
@@ -199,7 +193,7 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
         return ("first submit", "submitting")
     state = read_journal(folder)
     started, finished = len(state.histories), len(state.finished) + len(state.lost - state.finished.keys())
-    phases = ["scoring", "resuming"]
+    phases = ["scoring"] * benchmark.is_scored + ["resuming"]
     if started < benchmark.plan.requests:
         phases += ["submitting"] if run.killed_in else ["first submit", "submitting"]
     if state.open_jobs or (started < benchmark.plan.requests and {"queued", "batch"} & set(benchmark.targets)):
@@ -207,13 +201,6 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
     if finished < benchmark.plan.requests:
         phases += ["saving"]
     return phases
-
-
-class Moment(NamedTuple):
-    """The moment of a kill: some time after a condition holds."""
-
-    is_reached: Callable[[], bool]
-    delay_s: float
 
 
 def _moment(benchmark: RealBenchmark, phase: str, dice: random.Random) -> Moment:
@@ -231,38 +218,6 @@ def _moment(benchmark: RealBenchmark, phase: str, dice: random.Random) -> Moment
     if phase == "scoring":
         return Moment(benchmark.is_measured, dice.uniform(0, 4.0))
     return Moment(lambda: True, dice.uniform(0, 3.0))
-
-
-def kill(process: subprocess.Popen[bytes], moment: Moment) -> bool:
-    """Kill the process at a moment; return whether it still ran then."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while process.poll() is None and not moment.is_reached():
-        if time.monotonic() > deadline_s:
-            break
-        time.sleep(_TICK_S)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(moment.delay_s)
-        return False
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    return True
-
-
-def finish(process: subprocess.Popen[bytes], statuses: Collection[int] = (0,)) -> int:
-    """Wait for the end of a process that is expected to exit with one of `statuses`, and return its exit status.
-
-    Raises:
-        RuntimeError: it failed.
-        TimeoutExpired: it did not end in time.
-    """
-    try:
-        _, errors = process.communicate(timeout=LIMIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    if process.returncode not in statuses:
-        raise RuntimeError(f"the command failed with {process.returncode}: {errors.decode()[-2000:]}")
-    return process.returncode
 
 
 TARGET_SETS: Sequence[tuple[str, ...]] = (*((name,) for name in TARGETS), TARGETS)

@@ -152,7 +152,7 @@ async def test_the_verdict_sees_what_is_recorded_twice(
 @pytest.mark.slow
 def test_a_killed_process_is_continued(tmp_path: Path) -> None:
     targets = ("sync", "queued")
-    unbroken = run_unbroken(tmp_path / "unbroken", targets)
-    run = kill_repeatedly(tmp_path / "killed", targets, unbroken, random.Random(1))
+    unbroken = run_unbroken(tmp_path / "unbroken", targets, is_scored=True)
+    run = kill_repeatedly(tmp_path / "killed", targets, unbroken, random.Random(1), is_scored=True)
     assert run.problems == ()
     assert len(run.killed_in) >= 2

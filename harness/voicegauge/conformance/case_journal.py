@@ -1,7 +1,8 @@
 """Records what a check or a recording pays for, so that the next command knows it even after a crash.
 
-Each provider has a journal (`client/spending/journal.py`) with one more event:
+Each provider has a journal (`client/spending/journal.py`) with two more events:
 
+    {"event": "case_repeated", "id": CASE}     sent again on demand: its earlier requests stay without a result
     {"event": "case_finished", "id": CASE, "reason": WHY or null}     its responses were judged, and saved if recorded
 
 The journal is kept until the result was printed. The money in it counts towards the budget of the command that follows,
@@ -25,7 +26,6 @@ from voicegauge.client import (
     PurchaseAccount,
     PurchaseHistory,
     SubmitCompleted,
-    SubmitEvent,
     SubmitNotSent,
     SubmitRecorder,
     SubmitStarted,
@@ -46,7 +46,13 @@ class CaseFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="ca
     """Why the case has no verdict, in one line; `None` if it has one."""
 
 
-CaseEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | CaseFinished
+class CaseRepeated(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
+    """A case is sent again, because an earlier command left it without a result."""
+
+    id: str
+
+
+CaseEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | CaseFinished | CaseRepeated
 
 
 @dataclass
@@ -56,16 +62,24 @@ class CaseHistory(PurchaseHistory):
     is_finished: bool = False
     reason: str | None = None
     """Value of `CaseFinished.reason`."""
+    _attempt_start: int = 0
+    """Index of the first request since the case began for the last time."""
 
     def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another request begins; the case does not count as finished any more."""
         super().start(at, usd, idempotency_key)
         self.is_finished = False
+        # A request that is repeated with its key belongs to the current attempt.
+        self._attempt_start = min(self._attempt_start, len(self.purchases) - 1)
+
+    def repeat(self) -> None:
+        """Note that the case begins again, without a result of the requests so far."""
+        self._attempt_start = len(self.purchases)
 
     def finish(self, reason: str | None) -> None:
-        """Note that the results of all requests so far are known."""
+        """Note that the results of all requests since the case began are known."""
         self.is_finished, self.reason = True, reason
-        for purchase in self.purchases:
+        for purchase in self.purchases[self._attempt_start :]:
             purchase.is_settled = True
             if purchase.status is None:
                 purchase.reason = purchase.reason or reason
@@ -85,6 +99,21 @@ class CaseHistory(PurchaseHistory):
             )
         if self.is_finished:
             yield CaseFinished(id=self.id, reason=self.reason)
+
+
+def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
+    """Note an event of a journal in the histories of the cases, by their ids."""
+    history = histories.setdefault(event.id, CaseHistory(event.id))
+    match event:
+        case CaseFinished():
+            history.finish(event.reason)
+        case CaseRepeated():
+            history.repeat()
+        case SubmitCompleted():
+            # Without the job id: no later command polls the job, so its result is lost.
+            history.respond(event.status, event.billing, None, event.charged_usd)
+        case SubmitStarted() | SubmitNotSent():
+            event.apply_to(history)
 
 
 class CaseJournal:
@@ -119,11 +148,12 @@ class CaseJournal:
             self._created_folders = _create_folders(path.parent)
             self._journal = Journal(path, durable=True)
             for event in read_events(path, CaseEvent):
-                self._apply(event)
+                apply_event(event, self._histories)
         self.spent_before_usd = self._account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
         self.lost_before = self._account.lost
         """Ids of the cases with an ambiguous request of an earlier command."""
+        self._unrepeated = set(self.lost_before)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
 
     @property
@@ -137,7 +167,12 @@ class CaseJournal:
 
     def observe(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
         """Return an observer that records the requests of a case; `None` if they are free."""
-        return SubmitRecorder(self._record, case_id, price_usd) if price_usd else None
+        if not price_usd:
+            return None
+        if case_id in self._unrepeated:
+            self._unrepeated.remove(case_id)
+            self._record(CaseRepeated(id=case_id))
+        return SubmitRecorder(self._record, case_id, price_usd)
 
     def finish(self, case_id: str, reason: str | None = None) -> None:
         """Record that a case is finished; see `CaseFinished`. Cases without a billable request are not recorded."""
@@ -195,20 +230,10 @@ class CaseJournal:
             if not self._account.may_have_been_charged and self._path is not None:
                 self._remove(self._path)
 
-    def _record(self, event: SubmitEvent | CaseFinished) -> None:
+    def _record(self, event: CaseEvent) -> None:
         if self._journal is not None:
             self._journal.write(event)
-        self._apply(event)
-
-    def _apply(self, event: CaseEvent) -> None:
-        history = self._histories.setdefault(event.id, CaseHistory(event.id))
-        if isinstance(event, CaseFinished):
-            history.finish(event.reason)
-        elif isinstance(event, SubmitCompleted):
-            # Without the job id: no later command polls the job, so its result is lost.
-            history.respond(event.status, event.billing, None, event.charged_usd)
-        else:
-            event.apply_to(history)
+        apply_event(event, self._histories)
 
     def _remove(self, path: Path) -> None:
         """Remove the file, and its folders if nothing else is in them."""

@@ -1,0 +1,188 @@
+"""What a check or a recording remembers of what it paid for, if it did not come to a printed result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import Journal, Settlement, SubmitStarted
+from voicegauge.conformance.case_journal import CaseJournal
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.contract import Contract, load_contract
+from voicegauge.errors import DataError
+from voicegauge.model import BillingStatus
+
+ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS, BillingStatus.REJECTED
+ANSWERED = ExpectedResponse(verdict="accepted", kind="valid", description="audio", contract_pointer="/paths")
+
+
+def case(name: str, *, is_lifecycle: bool = False) -> ConformanceCase:
+    return ConformanceCase(id=name, provider="acme", operation="speak", expected=ANSWERED, is_lifecycle=is_lifecycle)
+
+
+@pytest.fixture
+def contract(acme_contracts: Callable[..., Path]) -> Contract:
+    file = acme_contracts() / "acme" / "openapi.yaml"
+    key = "      operationId: speak\n      x-idempotency: {header: Idempotency-Key, valid_s: 3600}\n"
+    file.write_text(file.read_text().replace("      operationId: speak\n", key))
+    return load_contract(file)
+
+
+@pytest.fixture
+def open_journal(contract: Contract, tmp_path: Path) -> Iterator[Callable[..., CaseJournal]]:
+    """Open the journal of the provider; at the end of the test all are closed."""
+    opened: list[CaseJournal] = []
+
+    def open_one(**options: bool) -> CaseJournal:
+        opened.append(CaseJournal(contract, tmp_path / "acme" / "journal.jsonl", **options))
+        return opened[-1]
+
+    yield open_one
+    for journal in opened:
+        journal.close()
+
+
+def pay(journal: CaseJournal, name: str, status: int | None, billing: BillingStatus, key: str | None = None) -> None:
+    """Send one request of a case; without a status, its response never arrives."""
+    observer = journal.observe(name, 0.01)
+    assert observer is not None
+    observer.before_submit(key)
+    if status is not None:
+        settlement = Settlement()
+        settlement.status = billing
+        observer.after_submit(status, settlement, "job-1")
+
+
+def test_a_finished_case_is_sent_again_and_its_price_counts(open_journal) -> None:
+    with_one = open_journal()
+    pay(with_one, "one", 200, ACCEPTED)
+    with_one.finish("one")
+    with_one.close()
+    again = open_journal()
+    assert (again.spent_before_usd, again.lost_before, again.ambiguous) == (0.01, frozenset(), ())
+    assert again.skip_reason(case("one")) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "billing", "reason"),
+    [
+        (None, AMBIGUOUS, "stopped before a response arrived"),
+        (200, ACCEPTED, "the response (HTTP 200) arrived and could not be saved"),
+        (500, AMBIGUOUS, "may have performed the request before it failed (HTTP 500)"),
+    ],
+)
+def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, billing, reason) -> None:
+    first = open_journal()
+    pay(first, "one", status, billing)
+    first.close()
+    again = open_journal()
+    assert again.lost_before == {"one"}
+    assert reason in (again.skip_reason(case("one")) or "")
+    assert "may have been charged $0.0100" in (again.skip_reason(case("one")) or "")
+    assert [(one.usd, one.bought_again) for one in again.ambiguous] == [(0.01, False)]
+    again.close()
+    on_demand = open_journal(retry_ambiguous=True)
+    assert on_demand.skip_reason(case("one")) is None
+    pay(on_demand, "one", 200, ACCEPTED)
+    on_demand.finish("one")
+    assert [one.bought_again for one in on_demand.ambiguous] == [True]
+    on_demand.close()
+    later = open_journal()
+    assert ([one.bought_again for one in later.ambiguous], later.lost_before) == ([True], frozenset())
+    assert later.spent_before_usd == pytest.approx(0.02)
+
+
+def test_the_reason_of_a_lost_connection_is_kept(open_journal) -> None:
+    journal = open_journal()
+    pay(journal, "one", None, AMBIGUOUS)
+    journal.finish("one", "connection reset")
+    assert [one.reason for one in journal.ambiguous] == ["connection reset"]
+
+
+def test_a_rejected_request_costs_nothing_and_leaves_no_file(open_journal, tmp_path) -> None:
+    journal = open_journal()
+    pay(journal, "one", 422, REJECTED)
+    journal.finish("one")
+    journal.close()
+    assert not (tmp_path / "acme").exists()
+
+
+def test_free_requests_are_not_recorded(open_journal) -> None:
+    journal = open_journal()
+    assert journal.observe("one", None) is None
+    assert journal.observe("one", 0.0) is None
+    journal.finish("one")
+    assert journal.ambiguous == ()
+
+
+def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_journal) -> None:
+    for keep_lost in (True, False):
+        journal = open_journal()
+        for name, status, billing in (("saved", 200, ACCEPTED), ("lost", None, AMBIGUOUS), ("failed", 500, AMBIGUOUS)):
+            pay(journal, name, status, billing)
+        journal.finish("saved")
+        journal.finish("failed")  # its response was recorded; only its charge is unknown
+        journal.end(keep_lost=keep_lost)
+        again = open_journal()
+        assert again.lost_before == ({"lost"} if keep_lost else frozenset())
+        assert again.spent_before_usd == pytest.approx(0.01 if keep_lost else 0.0)
+        again.end(keep_lost=False)
+
+
+def test_a_recording_does_not_pay_again_for_a_case_without_a_verdict(open_journal) -> None:
+    first = open_journal()
+    pay(first, "one", 202, ACCEPTED)
+    first.finish("one", "timeout: the job did not end")
+    first.close()
+    assert open_journal().skip_reason(case("one")) is None
+
+
+def test_a_recording_says_why_it_skips_a_case(open_journal) -> None:
+    first = open_journal()
+    pay(first, "one", 202, ACCEPTED)
+    first.finish("one", "timeout: the job did not end")
+    first.close()
+    again = open_journal(skip_unusable=True)
+    assert again.skip_reason(case("one")) == "an interrupted command paid for it: timeout: the job did not end"
+
+
+def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_journal) -> None:
+    first = open_journal()
+    pay(first, "one", None, AMBIGUOUS, "key-1")
+    first.close()
+    again = open_journal()
+    assert again.find_repeatable_key(case("one")) == "key-1"
+    assert again.skip_reason(case("one")) is None
+    pay(again, "one", 200, ACCEPTED, "key-1")
+    again.finish("one")
+    again.close()
+    assert open_journal().spent_before_usd == 0.01
+    assert again.ambiguous == ()
+
+
+def test_a_lifecycle_is_not_repeated_by_its_key(open_journal) -> None:
+    first = open_journal()
+    pay(first, "one", None, AMBIGUOUS, "key-1")
+    first.close()
+    assert open_journal().find_repeatable_key(case("one", is_lifecycle=True)) is None
+
+
+@pytest.mark.parametrize(("age_s", "key"), [(3500, "key-1"), (3700, None)])
+def test_a_key_is_used_as_long_as_the_provider_remembers_it(open_journal, tmp_path, age_s, key) -> None:
+    sent_at = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat(timespec="milliseconds")
+    (tmp_path / "acme").mkdir()
+    with Journal(tmp_path / "acme" / "journal.jsonl", durable=False) as journal:
+        journal.write(SubmitStarted(id="one", at=sent_at, usd=0.01, idempotency_key="key-1"))
+    assert open_journal().find_repeatable_key(case("one")) == key
+
+
+def test_one_process_at_a_time_uses_a_journal(open_journal) -> None:
+    first = open_journal()
+    with pytest.raises(DataError, match="in use by another process"):
+        open_journal()
+    first.close()
+    open_journal()
