@@ -5,10 +5,12 @@ from __future__ import annotations
 import faulthandler
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 
+from reader_fuzzing.document import Document
 from reader_fuzzing.mutations import mutated_documents
 from reader_fuzzing.readers import EXPECTED_ERRORS, Reader, temporary_folders
 from voicegauge.errors import MAX_MESSAGE_CHARACTERS
@@ -18,6 +20,8 @@ MAX_CASE_S = 10.0
 HANG_S = 120.0
 """Time in seconds after which a case has hung: the process prints where it is, and exits."""
 _EXCERPT_BYTES = 1500
+_BATCH = 500
+"""Number of documents after which Hypothesis starts again, because it remembers all that it has generated."""
 
 
 @dataclass
@@ -64,6 +68,25 @@ def fuzz(reader: Reader, cases: int, random_seed: int = 0, *, hang_s: float | No
         if case_s > MAX_CASE_S:
             raise TimeoutError(f"took {case_s:.1f} s of CPU time")
 
+    try:
+        for document in documents:
+            read(document.data)
+            if document.structure is not None:
+                read(document.serialize(document.structure))
+        assert result.rejected == 0, f"the {reader.name} reader rejected a valid document"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a command would print it
+            for start in range(0, cases, _BATCH):
+                _read_mutated(reader, documents, read, min(_BATCH, cases - start), random_seed * cases + start)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        folders.close()
+    return result
+
+
+def _read_mutated(
+    reader: Reader, documents: Sequence[Document], read: Callable[[bytes], None], cases: int, random_seed: int
+) -> None:
     @seed(random_seed)
     @settings(
         max_examples=cases,
@@ -74,23 +97,11 @@ def fuzz(reader: Reader, cases: int, random_seed: int = 0, *, hang_s: float | No
         verbosity=Verbosity.quiet,  # it would print the whole document
     )
     @given(mutated_documents(documents, reader.tokens))
-    def read_mutated(data: bytes) -> None:
+    def read_one(data: bytes) -> None:
         try:
             read(data)
         except Exception as error:
             error.add_note(f"{reader.name}, {len(data)} bytes: {data[:_EXCERPT_BYTES]!r}")
             raise
 
-    try:
-        for document in documents:
-            read(document.data)
-            if document.structure is not None:
-                read(document.serialize(document.structure))
-        assert result.rejected == 0, f"the {reader.name} reader rejected a valid document"
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a command would print it
-            read_mutated()
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-        folders.close()
-    return result
+    read_one()

@@ -35,7 +35,7 @@ from voicegauge.errors import VoicegaugeError
 from voicegauge.formats import UnreadableBodyError, read_form, read_json
 from voicegauge.outputs import load_baseline
 from voicegauge.recording import Replay, load_har
-from voicegauge.report import render_csv, render_markdown, summarize_runs
+from voicegauge.report import render_csv, render_markdown, render_page, summarize_runs
 from voicegauge.speech.audio import (
     AUDIO_FORMATS,
     DecodedAudio,
@@ -192,8 +192,11 @@ def _har_documents() -> list[Document]:
 
 def _read_har(data: bytes, folder: Path) -> None:
     _write(folder, SIDECAR.name, SIDECAR.read_bytes())
-    recording = load_har(_write(folder, "recording.har", data))
+    path = _write(folder, "recording.har", data)
+    recording = load_har(path)
     Replay([recording], _catalogue())
+    voicegauge.find_drift(recording.provider, path)
+    voicegauge.check(recording.provider, recordings=[folder], contracts=_catalogue())
 
 
 def _foreign_documents() -> list[Document]:
@@ -235,8 +238,10 @@ def _read_run(data: bytes, folder: Path) -> None:
 
 def _use_run(folder: Path) -> None:
     run = load_run(folder)
-    render_markdown(summarize_runs([(folder, run)]))
+    report = summarize_runs([(folder, run)])
+    render_markdown(report)
     render_csv([(folder, run)])
+    render_page(report, [(folder, run)])
 
 
 def _unfinished_run() -> bytes:

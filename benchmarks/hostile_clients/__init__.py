@@ -1,0 +1,1 @@
+"""Attacks on the listeners of voicegauge: the webhook receiver and the emulator."""

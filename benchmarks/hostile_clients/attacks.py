@@ -1,0 +1,118 @@
+"""Attacks of clients, as bytes that they send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+CONNECTIONS = 20
+"""Connections that send at the same time."""
+MEBIBYTE = 2**20
+
+
+class Attack(NamedTuple):
+    """Many requests of one kind."""
+
+    name: str
+    listener: str
+    """The attacked listener: "receiver" or "emulator"."""
+    count: int
+    """Number of requests, or of connections that stay open."""
+    request: Callable[[str, int], Iterable[bytes]]
+    """Function that returns the parts of a request to a path, given its number."""
+    stays_open: bool = False
+    """Whether the connections stay open until the end, without waiting for responses."""
+
+
+def _head(method: str, path: str, *headers: str) -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+
+
+def _post(path: str, body: bytes = b"", *headers: str) -> Iterable[bytes]:
+    yield _head("POST", path, f"Content-Length: {len(body)}", *headers)
+    yield body
+
+
+def _endless_body(method: str, path: str, mebibytes: int) -> Iterable[bytes]:
+    yield _head(method, path, "Content-Type: application/json", "Transfer-Encoding: chunked")
+    for _ in range(mebibytes):
+        yield b"100000\r\n" + bytes(MEBIBYTE) + b"\r\n"
+    yield b"0\r\n\r\n"
+
+
+def _many_headers(count: int) -> list[str]:
+    return [f"X-{'y' * 130}-{number}: z" for number in range(count)]
+
+
+ATTACKS = (
+    Attack("other paths", "receiver", 5_000, lambda _path, number: _post(f"/{number}", bytes(1000))),
+    Attack("other paths with a large body", "receiver", 50, lambda _path, _number: _endless_body("POST", "/guess", 50)),
+    Attack("one URL: small webhooks", "receiver", 3_000, lambda path, _number: _post(path, b"{}")),
+    Attack("one URL: 15 KiB of headers", "receiver", 3_000, lambda path, _number: _post(path, b"", *_many_headers(95))),
+    Attack(
+        "one URL: 300 KiB of headers", "receiver", 500, lambda path, _number: _post(path, b"", *_many_headers(2000))
+    ),
+    Attack("one URL: bodies of 1 MiB", "receiver", 200, lambda path, _number: _post(path, bytes(MEBIBYTE))),
+    Attack("one URL: deep JSON", "receiver", 200, lambda path, _number: _post(path, b"[" * MEBIBYTE)),
+    Attack("one URL: endless bodies", "receiver", 20, lambda path, _number: _endless_body("POST", path, 100)),
+    Attack("silent connections", "receiver", 800, lambda _path, _number: [], stays_open=True),
+    Attack("unfinished headers", "receiver", 800, lambda path, _number: [_head("POST", path)[:-2]], stays_open=True),
+    Attack(
+        "control route: 1 GiB", "emulator", 2, lambda _path, _number: _endless_body("PUT", "/_emulator/faults", 1024)
+    ),
+    Attack(
+        "control route: deep JSON",
+        "emulator",
+        50,
+        lambda _path, _number: _post("/_emulator/clock", b"[" * (MEBIBYTE - 1)),
+    ),
+    Attack("operation: endless JSON", "emulator", 10, lambda path, _number: _endless_body("POST", path, 100)),
+    Attack(
+        "operation: 16 MiB of lists",
+        "emulator",
+        5,
+        lambda path, _number: _post(path, b"[" + b"[]," * (5 * MEBIBYTE) + b"[]]", "Content-Type: application/json"),
+    ),
+    Attack(
+        "operation: 15 KiB of headers", "emulator", 3_000, lambda path, _number: _post(path, b"", *_many_headers(95))
+    ),
+    Attack(
+        "operation: new keys",
+        "emulator",
+        3_000,
+        lambda path, number: _post(path, b"", f"Authorization: Bearer key-number-{number}"),
+    ),
+    Attack("silent connections", "emulator", 900, lambda _path, _number: [], stays_open=True),
+)
+
+
+@asynccontextmanager
+async def under_attack(attack: Attack, url: str) -> AsyncIterator[None]:
+    """Send all requests of `attack` to `url`. Connections that stay open are closed when the context ends."""
+    parts = urlsplit(url)
+    numbers = iter(range(attack.count))
+    open_connections: list[asyncio.StreamWriter] = []
+
+    async def send_requests() -> None:
+        for number in numbers:
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            with suppress(ConnectionError):  # the listener may close the connection at any time
+                for part in attack.request(parts.path, number):
+                    writer.write(part)
+                    await writer.drain()
+                if not attack.stays_open:
+                    await reader.read(1000)
+            if attack.stays_open:
+                open_connections.append(writer)
+            else:
+                writer.close()
+
+    await asyncio.gather(*(send_requests() for _ in range(CONNECTIONS)))
+    try:
+        yield
+    finally:
+        for writer in open_connections:
+            writer.close()

@@ -1,0 +1,36 @@
+"""Runs a listener until its standard input ends: `python -m hostile_clients.child receiver|emulator`.
+
+Prints one line of JSON with the URL to attack and the URL that must keep working.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+from voicegauge.contract import load_catalogue
+from voicegauge.emulator import create_app
+from voicegauge.emulator.server import running_app
+from voicegauge.receiver import running_receiver
+
+
+def main() -> None:
+    """Run the listener named by the argument."""
+    logging.disable(logging.CRITICAL)
+    if sys.argv[1] == "receiver":
+        with running_receiver() as receiver:
+            _wait(receiver.create_url(), receiver.create_url())
+    else:
+        contract = load_catalogue().provider("pixelapi")
+        with running_app(create_app([contract])) as url:
+            _wait(f"{url}/pixelapi/v1/tts/generate", f"{url}/_emulator/health")
+
+
+def _wait(attacked_url: str, working_url: str) -> None:
+    print(json.dumps({"attacked_url": attacked_url, "working_url": working_url}), flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""The listeners stay reachable and small under attack; the benchmark attacks for longer than this test."""
+
+from __future__ import annotations
+
+import pytest
+from hostile_clients.__main__ import MAX_MIB, measure
+from hostile_clients.attacks import ATTACKS
+
+
+@pytest.mark.parametrize(
+    ("listener", "name"),
+    [
+        ("receiver", "one URL: bodies of 1 MiB"),
+        ("emulator", "control route: 1 GiB"),
+        ("receiver", "unfinished headers"),
+    ],
+)
+def test_a_genuine_request_is_answered_during_an_attack(listener: str, name: str) -> None:
+    (attack,) = [one for one in ATTACKS if (one.listener, one.name) == (listener, name)]
+    measured = measure(attack._replace(count=min(attack.count, 20)))
+    assert measured.status == 200
+    assert measured.peak_mib < MAX_MIB
