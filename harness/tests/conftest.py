@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,11 +10,11 @@ from typing import Any
 
 import certifi
 import pytest
-import uvicorn
 from hypothesis import HealthCheck, settings
 
 from .builders import saved_voices as saved_voices_module
 from .builders.contracts import validate_once
+from .builders.servers import serving
 from .builders.threads import use_processes, use_threads
 
 # A busy machine is not a failure: examples have no deadline. Under CI Hypothesis draws the same examples each time.
@@ -82,25 +81,8 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Start ASGI applications on real loopback sockets; each call answers with a base URL."""
-    running: list[tuple[uvicorn.Server, asyncio.Task[None]]] = []
-
-    async def start(app: Any) -> str:
-        listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", lifespan="off"))
-        running.append((server, asyncio.create_task(server.serve(sockets=[listening]))))
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.005)
-        return f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-    yield start
-    for server, task in running:
-        for listening in server.servers:
-            listening.close()
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()
-        task.cancel()  # shutting down in order takes it a tenth of a second
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    async with contextlib.AsyncExitStack() as stack:
+        yield lambda app: stack.enter_async_context(serving(app))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,9 +151,7 @@ def test_aliases_do_not_multiply(read: Read, headers: str) -> None:
         + f"\ninteractions:\n- request: {{method: GET, uri: 'https://a.example/', headers: {headers}}}\n"
         + "  response: {status: {code: 200}}\n"
     )
-    began = time.monotonic()
-    assert not read("cassette.yaml", text).exchanges
-    assert time.monotonic() - began < 2
+    assert not read("cassette.yaml", text).exchanges  # 10^39 values would take forever
 
 
 @pytest.mark.parametrize(
