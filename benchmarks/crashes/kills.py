@@ -145,6 +145,10 @@ def run_unbroken(folder: Path, targets: tuple[str, ...], *, is_scored: bool) -> 
         return load_run(run_folder)
 
 
+_STATUSES = (0, 3)
+"""Exit statuses of a finished benchmark: success, or that every request was lost by a kill."""
+
+
 def kill_repeatedly(
     folder: Path, targets: tuple[str, ...], unbroken: Run, dice: random.Random, *, is_scored: bool
 ) -> KilledRun:
@@ -165,7 +169,7 @@ def kill_repeatedly(
             moment = _moment(benchmark, phase, dice)
             command = benchmark.start()
             if not command.kill(moment):
-                command.finish()
+                command.finish(_STATUSES)
                 break  # the command was faster: the run is finished
             run.killed_in.append(phase)
             time.sleep(2 * LATENCY_S + _TICK_S)  # what the provider had begun is charged by then
@@ -173,7 +177,7 @@ def kill_repeatedly(
             if run.verdict.problems:
                 return run
         else:
-            benchmark.start().finish()
+            benchmark.start().finish(_STATUSES)
         run.verdict = _judge(benchmark)
         run_folder = benchmark.run_folder()
         assert run_folder is not None, "the command has succeeded"

@@ -111,7 +111,7 @@ async def arrivals_ms(url: str) -> tuple[float, list[tuple[float, int]], bytes]:
     return headers, came, body
 
 
-STREAMS = {
+STREAMS: dict[str, list[float]] = {
     "even": [0, 40, 40, 40, 40],
     "odd": [20, 0.1, 90, 15, 120, 60],
     "slow": [50, 150, 100],

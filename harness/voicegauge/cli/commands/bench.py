@@ -237,5 +237,8 @@ def _raise_failure(result: BenchResult) -> None:
         from voicegauge.api import load_run
 
         samples = load_run(result.folder).samples
-        first = next((s.failure.message for s in samples if s.failure and s.is_measured), "no text was spoken")
-        raise NothingMeasuredError(f"every request failed, the first one with: {first}")
+        reasons = [sample.failure.message for sample in samples if sample.failure and sample.is_measured]
+        if reasons:
+            raise NothingMeasuredError(f"every request failed, the first one with: {reasons[0]}")
+        lost = "every request was sent without receiving a result: --retry-ambiguous pays for them again"
+        raise NothingMeasuredError(lost if samples else "no request was sent")
