@@ -162,7 +162,8 @@ def test_the_wait_is_limited_by_the_user(check, monkeypatch, tmp_path, source) -
     _, report = check(*(["--max-wait", "0.4"] if source == "option" else []))
     [reason] = reasons(report)
     assert reason.startswith("timeout: job not done after 0.")
-    assert reason.endswith("(a delivery may take 0.4 s), last seen: state 'working'")
+    assert "(a delivery may take 0.4 s), last seen: " in reason
+    assert reason.endswith("state 'working'")
     assert "job-stuck" not in rules(report)  # the limit is not the contract's
 
 
@@ -172,6 +173,15 @@ def test_a_limit_that_is_no_time_is_rejected(limit, capsys) -> None:
     assert "--max-wait" in capsys.readouterr().err
 
 
+@pytest.fixture
+def python_signals() -> Iterator[None]:
+    """Handle Ctrl-C as a new process does: servers of other tests may have left their own handler."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("python_signals")
 def test_ctrl_c_judges_the_states_observed_so_far(check, service) -> None:
     def interrupt(number: int) -> Response:
         if number == 3:

@@ -61,19 +61,20 @@ def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byte
 def _mask_plain_text(body: bytes, mask: MaskText) -> bytes:
     if not is_utf8(body):
         return body
-    return b"".join(_mask_piece(piece, mask) for piece in _split_text(body))
+    parts, copied = [], 0
+    for start, end in _split_text(body):
+        text = body[start:end].decode()
+        masked = mask(text, "")
+        if masked != text:  # only then are the unchanged bytes before it copied
+            parts += [body[copied:start], masked.encode()]
+            copied = end
+    return b"".join([*parts, body[copied:]]) if parts else body
 
 
-def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
-    text = piece.decode()
-    masked = mask(text, "")
-    return piece if masked == text else masked.encode()
+def _split_text(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of each piece of a text in UTF-8, which may need four times its size as `str`.
 
-
-def _split_text(body: bytes) -> Iterator[bytes]:
-    """Split a large text in UTF-8, because a text may need four times as much memory as `str`.
-
-    It is split at line ends. A line that is longer than a piece may be is split between two characters.
+    Pieces end at line ends. A line that is longer than a piece may be is divided between two characters.
     """
     start = 0
     while start < len(body):
@@ -81,7 +82,7 @@ def _split_text(body: bytes) -> Iterator[bytes]:
         line_end = body.find(b"\n", start + _MIN_PIECE_BYTES, end) + 1
         while end < len(body) and body[end] & 0xC0 == 0x80:  # a byte that continues a character
             end -= 1
-        yield body[start : line_end or end]
+        yield start, line_end or end
         start = line_end or end
 
 
