@@ -92,7 +92,7 @@ class DriftRow(Record, frozen=True, kw_only=True):
     id: str
     level: drift.DriftLevel
     description: str
-    """One sentence about the difference in the newer version."""
+    """One sentence that says what changed in the newer input, such as "A field was removed"."""
     comparison: drift.DriftComparison
 
 

@@ -29,8 +29,8 @@ class ListenResult(Record, frozen=True, kw_only=True):
     """All bodies that were sent to the URL, including those that fit no contract (`verdict` "unknown")."""
 
     @property
-    def matching_webhooks(self) -> tuple[JudgedCallback, ...]:
-        """The webhooks that fit a contract."""
+    def assigned_webhooks(self) -> tuple[JudgedCallback, ...]:
+        """The webhooks that were assigned to an operation of a contract, whether they passed or failed."""
         return tuple(webhook for webhook in self.webhooks if webhook.verdict != "unknown")
 
 

@@ -135,11 +135,11 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
     value = Call(operation, exchange).response_json
     if value is MISSING:
         return False
-    pointers = _schema_pointers(subject, dispute_pointer, dispute)
+    pointers = _dispute_schema_pointers(subject, dispute_pointer, dispute)
     return any(subject.contract.schemas.fits(pointer, value) for pointer in pointers)
 
 
-def _schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
+def _dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
     """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
     tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):

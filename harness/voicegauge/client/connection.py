@@ -21,11 +21,11 @@ from voicegauge.transport import Clock, RealClock, Transport
 class KeyDefault(enum.Enum):
     """Marks that the client's own key is to be sent, because `None` means to send no key."""
 
-    CLIENT_KEY = enum.auto()
+    SEND_CLIENT_KEY = enum.auto()
 
 
-DEFAULT_KEY: Final = KeyDefault.CLIENT_KEY
-KeyChoice = str | None | Literal[KeyDefault.CLIENT_KEY]
+DEFAULT_KEY: Final = KeyDefault.SEND_CLIENT_KEY
+KeyChoice = str | None | Literal[KeyDefault.SEND_CLIENT_KEY]
 
 
 class ProviderConnection:
@@ -102,7 +102,7 @@ class ProviderConnection:
             UsageError: a value cannot be sent.
         """
         return self._builder.build_request(
-            operation, parts, self._key if key is KeyDefault.CLIENT_KEY else key, url=url
+            operation, parts, self._key if key is KeyDefault.SEND_CLIENT_KEY else key, url=url
         )
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:

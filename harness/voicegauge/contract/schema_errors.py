@@ -31,7 +31,7 @@ class SchemaError(NamedTuple):
     message: str
 
 
-def omit_vacuous_consequences(
+def omit_consequences_of_missing_keys(
     errors: Iterable[SchemaError], instance: Any, read_schema: ReadSchema
 ) -> Iterator[SchemaError]:
     """Yield `errors` without those below `then` whose condition holds only because a required key is missing.
@@ -52,11 +52,13 @@ def omit_vacuous_consequences(
             missing |= {(error.pointer, name) for name in names if name not in _read(instance, error.pointer)}
         yield error
     for error in delayed:
-        if not missing or not _is_vacuous_consequence(error, instance, read_schema, missing):
+        if not missing or not _is_consequence_of_missing_keys(error, instance, read_schema, missing):
             yield error
 
 
-def _is_vacuous_consequence(error: SchemaError, instance: Any, read_schema: ReadSchema, missing: MissingKeys) -> bool:
+def _is_consequence_of_missing_keys(
+    error: SchemaError, instance: Any, read_schema: ReadSchema, missing: MissingKeys
+) -> bool:
     tokens = _tokens(error.schema_pointer)
     for index, keyword in enumerate(tokens):
         if keyword != "then" or tokens[index - 1 : index] == ["properties"]:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract.schema_errors import SchemaError, omit_vacuous_consequences
+from voicegauge.contract.schema_errors import SchemaError, omit_consequences_of_missing_keys
 from voicegauge.formats import (
     MISSING,
     Document,
@@ -24,8 +24,8 @@ _PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
 _VALUE_MARK = "\0"
 """What the validator writes into messages instead of a value, which may have megabytes. No message contains it."""
 MAX_VALUE_CHARACTERS = 10_000
-"""Maximum length of a value in a message. It is far longer than the message that is shown, because masked secrets make
-the message shorter."""
+"""Length to which a value is cut before secrets in the message are masked. Masking shortens the message, so this is far
+more than what is shown in the end."""
 MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
 
@@ -90,7 +90,7 @@ class Schemas:
 
         What a condition requires is left out if the condition holds only because a required key is missing.
         """
-        return omit_vacuous_consequences(self._all_errors(pointer, instance), instance, self._read_schema)
+        return omit_consequences_of_missing_keys(self._all_errors(pointer, instance), instance, self._read_schema)
 
     def _read_schema(self, tokens: list[str]) -> Any:
         return self.resolve(read_pointer(self.document.data, tokens))[0]

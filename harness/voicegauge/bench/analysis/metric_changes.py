@@ -80,7 +80,7 @@ def change_of_typical_time(
     texts, old, new = _common_texts(baseline, run)
     if not texts:
         return None
-    before, after = _log_times(old, texts), _log_times(new, texts)
+    before, after = _log_median_times(old, texts), _log_median_times(new, texts)
     shift = np.nanmean(after, axis=0) - np.nanmean(before, axis=0)
     spread = resample(shift[:, None], lambda rows: np.median(rows[..., 0], axis=-1), seed=settings.seed)
     medians = float(np.median([t.ms for t in old])), float(np.median([t.ms for t in new]))
@@ -114,7 +114,7 @@ def change_of_slow_time(
         (float(quantiles(tables[0], 0.95)), float(quantiles(tables[1], 0.95))),
         float(log_ratio(joined)),
         spread and spread.standard_error,
-        (_log_times(sides[0], texts), _log_times(sides[1], texts)),
+        (_log_median_times(sides[0], texts), _log_median_times(sides[1], texts)),
         (len(sides[0]), len(sides[1])),
         settings,
     )
@@ -173,7 +173,7 @@ def _common_texts(
     return sorted(texts), old, new
 
 
-def _log_times(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
+def _log_median_times(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
     """Return logs of median times, with one row per session and one column per text; NaN if a session lacks a text."""
     groups: dict[tuple[int, str], list[float]] = {}
     for timed in side:

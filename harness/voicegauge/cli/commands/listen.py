@@ -76,7 +76,7 @@ def command(
     )
     if json_path:
         write_json(result, json_path)
-    if not result.matching_webhooks:
+    if not result.assigned_webhooks:
         raise NothingMeasuredError(_nothing_received(len(result.webhooks), timeout))
     if any(finding.severity is Severity.ERROR for webhook in result.webhooks for finding in webhook.findings):
         ctx.exit(EXIT_FINDINGS)

@@ -28,7 +28,7 @@ class JobTracker:
     def __init__(
         self, connection: ProviderConnection, target: BaseTarget, status_operation: Operation, settlement: Settlement
     ) -> None:
-        """Start before the submit; charges that the provider reports are noted in `settlement`."""
+        """Track a job that is not submitted yet; `settlement` receives the charges that the provider reports."""
         self._connection, self._target, self._settlement = connection, target, settlement
         self.status_operation = status_operation
         self.id: str | None = None

@@ -82,7 +82,7 @@ def list_boundary_values(
     yield from _list_lengths(schemas, schema, pointer, path, name)
     for json_type in _json_types(schema):
         yield from _VALUES_BY_TYPE.get(json_type, _no_values)(schema, pointer, path, name)
-    yield from _wrong_types(schema, pointer, path, name)
+    yield from _wrong_type_values(schema, pointer, path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
             yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", path)
@@ -139,7 +139,9 @@ def _pick_value_outside_enum(values: list[Any]) -> Any:
     return _TEXT_OUTSIDE_ENUM
 
 
-def _wrong_types(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
+def _wrong_type_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
+) -> Iterator[BoundaryValue]:
     types = _json_types(schema)
     if not types or not path:
         return

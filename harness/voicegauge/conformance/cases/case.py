@@ -199,9 +199,9 @@ def expect_as_documented(
 ) -> ExpectedResponse:
     """Return the expected response to a request that tests one statement about requests.
 
-    The request may be accepted or rejected if no document that binds the provider states it. The same is true of a
-    value that does not have its `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1):
-    that a URL is only looked at when the file is fetched contradicts no document.
+    Either outcome is expected if no normative document makes the statement, or if the request violates nothing but a
+    `format`, which is an annotation in JSON Schema 2020-12 (validation, section 7.2.1). For example, a service may
+    notice a bad URL only when it fetches the file.
 
     Args:
         operation: the operation that is called.

@@ -113,7 +113,7 @@ class ConstrainedRequest:
 
 
 class TriedConstraints:
-    """The constraints that requests of one shape try."""
+    """The constraints that requests with the same parameters and fields test, and on which side of each they are."""
 
     def __init__(self, sides: Iterable[tuple[Constraint, ConstraintSide]]) -> None:
         """Store each constraint with the side of these requests."""

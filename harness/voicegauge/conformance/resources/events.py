@@ -141,11 +141,11 @@ class ResourceHistory:
         """
         operation, fields = resource.requested.operation, resource.requested.fields
         unknown = (item for item in listed if not self.knows(operation, item[id_name]))
-        return [item[id_name] for item in unknown if _has_fields(item, fields)]
+        return [item[id_name] for item in unknown if _agrees_with_request(item, fields)]
 
 
-def _has_fields(item: dict[str, Any], fields: dict[str, str]) -> bool:
-    """Whether a listed resource has values of a request, and no other values in the fields that both have."""
+def _agrees_with_request(item: dict[str, Any], fields: dict[str, str]) -> bool:
+    """Whether a listed resource shares at least one field with a request, and all shared fields are equal."""
     common = fields.keys() & item.keys()
     return bool(common) and all(to_comparable_text(item[name]) == fields[name] for name in common)
 

@@ -136,7 +136,7 @@ class JobStore:
             state_durations_s=compute_state_durations_s(spec, path, speech.queue_s, speech.processing_s),
             created=self._clock.now(),
             charge=charge,
-            constants=draw_constants(target, rng),
+            constants=fill_constant_placeholders(target, rng),
         )
         self.jobs[job.id] = job
         last = spec.states.get(path[-1])
@@ -211,7 +211,7 @@ class JobStore:
         return known is not None and known.end == "success"
 
 
-def draw_constants(target: Target, rng: random.Random) -> dict[Location, object]:
+def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Location, object]:
     """Return the fixed values of a target; every "{hexN}" in them is replaced by N random digits."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value

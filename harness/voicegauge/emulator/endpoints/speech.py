@@ -9,7 +9,7 @@ from voicegauge.contract import Target
 from voicegauge.contract.extension import AudioPacing
 from voicegauge.emulator.audio import SynthesisRequest, read_synthesis_request, slot_field_name
 from voicegauge.emulator.endpoints.context import EndpointContext
-from voicegauge.emulator.endpoints.job_store import PlannedSpeech, draw_constants
+from voicegauge.emulator.endpoints.job_store import PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator.endpoints.target_selection import (
     count_billable_characters,
     find_audio_location,
@@ -133,7 +133,7 @@ class SpeechEndpoint:
         response = context.builder.build_speech_response(
             request, target, synthesis, data, url, charge=charge, balance=balance
         )
-        context.builder.write_constants(response, draw_constants(target, rng))
+        context.builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
     async def _set_up_stream(

@@ -87,19 +87,19 @@ class _EventSequence:
         fails = end is not None and spec.events[end].end == "failure"
         *lead, _ = _shortest_event_path(spec, next(iter(spec.events)), [audio])
         for event in lead:
-            yield self._piece(event, 0.0)
+            yield self._build_stream_piece(event, 0.0)
         if audio not in spec.events[audio].next:
             chunks = [b"".join(chunks)]
         for number, chunk in enumerate(chunks):
-            yield self._piece(audio, next(waits), chunk, number)
+            yield self._build_stream_piece(audio, next(waits), chunk, number)
             if fails:
                 break  # a failed stream ends after part of its audio
         for event in _shortest_event_path(spec, audio, ends)[1:]:
-            yield self._piece(event, 0.0)
+            yield self._build_stream_piece(event, 0.0)
         if spec.end_marker is not None:
             yield StreamPiece(0.0, text=spec.end_marker)
 
-    def _piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
+    def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
         value = None if schema is None else self._value_builder.sample(schema, f"{self._at}/{event}/schema")
         if spec.event_type.is_in_data:
