@@ -227,6 +227,30 @@ def test_a_run_with_a_damaged_journal_is_not_silently_bought_again(tmp_path: Pat
         continued(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"manifest": {}}'])
+def test_a_paid_run_with_a_damaged_manifest_is_not_silently_bought_again(tmp_path: Path, content: bytes) -> None:
+    folder = save_live_run(tmp_path / "run", *PAID)
+    (folder / "run.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"run.json: is damaged.*journal.jsonl, then move or delete") as caught:
+        continued(tmp_path)
+    assert "\n" not in str(caught.value)
+    (folder / "journal.jsonl").write_bytes(b"{broken\n")
+    with pytest.raises(DataError, match=r"run.json: is damaged, and so is its journal .*move or delete"):
+        continued(tmp_path)
+
+
+EMULATED = SampleFinished(sample=sample("a"), billing=BillingStatus.ACCEPTED, is_emulated=True)
+
+
+@pytest.mark.parametrize("events", [(), REJECTED, (*PAID, EMULATED)])
+def test_a_damaged_manifest_of_an_unpaid_run_is_in_nobodys_way(
+    tmp_path: Path, events: tuple[JournalEvent, ...]
+) -> None:
+    folder = save_live_run(tmp_path / "run", *events)
+    (folder / "run.json").write_text("{")
+    assert continued(tmp_path) is None
+
+
 def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
     folder = save_live_run(tmp_path / "run", *PAID, plan_sha256="other")
     save_live_run(tmp_path / "same", *PAID)

@@ -45,12 +45,15 @@ def find_run_to_continue(out: Path, plan: BenchPlan, *, retry_ambiguous: bool = 
         retry_ambiguous: whether to continue a run with ambiguous requests even if it is finished.
 
     Raises:
-        DataError: a run was paid for and cannot be continued, because its journal is damaged or another version of
-            voicegauge wrote it. Without this error, a new run would silently buy everything again.
+        DataError: a run was paid for and cannot be continued, because its run.json or its journal is damaged or
+            another version of voicegauge wrote it. Without this error, a new run would silently buy everything again.
     """
     for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):  # folder names begin with the date
         manifest = load_outline(file)
-        if manifest is None or manifest.max_cost_usd is None or (manifest.finished and not retry_ambiguous):
+        if manifest is None:
+            _check_nothing_was_paid(file)
+            continue
+        if manifest.max_cost_usd is None or (manifest.finished and not retry_ambiguous):
             continue
         if manifest.schema_version != RUN_SCHEMA_VERSION:
             if not manifest.finished and _measures_the_same(manifest, plan) and _has_journal(file.parent):
@@ -95,6 +98,24 @@ def _has_journal(folder: Path) -> bool:
         return (folder / JOURNAL_FILE).stat().st_size > 0
     except OSError:
         return False
+
+
+def _check_nothing_was_paid(file: Path) -> None:
+    """Check that the journal beside a damaged run.json lists nothing that a live service may have charged.
+
+    Raises:
+        DataError: something may have been charged, or the journal is damaged too.
+    """
+    folder = file.parent
+    remedy = f"look at {folder / JOURNAL_FILE}, then move or delete {folder} to pay for the whole benchmark again"
+    try:
+        state = read_journal(folder)
+    except DataError as error:
+        raise DataError(f"{file}: is damaged, and so is its journal ({error}): {remedy}") from error
+    if state.may_have_been_charged and not state.is_emulated:
+        raise DataError(
+            f"{file}: is damaged, and the journal beside it lists requests that may have been charged: {remedy}"
+        )
 
 
 def _other_version_message(folder: Path, version: int) -> str:
