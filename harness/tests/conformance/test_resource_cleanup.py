@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import json
 import os
@@ -36,6 +37,7 @@ from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import RunningEmulator, create_app, running_emulator
 from voicegauge.errors import StorageError, UnreachableError
 from voicegauge.model import Exchange, Provenance, Request, Response
+from voicegauge.recording import find_secret
 from voicegauge.transport import VirtualClock
 
 
@@ -166,11 +168,16 @@ class Service:
         self._emulator = create_app([contract], build_emulator_settings())
         self.contract, self.status_of_deletions, self.deletions = contract, 0, 0
         self.hides_ids, self.creations = False, 0
+        self.list_body: bytes | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.creations += scope["method"] == "POST"
         if scope["method"] == "POST" and self.hides_ids:
             await self._emulator(scope, receive, self._without_body(send))
+            return
+        if scope["method"] == "GET" and self.list_body is not None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": self.list_body})
             return
         if scope["method"] != "DELETE":
             await self._emulator(scope, receive, send)
@@ -285,7 +292,7 @@ def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -
     report = service.check()
     assert service.deletions == 0
     assert {(one.id, one.reason.partition(":")[0]) for one in report.resources.left} == {
-        (None, "its id is not known, because no response contained it")
+        (None, "its id is not known, because no response contained a usable one")
     }
 
 
@@ -364,6 +371,69 @@ def test_a_billable_deletion_is_not_sent_without_budget(saved_voices, tmp_path) 
     assert (report.resources.deleted, service.deletions) == (1, 1)
     assert all("budget" in one.reason for one in report.resources.left)
     assert report.spent_usd <= 0.6
+
+
+# What a response says may be unusable
+
+
+def _respond(body: bytes) -> Callable[[], Any]:
+    async def send() -> Exchange:
+        response = Response(status=200, headers=(("Content-Type", "application/json"),), body=body)
+        return Exchange(provider="acme", operation="createVoice", request=REQUEST, response=response)
+
+    return send
+
+
+UNUSABLE_IDS = [
+    pytest.param(EMULATED_KEY, id="key"),
+    pytest.param(f"voice_{base64.b64encode(EMULATED_KEY.encode()).decode()}", id="key-in-base64"),
+    pytest.param("x" * 10_000, id="long"),
+]
+
+
+@pytest.mark.parametrize("resource_id", UNUSABLE_IDS)
+async def test_an_unusable_id_is_not_stored(contract, tmp_path, resource_id) -> None:
+    tracker = ResourceTracker(contract, EMULATED_KEY, ResourceJournal(tmp_path / "acme", ""))
+    body = json.dumps({"name": resource_id, "text": "short"}).encode()
+    headers = (("Authorization", f"Bearer {EMULATED_KEY}"), ("Content-Type", "application/json"))
+    request = Request(method="POST", url="https://api.acme.test/voices", headers=headers, body=body)
+    await tracker.observe(request, "createVoice", _respond(json.dumps({"id": resource_id}).encode()))
+    tracker.close()
+    [path] = tmp_path.rglob("*.jsonl")
+    assert resource_id not in path.read_text()
+    assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
+    [resource] = tracker.history.resources
+    assert (resource.id, resource.requested.fields) == (None, {"text": "short"})
+
+
+@pytest.mark.parametrize("resource_id", UNUSABLE_IDS)
+def test_an_unusable_id_of_an_existing_resource_is_not_stored(service, tmp_path, resource_id) -> None:
+    service.list_body = json.dumps({"voices": [{"id": resource_id}]}).encode()
+    service.status_of_deletions = 500
+    service.check(resource_journals=tmp_path)
+    [path] = tmp_path.rglob("*.jsonl")
+    assert resource_id not in path.read_text()
+    assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>busy</html>",
+        b"{}",
+        b'{"id": "request_1", "message": "try again"}',
+        *(pytest.param(json.dumps({"voices": [{"id": one.values[0]}]}).encode(), id=one.id) for one in UNUSABLE_IDS),
+    ],
+)
+def test_a_resource_stays_known_if_the_list_cannot_be_read(service, tmp_path, body) -> None:
+    asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
+    service.list_body = body
+    [left] = service.check((), resource_journals=tmp_path).resources.left
+    assert (left.id, "the list of all could not be read" in left.reason) == (None, True)
+    assert service.deletions == 0
+    [path] = tmp_path.rglob("*.jsonl")
+    assert "not_created" not in path.read_text()
+    assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
 
 
 # An interruption

@@ -6,6 +6,7 @@ from voicegauge.client.delivery.links import (
     find_id_parameter,
     group_parameters_by_location,
     is_id,
+    is_storable_id,
     read_link_parameters,
 )
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits_s
@@ -20,6 +21,7 @@ __all__ = [
     "find_id_parameter",
     "group_parameters_by_location",
     "is_id",
+    "is_storable_id",
     "read_link_parameters",
     "retry_after_s",
     "retry_waits_s",

@@ -7,7 +7,7 @@ from voicegauge.client.delivery.failures import DeliveryFailedError, describe_re
 from voicegauge.client.delivery.links import (
     find_id_parameter,
     group_parameters_by_location,
-    is_id,
+    is_storable_id,
     read_link_parameters,
 )
 from voicegauge.client.requests import RequestParts, origin
@@ -16,7 +16,6 @@ from voicegauge.contract import BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import BillingStatus, Failure, Job, Request, StateObservation
-from voicegauge.recording import find_secret
 
 MAX_STATE_CHARACTERS = 100
 """Maximum length of a state name, which is shown in messages and stored. Documented names are one word."""
@@ -74,10 +73,7 @@ class JobTracker:
         An id that contains the key is not usable: it would be saved, so that the job can be resumed.
         """
         found = submit.read_text(self.spec.submit.id)
-        has_key = (
-            found is not None and find_secret(found.encode(errors="replace"), self._connection.secrets) is not None
-        )
-        self.id = found if is_id(found) and not has_key else None
+        self.id = found if is_storable_id(found, self._connection.secrets) else None
 
     # Requests about the job
 

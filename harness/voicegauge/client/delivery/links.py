@@ -6,10 +6,12 @@ The links in the contract document which value of the response is used for which
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeGuard
 
 from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer
 from voicegauge.formats import Location, is_json, unescape_pointer_token
+from voicegauge.recording import find_secret
 
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
 MAX_ID_CHARACTERS = 512
@@ -20,6 +22,11 @@ are far shorter."""
 def is_id(value: Any) -> bool:
     """Whether `value` can be a job id: a short text without control characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()
+
+
+def is_storable_id(value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
+    """Whether `value` can be an id and contains no secret, so that it can be saved and printed."""
+    return is_id(value) and find_secret(value.encode(), secrets) is None
 
 
 def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:

@@ -13,7 +13,7 @@ class LeftResource(Record, frozen=True, kw_only=True):
     name: str
     """What such a resource is called: "saved voice"."""
     id: str | None
-    """The id of the resource; `None` if no response contained it."""
+    """The id of the resource; `None` if no response contained a usable one."""
     reason: str
     """Why it was not deleted, in one line."""
     created_at: str

@@ -21,7 +21,7 @@ from voicegauge.conformance.running import CheckedService
 from voicegauge.contract.extension import ResourceSpec
 from voicegauge.errors import DataError
 
-UNKNOWN_ID = "its id is not known, because no response contained it"
+UNKNOWN_ID = "its id is not known, because no response contained a usable one"
 WriteOutcome = Callable[[ResourceCreated | ResourceNotCreated | ResourceDeleted], None]
 """Notes what became of a resource."""
 

@@ -40,7 +40,7 @@ class ResourceRequested(Record, frozen=True, kw_only=True, tag_field="event", ta
     key: CaseKey = "valid"
     """The API key that was sent: a faulty service may accept a request without one."""
     fields: dict[str, str] = {}
-    """Short values of the request body as text, by which the resource is recognized if its id was never received."""
+    """Short values of the request body as text, by which the resource is recognized if its id is not known."""
 
 
 class ResourceCreated(Record, frozen=True, kw_only=True, tag_field="event", tag="created"):
@@ -72,7 +72,7 @@ class RequestedResource(Record, frozen=True, kw_only=True):
 
     requested: ResourceRequested
     id: str | None = None
-    """The id of the resource; `None` if no response contained it, so that it is not even known whether it exists."""
+    """The id of the resource; `None` if no response contained a usable one: it may not even exist."""
 
 
 class ResourceHistory:

@@ -9,6 +9,7 @@ from voicegauge.client import (
     MAX_RETRY_AFTER_S,
     KeyChoice,
     RequestParts,
+    is_storable_id,
     retry_after_s,
     retry_waits_s,
     settle_responses,
@@ -33,7 +34,11 @@ class ResourceRequests:
         self._unreachable: TransportError | None = None
 
     async def list_items(self, resource: ResourceSpec) -> list[dict[str, Any]] | None:
-        """Return the listed resources, each with its id as text; `None` if no list could be read."""
+        """Return the listed resources, each with its id as text.
+
+        Return `None` if no list could be read, or if an id in it cannot be stored: it is not known then which of the
+        resources are new.
+        """
         if resource.list is None or self._unreachable is not None:
             return None
         operation = self._contract.operation(resource.list.operation)
@@ -45,7 +50,12 @@ class ResourceRequests:
         if not 200 <= exchange.response.status < 300:
             return None
         name = resource.id.tokens[-1]
-        return [{**item, name: str(item[name])} for item in _objects_with(parse_exchange(exchange).response_json, name)]
+        body = parse_exchange(exchange).response_json
+        if not _contains_list(body):
+            return None  # such as the page of a proxy: nothing follows from it about what exists
+        items = [{**item, name: str(item[name])} for item in _objects_with(body, name)]
+        secrets = self._service.client.secrets
+        return items if all(is_storable_id(item[name], secrets) for item in items) else None
 
     async def delete(self, resource: ResourceSpec, resource_id: str, key: CaseKey) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more.
@@ -103,6 +113,18 @@ class ResourceRequests:
             await client.clock.sleep(wait_s)
             exchanges.append(await client.call(operation, request, key=key))
         return exchanges
+
+
+def _contains_list(value: Any) -> bool:
+    """Whether a JSON value is a list, or contains one at any depth of its objects."""
+    pending = [value]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, list):
+            return True
+        if isinstance(found, dict):
+            pending += found.values()
+    return False
 
 
 def _objects_with(value: Any, name: str) -> Iterator[dict[str, Any]]:

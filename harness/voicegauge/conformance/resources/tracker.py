@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from voicegauge.client import build_credentials
+from voicegauge.client import build_credentials, is_storable_id
 from voicegauge.conformance.cases import CaseKey
 from voicegauge.conformance.resources.events import (
     ResourceCreated,
@@ -24,7 +24,7 @@ from voicegauge.conformance.resources.journal import ResourceJournal
 from voicegauge.contract import Contract, Location, Operation, ParsedExchange, parse_exchange
 from voicegauge.errors import StorageError, TransportError
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording import BAD_KEY
+from voicegauge.recording import BAD_KEY, find_secret
 
 RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
@@ -46,6 +46,7 @@ class ResourceTracker:
                 keep no journal.
         """
         self._contract, self._key, self._journal = contract, key, journal
+        self._secrets = (key,) if key else ()
         self._creators = {one.id: one for one in contract.operations.values() if one.resource is not None}
         self._requests = 0
         self.history = ResourceHistory()
@@ -90,7 +91,7 @@ class ResourceTracker:
                 origin=f"{parts.scheme}://{parts.netloc}",
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
                 key=self._key_of(creator, request),
-                fields=_short_fields(creator, request),
+                fields=_short_fields(creator, request, self._secrets),
             ),
         )
         try:
@@ -113,7 +114,7 @@ class ResourceTracker:
             self._record_response(creator, ResourceNotCreated(request=number))
             return
         resource_id = parse_exchange(exchange).read_text(creator.resource.id)
-        if resource_id is None:
+        if not is_storable_id(resource_id, self._secrets):
             return
         if self.history.knows(creator.id, resource_id):  # such as the next message of a conversation
             self._record_response(creator, ResourceNotCreated(request=number))
@@ -168,13 +169,18 @@ def _has_key(request: Request, operation: Operation, key: str) -> bool:
     return all(any(credential.value in text for text in texts) for credential in credentials)
 
 
-def _short_fields(operation: Operation, request: Request) -> dict[str, str]:
-    """Return the short values at the top level of a request body as text."""
+def _short_fields(operation: Operation, request: Request, secrets: Iterable[str]) -> dict[str, str]:
+    """Return the short values at the top level of a request body as text, without those that contain a secret."""
     exchange = Exchange(provider="", operation=operation.id, request=request, response=Response(status=0))
     body = parse_exchange(exchange).request_body(operation).value
     values = body.items() if isinstance(body, dict) else ()
     texts = {name: to_comparable_text(value) for name, value in values if isinstance(value, str | int | float)}
-    return {name: text for name, text in texts.items() if len(text) <= MAX_FIELD_CHARACTERS}
+    return {
+        name: text
+        for name, text in texts.items()
+        if len(text) <= MAX_FIELD_CHARACTERS
+        and find_secret(f"{name}\n{text}".encode(errors="replace"), secrets) is None
+    }
 
 
 def _texts_at(parsed: ParsedExchange, operation: Operation, location: Location) -> Iterator[str]:
