@@ -59,12 +59,12 @@ class UsageError(VoicegaugeError):
 
 
 class UnknownNameError(UsageError):
-    """A name is unknown; the message suggests the most similar known name."""
+    """A name is unknown; the message suggests the most similar known name, if any is similar."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         """Report that `name` is not among the `known` names of a `kind` such as "target" or "rule"."""
         choices, name = sorted(known), _shorten(name)
-        near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name, choices, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
 

@@ -187,6 +187,19 @@ def test_an_invalid_setting_is_rejected(folder: Path, text: str, word: str, caps
     assert word in one_line(capsys)
 
 
+@pytest.mark.parametrize("text", ["[check]\nbogus = 1\n", "bogus = 1\n"])
+def test_an_unknown_setting_suggests_only_similar_settings_that_a_file_may_set(
+    folder: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text(text)
+    assert run(["check", "pixelapi", "--dry-run"]) == 2
+    said = one_line(capsys)
+    assert "did you mean" not in said
+    known = said.rpartition("known: ")[2].split(", ")
+    assert "seed" in known
+    assert "live" not in known
+
+
 @pytest.mark.parametrize(("text", "word"), [("[tool]\nvoicegauge = 3\n", "must be a table"), ("tool = 3\n", "")])
 def test_a_project_file_of_another_shape_is_not_a_traceback(
     folder: Path, text: str, word: str, capsys: pytest.CaptureFixture[str]

@@ -121,10 +121,10 @@ def defaults_for(
         elif key in options:
             found[str(options[key].name)] = _read_setting(key, options[key], value, settings, f"{name}: {key}")
         elif key not in (known := _all_settings(loaders)):
-            raise UnknownNameError(f"setting in {name}", key, known)
+            raise UnknownNameError(f"setting in {name}", key, known - {LIVE_FLAG})
     for key, value in table.items():
         if key not in options:
-            raise UnknownNameError(f"setting [{command.name}] in {name}", key, options)
+            raise UnknownNameError(f"setting [{command.name}] in {name}", key, options.keys() - {LIVE_FLAG})
         where = f"{name}: [{command.name}] {key}"
         found[str(options[key].name)] = _read_setting(key, options[key], value, settings, where)
     return found
