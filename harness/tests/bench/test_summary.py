@@ -32,6 +32,14 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
     assert found.wer.audio_contents == {"speech": 2, "missing": 1}
 
 
+def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:
+    samples = (sample(1, failure=FAILED), sample(2, language="zh", failure=FAILED))
+    made, scores = scored(samples, (score(samples[0], 10), score(samples[1], 10, unit="character")))
+    (found,) = summarize(made, scores)
+    assert (found.samples, found.failures) == (2, 2)
+    assert (found.wer, found.cer, found.categories, found.languages) == (None, None, (), ())
+
+
 def test_a_time_has_the_number_of_its_samples() -> None:
     (found,) = summarize(
         run((sample(1, total_latency_ms=100), sample(2, total_latency_ms=300), sample(3, failure=FAILED)))

@@ -1,7 +1,8 @@
 """Summarizes latency, intelligibility and cost of each target of a run, with confidence intervals.
 
 Warm-up samples are left out. A failed sample has no times, so every estimate of a time states
-its number of samples. In the error rates, all units of a failed sample's text count as deleted.
+its number of samples. In the error rates, all units of a failed sample's text count as deleted;
+a target that delivered no audio at all has no error rates.
 """
 
 from __future__ import annotations
@@ -130,9 +131,11 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     characters_per_s: Estimate | None
     """Number of characters of text per second of total latency."""
     wer: ErrorRate | None
-    """Word error rate over the languages counted in words; `None` if no sample in such a language was scored."""
+    """Word error rate over the languages counted in words; `None` if no sample in such a language was scored
+    or the target delivered no audio."""
     cer: ErrorRate | None
-    """Character error rate over the languages counted in characters; `None` if no such sample was scored."""
+    """Character error rate over the languages counted in characters; `None` if no such sample was scored or the
+    target delivered no audio."""
     categories: tuple[CategoryErrorRate, ...]
     languages: tuple[LanguageErrorRate, ...]
     cost: TargetCost
@@ -158,6 +161,8 @@ def summarize(
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and s.is_measured]
         scored = scored_samples(samples, score_set) if score_set else []
+        if all(score.audio_content == "missing" for _, score in scored):
+            scored = []  # nothing was transcribed: a rate of 100% with an interval would measure no speech
         summaries.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
     in_pareto_set = pareto([_latency_and_error_rate(summary) for summary in summaries])
     return tuple(msgspec.structs.replace(s, pareto=best) for s, best in zip(summaries, in_pareto_set, strict=True))
