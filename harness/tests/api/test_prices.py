@@ -58,5 +58,7 @@ def test_unknown_prices_are_not_summed_to_zero(unpriced, capfd) -> None:
     arguments = ["check", "pixelapi", "--live", "--dry-run", "--max-cost", "1", "--contracts", unpriced]
     run(arguments)
     printed = capfd.readouterr().out
-    assert "price not documented for pixelapi/voice-design, pixelapi/voice-clone" in " ".join(printed.split())
+    assert "price in dollars not documented for pixelapi/voice-design, pixelapi/voice-clone" in " ".join(
+        printed.split()
+    )
     assert "$0" not in printed

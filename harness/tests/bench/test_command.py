@@ -111,7 +111,9 @@ def test_the_dry_run_shows_prices_and_sends_nothing(
 ) -> None:
     reset(emulator)
     assert voicegauge(bench("acme/job", *live(emulator), "--dry-run", "--json", "-")) == 0
-    plan = json.loads(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert "LIVE: acme sends the key in " in err
+    plan = json.loads(out)
     assert (plan["schema"], plan["requests"]) == ("voicegauge/bench-plan/1", 5)
     assert plan["usd"] == pytest.approx(0.05)
     assert submits(emulator) == 0

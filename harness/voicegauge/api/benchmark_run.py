@@ -256,13 +256,14 @@ def plan_benchmark(
         prices: see `benchmark`.
         voice_sample: see `benchmark`.
         seed: see `benchmark`.
-        progress: see `benchmark`.
+        progress: receives notices, such as where keys would be sent.
 
     Returns:
         The number of requests and characters and the cost, for each target.
 
     Raises:
-        UsageError: a name is not known, or a target needs something that is missing.
+        UsageError: a name is not known, a target needs something that is missing, or a key would be sent unencrypted
+            to another machine.
     """
     planned = _plan_requests(
         catalogue=to_catalogue(contracts),
@@ -274,6 +275,8 @@ def plan_benchmark(
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
+    if live is not None:
+        announce_keys(contracts_of(planned.targets.values()), live, planned.listener)
     return summarize_plan(planned.plan)
 
 

@@ -16,6 +16,7 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
+    announce_keys,
     announcing_losses,
     live_settings,
     open_journals,
@@ -227,6 +228,7 @@ def plan_check(
     webhooks: bool = False,
     cases: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
+    progress: ProgressListener | None = None,
 ) -> PricedPlan:
     """Plan and price what `check` would send with the same arguments; nothing is sent.
 
@@ -245,18 +247,22 @@ def plan_check(
         webhooks: whether requests that name a webhook URL are planned for a live service.
         cases: see `check`.
         prices: see `check`.
+        progress: receives notices, such as where keys would be sent.
 
     Returns:
         Every case in the order of sending, with its price.
 
     Raises:
-        UsageError: a name is not known, or neither `emulated` nor `live` is given.
+        UsageError: a name is not known, neither `emulated` nor `live` is given, or a key would be sent unencrypted to
+            another machine.
     """
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
     catalogue = to_catalogue(contracts)
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
+    if live is not None:
+        announce_keys(contracts_of(chosen), live, progress or ProgressListener())
     plan = _plan_cases(
         chosen,
         emulated=emulated,

@@ -182,8 +182,8 @@ def _format_price(plan: PricedPlan) -> str:
     known = f"about ${plan.usd:.4g} if all succeed"
     if not plan.unpriced:
         return known
-    names = ", ".join(plan.unpriced)
-    return f"{known}, plus an undocumented price of {names}" if plan.usd else f"price not documented for {names}"
+    names = f"price in dollars not documented for {', '.join(plan.unpriced)}"
+    return f"{known}, plus {names}" if plan.usd else names
 
 
 def announce_keys(contracts: Sequence[Contract], live: LiveOptions, listener: ProgressListener) -> None:

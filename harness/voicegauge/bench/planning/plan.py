@@ -115,7 +115,9 @@ class BenchPlan(Record, frozen=True, kw_only=True):
         """
         unknown = [target.target for target in self.quotes if target.usd is None]
         if unknown:
-            raise UsageError(f"the price of {unknown[0]} is unknown: set it with --price {unknown[0]}=USD")
+            raise UsageError(
+                f"no document states the price of {unknown[0]} in dollars: set it with --price {unknown[0]}=USD"
+            )
         if self.usd > max_cost_usd:
             raise BudgetError(
                 f"{self.requests} requests cost ${self.usd:.4f}, more than --max-cost {max_cost_usd:g}: "

@@ -185,6 +185,7 @@ def command(
             webhooks=public_url is not None,
             cases=cases,
             prices=prices,
+            progress=TerminalProgress(),
         )
         from voicegauge.cli.check_tables import print_plan
 

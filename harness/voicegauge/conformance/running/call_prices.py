@@ -89,5 +89,5 @@ def _highest_price(
     known = [usd for item in items if (usd := price_usd(item, prices, characters, audio_s)) is not None]
     if not known:
         name = price_name(items[0])
-        raise UsageError(f"no document states the price of {name}: give it with --price {name}=USD")
+        raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD")
     return max(known)

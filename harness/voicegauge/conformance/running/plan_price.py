@@ -141,4 +141,4 @@ def require_prices(plan: PricedPlan) -> None:
     """
     if plan.unpriced:
         names = " ".join(f"--price {name}=USD" for name in plan.unpriced)
-        raise UsageError(f"the price of a request is not documented: set it with {names}")
+        raise UsageError(f"no document states the price of a request in dollars: set it with {names}")
