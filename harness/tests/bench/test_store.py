@@ -26,7 +26,7 @@ from voicegauge.bench.running.store import (
     save_run,
 )
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import BillingStatus, Provenance
+from voicegauge.model import BillingStatus, Cost, Provenance
 
 from .made import FAILED, SUITE, TARGET, make_target_ref, run, sample, score_set
 
@@ -116,6 +116,27 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     with open_journal(tmp_path, durable=False) as journal:
         journal.write(submitting("a"))
     journal.path.write_bytes(b"{broken\n" + journal.path.read_bytes())
+    with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
+        read_journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        submitting("a", usd=-1.0),
+        SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job=None, charged_usd=-1.0),
+        SampleFinished(sample=sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
+    ],
+)
+def test_an_impossible_amount_in_a_journal_is_damage(tmp_path: Path, event: JournalEvent) -> None:
+    with open_journal(tmp_path, durable=False) as journal:
+        journal.write(event)
+    with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
+        read_journal(tmp_path)
+
+
+def test_nan_in_a_journal_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"event": "submit_started", "id": "a", "at": "", "usd": NaN}\n')
     with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
         read_journal(tmp_path)
 

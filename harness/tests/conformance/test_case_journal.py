@@ -71,7 +71,7 @@ def test_a_finished_case_is_sent_again_and_its_price_counts(open_journal) -> Non
     ("status", "billing", "reason"),
     [
         (None, AMBIGUOUS, "stopped before a response arrived"),
-        (200, ACCEPTED, "the response (HTTP 200) arrived and could not be saved"),
+        (202, ACCEPTED, "the job was not finished when voicegauge was stopped"),
         (500, AMBIGUOUS, "may have performed the request before it failed (HTTP 500)"),
     ],
 )

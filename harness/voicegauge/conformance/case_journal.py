@@ -71,6 +71,7 @@ class CaseHistory(PurchaseHistory):
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start = min(self._attempt_start, len(self.purchases) - 1)
+        self.purchases[-1].is_job_resumable = False
 
     def repeat(self) -> None:
         """Note that the case begins again, without a result of the requests so far."""
@@ -109,10 +110,7 @@ def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
             history.finish(event.reason)
         case CaseRepeated():
             history.repeat()
-        case SubmitCompleted():
-            # Without the job id: no later command polls the job, so its result is lost.
-            history.respond(event.status, event.billing, None, event.charged_usd)
-        case SubmitStarted() | SubmitNotSent():
+        case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
             event.apply_to(history)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from voicegauge.model.base import Record
 from voicegauge.model.job import Failure, Interval
@@ -82,7 +84,7 @@ class Cost(Record, frozen=True, kw_only=True):
 
     price_usd: float | None = None
     price_credits: float | None = None
-    charged_usd: float | None = None
+    charged_usd: Annotated[float, Meta(ge=0)] | None = None
     charged_credits: float | None = None
     disputed: bool = False
     """Whether the documents contradict each other about the price."""

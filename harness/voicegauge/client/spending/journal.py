@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 
@@ -28,6 +28,8 @@ from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
 from voicegauge.model import BillingStatus, Record
 
+_Dollars = Annotated[float, msgspec.Meta(ge=0)]
+
 
 class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
     """A submit is about to be sent; from now on it may have been paid for."""
@@ -36,7 +38,7 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
     """Id of the sample or case that the submit is for."""
     at: str
     """Time of the submit: UTC, ISO 8601."""
-    usd: float | None
+    usd: _Dollars | None
     """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
     idempotency_key: str | None = None
     """The key in the request; `None` without one. Submits with the same key are charged once."""
@@ -67,7 +69,7 @@ class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag=
     """Whether the request is charged, according to the response."""
     job: str | None
     """Id with which the job can be polled again; `None` if the response did not accept such a job."""
-    charged_usd: float | None = None
+    charged_usd: _Dollars | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
 
     def apply_to(self, history: PurchaseHistory) -> None:

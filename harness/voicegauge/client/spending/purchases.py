@@ -29,6 +29,8 @@ class Purchase:
     """HTTP status of the response; `None` if no response was received."""
     job: str | None = None
     """Id with which the submit's job can be polled; `None` if there is no such job."""
+    is_job_resumable: bool = True
+    """Whether a later command polls the job; otherwise its result is lost if voicegauge is stopped."""
     charged_usd: float | None = None
     """The charge in dollars that the provider reported; `None` if it reported none."""
     is_settled: bool = False
@@ -40,15 +42,15 @@ class Purchase:
 
     @property
     def is_open_job(self) -> bool:
-        """Whether the submit's job can still be polled."""
-        return self.job is not None and not self.is_settled
+        """Whether a later command polls the submit's job."""
+        return self.job is not None and self.is_job_resumable and not self.is_settled
 
     @property
     def is_ambiguous(self) -> bool:
         """Whether the price counts as spent although the result is unknown or was not saved."""
         if self.is_settled or self.billing is not BillingStatus.ACCEPTED:
             return self.billing is BillingStatus.AMBIGUOUS
-        return self.job is None
+        return not self.is_open_job
 
     def can_be_repeated(self, operation: Operation, now: datetime) -> bool:
         """Whether the provider still remembers the key of the ambiguous submit, so that it is not charged again."""
@@ -70,6 +72,8 @@ class Purchase:
         if self.status is None:
             return "voicegauge was stopped before a response arrived"
         if self.billing is BillingStatus.ACCEPTED:
+            if self.job is not None:
+                return "the job was not finished when voicegauge was stopped"
             return f"the response (HTTP {self.status}) arrived and could not be saved"
         return f"the service may have performed the request before it failed (HTTP {self.status})"
 
