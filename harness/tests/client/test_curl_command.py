@@ -125,6 +125,8 @@ def test_every_way_to_send_a_key(asked, scheme, shown):
     for command in (curl_command(request, loaded), curl_command(request, loaded, key=KEY)):
         assert KEY not in command
         assert shown in command
+    with_default = curl_command(request, loaded, key=KEY, default_key="any-key")
+    assert shown.replace("$ACME_KEY", "${ACME_KEY:-any-key}") in with_default
 
 
 @pytest.mark.parametrize(

@@ -74,13 +74,16 @@ def test_a_curl_line_shows_the_finding_of_an_emulated_check_again(monkeypatch, t
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
     with emulator_by(report.emulator_command) as port:
         line = finding.reproduce.replace(str(EMULATOR_PORT), str(port))
-        assert run_in_bash(line, PIXELAPI_KEY="any-key").startswith("HTTP/1.1 200")
-        assert run_in_bash(line, PIXELAPI_KEY="").startswith("HTTP/1.1 401")
+        monkeypatch.delenv("PIXELAPI_KEY", raising=False)
+        assert run_in_bash(line).startswith("HTTP/1.1 200")
+        assert run_in_bash(line, PIXELAPI_KEY="my-key").startswith("HTTP/1.1 200")
+        assert run_in_bash(line, PIXELAPI_KEY="invalid-key").startswith("HTTP/1.1 401")
 
 
 @needs_curl
 def test_a_curl_line_uploads_a_file_that_exists(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "a cache"))
+    monkeypatch.delenv("TTSAI_API_KEY", raising=False)
     case = "ttsai/cloneVoice: format 'MP3', a value in capital letters"
     report = check("ttsai/clone-chatterbox", emulated=True, faults=["accepts-invalid"], cases=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
@@ -89,7 +92,7 @@ def test_a_curl_line_uploads_a_file_that_exists(monkeypatch, tmp_path) -> None:
     assert f'=@"{saved}";filename="reference.mp3";type=audio/mpeg' in finding.reproduce
     with emulator_by(report.emulator_command) as port:
         line = finding.reproduce.replace(str(EMULATOR_PORT), str(port))
-        assert run_in_bash(line, TTSAI_API_KEY="any-key").startswith("HTTP/1.1 200")
+        assert run_in_bash(line).startswith("HTTP/1.1 200")
 
 
 @needs_curl

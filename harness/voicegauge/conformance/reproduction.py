@@ -15,6 +15,9 @@ from voicegauge.emulator import RunningEmulator
 from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model import Exchange
 
+DEFAULT_EMULATOR_KEY = "any-key"
+"""The key that a curl command sends to an emulator if the variable of the key is unset."""
+
 
 @dataclass(frozen=True)
 class Reproduction:
@@ -43,12 +46,13 @@ class Reproduction:
             client: the client that sent the request.
         """
         key = client.secrets[0] if client.secrets else None
-        request, origins = exchange.request, client.origins
+        request, origins, default_key = exchange.request, client.origins, None
         if self.emulator_url is not None and request.url.startswith(f"{self.emulator_url}/"):
             url = f"http://127.0.0.1:{EMULATOR_PORT}{request.url.removeprefix(self.emulator_url)}"
             request = msgspec.structs.replace(request, url=url)
             origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
-        return curl_command(request, client.contract, key=key, key_origins=origins)
+            default_key = DEFAULT_EMULATOR_KEY
+        return curl_command(request, client.contract, key=key, key_origins=origins, default_key=default_key)
 
 
 def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:

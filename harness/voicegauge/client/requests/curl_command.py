@@ -62,6 +62,7 @@ def curl_command(
     *,
     key: str | None = None,
     key_origins: Collection[Origin] | None = None,
+    default_key: str | None = None,
     save_file: SaveFile = save_file_in_cache,
 ) -> str | None:
     """Return the shell command that sends `request` again; `None` if no command can.
@@ -73,6 +74,8 @@ def curl_command(
             at the place of a key is replaced by the variable.
         key_origins: the origins that may receive the key; by default those of the servers in the contract. In a request
             to any other origin the key is masked.
+        default_key: the key that is sent if the variable is unset or empty, of letters, digits and "-"; by default the
+            empty text.
         save_file: saves uploads, and bodies that cannot be part of a command.
     """
     target = origin(request.url)
@@ -82,7 +85,9 @@ def curl_command(
     if not all(value.isprintable() for _, value in request.headers):
         return None
     allowed = RequestBuilder(contract, {}).origins if key_origins is None else key_origins
-    replacer = _KeyReplacer(contract, key, may_receive_key=target in allowed)
+    variable = contract.provider.key_env
+    expansion = f"${variable}" if default_key is None else f"${{{variable}:-{default_key}}}"
+    replacer = _KeyReplacer(contract, key, expansion if target in allowed else MASK)
 
     def save(content: bytes, suffix: str) -> Path:
         if len(content) > MAX_FILE_BYTES or (key is not None and find_secret(content, (key,)) is not None):
@@ -95,17 +100,17 @@ def curl_command(
         return None
     parts = ["curl", "-sS", "-i", *_method_arguments(request)]
     parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
-    parts.append(_quote(replacer.url(request.url), replacer.variable))
+    parts.append(_quote(replacer.url(request.url), expansion))
     for name, value in request.headers:
         if name.lower() in _OMITTED_HEADERS or (body.sets_content_type and name.lower() == "content-type"):
             continue
         user = replacer.user(name, value)
         if user is not None:
-            parts += ["-u", _quote(user, replacer.variable)]
+            parts += ["-u", _quote(user, expansion)]
         else:
             shown = replacer.header(name, value)
             # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
-            parts += ["-H", _quote(f"{name}: {shown}" if shown else f"{name};", replacer.variable)]
+            parts += ["-H", _quote(f"{name}: {shown}" if shown else f"{name};", expansion)]
     if body.arguments and not body.sets_content_type and request.header("content-type") is None:
         parts += ["-H", "Content-Type:"]  # curl would send one that the request did not have
     return " ".join([*parts, *body.arguments])
@@ -118,27 +123,25 @@ def _method_arguments(request: Request) -> list[str]:
     return [] if request.method == default else ["-X", shlex.quote(request.method)]
 
 
-def _quote(text: str, variable: str) -> str:
-    """Quote for a shell; the shell expands only the variable of the key.
+def _quote(text: str, expansion: str) -> str:
+    """Quote for a shell; the shell expands only `expansion`, the variable of the key.
 
     Text next to the variable is in double quotes if nothing in it has a meaning there. An interactive shell would
     replace a "!" there by an earlier command.
     """
-    mark = f"${variable}"
-    if mark not in text:
+    if expansion not in text:
         return shlex.quote(text)
-    pieces = text.split(mark)
+    pieces = text.split(expansion)
     if not any(map(_NEEDS_SINGLE_QUOTES.search, pieces)):
         return f'"{text}"'
-    return f'"{mark}"'.join(shlex.quote(piece) if piece else "" for piece in pieces)
+    return f'"{expansion}"'.join(shlex.quote(piece) if piece else "" for piece in pieces)
 
 
 class _KeyReplacer:
     """Replaces the key by the environment variable, or masks it."""
 
-    def __init__(self, contract: Contract, key: str | None, *, may_receive_key: bool) -> None:
-        self.variable = contract.provider.key_env
-        self._replacement = f"${self.variable}" if may_receive_key else MASK
+    def __init__(self, contract: Contract, key: str | None, replacement: str) -> None:
+        self._replacement = replacement
         self._key = key
         schemes = contract.security_schemes.values()
         named = [(str(s.get("in", "header")), str(s.get("name"))) for s in schemes if s.get("type") == "apiKey"]
