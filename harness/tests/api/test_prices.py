@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import voicegauge
@@ -62,3 +64,26 @@ def test_unknown_prices_are_not_summed_to_zero(unpriced, capfd) -> None:
         printed.split()
     )
     assert "$0" not in printed
+
+
+@pytest.mark.parametrize(
+    ("option", "usd", "notice"),
+    [
+        ("pixelapi=0.001", 0.05, None),
+        ("pixelapi=0", 0.0, "--price: $0 / request replaces the documented $0.05 / request"),
+        (
+            "pixelapi/voice-design=0.02",
+            0.02,
+            "--price: $0.02 / request replaces the documented $0.05 / request",
+        ),
+    ],
+)
+def test_a_documented_price_is_never_replaced_silently(option, usd, notice, capfd) -> None:
+    from voicegauge.cli import run
+
+    arguments = ["check", "pixelapi/voice-design", "--live", "--dry-run", "--max-calls", "1", "--price", option]
+    assert run([*arguments, "--json", "-"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out)["spending"]["total"]["usd"] == pytest.approx(usd)
+    assert ("--price" in err) == (notice is not None)
+    assert (notice or "") in " ".join(err.split())

@@ -133,7 +133,7 @@ def test_a_delivery_from_a_live_service_is_shown_again_by_its_case(acme, acme_co
     monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
     acme.is_silent = True
     arguments = ["check", "acme", "--contracts", str(acme_contracts()), "--live", "--base-url", acme.url]
-    assert cli.run([*arguments, "--price", "acme=0.002", "--json", "-"]) == 1
+    assert cli.run([*arguments, "--price", "acme/voice-1=0.002", "--json", "-"]) == 1
     findings = json.loads(capfd.readouterr().out)["findings"]
     (finding,) = [one for one in findings if one["rule"] == "audio-silent"]
     assert "--live" in finding["reproduce"]

@@ -15,7 +15,12 @@ import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.api.plan_sending import announce_keys, announce_rate_limits, delete_left_resources
+from voicegauge.api.plan_sending import (
+    announce_keys,
+    announce_rate_limits,
+    announce_replaced_prices,
+    delete_left_resources,
+)
 from voicegauge.api.progress import ProgressListener, phase
 from voicegauge.api.target_selection import (
     Contracts,
@@ -184,6 +189,7 @@ def benchmark(
     )
     if live is not None:
         announce_keys(contracts_of(planned.targets.values()), live, planned.listener)
+        announce_replaced_prices(contracts_of(planned.targets.values()), planned.prices, planned.listener)
         planned.plan.check_budget(live.max_cost_usd)
         live_access(contracts_of(planned.targets.values()), live.base_urls, live.account_plans)
         delete_left_resources(contracts_of(planned.targets.values()), live, planned.listener)
@@ -277,6 +283,7 @@ def plan_benchmark(
     )
     if live is not None:
         announce_keys(contracts_of(planned.targets.values()), live, planned.listener)
+        announce_replaced_prices(contracts_of(planned.targets.values()), planned.prices, planned.listener)
     return summarize_plan(planned.plan)
 
 

@@ -17,6 +17,7 @@ from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
     announce_keys,
+    announce_replaced_prices,
     announcing_losses,
     live_settings,
     open_journals,
@@ -263,6 +264,7 @@ def plan_check(
     prices = resolve_prices(catalogue, prices)
     if live is not None:
         announce_keys(contracts_of(chosen), live, progress or ProgressListener())
+        announce_replaced_prices(contracts_of(chosen), prices, progress or ProgressListener())
     plan = _plan_cases(
         chosen,
         emulated=emulated,

@@ -13,6 +13,7 @@ from voicegauge import conformance
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.target_selection import find_replaced_prices
 from voicegauge.client import (
     Ledger,
     RateLimiter,
@@ -69,6 +70,7 @@ def live_settings(
         BudgetError: the plan costs more than the budget.
     """
     announce_keys(contracts, live, listener)
+    announce_replaced_prices(contracts, prices, listener)
     plans = account_plans(contracts, live.account_plans)
     keys = {contract.id: client_key(contract) for contract in contracts}
     spent_before_usd = journals.spent_before_usd if journals is not None else 0.0
@@ -197,6 +199,14 @@ def announce_keys(contracts: Sequence[Contract], live: LiveOptions, listener: Pr
         listener.notice(f"LIVE: {destinations.describe()}")
         if not live.allow_insecure_http:
             destinations.check_encryption()
+
+
+def announce_replaced_prices(
+    contracts: Sequence[Contract], prices: Mapping[str, float], listener: ProgressListener
+) -> None:
+    """Tell the listener which documented prices the caller's prices replace, because the provider may charge those."""
+    for name, documented in find_replaced_prices(contracts, prices).items():
+        listener.notice(f"--price: ${prices[name]:g} / request replaces the documented {documented} of {name}")
 
 
 def delete_left_resources(contracts: Sequence[Contract], live: LiveOptions, listener: ProgressListener) -> None:

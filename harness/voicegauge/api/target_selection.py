@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.contract import BaseTarget, Catalogue, Contract, Target, load_catalogue
+from voicegauge.contract import (
+    BaseTarget,
+    Catalogue,
+    Contract,
+    Operation,
+    Target,
+    describe_price,
+    load_catalogue,
+    quote_price,
+)
 from voicegauge.errors import UnknownNameError, UsageError
 
 Contracts = Catalogue | Sequence[PathLike]
@@ -90,7 +99,8 @@ def contracts_of(targets: Iterable[BaseTarget]) -> list[Contract]:
 def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> dict[str, float]:
     """Return the caller's prices by target or operation.
 
-    The price of a provider applies to all its targets and operations.
+    The price of a provider applies to those of its targets and operations for which no price in dollars is documented;
+    a price of 0, which says that the server is your own, to all of them.
 
     Args:
         catalogue: the known contracts.
@@ -101,21 +111,42 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
         UnknownNameError: a name is not a target, operation or provider. If a misspelled name were ignored, the
             documented price would silently be used.
     """
-    items = {contract.id: _priced_names(contract) for contract in catalogue}
+    items = {contract.id: _priced_items(contract) for contract in catalogue}
     known = {*items, *(name for names in items.values() for name in names)}
     caller_prices = dict(prices or {})
     for name in caller_prices:
         if name not in known:
             raise UnknownNameError("target", name, known)
     of_providers = {
-        name: caller_prices[provider] for provider in items if provider in caller_prices for name in items[provider]
+        name: caller_prices[provider]
+        for provider in items
+        if provider in caller_prices
+        for name, item in items[provider].items()
+        if caller_prices[provider] == 0 or quote_price(item, 1).usd is None
     }
     return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
 
 
-def _priced_names(contract: Contract) -> list[str]:
-    names = (*contract.targets, *contract.audio_input_targets, *contract.operations)
-    return [f"{contract.id}/{name}" for name in names]
+def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, float]) -> dict[str, str]:
+    """Return the documented prices that the caller's prices replace, as text by target or operation.
+
+    Args:
+        contracts: contracts of the providers.
+        prices: dollars per request by target or operation; see `resolve_prices`.
+    """
+    items = {name: item for contract in contracts for name, item in _priced_items(contract).items() if name in prices}
+    # The price of an operation with targets is that of its targets.
+    return {
+        name: describe_price(item)
+        for name, item in items.items()
+        if not (isinstance(item, Operation) and item.targets) and quote_price(item, 1).usd
+    }
+
+
+def _priced_items(contract: Contract) -> dict[str, BaseTarget | Operation]:
+    operations = {f"{contract.id}/{name}": operation for name, operation in contract.operations.items()}
+    targets: list[BaseTarget] = [*contract.targets.values(), *contract.audio_input_targets.values()]
+    return {target.id: target for target in targets} | operations
 
 
 def check_base_urls(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:

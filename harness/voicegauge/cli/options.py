@@ -271,7 +271,8 @@ def price_option(command: Command) -> Command:
         multiple=True,
         callback=_read_prices,
         metavar="NAME=USD",
-        help="Dollars per request to a provider, target or operation without a documented price. May be repeated.",
+        help="Dollars per request. For a PROVIDER: where no price in dollars is documented, or 0 for your own server; "
+        "for a TARGET or operation: also instead of the documented price. May be repeated.",
     )(command)
 
 

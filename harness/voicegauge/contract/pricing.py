@@ -161,7 +161,7 @@ _UNIT_LABELS = {
 }
 
 
-def describe_price(target: BaseTarget) -> str:
+def describe_price(target: BaseTarget | Operation) -> str:
     """Return the price as text, including disputed alternatives: "$0.015 / request"."""
     price = target.pricing
     if price is None:
