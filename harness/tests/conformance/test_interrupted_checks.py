@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -55,8 +56,8 @@ def check(arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str
     return run
 
 
-def kill_after(acme: Acme, arguments: list[str], answered: int) -> None:
-    """Kill the command while it waits for the response after `answered` audio responses."""
+def kill_after(acme: Acme, arguments: list[str], answered: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal to the command while it waits for the response after `answered` audio responses."""
     acme.silent_after = len(acme.keys) + answered
     before = len(acme.keys)
     command = [sys.executable, "-m", "voicegauge", *arguments]
@@ -64,7 +65,7 @@ def kill_after(acme: Acme, arguments: list[str], answered: int) -> None:
         late = time.monotonic() + 60
         while len(acme.keys) - before <= answered and process.poll() is None and time.monotonic() < late:
             time.sleep(0.02)
-        process.kill()
+        process.send_signal(number)
     acme.silent_after = None
     assert len(acme.keys) - before == answered + 1
 
@@ -96,8 +97,11 @@ def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments
     assert not journals(tmp_path)
 
 
-def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand(acme, arguments, check) -> None:
-    kill_after(acme, arguments, 2)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand(
+    acme, arguments, check, number
+) -> None:
+    kill_after(acme, arguments, 2, number)
     again = check()
     assert again.report is not None
     (lost,) = again.report["ambiguous_requests"]

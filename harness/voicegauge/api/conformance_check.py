@@ -213,7 +213,7 @@ def check(
         report = _build_report(collector, stop_reason, rules, journals)
         if on_report is not None:
             on_report(report)
-        journals.end()
+        journals.end(keep_lost=stop_reason == "interrupted")
         return report
 
 
