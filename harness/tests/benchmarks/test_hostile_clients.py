@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 from hostile_clients.__main__ import MAX_MIB, measure
 from hostile_clients.attacks import ATTACKS
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the attacked process import what this process can import."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
 @pytest.mark.parametrize(

@@ -166,8 +166,9 @@ def assert_harmless(text: str) -> None:
 
 
 def test_escape_sequences_of_a_contract_do_not_reach_the_terminal(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     (folder / "acme.yaml").write_text(CONTRACT)
     for options in ([], ["--json", "-"]):
         assert run(["providers", "--contracts", "acme.yaml", *options]) == 0
