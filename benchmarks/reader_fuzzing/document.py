@@ -28,8 +28,8 @@ class Document(NamedTuple):
 
 
 def to_json(value: Any) -> bytes:
-    """Write plain data as JSON, in which NaN, Infinity and unpaired surrogates may occur."""
-    return json.dumps(value).encode()
+    """Write plain data as JSON with NaN, Infinity and unpaired surrogates; dates and bytes of YAML as text."""
+    return json.dumps(value, default=str).encode()
 
 
 def to_json_lines(values: Any) -> bytes:
