@@ -116,7 +116,7 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
             assert f'<section id="{section}"' in page, name
     assert "Nothing was scored" in page_of(kinds["nothing scored"])
     assert "No request succeeded" in page_of(kinds["nothing answered"])
-    assert "Every sample with errors is without audio" in page_of(kinds["nothing answered"])
+    assert "No request delivered audio" in page_of(kinds["nothing answered"])
     assert "transcribed without error" in page_of(kinds["no error"])
 
 

@@ -92,6 +92,8 @@ class RunView(NamedTuple):
     def no_clips_reason(self) -> str:
         """Why the report has no clips of the run; meaningful only for a run without clips."""
         rates = [rate.corpus.value for target in self.report.targets for rate in (target.wer, target.cer) if rate]
+        if all(target.failures == target.samples for target in self.report.targets):
+            return "No request delivered audio, so there is nothing to play."
         if not rates:
             return "Nothing was scored, so there are no worst clips."
         if any(rates):
