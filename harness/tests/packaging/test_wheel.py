@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import voicegauge
+from voicegauge.hosts import EMULATOR_PORT
+
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.slow
 
@@ -94,9 +97,8 @@ import pytest
 def test_contract(voicegauge_rule):
     voicegauge_rule.assert_holds()
 """
-# Runs the curl command of a failure while the emulator is still running, as a person would.
+# Saves the curl command of a failure.
 REPRODUCE = """\
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -106,8 +108,7 @@ def pytest_runtest_makereport(item):
     report = yield
     for line in report.longreprtext.splitlines():
         if line.strip().startswith("curl "):
-            again = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-            Path("again.txt").write_text(again.stdout)
+            Path("again.sh").write_text(line)
     return report
 """
 
@@ -132,4 +133,9 @@ def test_five_lines_in_an_empty_folder_fail_with_a_fault_and_show_how_to_reprodu
     failure = next(line for line in faulty.stdout.splitlines() if line.startswith("auth-not-enforced: "))
     assert f"({unpacked}/voicegauge/data/contracts/pixelapi/openapi.yaml:" in failure
     assert "Traceback" not in faulty.stdout
-    assert (tmp_path / "again.txt").read_text().startswith("HTTP/1.1 200")
+    line = (tmp_path / "again.sh").read_text()
+    with voicegauge.emulate("pixelapi", faults=["ignored-key"]) as emulator:
+        address = emulator.url
+        command = ["bash", "-c", line.replace(f"http://127.0.0.1:{EMULATOR_PORT}", address)]
+        again = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert again.stdout.startswith("HTTP/1.1 200")
