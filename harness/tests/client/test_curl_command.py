@@ -226,7 +226,7 @@ def test_no_command_has_a_file_that_cannot_be_written_or_contains_the_key(asked,
     assert curl_command(binary, loaded) is None
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no dependency installs curl; bash tests the quoting")
 async def test_curl_sends_the_same_request_again(serve, contract, monkeypatch):
     received: list[tuple[ReceivedRequest, bytes]] = []
 

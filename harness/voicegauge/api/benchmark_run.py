@@ -188,8 +188,6 @@ def benchmark(
         listener=progress or ProgressListener(),
     )
     if live is not None:
-        announce_keys(contracts_of(planned.targets.values()), live, planned.listener)
-        announce_replaced_prices(contracts_of(planned.targets.values()), planned.prices, planned.listener)
         planned.plan.check_budget(live.max_cost_usd)
         live_access(contracts_of(planned.targets.values()), live.base_urls, live.account_plans)
         delete_left_resources(contracts_of(planned.targets.values()), live, planned.listener)
@@ -281,9 +279,6 @@ def plan_benchmark(
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
-    if live is not None:
-        announce_keys(contracts_of(planned.targets.values()), live, planned.listener)
-        announce_replaced_prices(contracts_of(planned.targets.values()), planned.prices, planned.listener)
     return summarize_plan(planned.plan)
 
 
@@ -314,6 +309,9 @@ def _plan_requests(
         listener.notice(f"left out: {target_id} does not speak a language of the suite {texts.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.left_out}
     validate_requests(plan, targets, voice)
+    if live is not None:
+        announce_keys(contracts_of(targets.values()), live, listener)
+        announce_replaced_prices(contracts_of(targets.values()), prices, listener)
     return _PlannedBenchmark(plan, targets, voice, prices, live, listener)
 
 
