@@ -14,7 +14,7 @@ from voicegauge.bench.running.store import save_audio
 from voicegauge.model import AudioFacts, Sample
 from voicegauge.speech.audio import encode
 
-from .made import FAILED, sample
+from ..builders.runs import FAILED, build_sample
 from .test_interruptions import Bench, bench, out, provider, speech  # noqa: F401 - fixtures
 
 RATE = 24_000
@@ -25,7 +25,7 @@ HTML = b"<html><body>502 Bad Gateway</body></html>"
 def measured(folder: Path, audio: bytes, media_type: str | None = "audio/wav") -> Sample:
     digest, file = save_audio(folder, audio)
     facts = AudioFacts(sha256=digest, file=file, bytes=len(audio), media_type=media_type, container=None)
-    (found,) = measure_audio(folder, [msgspec.structs.replace(sample(), audio=facts)], {})
+    (found,) = measure_audio(folder, [msgspec.structs.replace(build_sample(), audio=facts)], {})
     return found
 
 
@@ -66,7 +66,7 @@ def test_audio_beyond_the_length_limit_is_a_failure(tmp_path: Path, monkeypatch:
 def test_an_earlier_failure_stays(tmp_path: Path) -> None:
     digest, file = save_audio(tmp_path, HTML)
     facts = AudioFacts(sha256=digest, file=file, bytes=len(HTML), media_type=None, container=None)
-    (found,) = measure_audio(tmp_path, [msgspec.structs.replace(sample(failure=FAILED), audio=facts)], {})
+    (found,) = measure_audio(tmp_path, [msgspec.structs.replace(build_sample(failure=FAILED), audio=facts)], {})
     assert found.failure == FAILED
 
 

@@ -17,17 +17,17 @@ from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample, ch
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
 
-from .made import (
+from ..builders.runs import (
     FAILED,
     SUITE,
-    drawn_errors,
-    heavy_tailed_run,
-    heavy_tailed_times,
-    make_target_ref,
-    per,
-    run,
-    sample,
-    score_set,
+    build_run,
+    build_sample,
+    build_score_set,
+    build_target_ref,
+    draw_errors,
+    draw_run,
+    draw_times,
+    price_per,
 )
 
 ROUNDS = 100
@@ -44,7 +44,7 @@ def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
     """The verdicts on the total latency over many pairs of random runs."""
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
-        before, after = heavy_tailed_times(2 * seed, **words), heavy_tailed_times(2 * seed + 1, slower=slower, **words)
+        before, after = draw_times(2 * seed, **words), draw_times(2 * seed + 1, slower=slower, **words)
         contrast = change_of_typical_time(before, after, CompareSettings(seed=seed).interval_settings)
         assert contrast is not None
         found[decide_verdict(contrast, LATENCY)] += 1
@@ -55,7 +55,7 @@ def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Cou
     """The verdicts on WER over many pairs of random runs."""
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
-        counted = drawn_errors(2 * seed, texts, before), drawn_errors(2 * seed + 1, texts, after)
+        counted = draw_errors(2 * seed, texts, before), draw_errors(2 * seed + 1, texts, after)
         contrast = error_rate(*counted, CompareSettings(seed=seed).interval_settings)
         assert contrast is not None
         found[decide_verdict(contrast, ERROR_RATE)] += 1
@@ -103,15 +103,15 @@ def test_many_sessions_without_a_change_are_evidence_of_none() -> None:
 
 def test_a_significant_but_small_change_is_not_a_regression() -> None:
     found = compare_runs(
-        heavy_tailed_run(1, texts=40, drift=0.0),
-        heavy_tailed_run(2, texts=40, drift=0.0, slower=1.07),
+        draw_run(1, texts=40, drift=0.0),
+        draw_run(2, texts=40, drift=0.0, slower=1.07),
         CompareSettings(session_drift=0.0),
     )
     assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
 
 
 def test_a_run_compared_with_itself_shows_no_change() -> None:
-    made = heavy_tailed_run(1, sessions=6, texts=60)
+    made = draw_run(1, sessions=6, texts=60)
     found = compare_runs(made, made)
     assert {verdict.verdict for verdict in found.metrics} <= {"no evidence", "underpowered"}
     assert all(verdict.change == 0 for verdict in found.metrics)
@@ -119,18 +119,18 @@ def test_a_run_compared_with_itself_shows_no_change() -> None:
 
 
 def test_a_95th_percentile_needs_200_samples_in_each_run() -> None:
-    few = verdicts(compare_runs(heavy_tailed_run(1, texts=60), heavy_tailed_run(2, texts=60)))["total_latency_p95_ms"]
+    few = verdicts(compare_runs(draw_run(1, texts=60), draw_run(2, texts=60)))["total_latency_p95_ms"]
     assert few.verdict == "underpowered"
     assert "200" in few.note
     found = compare_runs(
-        heavy_tailed_run(1, sessions=8, texts=60, repetitions=2),
-        heavy_tailed_run(2, sessions=8, texts=60, repetitions=2, slower=2.0),
+        draw_run(1, sessions=8, texts=60, repetitions=2),
+        draw_run(2, sessions=8, texts=60, repetitions=2, slower=2.0),
     )
     assert verdicts(found)["total_latency_p95_ms"].verdict == "regression"
 
 
 def test_a_95th_percentile_of_a_few_texts_has_no_interval() -> None:
-    few = [heavy_tailed_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
+    few = [draw_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
     found = verdicts(compare_runs(*few))["total_latency_p95_ms"]
     assert (found.low, found.high, found.note) == (None, None, "fewer than 5 texts in both runs")
 
@@ -138,9 +138,11 @@ def test_a_95th_percentile_of_a_few_texts_has_no_interval() -> None:
 def test_times_are_of_the_texts_that_both_runs_have() -> None:
     """A text that failed in one run alone must not make the other look slower."""
     texts = {1: 100.0, 2: 200.0, 3: 300.0, 4: 9000.0, 5: 9000.0}
-    whole = run(tuple(sample(text, total_latency_ms=ms) for text, ms in texts.items()))
-    lacking = run(
-        tuple(sample(text, total_latency_ms=ms, failure=FAILED if ms > 1000 else None) for text, ms in texts.items())
+    whole = build_run(tuple(build_sample(text, total_latency_ms=ms) for text, ms in texts.items()))
+    lacking = build_run(
+        tuple(
+            build_sample(text, total_latency_ms=ms, failure=FAILED if ms > 1000 else None) for text, ms in texts.items()
+        )
     )
     for found in (compare_runs(whole, lacking), compare_runs(lacking, whole)):
         shown = verdicts(found)["total_latency_ms"]
@@ -149,8 +151,8 @@ def test_times_are_of_the_texts_that_both_runs_have() -> None:
 
 
 def failing(count: int) -> Run:
-    samples = tuple(sample(i, failure=FAILED if i < count else None) for i in range(100))
-    return run(samples, score_sets=(score_set(samples, lambda _: 0),))
+    samples = tuple(build_sample(i, failure=FAILED if i < count else None) for i in range(100))
+    return build_run(samples, score_sets=(build_score_set(samples, lambda _: 0),))
 
 
 def test_failures_count_as_failures_and_as_deleted_words() -> None:
@@ -163,7 +165,9 @@ def test_failures_count_as_failures_and_as_deleted_words() -> None:
 
 def test_a_longer_poll_interval_is_not_a_regression() -> None:
     def polled(low: float, high: float) -> Run:
-        return run(tuple(sample(i, session=s, done=(low, high)) for i in range(20) for s in range(8)), sessions=8)
+        return build_run(
+            tuple(build_sample(i, session=s, done=(low, high)) for i in range(20) for s in range(8)), sessions=8
+        )
 
     wide = verdicts(compare_runs(polled(100, 5000), polled(5000, 10_000)))["completion_ms"]
     assert wide.verdict == "underpowered"
@@ -175,16 +179,17 @@ def test_a_longer_poll_interval_is_not_a_regression() -> None:
 
 
 def test_a_higher_price_is_a_regression_even_with_one_sample() -> None:
-    expensive = run((sample(1),), targets=(make_target_ref(usd=0.02),))
-    found = verdicts(compare_runs(run((sample(1),)), expensive))["price"]
+    expensive = build_run((build_sample(1),), targets=(build_target_ref(usd=0.02),))
+    found = verdicts(compare_runs(build_run((build_sample(1),)), expensive))["price"]
     assert (found.verdict, found.change) == ("regression", 1.0)
-    assert verdicts(compare_runs(expensive, run((sample(1),))))["price"].verdict == "improvement"
+    assert verdicts(compare_runs(expensive, build_run((build_sample(1),))))["price"].verdict == "improvement"
 
 
 @pytest.mark.parametrize("unit", ["request", "character", "minute"])
 def test_a_price_in_credits_is_compared_for_every_unit(unit: str) -> None:
     cheap, expensive = (
-        run((sample(1),), targets=(make_target_ref(price=per(unit, credits=credits)),)) for credits in (1000.0, 2000.0)
+        build_run((build_sample(1),), targets=(build_target_ref(price=price_per(unit, credits=credits)),))
+        for credits in (1000.0, 2000.0)
     )
     found = verdicts(compare_runs(cheap, expensive))["price"]
     assert (found.verdict, found.unit, found.change) == ("regression", "credits", pytest.approx(1.0))
@@ -192,7 +197,7 @@ def test_a_price_in_credits_is_compared_for_every_unit(unit: str) -> None:
 
 def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
     def charged(credits: float) -> Run:
-        return run((sample(1, cost=Cost(charged_credits=credits)),))
+        return build_run((build_sample(1, cost=Cost(charged_credits=credits)),))
 
     assert verdicts(compare_runs(charged(10), charged(20)))["charged"].verdict == "regression"
     assert verdicts(compare_runs(charged(10), charged(10)))["charged"].verdict == "no evidence"
@@ -204,40 +209,43 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
         ({"suite": msgspec.structs.replace(SUITE, sha256="6" * 64)}, "suite"),
         ({"provenance": "live"}, "the baseline is emulated, the run is live"),
         ({"concurrency": 2}, "--concurrency"),
-        ({"targets": (make_target_ref("acme/other"),)}, "no target in common"),
+        ({"targets": (build_target_ref("acme/other"),)}, "no target in common"),
     ],
 )
 def test_runs_that_are_not_comparable_are_rejected(change: dict[str, object], says: str) -> None:
     with pytest.raises(DataError, match=f"not comparable: .*{says}"):
-        compare_runs(run((sample(1),)), run((sample(1),), **change))
+        compare_runs(build_run((build_sample(1),)), build_run((build_sample(1),), **change))
 
 
 @pytest.mark.parametrize("change", [{"asr": "other"}, {"normalizer": "made/2"}, {"settings": {"beam": "5"}}])
 def test_scores_of_another_engine_normalizer_or_setting_are_rejected(change: dict[str, object]) -> None:
-    samples = (sample(1),)
-    scores = score_set(samples, lambda _: 1)
+    samples = (build_sample(1),)
+    scores = build_score_set(samples, lambda _: 1)
     other = msgspec.structs.replace(scores, **change)
     with pytest.raises(DataError, match="voicegauge score"):
-        compare_runs(run(samples, score_sets=(scores,)), run(samples, score_sets=(other,)))
+        compare_runs(build_run(samples, score_sets=(scores,)), build_run(samples, score_sets=(other,)))
 
 
 def test_of_several_score_sets_the_common_one_is_compared() -> None:
-    samples: tuple[Sample, ...] = tuple(sample(i) for i in range(10))
-    one, other = score_set(samples, lambda _: 1, asr="one"), score_set(samples, lambda _: 2, asr="other")
-    found = compare_runs(run(samples, score_sets=(one, other)), run(samples, score_sets=(one,)))
+    samples: tuple[Sample, ...] = tuple(build_sample(i) for i in range(10))
+    one, other = build_score_set(samples, lambda _: 1, asr="one"), build_score_set(samples, lambda _: 2, asr="other")
+    found = compare_runs(build_run(samples, score_sets=(one, other)), build_run(samples, score_sets=(one,)))
     assert found.asr == "one"
     assert verdicts(found)["wer"].change == 0
 
 
 def test_targets_of_one_run_alone_are_named() -> None:
-    both = (make_target_ref(), make_target_ref("acme/old"))
-    found = compare_runs(run((sample(1),), targets=both), run((sample(1),)))
+    both = (build_target_ref(), build_target_ref("acme/old"))
+    found = compare_runs(build_run((build_sample(1),), targets=both), build_run((build_sample(1),)))
     assert (found.only_in_baseline, found.only_in_run) == (("acme/old",), ())
 
 
-@pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(sample(1), warmup=True),)])
+@pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(build_sample(1), warmup=True),)])
 def test_a_run_without_a_sample_is_not_comparable(samples: tuple[Sample, ...]) -> None:
-    for pair in ((run(samples), run((sample(1),))), (run((sample(1),)), run(samples))):
+    for pair in (
+        (build_run(samples), build_run((build_sample(1),))),
+        (build_run((build_sample(1),)), build_run(samples)),
+    ):
         with pytest.raises(DataError, match="has no sample"):
             compare_runs(*pair)
 
@@ -259,7 +267,9 @@ def test_a_time_of_zero_has_a_finite_change() -> None:
 
 def test_charges_are_compared_as_means_of_the_common_texts() -> None:
     def charged(*amounts: float) -> Run:
-        return run(tuple(sample(text, cost=Cost(charged_credits=amount)) for text, amount in enumerate(amounts)))
+        return build_run(
+            tuple(build_sample(text, cost=Cost(charged_credits=amount)) for text, amount in enumerate(amounts))
+        )
 
     found = verdicts(compare_runs(charged(10, 20), charged(10, 30, 500)))["charged"]
     assert (found.baseline, found.run, found.note) == (15.0, 20.0, "mean of 2 texts")

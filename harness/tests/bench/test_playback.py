@@ -46,7 +46,7 @@ from voicegauge.speech.audio import (
 from voicegauge.transport import Transport
 
 from ..builders.contracts import load_trusted
-from .made import sample
+from ..builders.runs import build_sample
 
 BUNDLED = data_dir("contracts") / "ttsai" / "openapi.yaml"
 
@@ -189,7 +189,7 @@ def test_a_header_before_the_audio_does_not_count_as_audio(tmp_path) -> None:
     data, media_type = encode(np.sin(np.arange(48_000)).astype(np.float32), 24_000, "wav")
     (tmp_path / "a.wav").write_bytes(data)
     made = msgspec.structs.replace(
-        sample(),
+        build_sample(),
         audio=AudioFacts(sha256="a", file="a.wav", bytes=len(data), media_type=media_type, container=None),
         latency=Latency(submit_latency_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, total_latency_ms=900.0),
         streaming=Streaming(chunks=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),

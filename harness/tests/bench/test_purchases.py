@@ -20,7 +20,7 @@ from voicegauge.bench.running.journal import (
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.model import BillingStatus, Cost, Failure, Sample
 
-from .made import sample
+from ..builders.runs import build_sample
 
 ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS, BillingStatus.REJECTED
 LOST = Failure(kind="network", message="connection reset")
@@ -38,7 +38,7 @@ def completed(
 
 
 def named(name: str, failure: Failure | None = None, charged_usd: float | None = None) -> Sample:
-    return msgspec.structs.replace(sample(name, failure=failure, cost=Cost(charged_usd=charged_usd)), id=name)
+    return msgspec.structs.replace(build_sample(name, failure=failure, cost=Cost(charged_usd=charged_usd)), id=name)
 
 
 def finished(

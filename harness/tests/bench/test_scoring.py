@@ -20,7 +20,7 @@ from voicegauge.speech.asr import SpokenText
 from voicegauge.speech.audio import EncodedAudio, RawAudioFormat, encode
 from voicegauge.speech.synthesis.espeak import synthesize
 
-from .made import run, sample
+from ..builders.runs import build_run, build_sample
 
 RATE = 16_000
 TEXT = "Why did nobody answer the phone this morning?"
@@ -62,7 +62,7 @@ class Folder:
     samples: list[Sample] = field(default_factory=list)
 
     def add(self, audio: bytes | None, declared: RawAudioFormat | None = None, **words: object) -> Sample:
-        made = sample(len(self.samples), words=TEXT, failure=None if audio else FAILURE)
+        made = build_sample(len(self.samples), words=TEXT, failure=None if audio else FAILURE)
         measured = None
         if audio:
             _, file = save_audio(self.path, audio)
@@ -71,7 +71,7 @@ class Folder:
         return self.samples[-1]
 
     def run(self, **changes: object) -> Run:
-        return run(tuple(self.samples), **changes)
+        return build_run(tuple(self.samples), **changes)
 
     def scored(self, asr: str = "auto") -> ScoreSet:
         found = score_run(self.path, self.run(), asr, workers=1)

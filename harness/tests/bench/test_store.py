@@ -28,7 +28,7 @@ from voicegauge.bench.running.store import (
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import BillingStatus, Cost, Provenance
 
-from .made import FAILED, SUITE, TARGET, make_target_ref, run, sample, score_set
+from ..builders.runs import FAILED, SUITE, TARGET, build_run, build_sample, build_score_set, build_target_ref
 
 
 def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
@@ -36,8 +36,8 @@ def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
 
 
 def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
-    samples = (sample(1, done=(1.0, 2.0)), sample(2, failure=FAILED))
-    made = run(samples, score_sets=(score_set(samples, lambda _: 1),))
+    samples = (build_sample(1, done=(1.0, 2.0)), build_sample(2, failure=FAILED))
+    made = build_run(samples, score_sets=(build_score_set(samples, lambda _: 1),))
     path = save_run(tmp_path, made)
     assert load_run(tmp_path) == load_run(path) == made
     assert run_folder(path) == run_folder(tmp_path) == tmp_path
@@ -48,7 +48,7 @@ def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
     ("version", "says"), [(99, "newer voicegauge .*pip install -U voicegauge"), (0, "older voicegauge .*again")]
 )
 def test_a_run_of_another_version_is_rejected_with_a_hint(tmp_path: Path, version: int, says: str) -> None:
-    path = save_run(tmp_path, run((sample(1),)))
+    path = save_run(tmp_path, build_run((build_sample(1),)))
     document = json.loads(path.read_bytes())
     document["manifest"]["schema_version"] = version
     document["something new"] = 1
@@ -101,14 +101,14 @@ def test_a_truncated_journal_keeps_every_complete_line(
     folder = tmp_path_factory.mktemp("cut")
     with open_journal(folder, durable=False) as journal:
         for index in range(4):
-            journal.write(SampleFinished(sample=sample(index), billing=BillingStatus.ACCEPTED))
+            journal.write(SampleFinished(sample=build_sample(index), billing=BillingStatus.ACCEPTED))
     raw = journal.path.read_bytes()
     cut = data.draw(st.integers(0, len(raw)))
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
     assert len(read_journal(folder).finished) == whole
     with open_journal(folder, durable=False) as journal:
-        journal.write(SampleFinished(sample=sample("more"), billing=BillingStatus.ACCEPTED))
+        journal.write(SampleFinished(sample=build_sample("more"), billing=BillingStatus.ACCEPTED))
     assert len(read_journal(folder).finished) == whole + 1
 
 
@@ -125,7 +125,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     [
         submitting("a", usd=-1.0),
         SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job=None, charged_usd=-1.0),
-        SampleFinished(sample=sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
+        SampleFinished(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
     ],
 )
 def test_an_impossible_amount_in_a_journal_is_damage(tmp_path: Path, event: JournalEvent) -> None:
@@ -147,17 +147,17 @@ def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
-    save_run(tmp_path, run((), finished=False))
+    save_run(tmp_path, build_run((), finished=False))
     with open_journal(tmp_path, durable=False) as journal:
-        journal.write(SampleFinished(sample=sample(1), billing=BillingStatus.ACCEPTED))
-    assert load_run(tmp_path).samples == (sample(1),)
+        journal.write(SampleFinished(sample=build_sample(1), billing=BillingStatus.ACCEPTED))
+    assert load_run(tmp_path).samples == (build_sample(1),)
 
 
 def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPlan:
     return BenchPlan(
         suite=SUITE,
         settings=BenchPlanSettings(),
-        targets=tuple(make_target_ref(name) for name in targets),
+        targets=tuple(build_target_ref(name) for name in targets),
         rounds=(),
         quotes=(),
         kind="speech",
@@ -168,7 +168,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
 
 
 def save_live_run(folder: Path, *events: JournalEvent, **changes: object) -> Path:
-    save_run(folder, run((), **{"plan_sha256": "same", "finished": False, "max_cost_usd": 1.0, **changes}))
+    save_run(folder, build_run((), **{"plan_sha256": "same", "finished": False, "max_cost_usd": 1.0, **changes}))
     with open_journal(folder, durable=False) as journal:
         for event in events:
             journal.write(event)
@@ -217,7 +217,7 @@ def test_a_finished_run_with_an_ambiguous_request_is_continued_on_demand(tmp_pat
     folder = save_live_run(tmp_path / "run", submitting("a"), finished=True)
     assert continued(tmp_path) is None
     assert continued(tmp_path, retry_ambiguous=True) == folder
-    settled = (submitting("a"), *PAID, SampleFinished(sample=sample("a"), billing=BillingStatus.ACCEPTED))
+    settled = (submitting("a"), *PAID, SampleFinished(sample=build_sample("a"), billing=BillingStatus.ACCEPTED))
     save_live_run(tmp_path / "run", *settled[1:], finished=True)
     assert continued(tmp_path, retry_ambiguous=True) == folder, "the last request of the sample is the one that counts"
 
@@ -233,7 +233,7 @@ def test_a_live_run_of_another_version_is_not_silently_bought_again(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "changes", [{"finished": True}, {"targets": (make_target_ref("acme/other"),)}, {"max_cost_usd": None}]
+    "changes", [{"finished": True}, {"targets": (build_target_ref("acme/other"),)}, {"max_cost_usd": None}]
 )
 def test_other_runs_of_another_version_are_in_nobodys_way(tmp_path: Path, changes: dict[str, object]) -> None:
     save_live_run(tmp_path / "run", *PAID, schema_version=2, **changes)
@@ -260,7 +260,7 @@ def test_a_paid_run_with_a_damaged_manifest_is_not_silently_bought_again(tmp_pat
         continued(tmp_path)
 
 
-EMULATED = SampleFinished(sample=sample("a"), billing=BillingStatus.ACCEPTED, is_emulated=True)
+EMULATED = SampleFinished(sample=build_sample("a"), billing=BillingStatus.ACCEPTED, is_emulated=True)
 
 
 @pytest.mark.parametrize("events", [(), REJECTED, (*PAID, EMULATED)])

@@ -12,17 +12,19 @@ from voicegauge.bench.analysis.summary import pareto, summarize
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
-from .made import FAILED, make_target_ref, per, run, sample, score, score_set
+from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
 
 
 def scored(samples: tuple[Sample, ...], scores: tuple[Score, ...], **changes: object) -> tuple[Run, ScoreSet]:
     given_scores = ScoreSet(asr="made", asr_reason="made up", normalizer="made/1", scores=scores)
-    return run(samples, score_sets=(given_scores,), **changes), given_scores
+    return build_run(samples, score_sets=(given_scores,), **changes), given_scores
 
 
 def test_failures_are_counted_and_their_words_deleted() -> None:
-    samples = (sample(1), sample(2), sample(3, failure=FAILED))
-    made, scores = scored(samples, (score(samples[0], 1), score(samples[1], 1), score(samples[2], 10)))
+    samples = (build_sample(1), build_sample(2), build_sample(3, failure=FAILED))
+    made, scores = scored(
+        samples, (build_score(samples[0], 1), build_score(samples[1], 1), build_score(samples[2], 10))
+    )
     (found,) = summarize(made, scores)
     assert (found.samples, found.failures, found.failure_kinds) == (3, 1, {"server_error": 1})
     assert found.wer is not None
@@ -33,8 +35,8 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
 
 
 def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:
-    samples = (sample(1, failure=FAILED), sample(2, language="zh", failure=FAILED))
-    made, scores = scored(samples, (score(samples[0], 10), score(samples[1], 10, unit="character")))
+    samples = (build_sample(1, failure=FAILED), build_sample(2, language="zh", failure=FAILED))
+    made, scores = scored(samples, (build_score(samples[0], 10), build_score(samples[1], 10, unit="character")))
     (found,) = summarize(made, scores)
     assert (found.samples, found.failures) == (2, 2)
     assert (found.wer, found.cer, found.categories, found.languages) == (None, None, (), ())
@@ -42,7 +44,13 @@ def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:
 
 def test_a_time_has_the_number_of_its_samples() -> None:
     (found,) = summarize(
-        run((sample(1, total_latency_ms=100), sample(2, total_latency_ms=300), sample(3, failure=FAILED)))
+        build_run(
+            (
+                build_sample(1, total_latency_ms=100),
+                build_sample(2, total_latency_ms=300),
+                build_sample(3, failure=FAILED),
+            )
+        )
     )
     assert found.total_latency_ms is not None
     assert (found.total_latency_ms.value, found.total_latency_ms.n) == (200, 2)
@@ -51,28 +59,28 @@ def test_a_time_has_the_number_of_its_samples() -> None:
 
 
 def test_warm_up_is_left_out_of_every_result() -> None:
-    warm = sample(1, repetition=0, total_latency_ms=9999)
-    (found,) = summarize(run((warm, sample(1, total_latency_ms=100))))
+    warm = build_sample(1, repetition=0, total_latency_ms=9999)
+    (found,) = summarize(build_run((warm, build_sample(1, total_latency_ms=100))))
     assert found.samples == 1
     assert found.total_latency_ms is not None
     assert found.total_latency_ms.value == 100
 
 
 def test_a_target_without_a_sample_that_succeeded_has_only_failures() -> None:
-    (found,) = summarize(run((sample(1, failure=FAILED),)))
+    (found,) = summarize(build_run((build_sample(1, failure=FAILED),)))
     assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.pareto) == (1, 1, None, None, False)
 
 
 def test_a_missing_score_is_an_error() -> None:
-    samples = (sample(1), sample(2))
-    made, scores = scored(samples, (score(samples[0], 1),))
+    samples = (build_sample(1), build_sample(2))
+    made, scores = scored(samples, (build_score(samples[0], 1),))
     with pytest.raises(DataError, match=r"no score for the sample acme/voice-1/1/1/2: score the run again"):
         summarize(made, scores)
 
 
 def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
-    samples = (sample(1), sample(2, language="xx"))
-    made, scores = scored(samples, (score(samples[0], 1),))
+    samples = (build_sample(1), build_sample(2, language="xx"))
+    made, scores = scored(samples, (build_score(samples[0], 1),))
     (found,) = summarize(made, msgspec.structs.replace(scores, left_out=("xx",)))
     assert found.wer is not None
     assert found.wer.corpus.n == 1
@@ -80,8 +88,8 @@ def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
 
 
 def test_words_and_characters_are_never_pooled() -> None:
-    samples = (sample(1), sample(2, language="zh"))
-    made, scores = scored(samples, (score(samples[0], 1), score(samples[1], 5, unit="character")))
+    samples = (build_sample(1), build_sample(2, language="zh"))
+    made, scores = scored(samples, (build_score(samples[0], 1), build_score(samples[1], 5, unit="character")))
     (found,) = summarize(made, scores)
     assert found.wer is not None
     assert found.cer is not None
@@ -90,8 +98,10 @@ def test_words_and_characters_are_never_pooled() -> None:
 
 
 def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
-    samples = (sample(1), sample(2, category="names"), sample(3, category="names"))
-    made, scores = scored(samples, (score(samples[0], 0), score(samples[1], 2, 20), score(samples[2], 8)))
+    samples = (build_sample(1), build_sample(2, category="names"), build_sample(3, category="names"))
+    made, scores = scored(
+        samples, (build_score(samples[0], 0), build_score(samples[1], 2, 20), build_score(samples[2], 8))
+    )
     (found,) = summarize(made, scores)
     assert found.wer is not None
     assert found.wer.corpus.value == pytest.approx(10 / 40)
@@ -104,30 +114,30 @@ def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
 
 
 def test_completion_of_a_job_has_a_lower_and_an_upper_bound() -> None:
-    (found,) = summarize(run((sample(1, done=(0.0, 5000.0)), sample(2, done=(5000.0, 10000.0)))))
+    (found,) = summarize(build_run((build_sample(1, done=(0.0, 5000.0)), build_sample(2, done=(5000.0, 10000.0)))))
     assert found.completion_ms is not None
     assert (found.completion_ms.low.value, found.completion_ms.high.value) == (2500.0, 7500.0)
 
 
 def test_cost_is_stated_at_a_text_length() -> None:
-    (found,) = summarize(run((sample(1),)), characters=100)
+    (found,) = summarize(build_run((build_sample(1),)), characters=100)
     assert found.cost.usd_per_request == 0.01
     assert (found.cost.characters, found.cost.usd_per_1m_characters) == (100, pytest.approx(100.0))
 
 
 def test_a_charge_that_is_not_the_price_is_shown() -> None:
-    same = sample(1, cost=Cost(price_usd=0.01, charged_usd=0.01))
-    costlier = sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
-    assert not summarize(run((same,)))[0].cost.charge_differs
-    (found,) = summarize(run((same, costlier)))
+    same = build_sample(1, cost=Cost(price_usd=0.01, charged_usd=0.01))
+    costlier = build_sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
+    assert not summarize(build_run((same,)))[0].cost.charge_differs
+    (found,) = summarize(build_run((same, costlier)))
     assert found.cost.charge_differs
     assert found.cost.charged_usd_per_request == pytest.approx(0.02)
 
 
 def test_a_price_per_minute_uses_the_measured_audio() -> None:
-    ref = make_target_ref(price=per("minute", 0.6))
-    spoken = sample(1, words="x" * 50, audio_s=5.0)
-    (found,) = summarize(run((spoken,), targets=(ref,)), characters=100)
+    ref = build_target_ref(price=price_per("minute", 0.6))
+    spoken = build_sample(1, words="x" * 50, audio_s=5.0)
+    (found,) = summarize(build_run((spoken,), targets=(ref,)), characters=100)
     assert found.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
 
 
@@ -155,11 +165,11 @@ def test_the_pareto_set_is_what_no_other_point_dominates(points: list[tuple[int,
 def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neither_is_not() -> None:
     names = ("acme/fast", "acme/clear", "acme/poor")
     samples = tuple(
-        sample(1, target=name, total_latency_ms=ms) for name, ms in zip(names, (100.0, 500.0, 600.0), strict=True)
+        build_sample(1, target=name, total_latency_ms=ms) for name, ms in zip(names, (100.0, 500.0, 600.0), strict=True)
     )
     errors = {"acme/fast": 5, "acme/clear": 1, "acme/poor": 6}
-    scores = score_set(samples, lambda one: errors[one.target])
-    found = summarize(run(samples, targets=tuple(make_target_ref(name) for name in names)), scores)
+    scores = build_score_set(samples, lambda one: errors[one.target])
+    found = summarize(build_run(samples, targets=tuple(build_target_ref(name) for name in names)), scores)
     assert [one.pareto for one in found] == [True, True, False]
 
 
@@ -174,10 +184,10 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
             underruns=underruns,
             stalled_ms=10.0 * underruns,
         )
-        return msgspec.structs.replace(sample(number), streaming=stream)
+        return msgspec.structs.replace(build_sample(number), streaming=stream)
 
-    samples = (streamed(1, 10, 0), streamed(2, 20, 0), streamed(3, 60, 3), sample(4, failure=FAILED))
-    (found,) = summarize(run(samples))
+    samples = (streamed(1, 10, 0), streamed(2, 20, 0), streamed(3, 60, 3), build_sample(4, failure=FAILED))
+    (found,) = summarize(build_run(samples))
     assert found.streaming is not None
     estimates = {name: getattr(found.streaming, name) for name in found.streaming.__struct_fields__}
     assert {name: (one.value, one.n) for name, one in estimates.items()} == {
@@ -188,7 +198,7 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
         "underruns": (1, 3),
         "stalled_ms": (10, 3),
     }
-    (other,) = summarize(run((sample(1),)))
+    (other,) = summarize(build_run((build_sample(1),)))
     assert other.streaming is None
 
 
@@ -197,21 +207,21 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
     [(0.01, False), (0.01 * (1 + 1e-9), False), (0.01001, True), (0.00999, True), (0.011, True)],
 )
 def test_a_charge_differs_from_a_price_by_more_than_rounding(charged: float, differs: bool) -> None:
-    in_usd = sample(1, cost=Cost(price_usd=0.01, charged_usd=charged))
-    in_credits = sample(1, cost=Cost(price_credits=0.01, charged_credits=charged))
+    in_usd = build_sample(1, cost=Cost(price_usd=0.01, charged_usd=charged))
+    in_credits = build_sample(1, cost=Cost(price_credits=0.01, charged_credits=charged))
     for one in (in_usd, in_credits):
-        (found,) = summarize(run((one,)))
+        (found,) = summarize(build_run((one,)))
         assert found.cost.charge_differs is differs
 
 
 @pytest.mark.parametrize(("charged", "differs"), [(104.285, False), (104.2847, False), (104.3, False), (104.29, True)])
 def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(charged: float, differs: bool) -> None:
-    (found,) = summarize(run((sample(1, cost=Cost(price_credits=104.2847, charged_credits=charged)),)))
+    (found,) = summarize(build_run((build_sample(1, cost=Cost(price_credits=104.2847, charged_credits=charged)),)))
     assert found.cost.charge_differs is differs
 
 
 def test_any_charge_for_a_free_request_differs() -> None:
-    free = sample(1, cost=Cost(price_usd=0.0, charged_usd=0.0))
-    charged = sample(1, cost=Cost(price_usd=0.0, charged_usd=1e-6))
-    assert not summarize(run((free,)))[0].cost.charge_differs
-    assert summarize(run((charged,)))[0].cost.charge_differs
+    free = build_sample(1, cost=Cost(price_usd=0.0, charged_usd=0.0))
+    charged = build_sample(1, cost=Cost(price_usd=0.0, charged_usd=1e-6))
+    assert not summarize(build_run((free,)))[0].cost.charge_differs
+    assert summarize(build_run((charged,)))[0].cost.charge_differs

@@ -10,7 +10,7 @@ from voicegauge.bench.analysis.summary import summarize
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.model import Cost, Provenance
 
-from .made import make_target_ref, run, sample, score_set
+from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref
 
 SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
@@ -25,7 +25,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def at(width: int, names: tuple[str, ...] = (SHORT, LONG)) -> tuple[str, str]:
         samples = tuple(
-            sample(
+            build_sample(
                 text,
                 target=name,
                 total_latency_ms=5_000 + 11.0 * text,
@@ -35,8 +35,10 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             for name in names
             for text in range(8)
         )
-        scores = score_set(samples, lambda one: int(one.text_id) % 3)
-        made = run(samples, score_sets=(scores,), targets=tuple(make_target_ref(name, usd=1.25) for name in names))
+        scores = build_score_set(samples, lambda one: int(one.text_id) % 3)
+        made = build_run(
+            samples, score_sets=(scores,), targets=tuple(build_target_ref(name, usd=1.25) for name in names)
+        )
         monkeypatch.setenv("COLUMNS", str(width))
         print_summaries(summarize(made, scores, characters=500), scores, Provenance.LIVE)
         table, mark, below = capsys.readouterr().out.partition("medians, ")

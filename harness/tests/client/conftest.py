@@ -14,7 +14,7 @@ from voicegauge.contract import Contract
 from voicegauge.transport import Transport, VirtualClock
 
 from ..builders.contracts import load_trusted
-from .scripted import HELLO, KEY, Script, job
+from ..builders.scripted_provider import HELLO, KEY, Script, job
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -11,7 +11,7 @@ from voicegauge.client import Client, Ledger
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.transport import Timeouts, Transport
 
-from .scripted import HELLO, KEY, WAV, audio_at, job_script
+from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
 
 
 def credits(document):

@@ -13,7 +13,7 @@ from voicegauge.client import Client, Ledger
 from voicegauge.model import DOWNLOAD
 from voicegauge.transport import Transport, VirtualClock
 
-from .scripted import HELLO, KEY, WAV, Watcher, job_script
+from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, job_script
 
 
 async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from voicegauge.transport import Transport
 
-from .scripted import KEY, WAV, audio_at, job_script
+from ..builders.scripted_provider import KEY, WAV, audio_at, job_script
 
 
 async def test_the_key_goes_to_the_provider_and_not_with_the_download(speak, script, status):

@@ -11,7 +11,7 @@ from voicegauge.client import Client, Ledger
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.transport import Transport
 
-from .scripted import HELLO, KEY, WAV, Watcher, audio_at, job, job_script
+from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, audio_at, job, job_script
 
 
 async def test_a_status_response_can_request_a_wait(speak, script, status):

@@ -14,7 +14,7 @@ from voicegauge.client.spending.rate_limit import WINDOW_S
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Transport, VirtualClock
 
-from .scripted import HELLO, KEY, job_script
+from ..builders.scripted_provider import HELLO, KEY, job_script
 
 PLANS = {"free": {"requests_per_minute": 2, "concurrent": 1}, "pro": {"requests_per_minute": 60}}
 

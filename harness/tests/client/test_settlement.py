@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client import Client, Ledger
 from voicegauge.transport import Transport, VirtualClock
 
-from .scripted import HELLO, KEY, WAV
+from ..builders.scripted_provider import HELLO, KEY, WAV
 
 PRICE_USD = 0.01
 

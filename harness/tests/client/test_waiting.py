@@ -14,7 +14,9 @@ from voicegauge.client.delivery.deadline import MAX_TRANSFER_S
 from voicegauge.model import BillingStatus
 from voicegauge.transport import Transport, VirtualClock
 
-from .scripted import HELLO, KEY, WAV, audio_at, job_script
+from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
+from ..builders.servers import serving
+from ..builders.virtual_time import in_virtual_time
 
 
 async def test_an_undocumented_state_ends_the_wait_on_request(contract, script, serve, status):
@@ -81,11 +83,11 @@ async def test_a_rejected_poll_that_asks_for_an_endless_wait_ends_the_wait(speak
 
 
 async def _drip(scope, receive, send):
-    """Respond with a byte every 10 ms, without end."""
+    """Respond with a byte per second, without end."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     while True:
         await send({"type": "http.response.body", "body": b" ", "more_body": True})
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(1)
 
 
 async def _silence(scope, receive, send):
@@ -112,19 +114,14 @@ LAST_SEEN = {
 
 
 @pytest.mark.parametrize("name", LAST_SEEN)
-async def test_the_message_says_what_was_seen_last(contract, script, serve, status, name):
+@in_virtual_time
+async def test_the_message_says_what_was_seen_last(contract, script, status, name):
     answer, message = LAST_SEEN[name]
-    base = await serve(script)
-    job_script(script, base, status)
+    job_script(script, "", status)
     script.on("GET /jobs/j1", status("working"), answer)
-    real_time = name in ("silence", "slow body")
-    loaded = contract(fast_polls if real_time else None)
-    async with Transport() as transport:
-        clock = None if real_time else VirtualClock()
-        client = Client(
-            loaded, transport, base_urls={"": base}, key=KEY, clock=clock, max_wait_s=0.5 if real_time else 50
-        )
-        delivery = await client.speak(loaded.target("one"), HELLO)
+    async with serving(script) as base, Transport() as transport:
+        client = Client(contract(), transport, base_urls={"": base}, key=KEY, max_wait_s=50)
+        delivery = await client.speak(contract().target("one"), HELLO)
     assert message in delivery.failure.message
     assert delivery.has_open_job
     if "job not done" in delivery.failure.message:

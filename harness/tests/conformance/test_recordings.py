@@ -16,8 +16,8 @@ from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequ
 from voicegauge.recording import load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
 
+from ..builders.acme import DOCUMENT
 from ..builders.contracts import load_trusted
-from ..emulator.acme import DOCUMENT
 
 
 @pytest.fixture

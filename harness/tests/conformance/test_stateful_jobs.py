@@ -23,7 +23,7 @@ from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError
 from voicegauge.transport import VirtualClock
 
-from ..emulator.acme import DOCUMENT
+from ..builders.acme import DOCUMENT
 
 TARGETS = ["pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro"]
 

@@ -13,8 +13,8 @@ import pytest
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 
+from ..builders.acme import DOCUMENT
 from ..builders.contracts import load_trusted
-from .acme import DOCUMENT
 
 Edit = Callable[[dict[str, Any]], None]
 Serve = Callable[[Any], Awaitable[str]]

@@ -14,7 +14,7 @@ from voicegauge.model import Provenance
 from voicegauge.report import write_report
 from voicegauge.report.text_format import format_usd
 
-from .factories import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, crowd, hostile_voices, make_run
+from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, crowd, hostile_voices, make_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

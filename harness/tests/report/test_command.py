@@ -10,7 +10,7 @@ import pytest
 
 from voicegauge.cli import run as voicegauge
 
-from .factories import VOICES, make_run
+from ..builders.report_runs import VOICES, make_run
 
 
 @pytest.fixture(scope="module")

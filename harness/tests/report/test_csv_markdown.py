@@ -13,7 +13,7 @@ from voicegauge.model import Provenance, Run
 from voicegauge.report import BenchReport, render_csv, render_markdown, summarize_runs
 from voicegauge.report.csv_markdown import _escape_markdown
 
-from .factories import BROKEN, HOSTILE, VOICES, hostile_voices, make_run
+from ..builders.report_runs import BROKEN, HOSTILE, VOICES, hostile_voices, make_run
 
 
 @pytest.fixture(scope="module")

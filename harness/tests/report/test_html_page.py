@@ -15,7 +15,7 @@ from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Failure, Provenance, Run
 from voicegauge.report import render_markdown, render_page, summarize_runs, write_report
 
-from .factories import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
+from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
 
 
 class Skeleton(HTMLParser):

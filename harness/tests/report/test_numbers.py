@@ -17,7 +17,7 @@ from voicegauge.report.run_facts import incomparable_facts, select_highlights
 from voicegauge.report.scatter_plot import NARROW, WIDE, build_scatter, choose_shared_axes
 from voicegauge.report.text_format import DASH, MISSING, format_interval, format_ms, format_percent, format_usd
 
-from .factories import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
+from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from voicegauge.report import render_page, summarize_runs
 from voicegauge.report.worst_clips import CLIPS, CLIPS_PER_TARGET, WorstClip, load_players, select_worst_clips
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
-from .factories import BROKEN, VOICES, crowd, make_run
+from ..builders.report_runs import BROKEN, VOICES, crowd, make_run
 
 replace = msgspec.structs.replace
 

@@ -15,7 +15,7 @@ from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr.base import RATE_HZ, short_sha256
 from voicegauge.speech.audio import EncodedAudio, encode
 
-from ..bench.made import run, sample
+from ..builders.runs import build_run, build_sample
 from .tiny_whisper import TEXTS, sound
 
 TEXT = [SpokenText("en", "The kettle is on the stove.")]
@@ -189,8 +189,8 @@ def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_pr
         audio, media_type = encode(sound(name), RATE_HZ, "wav")
         _, file = save_audio(bare, audio)
         measured = EncodedAudio(audio, media_type=media_type).facts(file)
-        samples.append(msgspec.structs.replace(sample(name, words=text), audio=measured))
-    found = score_run(bare, run(tuple(samples)), spec, workers=2)
+        samples.append(msgspec.structs.replace(build_sample(name, words=text), audio=measured))
+    found = score_run(bare, build_run(tuple(samples)), spec, workers=2)
     assert found is not None
     assert [score.errors for score in found.scores] == [0, 0]
     assert [score.transcript for score in found.scores] == [text.strip() for text in TEXTS.values()]

@@ -30,8 +30,9 @@ from voicegauge.model import (
     TargetPrice,
     TargetRef,
 )
-from voicegauge.model.run import RUN_SCHEMA_VERSION
 from voicegauge.speech.audio import encode
+
+from .runs import build_manifest
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -197,8 +198,7 @@ def make_run(
 def _manifest(
     voices: Sequence[Voice], provenance: Provenance, texts: int, repetitions: int, seed: int, *, finished: bool
 ) -> Manifest:
-    return Manifest(
-        schema_version=RUN_SCHEMA_VERSION,
+    return build_manifest(
         run_id=f"20261121-0912-{seed:04x}",
         created_at="2026-11-21T09:12:31Z",
         finished=finished,
@@ -206,10 +206,8 @@ def _manifest(
         provenance=provenance,
         suite=SuiteRef(id="smoke", version=1, sha256=hashlib.sha256(b"smoke").hexdigest(), texts=texts),
         targets=tuple(_target(voice) for voice in voices),
-        sessions=1,
         repetitions=repetitions,
         warmup=1,
-        concurrency=1,
         seed=seed,
         environment={"python": "3.11.7", "platform": "Linux-6.1-x86_64", "httpx": "0.28.1"},
         max_cost_usd=1.0,

@@ -30,7 +30,7 @@ TARGET = "acme/voice-1"
 SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, texts=8)
 
 
-def per(unit: str, usd: float | None = None, credits: float | None = None) -> TargetPrice:
+def price_per(unit: str, usd: float | None = None, credits: float | None = None) -> TargetPrice:
     """A price per `unit`, in dollars or in credits."""
     dollars, in_credits = (
         None if amount is None else AmountPerUnit(amount=amount, unit=unit)  # type: ignore[arg-type]  # one of three words
@@ -39,13 +39,13 @@ def per(unit: str, usd: float | None = None, credits: float | None = None) -> Ta
     return TargetPrice(description="made up", usd=dollars, credits=in_credits)
 
 
-def make_target_ref(name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None) -> TargetRef:
+def build_target_ref(name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None) -> TargetRef:
     return TargetRef(
-        id=name, title=name, contract_version="1", contract_sha256="c" * 64, price=price or per("request", usd)
+        id=name, title=name, contract_version="1", contract_sha256="c" * 64, price=price or price_per("request", usd)
     )
 
 
-def manifest(**changes: object) -> Manifest:
+def build_manifest(**changes: object) -> Manifest:
     words: dict[str, object] = {
         "schema_version": RUN_SCHEMA_VERSION,
         "run_id": "made",
@@ -54,7 +54,7 @@ def manifest(**changes: object) -> Manifest:
         "voicegauge": "0",
         "provenance": Provenance.EMULATED,
         "suite": SUITE,
-        "targets": (make_target_ref(),),
+        "targets": (build_target_ref(),),
         "sessions": 1,
         "repetitions": 1,
         "warmup": 0,
@@ -64,7 +64,7 @@ def manifest(**changes: object) -> Manifest:
     return Manifest(**{**words, **changes})  # type: ignore[arg-type]  # every word of Manifest is there
 
 
-def sample(
+def build_sample(
     text: int | str = 1,
     *,
     target: str = TARGET,
@@ -112,7 +112,7 @@ def sample(
 FAILED = Failure(kind="server_error", message="500", status=500)
 
 
-def score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Score:
+def build_score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Score:
     return Score(
         sample_id=of.id,
         audio_content="missing" if of.failure else "speech",
@@ -128,16 +128,16 @@ def score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Sc
     )
 
 
-def score_set(samples: tuple[Sample, ...], errors: Callable[[Sample], int], *, asr: str = "made") -> ScoreSet:
-    scores = tuple(score(s, 10 if s.failure else errors(s)) for s in samples)
+def build_score_set(samples: tuple[Sample, ...], errors: Callable[[Sample], int], *, asr: str = "made") -> ScoreSet:
+    scores = tuple(build_score(s, 10 if s.failure else errors(s)) for s in samples)
     return ScoreSet(asr=asr, asr_reason="made up", normalizer="made/1", scores=scores)
 
 
-def run(samples: tuple[Sample, ...], *, score_sets: tuple[ScoreSet, ...] = (), **changes: object) -> Run:
-    return Run(manifest=manifest(**changes), samples=samples, score_sets=score_sets)
+def build_run(samples: tuple[Sample, ...], *, score_sets: tuple[ScoreSet, ...] = (), **changes: object) -> Run:
+    return Run(manifest=build_manifest(**changes), samples=samples, score_sets=score_sets)
 
 
-def heavy_tailed_times(
+def draw_times(
     seed: int,
     *,
     texts: int = 20,
@@ -162,13 +162,13 @@ def heavy_tailed_times(
     return made
 
 
-def drawn_errors(seed: int, texts: int, rate: float) -> list[ErrorCount]:
+def draw_errors(seed: int, texts: int, rate: float) -> list[ErrorCount]:
     """Errors of texts of ten words, each word misheard with the probability `rate`."""
     draw = random.Random(f"errors {seed}")
     return [ErrorCount(str(text), sum(draw.random() < rate for _ in range(10)), 10) for text in range(texts)]
 
 
-def heavy_tailed_run(
+def draw_run(
     seed: int,
     *,
     texts: int = 20,
@@ -179,11 +179,9 @@ def heavy_tailed_run(
     wer: float = 0.10,
 ) -> Run:
     """A run of `heavy_tailed_times` in which each word is misheard with the probability `wer`."""
-    times = heavy_tailed_times(
-        seed, texts=texts, sessions=sessions, repetitions=repetitions, slower=slower, drift=drift
-    )
+    times = draw_times(seed, texts=texts, sessions=sessions, repetitions=repetitions, slower=slower, drift=drift)
     samples = tuple(
-        sample(
+        build_sample(
             timed.text,
             session=timed.session,
             repetition=1 + index % (repetitions * texts) // texts,
@@ -192,5 +190,5 @@ def heavy_tailed_run(
         for index, timed in enumerate(times)
     )
     draw = random.Random(f"errors {seed}")
-    scores = score_set(samples, lambda _: sum(draw.random() < wer for _ in range(10)))
-    return run(samples, score_sets=(scores,), sessions=sessions, repetitions=repetitions)
+    scores = build_score_set(samples, lambda _: sum(draw.random() < wer for _ in range(10)))
+    return build_run(samples, score_sets=(scores,), sessions=sessions, repetitions=repetitions)
