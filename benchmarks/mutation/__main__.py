@@ -52,7 +52,7 @@ async def detect_all(contract: Contract, every: int = 1) -> list[DetectionResult
 
 
 def main() -> None:
-    """Print the faults found by class, and each one that was not found."""
+    """Print the faults found by class, and each one that was not found. Exit with status 1 after a crash."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("providers", nargs="*", help="ids of providers; default: all")
     parser.add_argument("--every", type=int, default=1, help="only every N-th mutant")
@@ -62,11 +62,14 @@ def main() -> None:
     for contract in load_catalogue():
         if not options.providers or contract.id in options.providers:
             results += asyncio.run(detect_all(contract, options.every))
-    _print(results)
+    print_results(results)
     print(f"{time.perf_counter() - started:.0f} s, {time.process_time():.0f} s of CPU")
+    if any(result.has_crashed for result in results):
+        sys.exit(1)
 
 
-def _print(results: Sequence[DetectionResult]) -> None:
+def print_results(results: Sequence[DetectionResult]) -> None:
+    """Print the results by class of fault, and every mutant that crashed or was not found with the reason."""
     by_kind: dict[str, list[DetectionResult]] = defaultdict(list)
     for result in results:
         by_kind[result.mutant.kind].append(result)
@@ -75,7 +78,9 @@ def _print(results: Sequence[DetectionResult]) -> None:
         _print_line(kind, same_kind)
     _print_line("all", results)
     for result in results:
-        if result.found is None:
+        if result.has_crashed:
+            print(f"crash: {result.mutant.id}: {result.error}")
+        elif result.found is None:
             others = ", ".join(sorted({finding.rule for finding in result.others})) or "nothing"
             reason = next((why for part, why in REASONS if part in result.mutant.id), result.error or "unknown")
             print(f"not found: {result.mutant.id} (found instead: {others}): {reason}")

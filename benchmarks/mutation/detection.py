@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -102,6 +104,8 @@ class DetectionResult:
     calls: CallCounts
     error: str | None = None
     """Why the check ended early."""
+    has_crashed: bool = False
+    """Whether the emulator, the client or a rule raised an undocumented error; `error` names it and its place."""
 
 
 def cases_for(mutant: Mutant, cases: Sequence[ConformanceCase], traffic: CorrectTraffic) -> list[ConformanceCase]:
@@ -125,7 +129,7 @@ async def detect(
     """
     suitable = {name: rule for name, rule in CHECKED_RULES.items() if name in mutant.rules}
     result = await _send_until_detected(mutant, contract, cases, traffic, suitable)
-    if result.found is None:
+    if result.found is None and not result.has_crashed:
         # Checking all rules takes several times as long, so it is done only for mutants that were not found.
         result = replace(
             result, others=(await _send_until_detected(mutant, contract, cases, traffic, CHECKED_RULES)).others
@@ -173,7 +177,18 @@ async def _send_until_detected(
                 others += findings
     except VoicegaugeError as error:
         return DetectionResult(mutant=mutant, found=None, others=tuple(others), calls=calls, error=str(error))
+    except Exception as error:  # noqa: BLE001 - one crash must not hide the results of thousands of other mutants
+        text = describe_crash(error)
+        return DetectionResult(
+            mutant=mutant, found=None, others=tuple(others), calls=calls, error=text, has_crashed=True
+        )
     return DetectionResult(mutant=mutant, found=None, others=tuple(others), calls=calls)
+
+
+def describe_crash(error: Exception) -> str:
+    """Return the type, the message and the place of an error."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno}, {place.name})"
 
 
 async def run_correct_provider(

@@ -6,14 +6,17 @@ import asyncio
 import functools
 
 import pytest
+from mutation.__main__ import print_results
 from mutation.derivation import derive_mutants
 from mutation.detection import cases_for, detect, run_correct_provider
 from mutation.false_alarms import Coverage, check_correct_provider
 from mutation.job_mutants import job_mutants, parameter_mutants
+from mutation.mutant import Mutant, response_fault
 from mutation.request_mutants import request_mutants
 
 from voicegauge.conformance import build_emulator_settings, plan_cases
 from voicegauge.contract import load_catalogue
+from voicegauge.emulator.responses import EmulatedResponse
 
 CATALOGUE = load_catalogue()
 CONTRACT = CATALOGUE.provider("pixelapi")
@@ -74,6 +77,24 @@ async def test_correct_providers_have_no_findings_with_any_latency_and_order(see
     assert await check_correct_provider(CONTRACT, _cases(), seed, coverage) == ()
     assert coverage.exchanges.total() > 30
     assert set(coverage.exchanges) >= {f"pixelapi/{name}" for name in CONTRACT.operations}
+
+
+async def test_a_crash_is_the_result_of_one_mutant(traffic, capsys) -> None:
+    def crash(_reply: EmulatedResponse) -> None:
+        raise ZeroDivisionError("no such luck")
+
+    mutant = Mutant(
+        kind="test",
+        id="pixelapi/crash",
+        operation=_cases()[0].operation,
+        rules=frozenset({"response-schema"}),
+        contract=CONTRACT,
+        faults=(response_fault("crash", crash),),
+    )
+    result = await detect(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic)
+    assert result.has_crashed
+    print_results([result])
+    assert "crash: pixelapi/crash: ZeroDivisionError: no such luck (test_mutation.py:" in capsys.readouterr().out
 
 
 RESOURCE_FAULTS = (

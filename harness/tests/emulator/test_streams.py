@@ -18,6 +18,7 @@ from voicegauge.contract import Contract, load_contract
 from voicegauge.data import data_dir
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.speech.audio import decode
+from voicegauge.speech.audio.limits import MAX_AUDIO_S
 
 from ..builders.contracts import load_trusted
 from ..builders.servers import serving
@@ -102,6 +103,20 @@ async def test_pieces_arrive_at_the_documented_pace(edited) -> None:
     assert gaps_s[:-1] == pytest.approx([0.2] * (len(gaps_s) - 1)), "half a second of speech, at 2.5 times its speed"
     assert 0 < gaps_s[-1] <= 0.2 + 1e-6
     assert events[0].at_s < audio[0].at_s
+
+
+async def test_audio_longer_than_a_response_may_have_is_streamed(edited) -> None:
+    """The emulator does not read the audio that it has made, so it does not share the limits of the readers."""
+    place = "sample_rate_hz: 44100\n              format: mp3\n              pacing: {chunk_s: 0.4, speed: 3}"
+    long = f"sample_rate_hz: 1000\n              leading_silence_s: {MAX_AUDIO_S + 1}\n              format: mp3"
+    contract = edited(place, f"{long}\n              pacing: {{chunk_s: 60, speed: 3}}")
+    app = create_app([contract], EmulatorSettings(time_scale=0))
+    body = {**REQUEST, "model": "melotts", "voice": "EN-US"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://emulator.invalid") as http:
+        response = await http.post(PATH, json=body, headers={"Authorization": "Bearer k"})
+    assert response.status_code == 200
+    assert response.text.count("event: audio") == pytest.approx(MAX_AUDIO_S / 60, abs=1)
+    assert "event: done" in response.text
 
 
 async def test_a_scenario_makes_a_stream_fail(serve, ttsai) -> None:

@@ -140,6 +140,12 @@ def test_samples_that_begin_like_a_frame_of_mpeg_are_what_was_declared(name: str
         decode(data)
 
 
+def test_a_damaged_file_of_a_declared_container_is_named_as_such() -> None:
+    damaged = b"\xff\xfb\x90\x00" + bytes(100)
+    with pytest.raises(UndecodableAudioError, match="mp3 that cannot be read"):
+        decode(damaged, declared_format=declared("mp3", 8000))
+
+
 def test_infinite_samples_of_several_channels_are_clipped_without_a_warning() -> None:
     sound = np.array([[np.inf, -np.inf], [np.nan, np.inf], [3e38, 3e38], [0.5, 0.25]] * 100, "<f4")
     declared_format = RawAudioFormat(format="pcm_f32le", sample_rate_hz=RATE, channels=2)

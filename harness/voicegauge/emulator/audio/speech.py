@@ -244,15 +244,23 @@ def check_emulation_settings(target: Target) -> None:
             ) from error
 
 
+class SynthesizedSpeech(NamedTuple):
+    """Synthesized speech in its container."""
+
+    data: bytes
+    audio_s: float
+    """Duration in seconds."""
+
+
 class SpeechSynthesizer:
     """Synthesizes speech, with a cache."""
 
     def __init__(self) -> None:
         """Start with an empty cache; espeak-ng is loaded by the first synthesis."""
-        self._cache: OrderedDict[SynthesisRequest, bytes] = OrderedDict()
+        self._cache: OrderedDict[SynthesisRequest, SynthesizedSpeech] = OrderedDict()
 
-    async def synthesize(self, synthesis: SynthesisRequest) -> bytes:
-        """Return encoded audio, from the cache or synthesized in a thread.
+    async def synthesize(self, synthesis: SynthesisRequest) -> SynthesizedSpeech:
+        """Return encoded speech, from the cache or synthesized in a thread.
 
         Raises:
             MissingExtraError: the emulator's voices are not installed.
@@ -260,16 +268,16 @@ class SpeechSynthesizer:
         if synthesis in self._cache:
             self._cache.move_to_end(synthesis)
             return self._cache[synthesis]
-        data = await asyncio.to_thread(render_speech, synthesis)
-        self._cache[synthesis] = data
+        speech = await asyncio.to_thread(render_speech, synthesis)
+        self._cache[synthesis] = speech
         while len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
-        return data
+        return speech
 
 
 @functools.lru_cache(maxsize=CACHE_SIZE)
-def render_speech(synthesis: SynthesisRequest) -> bytes:
-    """Return encoded audio; equal requests result in equal bytes.
+def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
+    """Return encoded speech; equal requests result in equal bytes.
 
     The audio is cached per process, so that emulators that run one after the other, as in tests, share it.
     """
@@ -290,7 +298,8 @@ def render_speech(synthesis: SynthesisRequest) -> bytes:
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     if synthesis.silent:
         samples = np.zeros_like(samples)
-    return encode_output(samples, synthesis.sample_rate_hz, synthesis.format)
+    data = encode_output(samples, synthesis.sample_rate_hz, synthesis.format)
+    return SynthesizedSpeech(data, len(samples) / synthesis.sample_rate_hz)
 
 
 class _RecordingFacts(NamedTuple):

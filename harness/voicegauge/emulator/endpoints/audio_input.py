@@ -179,8 +179,8 @@ class AudioInputEndpoint:
             return AudioInputResult(values)
         name = find_format(target.spec.emulation.format or "mp3") or "mp3"
         synthesis = _build_translation_speech(text or "Nothing was said.", spoken, name)
-        data = await self._context.downloads.synthesizer.synthesize(synthesis)
-        result = self._build_audio_result(request, use.response.audio, GeneratedAudio(data, name), "translate")
+        speech = await self._context.downloads.synthesizer.synthesize(synthesis)
+        result = self._build_audio_result(request, use.response.audio, GeneratedAudio(speech.data, name), "translate")
         return result._replace(values=values)
 
     async def _separate_stems(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from voicegauge.contract import Target
-from voicegauge.emulator.audio import SpeechSynthesizer, SynthesisRequest
+from voicegauge.emulator.audio import SpeechSynthesizer, SynthesisRequest, SynthesizedSpeech
 from voicegauge.emulator.endpoints.job_store import JobStore
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.responses import EmulatedResponse
@@ -34,7 +34,7 @@ class AudioDownloads:
         while len(self._speech) > MAX_SPEECH_FILES:
             self._speech.popitem(last=False)
 
-    async def render(self, target: Target, synthesis: SynthesisRequest) -> bytes:
+    async def render(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
         """Return encoded speech, changed by the faults of `target`."""
         return await self.synthesizer.synthesize(self._injector.change_synthesis(synthesis, target))
 
@@ -57,7 +57,7 @@ class AudioDownloads:
         return None
 
     async def _respond(self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None) -> EmulatedResponse:
-        data = await self.render(target, synthesis)
-        response = EmulatedResponse("audio", 200, data, media_type_of(synthesis.format), target=target, job=job)
+        speech = await self.render(target, synthesis)
+        response = EmulatedResponse("audio", 200, speech.data, media_type_of(synthesis.format), target=target, job=job)
         response.audio_format = synthesis.format
         return response

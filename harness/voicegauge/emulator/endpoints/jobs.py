@@ -53,8 +53,8 @@ class JobEndpoint:
             return context.builder.build_cancel_response(request, role.spec, job)
         if not context.job_store.has_succeeded(job):
             raise Rejection("not-found", None, "the job has no result yet")
-        data = await context.downloads.render(job.target, job.synthesis)
-        return context.builder.build_result_response(request, job, data)
+        speech = await context.downloads.render(job.target, job.synthesis)
+        return context.builder.build_result_response(request, job, speech.data)
 
     def _status(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         context = self._context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
 from voicegauge.contract import Target
@@ -21,7 +20,6 @@ from voicegauge.emulator.responses import (
     EmulatedResponse,
     StreamPacing,
     find_audio_pacing,
-    measure_audio_s,
     read_requested_end_event,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
@@ -50,9 +48,10 @@ class SpeechEndpoint:
             pace = find_audio_pacing(speech.target)
             # A streamed response starts before the audio is complete, so its pieces wait instead.
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
-            response = await self._build_speech_response(request, speech.target, account, speech.synthesis, charge)
+            audio = await context.downloads.render(speech.target, speech.synthesis)
+            response = self._build_speech_response(request, speech, account, audio.data, charge)
             if pace is not None:
-                await self._set_up_stream(response, pace, speech.synthesis, processing_s)
+                self._set_up_stream(response, pace, audio.audio_s, processing_s)
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
@@ -113,17 +112,16 @@ class SpeechEndpoint:
             field = slot_field_name(target.speech.request["text"])
             raise Rejection("invalid", field, f"{field} is longer than {limit} characters")
 
-    async def _build_speech_response(
+    def _build_speech_response(
         self,
         request: ParsedRequest,
-        target: Target,
+        speech: PlannedSpeech,
         account: EmulatedAccount,
-        synthesis: SynthesisRequest,
+        data: bytes,
         charge: float | None,
     ) -> EmulatedResponse:
-        context = self._context
+        context, target, synthesis = self._context, speech.target, speech.synthesis
         location = find_audio_location(target)
-        data = await context.downloads.render(target, synthesis)
         rng = context.job_store.next_rng()
         media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng)
         if location.delivered == "url":
@@ -136,8 +134,8 @@ class SpeechEndpoint:
         context.builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
-    async def _set_up_stream(
-        self, response: EmulatedResponse, pace: AudioPacing, synthesis: SynthesisRequest, first_audio_delay_s: float
+    def _set_up_stream(
+        self, response: EmulatedResponse, pace: AudioPacing, audio_s: float, first_audio_delay_s: float
     ) -> None:
         assert response.request is not None
         assert response.target is not None
@@ -145,7 +143,7 @@ class SpeechEndpoint:
         pacing = StreamPacing(
             operation=operation,
             spec=response.target.stream,
-            audio_s=await asyncio.to_thread(measure_audio_s, response.body, synthesis),
+            audio_s=audio_s,
             first_audio_delay_s=first_audio_delay_s,
             pace=pace,
             jitter=response.target.spec.emulation.jitter,

@@ -13,7 +13,6 @@ from voicegauge.emulator.responses.streams import (
     STATE_SCENARIO_PREFIX,
     StreamPacing,
     find_audio_pacing,
-    measure_audio_s,
     read_requested_end_event,
     send_stream,
 )
@@ -40,7 +39,6 @@ __all__ = [
     "build_success_response",
     "default_body",
     "find_audio_pacing",
-    "measure_audio_s",
     "read_callback_timing",
     "read_requested_end_event",
     "read_webhook_url",

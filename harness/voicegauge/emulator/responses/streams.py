@@ -25,7 +25,6 @@ from voicegauge.formats import EventLocation, Location
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
-    from voicegauge.emulator.audio import SynthesisRequest
     from voicegauge.emulator.state import EmulatedClock
 
 STATE_SCENARIO_PREFIX = "state:"
@@ -165,14 +164,6 @@ def read_requested_end_event(spec: StreamSpec | None, scenario: str) -> str | No
 def find_audio_pacing(target: Target) -> AudioPacing | None:
     """Return the documented pacing of a target's streamed audio; `None` if the audio is sent at once."""
     return target.spec.emulation.pacing or (AudioPacing() if target.stream is not None else None)
-
-
-def measure_audio_s(data: bytes, synthesis: SynthesisRequest) -> float:
-    """Return the duration of audio made for `synthesis`, which may be raw samples without a header."""
-    from voicegauge.speech.audio import RawAudioFormat, decode
-
-    raw = RawAudioFormat(format=synthesis.format, sample_rate_hz=synthesis.sample_rate_hz)
-    return decode(data, declared_format=raw).audio_s
 
 
 async def send_stream(

@@ -103,7 +103,7 @@ def decode(data: bytes, *, declared_format: RawAudioFormat | None = None) -> Dec
     try:
         return _decode_container(data, container)
     except UndecodableAudioError:
-        if declared_format is None or not is_weak_detection(data):
+        if declared_format is None or declared_format.format not in _RAW_ENCODINGS or not is_weak_detection(data):
             raise
         return _decode_raw(data, declared_format)
 
