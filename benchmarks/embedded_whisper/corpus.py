@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedded_whisper import sentences
-from voicegauge.emulator.audio.speech import PITCH_SPREAD
+from voicegauge.emulator.audio.speech import MAX_VOICE_PITCH_OFFSET
 from voicegauge.speech.audio import decode, encode, resample
 from voicegauge.speech.synthesis.espeak import synthesize
 
@@ -82,7 +82,7 @@ def say(texts: list[str], random: Random) -> NDArray[np.float32]:
         language="en",
         voice=voice.variant,
         words_per_minute=round(voice.words_per_minute * random.uniform(0.9, 1.12)),
-        pitch=round(voice.pitch + random.uniform(-PITCH_SPREAD, PITCH_SPREAD)),
+        pitch=round(voice.pitch + random.uniform(-MAX_VOICE_PITCH_OFFSET, MAX_VOICE_PITCH_OFFSET)),
         sample_rate_hz=RATE,
         seed=random.getrandbits(31),
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from voicegauge.contract.extension import TranscriptResponse, TranscriptSegment
 from voicegauge.emulator.audio.conversion import (
     MAX_SEMITONES,
-    STEMS,
+    STEM_NAMES,
     AudioEffect,
     analyze_music,
     apply_effect,
@@ -34,7 +34,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 def test_stems_sum_to_the_input(count) -> None:
     mix = noise(1.0)
     parts = split_stems(mix, RATE_HZ, count)
-    assert tuple(parts) == STEMS[count]
+    assert tuple(parts) == STEM_NAMES[count]
     assert np.sum(list(parts.values()), axis=0) == pytest.approx(mix, abs=1e-5)
     assert all(np.abs(part).max() > 1e-3 for part in parts.values())
 
@@ -102,8 +102,12 @@ def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
         text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
     )
     phrases = align_phrases(noise(1.0), RATE_HZ, "one three")
-    plain = build_transcript_values(response, phrases, language="en", audio_s=1.0, words=False, speakers=False)
-    full = build_transcript_values(response, phrases, language="en", audio_s=1.0, words=True, speakers=True)
+    plain = build_transcript_values(
+        response, phrases, language="en", audio_s=1.0, include_word_times=False, include_speaker_labels=False
+    )
+    full = build_transcript_values(
+        response, phrases, language="en", audio_s=1.0, include_word_times=True, include_speaker_labels=True
+    )
     assert plain["body#/segments"] == [{"start": 0.0, "end": 1.0, "text": "one three"}]
     (segment,) = full["body#/segments"]
     assert segment["speaker"] == "SPEAKER_00"

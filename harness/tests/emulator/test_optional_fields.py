@@ -87,7 +87,7 @@ class Variant(NamedTuple):
         return fields + [f"{p.location}.{p.name}" for p in self.operation.parameters if not p.required]
 
 
-VARIANTS = [
+ESPEAK_VARIANTS = [
     Variant(operation, media)
     for contract in CONTRACTS
     for operation in contract.operations.values()
@@ -213,7 +213,7 @@ def _name(variant: Variant) -> str:
     return f"{variant.contract.id}-{variant.operation.id}{form}"
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=_name)
+@pytest.mark.parametrize("variant", ESPEAK_VARIANTS, ids=_name)
 async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
     accepted = [await _check(http, variant, left_out) for left_out in _few(variant.optional_fields())]
     if not any(parameter.required for parameter in variant.operation.parameters):
@@ -221,7 +221,7 @@ async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.Asy
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", VARIANTS, ids=_name)
+@pytest.mark.parametrize("variant", ESPEAK_VARIANTS, ids=_name)
 async def test_any_combination_of_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
     for left_out in _every(variant.optional_fields()):
         await _check(http, variant, left_out)

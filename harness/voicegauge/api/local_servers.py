@@ -195,7 +195,7 @@ def serve_emulator(
     """
     check_plan(contracts, settings)
     with _bound_url(host, port) as (bound, url):
-        serve(contracts, settings, bound, host=host, ready=lambda _stop: ready(url))
+        serve(contracts, settings, bound, host=host, on_ready=lambda _stop: ready(url))
 
 
 @contextmanager
@@ -256,5 +256,5 @@ def serve_replay(
     with _bound_url(host, port) as (bound, url):
         if pace > 0:
             enable_realtime_scheduling()
-        serve_app(app, bound, ready=lambda _stop: ready(RunningReplay(recorded, url), recordings))
+        serve_app(app, bound, on_ready=lambda _stop: ready(RunningReplay(recorded, url), recordings))
     return recorded

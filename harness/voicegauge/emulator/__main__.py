@@ -29,24 +29,24 @@ def main() -> None:
         port = int(bound_socket.getsockname()[1])
         startup = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
 
-        def ready(stop: Callable[[], None]) -> None:
-            threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+        def on_ready(stop_server: Callable[[], None]) -> None:
+            threading.Thread(target=_wait_for_end_of_input, args=(stop_server,), daemon=True).start()
             with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
-                _report(startup)
+                _write_startup(startup)
 
-        serve(contracts, config.settings, bound_socket, host=config.host, ready=ready)
+        serve(contracts, config.settings, bound_socket, host=config.host, on_ready=on_ready)
     except VoicegaugeError as error:
-        _report(EmulatorStartup(error=str(error)))
+        _write_startup(EmulatorStartup(error=str(error)))
 
 
-def _wait_for_end_of_input(then: Callable[[], None]) -> None:
+def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
     # Not with sys.stdin: this thread would hold its lock at interpreter shutdown, which aborts the process.
     while os.read(sys.stdin.fileno(), 65536):
         pass
-    then()
+    on_end()
 
 
-def _report(startup: EmulatorStartup) -> None:
+def _write_startup(startup: EmulatorStartup) -> None:
     os.write(sys.stdout.fileno(), msgspec.json.encode(startup) + b"\n")
 
 

@@ -9,9 +9,9 @@ from voicegauge.emulator.audio.speech import (
     SynthesizedSpeech,
     check_audio_upload,
     check_emulation_settings,
+    get_mapped_field_name,
     read_speech_field,
     read_synthesis_request,
-    slot_field_name,
 )
 from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
 from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_samples, transcribe_upload
@@ -31,9 +31,9 @@ __all__ = [
     "check_emulation_settings",
     "choose_media_type",
     "find_format",
+    "get_mapped_field_name",
     "read_speech_field",
     "read_synthesis_request",
-    "slot_field_name",
     "split_stems",
     "transcribe_samples",
     "transcribe_upload",

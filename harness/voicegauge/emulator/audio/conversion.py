@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 MAX_SEMITONES = 3
 """Largest pitch shift of a voice effect; with larger shifts words become unintelligible."""
-STEMS = {
+STEM_NAMES = {
     2: ("vocals", "instrumental"),
     4: ("vocals", "drums", "bass", "other"),
     5: ("vocals", "drums", "bass", "piano", "other"),
     6: ("vocals", "drums", "bass", "guitar", "piano", "other"),
 }
 """For each number of stems, the names that common separation models use."""
-_NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
-_MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+_NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+_MAJOR_KEY_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR_KEY_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 """Key profiles of Krumhansl and Kessler (Psychological Review 89, 1982)."""
-_TEMPO_BPM = (60.0, 180.0)  # other tempos are reported at half or double speed
+_TEMPO_RANGE_BPM = (60.0, 180.0)  # other tempos are reported at half or double speed
 
 
 class AudioEffect(NamedTuple):
@@ -48,17 +48,17 @@ def apply_effect(samples: Samples, rate_hz: int, effect: AudioEffect) -> Samples
     """Return mono `samples` with `effect` applied, at the same sample rate."""
     from voicegauge.speech.audio import apply_filters
 
-    filters = _ffmpeg_filters(rate_hz, effect)
+    filters = _build_ffmpeg_filters(rate_hz, effect)
     return apply_filters(samples, rate_hz, filters) if filters else samples
 
 
-def _ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
+def _build_ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
     if effect.purpose in ("voice", "style"):
         shift = 2 ** (pitch_shift_semitones(effect.voice) / 12)
         return [
             ("asetrate", str(round(rate_hz * shift))),
             ("aresample", str(rate_hz)),
-            *_tempo_filter(effect.speed / shift),
+            *_build_tempo_filter(effect.speed / shift),
         ]
     if effect.purpose == "enhance":
         return [("afftdn", f"nr={6 * effect.strength}"), ("highpass", "f=60")]
@@ -67,8 +67,8 @@ def _ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
     return []
 
 
-def _tempo_filter(factor: float) -> list[tuple[str, str]]:
-    return [] if abs(factor - 1) < 1e-6 else [("atempo", f"{factor:.6f}")]
+def _build_tempo_filter(speed_factor: float) -> list[tuple[str, str]]:
+    return [] if abs(speed_factor - 1) < 1e-6 else [("atempo", f"{speed_factor:.6f}")]
 
 
 def pitch_shift_semitones(voice: str | None) -> int:
@@ -77,8 +77,8 @@ def pitch_shift_semitones(voice: str | None) -> int:
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]
 
 
-def split_stems(samples: Samples, rate_hz: int, count: int) -> dict[str, Samples]:
-    """Split audio into `count` frequency bands, and return them with the stem names as keys.
+def split_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[str, Samples]:
+    """Split audio into `stem_count` frequency bands, and return them with the stem names as keys.
 
     The sum of the bands is `samples`; the first band contains the speech.
     """
@@ -88,8 +88,8 @@ def split_stems(samples: Samples, rate_hz: int, count: int) -> dict[str, Samples
     frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
     voice = (frequencies >= 120) & (frequencies < 4000)
     rest = np.flatnonzero(~voice)
-    parts = [np.flatnonzero(voice), *np.array_split(rest, count - 1)]
-    names = STEMS.get(count) or tuple(f"stem_{index}" for index in range(count))
+    parts = [np.flatnonzero(voice), *np.array_split(rest, stem_count - 1)]
+    names = STEM_NAMES.get(stem_count) or tuple(f"stem_{index}" for index in range(stem_count))
     found: dict[str, Any] = {}
     for name, bins in zip(names, parts, strict=True):
         band = np.zeros_like(spectrum)
@@ -105,12 +105,12 @@ def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
-        "key": _NOTES[root],
+        "key": _NOTE_NAMES[root],
         "scale": scale,
         "bpm": _estimate_tempo_bpm(samples, rate_hz),
         "time_signature": "4/4",
         "camelot": f"{number}{letter}",
-        "compatible_keys": [f"{_NOTES[root]} {scale}", *(_key_name_at(*key) for key in neighbours)],
+        "compatible_keys": [f"{_NOTE_NAMES[root]} {scale}", *(_find_key_name(*key) for key in neighbours)],
     }
 
 
@@ -125,7 +125,7 @@ def _estimate_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
     energy = np.bincount(notes % 12, weights=power[tonal], minlength=12)
     fits = {
         (root, scale): float(np.dot(energy, np.roll(np.asarray(profile) - np.mean(profile), root)))
-        for scale, profile in (("Major", _MAJOR_PROFILE), ("Minor", _MINOR_PROFILE))
+        for scale, profile in (("Major", _MAJOR_KEY_PROFILE), ("Minor", _MINOR_KEY_PROFILE))
         for root in range(12)
     }
     return max(fits, key=lambda key: fits[key])
@@ -138,14 +138,14 @@ def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
     size = max(1, rate_hz // 100)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     rises = np.maximum(np.diff(np.sqrt(np.mean(np.square(frames), axis=1))), 0) if len(frames) > 2 else np.zeros(1)
-    slow, fast = (int(100 * 60 / bpm) for bpm in _TEMPO_BPM)
+    slow, fast = (int(100 * 60 / bpm) for bpm in _TEMPO_RANGE_BPM)
     scores = {lag: float(np.dot(rises[lag:], rises[:-lag])) for lag in range(fast, slow + 1) if lag < len(rises)}
     best = max(scores, key=lambda lag: scores[lag], default=50)
     return round(6000 / best, 1)
 
 
 @functools.cache
-def _camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
+def _build_camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
     """Return the number and letter of each key on the Camelot wheel; the keys of the dictionary are (root, scale).
 
     Each step of a fifth adds one to the number.
@@ -157,10 +157,12 @@ def _camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
     return found
 
 
-def _find_camelot_position(root: int, scale: str) -> tuple[int, str]:
-    return _camelot_wheel()[root, scale]
+def _find_camelot_position(root_note: int, scale: str) -> tuple[int, str]:
+    return _build_camelot_wheel()[root_note, scale]
 
 
-def _key_name_at(number: int, letter: str) -> str:
-    root, scale = next(key for key, position in _camelot_wheel().items() if position == (number, letter))
-    return f"{_NOTES[root]} {scale}"
+def _find_key_name(camelot_number: int, camelot_letter: str) -> str:
+    root, scale = next(
+        key for key, position in _build_camelot_wheel().items() if position == (camelot_number, camelot_letter)
+    )
+    return f"{_NOTE_NAMES[root]} {scale}"

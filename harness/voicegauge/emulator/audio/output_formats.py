@@ -112,7 +112,7 @@ def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str 
         specific = (*_MEDIA_TYPES[format_name], actual)
     found = next((name for name in specific if name in documented_types), None)
     if found is None:
-        found = next((name for name in documented_types if _may_contain(name, format_name)), None)
+        found = next((name for name in documented_types if _is_container_of_format(name, format_name)), None)
     if found is None:
         found = next((name for name in documented_types if find_format(name) == format_name), None)
     if found is None and any(name in documented_types for name in _MEDIA_RANGES):
@@ -121,12 +121,13 @@ def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str 
         found = next((name for name in documented_types if name in GENERIC_MEDIA_TYPES), None)
     if found is None:
         found = next(
-            (name for name in documented_types if name.startswith("audio/") and not _means_known_format(name)), None
+            (name for name in documented_types if name.startswith("audio/") and not _belongs_to_known_format(name)),
+            None,
         )
     return found
 
 
-def _may_contain(media_type: str, format_name: str) -> bool:
+def _is_container_of_format(media_type: str, format_name: str) -> bool:
     """Whether `media_type` names the container of the format, and no other format in the same container."""
     container = container_of_media_type(media_type)
     if container is None or container != container_of_media_type(media_type_of(format_name)):
@@ -134,7 +135,7 @@ def _may_contain(media_type: str, format_name: str) -> bool:
     return not any(media_type in names for other, names in _MEDIA_TYPES.items() if other != format_name)
 
 
-def _means_known_format(media_type: str) -> bool:
+def _belongs_to_known_format(media_type: str) -> bool:
     return container_of_media_type(media_type) is not None or find_format(media_type) is not None
 
 

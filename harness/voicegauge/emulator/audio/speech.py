@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
+ESPEAK_VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
 """Intelligible espeak-ng variants. A hash of the target id selects one of them if the contract sets none."""
-PITCH_SPREAD = 9
+MAX_VOICE_PITCH_OFFSET = 9
 """Largest offset of a named voice from the target's pitch (0 to 99), which makes voices distinguishable."""
-CACHE_SIZE = 64
+MAX_CACHED_AUDIO_FILES = 64
 """Number of cached audio files. They are cached because the audio of a job is often downloaded more than once."""
 
 
@@ -48,7 +48,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     format: str
     """Name of the audio format, as `find_format` returns it."""
     seed: int
-    silent: bool = False
+    is_silent: bool = False
 
 
 def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField) -> Any:
@@ -68,19 +68,19 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     return value
 
 
-def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
+def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:
     """Return the part of `text` that is spoken.
 
-    The text of the template and everything that matches a pattern in `unspoken` are removed. If the template is that
-    of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is removed.
+    The text of the template and everything that matches a pattern in `unspoken_patterns` are removed. If the template
+    is that of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is removed.
     """
-    before, _, after = slot.template.partition("{}")
+    before, _, after = text_mapping.template.partition("{}")
     if before.strip():
         label = r"\d+".join(re.escape(part) for part in re.split(r"\d+", before.strip()))
         text = re.sub(rf"^[ \t]*{label}[ \t]*", "", text, flags=re.MULTILINE)
     if after.strip():
         text = text.removesuffix(after)
-    for pattern in unspoken:
+    for pattern in unspoken_patterns:
         text = re.sub(pattern, "", text)
     return text.strip()
 
@@ -88,7 +88,7 @@ def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...]
 def read_synthesis_request(
     request: ParsedRequest,
     target: Target,
-    location: ResponseAudio,
+    response_audio: ResponseAudio,
     seed: int,
     *,
     strict: bool = True,
@@ -99,7 +99,7 @@ def read_synthesis_request(
     Args:
         request: the speech request.
         target: the target that the request addresses.
-        location: where the response carries the audio; it may also set a fixed format and sample rate.
+        response_audio: where the response carries the audio; it may also set a fixed format and sample rate.
         seed: the emulator's seed.
         strict: whether unsupported values are rejected; otherwise defaults replace them.
         read_field: function that reads a field of the request, as `read_speech_field` does.
@@ -115,102 +115,108 @@ def read_synthesis_request(
         else ""
     )
     if not text and strict:
-        raise Rejection("invalid", slot_field_name(speech.request["text"]), "the text is blank")
+        raise Rejection("invalid", get_mapped_field_name(speech.request["text"]), "the text is blank")
     speed = read_field(request, target, "speed")
     voice = read_field(request, target, "voice")
     seed_word = read_field(request, target, "seed")
-    rate = location.sample_rate_hz or emulation.sample_rate_hz
+    rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
-        language=_requested_language(request, target, text, read_field(request, target, "language"), strict=strict),
-        voice=emulation.voice or VARIANTS[zlib.crc32(target.id.encode()) % len(VARIANTS)],
-        words_per_minute=round(emulation.words_per_minute * _speed_factor(speed)),
-        pitch=_voice_pitch(emulation.pitch, voice),
+        language=_choose_language(request, target, text, read_field(request, target, "language"), strict=strict),
+        voice=emulation.voice or ESPEAK_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VARIANTS)],
+        words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(speed)),
+        pitch=_choose_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
         leading_silence_s=emulation.leading_silence_s,
-        format=_requested_format(request, target, location, read_field(request, target, "format"), strict=strict),
+        format=_choose_format(request, target, response_audio, read_field(request, target, "format"), strict=strict),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
 
 
-def slot_field_name(slot: FieldMapping) -> str:
+def get_mapped_field_name(field_mapping: FieldMapping) -> str:
     """Return the name that errors use for the location of a mapping: its outermost field, or the parameter."""
-    return slot.at.field_name
+    return field_mapping.at.field_name
 
 
-def _speed_factor(speed: Any) -> float:
+def _limit_speed_factor(speed: Any) -> float:
     usable = isinstance(speed, int | float) and not isinstance(speed, bool) and speed > 0
     return min(max(float(speed), 0.1), 6.0) if usable else 1.0
 
 
-def _voice_pitch(base: int, voice: Any) -> int:
+def _choose_voice_pitch(base_pitch: int, voice: Any) -> int:
     if not isinstance(voice, str):
-        return base
-    shift = zlib.crc32(voice.encode()) % (2 * PITCH_SPREAD + 1) - PITCH_SPREAD
-    return min(max(base + shift, 0), 99)
+        return base_pitch
+    shift = zlib.crc32(voice.encode()) % (2 * MAX_VOICE_PITCH_OFFSET + 1) - MAX_VOICE_PITCH_OFFSET
+    return min(max(base_pitch + shift, 0), 99)
 
 
-def _requested_language(request: ParsedRequest, target: Target, text: str, value: Any, *, strict: bool) -> str:
+def _choose_language(
+    request: ParsedRequest, target: Target, text: str, requested_language: Any, *, strict: bool
+) -> str:
     """Return the language to speak, which is the requested one if espeak-ng speaks it, else a guess from the text.
 
     Raises:
         Rejection: the requested language is neither documented nor spoken by espeak-ng.
     """
-    if isinstance(value, str) and value and value.lower() != AUTOMATIC_LANGUAGE:
-        if has_voice_for(value):
-            return value
+    if isinstance(requested_language, str) and requested_language and requested_language.lower() != AUTOMATIC_LANGUAGE:
+        if has_voice_for(requested_language):
+            return requested_language
         slot = target.speech.request["language"]
         if (
             strict
-            and value not in (*target.spec.languages, *slot.map)
-            and not is_documented_value(request, slot.at, value)
+            and requested_language not in (*target.spec.languages, *slot.map)
+            and not is_documented_value(request, slot.at, requested_language)
         ):
-            raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {value!r}")
+            raise Rejection(
+                "invalid", get_mapped_field_name(slot), f"the emulator does not speak {requested_language!r}"
+            )
     default = target.spec.language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
 
 
-def _requested_format(
-    request: ParsedRequest, target: Target, location: ResponseAudio, value: Any, *, strict: bool
+def _choose_format(
+    request: ParsedRequest, target: Target, response_audio: ResponseAudio, requested_format: Any, *, strict: bool
 ) -> str:
     """Return the format to deliver: the one that the contract fixes, else the requested one, else the default.
 
     Raises:
         Rejection: the requested format is neither known to the emulator nor documented.
     """
-    if location.format is not None:
-        return find_format(location.format) or _default_format(target)
-    if not isinstance(value, str) or not value:
-        return _default_format(target)
-    found = find_format(value)
+    if response_audio.format is not None:
+        return find_format(response_audio.format) or _choose_default_format(target)
+    if not isinstance(requested_format, str) or not requested_format:
+        return _choose_default_format(target)
+    found = find_format(requested_format)
     if found is None:
         slot = target.speech.request["format"]
         if (
             strict
-            and value not in (*target.spec.formats, *slot.map)
-            and not is_documented_value(request, slot.at, value)
+            and requested_format not in (*target.spec.formats, *slot.map)
+            and not is_documented_value(request, slot.at, requested_format)
         ):
-            raise Rejection("invalid", slot_field_name(slot), f"the emulator has no format {value!r}")
-        return _default_format(target)
-    return choose_deliverable_format(found, _documented_media_types(target, location))
+            raise Rejection("invalid", get_mapped_field_name(slot), f"the emulator has no format {requested_format!r}")
+        return _choose_default_format(target)
+    return choose_deliverable_format(found, _list_documented_media_types(target, response_audio))
 
 
-def _documented_media_types(target: Target, location: ResponseAudio) -> Iterable[str]:
+def _list_documented_media_types(target: Target, response_audio: ResponseAudio) -> Iterable[str]:
     """Return the documented media types of the response whose body is the audio; none if no such response exists."""
-    if location.delivered == "bytes":
-        return _audio_operation(target).success.media
-    return target.contract.operation(location.download).success.media if location.download is not None else ()
+    if response_audio.delivered == "bytes":
+        return _find_audio_operation(target).success.media
+    return (
+        target.contract.operation(response_audio.download).success.media if response_audio.download is not None else ()
+    )
 
 
-def _audio_operation(target: Target) -> Operation:
+def _find_audio_operation(target: Target) -> Operation:
     """Return the operation whose response contains the audio or links to it."""
     job = target.job_operation.job if target.job_operation else None
     return target.contract.operation(job.result) if job and job.result else target.operation
 
 
-def _default_format(target: Target) -> str:
+def _choose_default_format(target: Target) -> str:
     """Return the format for requests that name none.
 
     It is the format that the contract sets in `emulation`, else the first known format among the documented media
@@ -218,7 +224,9 @@ def _default_format(target: Target) -> str:
     """
     if target.spec.emulation.format is not None:
         return find_format(target.spec.emulation.format) or "wav"
-    documented = (find_format(name) for name in _audio_operation(target).success.media if name.startswith("audio/"))
+    documented = (
+        find_format(name) for name in _find_audio_operation(target).success.media if name.startswith("audio/")
+    )
     return next((name for name in documented if name), "wav")
 
 
@@ -270,12 +278,12 @@ class SpeechSynthesizer:
             return self._cache[synthesis]
         speech = await asyncio.to_thread(render_speech, synthesis)
         self._cache[synthesis] = speech
-        while len(self._cache) > CACHE_SIZE:
+        while len(self._cache) > MAX_CACHED_AUDIO_FILES:
             self._cache.popitem(last=False)
         return speech
 
 
-@functools.lru_cache(maxsize=CACHE_SIZE)
+@functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)
 def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     """Return encoded speech; equal requests result in equal bytes.
 
@@ -296,7 +304,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     )
     lead = np.zeros(round(synthesis.leading_silence_s * synthesis.sample_rate_hz), np.float32)
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
-    if synthesis.silent:
+    if synthesis.is_silent:
         samples = np.zeros_like(samples)
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.format)
     return SynthesizedSpeech(data, len(samples) / synthesis.sample_rate_hz)
@@ -323,24 +331,26 @@ def _measure_recording(data: bytes) -> _RecordingFacts | str:
     return _RecordingFacts(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
-def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
+def check_audio_upload(file: UploadedFile, field: str, upload_limits: Any) -> None:
     """Check an uploaded recording against `x-limits.uploads`.
 
     Raises:
         Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
     """
-    if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
-        raise Rejection("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
-    if not (limits.formats or limits.min_s or limits.max_s or limits.min_sample_rate_hz):
+    if upload_limits.max_bytes is not None and len(file.data) > upload_limits.max_bytes:
+        raise Rejection("too-large", field, f"{field} is larger than {upload_limits.max_bytes} bytes")
+    if not (upload_limits.formats or upload_limits.min_s or upload_limits.max_s or upload_limits.min_sample_rate_hz):
         return
     audio = _measure_recording(file.data)
     if isinstance(audio, str):
         raise Rejection("invalid", field, f"{field} is not audio: {audio}")
-    if limits.formats and audio.container not in [name.lower() for name in limits.formats]:
-        raise Rejection("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
-    if limits.min_s is not None and audio.audio_s < limits.min_s:
-        raise Rejection("invalid", field, f"{field} must last at least {limits.min_s:g} s")
-    if limits.max_s is not None and audio.audio_s > limits.max_s:
-        raise Rejection("invalid", field, f"{field} must last at most {limits.max_s:g} s")
-    if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
-        raise Rejection("invalid", field, f"{field} must have at least {limits.min_sample_rate_hz} Hz")
+    if upload_limits.formats and audio.container not in [name.lower() for name in upload_limits.formats]:
+        raise Rejection(
+            "invalid", field, f"{field} must be {' or '.join(upload_limits.formats)}, not {audio.container}"
+        )
+    if upload_limits.min_s is not None and audio.audio_s < upload_limits.min_s:
+        raise Rejection("invalid", field, f"{field} must last at least {upload_limits.min_s:g} s")
+    if upload_limits.max_s is not None and audio.audio_s > upload_limits.max_s:
+        raise Rejection("invalid", field, f"{field} must last at most {upload_limits.max_s:g} s")
+    if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
+        raise Rejection("invalid", field, f"{field} must have at least {upload_limits.min_sample_rate_hz} Hz")

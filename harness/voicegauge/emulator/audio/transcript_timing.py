@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-PAUSE_S = 0.25
+MIN_PAUSE_S = 0.25
 """Shortest silence, in seconds, that ends a phrase."""
-SPEAKER = "SPEAKER_00"
+SPEAKER_LABEL = "SPEAKER_00"
 """Speaker label of every segment, because the emulator does not distinguish speakers."""
 _FRAME_S = 0.02
 _SPEECH_RANGE_DB = 30.0
@@ -38,7 +38,7 @@ class Phrase(NamedTuple):
 def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
     """Distribute the words of `transcript` over the voiced intervals of mono `samples`, in proportion to length."""
     words = transcript.split()
-    intervals = _voiced_intervals(samples, rate_hz) if words else []
+    intervals = _find_voiced_intervals(samples, rate_hz) if words else []
     total, assigned, elapsed_s = sum(end - start for start, end in intervals), 0, 0.0
     found = []
     for start, end in intervals:
@@ -50,7 +50,7 @@ def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phras
     return found
 
 
-def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float]]:
+def _find_voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float]]:
     """Return the start and end of each voiced interval, in seconds.
 
     If nothing is voiced, the whole audio is returned as one interval.
@@ -64,26 +64,32 @@ def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float
     length = len(samples) / rate_hz
     if not len(loud):
         return [(0.0, length)]
-    breaks = np.flatnonzero(np.diff(loud) * size / rate_hz > PAUSE_S)
+    breaks = np.flatnonzero(np.diff(loud) * size / rate_hz > MIN_PAUSE_S)
     firsts, lasts = loud[np.r_[0, breaks + 1]], loud[np.r_[breaks, len(loud) - 1]]
     ends = [(float(a * size / rate_hz), float((b + 1) * size / rate_hz)) for a, b in zip(firsts, lasts, strict=True)]
     return [(start, min(end, length)) for start, end in ends]
 
 
 def build_transcript_values(
-    response: TranscriptResponse, phrases: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
+    response_locations: TranscriptResponse,
+    phrases: list[Phrase],
+    *,
+    language: str,
+    audio_s: float,
+    include_word_times: bool,
+    include_speaker_labels: bool,
 ) -> dict[Location, Any]:
     """Return the values of a transcript response except its text, each under its location in the response.
 
     Args:
-        response: the documented locations of the values in the response.
+        response_locations: the documented locations of the values in the response.
         phrases: the phrases of the transcript, in order.
         language: the requested language, or the language that is reported as detected.
         audio_s: the duration of the upload in seconds.
-        words: whether word timestamps were requested.
-        speakers: whether speaker labels were requested.
+        include_word_times: whether word timestamps were requested.
+        include_speaker_labels: whether speaker labels were requested.
     """
-    keys = response.segment
+    keys = response_locations.segment
     segments: list[dict[str, Any]] = []
     for phrase in phrases:
         segment: dict[str, Any] = {
@@ -91,16 +97,20 @@ def build_transcript_values(
             keys.end: round(phrase.end_s, 2),
             keys.text: " ".join(phrase.words),
         }
-        if keys.speaker is not None and speakers:
-            segment[keys.speaker] = SPEAKER
-        if keys.words is not None and words:
-            segment[keys.words] = _timed_words(phrase)
+        if keys.speaker is not None and include_speaker_labels:
+            segment[keys.speaker] = SPEAKER_LABEL
+        if keys.words is not None and include_word_times:
+            segment[keys.words] = _estimate_word_times(phrase)
         segments.append(segment)
-    values = {response.language: language, response.audio_s: round(audio_s, 3), response.segments: segments}
+    values = {
+        response_locations.language: language,
+        response_locations.audio_s: round(audio_s, 3),
+        response_locations.segments: segments,
+    }
     return {location: value for location, value in values.items() if location is not None}
 
 
-def _timed_words(phrase: Phrase) -> list[dict[str, Any]]:
+def _estimate_word_times(phrase: Phrase) -> list[dict[str, Any]]:
     total = sum(map(len, phrase.words))
     found, at = [], phrase.start_s
     for word in phrase.words:

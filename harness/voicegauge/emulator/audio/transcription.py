@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ASR_LANGUAGE = "en"
 """The only language of the embedded engine, which is also reported as the detected language."""
 UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the ASR engine of the emulator supports only English"
-CACHE_SIZE = 256
+MAX_CACHED_TRANSCRIPTS = 256
 """Number of cached transcripts. They are cached because a check uploads the same recording many times."""
 _transcript_cache: OrderedDict[str, str] = OrderedDict()
 _cache_lock = threading.Lock()
@@ -73,7 +73,7 @@ def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
                 _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
                 _transcript_cache[key] = embedded_asr().transcribe(resample(samples, rate_hz, RATE_HZ), language)
-        while len(_transcript_cache) > CACHE_SIZE:
+        while len(_transcript_cache) > MAX_CACHED_TRANSCRIPTS:
             _transcript_cache.popitem(last=False)
         return _transcript_cache.get(key, "")
 

@@ -19,7 +19,7 @@ from voicegauge.emulator.audio import (
     build_transcript_values,
     choose_media_type,
     find_format,
-    slot_field_name,
+    get_mapped_field_name,
     split_stems,
     transcribe_samples,
 )
@@ -39,10 +39,10 @@ from voicegauge.speech.synthesis import has_voice_for
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio
 
-_DEFAULT_RATE_HZ = 24_000
+_DEFAULT_SAMPLE_RATE_HZ = 24_000
 _SILENCE_S = 1.0
 """Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
-_MAX_RATE_HZ = 48_000
+_MAX_SAMPLE_RATE_HZ = 48_000
 """Audio with a higher sample rate is resampled to this one before effects are applied, because not all output formats
 support higher rates."""
 
@@ -84,12 +84,12 @@ class AudioInputEndpoint:
         charge = context.job_store.charge_target(account, target, 0, upload.decoded_audio.audio_s)
         process = self._transcribe_upload if target.transcription else self._convert_upload
         result = await process(request, target, upload, strict=strict)
-        rng, emulation = context.job_store.next_rng(), target.spec.emulation
+        rng, emulation = context.job_store.create_rng(), target.spec.emulation
         processing_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded_audio.audio_s
         processing_s = context.clock.scale(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
-        return context.builder.build_audio_input_response(
+        return context.response_builder.build_audio_input_response(
             request, target, result.values, result.generated_audio, result.url, charge
         )
 
@@ -101,7 +101,7 @@ class AudioInputEndpoint:
             check_audio_uploads(request, injector)
         slot = target.audio_input.request["audio"]
         file = request.read(slot.at)
-        field = slot_field_name(slot)
+        field = get_mapped_field_name(slot)
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
         try:
@@ -126,8 +126,8 @@ class AudioInputEndpoint:
             align_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
             language=language,
             audio_s=decoded_audio.audio_s,
-            words=read_audio_field(request, target, "timestamps") is True,
-            speakers=read_audio_field(request, target, "diarize") is True,
+            include_word_times=read_audio_field(request, target, "timestamps") is True,
+            include_speaker_labels=read_audio_field(request, target, "diarize") is True,
         )
         return AudioInputResult({use.response.text: text, **values})
 
@@ -166,7 +166,7 @@ class AudioInputEndpoint:
         if strict and spoken != language:
             slot = use.request["language"]
             if language not in slot.map and not is_documented_value(request, slot.at, language):
-                raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {language!r}")
+                raise Rejection("invalid", get_mapped_field_name(slot), f"the emulator does not speak {language!r}")
         text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
         facts = {
             "transcript": text,
@@ -178,13 +178,13 @@ class AudioInputEndpoint:
         if use.response.audio is None:
             return AudioInputResult(values)
         name = find_format(target.spec.emulation.format or "mp3") or "mp3"
-        synthesis = _build_translation_speech(text or "Nothing was said.", spoken, name)
+        synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
         speech = await self._context.downloads.synthesizer.synthesize(synthesis)
         result = self._build_audio_result(request, use.response.audio, GeneratedAudio(speech.data, name), "translate")
         return result._replace(values=values)
 
     async def _separate_stems(
-        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, location: StemList
+        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, stem_list: StemList
     ) -> AudioInputResult:
         count = read_audio_field(request, target, "stems")
         name = _choose_output_format(request, target, upload)
@@ -192,29 +192,31 @@ class AudioInputEndpoint:
         parts = await asyncio.to_thread(
             _encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
-        task, items = fill_random_hex("task_{hex12}", self._context.job_store.next_rng()), []
-        audio = ResponseAudio(at=location.at, delivered="url", download=location.download)
+        task, items = fill_random_hex("task_{hex12}", self._context.job_store.create_rng()), []
+        audio = ResponseAudio(at=stem_list.at, delivered="url", download=stem_list.download)
         for part, data in parts.items():
             generated_audio = GeneratedAudio(data, name)
             url = self._store_audio(request, audio, generated_audio, f"{task}-{part}")
-            items.append({location.name: part, location.url: url})
-        return AudioInputResult({location.at: items})
+            items.append({stem_list.name: part, stem_list.url: url})
+        return AudioInputResult({stem_list.at: items})
 
     def _build_audio_result(
-        self, request: ParsedRequest, location: ResponseAudio, generated_audio: GeneratedAudio, purpose: str
+        self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, purpose: str
     ) -> AudioInputResult:
-        if location.delivered != "url":
+        if response_audio.delivered != "url":
             return AudioInputResult({}, generated_audio)
-        base_name = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.next_rng())
-        return AudioInputResult({}, generated_audio, self._store_audio(request, location, generated_audio, base_name))
+        base_name = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_rng())
+        return AudioInputResult(
+            {}, generated_audio, self._store_audio(request, response_audio, generated_audio, base_name)
+        )
 
     def _store_audio(
-        self, request: ParsedRequest, location: ResponseAudio, generated_audio: GeneratedAudio, base_name: str
+        self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, base_name: str
     ) -> str:
         name = f"{base_name}.{generated_audio.format}"
         self._context.downloads.files.store(name, generated_audio)
-        return self._context.builder.audio_url(
-            request.incoming_request.base_url, location, name, generated_audio.format
+        return self._context.response_builder.audio_url(
+            request.incoming_request.base_url, response_audio, name, generated_audio.format
         )
 
 
@@ -223,8 +225,8 @@ def _make_silence() -> DecodedAudio:
 
     from voicegauge.speech.audio import DecodedAudio
 
-    samples = np.zeros(int(_DEFAULT_RATE_HZ * _SILENCE_S), np.float32)
-    return DecodedAudio(samples, _DEFAULT_RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
+    samples = np.zeros(int(_DEFAULT_SAMPLE_RATE_HZ * _SILENCE_S), np.float32)
+    return DecodedAudio(samples, _DEFAULT_SAMPLE_RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
 
 
 def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
@@ -263,7 +265,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
 def _limit_sample_rate(decoded_audio: DecodedAudio) -> tuple[Any, int]:
     from voicegauge.speech.audio import resample
 
-    rate = min(decoded_audio.sample_rate_hz, _MAX_RATE_HZ)
+    rate = min(decoded_audio.sample_rate_hz, _MAX_SAMPLE_RATE_HZ)
     return resample(decoded_audio.samples, decoded_audio.sample_rate_hz, rate), rate
 
 
@@ -284,22 +286,25 @@ def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, uplo
     return next((name for name in map(find_format, documented) if name is not None), "wav")
 
 
-def _encode_stems(decoded_audio: DecodedAudio, count: int, name: str) -> dict[str, bytes]:
+def _encode_stems(decoded_audio: DecodedAudio, stem_count: int, format_name: str) -> dict[str, bytes]:
     from voicegauge.speech.audio import encode_at_bitrate
 
     samples, rate = _limit_sample_rate(decoded_audio)
-    return {part: encode_at_bitrate(band, rate, name) for part, band in split_stems(samples, rate, count).items()}
+    return {
+        part: encode_at_bitrate(band, rate, format_name)
+        for part, band in split_stems(samples, rate, stem_count).items()
+    }
 
 
-def _build_translation_speech(text: str, language: str, name: str) -> SynthesisRequest:
+def _build_translation_synthesis_request(text: str, language: str, format_name: str) -> SynthesisRequest:
     return SynthesisRequest(
         text=text,
         language=language,
         voice="klatt4",
         words_per_minute=165,
         pitch=50,
-        sample_rate_hz=_DEFAULT_RATE_HZ,
+        sample_rate_hz=_DEFAULT_SAMPLE_RATE_HZ,
         leading_silence_s=0.1,
-        format=name,
+        format=format_name,
         seed=0,
     )

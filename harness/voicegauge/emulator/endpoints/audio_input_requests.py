@@ -17,14 +17,14 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     """Return the target whose constants the request contains; the schema's default counts if a value is omitted."""
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
-    def matches(target: AudioInputTarget) -> bool:
+    def has_matching_constants(target: AudioInputTarget) -> bool:
         for location, constant in target.spec.constants.items():
             value = request.read(location)
             if (default_value_at(request, location) if value is MISSING else value) != constant:
                 return False
         return True
 
-    return next((target for target in targets if matches(target)), targets[0])
+    return next((target for target in targets if has_matching_constants(target)), targets[0])
 
 
 def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
@@ -49,10 +49,10 @@ def check_audio_uploads(request: ParsedRequest, injector: FaultInjector) -> None
     limits = request.operation.limits.uploads
     for field, file in uploaded_files(request.body):
         if field in limits:
-            check_audio_upload(file, field, _enforced_limits(limits[field], request, injector))
+            check_audio_upload(file, field, _select_enforced_limits(limits[field], request, injector))
 
 
-def _enforced_limits(limits: UploadLimits, request: ParsedRequest, injector: FaultInjector) -> UploadLimits:
+def _select_enforced_limits(limits: UploadLimits, request: ParsedRequest, injector: FaultInjector) -> UploadLimits:
     if injector.skips_check("upload-size", request.operation):
         limits = msgspec.structs.replace(limits, max_bytes=None)
     if injector.skips_check("upload-format", request.operation):

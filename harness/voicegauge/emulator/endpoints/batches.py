@@ -19,9 +19,9 @@ from voicegauge.emulator.state import EmulatedAccount, EmulatedBatch, EmulatedJo
 class BatchEndpoint:
     """Responds to batch requests, and adds the progress of batches to status responses."""
 
-    def __init__(self, context: EndpointContext, speech: SpeechEndpoint) -> None:
-        """Use `speech` to plan the items of batches like single requests."""
-        self._context, self._speech = context, speech
+    def __init__(self, context: EndpointContext, speech_endpoint: SpeechEndpoint) -> None:
+        """Use `speech_endpoint` to plan the items of batches like single requests."""
+        self._context, self._speech = context, speech_endpoint
 
     async def respond(
         self, request: ParsedRequest, batch: BatchSpec, account: EmulatedAccount, *, strict: bool
@@ -32,7 +32,10 @@ class BatchEndpoint:
             Rejection: an item is invalid, or the account cannot pay for all items. No job is created then.
         """
         job_store = self._context.job_store
-        planned = [(item, self._speech.plan(item, account, strict=strict)) for item in _split_items(request, batch)]
+        planned = [
+            (item, self._speech.plan_speech(item, account, strict=strict))
+            for item in _split_into_requests(request, batch)
+        ]
         charges: list[float | None] = []
         try:
             charges += (job_store.charge_target(account, speech.target, speech.characters) for _, speech in planned)
@@ -42,11 +45,13 @@ class BatchEndpoint:
         await self._context.clock.sleep(planned[0][1].submit_s)
         charged = zip(planned, charges, strict=True)
         items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
-        whole = self._speech.plan(request, account, strict=False)
+        whole = self._speech.plan_speech(request, account, strict=False)
         whole = whole._replace(queue_s=0.0, processing_s=max(sum(item.state_durations_s) for item in items))
-        job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), items=items)
+        job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
         balance = self._context.accounts.remaining_balance(account, request.operation)
-        return self.add_progress(self._context.builder.build_submit_response(request, job, balance=balance), job)
+        return self.add_progress(
+            self._context.response_builder.build_submit_response(request, job, balance=balance), job
+        )
 
     def add_progress(self, response: EmulatedResponse, job: EmulatedJob) -> EmulatedResponse:
         """Add counts and item results to `response` if `job` is a batch; otherwise return it unchanged."""
@@ -57,24 +62,24 @@ class BatchEndpoint:
             if location is not None:
                 response.body = write_at(response.body, location, count)
         if response.kind == "status":
-            audio_urls = self._audio_urls(response, job)
-            results = [
-                dict(_item_result_fields(batch, index, item, audio_urls)) for index, item in enumerate(job.items)
-            ]
+            audio_urls = self._build_audio_urls(response, job)
+            results = [dict(_build_item_result(batch, index, item, audio_urls)) for index, item in enumerate(job.items)]
             response.body = write_at(response.body, batch.results, results)
         return response
 
-    def _audio_urls(self, response: EmulatedResponse, job: EmulatedBatch) -> dict[str, str]:
-        builder = self._context.builder
+    def _build_audio_urls(self, response: EmulatedResponse, job: EmulatedBatch) -> dict[str, str]:
+        response_builder = self._context.response_builder
         base_url = response.request.incoming_request.base_url if response.request is not None else ""
         return {
-            item.id: builder.audio_url(base_url, find_audio_location(item.target), item.id, item.synthesis.format)
+            item.id: response_builder.audio_url(
+                base_url, find_audio_location(item.target), item.id, item.synthesis.format
+            )
             for item in job.items
             if self._context.job_store.has_succeeded(item)
         }
 
 
-def _split_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
+def _split_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
     """Yield each item of a batch as a request of its own.
 
     Raises:
@@ -90,7 +95,7 @@ def _split_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedReq
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)
 
 
-def _item_result_fields(
+def _build_item_result(
     batch: BatchSpec, index: int, item: EmulatedJob, audio_urls: dict[str, str]
 ) -> Iterator[tuple[str, Any]]:
     yield batch.job_id, item.id

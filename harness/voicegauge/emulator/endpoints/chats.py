@@ -61,7 +61,7 @@ class ChatEndpoint:
         charge = context.job_store.charge_price(account, request.operation.pricing)
         messages = [message]
         if request.operation.resource is not None:
-            now, rng = context.clock.now(), context.job_store.next_rng()
+            now, rng = context.clock.now(), context.job_store.create_rng()
             conversation = conversations[0] if conversations else None
             if conversation is None:
                 conversation = context.resources.create(request, response, account, now, rng)
@@ -69,22 +69,22 @@ class ChatEndpoint:
             messages = conversation.messages
             response.body = write_at(response.body, conversation.resource.id, conversation.id)
         reply = _compose_reply(messages)
-        url = self._speak(request, chat, reply)
+        url = self._add_spoken_reply(request, chat, reply)
         values = ((chat.transcript, message), (chat.reply, reply), (chat.reply_audio.at, url), (chat.charged, charge))
         for location, value in values:
             if location is not None and value is not None:
                 response.body = write_at(response.body, location, value)
         return response
 
-    def _speak(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
+    def _add_spoken_reply(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
         """Make the spoken reply available for download, and return its URL."""
         context = self._context
         target = context.contract.target(chat.emulation_target)
         speech_request = _build_speech_request(request, target, reply, chat.voice)
         synthesis = read_synthesis_request(speech_request, target, chat.reply_audio, context.settings.seed)
-        media_id = fill_random_hex(DEFAULT_ID, context.job_store.next_rng())
+        media_id = fill_random_hex(DEFAULT_ID, context.job_store.create_rng())
         context.downloads.add_speech(media_id, target, synthesis)
-        return context.builder.audio_url(
+        return context.response_builder.audio_url(
             request.incoming_request.base_url, chat.reply_audio, media_id, synthesis.format
         )
 
@@ -107,12 +107,14 @@ def _compose_reply(messages: Sequence[str]) -> str:
     return reply if len(messages) < 2 else f"{reply} Before that, you said: {messages[-2][:MAX_QUOTED_CHARACTERS]}"
 
 
-def _build_speech_request(request: ParsedRequest, target: Target, text: str, voice: Location | None) -> ParsedRequest:
-    """Return a request to `target` that speaks `text`, with the voice that `request` has at the location `voice`."""
+def _build_speech_request(
+    request: ParsedRequest, target: Target, text: str, voice_location: Location | None
+) -> ParsedRequest:
+    """Return a request to `target` that speaks `text`, with the voice that `request` has at `voice_location`."""
     fields: dict[str, Any] = {"text": text}
-    if voice is not None:
-        requested = request.read(voice)
-        fields["voice"] = default_value_at(request, voice) if requested is MISSING else requested
+    if voice_location is not None:
+        requested = request.read(voice_location)
+        fields["voice"] = default_value_at(request, voice_location) if requested is MISSING else requested
     body: Any = None
     for field, value in fields.items():
         slot = target.speech.request.get(field)  # type: ignore[call-overload]  # both are speech fields

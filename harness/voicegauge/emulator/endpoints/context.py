@@ -22,7 +22,7 @@ class EndpointContext:
     settings: EmulatorSettings
     clock: EmulatedClock
     injector: FaultInjector
-    builder: ResponseBuilder
+    response_builder: ResponseBuilder
     accounts: AccountRegistry
     job_store: JobStore
     resources: ResourceStore

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import TranscriptionSpec
-from voicegauge.emulator.endpoints.jobs import download_operations
+from voicegauge.emulator.endpoints.jobs import find_download_operations
 
-_EFFECT_BY_PURPOSE = {
+_DESCRIPTION_BY_PURPOSE = {
     "voice": "shifts the pitch of the audio depending on the requested voice",
     "translate": "transcribes the audio and returns a pseudo-translation marked as emulated",
     "style": "changes the pitch and speed of the audio",
@@ -46,7 +46,7 @@ def _describe_speech(operation: Operation) -> str | None:
 def _describe_audio_input(operation: Operation) -> str | None:
     if isinstance(operation.audio_input, TranscriptionSpec):
         return "transcribes the audio"
-    return _EFFECT_BY_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
+    return _DESCRIPTION_BY_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
 
 
 def _describe_follow_up(operation: Operation) -> str | None:
@@ -54,7 +54,7 @@ def _describe_follow_up(operation: Operation) -> str | None:
     if operation.job is not None:
         return "returns the state of a job and the location of its audio"
     for other in operation.contract.operations.values():
-        if operation.id in download_operations(other):
+        if operation.id in find_download_operations(other):
             return "returns generated audio"
         if other.job is not None and operation.id == other.job.result:
             return "returns the result of a job"

@@ -34,30 +34,32 @@ class AudioDownloads:
         while len(self._speech) > MAX_SPEECH_FILES:
             self._speech.popitem(last=False)
 
-    async def render(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
+    async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
         """Return encoded speech, changed by the faults of `target`."""
         return await self.synthesizer.synthesize(self._injector.change_synthesis(synthesis, target))
 
-    async def find(self, name: str) -> EmulatedResponse | None:
-        """Return the response with the file `name`, which may have an extension.
+    async def find(self, file_name: str) -> EmulatedResponse | None:
+        """Return the response with the file `file_name`, which may have an extension.
 
         Return `None` if the file does not exist or is not ready yet.
         """
-        for media_id in (name, name.rpartition(".")[0]):
+        for media_id in (file_name, file_name.rpartition(".")[0]):
             job = self._job_store.jobs.get(media_id)
             if job is not None and self._job_store.has_succeeded(job):
-                return await self._respond(job.target, job.synthesis, job)
+                return await self._build_speech_download(job.target, job.synthesis, job)
             generated = self.files.find(media_id)
             if generated is not None:
                 response = EmulatedResponse("audio", 200, generated.data, media_type_of(generated.format))
                 response.audio_format = generated.format
                 return response
             if media_id in self._speech:
-                return await self._respond(*self._speech[media_id], None)
+                return await self._build_speech_download(*self._speech[media_id], None)
         return None
 
-    async def _respond(self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None) -> EmulatedResponse:
-        speech = await self.render(target, synthesis)
+    async def _build_speech_download(
+        self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None
+    ) -> EmulatedResponse:
+        speech = await self.synthesize_with_faults(target, synthesis)
         response = EmulatedResponse("audio", 200, speech.data, media_type_of(synthesis.format), target=target, job=job)
         response.audio_format = synthesis.format
         return response

@@ -11,10 +11,10 @@ from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount
 
-MAX_RESPONSES = 1_000
+MAX_REMEMBERED_RESPONSES = 1_000
 """Number of responses; older ones are forgotten, so that memory stays bounded."""
 
-_Key = tuple[str, str, str]
+_ResponseKey = tuple[str, str, str]
 
 
 class IdempotentResponses:
@@ -22,41 +22,41 @@ class IdempotentResponses:
 
     def __init__(self) -> None:
         """Start without responses."""
-        self._responses: dict[_Key, tuple[float, EmulatedResponse]] = {}
+        self._responses: dict[_ResponseKey, tuple[float, EmulatedResponse]] = {}
 
     def find(
-        self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now: float
+        self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
     ) -> EmulatedResponse | None:
         """Return a copy of the response to the first request with the same key; `None` if this request is the first."""
         key = _read_key(request, operation, account)
         saved_at, response = self._responses.get(key, (math.inf, None)) if key is not None else (math.inf, None)
         valid_s = operation.idempotency.valid_s if operation.idempotency is not None else None
-        if response is None or now - saved_at >= (valid_s or math.inf):
+        if response is None or now_s - saved_at >= (valid_s or math.inf):
             return None
-        return _copy(response)
+        return _copy_response(response)
 
     def save(
         self,
         request: IncomingRequest,
         operation: Operation,
         account: EmulatedAccount,
-        now: float,
+        now_s: float,
         response: EmulatedResponse,
     ) -> None:
         """Remember an accepted response to a request with a key."""
         key = _read_key(request, operation, account)
         if key is None or not 200 <= response.status < 300:
             return
-        self._responses[key] = (now, _copy(response))
-        if len(self._responses) > MAX_RESPONSES:
+        self._responses[key] = (now_s, _copy_response(response))
+        if len(self._responses) > MAX_REMEMBERED_RESPONSES:
             del self._responses[next(iter(self._responses))]
 
 
-def _read_key(request: IncomingRequest, operation: Operation, account: EmulatedAccount) -> _Key | None:
+def _read_key(request: IncomingRequest, operation: Operation, account: EmulatedAccount) -> _ResponseKey | None:
     value = request.header(operation.idempotency.header) if operation.idempotency is not None else None
     return (account.name, operation.id, value) if value else None
 
 
-def _copy(response: EmulatedResponse) -> EmulatedResponse:
+def _copy_response(response: EmulatedResponse) -> EmulatedResponse:
     """Return a copy whose body and headers can be changed; its job is the same."""
     return dataclasses.replace(response, body=copy.deepcopy(response.body), headers=dict(response.headers))

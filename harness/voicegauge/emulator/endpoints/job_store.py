@@ -77,14 +77,14 @@ class JobStore:
         self,
         account: EmulatedAccount,
         price: PriceQuote | PriceSpec | None,
-        change: Callable[[float], float] = lambda amount: amount,
+        change_amount: Callable[[float], float] = lambda amount: amount,
     ) -> float | None:
         """Charge a price.
 
         Args:
             account: the account to charge.
             price: the price; if it is `None`, nothing is charged.
-            change: function of a fault that returns the amount to charge for a given amount.
+            change_amount: function of a fault that returns the amount to charge for a given amount.
 
         Returns:
             The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
@@ -100,7 +100,7 @@ class JobStore:
         self._update_refundable_jobs()
         if account.credits is not None and account.credits < amount:
             raise Rejection("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
-        amount = change(amount)
+        amount = change_amount(amount)
         account.debit(amount)
         return amount
 
@@ -110,9 +110,9 @@ class JobStore:
         speech: PlannedSpeech,
         account: EmulatedAccount,
         charge: float | None,
-        items: list[EmulatedJob] | None = None,
+        batch_items: list[EmulatedJob] | None = None,
     ) -> EmulatedJob:
-        """Create a job, or a batch if `items` are given.
+        """Create a job, or a batch if `batch_items` are given.
 
         Raises:
             Rejection: the scenario header names a state that such jobs do not have.
@@ -126,8 +126,8 @@ class JobStore:
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
         path = self._injector.change_states(spec, find_shortest_path(spec, end), target)
-        rng = self.next_rng()
-        job = (EmulatedJob if items is None else functools.partial(EmulatedBatch, items=items))(
+        rng = self.create_rng()
+        job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
             id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng),
             target=target,
             account=account,
@@ -146,7 +146,7 @@ class JobStore:
             self.jobs.popitem(last=False)
         return job
 
-    def next_rng(self) -> random.Random:
+    def create_rng(self) -> random.Random:
         """Return a new random generator. In every run with the same seed, the n-th call returns an equal generator."""
         self._ids += 1
         return seeded_random(self._settings.seed, self._contract.id, self._ids)
@@ -175,16 +175,16 @@ class JobStore:
         if ended is not None and self._clock.now() - ended > spec.expires_s:
             raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
 
-    def cancel(self, job: EmulatedJob, spec: JobSpec) -> None:
+    def cancel(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
         self.update_state(job)
-        if spec.cancel is not None and not self._injector.skips_check("cancelling", job.target.operation):
-            job.cancel(spec.cancel.state, spec, self._clock.now())
+        if job_spec.cancel is not None and not self._injector.skips_check("cancelling", job.target.operation):
+            job.cancel(job_spec.cancel.state, job_spec, self._clock.now())
         self.update_state(job)
 
-    def update_state(self, job: EmulatedJob, *, poll: bool = False) -> str:
+    def update_state(self, job: EmulatedJob, *, is_poll: bool = False) -> str:
         """Update a job and return its current state; refund the charge if the contract documents the state as free."""
-        state = job.update_state(self._clock, poll=poll)
+        state = job.update_state(self._clock, is_poll=is_poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
         if spec is not None and spec.end == "failure" and spec.charged is False and not job.refunded:

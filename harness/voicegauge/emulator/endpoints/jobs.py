@@ -18,7 +18,7 @@ class JobRole(NamedTuple):
     """The role of an operation that follows a submit."""
 
     name: Literal["status", "result", "cancel", "download"]
-    spec: JobSpec | None
+    job_spec: JobSpec | None
     """The contract's description of the jobs that the operation refers to; `None` for downloads, which name a file."""
 
 
@@ -42,34 +42,34 @@ class JobEndpoint:
         """
         role = self._roles[request.operation.id]
         if role.name == "download":
-            return await self._download(request)
+            return await self._respond_to_download(request)
         if role.name == "status":
-            return self._status(request, account)
+            return self._respond_to_poll(request, account)
         context = self._context
         job = context.job_store.find(request, account)
-        assert role.spec is not None
+        assert role.job_spec is not None
         if role.name == "cancel":
-            context.job_store.cancel(job, role.spec)
-            return context.builder.build_cancel_response(request, role.spec, job)
+            context.job_store.cancel(job, role.job_spec)
+            return context.response_builder.build_cancel_response(request, role.job_spec, job)
         if not context.job_store.has_succeeded(job):
             raise Rejection("not-found", None, "the job has no result yet")
-        speech = await context.downloads.render(job.target, job.synthesis)
-        return context.builder.build_result_response(request, job, speech.data)
+        speech = await context.downloads.synthesize_with_faults(job.target, job.synthesis)
+        return context.response_builder.build_result_response(request, job, speech.data)
 
-    def _status(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
+    def _respond_to_poll(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         context = self._context
         job = context.job_store.find(request, account)
         job = context.injector.choose_job(job, context.job_store.jobs.values())
         if context.clock.is_per_poll:
             context.clock.advance(POLL_STEP_S)
-        context.job_store.update_state(job, poll=True)
-        return self._batches.add_progress(context.builder.build_status_response(request, job), job)
+        context.job_store.update_state(job, is_poll=True)
+        return self._batches.add_progress(context.response_builder.build_status_response(request, job), job)
 
-    async def _download(self, request: ParsedRequest) -> EmulatedResponse:
+    async def _respond_to_download(self, request: ParsedRequest) -> EmulatedResponse:
         for value in request.path.values():
             response = await self._context.downloads.find(str(value))
             if response is not None:
-                self._context.builder.mark_as_download(response, request)
+                self._context.response_builder.mark_as_download(response, request)
                 return response
         raise Rejection("not-found", None, "no such file")
 
@@ -82,13 +82,13 @@ def _find_roles(contract: Contract) -> Mapping[str, JobRole]:
                 roles[operation.job.result] = JobRole("result", operation.job)
             if operation.job.cancel is not None:
                 roles[operation.job.cancel.operation] = JobRole("cancel", operation.job)
-        roles.update((name, JobRole("download", None)) for name in download_operations(operation))
+        roles.update((name, JobRole("download", None)) for name in find_download_operations(operation))
     # Polling is last because it takes precedence if one operation both reports the status and returns the result.
     roles.update((o.id, JobRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
     return roles
 
 
-def download_operations(operation: Operation) -> Iterator[str]:
+def find_download_operations(operation: Operation) -> Iterator[str]:
     """Yield the ids of the operations that download audio which responses of `operation` link to."""
     audio: list[ResponseAudio | StemList | None] = []
     if operation.speech is not None:

@@ -52,7 +52,7 @@ class EmulatedProvider:
         self._builder = ResponseBuilder(contract)
         self.accounts = AccountRegistry(contract, settings)
         self.job_store = JobStore(contract, settings, clock, injector)
-        self.resources = ResourceStore(contract, injector, quota=settings.rate_limits)
+        self.resources = ResourceStore(contract, injector, is_quota_enforced=settings.rate_limits)
         self._request_counts: Counter[str] = Counter()
         self._idempotent_responses = IdempotentResponses()
         self.downloads = AudioDownloads(self.job_store, synthesizer, injector)
@@ -61,7 +61,7 @@ class EmulatedProvider:
             settings=settings,
             clock=clock,
             injector=injector,
-            builder=self._builder,
+            response_builder=self._builder,
             accounts=self.accounts,
             job_store=self.job_store,
             resources=self.resources,
@@ -73,7 +73,7 @@ class EmulatedProvider:
         self._jobs = JobEndpoint(context, self._batches)
         self._audio_inputs = AudioInputEndpoint(context)
         self.webhooks = WebhookNotifier(
-            builder=self._builder,
+            response_builder=self._builder,
             clock=clock,
             injector=injector,
             settings=settings,
@@ -83,7 +83,7 @@ class EmulatedProvider:
     async def handle(self, incoming_request: IncomingRequest) -> EmulatedResponse:
         """Return the response to a request, with faults applied."""
         try:
-            operation, path = self._route(incoming_request)
+            operation, path = self._find_operation(incoming_request)
         except Rejection as rejection:
             return self._builder.build_unrouted_response(incoming_request, rejection)
         account: EmulatedAccount | None = None
@@ -93,7 +93,7 @@ class EmulatedProvider:
             if not self._jobs.handles(operation):  # polls and downloads do not count against the rate limit
                 self.accounts.count_request(account, operation, self._clock.now())
             with self._count_in_flight(account, operation):  # before the first await, so that concurrent requests count
-                is_repeated, response = await self._perform_once(incoming_request, operation, path, account)
+                is_repeated, response = await self._perform_or_repeat(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
         if response.is_json:
@@ -121,7 +121,7 @@ class EmulatedProvider:
         finally:
             account.in_flight -= is_counted
 
-    def _route(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
+    def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
         for path in self._builder.path_candidates(incoming_request.path):
             match = self.contract.match(incoming_request.method, path)
             if match is not None:
@@ -141,24 +141,34 @@ class EmulatedProvider:
         is_enforced = not self._injector.skips_check("key", operation)
         return self.accounts.identify(incoming_request, operation, is_enforced=is_enforced)
 
-    async def _perform_once(
-        self, incoming_request: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount
+    async def _perform_or_repeat(
+        self,
+        incoming_request: IncomingRequest,
+        operation: Operation,
+        path_parameters: Mapping[str, str],
+        account: EmulatedAccount,
     ) -> tuple[bool, EmulatedResponse]:
         """Return whether the request repeats one with the same idempotency key, and its response."""
         now = self._clock.now()
         earlier = self._idempotent_responses.find(incoming_request, operation, account, now)
         if earlier is not None:
             return True, earlier
-        response = await self._dispatch(incoming_request, operation, path, account)
+        response = await self._check_and_perform(incoming_request, operation, path_parameters, account)
         self._idempotent_responses.save(incoming_request, operation, account, now, response)
         return False, response
 
-    async def _dispatch(
-        self, incoming_request: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount
+    async def _check_and_perform(
+        self,
+        incoming_request: IncomingRequest,
+        operation: Operation,
+        path_parameters: Mapping[str, str],
+        account: EmulatedAccount,
     ) -> EmulatedResponse:
         strict = not self._injector.skips_check("request", operation)
         ignored_keywords = ("maxItems",) if self._injector.skips_check("items", operation) else ()
-        request = parse_request(incoming_request, operation, path, strict=strict, ignored_keywords=ignored_keywords)
+        request = parse_request(
+            incoming_request, operation, path_parameters, strict=strict, ignored_keywords=ignored_keywords
+        )
         self._request_counts[operation.id] += 1
         reason = self._injector.find_rejection_reason(request, self._request_counts[operation.id])
         if reason is not None:
@@ -170,12 +180,14 @@ class EmulatedProvider:
         self.webhooks.check(request)
         used = self.resources.find_referenced(request, account)
         if self.resources.handles(operation):
-            return self.resources.respond(request, account, self._clock.now(), self.job_store.next_rng())
+            return self.resources.respond(request, account, self._clock.now(), self.job_store.create_rng())
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, used)
-        return await self._process(request, account, strict=strict)
+        return await self._call_endpoint(request, account, strict=strict)
 
-    async def _process(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
+    async def _call_endpoint(
+        self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool
+    ) -> EmulatedResponse:
         operation = request.operation
         if operation.audio_input is not None:
             return await self._audio_inputs.respond(request, account, strict=strict)

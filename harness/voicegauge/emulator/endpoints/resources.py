@@ -62,9 +62,9 @@ class ResourceRole(NamedTuple):
 class ResourceStore:
     """The resources of all accounts of one provider."""
 
-    def __init__(self, contract: Contract, injector: FaultInjector, *, quota: bool) -> None:
-        """Start without resources; `quota` tells whether the documented limit of resources per account is enforced."""
-        self._contract, self._injector, self._quota = contract, injector, quota
+    def __init__(self, contract: Contract, injector: FaultInjector, *, is_quota_enforced: bool) -> None:
+        """Start without resources; if `is_quota_enforced` is set, accounts have the documented limit of resources."""
+        self._contract, self._injector, self._quota = contract, injector, is_quota_enforced
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
         self._roles = dict(_find_roles(contract))
@@ -98,7 +98,7 @@ class ResourceStore:
         return found
 
     def respond(
-        self, request: ParsedRequest, account: EmulatedAccount, now: float, rng: random.Random
+        self, request: ParsedRequest, account: EmulatedAccount, now_s: float, rng: random.Random
     ) -> EmulatedResponse:
         """Create, list, change or delete resources, and return the response.
 
@@ -108,7 +108,7 @@ class ResourceStore:
         role = self._roles[request.operation.id]
         if role.action == "create":
             response = build_success_response(request.operation, "other", default_body)
-            self.create(request, response, account, now, rng)
+            self.create(request, response, account, now_s, rng)
             return response
         if role.action == "list":
             return self._build_list_response(request, account, role.resource)
@@ -125,7 +125,7 @@ class ResourceStore:
         request: ParsedRequest,
         response: EmulatedResponse,
         account: EmulatedAccount,
-        now: float,
+        now_s: float,
         rng: random.Random,
     ) -> StoredResource:
         """Create a resource, and write its id, its state and the fields of the request into `response`.
@@ -139,14 +139,14 @@ class ResourceStore:
         state = next(iter(resource.states), None)
         stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
         self._check_quota(stored)
-        body = _body_with_request_fields(request, response)
+        body = _copy_body_with_request_values(request, response)
         body = write_at(body, resource.id, stored.id)
         if resource.state is not None:
             body = write_at(body, resource.state, state)
         if isinstance(body.get("id"), int):  # a row number in addition to the documented id
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
-            body["created_at"] = format_timestamp(now, body["created_at"])
+            body["created_at"] = format_timestamp(now_s, body["created_at"])
         response.body = stored.body = body
         self._stored[stored.id] = stored
         while len(self._stored) > MAX_STORED_RESOURCES:
@@ -165,42 +165,46 @@ class ResourceStore:
             )
 
     def _list_owned(
-        self, account: EmulatedAccount, resource: ResourceSpec, *, deleted: bool = False
+        self, account: EmulatedAccount, resource_spec: ResourceSpec, *, include_deleted: bool = False
     ) -> Iterator[StoredResource]:
-        mine = (stored for stored in self._stored.values() if stored.account is account and stored.resource is resource)
-        return (stored for stored in mine if deleted or not stored.deleted)
+        mine = (
+            stored for stored in self._stored.values() if stored.account is account and stored.resource is resource_spec
+        )
+        return (stored for stored in mine if include_deleted or not stored.deleted)
 
     def _find(
         self,
-        resource: ResourceSpec,
+        resource_spec: ResourceSpec,
         resource_id: Any,
         account: EmulatedAccount,
         operation: Operation,
-        location: Location,
+        id_location: Location,
     ) -> StoredResource:
         stored = self._stored.get(str(resource_id))
-        if stored is not None and stored.resource is resource:
+        if stored is not None and stored.resource is resource_spec:
             own = stored.account is account or self._skips_check("account", operation)
             there = not stored.deleted or self._skips_check("deletion", operation)
             if own and there:
                 return stored
-        raise Rejection("not-found", location.field_name, f"there is no {resource.name} {resource_id!r:.80}")
+        raise Rejection("not-found", id_location.field_name, f"there is no {resource_spec.name} {resource_id!r:.80}")
 
     def _skips_check(self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._injector.skips_check(check, operation)
 
     def _build_list_response(
-        self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec
+        self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec
     ) -> EmulatedResponse:
         response = build_success_response(request.operation, "other", default_body)
-        shown = list(self._list_owned(account, resource, deleted=self._skips_check("delisting", request.operation)))
-        name = resource.id.tokens[-1]
+        shown = list(
+            self._list_owned(account, resource_spec, include_deleted=self._skips_check("delisting", request.operation))
+        )
+        name = resource_spec.id.tokens[-1]
         for key, items in response.body.items() if isinstance(response.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
-                response.body[key] = [_body_with_state(stored) for stored in shown]
-        assert resource.list is not None
-        if resource.list.count is not None:
-            response.body = write_at(response.body, resource.list.count, len(shown))
+                response.body[key] = [_write_state_into_body(stored) for stored in shown]
+        assert resource_spec.list is not None
+        if resource_spec.list.count is not None:
+            response.body = write_at(response.body, resource_spec.list.count, len(shown))
         return response
 
     def _build_change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
@@ -210,21 +214,25 @@ class ResourceStore:
             if location is not None and response.is_json and has_location(response.media, response.body, location):
                 response.body = write_at(response.body, location, value)
         for name, value in stored.body.items():
-            if isinstance(response.body, dict) and name in response.body and name not in _id_and_state_names(resource):
+            if (
+                isinstance(response.body, dict)
+                and name in response.body
+                and name not in _list_id_and_state_fields(resource)
+            ):
                 response.body[name] = value
         return response
 
 
-def _id_and_state_names(resource: ResourceSpec) -> set[str]:
-    return {location.tokens[-1] for location in (resource.id, resource.state) if location is not None}
+def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
+    return {location.tokens[-1] for location in (resource_spec.id, resource_spec.state) if location is not None}
 
 
-def _body_with_state(stored: StoredResource) -> Any:
+def _write_state_into_body(stored: StoredResource) -> Any:
     body = dict(stored.body)
     return write_at(body, stored.resource.state, stored.state) if stored.resource.state is not None else body
 
 
-def _body_with_request_fields(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
+def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
     """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
     body = dict(response.body)
     for name in body:

@@ -6,14 +6,14 @@ from collections import Counter
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import AudioPacing
-from voicegauge.emulator.audio import SynthesisRequest, read_synthesis_request, slot_field_name
+from voicegauge.emulator.audio import SynthesisRequest, get_mapped_field_name, read_synthesis_request
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.job_store import PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator.endpoints.target_selection import (
     count_billable_characters,
     find_audio_location,
+    replace_by_common_audio,
     select_target,
-    with_common_audio,
 )
 from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
 from voicegauge.emulator.responses import (
@@ -41,14 +41,14 @@ class SpeechEndpoint:
             Rejection: the request violates a limit, or the balance is too low.
         """
         context = self._context
-        speech = self.plan(request, account, strict=strict)
+        speech = self.plan_speech(request, account, strict=strict)
         charge = context.job_store.charge_target(account, speech.target, speech.characters)
         if speech.target.response.job is None:
             processing_s = speech.queue_s + speech.processing_s
             pace = find_audio_pacing(speech.target)
             # A streamed response starts before the audio is complete, so its pieces wait instead.
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
-            audio = await context.downloads.render(speech.target, speech.synthesis)
+            audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.data, charge)
             if pace is not None:
                 self._set_up_stream(response, pace, audio.audio_s, processing_s)
@@ -56,9 +56,9 @@ class SpeechEndpoint:
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
         balance = context.accounts.remaining_balance(account, request.operation)
-        return context.builder.build_submit_response(request, job, balance=balance)
+        return context.response_builder.build_submit_response(request, job, balance=balance)
 
-    def plan(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> PlannedSpeech:
+    def plan_speech(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> PlannedSpeech:
         """Return what to synthesize for a request, and how long each phase takes.
 
         Raises:
@@ -68,7 +68,7 @@ class SpeechEndpoint:
         context = self._context
         target = select_target(request, strict=strict)
         if context.injector.skips_check("response-kind", request.operation):
-            target = with_common_audio(target)
+            target = replace_by_common_audio(target)
         if account.keyless and target.needs_key and not context.injector.skips_check("key", request.operation):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_audio_location(target)
@@ -84,9 +84,11 @@ class SpeechEndpoint:
         )
         characters = count_billable_characters(request, target, synthesis)
         context.accounts.count_keyless_characters(account, request.operation, characters, context.clock.now())
-        return PlannedSpeech(target, synthesis, characters, *self._phase_durations_s(target, synthesis, characters))
+        return PlannedSpeech(
+            target, synthesis, characters, *self._draw_phase_durations_s(target, synthesis, characters)
+        )
 
-    def _phase_durations_s(
+    def _draw_phase_durations_s(
         self, target: Target, synthesis: SynthesisRequest, characters: int
     ) -> tuple[float, float, float]:
         """Return the submit, queue and processing time in seconds.
@@ -109,7 +111,7 @@ class SpeechEndpoint:
         text = request.read(target.speech.request["text"].at)
         limit = self._context.accounts.find_plan_limits(request.operation.limits).text_characters
         if isinstance(text, str) and limit is not None and len(text) > limit:
-            field = slot_field_name(target.speech.request["text"])
+            field = get_mapped_field_name(target.speech.request["text"])
             raise Rejection("invalid", field, f"{field} is longer than {limit} characters")
 
     def _build_speech_response(
@@ -122,20 +124,22 @@ class SpeechEndpoint:
     ) -> EmulatedResponse:
         context, target, synthesis = self._context, speech.target, speech.synthesis
         location = find_audio_location(target)
-        rng = context.job_store.next_rng()
+        rng = context.job_store.create_rng()
         media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng)
         if location.delivered == "url":
             context.downloads.add_speech(media_id, target, synthesis)
-        url = context.builder.audio_url(request.incoming_request.base_url, location, media_id, synthesis.format)
+        url = context.response_builder.audio_url(
+            request.incoming_request.base_url, location, media_id, synthesis.format
+        )
         balance = context.accounts.remaining_balance(account, request.operation)
-        response = context.builder.build_speech_response(
+        response = context.response_builder.build_speech_response(
             request, target, synthesis, data, url, charge=charge, balance=balance
         )
-        context.builder.write_constants(response, fill_constant_placeholders(target, rng))
+        context.response_builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
     def _set_up_stream(
-        self, response: EmulatedResponse, pace: AudioPacing, audio_s: float, first_audio_delay_s: float
+        self, response: EmulatedResponse, audio_pacing: AudioPacing, audio_s: float, first_audio_delay_s: float
     ) -> None:
         assert response.request is not None
         assert response.target is not None
@@ -145,9 +149,9 @@ class SpeechEndpoint:
             spec=response.target.stream,
             audio_s=audio_s,
             first_audio_delay_s=first_audio_delay_s,
-            pace=pace,
+            pace=audio_pacing,
             jitter=response.target.spec.emulation.jitter,
-            rng=self._context.job_store.next_rng(),
+            rng=self._context.job_store.create_rng(),
             scale=self._context.clock.scale,
             end=read_requested_end_event(
                 response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()

@@ -45,7 +45,7 @@ def _score_match(request: ParsedRequest, target: Target) -> tuple[int, bool] | N
     return score, language is MISSING or not target.spec.languages or language in target.spec.languages
 
 
-def with_common_audio(target: Target) -> Target:
+def replace_by_common_audio(target: Target) -> Target:
     """Return `target` with responses like those of the other targets, whatever its constants select."""
     spec = msgspec.structs.replace(target.spec, audio=None)
     return target if target.spec.audio is None else dataclasses.replace(target, spec=spec)

@@ -16,7 +16,7 @@ _REPETITIONS = 8
 
 def silence(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Produce silence that is as long as the speech would be."""
-    return msgspec.structs.replace(synthesis, silent=True)
+    return msgspec.structs.replace(synthesis, is_silent=True)
 
 
 def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:

@@ -48,7 +48,7 @@ def serve(
     bound_socket: socket.socket,
     *,
     host: str = "127.0.0.1",
-    ready: Callable[[Callable[[], None]], None],
+    on_ready: Callable[[Callable[[], None]], None],
 ) -> None:
     """Serve an emulator of `contracts` on `bound_socket` until it is stopped or interrupted.
 
@@ -57,20 +57,20 @@ def serve(
         settings: settings of the emulator.
         bound_socket: the socket returned by `bind`, which is closed at the end.
         host: the name or address to which `bound_socket` was bound; the control routes are available under it.
-        ready: function that is called once the server accepts requests. Its argument is a function that stops the
+        on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    serve_app(create_app(contracts, settings, hosts=[host]), bound_socket, ready=ready)
+    serve_app(create_app(contracts, settings, hosts=[host]), bound_socket, on_ready=on_ready)
 
 
 def serve_app(
     app: Any,
     bound_socket: socket.socket,
     *,
-    ready: Callable[[Callable[[], None]], None],
+    on_ready: Callable[[Callable[[], None]], None],
     client_limits: ClientLimits = DEFAULT_LIMITS,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
@@ -78,7 +78,7 @@ def serve_app(
     Args:
         app: the application.
         bound_socket: the socket returned by `bind`, which is closed at the end.
-        ready: function that is called once the server accepts requests. Its argument is a function that stops the
+        on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         client_limits: limits for slow clients and many connections.
 
@@ -92,7 +92,7 @@ def serve_app(
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            ready(self.stop)
+            on_ready(self.stop)
 
         def stop(self) -> None:
             self.should_exit = True
@@ -128,12 +128,15 @@ def running_app(app: Any, *, port: int = 0, client_limits: ClientLimits = DEFAUL
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 
-    def ready(stop: Callable[[], None]) -> None:
-        stops.append(stop)
+    def on_ready(stop_server: Callable[[], None]) -> None:
+        stops.append(stop_server)
         started.set()
 
     thread = threading.Thread(
-        target=serve_app, args=(app, bound_socket), kwargs={"ready": ready, "client_limits": client_limits}, daemon=True
+        target=serve_app,
+        args=(app, bound_socket),
+        kwargs={"on_ready": on_ready, "client_limits": client_limits},
+        daemon=True,
     )
     thread.start()
     try:

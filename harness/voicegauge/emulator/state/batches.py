@@ -15,7 +15,7 @@ class EmulatedBatch(EmulatedJob):
 
     items: list[EmulatedJob] = field(default_factory=list)
 
-    def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
+    def update_state(self, clock: EmulatedClock, *, is_poll: bool) -> str:
         """Update the items, then the batch, and return the state of the batch.
 
         With a "per-poll" clock, a poll moves only half of the items on, so that clients see a partly completed batch.
@@ -23,10 +23,10 @@ class EmulatedBatch(EmulatedJob):
         waiting = [item for item in self.items if not item.has_ended]
         moved_count = math.ceil(len(self.items) / 2)
         for index, item in enumerate(waiting):
-            item.update_state(clock, poll=poll and index < moved_count)
+            item.update_state(clock, is_poll=is_poll and index < moved_count)
         if not clock.is_per_poll:
-            return super().update_state(clock, poll=poll)
-        if poll and not self.has_ended and all(item.has_ended for item in self.items):
+            return super().update_state(clock, is_poll=is_poll)
+        if is_poll and not self.has_ended and all(item.has_ended for item in self.items):
             self.state_times.append(clock.now())
         return self.state
 

@@ -45,13 +45,13 @@ class EmulatedJob:
         """Enter the first state."""
         self.state_times = [self.created]
 
-    def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
+    def update_state(self, clock: EmulatedClock, *, is_poll: bool) -> str:
         """Move the job on to its current state, and return that state.
 
-        With a "per-poll" clock, the job moves on only if `poll` is set.
+        With a "per-poll" clock, the job moves on only if `is_poll` is set.
         """
         if clock.is_per_poll:
-            self.polls += poll
+            self.polls += is_poll
             while len(self.state_times) <= min(self.polls, len(self.state_path) - 1):
                 self.state_times.append(clock.now())
         else:

@@ -52,14 +52,14 @@ class WebhookNotifier:
     def __init__(
         self,
         *,
-        builder: ResponseBuilder,
+        response_builder: ResponseBuilder,
         clock: EmulatedClock,
         injector: FaultInjector,
         settings: EmulatorSettings,
         update_state: Callable[[EmulatedJob], str],
     ) -> None:
-        """Build payloads with `builder`; `update_state` returns the current state of a job."""
-        self._builder, self._clock, self._injector = builder, clock, injector
+        """Build payloads with `response_builder`; `update_state` returns the current state of a job."""
+        self._builder, self._clock, self._injector = response_builder, clock, injector
         self._settings, self._update_state = settings, update_state
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
