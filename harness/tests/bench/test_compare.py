@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,12 +16,16 @@ from voicegauge.bench.analysis.comparison import (
     decide_verdict,
 )
 from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample, change_of_typical_time, error_rate
+from voicegauge.bench.running.store import save_run
+from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
 
 from ..builders.runs import (
     FAILED,
     SUITE,
+    TARGET,
+    build_manifest,
     build_run,
     build_sample,
     build_score_set,
@@ -161,6 +167,34 @@ def test_failures_count_as_failures_and_as_deleted_words() -> None:
     assert verdicts(found)["wer"].run == pytest.approx(0.3)
     assert verdicts(compare_runs(failing(0), failing(0)))["failures"].verdict == "no evidence"
     assert verdicts(compare_runs(failing(30), failing(0)))["failures"].verdict == "improvement"
+
+
+def test_a_target_without_audio_has_no_error_rate_to_compare() -> None:
+    working, broken = failing(30), failing(100)
+    for pair, sides in (
+        ((broken, working), ((TARGET,), ())),
+        ((working, broken), ((), (TARGET,))),
+        ((broken, broken), ((TARGET,), (TARGET,))),
+    ):
+        found = compare_runs(*pair)
+        assert "wer" not in verdicts(found)
+        assert (found.no_audio_in_baseline, found.no_audio_in_run) == sides
+    assert verdicts(compare_runs(working, broken))["failures"].verdict == "regression"
+    found = compare_runs(working, working)
+    assert (found.no_audio_in_baseline, found.no_audio_in_run) == ((), ())
+
+
+@pytest.mark.parametrize(("kind", "delivery"), [("speech", "audio"), ("transcription", "transcript")])
+def test_compare_prints_which_run_has_no_audio_of_a_target(
+    kind: str, delivery: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [str(tmp_path / name) for name in ("old", "new")]
+    for folder, made in zip(folders, (failing(0), failing(100)), strict=True):
+        save_run(Path(folder), msgspec.structs.replace(made, manifest=build_manifest(kind=kind)))
+    assert run_command(["compare", *folders]) == 1
+    printed = capsys.readouterr().out
+    assert f"no {delivery} in the run, so no error rate: {TARGET}" in printed
+    assert not re.search(r"\bwer\b", printed)
 
 
 def test_a_longer_poll_interval_is_not_a_regression() -> None:

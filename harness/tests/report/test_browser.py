@@ -39,6 +39,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     lone = make_run(base / "d", VOICES[:1], repetitions=1, texts=2, scored=False, finished=False)
     runs = {"emulated": [emulated], "mixed": [live, emulated], "hostile": [hostile], "lone": [lone]}
+    runs["broken"] = [make_run(base / "f", (BROKEN,), repetitions=1)]
     runs["crowd"] = [make_run(base / "e", crowd(), repetitions=1)]
     return {name: write_report(many, base / f"{name}.html") for name, many in runs.items()}
 
@@ -68,6 +69,7 @@ def _local(url: str) -> bool:
         ("mixed", PHONE, "dark"),
         ("mixed", DESK, "light"),
         ("lone", PHONE, "dark"),
+        ("broken", DESK, "light"),
     ],
 )
 def test_no_accessibility_rule_is_broken(
@@ -85,7 +87,7 @@ def test_no_accessibility_rule_is_broken(
 
 
 @pytest.mark.parametrize("size", [SMALL_PHONE, PHONE, DESK], ids=["small", "phone", "desk"])
-@pytest.mark.parametrize("name", ["emulated", "mixed", "hostile", "lone", "crowd"])
+@pytest.mark.parametrize("name", ["emulated", "mixed", "hostile", "lone", "crowd", "broken"])
 def test_the_page_is_never_wider_than_the_screen(
     browser: Browser, pages: dict[str, Path], name: str, size: tuple[int, int]
 ) -> None:
@@ -122,8 +124,11 @@ def _column(page: Page, index: int) -> list[str]:
 def test_rows_start_sorted_by_error_rate_and_say_so(browser: Browser, pages: dict[str, Path]) -> None:
     with opened(browser, pages["mixed"], DESK) as (page, _):
         assert page.locator("#comparison th[aria-sort=ascending]").inner_text().startswith("WER")
-        values = [float(value) for value in _column(page, 1)]
-        assert values == sorted(values)
+        values = _column(page, 1)
+        rates = [float(value) for value in values if value]
+        assert rates == sorted(rates)
+        assert values == [*map(str, rates), ""]  # the target that delivered no audio has no error rate
+        assert page.locator("#comparison tbody tr").last.inner_text().startswith(BROKEN.id)
 
 
 def test_a_header_sorts_its_column_either_way_with_missing_numbers_last(

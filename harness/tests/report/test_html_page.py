@@ -120,6 +120,17 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
     assert "transcribed without error" in page_of(kinds["no error"])
 
 
+def test_a_run_without_clips_says_why(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:1], repetitions=1)
+    replace = msgspec.structs.replace
+    transcripts = replace(
+        run,
+        manifest=replace(run.manifest, kind="transcription"),
+        samples=tuple(replace(sample, audio=None, transcript="words") for sample in run.samples),
+    )
+    assert "Speech to text delivers no audio, so there is nothing to play." in page_of((folder, transcripts))
+
+
 def test_failures_are_counted_with_their_messages(tmp_path: Path) -> None:
     page = page_of(make_run(tmp_path, (BROKEN,), repetitions=2, message="quota of <b>today</b> is used up"))
     assert "quota of &lt;b&gt;today&lt;/b&gt; is used up" in page

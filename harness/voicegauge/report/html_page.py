@@ -91,6 +91,8 @@ class RunView(NamedTuple):
     @property
     def no_clips_reason(self) -> str:
         """Why the report has no clips of the run; meaningful only for a run without clips."""
+        if self.report.manifest.kind == "transcription":
+            return "Speech to text delivers no audio, so there is nothing to play."
         rates = [rate.corpus.value for target in self.report.targets for rate in (target.wer, target.cer) if rate]
         if all(target.failures == target.samples for target in self.report.targets):
             return "No request delivered audio, so there is nothing to play."

@@ -26,7 +26,18 @@ from voicegauge.bench.analysis.metric_changes import (
 from voicegauge.bench.analysis.summary import scored_samples
 from voicegauge.contract import SPEECH_CHARACTERS_PER_S
 from voicegauge.errors import DataError
-from voicegauge.model import AmountPerUnit, Interval, Latency, Provenance, Record, Run, Sample, ScoreSet, TargetRef
+from voicegauge.model import (
+    AmountPerUnit,
+    Interval,
+    Latency,
+    Provenance,
+    Record,
+    Run,
+    RunKind,
+    Sample,
+    ScoreSet,
+    TargetRef,
+)
 
 ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
 MetricUnit = Literal["ms", "rate", "usd", "credits"]
@@ -117,6 +128,8 @@ class RunComparison(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/compare/2"
     provenance: Provenance
+    kind: RunKind
+    """What both runs measured: speech, transcription or conversion."""
     suite: str
     baseline: ComparedRun
     run: ComparedRun
@@ -128,6 +141,13 @@ class RunComparison(Record, frozen=True, kw_only=True):
     """Targets that only the baseline measured."""
     only_in_run: tuple[str, ...]
     """Targets that only the run measured."""
+    no_audio_in_baseline: tuple[str, ...]
+    """Targets in both runs without usable audio in the baseline, or without a transcript in a run of speech to text.
+
+    They have no error rate there, so none is compared.
+    """
+    no_audio_in_run: tuple[str, ...]
+    """Targets in both runs without usable audio, or without a transcript, in the run; no error rate is compared."""
 
     @property
     def regressions(self) -> tuple[MetricComparison, ...]:
@@ -150,18 +170,16 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
     both = [target for target in after if target in before]
     if not both:
         raise DataError("not comparable: the runs have no target in common")
+    old = {target: _TargetSamples(baseline, target, scores and scores[0]) for target in both}
+    new = {target: _TargetSamples(run, target, scores and scores[1]) for target in both}
     metrics = [
         metric
         for target in both
-        for metric in _compare_target(
-            (before[target], after[target]),
-            _TargetSamples(baseline, target, scores and scores[0]),
-            _TargetSamples(run, target, scores and scores[1]),
-            settings,
-        )
+        for metric in _compare_target((before[target], after[target]), old[target], new[target], settings)
     ]
     return RunComparison(
         provenance=run.manifest.provenance,
+        kind=run.manifest.kind,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
         baseline=_compared_run(baseline),
         run=_compared_run(run),
@@ -170,6 +188,8 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
         metrics=tuple(metrics),
         only_in_baseline=tuple(target for target in before if target not in after),
         only_in_run=tuple(target for target in after if target not in before),
+        no_audio_in_baseline=tuple(target for target in both if not old[target].has_delivered),
+        no_audio_in_run=tuple(target for target in both if not new[target].has_delivered),
     )
 
 
@@ -228,6 +248,11 @@ class _TargetSamples:
         self.samples = [s for s in run.samples if s.target == target and s.is_measured]
         self._scored = scored_samples(self.samples, scores) if scores else []
 
+    @property
+    def has_delivered(self) -> bool:
+        """Whether any sample has usable audio, or a transcript in a run of speech to text."""
+        return any(sample.failure is None for sample in self.samples)
+
     def times(self, value: Callable[[Latency], float | None]) -> list[TimedSample]:
         """Return the time that `value` selects, for each successful sample that has this time."""
         return [
@@ -241,7 +266,7 @@ class _TargetSamples:
         return self.times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
 
     def errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
-        """Return the errors of the samples counted in `unit`, including failed samples; empty if nothing was scored."""
+        """Return the errors of samples counted in `unit`, including failed samples; empty if every sample failed."""
         return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
 
     def failures(self) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 Warm-up samples are left out. A failed sample has no times, so every estimate of a time states
 its number of samples. In the error rates, all units of a failed sample's text count as deleted;
-a target that delivered no audio at all has no error rates.
+a target whose requests all failed has no error rates.
 """
 
 from __future__ import annotations
@@ -132,10 +132,10 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Number of characters of text per second of total latency."""
     wer: ErrorRate | None
     """Word error rate over the languages counted in words; `None` if no sample in such a language was scored
-    or the target delivered no audio."""
+    or every sample failed."""
     cer: ErrorRate | None
-    """Character error rate over the languages counted in characters; `None` if no such sample was scored or the
-    target delivered no audio."""
+    """Character error rate over the languages counted in characters; `None` if no such sample was scored or every
+    sample failed."""
     categories: tuple[CategoryErrorRate, ...]
     languages: tuple[LanguageErrorRate, ...]
     cost: TargetCost
@@ -161,8 +161,6 @@ def summarize(
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and s.is_measured]
         scored = scored_samples(samples, score_set) if score_set else []
-        if all(score.audio_content == "missing" for _, score in scored):
-            scored = []  # nothing was transcribed: a rate of 100% with an interval would measure no speech
         summaries.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
     in_pareto_set = pareto([_latency_and_error_rate(summary) for summary in summaries])
     return tuple(msgspec.structs.replace(s, pareto=best) for s, best in zip(summaries, in_pareto_set, strict=True))
@@ -191,7 +189,10 @@ ScoredSamples = Sequence[tuple[Sample, Score]]
 
 
 def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
-    """Pair each sample with its score; leave out samples in languages that the ASR engine does not support.
+    """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
+
+    Returns:
+        The pairs; none if every sample failed, because an error rate of 100% would not measure any speech.
 
     Raises:
         DataError: the score set does not contain every sample in a supported language.
@@ -202,7 +203,8 @@ def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamp
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(f"no score for the sample {missing[0]}{more}: score the run again with `voicegauge score`")
-    return [(sample, scores[sample.id]) for sample in samples]
+    scored = [(sample, scores[sample.id]) for sample in samples]
+    return [] if all(sample.failure is not None for sample, _ in scored) else scored
 
 
 def _summarize_target(

@@ -120,6 +120,10 @@ def _print(result: RunComparison, *, show_all: bool) -> None:
     )
     if counts["underpowered"]:
         out.print("underpowered: a relevant change cannot be ruled out; use more --sessions and texts")
+    delivery = "transcript" if result.kind == "transcription" else "audio"
+    for run, targets in (("baseline", result.no_audio_in_baseline), ("run", result.no_audio_in_run)):
+        for target in targets:
+            out.print(f"no {delivery} in the {run}, so no error rate: {target}")
     for target in result.only_in_baseline:
         out.print(f"not in the run: {target}")
     for target in result.only_in_run:
