@@ -1,4 +1,4 @@
-"""The curves of faults found by paid calls, as an SVG image and as a table."""
+"""The faults found by paid calls, as a table and as curves in an SVG image."""
 
 from __future__ import annotations
 
@@ -6,38 +6,37 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from comparison.results import BUDGETS, ToolResult, compare_samples
+from comparison.results import BUDGETS, Quartiles, ToolResult, compare_samples
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 720, 400, 60, 50, 30, 190
 _COLORS = ("#0b6e4f", "#b3541e", "#4a5899", "#7a7a7a")
 
 
-def render_table(results: Sequence[ToolResult], faults: int) -> str:
-    """Return a Markdown table: the median number of faults found within each budget, with its range over the seeds."""
-    lines = ["| paid calls | " + " | ".join(map(str, BUDGETS)) + " |", "|---" * (len(BUDGETS) + 1) + "|"]
+def render_table(results: Sequence[ToolResult]) -> str:
+    """Return a Markdown table: the median number of faults found within each budget, with quartiles over the seeds."""
+    lines = ["| paid calls | " + " | ".join(map(str, BUDGETS)) + " |", "|---" + "|--:" * len(BUDGETS) + "|"]
     for result in results:
-        cells = [_cell(result.found[budget]) for budget in BUDGETS]
+        cells = [_render_quartiles(result.quartiles(budget)) for budget in BUDGETS]
         lines.append(f"| {result.tool} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", f"of {faults} faults; median over {len(results[0].found[10])} seeds (range)"])
+    return "\n".join(lines)
 
 
-def _cell(found: Sequence[int]) -> str:
-    median = sorted(found)[len(found) // 2]
-    spread = "" if min(found) == max(found) else f" ({min(found)} to {max(found)})"
-    return f"{median}{spread}"
+def _render_quartiles(quartiles: Quartiles) -> str:
+    spread = "" if quartiles.low == quartiles.high else f" ({quartiles.low:g} to {quartiles.high:g})"
+    return f"{quartiles.median:g}{spread}"
 
 
 def describe_effect(result: ToolResult, budget: int, other: ToolResult, other_budget: int) -> str:
     """Return a line that compares the faults found by two tools, each within its budget."""
-    effect = compare_samples(result.found[budget], other.found[other_budget])
+    effect = compare_samples(result.count_found(budget), other.count_found(other_budget))
     return (
-        f"{result.tool} at {budget} to {other.tool} at {other_budget}: median {result.median(budget):g} to "
-        f"{other.median(other_budget):g}, A12 = {effect.a12:.2f}, p = {effect.p_value:.3f}"
+        f"{result.tool} at {budget} to {other.tool} at {other_budget}: median {result.quartiles(budget).median:g} to "
+        f"{other.quartiles(other_budget).median:g}, A12 = {effect.a12:.2f}, p = {effect.p_value:.3f}"
     )
 
 
 def render_svg(results: Sequence[ToolResult], faults: int) -> str:
-    """Return the curves as SVG: paid calls on a logarithmic axis, the median and the range of faults found above it."""
+    """Return the curves as SVG: paid calls on a logarithmic axis; the median of faults found, and its quartiles."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">',
         '<g font-family="sans-serif" font-size="13">',
@@ -50,9 +49,8 @@ def render_svg(results: Sequence[ToolResult], faults: int) -> str:
     return "\n".join([*parts, "</g>", "</svg>", ""])
 
 
-def _x(budget: float) -> float:
-    first, last = math.log(BUDGETS[0]), math.log(BUDGETS[-1])
-    return _LEFT + (math.log(budget) - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
+def _x(paid: float) -> float:
+    return _LEFT + math.log(paid) / math.log(BUDGETS[-1]) * (_WIDTH - _LEFT - _RIGHT)
 
 
 def _y(found: float, faults: int) -> float:
@@ -67,21 +65,28 @@ def _axes(faults: int) -> list[str]:
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{found}</text>')
     y = _HEIGHT - _BOTTOM + 20
-    parts += [f'<text x="{_x(budget):.1f}" y="{y}" text-anchor="middle">{budget}</text>' for budget in BUDGETS]
+    parts += [f'<text x="{_x(budget):.1f}" y="{y}" text-anchor="middle">{budget}</text>' for budget in (1, *BUDGETS)]
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     return [*parts, f'<text x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">paid calls</text>']
 
 
 def _curve(result: ToolResult, faults: int, color: str, index: int) -> list[str]:
-    points = " ".join(f"{_x(budget):.1f},{_y(result.median(budget), faults):.1f}" for budget in BUDGETS)
-    parts = [f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>']
-    for budget in BUDGETS:
-        x, low, high = _x(budget), min(result.found[budget]), max(result.found[budget])
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_y(low, faults):.1f}" y2="{_y(high, faults):.1f}" '
-            f'stroke="{color}" stroke-width="6" stroke-opacity="0.3"/>'
-        )
+    quartiles = {paid: result.quartiles(paid) for paid in range(1, BUDGETS[-1] + 1)}
+    median, low, high = ([(_x(paid), _y(q[i], faults)) for paid, q in quartiles.items()] for i in (1, 0, 2))
     x, y = _WIDTH - _RIGHT + 14, _TOP + 14 + index * 22
-    parts.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{color}"/>')
-    parts.append(f'<text x="{x + 18}" y="{y}">{escape(result.tool)}</text>')
-    return parts
+    return [
+        f'<polygon points="{_render_points([*low, *reversed(high)])}" fill="{color}" fill-opacity="0.2"/>',
+        f'<polyline points="{_render_points(median)}" fill="none" stroke="{color}" stroke-width="2"/>',
+        f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{color}"/>',
+        f'<text x="{x + 18}" y="{y}">{escape(result.tool)}</text>',
+    ]
+
+
+def _render_points(points: Sequence[tuple[float, float]]) -> str:
+    """Return the points of a line in SVG, without those in the middle of a horizontal part."""
+    kept = [
+        point
+        for index, point in enumerate(points)
+        if index in (0, len(points) - 1) or not points[index - 1][1] == point[1] == points[index + 1][1]
+    ]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)

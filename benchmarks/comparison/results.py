@@ -27,17 +27,20 @@ class SavedRun(Record, frozen=True, kw_only=True):
 
 
 class RunFile:
-    """The runs of an interrupted benchmark, which continues with those that are missing."""
+    """The runs of a comparison, which continues with those that are missing after it was interrupted."""
 
     def __init__(self, path: Path) -> None:
-        """Read the runs in `path`, if it exists."""
+        """Read the runs in `path`, if it exists, and remove a line that was not written completely."""
         self._path = path
-        lines = path.read_bytes().splitlines() if path.exists() else []
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
+            path.write_bytes(b"".join(lines))
         self.runs = [msgspec.json.decode(line, type=SavedRun) for line in lines]
 
-    def find(self, tool: str, seed: int, fault: str | None) -> ToolRun | None:
-        """Return the saved run; `None` if there is none."""
-        return next((s.run for s in self.runs if (s.tool, s.seed, s.fault) == (tool, seed, fault)), None)
+    def contains(self, tool: str, seed: int, fault: str | None) -> bool:
+        """Whether there is such a run."""
+        return any((saved.tool, saved.seed, saved.fault) == (tool, seed, fault) for saved in self.runs)
 
     def add(self, saved: SavedRun) -> None:
         """Append a run to the file."""
@@ -47,12 +50,18 @@ class RunFile:
             file.write(msgspec.json.encode(saved) + b"\n")
 
 
+class Quartiles(NamedTuple):
+    """The quartiles of the numbers of faults found, over the seeds."""
+
+    low: float
+    median: float
+    high: float
+
+
 class ToolResult(NamedTuple):
     """The faults that one tool found."""
 
     tool: str
-    found: Mapping[int, Sequence[int]]
-    """Number of faults found within each of `BUDGETS`, one for each seed."""
     paid_until_found: Mapping[str, Sequence[int | None]]
     """For each fault and seed, the number of paid calls until it was found; `None` if it was not found."""
     median_paid: float
@@ -60,9 +69,14 @@ class ToolResult(NamedTuple):
     false_alarms: frozenset[str]
     """Reports about the correct provider in any run, which count for no fault."""
 
-    def median(self, budget: int) -> float:
-        """Return the median number of faults found within `budget` paid calls."""
-        return statistics.median(self.found[budget])
+    def count_found(self, budget: int) -> list[int]:
+        """Return the number of faults found within `budget` paid calls, one for each seed."""
+        by_seed = zip(*self.paid_until_found.values(), strict=True)
+        return [sum(count is not None and count <= budget for count in counts) for counts in by_seed]
+
+    def quartiles(self, budget: int) -> Quartiles:
+        """Return the quartiles of `count_found`."""
+        return Quartiles(*statistics.quantiles(self.count_found(budget), n=4, method="inclusive"))
 
 
 class EffectSize(NamedTuple):
@@ -74,26 +88,24 @@ class EffectSize(NamedTuple):
     """Of the two-sided Mann-Whitney U test."""
 
 
-def summarize_tool(tool: str, runs: Iterable[SavedRun]) -> ToolResult:
-    """Count the faults that `tool` found, without its false alarms."""
-    of_tool = [saved for saved in runs if saved.tool == tool]
-    clean = [saved.run for saved in of_tool if saved.fault is None]
-    false_alarms = frozenset(report for run in clean for report in run.first_reports)
-    seeds = sorted({saved.seed for saved in of_tool})
-    by_fault: dict[str, dict[int, int | None]] = {}
-    for saved in of_tool:
-        if saved.fault is not None:
-            by_fault.setdefault(saved.fault, {})[saved.seed] = saved.run.paid_until_found(false_alarms)
-    paid = {fault: [by_seed.get(seed) for seed in seeds] for fault, by_seed in by_fault.items()}
-    found = {
-        budget: [_count_within(budget, (counts[index] for counts in paid.values())) for index in range(len(seeds))]
-        for budget in BUDGETS
-    }
-    return ToolResult(tool, found, paid, statistics.median(run.paid for run in clean), false_alarms)
+def find_false_alarms(tool: str, runs: Iterable[SavedRun]) -> frozenset[str]:
+    """Return what `tool` reported about the correct provider in any run."""
+    return frozenset(
+        report for saved in runs if saved.tool == tool and saved.fault is None for report in saved.run.first_reports
+    )
 
 
-def _count_within(budget: int, paid: Iterable[int | None]) -> int:
-    return sum(count is not None and count <= budget for count in paid)
+def summarize_tool(tool: str, runs: Sequence[SavedRun], faults: Iterable[str], seeds: Sequence[int]) -> ToolResult:
+    """Count which of `faults` the tool found, without its false alarms; a fault without a run was not found."""
+    of_tool = [saved for saved in runs if saved.tool == tool and saved.seed in seeds]
+    false_alarms = find_false_alarms(tool, of_tool)
+    paid = {(saved.fault, saved.seed): saved.run.paid_until_found(false_alarms) for saved in of_tool}
+    return ToolResult(
+        tool,
+        {fault: [paid.get((fault, seed)) for seed in seeds] for fault in faults},
+        statistics.median(saved.run.paid for saved in of_tool if saved.fault is None),
+        false_alarms,
+    )
 
 
 def compare_samples(first: Sequence[int], second: Sequence[int]) -> EffectSize:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,12 +33,16 @@ class JudgedCase(NamedTuple):
 
     sent_at: float
     """Unix time in seconds."""
-    request: str
-    """Method and URL."""
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    """Those that the HTTP client does not add by itself."""
+    body: bytes
     status: int | None
     """`None` if there was no response."""
-    failures: tuple[str, ...]
-    """The checks that the response failed, as "<check> <operation>"."""
+    operation: str
+    """Method and path template: "GET /jobs/{id}"."""
+    failed_checks: tuple[str, ...]
 
 
 class SchemathesisRun(NamedTuple):
@@ -44,6 +51,8 @@ class SchemathesisRun(NamedTuple):
     cases: tuple[JudgedCase, ...]
     """Every test case in the order of its request."""
     cpu_s: float
+    stopped: bool = False
+    """Whether it was stopped before its end."""
 
     def cases_per_s(self, startup_s: float) -> float:
         """Return the test cases per second of CPU time, without the time to start.
@@ -87,6 +96,7 @@ def run(
     *,
     seed: int,
     options: Sequence[str] = DEFAULTS,
+    is_enough: Callable[[Sequence[JudgedCase]], bool] = lambda _cases: False,
 ) -> SchemathesisRun:
     """Run Schemathesis in an empty folder, so that it knows nothing of earlier runs.
 
@@ -97,27 +107,41 @@ def run(
         operations: ids of the operations to test.
         seed: seed of the random generator.
         options: further options of its command line.
+        is_enough: function that is called with the test cases of each finished scenario; if it returns true, the run
+            is stopped.
+
+    Raises:
+        RuntimeError: Schemathesis ended before its last test case.
     """
-    program = install()
-    with tempfile.TemporaryDirectory() as folder:
-        events = Path(folder) / "events.ndjson"
-        line = [str(program), "run", str(document), "--url", url, "--seed", str(seed), *options]
-        line += ["--report", "ndjson", "--report-ndjson-path", str(events)]
-        line += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
-        line += [word for name in operations for word in ("--include-operation-id", name)]
-        before = children_cpu_s()
-        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-        cpu_s = children_cpu_s() - before
-        found = _read_events(events) if events.exists() else []
-        if not any("EngineFinished" in event for event in found):  # the exit status is 1 for any failure
-            raise RuntimeError(f"Schemathesis ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
-    scenarios = [event["ScenarioFinished"]["recorder"] for event in found if "ScenarioFinished" in event]
-    cases = sorted(case for scenario in scenarios for case in _read_scenario(scenario))
-    return SchemathesisRun(tuple(cases), cpu_s)
-
-
-def _read_events(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    events, events_of_program = os.pipe()
+    line = [str(install()), "run", str(document), "--url", url, "--seed", str(seed), *options]
+    line += ["--output-sanitize", "false"]  # requests are sent again, with the keys that they had
+    line += ["--report", "ndjson", "--report-ndjson-path", f"/dev/fd/{events_of_program}"]
+    line += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
+    line += [word for name in operations for word in ("--include-operation-id", name)]
+    cases: list[JudgedCase] = []
+    complete = stopped = False
+    before = children_cpu_s()
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "output").open("w+b") as output:
+        program = subprocess.Popen(line, cwd=folder, stdout=output, stderr=output, pass_fds=[events_of_program])
+        os.close(events_of_program)
+        deadline = threading.Timer(TIMEOUT_S, program.kill)
+        deadline.start()
+        with program, os.fdopen(events, "rb") as lines:
+            for event in map(json.loads, lines):
+                if "ScenarioFinished" in event:
+                    scenario = sorted(_read_scenario(event["ScenarioFinished"]["recorder"]), key=attrgetter("sent_at"))
+                    cases += scenario
+                    if is_enough(scenario):
+                        stopped = True
+                        program.terminate()
+                        break
+                complete = complete or "EngineFinished" in event
+        deadline.cancel()
+        output.seek(0)
+        if not complete and not stopped:  # the exit status is 1 for any failure
+            raise RuntimeError(f"Schemathesis ended with {program.returncode}: {output.read()[-1000:].decode()}")
+    return SchemathesisRun(tuple(cases), children_cpu_s() - before, stopped)
 
 
 def _read_scenario(recorder: Mapping[str, Any]) -> Iterator[JudgedCase]:
@@ -126,10 +150,14 @@ def _read_scenario(recorder: Mapping[str, Any]) -> Iterator[JudgedCase]:
         case = recorder["cases"][case_id]["value"]
         failed = [check["name"] for check in recorder["checks"].get(case_id, ()) if check["status"] == "failure"]
         yield JudgedCase(
-            interaction["timestamp"],
-            f"{request['method']} {request['uri']}",
-            None if response is None else response["status_code"],
-            tuple(f"{name} {case['path']}" for name in failed),
+            sent_at=interaction["timestamp"],
+            method=request["method"],
+            url=request["uri"],
+            headers=tuple((name, value) for name, values in request["headers"].items() for value in values),
+            body=base64.b64decode(request["body"]["$base64"]) if "body" in request else b"",
+            status=None if response is None else response["status_code"],
+            operation=f"{case['method']} {case['path']}",
+            failed_checks=tuple(failed),
         )
 
 

@@ -15,7 +15,7 @@ class ToolRun(Record, frozen=True, kw_only=True):
     first_reports: dict[str, int]
     """For each kind of report: the number of paid calls up to the request that it is about."""
     sent: int
-    """Number of requests."""
+    """Number of requests until the run ended or was stopped."""
     paid: int
     """Number of speech requests with a 2xx response, for which a live service would charge."""
 
@@ -36,11 +36,24 @@ class Tool(Protocol):
     def command_line(self) -> str:
         """The options that are the same in every run."""
 
-    def run(self, mutant: Mutant | None, seed: int, *, to_the_end: bool) -> ToolRun:
-        """Run the tool once against a faulty provider, or against the correct one for `None`.
+    def can_observe(self, mutant: Mutant, /) -> bool:
+        """Whether the tool sends requests whose responses the fault may change."""
+
+    def run_to_the_end(self, seed: int) -> ToolRun:
+        """Run the tool once against the correct provider.
+
+        Args:
+            seed: seed of the tool's random generator.
+        """
+
+    def run_until_found(self, mutant: Mutant, seed: int, false_alarms: frozenset[str]) -> ToolRun:
+        """Run the tool once against a faulty provider.
+
+        The run is stopped at a report that is not in `false_alarms`, or at the largest number of paid calls that is
+        compared, since nothing after that counts.
 
         Args:
             mutant: the faulty provider.
             seed: seed of the tool's random generator.
-            to_the_end: whether the run goes on after its first report.
+            false_alarms: kinds of reports about the correct provider.
         """

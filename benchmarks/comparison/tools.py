@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 from mutation.mutant import Mutant
 
 from comparison import schemathesis
-from comparison.service import serve_provider
+from comparison.service import ServedProvider, serve_provider
 from comparison.tool_run import ToolRun
 from voicegauge.checks import RULES
 from voicegauge.client import Client, build_credentials
@@ -25,6 +26,8 @@ from voicegauge.transport import Transport, VirtualClock
 
 MAX_PAID_CALLS = 300
 """The largest number of paid calls that is compared."""
+FAULTS_OF_FILES = ("audio truncated", "audio silenced", "audio replaced", "parameter ignored")
+"""Classes of faults that only the audio files show. The URL of a file is in the response of the status operation."""
 
 
 class ComparedTarget:
@@ -42,16 +45,24 @@ class ComparedTarget:
         plan = plan_cases([self.target], emulated=False, all_billable=True, max_calls=MAX_PAID_CALLS)
         return [case for case in plan.cases if case.operation in self.operations]
 
-    def run_schemathesis(self, url: str, seed: int, options: Sequence[str]) -> schemathesis.SchemathesisRun:
+    def run_schemathesis(
+        self,
+        url: str,
+        seed: int,
+        options: Sequence[str],
+        is_enough: Callable[[Sequence[schemathesis.JudgedCase]], bool] = lambda _cases: False,
+    ) -> schemathesis.SchemathesisRun:
         """Run Schemathesis against the provider at `url`."""
         [credential] = build_credentials(self.operation, EMULATED_KEY)
         headers = {credential.name: credential.value}
-        return schemathesis.run(self.document, url, headers, self.operations, seed=seed, options=options)
+        return schemathesis.run(
+            self.document, url, headers, self.operations, seed=seed, options=options, is_enough=is_enough
+        )
 
     def is_paid(self, case: schemathesis.JudgedCase) -> bool:
         """Whether a request of Schemathesis would be charged: an accepted one to the submit operation."""
-        method, _, url = case.request.partition(" ")
-        is_submit = method == self.operation.method and self.operation.match_end(urlsplit(url).path) is not None
+        path = urlsplit(case.url).path
+        is_submit = case.method == self.operation.method and self.operation.match_end(path) is not None
         return is_submit and case.status is not None and 200 <= case.status < 300
 
 
@@ -63,8 +74,19 @@ class VoicegaugeTool:
     name: str = "voicegauge"
     command_line: str = f"voicegauge check TARGET --live --max-calls {MAX_PAID_CALLS}"
 
-    def run(self, mutant: Mutant | None, seed: int, *, to_the_end: bool) -> ToolRun:
-        """Send the plan case by case, and note after which paid call each rule reports its first finding."""
+    def can_observe(self, _mutant: Mutant, /) -> bool:
+        """Return true: it calls both operations and downloads the audio."""
+        return True
+
+    def run_to_the_end(self, seed: int) -> ToolRun:
+        """Send the whole plan to the correct provider."""
+        return self._run(None, seed, lambda _report: False)
+
+    def run_until_found(self, mutant: Mutant, seed: int, false_alarms: frozenset[str]) -> ToolRun:
+        """Send the plan case by case until a rule has a finding."""
+        return self._run(mutant, seed, lambda report: report not in false_alarms)
+
+    def _run(self, mutant: Mutant | None, seed: int, is_fault: Callable[[str], bool]) -> ToolRun:
         compared, collector = self.compared, Collector((), seed)
         first_reports: dict[str, int] = {}
         with serve_provider(compared.contract, compared.operation, mutant) as served:
@@ -82,12 +104,12 @@ class VoicegaugeTool:
                     limit = BillableLimit(MAX_PAID_CALLS)
                     runner = CaseRunner(CheckedService(compared.contract, client), RULES, collector, limit)
                     for case in compared.plan():
-                        if first_reports and not to_the_end:
-                            break
                         await runner.run([case])
                         for finding in collector.report().findings:
                             if finding.rule not in first_reports:
                                 first_reports[finding.rule] = served.counts(compared.operation).accepted
+                        if any(map(is_fault, first_reports)):
+                            break
 
             asyncio.run(check())
             counts = served.counts(compared.operation)
@@ -108,22 +130,75 @@ class SchemathesisTool:
         words = ("st run DOCUMENT --url URL --seed SEED", *self.options, "--header KEY --include-operation-id ...")
         return " ".join(words)
 
-    def run(self, mutant: Mutant | None, seed: int, *, to_the_end: bool) -> ToolRun:
-        """Run it, and note after which paid call each check fails for the first time.
+    def can_observe(self, mutant: Mutant, /) -> bool:
+        """Whether a response of the tested operations may be faulty: no operation returns the audio files."""
+        return mutant.kind not in FAULTS_OF_FILES
 
-        Raises:
-            RuntimeError: the provider counted other paid calls than Schemathesis.
-        """
+    def run_to_the_end(self, seed: int) -> ToolRun:
+        """Run it once against the correct provider."""
+        return self._run(None, seed, lambda _reports: False)
+
+    def run_until_found(self, mutant: Mutant, seed: int, false_alarms: frozenset[str]) -> ToolRun:
+        """Run it until a check fails that does not fail for the same reason at the correct provider."""
+        return self._run(
+            mutant,
+            seed,
+            lambda reports: reports.paid >= MAX_PAID_CALLS or not reports.first_reports.keys() <= false_alarms,
+        )
+
+    def _run(self, mutant: Mutant | None, seed: int, is_enough: Callable[[ReadReports], bool]) -> ToolRun:
         compared = self.compared
-        with serve_provider(compared.contract, compared.operation, mutant) as served:
-            options = self.options if to_the_end else (*self.options, "--max-failures", "1")
-            judged = compared.run_schemathesis(served.url, seed, options)
+        with (
+            serve_provider(compared.contract, compared.operation, mutant) as served,
+            serve_provider(compared.contract, compared.operation) as correct,
+        ):
+            reports = ReadReports(compared, correct)
+
+            def read(cases: Sequence[schemathesis.JudgedCase]) -> bool:
+                for case in cases:
+                    reports.read(case)
+                    if is_enough(reports):
+                        return True
+                return False
+
+            stopped = compared.run_schemathesis(served.url, seed, self.options, read).stopped
             counts = served.counts(compared.operation)
-        paid, first_reports = 0, dict[str, int]()
-        for case in judged.cases:
-            paid += compared.is_paid(case)
-            for failure in case.failures:
-                first_reports.setdefault(failure, paid)
-        if paid != counts.accepted:
-            raise RuntimeError(f"{paid} paid calls in the report of Schemathesis, {counts.accepted} at the provider")
-        return ToolRun(first_reports=first_reports, sent=counts.sent, paid=paid)
+        if not stopped and reports.paid != counts.accepted:
+            raise RuntimeError(
+                f"{reports.paid} paid calls in the report of Schemathesis, {counts.accepted} at the provider"
+            )
+        return ToolRun(first_reports=reports.first_reports, sent=counts.sent, paid=counts.accepted)
+
+
+class ReadReports:
+    """The failed checks of a run of Schemathesis, and the paid calls before each."""
+
+    def __init__(self, compared: ComparedTarget, correct: ServedProvider) -> None:
+        """Compare the responses with those of the `correct` provider."""
+        self._compared, self._correct = compared, correct
+        self.paid = 0
+        self.first_reports: dict[str, int] = {}
+
+    def read(self, case: schemathesis.JudgedCase) -> None:
+        """Count one request, and note the checks that its response failed.
+
+        Schemathesis may reject a correct response (that to a blank text, which is valid by the document) for the same
+        reason as a faulty one. The two differ in the status with which the correct provider responds to the same
+        request, so a report is named "<check> <operation>: <status>, <status> if correct".
+        """
+        self.paid += self._compared.is_paid(case)
+        if case.failed_checks:
+            statuses = f"{case.status}, {send_again(case, self._correct)} if correct"
+            for check in case.failed_checks:
+                self.first_reports.setdefault(f"{check} {case.operation}: {statuses}", self.paid)
+
+
+def send_again(case: schemathesis.JudgedCase, provider: ServedProvider) -> int | None:
+    """Return the status with which `provider` responds to the request of `case`; `None` if it cannot be sent again."""
+    parts = urlsplit(case.url)
+    url = f"{provider.root}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+    try:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in case.headers]
+        return httpx.request(case.method, url, headers=headers, content=case.body).status_code
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,14 +10,15 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from comparison import schemathesis
-from comparison.__main__ import print_results, run_all, sample_mutants
+from comparison.__main__ import is_finished, name_fault, print_results, run_all, sample_mutants
 from comparison.curves import render_svg, render_table
 from comparison.results import RunFile, compare_samples, summarize_tool
 from comparison.service import RequestCounts, serve_provider
 from comparison.tool_run import ToolRun
-from comparison.tools import ComparedTarget, SchemathesisTool, VoicegaugeTool
+from comparison.tools import FAULTS_OF_FILES, ComparedTarget, SchemathesisTool, VoicegaugeTool
 from throughput.response_replay import ReplayingApp
 
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Request
 from voicegauge.transport import Transport
@@ -42,13 +44,22 @@ def test_a_served_provider_accepts_one_key_and_counts_requests(compared) -> None
 @pytest.mark.slow
 def test_ten_paid_calls_find_faults_of_every_class_without_false_alarms(compared) -> None:
     tool = VoicegaugeTool(compared)
-    clean = tool.run(None, 0, to_the_end=True)
+    clean = tool.run_to_the_end(0)
     assert not clean.first_reports
     assert clean.paid > 20
     chosen = sample_mutants(compared, 1)
     assert len({mutant.kind for mutant in chosen}) == len(chosen) >= 15
-    paid = [tool.run(mutant, 0, to_the_end=False).paid_until_found(frozenset()) for mutant in chosen]
+    paid = [tool.run_until_found(mutant, 0, frozenset()).paid_until_found(frozenset()) for mutant in chosen]
     assert sum(count is not None and count <= 10 for count in paid) >= len(chosen) - 1
+
+
+@pytest.mark.slow
+def test_a_larger_sample_of_faults_starts_with_the_smaller_one(compared) -> None:
+    one, two, every = (sample_mutants(compared, count) for count in (1, 2, None))
+    names = [[name_fault(mutant) for mutant in sample] for sample in (one, two, every)]
+    assert names[0] == names[1][: len(one)] == names[2][: len(one)]
+    assert set(names[1]) < set(names[2])
+    assert len(set(names[2])) == len(every)
 
 
 class FakeTool:
@@ -56,43 +67,63 @@ class FakeTool:
 
     command_line = "fake"
 
-    def __init__(self, name: str, paid: int) -> None:
-        self.name, self.paid, self.runs = name, paid, list[bool]()
+    def __init__(self, name: str, paid: int, *, blind: bool = False) -> None:
+        self.name, self.paid, self.blind, self.runs = name, paid, blind, list[str]()
 
-    def run(self, mutant, seed, *, to_the_end):
-        self.runs.append(to_the_end)
-        reports = {"alarm": 1}
-        if mutant is not None and to_the_end:
-            reports["fault"] = self.paid + seed
-        return ToolRun(first_reports=reports, sent=400, paid=350)
+    def can_observe(self, _mutant) -> bool:
+        return not self.blind
+
+    def run_to_the_end(self, seed):
+        self.runs.append(f"{seed} to the end")
+        return ToolRun(first_reports={"alarm": 1}, sent=400, paid=350)
+
+    def run_until_found(self, mutant, seed, false_alarms):
+        assert false_alarms == {"alarm"}
+        self.runs.append(f"{seed} {mutant.id}")
+        return ToolRun(first_reports={"alarm": 1, "fault": self.paid + seed}, sent=self.paid, paid=self.paid)
 
 
 FAULT = SimpleNamespace(kind="header dropped", id="acme")
+NAMES = [name_fault(FAULT)]
 
 
 def test_a_fault_is_found_by_a_report_that_the_correct_provider_does_not_cause(tmp_path, capsys) -> None:
     early, late = FakeTool("early", 8), FakeTool("late", 99)
     file = RunFile(tmp_path / "runs.jsonl")
     run_all([early, late], [FAULT], range(5), file)
-    assert early.runs == [True] * 5 + [False, True] * 5  # again to the end, because the first report is a false alarm
-    results = [summarize_tool(tool.name, file.runs) for tool in (early, late)]
-    assert results[0].found == {10: [1, 1, 1, 0, 0], 20: [1] * 5, 40: [1] * 5, 100: [1] * 5, 300: [1] * 5}
-    assert results[1].found[40] == [0] * 5
-    assert results[1].found[100] == [1, 1, 0, 0, 0]
-    assert (results[0].median(10), results[1].median(100)) == (1, 0)
+    results = [summarize_tool(tool.name, file.runs, NAMES, range(5)) for tool in (early, late)]
+    assert results[0].count_found(10) == [1, 1, 1, 0, 0]
+    assert results[0].count_found(20) == [1] * 5
+    assert results[1].count_found(40) == [0] * 5
+    assert results[1].count_found(100) == [1, 1, 0, 0, 0]
+    assert results[0].quartiles(10) == (0, 1, 1)
     assert results[0].false_alarms == {"alarm"}
     capsys.readouterr()
-    print_results(results, 1)
+    print_results(results)
     printed = capsys.readouterr().out
     assert "early at 10 to late at 300: median 1 to 1, A12 = 0.30" in printed
     assert "| late | 0 | 0 | 0 | 0 (0 to 1) | 1 |" in printed
 
 
 def test_an_interrupted_comparison_continues_with_the_missing_runs(tmp_path) -> None:
-    run_all([FakeTool("fake", 3)], [FAULT], range(2), RunFile(tmp_path / "runs.jsonl"))
+    path = tmp_path / "runs.jsonl"
+    run_all([FakeTool("fake", 3)], [FAULT], range(2), RunFile(path))
+    path.write_bytes(path.read_bytes()[:-9])  # killed while it wrote the last line
     again = FakeTool("fake", 3)
-    run_all([again], [FAULT], range(3), RunFile(tmp_path / "runs.jsonl"))
-    assert again.runs == [True, False, True]
+    run_all([again], [FAULT], range(3), RunFile(path))
+    assert again.runs == ["2 to the end", "1 acme", "2 acme"]
+    assert len(RunFile(path).runs) == 6
+
+
+def test_results_can_be_printed_of_the_faults_that_every_tool_finished(tmp_path) -> None:
+    file, seeds, other = RunFile(tmp_path / "runs.jsonl"), range(2), SimpleNamespace(kind="audio silenced", id="acme")
+    seeing, blind = FakeTool("seeing", 3), FakeTool("blind", 3, blind=True)
+    run_all([seeing], [FAULT, other], seeds, file)
+    assert is_finished(other, [seeing, blind], seeds, file)  # a fault that a tool cannot observe needs no run of it
+    assert not is_finished(FAULT, [seeing, FakeTool("late", 3)], seeds, file)
+    run_all([blind], [FAULT, other], seeds, file)
+    assert blind.runs == ["0 to the end", "1 to the end"]
+    assert summarize_tool("blind", file.runs, NAMES, seeds).count_found(300) == [0, 0]
 
 
 def test_the_effect_size_is_the_probability_of_a_larger_value() -> None:
@@ -104,28 +135,34 @@ def test_the_effect_size_is_the_probability_of_a_larger_value() -> None:
 def test_curves_show_every_tool(tmp_path) -> None:
     file = RunFile(tmp_path / "runs.jsonl")
     run_all([FakeTool("one & only", 8), FakeTool("other", 30)], [FAULT], range(5), file)
-    results = [summarize_tool(name, file.runs) for name in ("one & only", "other")]
+    results = [summarize_tool(name, file.runs, NAMES, range(5)) for name in ("one & only", "other")]
     svg = render_svg(results, 1)
-    assert svg.count("<polyline") == 2
+    assert svg.count("<polyline") == svg.count("<polygon") == 2
     assert "one &amp; only" in svg
-    assert render_table(results, 1).startswith("| paid calls | 10 | 20 | 40 | 100 | 300 |")
+    assert render_table(results).startswith("| paid calls | 10 | 20 | 40 | 100 | 300 |\n|---|--:|")
 
 
 def _events(*cases):
-    """Return the lines of a report: one scenario with cases of (id, time, request, status, failed check)."""
+    """Return the lines of a report: one scenario with cases of (id, time, request, status, failed check, body)."""
     recorder = {
-        "cases": {case_id: {"value": {"path": "/path"}} for case_id, *_ in cases},
+        "cases": {
+            case_id: {"value": {"method": request.split(" ")[0], "path": "/path"}} for case_id, _, request, *_ in cases
+        },
         "interactions": {
             case_id: {
                 "timestamp": at,
-                "request": dict(zip(("method", "uri"), request.split(" "), strict=True)),
+                "request": {
+                    **dict(zip(("method", "uri"), request.split(" "), strict=True)),
+                    "headers": {"Content-Type": ["application/json"], "Ocp-Apim-Subscription-Key": [EMULATED_KEY]},
+                    "body": {"$base64": base64.b64encode(json.dumps(body).encode()).decode()},
+                },
                 "response": {"status_code": status},
             }
-            for case_id, at, request, status, _ in cases
+            for case_id, at, request, status, _, body in cases
         },
         "checks": {
             case_id: [{"name": failed or "any", "status": "failure" if failed else "success"}]
-            for case_id, *_, failed in cases
+            for case_id, _, _, _, failed, _ in cases
         },
     }
     scenarios = [{"label": "Stateful tests"}, recorder]  # the first one sent nothing
@@ -152,14 +189,26 @@ def fake_schemathesis(tmp_path, monkeypatch):
     return replace
 
 
+SPEECH = {"text": "Hello."}
+BLANK = {"text": "\t"}
+"""Valid by the document, but rejected by the emulator."""
+
+
 def test_a_run_of_schemathesis_is_read_from_its_report(fake_schemathesis) -> None:
     arguments = fake_schemathesis(
-        _events(("b", 2.0, "GET http://x.test/a", 404, None), ("a", 1.0, SUBMIT, 200, "not_a_server_error"))
+        _events(
+            ("b", 2.0, "GET http://x.test/a", 404, None, None), ("a", 1.0, SUBMIT, 200, "not_a_server_error", SPEECH)
+        )
     )
     run = schemathesis.run(
         Path("doc.json"), "http://x.test", {"X-Key": "k"}, ["speak"], seed=3, options=["--no-shrink"]
     )
-    assert [(case.status, case.failures) for case in run.cases] == [(200, ("not_a_server_error /path",)), (404, ())]
+    assert [(case.status, case.operation, case.failed_checks) for case in run.cases] == [
+        (200, "POST /path", ("not_a_server_error",)),
+        (404, "GET /path", ()),
+    ]
+    assert json.loads(run.cases[0].body) == SPEECH
+    assert not run.stopped
     line = arguments.read_text()
     assert "run doc.json --url http://x.test --seed 3 --no-shrink" in line
     assert "--header X-Key: k --include-operation-id speak" in line
@@ -171,21 +220,53 @@ def test_an_aborted_run_of_schemathesis_is_an_error(fake_schemathesis) -> None:
         schemathesis.run(Path("doc.json"), "http://x.test", {}, ["speak"], seed=3)
 
 
+def test_a_run_of_schemathesis_is_stopped_after_the_scenario_that_is_enough(fake_schemathesis) -> None:
+    first, second = (_events((name, 1.0, SUBMIT, 200, None, SPEECH))[1] for name in "ab")
+    fake_schemathesis([first, second])  # without the event that ends a report
+    run = schemathesis.run(
+        Path("doc.json"), "http://x.test", {}, ["speak"], seed=3, is_enough=lambda cases: len(cases) == 1
+    )
+    assert len(run.cases) == 1
+    assert run.stopped
+
+
 def test_paid_calls_are_counted_until_the_first_failure(compared, fake_schemathesis, monkeypatch) -> None:
     fake_schemathesis(
         _events(
-            ("a", 1.0, SUBMIT, 200, None),
-            ("b", 2.0, SUBMIT, 400, None),
-            ("c", 3.0, SUBMIT, 202, "response_schema_conformance"),
-            ("d", 4.0, SUBMIT, 200, "response_schema_conformance"),
+            ("a", 1.0, SUBMIT, 200, None, SPEECH),
+            ("b", 2.0, SUBMIT, 400, None, BLANK),
+            ("c", 3.0, SUBMIT, 202, "response_schema_conformance", SPEECH),
+            ("d", 4.0, SUBMIT, 202, "response_schema_conformance", SPEECH),
         )
     )
     monkeypatch.setattr("comparison.service.ServedProvider.counts", lambda *_: RequestCounts(4, 3))
-    run = SchemathesisTool(compared, "fake", ()).run(None, 0, to_the_end=True)
-    assert run == ToolRun(first_reports={"response_schema_conformance /path": 2}, sent=4, paid=3)
+    run = SchemathesisTool(compared, "fake", ()).run_to_the_end(0)
+    reports = {"response_schema_conformance POST /path: 202, 202 if correct": 2}
+    assert run == ToolRun(first_reports=reports, sent=4, paid=3)
     monkeypatch.setattr("comparison.service.ServedProvider.counts", lambda *_: RequestCounts(4, 2))
     with pytest.raises(RuntimeError, match="3 paid calls in the report of Schemathesis, 2 at the provider"):
-        SchemathesisTool(compared, "fake", ()).run(None, 0, to_the_end=True)
+        SchemathesisTool(compared, "fake", ()).run_to_the_end(0)
+
+
+def test_a_true_report_counts_although_the_same_check_of_the_operation_has_false_alarms(
+    compared, fake_schemathesis, monkeypatch
+) -> None:
+    monkeypatch.setattr("comparison.service.ServedProvider.counts", lambda *_: RequestCounts(3, 1))
+    tool, check = SchemathesisTool(compared, "fake", ()), "positive_data_acceptance"
+    paid, false_alarm = ("a", 1.0, SUBMIT, 202, None, SPEECH), ("b", 2.0, SUBMIT, 400, check, BLANK)
+    fake_schemathesis(_events(paid, false_alarm))
+    false_alarms = frozenset(tool.run_to_the_end(0).first_reports)
+    assert false_alarms == {"positive_data_acceptance POST /path: 400, 400 if correct"}
+    fake_schemathesis(_events(paid, false_alarm, ("c", 3.0, SUBMIT, 400, check, SPEECH)))
+    assert tool.run_until_found(None, 0, false_alarms).paid_until_found(false_alarms) == 1
+    fake_schemathesis(_events(paid, false_alarm))
+    assert tool.run_until_found(None, 0, false_alarms).paid_until_found(false_alarms) is None
+
+
+def test_schemathesis_does_not_run_against_faults_of_audio_files(compared) -> None:
+    tool = SchemathesisTool(compared, "fake", ())
+    assert not any(tool.can_observe(SimpleNamespace(kind=kind)) for kind in FAULTS_OF_FILES)
+    assert tool.can_observe(FAULT)
 
 
 def test_neither_the_installation_nor_the_first_start_counts_as_a_start(tmp_path, monkeypatch) -> None:
@@ -207,7 +288,7 @@ def test_neither_the_installation_nor_the_first_start_counts_as_a_start(tmp_path
 
 
 def test_the_throughput_of_a_run_that_is_shorter_than_a_start_is_not_reported() -> None:
-    case = schemathesis.JudgedCase(0.0, SUBMIT, 200, ())
+    case = schemathesis.JudgedCase(0.0, "POST", SUBMIT.removeprefix("POST "), (), b"", 200, "POST /path", ())
     assert schemathesis.SchemathesisRun((case,) * 90, cpu_s=4.0).cases_per_s(1.0) == 30
     with pytest.raises(RuntimeError, match=r"ran for 4\.00 s of CPU, but its start takes 317\.00 s"):
         schemathesis.SchemathesisRun((case,) * 90, cpu_s=4.0).cases_per_s(317.0)
