@@ -221,6 +221,53 @@ def test_an_option_that_may_be_repeated_takes_one_value(folder: Path, capsys: py
     assert "'nowhere' does not exist" in one_line(capsys)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variable", "source"),
+    [
+        ([], None, "'max-wait' in voicegauge.toml: -1.0"),
+        (["--settings", "sub/my.toml"], None, "'max-wait' in sub/my.toml: -4.0"),
+        ([], "-2", "the environment variable VOICEGAUGE_MAX_WAIT: -2.0"),
+        (["--max-wait", "-3"], "-2", "'--max-wait': -3.0"),
+    ],
+)
+def test_an_invalid_value_is_reported_with_the_place_where_it_was_written(
+    folder: Path,
+    arguments: list[str],
+    variable: str | None,
+    source: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "my.toml").write_text("max-wait = -4\n")
+    (folder / "voicegauge.toml").write_text("max-wait = -1\n")
+    if variable is not None:
+        monkeypatch.setenv("VOICEGAUGE_MAX_WAIT", variable)
+    before = arguments if "--settings" in arguments else []
+    assert run([*before, "check", "pixelapi", *(arguments if not before else [])]) == 2
+    assert f"Invalid value for {source} is not in the range" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".", ".: cannot be read: is a folder, not a file"),
+        ("sub/my.toml", "sub/my.toml: seed must be"),
+        ("sub/broken.toml", "sub/broken.toml: "),
+        ("sub/pyproject.toml", "sub/pyproject.toml: [tool.voicegauge] must be a table"),
+    ],
+)
+def test_a_settings_file_is_called_what_the_user_called_it(
+    folder: Path, name: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "sub").mkdir()
+    (folder / "sub" / "my.toml").write_text("seed = [1]\n")
+    (folder / "sub" / "broken.toml").write_text("= 3\n")
+    (folder / "sub" / "pyproject.toml").write_text("tool = {voicegauge = 3}\n")
+    assert run(["--settings", name, "check"]) == 2
+    assert one_line(capsys).startswith(f"voicegauge: {message}")
+
+
 def test_output_to_a_full_disk_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.fail("this test needs /dev/full, which Linux has")

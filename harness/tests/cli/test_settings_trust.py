@@ -114,6 +114,27 @@ def test_a_dangerous_setting_of_a_found_file_is_one_line(
         assert word in line
 
 
+def test_all_dangerous_settings_of_a_found_file_are_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text(
+        "live = true\nbase-url = 'https://evil.test'\nseed = 3\n[check]\nmax-cost = 100\njunit = '../out.xml'\n"
+    )
+    assert run(["check"]) == 2
+    line = one_line(capsys)
+    assert line.startswith("voicegauge: voicegauge.toml: live cannot be set in a file, because it costs money")
+    for setting, reason in {
+        "base-url": "it decides where your key is sent",
+        "max-cost": "it raises the limit of 1",
+        "junit": "'../out.xml' is outside of this folder",
+    }.items():
+        assert f"{setting} ({reason})" in line
+    assert (
+        "pass --base-url, --max-cost, --junit, or trust the file with `voicegauge --settings voicegauge.toml`" in line
+    )
+    assert "seed" not in line
+
+
 def test_harmless_settings_of_a_found_file_apply(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "voicegauge.toml").write_text("max-cost = 0.25\nasr = 'none'\n[drift]\njson = 'reports/out.json'\n")
     assert run(["drift", "pixazo", "pixazo"]) == 0

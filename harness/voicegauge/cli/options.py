@@ -113,7 +113,7 @@ def live_options(
 
     settings = click.get_current_context().meta.get(SETTINGS_FILE)
     if settings is not None:
-        console(stderr=True).print(f"LIVE: settings are read from {settings}", soft_wrap=True)
+        console(stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)
     return LiveOptions(
         max_cost_usd=max_cost, base_urls=base_url, account_plans=plans, allow_insecure_http=allow_insecure_http
     )

@@ -17,22 +17,23 @@ A file that the user did not name sets only harmless options, see `settings_trus
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
-from voicegauge.cli.settings_trust import check_untrusted_setting
+from voicegauge.cli.settings_trust import describe_untrusted_settings, untrusted_reason
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import read_file
 
 LIVE_FLAG = "live"
 """The flag that a settings file must not set, because only the command line may cause costs."""
-
+_NO_LIVE = "live cannot be set in a file, because it costs money: write --live on the command line"
 
 SETTINGS_FILE = "voicegauge.settings_file"
-"""Key of the path of the settings file in `click.Context.meta`, where there is a settings file."""
+"""Key of the `SettingsFile` in `click.Context.meta`, where there is one."""
 MAX_SETTINGS_BYTES = 2**20
 
 
@@ -44,6 +45,11 @@ class SettingsFile(NamedTuple):
     is_trusted: bool
     """Whether the user named the file; otherwise it was found in the current folder."""
 
+    @property
+    def label(self) -> str:
+        """The file in messages: as the user named it, or its name in the current folder."""
+        return str(self.path) if self.is_trusted else self.path.name
+
 
 def load_settings(file: Path) -> SettingsFile:
     """Read the settings file that the user named.
@@ -51,7 +57,7 @@ def load_settings(file: Path) -> SettingsFile:
     Raises:
         UsageError: the file does not exist or holds no settings, or its content is not valid.
     """
-    values = _read_tool(file) if file.name == "pyproject.toml" else _read_toml(file)
+    values = (_read_tool if file.name == "pyproject.toml" else _read_toml)(file, str(file))
     if values is None:
         raise UsageError(f"{file}: no such file, or no settings in it")
     return SettingsFile(file, values, is_trusted=True)
@@ -64,7 +70,7 @@ def find_settings(folder: Path) -> SettingsFile | None:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
-    found, tool = _read_toml(own), _read_tool(shared)
+    found, tool = _read_toml(own, own.name), _read_tool(shared, shared.name)
     if found is not None and tool is not None:
         raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: remove one")
     if found is not None:
@@ -72,23 +78,23 @@ def find_settings(folder: Path) -> SettingsFile | None:
     return SettingsFile(shared, tool, is_trusted=False) if tool is not None else None
 
 
-def _read_tool(path: Path) -> dict[str, Any] | None:
-    tools = (_read_toml(path) or {}).get("tool")
+def _read_tool(path: Path, label: str) -> dict[str, Any] | None:
+    tools = (_read_toml(path, label) or {}).get("tool")
     tool = tools.get("voicegauge") if isinstance(tools, dict) else None
     if tool is not None and not isinstance(tool, dict):
-        raise UsageError(f"{path.name}: [tool.voicegauge] must be a table of settings")
+        raise UsageError(f"{label}: [tool.voicegauge] must be a table of settings")
     return tool
 
 
-def _read_toml(path: Path) -> dict[str, Any] | None:
+def _read_toml(path: Path, label: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(read_file(path, MAX_SETTINGS_BYTES).decode())
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UsageError(f"{path.name}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{label}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path.name}: {error}") from error
+        raise UsageError(f"{label}: {error}") from error
 
 
 def defaults_for(
@@ -103,46 +109,90 @@ def defaults_for(
 
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
-        UsageError: there is a value instead of a table, or a value is not valid for its option or not accepted from
-            an untrusted file.
+        UsageError: there is a value instead of a table, a value is not valid for its option, or values are not
+            accepted from this file; the message names all of these.
     """
-    options, name = _options_by_setting(command), settings.path.name
+    options = _options_by_setting(command)
+    table = _command_table(command, settings, loaders)
+    _check_names(command, settings, table, loaders)
+    entries = [
+        *(_Entry(name, value, name) for name, value in settings.values.items() if not isinstance(value, dict)),
+        *(_Entry(name, value, f"[{command.name}] {name}") for name, value in table.items()),
+    ]
+    defaults: dict[str, Any] = {}
+    problems = [_NO_LIVE] if any(one.name == LIVE_FLAG and one.value is not False for one in entries) else []
+    untrusted: dict[str, str] = {}
+    for entry in entries:
+        if entry.name not in options or entry.name == LIVE_FLAG:
+            continue
+        option = options[entry.name]
+        values = _to_flag_values(option, entry.value, f"{settings.label}: {entry.where}")
+        defaults[str(option.name)] = values
+        if not settings.is_trusted and entry.value is not False:
+            reason = untrusted_reason(entry.name, option, values if option.multiple else [values], settings.path)
+            untrusted |= {entry.name: reason} if reason else {}
+    if untrusted:
+        problems.append(describe_untrusted_settings(untrusted, settings.path))
+    if problems:
+        raise UsageError(f"{settings.label}: {'; '.join(problems)}")
+    return defaults
+
+
+class _Entry(NamedTuple):
+    """One setting in the file."""
+
+    name: str
+    value: Any
+    where: str
+    """Table and name in messages."""
+
+
+def _command_table(
+    command: click.Command, settings: SettingsFile, loaders: Mapping[str, Callable[[], click.Command]]
+) -> Mapping[str, Any]:
     table = settings.values.get(command.name or "", {})
-    if not isinstance(table, dict):
-        if command.name not in _all_settings(loaders):
-            raise UsageError(f"{name}: {command.name} must be a table of settings")
-        table = {}  # `asr` is an option as well as a command
-    _reject_live([*settings.values.items(), *table.items()], settings.path)
-    found: dict[str, Any] = {}
-    for key, value in settings.values.items():
-        if isinstance(value, dict):
-            if key not in loaders:
-                raise UnknownNameError(f"command in {name}", key, loaders)
-        elif key in options:
-            found[str(options[key].name)] = _read_setting(key, options[key], value, settings, f"{name}: {key}")
-        elif key not in (known := _all_settings(loaders)):
-            raise UnknownNameError(f"setting in {name}", key, known - {LIVE_FLAG})
-    for key, value in table.items():
-        if key not in options:
-            raise UnknownNameError(f"setting [{command.name}] in {name}", key, options.keys() - {LIVE_FLAG})
-        where = f"{name}: [{command.name}] {key}"
-        found[str(options[key].name)] = _read_setting(key, options[key], value, settings, where)
-    return found
+    if isinstance(table, dict):
+        return table
+    if command.name not in _all_settings(loaders):
+        raise UsageError(f"{settings.label}: {command.name} must be a table of settings")
+    return {}  # `asr` is an option as well as a command
 
 
-def _read_setting(setting: str, option: click.Option, value: Any, settings: SettingsFile, where: str) -> Any:
-    values = _to_flag_values(option, value, where)
-    if not settings.is_trusted and value is not False:
-        check_untrusted_setting(setting, option, values if option.multiple else [values], settings.path)
-    return values
+def _check_names(
+    command: click.Command,
+    settings: SettingsFile,
+    table: Mapping[str, Any],
+    loaders: Mapping[str, Callable[[], click.Command]],
+) -> None:
+    """Check that each key is a command, or an option of the commands it applies to.
+
+    Raises:
+        UnknownNameError: a key is neither.
+    """
+    options = _options_by_setting(command).keys()
+    for name, value in settings.values.items():
+        if isinstance(value, dict) and name not in loaders:
+            raise UnknownNameError(f"command in {settings.label}", name, loaders)
+        if not isinstance(value, dict) and name not in options | {LIVE_FLAG}:
+            known = _all_settings(loaders)
+            if name not in known:
+                raise UnknownNameError(f"setting in {settings.label}", name, known - {LIVE_FLAG})
+    for name in sorted(table.keys() - options - {LIVE_FLAG}):
+        raise UnknownNameError(f"setting [{command.name}] in {settings.label}", name, options - {LIVE_FLAG})
 
 
-def _reject_live(items: Iterable[tuple[str, Any]], file: Path) -> None:
-    for key, value in items:
-        if key == LIVE_FLAG and value is not False and not isinstance(value, dict):
-            raise UsageError(
-                f"{file.name}: {key} cannot be set in a file, because it costs money: write --{key} on the command line"
-            )
+def name_value_source(error: click.BadParameter) -> None:
+    """Let the message of `error` name where the value of an option was written: a flag, a variable or the settings."""
+    option, ctx = error.param, error.ctx
+    if error.param_hint is not None or not isinstance(option, click.Option) or ctx is None or option.name is None:
+        return
+    source = ctx.get_parameter_source(option.name)
+    if source is ParameterSource.DEFAULT_MAP:
+        error.param_hint = f"'{_setting_name(option)}' in {ctx.meta[SETTINGS_FILE].label}"
+    elif source is ParameterSource.ENVIRONMENT:
+        error.param_hint = f"the environment variable {option.envvar}"
+    else:
+        error.param_hint = " / ".join(f"'{flag}'" for flag in option.opts)
 
 
 def _to_flag_values(option: click.Option, value: Any, where: str) -> Any:

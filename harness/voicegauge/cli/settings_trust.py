@@ -13,8 +13,6 @@ from typing import Any
 
 import click
 
-from voicegauge.errors import UsageError
-
 UNTRUSTED_REASONS: Mapping[str, str] = {
     "allow-insecure-http": "it sends your key unencrypted",
     "base-url": "it decides where your key is sent",
@@ -34,17 +32,14 @@ PATH_SETTINGS = frozenset({"failures", "suite", "voice-sample"})
 """Options whose value may be a path although their type is text."""
 
 
-def check_untrusted_setting(setting: str, option: click.Option, values: Sequence[Any], file: Path) -> None:
-    """Check that an untrusted settings file may give these values to an option.
+def untrusted_reason(setting: str, option: click.Option, values: Sequence[Any], file: Path) -> str | None:
+    """Return why an untrusted settings file must not give these values to an option; `None` if it may.
 
     Args:
         setting: name of the option in the file.
         option: the option.
         values: the values as on the command line, one for each use of the option.
         file: the settings file.
-
-    Raises:
-        UsageError: the option must be given on the command line, or in a file that the user names.
     """
     reason = UNTRUSTED_REASONS.get(setting)
     if reason is None and setting in LOWERED_ONLY and any(_exceeds(value, option.default) for value in values):
@@ -55,11 +50,22 @@ def check_untrusted_setting(setting: str, option: click.Option, values: Sequence
         folder = file.parent.resolve()
         outside = (value for value in values if value != "-" and not _is_inside(folder, str(value)))
         reason = next((f"{value!r} is outside of this folder" for value in outside), None)
-    if reason is not None:
-        raise UsageError(
-            f"{file.name}: {setting} is not read from a file that was found in the current folder, because {reason}: "
-            f"pass --{setting}, or trust the file with `voicegauge --settings {file.name}`"
-        )
+    return reason
+
+
+def describe_untrusted_settings(reasons: Mapping[str, str], file: Path) -> str:
+    """Describe in one line which settings of `file` are not accepted, why, and what to do.
+
+    Args:
+        reasons: the reasons by setting.
+        file: the settings file, which was found in the current folder.
+    """
+    listed = ", ".join(f"{setting} ({reason})" for setting, reason in reasons.items())
+    flags = ", ".join(f"--{setting}" for setting in reasons)
+    return (
+        f"not read from a file that was found in the current folder: {listed}: "
+        f"pass {flags}, or trust the file with `voicegauge --settings {file.name}`"
+    )
 
 
 def _exceeds(value: Any, limit: Any) -> bool:
