@@ -198,7 +198,7 @@ def _cut(share: float) -> Callable[[EmulatedResponse], None]:
 def _replaced(data: bytes) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
         if carries_audio(reply):
-            reply.raw_payload = data
+            reply.replacement_bytes = data
 
     return apply
 

@@ -259,6 +259,6 @@ def _with_body(body: Any) -> Callable[[EmulatedResponse], None]:
 
 def _with_raw(data: bytes) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
-        reply.raw_payload = data
+        reply.replacement_bytes = data
 
     return apply

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
 from voicegauge.emulator.audio.output_formats import choose_deliverable_format, encode_output, find_format
-from voicegauge.emulator.http import ParsedRequest, Rejection, default_value_at, is_documented_value
+from voicegauge.emulator.http import ParsedRequest, Rejection, find_default_value, is_documented_value
 from voicegauge.model import Record, UploadedFile
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, voice_variants
 
@@ -62,7 +62,7 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
         return MISSING
     value = request.read(slot.at)
     if value is MISSING or value is None:
-        value = default_value_at(request, slot.at)
+        value = find_default_value(request, slot.at)
     if isinstance(value, str):
         value = next((neutral for neutral, native in slot.map.items() if native == value), value)
     return value

@@ -96,9 +96,9 @@ class AudioInputEndpoint:
     def _decode_upload(self, request: ParsedRequest, target: AudioInputTarget, *, strict: bool) -> DecodedUpload:
         from voicegauge.speech.audio import UndecodableAudioError, decode
 
-        injector = self._context.injector
+        fault_injector = self._context.fault_injector
         if strict:
-            check_audio_uploads(request, injector)
+            check_audio_uploads(request, fault_injector)
         slot = target.audio_input.request["audio"]
         file = request.read(slot.at)
         field = get_mapped_field_name(slot)
@@ -107,7 +107,7 @@ class AudioInputEndpoint:
         try:
             return DecodedUpload(file, decode(file.data))
         except UndecodableAudioError as error:
-            if strict and not injector.skips_check("upload-format", request.operation):
+            if strict and not fault_injector.skips_check("upload-format", request.operation):
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
             return DecodedUpload(file, _make_silence())
 
@@ -215,7 +215,7 @@ class AudioInputEndpoint:
     ) -> str:
         name = f"{base_name}.{generated_audio.format}"
         self._context.downloads.files.store(name, generated_audio)
-        return self._context.response_builder.audio_url(
+        return self._context.response_builder.build_audio_url(
             request.incoming_request.base_url, response_audio, name, generated_audio.format
         )
 

@@ -10,7 +10,7 @@ from voicegauge.contract import MISSING, AudioInputTarget
 from voicegauge.contract.extension import AudioInputField, UploadLimits
 from voicegauge.emulator.audio import check_audio_upload
 from voicegauge.emulator.faults import FaultInjector
-from voicegauge.emulator.http import ParsedRequest, default_value_at, uploaded_files
+from voicegauge.emulator.http import ParsedRequest, find_default_value, iterate_uploaded_files
 
 
 def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
@@ -20,7 +20,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     def has_matching_constants(target: AudioInputTarget) -> bool:
         for location, constant in target.spec.constants.items():
             value = request.read(location)
-            if (default_value_at(request, location) if value is MISSING else value) != constant:
+            if (find_default_value(request, location) if value is MISSING else value) != constant:
                 return False
         return True
 
@@ -34,27 +34,29 @@ def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: Au
         return None
     value = request.read(slot.at)
     if value is MISSING or value is None:
-        value = default_value_at(request, slot.at)
+        value = find_default_value(request, slot.at)
     if isinstance(value, str):
         value = next((neutral for neutral, native in slot.map.items() if native == value), value)
     return None if value is MISSING else value
 
 
-def check_audio_uploads(request: ParsedRequest, injector: FaultInjector) -> None:
+def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -> None:
     """Check the uploaded files against `x-limits.uploads`, except for limits that a fault disables.
 
     Raises:
         Rejection: a file violates a limit.
     """
     limits = request.operation.limits.uploads
-    for field, file in uploaded_files(request.body):
+    for field, file in iterate_uploaded_files(request.body):
         if field in limits:
-            check_audio_upload(file, field, _select_enforced_limits(limits[field], request, injector))
+            check_audio_upload(file, field, _select_enforced_limits(limits[field], request, fault_injector))
 
 
-def _select_enforced_limits(limits: UploadLimits, request: ParsedRequest, injector: FaultInjector) -> UploadLimits:
-    if injector.skips_check("upload-size", request.operation):
+def _select_enforced_limits(
+    limits: UploadLimits, request: ParsedRequest, fault_injector: FaultInjector
+) -> UploadLimits:
+    if fault_injector.skips_check("upload-size", request.operation):
         limits = msgspec.structs.replace(limits, max_bytes=None)
-    if injector.skips_check("upload-format", request.operation):
+    if fault_injector.skips_check("upload-format", request.operation):
         limits = msgspec.structs.replace(limits, formats=())
     return limits

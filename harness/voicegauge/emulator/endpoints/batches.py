@@ -71,7 +71,7 @@ class BatchEndpoint:
         response_builder = self._context.response_builder
         base_url = response.request.incoming_request.base_url if response.request is not None else ""
         return {
-            item.id: response_builder.audio_url(
+            item.id: response_builder.build_audio_url(
                 base_url, find_audio_location(item.target), item.id, item.synthesis.format
             )
             for item in job.items

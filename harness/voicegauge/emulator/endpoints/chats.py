@@ -15,14 +15,14 @@ from voicegauge.emulator.audio import read_synthesis_request, transcribe_upload
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.resources import StoredResource
 from voicegauge.emulator.http import (
-    DEFAULT_ID,
+    DEFAULT_ID_TEMPLATE,
     ParsedRequest,
     Rejection,
-    default_value_at,
     fill_random_hex,
+    find_default_value,
     write_at,
 )
-from voicegauge.emulator.responses import EmulatedResponse, build_success_response, default_body
+from voicegauge.emulator.responses import EmulatedResponse, build_default_body, build_success_response
 from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
@@ -53,7 +53,7 @@ class ChatEndpoint:
             Rejection: there is no message, or the balance is too low.
         """
         context = self._context
-        response = build_success_response(request.operation, "other", default_body)
+        response = build_success_response(request.operation, "other", build_default_body)
         recording = _read_spoken_message(request, chat)
         message = (
             _read_text_message(request, chat) if recording is None else await transcribe_upload(recording, "audio")
@@ -82,9 +82,9 @@ class ChatEndpoint:
         target = context.contract.target(chat.emulation_target)
         speech_request = _build_speech_request(request, target, reply, chat.voice)
         synthesis = read_synthesis_request(speech_request, target, chat.reply_audio, context.settings.seed)
-        media_id = fill_random_hex(DEFAULT_ID, context.job_store.create_rng())
+        media_id = fill_random_hex(DEFAULT_ID_TEMPLATE, context.job_store.create_rng())
         context.downloads.add_speech(media_id, target, synthesis)
-        return context.response_builder.audio_url(
+        return context.response_builder.build_audio_url(
             request.incoming_request.base_url, chat.reply_audio, media_id, synthesis.format
         )
 
@@ -114,7 +114,7 @@ def _build_speech_request(
     fields: dict[str, Any] = {"text": text}
     if voice_location is not None:
         requested = request.read(voice_location)
-        fields["voice"] = default_value_at(request, voice_location) if requested is MISSING else requested
+        fields["voice"] = find_default_value(request, voice_location) if requested is MISSING else requested
     body: Any = None
     for field, value in fields.items():
         slot = target.speech.request.get(field)  # type: ignore[call-overload]  # both are speech fields

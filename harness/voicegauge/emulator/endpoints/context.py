@@ -21,7 +21,7 @@ class EndpointContext:
     contract: Contract
     settings: EmulatorSettings
     clock: EmulatedClock
-    injector: FaultInjector
+    fault_injector: FaultInjector
     response_builder: ResponseBuilder
     accounts: AccountRegistry
     job_store: JobStore

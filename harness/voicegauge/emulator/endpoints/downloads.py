@@ -20,9 +20,9 @@ parameters of the synthesis are stored, not the audio."""
 class AudioDownloads:
     """Finds or synthesizes the audio behind the URLs of one provider."""
 
-    def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, injector: FaultInjector) -> None:
+    def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, fault_injector: FaultInjector) -> None:
         """Start without files; the audio of jobs comes from `job_store`."""
-        self._job_store, self._injector = job_store, injector
+        self._job_store, self._fault_injector = job_store, fault_injector
         self.synthesizer = synthesizer
         self.files = AudioFileStore()
         """Audio made from uploads, each under its file name."""
@@ -36,7 +36,7 @@ class AudioDownloads:
 
     async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
         """Return encoded speech, changed by the faults of `target`."""
-        return await self.synthesizer.synthesize(self._injector.change_synthesis(synthesis, target))
+        return await self.synthesizer.synthesize(self._fault_injector.change_synthesis(synthesis, target))
 
     async def find(self, file_name: str) -> EmulatedResponse | None:
         """Return the response with the file `file_name`, which may have an extension.

@@ -12,7 +12,13 @@ from voicegauge.contract import BaseTarget, Contract, PriceQuote, Target, quote_
 from voicegauge.contract.extension import JobSpec, PriceSpec
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults import FaultInjector
-from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
+from voicegauge.emulator.http import (
+    DEFAULT_ID_TEMPLATE,
+    ParsedRequest,
+    Rejection,
+    create_seeded_random,
+    fill_random_hex,
+)
 from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.state import (
@@ -45,10 +51,10 @@ class JobStore:
     """Creates, finds and updates the jobs of one provider, and charges accounts."""
 
     def __init__(
-        self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, injector: FaultInjector
+        self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, fault_injector: FaultInjector
     ) -> None:
         """Start without jobs."""
-        self._contract, self._settings, self._clock, self._injector = contract, settings, clock, injector
+        self._contract, self._settings, self._clock, self._fault_injector = contract, settings, clock, fault_injector
         self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
@@ -71,7 +77,7 @@ class JobStore:
             Rejection: the balance is too low.
         """
         price = quote_price(target, characters, audio_s=audio_s)
-        return self.charge_price(account, price, lambda amount: self._injector.change_charge(amount, target))
+        return self.charge_price(account, price, lambda amount: self._fault_injector.change_charge(amount, target))
 
     def charge_price(
         self,
@@ -125,10 +131,10 @@ class JobStore:
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
-        path = self._injector.change_states(spec, find_shortest_path(spec, end), target)
+        path = self._fault_injector.change_states(spec, find_shortest_path(spec, end), target)
         rng = self.create_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
-            id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng),
+            id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
             target=target,
             account=account,
             synthesis=speech.synthesis,
@@ -149,7 +155,7 @@ class JobStore:
     def create_rng(self) -> random.Random:
         """Return a new random generator. In every run with the same seed, the n-th call returns an equal generator."""
         self._ids += 1
-        return seeded_random(self._settings.seed, self._contract.id, self._ids)
+        return create_seeded_random(self._settings.seed, self._contract.id, self._ids)
 
     def find(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
         """Return the job that one of the path or query parameters names.
@@ -159,7 +165,7 @@ class JobStore:
         """
         for value in (*request.path.values(), *request.query.values()):
             job = self.jobs.get(str(value))
-            anyones = not request.operation.needs_key or self._injector.skips_check("key", request.operation)
+            anyones = not request.operation.needs_key or self._fault_injector.skips_check("key", request.operation)
             if job is not None and (anyones or job.account is account):
                 self._check_expiry(job)
                 return job
@@ -168,7 +174,12 @@ class JobStore:
     def _check_expiry(self, job: EmulatedJob) -> None:
         status = job.target.job_operation
         spec = status.job if status is not None else None
-        if status is None or spec is None or spec.expires_s is None or self._injector.skips_check("expiry", status):
+        if (
+            status is None
+            or spec is None
+            or spec.expires_s is None
+            or self._fault_injector.skips_check("expiry", status)
+        ):
             return
         self.update_state(job)
         ended = job.find_end_time(spec)
@@ -178,7 +189,7 @@ class JobStore:
     def cancel(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
         self.update_state(job)
-        if job_spec.cancel is not None and not self._injector.skips_check("cancelling", job.target.operation):
+        if job_spec.cancel is not None and not self._fault_injector.skips_check("cancelling", job.target.operation):
             job.cancel(job_spec.cancel.state, job_spec, self._clock.now())
         self.update_state(job)
 

@@ -59,7 +59,7 @@ class JobEndpoint:
     def _respond_to_poll(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         context = self._context
         job = context.job_store.find(request, account)
-        job = context.injector.choose_job(job, context.job_store.jobs.values())
+        job = context.fault_injector.choose_job(job, context.job_store.jobs.values())
         if context.clock.is_per_poll:
             context.clock.advance(POLL_STEP_S)
         context.job_store.update_state(job, is_poll=True)

@@ -22,7 +22,7 @@ from voicegauge.emulator.endpoints.jobs import JobEndpoint
 from voicegauge.emulator.endpoints.resources import ResourceStore
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
 from voicegauge.emulator.faults import FaultInjector
-from voicegauge.emulator.http import IncomingRequest, ParsedRequest, Rejection, parse_request, uploaded_files
+from voicegauge.emulator.http import IncomingRequest, ParsedRequest, Rejection, iterate_uploaded_files, parse_request
 from voicegauge.emulator.responses import (
     STATUS_CODES_BY_REASON,
     EmulatedResponse,
@@ -44,23 +44,23 @@ class EmulatedProvider:
         settings: EmulatorSettings,
         clock: EmulatedClock,
         synthesizer: SpeechSynthesizer,
-        injector: FaultInjector,
+        fault_injector: FaultInjector,
     ) -> None:
         """Start without accounts, jobs and resources. To reset a provider, create a new one."""
         self.contract = contract
-        self._clock, self._injector = clock, injector
+        self._clock, self._fault_injector = clock, fault_injector
         self._builder = ResponseBuilder(contract)
         self.accounts = AccountRegistry(contract, settings)
-        self.job_store = JobStore(contract, settings, clock, injector)
-        self.resources = ResourceStore(contract, injector, is_quota_enforced=settings.rate_limits)
+        self.job_store = JobStore(contract, settings, clock, fault_injector)
+        self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.rate_limits)
         self._request_counts: Counter[str] = Counter()
         self._idempotent_responses = IdempotentResponses()
-        self.downloads = AudioDownloads(self.job_store, synthesizer, injector)
+        self.downloads = AudioDownloads(self.job_store, synthesizer, fault_injector)
         context = EndpointContext(
             contract=contract,
             settings=settings,
             clock=clock,
-            injector=injector,
+            fault_injector=fault_injector,
             response_builder=self._builder,
             accounts=self.accounts,
             job_store=self.job_store,
@@ -75,7 +75,7 @@ class EmulatedProvider:
         self.webhooks = WebhookNotifier(
             response_builder=self._builder,
             clock=clock,
-            injector=injector,
+            fault_injector=fault_injector,
             settings=settings,
             update_state=self.job_store.update_state,
         )
@@ -97,18 +97,18 @@ class EmulatedProvider:
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
         if response.is_json:
-            response.body = self._builder.with_local_urls(response.body, incoming_request.base_url)
+            response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
         add_documented_headers(response, self.accounts.compute_rate_limit_facts(account, operation, self._clock.now()))
-        await self._clock.sleep(self._injector.delay_s(operation, response.target))
+        await self._clock.sleep(self._fault_injector.delay_s(operation, response.target))
         if not is_repeated:
             await self.webhooks.subscribe(response)
         # After the webhooks: faults of responses must not change what callbacks report.
-        self._injector.change_response(response)
-        if response.split_body is not None:
-            pieces = response.split_body(response.body)
+        self._fault_injector.change_response(response)
+        if response.split_into_pieces is not None:
+            pieces = response.split_into_pieces(response.body)
             for piece in pieces:
-                piece.value = self._builder.with_local_urls(piece.value, incoming_request.base_url)
-            response.pieces = self._injector.change_stream(response, pieces)
+                piece.value = self._builder.replace_server_urls(piece.value, incoming_request.base_url)
+            response.pieces = self._fault_injector.change_stream(response, pieces)
         return response
 
     @contextlib.contextmanager
@@ -122,7 +122,7 @@ class EmulatedProvider:
             account.in_flight -= is_counted
 
     def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
-        for path in self._builder.path_candidates(incoming_request.path):
+        for path in self._builder.list_path_candidates(incoming_request.path):
             match = self.contract.match(incoming_request.method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}
@@ -138,7 +138,7 @@ class EmulatedProvider:
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
-        is_enforced = not self._injector.skips_check("key", operation)
+        is_enforced = not self._fault_injector.skips_check("key", operation)
         return self.accounts.identify(incoming_request, operation, is_enforced=is_enforced)
 
     async def _perform_or_repeat(
@@ -164,19 +164,19 @@ class EmulatedProvider:
         path_parameters: Mapping[str, str],
         account: EmulatedAccount,
     ) -> EmulatedResponse:
-        strict = not self._injector.skips_check("request", operation)
-        ignored_keywords = ("maxItems",) if self._injector.skips_check("items", operation) else ()
+        strict = not self._fault_injector.skips_check("request", operation)
+        ignored_keywords = ("maxItems",) if self._fault_injector.skips_check("items", operation) else ()
         request = parse_request(
             incoming_request, operation, path_parameters, strict=strict, ignored_keywords=ignored_keywords
         )
         self._request_counts[operation.id] += 1
-        reason = self._injector.find_rejection_reason(request, self._request_counts[operation.id])
+        reason = self._fault_injector.find_rejection_reason(request, self._request_counts[operation.id])
         if reason is not None:
             raise Rejection(reason, None, "injected fault")
         if strict and any(
-            uploaded_files(request.body)
+            iterate_uploaded_files(request.body)
         ):  # checked first: starting a thread costs more than most requests
-            await asyncio.to_thread(check_audio_uploads, request, self._injector)
+            await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
         self.webhooks.check(request)
         used = self.resources.find_referenced(request, account)
         if self.resources.handles(operation):
@@ -198,5 +198,5 @@ class EmulatedProvider:
         if self._jobs.handles(operation):
             return await self._jobs.respond(request, account)
         return self._builder.build_documented_response(
-            request, is_filtered=not self._injector.skips_check("filters", operation)
+            request, is_filtered=not self._fault_injector.skips_check("filters", operation)
         )

@@ -14,8 +14,8 @@ from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import (
     ParsedRequest,
     Rejection,
-    default_value_at,
     fill_random_hex,
+    find_default_value,
     format_timestamp,
     has_location,
     read_at,
@@ -23,8 +23,8 @@ from voicegauge.emulator.http import (
 )
 from voicegauge.emulator.responses import (
     EmulatedResponse,
+    build_default_body,
     build_success_response,
-    default_body,
 )
 from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
@@ -62,9 +62,9 @@ class ResourceRole(NamedTuple):
 class ResourceStore:
     """The resources of all accounts of one provider."""
 
-    def __init__(self, contract: Contract, injector: FaultInjector, *, is_quota_enforced: bool) -> None:
+    def __init__(self, contract: Contract, fault_injector: FaultInjector, *, is_quota_enforced: bool) -> None:
         """Start without resources; if `is_quota_enforced` is set, accounts have the documented limit of resources."""
-        self._contract, self._injector, self._quota = contract, injector, is_quota_enforced
+        self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
         self._roles = dict(_find_roles(contract))
@@ -107,7 +107,7 @@ class ResourceStore:
         """
         role = self._roles[request.operation.id]
         if role.action == "create":
-            response = build_success_response(request.operation, "other", default_body)
+            response = build_success_response(request.operation, "other", build_default_body)
             self.create(request, response, account, now_s, rng)
             return response
         if role.action == "list":
@@ -116,7 +116,7 @@ class ResourceStore:
         stored = self._find(role.resource, request.read(role.id), account, request.operation, role.id)
         if role.action == "delete":
             stored.deleted = True
-            return build_success_response(request.operation, "other", default_body)
+            return build_success_response(request.operation, "other", build_default_body)
         stored.state = role.state
         return self._build_change_response(request, stored)
 
@@ -157,7 +157,7 @@ class ResourceStore:
         listing = stored.resource.list
         if not self._quota or listing is None or listing.limit is None:
             return
-        example = build_success_response(self._contract.operation(listing.operation), "other", default_body)
+        example = build_success_response(self._contract.operation(listing.operation), "other", build_default_body)
         most = read_at(example.body, listing.limit)
         if isinstance(most, int) and len(list(self._list_owned(stored.account, stored.resource))) >= most:
             raise Rejection(
@@ -189,12 +189,12 @@ class ResourceStore:
         raise Rejection("not-found", id_location.field_name, f"there is no {resource_spec.name} {resource_id!r:.80}")
 
     def _skips_check(self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
-        return self._injector.skips_check(check, operation)
+        return self._fault_injector.skips_check(check, operation)
 
     def _build_list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec
     ) -> EmulatedResponse:
-        response = build_success_response(request.operation, "other", default_body)
+        response = build_success_response(request.operation, "other", build_default_body)
         shown = list(
             self._list_owned(account, resource_spec, include_deleted=self._skips_check("delisting", request.operation))
         )
@@ -208,7 +208,7 @@ class ResourceStore:
         return response
 
     def _build_change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
-        response = build_success_response(request.operation, "other", default_body)
+        response = build_success_response(request.operation, "other", build_default_body)
         resource = stored.resource
         for location, value in ((resource.id, stored.id), (resource.state, stored.state)):
             if location is not None and response.is_json and has_location(response.media, response.body, location):
@@ -237,7 +237,7 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     body = dict(response.body)
     for name in body:
         value = request.read(Location("body", tokens=(name,)))
-        value = default_value_at(request, Location("body", tokens=(name,))) if value is MISSING else value
+        value = find_default_value(request, Location("body", tokens=(name,))) if value is MISSING else value
         if isinstance(value, str | int | float):
             body[name] = value
     return body

@@ -15,10 +15,16 @@ from voicegauge.emulator.endpoints.target_selection import (
     replace_by_common_audio,
     select_target,
 )
-from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
+from voicegauge.emulator.http import (
+    DEFAULT_ID_TEMPLATE,
+    ParsedRequest,
+    Rejection,
+    create_seeded_random,
+    fill_random_hex,
+)
 from voicegauge.emulator.responses import (
     EmulatedResponse,
-    StreamPacing,
+    StreamPacer,
     find_audio_pacing,
     read_requested_end_event,
 )
@@ -67,9 +73,9 @@ class SpeechEndpoint:
         """
         context = self._context
         target = select_target(request, strict=strict)
-        if context.injector.skips_check("response-kind", request.operation):
+        if context.fault_injector.skips_check("response-kind", request.operation):
             target = replace_by_common_audio(target)
-        if account.keyless and target.needs_key and not context.injector.skips_check("key", request.operation):
+        if account.keyless and target.needs_key and not context.fault_injector.skips_check("key", request.operation):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_audio_location(target)
         if strict:
@@ -80,7 +86,7 @@ class SpeechEndpoint:
             location,
             context.settings.seed,
             strict=strict,
-            read_field=context.injector.read_speech_field,
+            read_field=context.fault_injector.read_speech_field,
         )
         characters = count_billable_characters(request, target, synthesis)
         context.accounts.count_keyless_characters(account, request.operation, characters, context.clock.now())
@@ -99,7 +105,7 @@ class SpeechEndpoint:
         text_key = f"{target.id}:{synthesis.text}"
         self._text_counts[text_key] += 1
         # Seeded by text and repetition, so that durations do not depend on the order of concurrent requests.
-        rng = seeded_random(self._context.settings.seed, text_key, self._text_counts[text_key])
+        rng = create_seeded_random(self._context.settings.seed, text_key, self._text_counts[text_key])
         processing_ms = emulation.base_ms + emulation.ms_per_character * characters
         submit_s, queue_s, processing_s = (
             self._context.clock.scale(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
@@ -125,10 +131,10 @@ class SpeechEndpoint:
         context, target, synthesis = self._context, speech.target, speech.synthesis
         location = find_audio_location(target)
         rng = context.job_store.create_rng()
-        media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng)
+        media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng)
         if location.delivered == "url":
             context.downloads.add_speech(media_id, target, synthesis)
-        url = context.response_builder.audio_url(
+        url = context.response_builder.build_audio_url(
             request.incoming_request.base_url, location, media_id, synthesis.format
         )
         balance = context.accounts.remaining_balance(account, request.operation)
@@ -144,7 +150,7 @@ class SpeechEndpoint:
         assert response.request is not None
         assert response.target is not None
         operation = response.request.operation
-        pacing = StreamPacing(
+        pacer = StreamPacer(
             operation=operation,
             spec=response.target.stream,
             audio_s=audio_s,
@@ -157,4 +163,4 @@ class SpeechEndpoint:
                 response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
             ),
         )
-        response.split_body = pacing.pieces
+        response.split_into_pieces = pacer.pieces

@@ -7,14 +7,18 @@ import msgspec
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.responses import EmulatedResponse
 
-_HTML = b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
-_TRUNCATED_SHARE = 0.4
+_HTML_ERROR_PAGE = (
+    b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
+)
+_REMAINING_SHARE = 0.4
 """Share of the bytes that remain; it is too small to be explained by a fast speaking rate."""
-_FEW_WORDS = 8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
-_REPETITIONS = 8
+_MIN_WORDS_OF_LONG_TEXT = (
+    8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
+)
+_TEXT_REPETITIONS = 8
 
 
-def silence(synthesis: SynthesisRequest) -> SynthesisRequest:
+def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Produce silence that is as long as the speech would be."""
     return msgspec.structs.replace(synthesis, is_silent=True)
 
@@ -27,22 +31,22 @@ def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:
 def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak one word of a long text, or a short text several times."""
     words = synthesis.text.split()
-    text = words[0] if len(words) >= _FEW_WORDS else " ".join([synthesis.text] * _REPETITIONS)
+    text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITIONS)
     return msgspec.structs.replace(synthesis, text=text)
 
 
-def truncate(response: EmulatedResponse) -> None:
+def truncate_audio(response: EmulatedResponse) -> None:
     """Keep only the beginning of the audio file."""
     if carries_audio(response):
-        response.body = response.body[: int(len(response.body) * _TRUNCATED_SHARE)]
+        response.body = response.body[: int(len(response.body) * _REMAINING_SHARE)]
 
 
 def replace_by_html(response: EmulatedResponse) -> None:
     """Send an HTML error page under the media type of audio."""
-    if carries_audio(response) and response.split_body is not None:
-        response.body = _HTML
+    if carries_audio(response) and response.split_into_pieces is not None:
+        response.body = _HTML_ERROR_PAGE
     elif carries_audio(response):
-        response.raw_payload = _HTML
+        response.replacement_bytes = _HTML_ERROR_PAGE
 
 
 def carries_audio(response: EmulatedResponse) -> bool:

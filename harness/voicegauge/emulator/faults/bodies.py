@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from voicegauge.contract import MediaType, Target
-from voicegauge.emulator.responses import EmulatedResponse, default_body
+from voicegauge.emulator.responses import EmulatedResponse, build_default_body
 from voicegauge.formats import read_pointer
 
 _MemberChange = Callable[[Any, str], None]
 """Function that changes one member of an object so that the object becomes invalid."""
 
 
-def change_type(response: EmulatedResponse) -> None:
+def change_field_type(response: EmulatedResponse) -> None:
     """Replace a string by a number, or any other value by an object."""
 
-    def change(parent: Any, key: str) -> None:
-        parent[key] = 12345 if isinstance(parent[key], str) else {"value": parent[key]}
+    def change_member(parent_object: Any, member_name: str) -> None:
+        parent_object[member_name] = (
+            12345 if isinstance(parent_object[member_name], str) else {"value": parent_object[member_name]}
+        )
 
-    _invalidate(response, change)
+    _invalidate(response, change_member)
 
 
 def remove_field(response: EmulatedResponse) -> None:
@@ -31,31 +33,31 @@ def remove_field(response: EmulatedResponse) -> None:
 def rename_field(response: EmulatedResponse) -> None:
     """Append an underscore to the name of a field."""
 
-    def change(parent: Any, key: str) -> None:
-        parent[f"{key}_"] = parent.pop(key)
+    def change_member(parent_object: Any, member_name: str) -> None:
+        parent_object[f"{member_name}_"] = parent_object.pop(member_name)
 
-    _invalidate(response, change)
+    _invalidate(response, change_member)
 
 
 def nullify_field(response: EmulatedResponse) -> None:
     """Set a field to null."""
 
-    def change(parent: Any, key: str) -> None:
-        parent[key] = None
+    def change_member(parent_object: Any, member_name: str) -> None:
+        parent_object[member_name] = None
 
-    _invalidate(response, change)
+    _invalidate(response, change_member)
 
 
-def _invalidate(response: EmulatedResponse, change: _MemberChange) -> None:
+def _invalidate(response: EmulatedResponse, change_member: _MemberChange) -> None:
     if response.kind == "error" or response.media is None or not response.is_json:
         return
-    response.body = make_invalid(response.media, response.body, change, _find_essential_fields(response))
+    response.body = make_invalid(response.media, response.body, change_member, _find_essential_fields(response))
 
 
 def make_invalid(
-    media: MediaType, body: Any, change: _MemberChange, essential_fields: frozenset[tuple[str, ...]]
+    media_spec: MediaType, body: Any, change_member: _MemberChange, essential_fields: frozenset[tuple[str, ...]]
 ) -> Any:
-    """Return `body` with one field changed: the first one for which the result of `change` violates the schema.
+    """Return `body` with one field changed: the first one for which the result of `change_member` violates the schema.
 
     Fields at the paths `essential_fields` are changed only if changing any other field violates nothing, so that
     clients can still follow the job. If the schema allows every change, `body` is returned unchanged.
@@ -63,8 +65,8 @@ def make_invalid(
     fields = sorted(_list_field_paths(body, ()), key=lambda path: path in essential_fields)
     for path in fields:
         candidate = copy.deepcopy(body)
-        change(read_pointer(candidate, list(path[:-1])), path[-1])
-        if next(media.errors(candidate), None) is not None:
+        change_member(read_pointer(candidate, list(path[:-1])), path[-1])
+        if next(media_spec.errors(candidate), None) is not None:
             return candidate
     return body
 
@@ -89,18 +91,18 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
     return frozenset(location.tokens for location in locations if location is not None and location.is_in_body)
 
 
-def can_invalidate(change: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether `change` makes some successful response of a target invalid."""
+def can_invalidate(change_member: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
+    """Return a predicate that tells whether `change_member` makes some successful response of a target invalid."""
 
     def can_be_invalid(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success.media.values():
-                body = default_body(media).value
+                body = build_default_body(media).value
                 response = EmulatedResponse(
                     "other", 200, copy.deepcopy(body), media.name, media=media, operation=operation
                 )
-                change(response)
+                change_member(response)
                 if response.body != body:
                     return True
         return False
@@ -124,10 +126,10 @@ def has_error_schema(target: Target) -> bool:
     )
 
 
-def empty_body(response: EmulatedResponse) -> None:
+def remove_body(response: EmulatedResponse) -> None:
     """Send no body."""
     if response.kind != "error":
-        response.raw_payload = b""
+        response.replacement_bytes = b""
 
 
 def change_content_type(response: EmulatedResponse) -> None:

@@ -14,7 +14,7 @@ from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob
 
-SLOW_S = 3.0
+SLOW_RESPONSE_DELAY_S = 3.0
 """Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""
 
 
@@ -95,8 +95,8 @@ _ALL_FAULTS = (
     Fault(
         id="wrong-type",
         description="A response field has the wrong JSON type.",
-        change_response=bodies.change_type,
-        applies_to=bodies.can_invalidate(bodies.change_type),
+        change_response=bodies.change_field_type,
+        applies_to=bodies.can_invalidate(bodies.change_field_type),
     ),
     Fault(
         id="missing-field",
@@ -122,7 +122,7 @@ _ALL_FAULTS = (
         change_response=bodies.change_error_shape,
         applies_to=bodies.has_error_schema,
     ),
-    Fault(id="empty-body", description="Successful responses have no body.", change_response=bodies.empty_body),
+    Fault(id="empty-body", description="Successful responses have no body.", change_response=bodies.remove_body),
     Fault(
         id="wrong-content-type",
         description="Successful responses declare a wrong media type.",
@@ -137,8 +137,8 @@ _ALL_FAULTS = (
     Fault(
         id="backwards-transition",
         description="A job returns to an earlier state.",
-        change_states=jobs.go_backwards,
-        applies_to=jobs.can_go_backwards,
+        change_states=jobs.repeat_states,
+        applies_to=jobs.can_repeat_states,
     ),
     Fault(
         id="terminal-flip",
@@ -155,7 +155,7 @@ _ALL_FAULTS = (
     Fault(
         id="stuck-job",
         description="A job never reaches a terminal state.",
-        change_states=jobs.get_stuck,
+        change_states=jobs.never_end,
         applies_to=_has_job,
     ),
     Fault(
@@ -167,7 +167,7 @@ _ALL_FAULTS = (
     Fault(
         id="failed-without-reason",
         description="Every job fails, and the status response states no reason.",
-        change_states=jobs.fail,
+        change_states=jobs.end_in_failure,
         change_response=jobs.remove_failure_reason,
         applies_to=jobs.has_failure_reason,
     ),
@@ -225,7 +225,7 @@ _ALL_FAULTS = (
         change_charge=jobs.overcharge,
         applies_to=jobs.has_charge,
     ),
-    Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=audio.silence),
+    Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=audio.silence_speech),
     Fault(
         id="wrong-format",
         description="The audio has another format than declared.",
@@ -289,7 +289,7 @@ _ALL_FAULTS = (
         description="Only the beginning of a long text is spoken.",
         change_synthesis=parameters.cut_text,
     ),
-    Fault(id="truncated-audio", description="The audio file is truncated.", change_response=audio.truncate),
+    Fault(id="truncated-audio", description="The audio file is truncated.", change_response=audio.truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=audio.replace_by_html),
     Fault(
         id="server-error-at-boundary",
@@ -305,7 +305,7 @@ _ALL_FAULTS = (
     Fault(
         id="unauthorized-cut-off",
         description="The connection is closed in the middle of every response with status 401.",
-        change_response=http.cut_unauthorized,
+        change_response=http.cut_unauthorized_response,
         applies_to=lambda target: target.needs_key,
     ),
     Fault(
@@ -313,7 +313,7 @@ _ALL_FAULTS = (
         description="The connection is closed in the middle of every response.",
         change_response=http.cut_connection,
     ),
-    Fault(id="slow", description=f"Every response is {SLOW_S:g} s late.", delay_s=SLOW_S),
+    Fault(id="slow", description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.", delay_s=SLOW_RESPONSE_DELAY_S),
     Fault(
         id="ignored-key",
         description="Requests with a missing or invalid key are accepted.",
@@ -409,7 +409,7 @@ _ALL_FAULTS = (
     Fault(
         id="stream-event-missing",
         description="One audio event is missing from a stream.",
-        change_stream=streams.drop_event,
+        change_stream=streams.drop_audio_event,
         applies_to=streams.has_numbered_events,
     ),
     Fault(
@@ -421,13 +421,13 @@ _ALL_FAULTS = (
     Fault(
         id="stream-truncated",
         description="A stream ends in the middle, without its final event.",
-        change_stream=streams.truncate,
+        change_stream=streams.truncate_stream,
         applies_to=streams.has_stream,
     ),
     Fault(
         id="stream-stalled",
         description="A gap in a stream is longer than documented.",
-        change_stream=streams.stall,
+        change_stream=streams.stall_stream,
         applies_to=streams.has_max_gap,
     ),
     Fault(
@@ -439,7 +439,7 @@ _ALL_FAULTS = (
     Fault(
         id="stream-wrong-data",
         description="The data of stream events does not have the documented shape.",
-        change_stream=streams.wrap_data,
+        change_stream=streams.wrap_event_data,
         applies_to=streams.has_data_schema,
     ),
     Fault(
@@ -457,26 +457,26 @@ _ALL_FAULTS = (
     Fault(
         id="webhook-never",
         description="Callbacks are never sent.",
-        change_callbacks=webhooks.never_send,
+        change_callbacks=webhooks.drop_callback,
         applies_to=webhooks.has_webhook,
     ),
     Fault(
         id="webhook-twice",
         description="The final callback is sent twice, with different completion times.",
-        change_callbacks=webhooks.send_twice,
+        change_callbacks=webhooks.repeat_final_callback,
         applies_to=webhooks.has_webhook,
     ),
     Fault(
         id="webhook-early",
         description="Progress callbacks are sent to subscribers of the final one only.",
-        change_callbacks=webhooks.send_early,
+        change_callbacks=webhooks.send_progress_callback,
         applies_to=webhooks.has_progress_callbacks,
     ),
     Fault(
         id="webhook-wrong-shape",
         description="A field is missing from callback payloads.",
-        change_callbacks=webhooks.break_shape,
-        applies_to=webhooks.can_break_shape,
+        change_callbacks=webhooks.remove_payload_field,
+        applies_to=webhooks.has_payload_schema,
     ),
     Fault(
         id="webhook-plain-http",

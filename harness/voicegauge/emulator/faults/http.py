@@ -57,18 +57,18 @@ def has_required_headers(target: Target) -> bool:
     )
 
 
-def _remove_headers(response: EmulatedResponse, is_removed: Callable[[str], bool]) -> None:
-    response.headers = {name: value for name, value in response.headers.items() if not is_removed(name.lower())}
+def _remove_headers(response: EmulatedResponse, must_remove: Callable[[str], bool]) -> None:
+    response.headers = {name: value for name, value in response.headers.items() if not must_remove(name.lower())}
 
 
 def cut_connection(response: EmulatedResponse) -> None:
     """Close the connection after half of the body."""
-    response.is_cut = True
+    response.is_connection_cut = True
 
 
-def cut_unauthorized(response: EmulatedResponse) -> None:
+def cut_unauthorized_response(response: EmulatedResponse) -> None:
     """Close the connection after half of the body if the request had no valid key."""
-    response.is_cut = response.is_cut or response.status == HTTPStatus.UNAUTHORIZED
+    response.is_connection_cut = response.is_connection_cut or response.status == HTTPStatus.UNAUTHORIZED
 
 
 def reject_every_second(request: ParsedRequest, request_count: int) -> str | None:
@@ -82,12 +82,12 @@ def fail_at_boundary(request: ParsedRequest, _request_count: int) -> str | None:
         return None
     for name, value in request.body.items():
         for schema in schemas_at(request.operation.contract.schemas, request.media.schema, [name]):
-            if _is_on_bound(schema, value):
+            if _equals_bound(schema, value):
                 return "internal"
     return None
 
 
-def _is_on_bound(schema: dict[str, Any], value: Any) -> bool:
+def _equals_bound(schema: dict[str, Any], value: Any) -> bool:
     if isinstance(value, bool | UploadedFile):
         return False
     if isinstance(value, int | float):
@@ -97,10 +97,10 @@ def _is_on_bound(schema: dict[str, Any], value: Any) -> bool:
 
 def has_bounds(target: Target) -> bool:
     """Whether some field of the request has a documented bound."""
-    return any(_fields_with_bounds(target))
+    return any(_check_fields_for_bounds(target))
 
 
-def _fields_with_bounds(target: Target) -> Iterator[bool]:
+def _check_fields_for_bounds(target: Target) -> Iterator[bool]:
     schemas = target.contract.schemas
     for media in target.operation.request_media.values():
         for part in schemas_at(schemas, media.schema, []):

@@ -56,18 +56,18 @@ class FaultInjector:
             _InjectedFault(fault) for fault in extra_faults
         ]
 
-    def replace_faults(self, other: FaultInjector) -> None:
-        """Replace all faults by those of `other`."""
-        self.names, self._injected = other.names, other._injected
+    def replace_faults(self, other_injector: FaultInjector) -> None:
+        """Replace all faults by those of `other_injector`."""
+        self.names, self._injected = other_injector.names, other_injector._injected
 
-    def _applicable_faults(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
+    def _find_applicable_faults(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
         for injected in self._injected:
             if injected.applies_to(target, operations):
                 yield injected.fault
 
     def change_response(self, response: EmulatedResponse) -> None:
         """Change a response before it is sent."""
-        for fault in self._applicable_faults(response.target, response.operation):
+        for fault in self._find_applicable_faults(response.target, response.operation):
             if fault.change_response is not None:
                 fault.change_response(response)
 
@@ -75,21 +75,21 @@ class FaultInjector:
         """Return the pieces to stream instead of `pieces`. Chunks of plain audio are not changed."""
         if not isinstance(response.target, Target) or response.target.stream is None:
             return pieces
-        for fault in self._applicable_faults(response.target, response.operation):
+        for fault in self._find_applicable_faults(response.target, response.operation):
             if fault.change_stream is not None and response.operation is not None:
                 pieces = fault.change_stream(response.operation, pieces)
         return pieces
 
-    def change_states(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
-        """Return the states that a job passes through instead of `path`."""
-        for fault in self._applicable_faults(target, target.operation, target.job_operation):
+    def change_states(self, job_spec: JobSpec, state_path: tuple[str, ...], target: Target) -> tuple[str, ...]:
+        """Return the states that a job passes through instead of `state_path`."""
+        for fault in self._find_applicable_faults(target, target.operation, target.job_operation):
             if fault.change_states is not None:
-                path = fault.change_states(spec, path)
-        return path
+                state_path = fault.change_states(job_spec, state_path)
+        return state_path
 
     def choose_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
         """Return the job that a status response reports instead of `job`."""
-        for fault in self._applicable_faults(job.target, job.target.job_operation):
+        for fault in self._find_applicable_faults(job.target, job.target.job_operation):
             if fault.choose_job is not None:
                 job = fault.choose_job(job, tuple(jobs))
         return job
@@ -97,21 +97,21 @@ class FaultInjector:
     def read_speech_field(self, request: ParsedRequest, target: Target, field: SpeechField) -> Any:
         """Return the value of a speech field, as `read_speech_field` does, unless a fault changes it."""
         value = read_speech_field(request, target, field)
-        for fault in self._applicable_faults(target, target.operation):
+        for fault in self._find_applicable_faults(target, target.operation):
             if fault.change_field is not None:
                 value = fault.change_field(request, target, field, value)
         return value
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
         """Return the synthesis to perform instead of `synthesis`."""
-        for fault in self._applicable_faults(target, target.operation):
+        for fault in self._find_applicable_faults(target, target.operation):
             if fault.change_synthesis is not None:
                 synthesis = fault.change_synthesis(synthesis)
         return synthesis
 
     def change_charge(self, amount: float, target: BaseTarget) -> float:
         """Return the amount to charge instead of `amount`."""
-        for fault in self._applicable_faults(target if isinstance(target, Target) else None, target.operation):
+        for fault in self._find_applicable_faults(target if isinstance(target, Target) else None, target.operation):
             if fault.change_charge is not None:
                 amount = fault.change_charge(amount)
         return amount
@@ -121,7 +121,7 @@ class FaultInjector:
 
         `request_count` is the number of requests to the operation so far, including this one.
         """
-        for fault in self._applicable_faults(None, request.operation):
+        for fault in self._find_applicable_faults(None, request.operation):
             reason = (
                 fault.find_rejection_reason(request, request_count) if fault.find_rejection_reason is not None else None
             )
@@ -134,22 +134,22 @@ class FaultInjector:
     ) -> Iterable[EmulatedCallback]:
         """Return the callbacks to send instead of `callback`."""
         callbacks: Iterable[EmulatedCallback] = (callback,)
-        for fault in self._applicable_faults(target, operation):
+        for fault in self._find_applicable_faults(target, operation):
             if fault.change_callbacks is not None:
                 callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
         return callbacks
 
     def skips_check(self, check: SkippableCheck, operation: Operation) -> bool:
         """Whether a fault disables a check."""
-        return any(fault.skipped_check == check for fault in self._applicable_faults(None, operation))
+        return any(fault.skipped_check == check for fault in self._find_applicable_faults(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:
         """Return the delay, in seconds, that faults add to a response."""
-        return sum(fault.delay_s for fault in self._applicable_faults(target, operation))
+        return sum(fault.delay_s for fault in self._find_applicable_faults(target, operation))
 
 
-def _parse_fault_name(name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
-    fault_id, _, where = name.partition("@")
+def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
+    fault_id, _, where = fault_name.partition("@")
     if fault_id not in FAULTS:
         raise UnknownNameError("fault", fault_id, FAULTS)
     provider, _, location = where.partition("/")

@@ -14,74 +14,74 @@ UNKNOWN_STATE = "voicegauge-unknown"
 _HOUR_S = 3600.0
 
 
-def _job_spec(target: Target) -> JobSpec | None:
+def _get_job_spec(target: Target) -> JobSpec | None:
     return target.job_operation.job if target.job_operation is not None else None
 
 
-def _status_spec(response: EmulatedResponse) -> JobSpec | None:
+def _find_status_job_spec(response: EmulatedResponse) -> JobSpec | None:
     operation: Operation | None = response.operation
     return operation.job if response.kind == "status" and operation is not None else None
 
 
-def add_unknown_state(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+def add_unknown_state(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Insert an undocumented state before the last one."""
-    return (*path[:-1], UNKNOWN_STATE, path[-1])
+    return (*state_path[:-1], UNKNOWN_STATE, state_path[-1])
 
 
-def go_backwards(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+def repeat_states(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Repeat all states before the last one."""
-    return (*path[:-1], *path[:-1], path[-1]) if len(path) > 2 else path
+    return (*state_path[:-1], *state_path[:-1], state_path[-1]) if len(state_path) > 2 else state_path
 
 
-def can_go_backwards(target: Target) -> bool:
+def can_repeat_states(target: Target) -> bool:
     """Whether jobs have at least two states before the terminal one."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and len(find_shortest_path(spec)) > 2
 
 
-def fail_after_success(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+def fail_after_success(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Add a failure after the success."""
-    return (*find_shortest_path(spec), next(iter(find_failure_states(spec)), path[-1]))
+    return (*find_shortest_path(job_spec), next(iter(find_failure_states(job_spec)), state_path[-1]))
 
 
-def succeed_after_failure(spec: JobSpec, _path: tuple[str, ...]) -> tuple[str, ...]:
+def succeed_after_failure(job_spec: JobSpec, _state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Insert a failure before the success."""
-    success = find_shortest_path(spec)
-    return (*success[:-1], next(iter(find_failure_states(spec)), success[-1]), success[-1])
+    success = find_shortest_path(job_spec)
+    return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
 
 
-def fail(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+def end_in_failure(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Take the shortest path to a failure."""
-    failed = next(iter(find_failure_states(spec)), None)
-    return find_shortest_path(spec, failed) if failed is not None else path
+    failed = next(iter(find_failure_states(job_spec)), None)
+    return find_shortest_path(job_spec, failed) if failed is not None else state_path
 
 
 def can_fail(target: Target) -> bool:
     """Whether jobs have a failure state."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and bool(find_failure_states(spec))
 
 
 def has_cancellation(target: Target) -> bool:
     """Whether jobs can be canceled."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.cancel is not None
 
 
 def has_expiry(target: Target) -> bool:
     """Whether jobs can be polled only for a limited time."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.expires_s is not None
 
 
-def get_stuck(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+def never_end(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Remove the last state, so that the job never ends."""
-    return path[:-1] or path
+    return state_path[:-1] or state_path
 
 
 def remove_output(response: EmulatedResponse) -> None:
     """Set everything that a successful status response must carry to null."""
-    spec = _status_spec(response)
+    spec = _find_status_job_spec(response)
     state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
         return
@@ -92,13 +92,13 @@ def remove_output(response: EmulatedResponse) -> None:
 
 def has_output_in_status(target: Target) -> bool:
     """Whether the status response carries the audio, instead of a separate result operation."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.result is None
 
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
     """Set the reason of a failure to null."""
-    spec = _status_spec(response)
+    spec = _find_status_job_spec(response)
     state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is not None and spec.reason is not None and state is not None and state.end == "failure":
         response.body = write_at(response.body, spec.reason, None)
@@ -106,7 +106,7 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
 
 def has_failure_reason(target: Target) -> bool:
     """Whether the status of a failed job states a reason."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.reason is not None and bool(find_failure_states(spec))
 
 
@@ -117,7 +117,7 @@ def set_creation_after_end(response: EmulatedResponse) -> None:
 
 def has_timestamps(target: Target) -> bool:
     """Whether status responses carry the creation time and a later one."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
 
 
@@ -128,7 +128,7 @@ def change_creation_time(response: EmulatedResponse) -> None:
 
 
 def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
-    spec = _status_spec(response)
+    spec = _find_status_job_spec(response)
     if spec is None or spec.created is None or response.job is None:
         return
     shown = read_at(response.body, spec.created)
@@ -140,28 +140,28 @@ def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
 
 def has_creation_time(target: Target) -> bool:
     """Whether status responses carry the creation time."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.created is not None
 
 
 def change_id(response: EmulatedResponse) -> None:
     """Change the last digits of the job id in a status response."""
-    spec = _status_spec(response)
+    spec = _find_status_job_spec(response)
     if spec is not None and spec.id is not None:
         shown = read_at(response.body, spec.id)
         if isinstance(shown, str):
-            response.body = write_at(response.body, spec.id, _with_other_digits(shown))
+            response.body = write_at(response.body, spec.id, _change_last_digits(shown))
 
 
 def has_id_in_status(target: Target) -> bool:
     """Whether status responses repeat the job id."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.id is not None and spec.id.is_in_body
 
 
 def change_model(response: EmulatedResponse) -> None:
     """Report another model than the requested one."""
-    spec = _status_spec(response)
+    spec = _find_status_job_spec(response)
     if spec is not None and spec.model is not None:
         shown = read_at(response.body, spec.model)
         if isinstance(shown, str):
@@ -170,7 +170,7 @@ def change_model(response: EmulatedResponse) -> None:
 
 def has_model_in_status(target: Target) -> bool:
     """Whether status responses name the model."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.model is not None and spec.model.is_in_body and target.spec.model is not None
 
 
@@ -178,18 +178,18 @@ def change_polling_url(response: EmulatedResponse) -> None:
     """Put another job id into the polling URL."""
     if response.kind != "submit" or response.target is None or response.job is None:
         return
-    spec = _job_spec(response.target)
+    spec = _get_job_spec(response.target)
     if spec is not None and spec.submit.url is not None:
         shown = read_at(response.body, spec.submit.url)
         if isinstance(shown, str):
             response.body = write_at(
-                response.body, spec.submit.url, shown.replace(response.job.id, _with_other_digits(response.job.id))
+                response.body, spec.submit.url, shown.replace(response.job.id, _change_last_digits(response.job.id))
             )
 
 
 def has_polling_url(target: Target) -> bool:
     """Whether the submit response carries a polling URL."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     return spec is not None and spec.submit.url is not None
 
 
@@ -199,7 +199,7 @@ def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> Emulated
     return next(alike, job)
 
 
-def _with_other_digits(text: str) -> str:
+def _change_last_digits(text: str) -> str:
     return text[:-2] + ("00" if text[-2:] != "00" else "11")
 
 
@@ -210,6 +210,6 @@ def overcharge(amount: float) -> float:
 
 def has_charge(target: Target) -> bool:
     """Whether the target has a price and some response reports the charge."""
-    spec = _job_spec(target)
+    spec = _get_job_spec(target)
     reports_charge = target.response.charged is not None or (spec is not None and spec.charged is not None)
     return reports_charge and target.pricing is not None

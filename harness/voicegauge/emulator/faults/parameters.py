@@ -11,22 +11,22 @@ import msgspec
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import SpeechField
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.http import ParsedRequest, default_value_at
+from voicegauge.emulator.http import ParsedRequest, find_default_value
 
 ChangeField = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
 """Function that returns the value of a speech field, to be used instead of the value in the request or the default."""
-_MAX_CHARACTERS = 60
+_MAX_SPOKEN_CHARACTERS = 60
 """Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
 
 
 def ignore_field(ignored_field: SpeechField) -> ChangeField:
     """Return a function that replaces the value of a field by its documented default."""
 
-    def change(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+    def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
         mapping = target.speech.request.get(field)
-        return default_value_at(request, mapping.at) if field == ignored_field and mapping is not None else value
+        return find_default_value(request, mapping.at) if field == ignored_field and mapping is not None else value
 
-    return change
+    return change_ignored_field
 
 
 def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
@@ -54,7 +54,7 @@ def has_several_values(field: SpeechField) -> Callable[[Target], bool]:
 
 def cut_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak only the beginning of a long text."""
-    return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_CHARACTERS])
+    return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_SPOKEN_CHARACTERS])
 
 
 def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:

@@ -12,14 +12,14 @@ _STALL_FACTOR = 1.2
 _UNKNOWN_EVENT = "heartbeat-v2"
 
 
-def _audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
+def _find_audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
     return [i for i, piece in enumerate(pieces) if spec is not None and piece.event == spec.audio.event]
 
 
-def drop_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Drop the second-to-last audio event; unlike a missing last event, it leaves a gap in the numbering."""
-    at = _audio_indices(operation, pieces)[-2:-1]
+    at = _find_audio_indices(operation, pieces)[-2:-1]
     return [piece for i, piece in enumerate(pieces) if i not in at]
 
 
@@ -28,15 +28,15 @@ def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> li
     return [*pieces[1:], pieces[0]] if operation.stream is not None else pieces
 
 
-def truncate(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+def truncate_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """End the stream after half of its audio events, without a final event."""
-    at = _audio_indices(operation, pieces)
+    at = _find_audio_indices(operation, pieces)
     return pieces[: at[len(at) // 2] + 1] if at else pieces
 
 
-def stall(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Delay the last audio event beyond the longest documented gap."""
-    spec, at = operation.stream, _audio_indices(operation, pieces)
+    spec, at = operation.stream, _find_audio_indices(operation, pieces)
     if spec is None or spec.max_gap_s is None or not at:
         return pieces
     late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_FACTOR)
@@ -48,7 +48,7 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
     return [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT, {}), *pieces[1:]] if operation.stream is not None else pieces
 
 
-def wrap_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Put the data of every event that has a schema into another object."""
     spec = operation.stream
     described = [name for name, event in spec.events.items() if event.schema is not None] if spec is not None else []
@@ -57,7 +57,7 @@ def wrap_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPie
 
 def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Make the audio of every event undecodable."""
-    at = _audio_indices(operation, pieces)
+    at = _find_audio_indices(operation, pieces)
     return [replace(piece, is_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 

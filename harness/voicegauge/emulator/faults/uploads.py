@@ -7,35 +7,37 @@ from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
 from voicegauge.emulator.http import read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
 
-OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."
-_RATES_HZ = (44_100, 22_050)
+UNRELATED_TRANSCRIPT = "Nobody expected seven purple elephants underneath that telescope."
+_REPLACEMENT_RATES_HZ = (44_100, 22_050)
 
 
 def replace_transcript(response: EmulatedResponse) -> None:
     """Replace the transcript and its segments by unrelated text."""
-    intake = response.operation.audio_input if response.operation else None
-    if response.kind != "audio-input" or not isinstance(intake, TranscriptionSpec):
+    audio_input = response.operation.audio_input if response.operation else None
+    if response.kind != "audio-input" or not isinstance(audio_input, TranscriptionSpec):
         return
-    response.body = write_at(response.body, intake.response.text, OTHER_TEXT)
-    segments = read_at(response.body, intake.response.segments)
-    words = OTHER_TEXT.split()
+    response.body = write_at(response.body, audio_input.response.text, UNRELATED_TRANSCRIPT)
+    segments = read_at(response.body, audio_input.response.segments)
+    words = UNRELATED_TRANSCRIPT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
-        segment[intake.response.segment.text] = words[index % len(words)]
+        segment[audio_input.response.segment.text] = words[index % len(words)]
 
 
 def change_sample_rate(response: EmulatedResponse) -> None:
     """Convert audio to a sample rate other than the requested one."""
     from voicegauge.speech.audio import TranscodingTarget, container_of_media_type, read_channels, transcode
 
-    intake = response.operation.audio_input if response.operation else None
+    audio_input = response.operation.audio_input if response.operation else None
     is_conversion = (
-        response.kind == "audio-input" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
+        response.kind == "audio-input"
+        and isinstance(audio_input, ConversionSpec)
+        and "sample_rate" in audio_input.request
     )
     name = container_of_media_type(response.media_type)
     if is_conversion and name is not None and isinstance(response.body, bytes):
         rate = read_channels(response.body)[1]
         response.body = transcode(
-            response.body, TranscodingTarget(name, next(other for other in _RATES_HZ if other != rate))
+            response.body, TranscodingTarget(name, next(other for other in _REPLACEMENT_RATES_HZ if other != rate))
         )
 
 
@@ -60,12 +62,12 @@ def _has_limited_voice_sample(target: Target) -> bool:
 
 def has_transcription(target: Target) -> bool:
     """Whether the provider transcribes audio."""
-    return any(intake.transcription for intake in target.contract.audio_input_targets.values())
+    return any(audio_input.transcription for audio_input in target.contract.audio_input_targets.values())
 
 
 def has_sample_rate_conversion(target: Target) -> bool:
     """Whether the provider converts audio to a requested sample rate."""
     return any(
-        intake.conversion and "sample_rate" in intake.audio_input.request
-        for intake in target.contract.audio_input_targets.values()
+        audio_input.conversion and "sample_rate" in audio_input.audio_input.request
+        for audio_input in target.contract.audio_input_targets.values()
     )

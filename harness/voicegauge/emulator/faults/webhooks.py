@@ -14,12 +14,12 @@ from voicegauge.emulator.state import EPOCH_S
 from voicegauge.formats import Location
 
 
-def never_send(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+def drop_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send nothing."""
     yield replace(callback, is_due=False)
 
 
-def send_twice(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send the final callback twice, the second time with another completion time."""
     yield callback
     if callback.is_final:
@@ -32,12 +32,12 @@ def send_twice(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
         )
 
 
-def send_early(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+def send_progress_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send progress callbacks even to subscribers that asked only for the final callback."""
     yield replace(callback, is_due=True)
 
 
-def break_shape(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Remove a field from the payload."""
     yield replace(
         callback,
@@ -57,7 +57,7 @@ def has_progress_callbacks(target: Target) -> bool:
     return target.operation.webhook is not None and target.operation.webhook.body is None
 
 
-def can_break_shape(target: Target) -> bool:
+def has_payload_schema(target: Target) -> bool:
     """Whether payloads have a documented schema."""
     return has_webhook(target) and callback_media(target.operation).schema_pointer is not None
 

@@ -20,35 +20,35 @@ def write_at(body: Any, location: Location, value: Any) -> Any:
 
     Missing parents are created, and a scalar in the place of a parent is replaced.
     """
-    return _write_tokens(body, location.tokens, value)
+    return _write_at_tokens(body, location.tokens, value)
 
 
-def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
+def _write_at_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
     if not tokens:
         return value
     token, rest = tokens[0], tokens[1:]
     if isinstance(body, list) and token.isdecimal():
         index = int(token)
         body.extend(None for _ in range(index + 1 - len(body)))
-        body[index] = _write_tokens(body[index], rest, value)
+        body[index] = _write_at_tokens(body[index], rest, value)
         return body
     if not isinstance(body, dict):
         if token.isdecimal():
-            return _write_tokens([], tokens, value)
+            return _write_at_tokens([], tokens, value)
         body = {}
-    body[token] = _write_tokens(body.get(token), rest, value)
+    body[token] = _write_at_tokens(body.get(token), rest, value)
     return body
 
 
-def has_location(media: MediaType | None, body: Any, location: Location) -> bool:
+def has_location(media_spec: MediaType | None, body: Any, location: Location) -> bool:
     """Whether `body` has a value at `location`, or its documented schema allows one there."""
-    if media is None or not location.is_in_body:
+    if media_spec is None or not location.is_in_body:
         return False
-    return read_pointer(body, location.tokens) is not MISSING or is_location_documented(media, location)
+    return read_pointer(body, location.tokens) is not MISSING or is_location_documented(media_spec, location)
 
 
-def is_location_documented(media: MediaType, location: Location) -> bool:
-    """Whether the documented schema of `media` allows a value at a location in the body."""
+def is_location_documented(media_spec: MediaType, location: Location) -> bool:
+    """Whether the documented schema of `media_spec` allows a value at a location in the body."""
     if not location.is_in_body:
         return False
-    return next(schemas_at(media.schemas, media.schema, location.tokens), None) is not None
+    return next(schemas_at(media_spec.schemas, media_spec.schema, location.tokens), None) is not None

@@ -12,26 +12,28 @@ from voicegauge.emulator.http.schema_values import schemas_at
 from voicegauge.formats import Location
 
 
-def default_value_at(request: ParsedRequest, location: Location) -> Any:
+def find_default_value(request: ParsedRequest, location: Location) -> Any:
     """Return the documented default of the value at `location`; `MISSING` if none is documented."""
-    return _documented_default(request.operation, request.media, location)
+    return _find_default(request.operation, request.media, location)
 
 
 @functools.lru_cache(maxsize=256)
-def _documented_default(operation: Operation, media: MediaType | None, location: Location) -> Any:
-    found = _schemas_at(operation, media, location)
+def _find_default(operation: Operation, media_spec: MediaType | None, location: Location) -> Any:
+    found = _find_schemas(operation, media_spec, location)
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 
 def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
     """Whether the schema contains `value` as an enumerated value, a constant, a default or an example."""
-    return value in _documented_values(request.operation, request.media, location)
+    return value in _collect_documented_values(request.operation, request.media, location)
 
 
 @functools.lru_cache(maxsize=256)
-def _documented_values(operation: Operation, media: MediaType | None, location: Location) -> frozenset[str]:
+def _collect_documented_values(
+    operation: Operation, media_spec: MediaType | None, location: Location
+) -> frozenset[str]:
     found: set[str] = set()
-    for schema in _schemas_at(operation, media, location):
+    for schema in _find_schemas(operation, media_spec, location):
         listed: list[Any] = [schema.get(key) for key in ("const", "default", "example")]
         for key in ("enum", "examples"):
             values = schema.get(key)
@@ -40,13 +42,13 @@ def _documented_values(operation: Operation, media: MediaType | None, location: 
     return frozenset(found)
 
 
-def _schemas_at(operation: Operation, media: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
+def _find_schemas(operation: Operation, media_spec: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
     if location.kind == "body":
-        return () if media is None else schemas_at(operation.contract.schemas, media.schema, location.tokens)
-    return _parameter_schemas(operation, location)
+        return () if media_spec is None else schemas_at(operation.contract.schemas, media_spec.schema, location.tokens)
+    return _find_parameter_schemas(operation, location)
 
 
-def _parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
+def _find_parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
     for parameter in operation.parameters:
         if parameter.location == location.kind and parameter.name.lower() == location.name.lower():
             yield from schemas_at(operation.contract.schemas, parameter.schema, ())

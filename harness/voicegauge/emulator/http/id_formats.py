@@ -9,13 +9,13 @@ from typing import Any
 
 _HEX_PLACEHOLDER = re.compile(r"\{hex(\d+)\}")
 _ISO_TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
-DEFAULT_ID = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
+DEFAULT_ID_TEMPLATE = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
 """Template of a version 4 UUID, which is used if the contract states no id format."""
 _MIN_MILLISECOND_TIMESTAMP = 1e11
 """Larger timestamps are in milliseconds, because in seconds since 1970 they would be later than the year 5138."""
 
 
-def seeded_random(*parts: object) -> random.Random:
+def create_seeded_random(*parts: object) -> random.Random:
     """Return a random generator whose sequence depends only on `parts`."""
     return random.Random(":".join(map(str, parts)))  # noqa: S311 - reproducible ids, not secrets
 
@@ -25,19 +25,19 @@ def fill_random_hex(template: str, rng: random.Random) -> str:
     return _HEX_PLACEHOLDER.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
 
 
-def format_timestamp(timestamp: float, example: Any) -> Any:
-    """Format the Unix time `timestamp` like the example `example`: as a number, or as an ISO 8601 string in UTC.
+def format_timestamp(unix_time_s: float, example: Any) -> Any:
+    """Format the Unix time `unix_time_s` like the example `example`: as a number, or as an ISO 8601 string in UTC.
 
     Args:
-        timestamp: seconds since 1970.
+        unix_time_s: seconds since 1970.
         example: the documented example. If it shows no time format, milliseconds and "Z" are used.
     """
     if isinstance(example, int | float) and not isinstance(example, bool):
-        value = timestamp * 1000 if example > _MIN_MILLISECOND_TIMESTAMP else timestamp
+        value = unix_time_s * 1000 if example > _MIN_MILLISECOND_TIMESTAMP else unix_time_s
         return int(value) if isinstance(example, int) else value
     found = _ISO_TIMESTAMP.match(example) if isinstance(example, str) else None
     separator, fraction, zone = (found[1], found[2], found[3]) if found else ("T", "000", "Z")
-    moment = datetime.fromtimestamp(timestamp, UTC)
+    moment = datetime.fromtimestamp(unix_time_s, UTC)
     text = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S")
     if fraction:
         text += f".{moment.microsecond:06d}"[: len(fraction) + 1].ljust(len(fraction) + 1, "0")

@@ -18,7 +18,7 @@ _REQUIRED_ERROR = re.compile(r'^"(.+)" is a required property')
 def parse_request(
     incoming_request: IncomingRequest,
     operation: Operation,
-    path: Mapping[str, str],
+    path_parameters: Mapping[str, str],
     *,
     strict: bool = True,
     ignored_keywords: tuple[str, ...] = (),
@@ -28,7 +28,7 @@ def parse_request(
     Args:
             incoming_request: the request as received.
             operation: the operation it was routed to.
-            path: path parameters as text.
+            path_parameters: path parameters as text.
             strict: whether requests that violate the contract are rejected; unreadable bodies always are.
             ignored_keywords: JSON Schema keywords of the body that are not enforced.
 
@@ -36,10 +36,10 @@ def parse_request(
             Rejection: a parameter or the body is not as documented.
     """
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
-    sources = {"path": path, "query": incoming_request.query, "header": incoming_request.headers}
+    sources = {"path": path_parameters, "query": incoming_request.query, "header": incoming_request.headers}
     values["query"].update(incoming_request.query)
     values["header"].update(incoming_request.headers)
-    values["path"].update(path)
+    values["path"].update(path_parameters)
     for parameter in operation.parameters:
         if parameter.location in sources:
             key = parameter.name.lower() if parameter.location == "header" else parameter.name
@@ -50,12 +50,12 @@ def parse_request(
     return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)
 
 
-def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
-    if key not in source:
+def _read_parameter(parameter: Parameter, text_values: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
+    if key not in text_values:
         if strict and parameter.required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
-    value, errors = parameter.parse_text(source[key])
+    value, errors = parameter.parse_text(text_values[key])
     if strict and errors:
         raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
     return {key: value}
@@ -67,7 +67,7 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         return None, MISSING
     if not incoming_request.body:
         if _is_body_required(operation):
-            raise Rejection("invalid", _first_required_field(documented), "the request has no body")
+            raise Rejection("invalid", _find_first_required_field(documented), "the request has no body")
         return None, MISSING
     content_type = incoming_request.header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
@@ -84,9 +84,9 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
     return media, incoming_request.body
 
 
-def _first_required_field(documented: Mapping[str, MediaType]) -> str | None:
+def _find_first_required_field(media_by_name: Mapping[str, MediaType]) -> str | None:
     """Return the first required field, because the error for an empty body usually names that field."""
-    for media in documented.values():
+    for media in media_by_name.values():
         if isinstance(media.schema, dict) and media.schema.get("required"):
             return str(media.schema["required"][0])
     return None
@@ -97,31 +97,31 @@ def _is_body_required(operation: Operation) -> bool:
     return bool(body.get("required", False))
 
 
-def _parse_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
+def _parse_form(media_spec: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
     form = read_form(content_type, body)
-    schemas = media.schemas
+    schemas = media_spec.schemas
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
-        found = next(schemas_at(schemas, media.schema, [name]), {})
+        found = next(schemas_at(schemas, media_spec.schema, [name]), {})
         values[name] = parse_text_value(schemas, found, text)
     return {**values, **form.files}
 
 
-def _check_body(media: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
-    if isinstance(body, dict) and is_form(media.name):
-        body = {name: _substitute_file(media, name, value) for name, value in body.items()}
-    for error in media.errors(body):
+def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
+    if isinstance(body, dict) and is_form(media_spec.name):
+        body = {name: _substitute_file(media_spec, name, value) for name, value in body.items()}
+    for error in media_spec.errors(body):
         if error.keyword in ignored_keywords:
             continue
-        field = _outermost_field(error)
+        field = _find_outermost_field(error)
         raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
 
 
-def _substitute_file(media: MediaType, name: str, value: Any) -> Any:
+def _substitute_file(media_spec: MediaType, name: str, value: Any) -> Any:
     """Return the JSON value to validate in place of a form field, because JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
-        for schema in schemas_at(media.schemas, media.schema, [name])
+        for schema in schemas_at(media_spec.schemas, media_spec.schema, [name])
     )
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}
@@ -130,7 +130,7 @@ def _substitute_file(media: MediaType, name: str, value: Any) -> Any:
     return value
 
 
-def _outermost_field(error: SchemaError) -> str | None:
+def _find_outermost_field(error: SchemaError) -> str | None:
     """Return the outermost field that a schema error is about, because documented errors name that field."""
     tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
     if tokens:
@@ -139,7 +139,7 @@ def _outermost_field(error: SchemaError) -> str | None:
     return found.group(1) if found else None
 
 
-def uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
+def iterate_uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
     """Yield the field name and the file of every upload in a form."""
     if isinstance(body, dict):
         yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))

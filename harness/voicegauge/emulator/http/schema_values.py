@@ -82,18 +82,18 @@ class SchemaValueBuilder:
         """Use `text` for strings that the schema does not restrict further."""
         self._schemas, self._text = schemas, text
 
-    def sample(self, schema: Any, pointer: str) -> Any:
+    def build_sample(self, schema: Any, pointer: str) -> Any:
         """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
-        return self._sample_value(_resolve(self._schemas, schema, pointer), 0)
+        return self._build_sample_at_depth(_resolve(self._schemas, schema, pointer), 0)
 
-    def complete(self, schema: Any, pointer: str, value: Any) -> Any:
+    def complete_value(self, schema: Any, pointer: str, value: Any) -> Any:
         """Add to `value` everything that `schema` requires but `value` does not have, and return it.
 
         Lists and objects are changed in place.
         """
-        return self._complete(_resolve(self._schemas, schema, pointer), value, 0)
+        return self._complete_value(_resolve(self._schemas, schema, pointer), value, 0)
 
-    def _sample_value(self, node: _SchemaNode, depth: int) -> Any:
+    def _build_sample_at_depth(self, node: _SchemaNode, depth: int) -> Any:
         schema = node.schema
         for key in ("const", "default", "example"):
             if key in schema:
@@ -101,15 +101,15 @@ class SchemaValueBuilder:
         for key in ("examples", "enum"):
             if schema.get(key):
                 return copy.deepcopy(schema[key][0])
-        json_type = self._json_type(node, depth)
+        json_type = self._choose_json_type(node, depth)
         if json_type == "object":
-            return self._complete(node, {}, depth)
+            return self._complete_value(node, {}, depth)
         if json_type == "array":
             items = _resolve(self._schemas, schema.get("items", {}), f"{node.pointer}/items")
-            return [self._sample_value(items, depth + 1) for _ in range(schema.get("minItems", 0))]
-        return self._sample_scalar(schema, json_type)
+            return [self._build_sample_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
+        return self._build_scalar_sample(schema, json_type)
 
-    def _sample_scalar(self, schema: Mapping[str, Any], json_type: str) -> Any:
+    def _build_scalar_sample(self, schema: Mapping[str, Any], json_type: str) -> Any:
         if json_type == "string":
             text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
             return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
@@ -117,7 +117,7 @@ class SchemaValueBuilder:
             return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
         return False if json_type == "boolean" else None
 
-    def _json_type(self, node: _SchemaNode, depth: int) -> str:
+    def _choose_json_type(self, node: _SchemaNode, depth: int) -> str:
         json_types = node.schema.get("type", [])
         json_types = [json_types] if isinstance(json_types, str) else list(json_types)
         if json_types:
@@ -128,32 +128,32 @@ class SchemaValueBuilder:
             return "object"
         if depth < _MAX_DEPTH:
             for branch in _branch_schemas(self._schemas, node):
-                return self._json_type(branch, depth + 1)
+                return self._choose_json_type(branch, depth + 1)
         return "string"
 
-    def _complete(self, node: _SchemaNode, value: Any, depth: int) -> Any:
+    def _complete_value(self, node: _SchemaNode, value: Any, depth: int) -> Any:
         if depth > _MAX_DEPTH:
             return value
         if isinstance(value, dict):
             self._complete_members(node, value, depth)
         elif isinstance(value, list) and "items" in node.schema:
             items = _resolve(self._schemas, node.schema["items"], f"{node.pointer}/items")
-            value[:] = [self._complete(items, item, depth + 1) for item in value]
-        for branch in self._applicable_branches(node, value):
-            value = self._complete(branch, value, depth + 1)
+            value[:] = [self._complete_value(items, item, depth + 1) for item in value]
+        for branch in self._find_applicable_branches(node, value):
+            value = self._complete_value(branch, value, depth + 1)
         return value
 
     def _complete_members(self, node: _SchemaNode, value: dict[str, Any], depth: int) -> None:
         for name in node.schema.get("required", ()):
             if name not in value:
                 inner = next(_nodes_at(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
-                value[name] = self._sample_value(inner, depth + 1)
+                value[name] = self._build_sample_at_depth(inner, depth + 1)
         for name in node.schema.get("properties", {}):
             member = _member_schema(self._schemas, node, name)
             if name in value and member is not None:
-                value[name] = self._complete(member, value[name], depth + 1)
+                value[name] = self._complete_value(member, value[name], depth + 1)
 
-    def _applicable_branches(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
+    def _find_applicable_branches(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
         """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
         schema = node.schema
         for index, branch in enumerate(schema.get("allOf", ())):

@@ -2,16 +2,16 @@
 
 from voicegauge.emulator.responses.bodies import (
     STATUS_CODES_BY_REASON,
+    build_default_body,
     build_error_response,
     build_success_response,
-    default_body,
 )
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.headers import add_documented_headers
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
 from voicegauge.emulator.responses.streams import (
     STATE_SCENARIO_PREFIX,
-    StreamPacing,
+    StreamPacer,
     find_audio_pacing,
     read_requested_end_event,
     send_stream,
@@ -30,14 +30,14 @@ __all__ = [
     "EmulatedCallback",
     "EmulatedResponse",
     "ResponseBuilder",
-    "StreamPacing",
+    "StreamPacer",
     "StreamPiece",
     "WebhookSubscription",
     "add_documented_headers",
     "build_callback",
+    "build_default_body",
     "build_error_response",
     "build_success_response",
-    "default_body",
     "find_audio_pacing",
     "read_callback_timing",
     "read_requested_end_event",

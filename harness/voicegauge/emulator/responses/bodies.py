@@ -39,20 +39,20 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
 
     If none fits, return an error with a common status code.
     """
-    found = _find_marked_error(operation, rejection.reason, rejection.field)
+    found = _find_error_by_reason(operation, rejection.reason, rejection.field)
     if found is not None:
         spec, media, example = found
-        status = int(spec.status) if spec.status.isdecimal() else _status_in_class(rejection.reason, spec.status)
+        status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
         return _build_error(operation, rejection, status, spec, media, copy.deepcopy(example.value))
-    return _build_unmarked_error(operation, rejection)
+    return _build_error_by_status(operation, rejection)
 
 
-def _build_unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedResponse:
+def _build_error_by_status(operation: Operation, rejection: Rejection) -> EmulatedResponse:
     """Return the error that is documented under a common status code, if no `x-rejection-reason` matches."""
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.response(status)
-    media = _json_media(spec)
+    media = _find_json_media(spec)
     if media is None:
         value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
         return _build_error(operation, rejection, status, spec, None, value)
@@ -62,13 +62,13 @@ def _build_unmarked_error(operation: Operation, rejection: Rejection) -> Emulate
 
 
 @functools.lru_cache(maxsize=256)
-def _find_marked_error(
+def _find_error_by_reason(
     operation: Operation, rejection_reason: str, field: str | None
 ) -> tuple[ResponseSpec, MediaType, Example] | None:
-    return next(_marked_errors(operation, rejection_reason, field), None)
+    return next(_find_errors_by_reason(operation, rejection_reason, field), None)
 
 
-def _marked_errors(
+def _find_errors_by_reason(
     operation: Operation, rejection_reason: str, field: str | None
 ) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
     conditions = [f"{rejection_reason}:{field}"] if field else []
@@ -87,7 +87,7 @@ def _marked_errors(
                     )
 
 
-def _status_in_class(rejection_reason: str, status_class: str) -> int:
+def _choose_status_in_class(rejection_reason: str, status_class: str) -> int:
     """Return a common status code within a class such as "4XX"."""
     codes = STATUS_CODES_BY_REASON.get(rejection_reason, (400,))
     return next((code for code in codes if str(code)[0] == status_class[0]), codes[0])
@@ -97,100 +97,104 @@ def _build_error(
     operation: Operation,
     rejection: Rejection,
     status: int,
-    spec: ResponseSpec | None,
-    media: MediaType | None,
+    response_spec: ResponseSpec | None,
+    media_spec: MediaType | None,
     value: Any,
 ) -> EmulatedResponse:
-    name = media.name if media is not None else (None if value == b"" else "application/json")
+    name = media_spec.name if media_spec is not None else (None if value == b"" else "application/json")
     return EmulatedResponse(
         kind="error",
         status=status,
         body=value,
         media_type=name,
-        spec=spec,
-        media=media,
+        spec=response_spec,
+        media=media_spec,
         operation=operation,
         rejection_reason=rejection.reason,
     )
 
 
-def _build_minimal_body(media: MediaType, text: str) -> Any:
-    builder = SchemaValueBuilder(media.schemas, text)
-    return builder.sample(media.data.get("schema", {}), media.schema_pointer or media.pointer)
+def _build_minimal_body(media_spec: MediaType, text: str) -> Any:
+    builder = SchemaValueBuilder(media_spec.schemas, text)
+    return builder.build_sample(media_spec.data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer)
 
 
 def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
     """Return a body for an undocumented error, with the structure of another error that is documented."""
     for response in operation.responses.values():
-        media = _json_media(response)
+        media = _find_json_media(response)
         if media is not None and not response.status.startswith("2"):
             return _build_minimal_body(media, rejection.detail)
     return {"error": rejection.detail}
 
 
-def _json_media(response: ResponseSpec | None) -> MediaType | None:
+def _find_json_media(response: ResponseSpec | None) -> MediaType | None:
     if response is None:
         return None
     return next((media for media in response.media.values() if is_json(media.name)), None)
 
 
 def build_success_response(
-    operation: Operation, kind: Any, draft: Callable[[MediaType], BodyTemplate]
+    operation: Operation, response_kind: Any, build_body: Callable[[MediaType], BodyTemplate]
 ) -> EmulatedResponse:
-    """Return the first documented success response; if its media type is JSON, `draft` builds the body."""
+    """Return the first documented success response; if its media type is JSON, `build_body` builds the body."""
     spec = operation.success
     status = int(spec.status) if spec.status.isdecimal() else 200
-    media = _json_media(spec)
+    media = _find_json_media(spec)
     if media is not None:
         return EmulatedResponse(
-            kind, status, draft(media).value, media.name, spec=spec, media=media, operation=operation
+            response_kind, status, build_body(media).value, media.name, spec=spec, media=media, operation=operation
         )
     other = next(iter(spec.media.values()), None)
     if other is None:
-        return EmulatedResponse(kind, status, spec=spec, operation=operation)
+        return EmulatedResponse(response_kind, status, spec=spec, operation=operation)
     example = next(iter(other.examples), None)
     text = example.value if example is not None and isinstance(example.value, str) else ""
-    return EmulatedResponse(kind, status, text.encode(), other.name, spec=spec, media=other, operation=operation)
+    return EmulatedResponse(
+        response_kind, status, text.encode(), other.name, spec=spec, media=other, operation=operation
+    )
 
 
-def default_body(media: MediaType) -> BodyTemplate:
-    """Return the best example of `media`, or a minimal valid value if there is no example.
+def build_default_body(media_spec: MediaType) -> BodyTemplate:
+    """Return the best example of `media_spec`, or a minimal valid value if there is no example.
 
     Valid examples are preferred, then documented ones over inferred ones, then earlier ones.
     """
-    return select_body(media, lambda _: ())
+    return select_body(media_spec, lambda _: ())
 
 
 def select_body(
-    media: MediaType, rank: Callable[[Example], Iterable[Any] | None], seed: Mapping[Location, Any] | None = None
+    media_spec: MediaType,
+    rank_example: Callable[[Example], Iterable[Any] | None],
+    required_values: Mapping[Location, Any] | None = None,
 ) -> BodyTemplate:
     """Return a copy of the highest-ranked example, or a value built from the schema if there is none.
 
     Args:
-        media: the documented media type.
-        rank: returns the sort keys of an example, most significant first; `None` excludes the example.
-        seed: values that a value built from the schema must contain, each under its location in the body.
+        media_spec: the documented media type.
+        rank_example: returns the sort keys of an example, most significant first; `None` excludes the example.
+        required_values: values that a value built from the schema must contain, each under its location in the body.
     """
     ranked: list[tuple[Any, ...]] = []
-    for example in media.examples:
-        weights = rank(example)
+    for example in media_spec.examples:
+        weights = rank_example(example)
         if weights is not None:
-            ranked.append((_is_valid(media, example), *weights, example.inferred, -len(ranked), example))
+            ranked.append((_is_valid(media_spec, example), *weights, example.inferred, -len(ranked), example))
     if ranked:
         example = max(ranked, key=lambda entry: entry[:-1])[-1]
         return BodyTemplate(copy.deepcopy(example.value), example)
     value: Any = None
-    for location, item in (seed or {}).items():
+    for location, item in (required_values or {}).items():
         value = write_at(value, location, item)
-    builder = SchemaValueBuilder(media.schemas)
-    schema, pointer = media.data.get("schema", {}), media.schema_pointer or media.pointer
-    value = builder.sample(schema, pointer) if value is None else builder.complete(schema, pointer, value)
+    builder = SchemaValueBuilder(media_spec.schemas)
+    schema, pointer = media_spec.data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
+    value = builder.build_sample(schema, pointer) if value is None else builder.complete_value(schema, pointer, value)
     return BodyTemplate(value, None)
 
 
 @functools.lru_cache(maxsize=256)
-def _is_valid(media: MediaType, example: Example) -> bool:
-    return next(media.errors(example.value), None) is None
+def _is_valid(media_spec: MediaType, example: Example) -> bool:
+    return next(media_spec.errors(example.value), None) is None
 
 
 def replace_url_prefixes(value: Any, replacements: Mapping[str, str]) -> Any:

@@ -30,9 +30,9 @@ from voicegauge.emulator.http import (
 )
 from voicegauge.emulator.responses.bodies import (
     BodyTemplate,
+    build_default_body,
     build_error_response,
     build_success_response,
-    default_body,
     replace_url_prefixes,
     select_body,
 )
@@ -44,7 +44,7 @@ from voicegauge.emulator.responses.documented_ids import (
     read_requested_ids,
 )
 from voicegauge.emulator.responses.fields import (
-    EXTENSIONS,
+    FILE_EXTENSIONS,
     set_audio_media_type,
     write_amounts,
     write_audio,
@@ -67,7 +67,7 @@ class ResponseBuilder:
         """Build responses as `contract` documents them."""
         self._contract = contract
 
-    def path_candidates(self, path: str) -> Iterator[str]:
+    def list_path_candidates(self, path: str) -> Iterator[str]:
         """Yield the paths to look up in the contract: `path`, then `path` without the path prefix of each server."""
         yield path
         for server in self._contract.servers.values():
@@ -75,7 +75,7 @@ class ResponseBuilder:
             if prefix and path.startswith(f"{prefix}/"):
                 yield path[len(prefix) :]
 
-    def with_local_urls(self, body: Any, base_url: str) -> Any:
+    def replace_server_urls(self, body: Any, base_url: str) -> Any:
         """Return `body` with URLs of the provider's servers replaced by the emulator's."""
         local = {server.url: base_url for server in self._contract.servers.values()}
         return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
@@ -87,7 +87,7 @@ class ResponseBuilder:
             {
                 o.method
                 for o in operations
-                for path in self.path_candidates(incoming_request.path)
+                for path in self.list_path_candidates(incoming_request.path)
                 if o.match(path) is not None
             }
         )
@@ -182,99 +182,103 @@ class ResponseBuilder:
         self._write_job(response, request, spec, job)
         write_values(response, {spec.state: job.state})
         if _has_succeeded(spec, job) and spec.result is None:
-            url = self.audio_url(request.incoming_request.base_url, spec.audio, job.id, job.synthesis.format)
+            url = self.build_audio_url(request.incoming_request.base_url, spec.audio, job.id, job.synthesis.format)
             write_audio(response, spec.audio, job.synthesis.format, url, None)
         return response
 
-    def build_cancel_response(self, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
+    def build_cancel_response(self, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
         """Return the documented response to a cancellation, with the values of this job.
 
         Args:
             request: the cancellation request.
-            spec: the contract's description of the jobs.
+            job_spec: the contract's description of the jobs.
             job: the job, which is already canceled unless it had ended before.
         """
 
         def draft(media: MediaType) -> BodyTemplate:
-            values = {**self._job_values(spec, job), spec.state: job.state, spec.submit.id: job.id}
+            values = {**self._job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
             seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
-            return select_body(media, lambda example: (read_at(example.value, spec.state) == job.state,), seed)
+            return select_body(media, lambda example: (read_at(example.value, job_spec.state) == job.state,), seed)
 
         response = build_success_response(request.operation, "other", draft)
-        self._write_job(response, request, spec, job)
-        write_values(response, {spec.state: job.state, spec.submit.id: job.id}, has_location)
+        self._write_job(response, request, job_spec, job)
+        write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, has_location)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
         write_values(response, {Location("body", tokens=(name,)): job.id for name in names}, has_location)
         return response
 
-    def _write_job(self, response: EmulatedResponse, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> None:
+    def _write_job(
+        self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
+    ) -> None:
         """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
-        shown = self._shown_ids(job.target, spec, response)
+        shown = self._shown_ids(job.target, job_spec, response)
         response.body = _replace_ids(response.body, shown, job.id) if response.is_json else response.body
         self.write_constants(response, job.constants)
-        write_values(response, self._job_values(spec, job), has_location)
-        write_times(response, spec, job)
-        write_amounts(response, {spec.charged: 0.0 if job.refunded else job.charge})
-        self._write_urls(response, request, spec, job)
-        state = spec.states.get(job.state)
-        if state is not None and state.end == "failure" and spec.reason is not None:
-            reason = read_at(response.body, spec.reason)
-            if reason in (MISSING, None, "") and has_location(response.media, response.body, spec.reason):
-                write_values(response, {spec.reason: "the request could not be processed"})
+        write_values(response, self._job_values(job_spec, job), has_location)
+        write_times(response, job_spec, job)
+        write_amounts(response, {job_spec.charged: 0.0 if job.refunded else job.charge})
+        self._write_urls(response, request, job_spec, job)
+        state = job_spec.states.get(job.state)
+        if state is not None and state.end == "failure" and job_spec.reason is not None:
+            reason = read_at(response.body, job_spec.reason)
+            if reason in (MISSING, None, "") and has_location(response.media, response.body, job_spec.reason):
+                write_values(response, {job_spec.reason: "the request could not be processed"})
 
-    def _write_urls(self, response: EmulatedResponse, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> None:
+    def _write_urls(
+        self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
+    ) -> None:
         """Replace placeholder URLs, which occur in bodies for states without an example, by URLs of the emulator."""
         made_up = (PLACEHOLDER_URL, "")
         status = job.target.job_operation
-        poll, audio = spec.submit.url, spec.audio
+        poll, audio = job_spec.submit.url, job_spec.audio
         if poll is not None and status is not None and read_at(response.body, poll) in made_up:
             write_values(response, {poll: self.build_status_url(request, status, job.id)})
         if audio.delivered == "url" and read_at(response.body, audio.at) == PLACEHOLDER_URL:
-            url = self.audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
+            url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
             write_values(response, {audio.at: url})
 
-    def _shown_ids(self, target: Target, spec: JobSpec, response: EmulatedResponse) -> set[str]:
+    def _shown_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
         """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
-        found = [read_at(response.body, location) for location in (spec.id, spec.submit.id)]
+        found = [read_at(response.body, location) for location in (job_spec.id, job_spec.submit.id)]
         found += (
-            read_at(example.value, spec.submit.id)
+            read_at(example.value, job_spec.submit.id)
             for documented in target.operation.responses.values()
             for media in documented.media.values()
             for example in media.examples
         )
         return {shown for shown in found if isinstance(shown, str) and shown}
 
-    def _job_values(self, spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
+    def _job_values(self, job_spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
         values: dict[Location, Any] = {}
-        if spec.id is not None:
-            values[spec.id] = job.id
-        if spec.model is not None and job.target.spec.model is not None:
-            values[spec.model] = job.target.spec.model
+        if job_spec.id is not None:
+            values[job_spec.id] = job.id
+        if job_spec.model is not None and job.target.spec.model is not None:
+            values[job_spec.model] = job.target.spec.model
         return {location: value for location, value in values.items() if location.is_in_body}
 
-    def _rank_state(self, spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
-        if read_at(example.value, spec.state) != job.state:
+    def _rank_state(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
+        if read_at(example.value, job_spec.state) != job.state:
             return None
-        model = spec.model is not None and read_at(example.value, spec.model) == job.target.spec.model
-        shown = read_at(example.value, spec.id) if spec.id is not None else MISSING
+        model = job_spec.model is not None and read_at(example.value, job_spec.model) == job.target.spec.model
+        shown = read_at(example.value, job_spec.id) if job_spec.id is not None else MISSING
         alike = 0
         if isinstance(shown, str):
             alike = next((i for i, (a, b) in enumerate(zip(shown, job.id, strict=False)) if a != b), len(shown))
         return (model, alike)
 
-    def build_result_response(self, request: ParsedRequest, job: EmulatedJob, data: bytes) -> EmulatedResponse:
+    def build_result_response(self, request: ParsedRequest, job: EmulatedJob, audio_bytes: bytes) -> EmulatedResponse:
         """Return the response of a separate result operation."""
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
         location = status.job.audio
-        url = self.audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.format)
-        response = build_success_response(request.operation, "result", default_body)
+        url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.format)
+        response = build_success_response(request.operation, "result", build_default_body)
         if response.is_json:
             self._write_job(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
-        write_audio(response, location, job.synthesis.format, url, data)
+        write_audio(response, location, job.synthesis.format, url, audio_bytes)
         return response
 
     def build_speech_response(
@@ -282,8 +286,8 @@ class ResponseBuilder:
         request: ParsedRequest,
         target: Target,
         synthesis: SynthesisRequest,
-        data: bytes,
-        url: str,
+        audio_bytes: bytes,
+        audio_url: str,
         *,
         charge: float | None,
         balance: float | None,
@@ -291,9 +295,9 @@ class ResponseBuilder:
         """Return the response of an operation that delivers speech without a job."""
         answer = target.response
         assert answer.audio is not None
-        response = build_success_response(request.operation, "speech", default_body)
+        response = build_success_response(request.operation, "speech", build_default_body)
         response.target, response.request = target, request
-        write_audio(response, answer.audio, synthesis.format, url, data)
+        write_audio(response, answer.audio, synthesis.format, audio_url, audio_bytes)
         write_amounts(response, {answer.charged: charge, answer.balance: balance})
         return response
 
@@ -303,7 +307,7 @@ class ResponseBuilder:
         target: AudioInputTarget,
         values: Mapping[Location, Any],
         generated_audio: GeneratedAudio | None,
-        url: str,
+        audio_url: str,
         charge: float | None,
     ) -> EmulatedResponse:
         """Return the response to uploaded audio.
@@ -313,15 +317,15 @@ class ResponseBuilder:
             target: the target that processed the audio.
             values: the values of the response, each under its location.
             generated_audio: the audio of the response; `None` if it has no audio.
-            url: the URL of `generated_audio`, for responses that link to it.
+            audio_url: the URL of `generated_audio`, for responses that link to it.
             charge: the amount charged; `None` if the request has no price.
         """
-        response = build_success_response(request.operation, "audio-input", default_body)
+        response = build_success_response(request.operation, "audio-input", build_default_body)
         response.request = request
         write_values(response, values)
         audio = target.conversion.response.audio if target.conversion else None
         if audio is not None and generated_audio is not None:
-            write_audio(response, audio, generated_audio.format, url, generated_audio.data)
+            write_audio(response, audio, generated_audio.format, audio_url, generated_audio.data)
         write_amounts(response, {target.audio_input.response.charged: charge})
         return response
 
@@ -338,11 +342,11 @@ class ResponseBuilder:
         if response.spec.status.isdecimal():
             response.status = int(response.spec.status)
 
-    def build_status_url(self, request: ParsedRequest, status: Operation, job_id: str) -> str:
+    def build_status_url(self, request: ParsedRequest, status_operation: Operation, job_id: str) -> str:
         """Return the polling URL of a job."""
-        path = status.path
+        path = status_operation.path
         query: dict[str, str] = {}
-        for parameter in status.parameters:
+        for parameter in status_operation.parameters:
             if parameter.location == "path":
                 value = request.path.get(parameter.name, job_id)
                 path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
@@ -350,9 +354,9 @@ class ResponseBuilder:
                 query[parameter.name] = job_id
         return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
 
-    def audio_url(self, base_url: str, location: ResponseAudio, media_id: str, format_name: str) -> str:
+    def build_audio_url(self, base_url: str, location: ResponseAudio, media_id: str, format_name: str) -> str:
         """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
-        ending = EXTENSIONS.get(format_name, format_name)
+        ending = FILE_EXTENSIONS.get(format_name, format_name)
         if location.download is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
@@ -379,8 +383,8 @@ def _filter_lists(body: dict[str, Any], field_values: Mapping[str, Any]) -> None
                 body[other] = len(left)
 
 
-def _has_succeeded(spec: JobSpec, job: EmulatedJob) -> bool:
-    state = spec.states.get(job.state)
+def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:
+    state = job_spec.states.get(job.state)
     return state is not None and state.end == "success"
 
 

@@ -36,11 +36,13 @@ def has_not_found_response(operation: Operation) -> bool:
 
 def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
     """Whether `value` is an example of the parameter, or occurs as an id in any success example of the contract."""
-    return value in _documented_ids(operation.contract) or value in _parameter_examples(operation, parameter_name)
+    return value in _collect_documented_ids(operation.contract) or value in _collect_parameter_examples(
+        operation, parameter_name
+    )
 
 
 @functools.lru_cache(maxsize=256)
-def _parameter_examples(operation: Operation, parameter_name: str) -> frozenset[str]:
+def _collect_parameter_examples(operation: Operation, parameter_name: str) -> frozenset[str]:
     found: set[str] = set()
     for parameter in operation.parameters:
         if parameter.name == parameter_name:
@@ -53,10 +55,10 @@ def _parameter_examples(operation: Operation, parameter_name: str) -> frozenset[
 
 
 @functools.lru_cache(maxsize=64)
-def _documented_ids(contract: Contract) -> frozenset[str]:
+def _collect_documented_ids(contract: Contract) -> frozenset[str]:
     """Return all texts in the success examples, and the numbers in fields whose names end with "id"."""
     found: set[str] = set()
-    for item in _example_objects(contract):
+    for item in _collect_example_objects(contract):
         for name, value in item.items():
             is_number = isinstance(value, int) and not isinstance(value, bool)
             if isinstance(value, str) or (is_number and name.lower().endswith("id")):
@@ -65,7 +67,7 @@ def _documented_ids(contract: Contract) -> frozenset[str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...]:
+def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...]:
     return tuple(
         item
         for operation in contract.operations.values()
@@ -73,20 +75,20 @@ def _example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...]:
         if status.startswith("2")
         for media in response.media.values()
         for example in media.examples
-        for item in _objects_in(example.value)
+        for item in _find_objects(example.value)
     )
 
 
-def _objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
+def _find_objects(value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, dict):
         yield value
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _objects_in(item)
+        yield from _find_objects(item)
 
 
-def contains_value(value: Any, wanted: str) -> bool:
-    """Whether an example contains an object with the value `wanted`."""
-    return any(str(member) == wanted for item in _objects_in(value) for member in item.values())
+def contains_value(value: Any, searched_value: str) -> bool:
+    """Whether an example contains an object with the value `searched_value`."""
+    return any(str(member) == searched_value for item in _find_objects(value) for member in item.values())
 
 
 def fill_from_documented_item(operation: Operation, body: dict[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def fill_from_documented_item(operation: Operation, body: dict[str, Any], ids: M
     for parameter_name, wanted in ids.items():
         if contains_value(body, wanted):
             continue
-        items = (item for item in _example_objects(operation.contract) if wanted in map(str, item.values()))
+        items = (item for item in _collect_example_objects(operation.contract) if wanted in map(str, item.values()))
         item = next(items, {parameter_name: wanted})
         body = {name: item.get(name, value) for name, value in body.items()}
     return body

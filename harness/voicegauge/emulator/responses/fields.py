@@ -16,7 +16,7 @@ from voicegauge.emulator.state import EmulatedJob
 from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, Location
 from voicegauge.speech.audio import media_type_of
 
-EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
+FILE_EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File name extensions of the formats whose extension differs from the format name."""
 
 LocationFilter = Callable[[MediaType | None, Any, Location], bool]
@@ -34,23 +34,27 @@ def write_values(
 
 
 def write_audio(
-    response: EmulatedResponse, location: ResponseAudio, format_name: str, url: str, data: bytes | None
+    response: EmulatedResponse,
+    response_audio: ResponseAudio,
+    format_name: str,
+    audio_url: str,
+    audio_bytes: bytes | None,
 ) -> None:
     """Write audio, or its URL, where the contract documents it, together with its media type."""
-    if location.delivered == "stream":
-        response.body = data or b""
+    if response_audio.delivered == "stream":
+        response.body = audio_bytes or b""
         documented = response.spec.media if response.spec is not None else {}
         response.media_type, response.media = EVENT_STREAM_MEDIA_TYPE, documented.get(EVENT_STREAM_MEDIA_TYPE)
         return
-    if location.delivered == "bytes":
-        response.body = data or b""
+    if response_audio.delivered == "bytes":
+        response.body = audio_bytes or b""
         set_audio_media_type(response, format_name)
         return
-    value = url if location.delivered == "url" else base64.b64encode(data or b"").decode()
-    write_values(response, {location.at: value})
-    if location.media_type is not None and location.media_type not in _list_target_constants(response):
-        shown = _media_type_value(response, location.media_type, format_name)
-        write_values(response, {location.media_type: shown})
+    value = audio_url if response_audio.delivered == "url" else base64.b64encode(audio_bytes or b"").decode()
+    write_values(response, {response_audio.at: value})
+    if response_audio.media_type is not None and response_audio.media_type not in _get_target_constants(response):
+        shown = _choose_media_type_value(response, response_audio.media_type, format_name)
+        write_values(response, {response_audio.media_type: shown})
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
@@ -60,9 +64,9 @@ def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
     response.media = documented.get(response.media_type)
 
 
-def _media_type_value(response: EmulatedResponse, location: Location, format_name: str) -> str:
+def _choose_media_type_value(response: EmulatedResponse, location: Location, format_name: str) -> str:
     """Return the value with which a body reports a format: a documented value, else one in the example's style."""
-    documented = list(_enumerated_texts(response, location))
+    documented = list(_list_enumerated_texts(response, location))
     by_media_type = {value.partition(";")[0].strip().lower(): value for value in documented if "/" in value}
     found = choose_media_type(format_name, by_media_type)
     if found in by_media_type:
@@ -72,10 +76,10 @@ def _media_type_value(response: EmulatedResponse, location: Location, format_nam
             return value
     shown = read_at(response.body, location)
     is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
-    return EXTENSIONS.get(format_name, format_name) if is_short_name else media_type_of(format_name)
+    return FILE_EXTENSIONS.get(format_name, format_name) if is_short_name else media_type_of(format_name)
 
 
-def _enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
+def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
     if response.media is None:
         return
     for schema in schemas_at(response.media.schemas, response.media.schema, location.tokens):
@@ -108,30 +112,30 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     return int(exact) if isinstance(shown, int) and float(exact).is_integer() else exact
 
 
-def write_times(response: EmulatedResponse, spec: JobSpec, job: EmulatedJob) -> None:
+def write_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob) -> None:
     """Write the times of a job, in the format of the documented examples."""
-    state = spec.states.get(job.state)
+    state = job_spec.states.get(job.state)
     required = state.required if state is not None else ()
-    times = {spec.created: job.created, spec.updated: job.state_times[-1]}
+    times = {job_spec.created: job.created, job_spec.updated: job.state_times[-1]}
     if state is not None and state.end is not None:
-        times[spec.completed] = job.state_times[-1]
+        times[job_spec.completed] = job.state_times[-1]
     for location, at in times.items():
         if location is None or response.media is None:
             continue
         shown = read_at(response.body, location)
         if shown not in (MISSING, None) or location in required:
-            style = _timestamp_example(response.media, location, shown)
+            style = _find_timestamp_example(response.media, location, shown)
             write_values(response, {location: format_timestamp(at, style)})
 
 
-def _timestamp_example(media: MediaType, location: Location, shown: Any) -> Any:
+def _find_timestamp_example(media_spec: MediaType, location: Location, current_value: Any) -> Any:
     """Return the value whose timestamp format is to be copied: the one in the body, else one in any example."""
-    if shown not in (MISSING, None):
-        return shown
-    values = (read_at(example.value, location) for example in media.examples)
+    if current_value not in (MISSING, None):
+        return current_value
+    values = (read_at(example.value, location) for example in media_spec.examples)
     return next((value for value in values if value not in (MISSING, None)), None)
 
 
-def _list_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
+def _get_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
     """Return the fixed values of the response's target."""
     return response.target.spec.emulation.constants if response.target is not None else {}

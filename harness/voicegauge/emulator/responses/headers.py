@@ -12,7 +12,7 @@ from voicegauge.emulator.responses.response import EmulatedResponse
 _MIN_UNIX_TIME = 1_000_000_000
 """A reset header with an example or a minimum of at least this value contains a Unix time, any other contains the
 number of seconds to wait."""
-BUSY_RETRY_S = 1  # short, so that clients that honor Retry-After do not slow down tests
+BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 
 def add_documented_headers(response: EmulatedResponse, rate_limit_facts: Mapping[str, int]) -> None:
@@ -30,51 +30,53 @@ def add_documented_headers(response: EmulatedResponse, rate_limit_facts: Mapping
     for name, header in response.spec.headers.items():
         if name.lower() in present:
             continue
-        value = _header_value(response, header, roles.get(name.lower()), rate_limit_facts)
+        value = _build_header_value(response, header, roles.get(name.lower()), rate_limit_facts)
         if value is not None:
             response.headers[name] = value
 
 
-def _header_value(
-    response: EmulatedResponse, header: Parameter, role: str | None, rate_limit_facts: Mapping[str, int]
+def _build_header_value(
+    response: EmulatedResponse, header: Parameter, header_role: str | None, rate_limit_facts: Mapping[str, int]
 ) -> str | None:
-    value = _rate_limit_value(response, header, role, rate_limit_facts) if role is not None else None
+    value = (
+        _build_rate_limit_value(response, header, header_role, rate_limit_facts) if header_role is not None else None
+    )
     if value is not None:
         return value
-    charged = _charged_amount(response, header.name)
+    charged = _find_charged_amount(response, header.name)
     if charged is not None:
         return f"{charged:.6f}".rstrip("0").rstrip(".")
     if not header.required:
         return None
     builder = SchemaValueBuilder(header.schemas)
-    return str(builder.sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
+    return str(builder.build_sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
 
 
-def _rate_limit_value(
-    response: EmulatedResponse, header: Parameter, role: str, rate_limit_facts: Mapping[str, int]
+def _build_rate_limit_value(
+    response: EmulatedResponse, header: Parameter, header_role: str, rate_limit_facts: Mapping[str, int]
 ) -> str | None:
     limited = response.rejection_reason == "rate-limited"
-    if role == "retry_after":
-        return str(rate_limit_facts["retry_after"] if limited else BUSY_RETRY_S)
-    if role == "reset":
-        return str(rate_limit_facts["reset"] if _is_unix_time(header) else rate_limit_facts["retry_after"])
-    if role == "remaining" and limited:
+    if header_role == "retry_after":
+        return str(rate_limit_facts["retry_after"] if limited else BUSY_RETRY_AFTER_S)
+    if header_role == "reset":
+        return str(rate_limit_facts["reset"] if _contains_unix_time(header) else rate_limit_facts["retry_after"])
+    if header_role == "remaining" and limited:
         return "0"
-    return str(rate_limit_facts[role]) if role in rate_limit_facts else None
+    return str(rate_limit_facts[header_role]) if header_role in rate_limit_facts else None
 
 
-def _charged_amount(response: EmulatedResponse, name: str) -> float | None:
-    """Return the job's charge if any response in the contract reports charges in the header `name`, else `None`."""
+def _find_charged_amount(response: EmulatedResponse, header_name: str) -> float | None:
+    """Return the job's charge if a response of the contract reports it in the header `header_name`, else `None`."""
     if response.job is None or response.operation is None:
         return None
     for operation in response.operation.contract.operations.values():
         location = operation.speech.response.charged if operation.speech else None
-        if location is not None and location.kind == "header" and location.name.lower() == name.lower():
+        if location is not None and location.kind == "header" and location.name.lower() == header_name.lower():
             return response.job.charge
     return None
 
 
-def _is_unix_time(header: Parameter) -> bool:
+def _contains_unix_time(header: Parameter) -> bool:
     shown: list[Any] = [header.data.get("example"), header.schema.get("example"), header.schema.get("minimum")]
     shown += header.schema.get("examples", [])
     return any(isinstance(value, int | float) and value >= _MIN_UNIX_TIME for value in shown)

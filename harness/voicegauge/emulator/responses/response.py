@@ -56,16 +56,16 @@ class EmulatedResponse:
     request: ParsedRequest | None = None
     rejection_reason: str | None = None
     """The reason why the request was rejected; `None` if it was not."""
-    split_body: Callable[[bytes], list[StreamPiece]] | None = None
+    split_into_pieces: Callable[[bytes], list[StreamPiece]] | None = None
     """Function that splits a streamed body into pieces, called after faults have changed `body`; `None` if the body is
     not streamed."""
     pieces: list[StreamPiece] | None = None
     """Pieces of a streamed body, which are sent instead of `body`; `None` if the body is not streamed."""
-    is_cut: bool = False
+    is_connection_cut: bool = False
     """Whether the connection is closed before the end of the body."""
     audio_format: str | None = None
     """Format of the audio if the body is a download of audio, else `None`."""
-    raw_payload: bytes | None = None
+    replacement_bytes: bytes | None = None
     """Bytes that are sent instead of `body` and `pieces`, with unchanged media type; `None` if there are none."""
 
     @property
@@ -73,10 +73,10 @@ class EmulatedResponse:
         """Whether `body` is a JSON value."""
         return not isinstance(self.body, bytes)
 
-    def payload(self) -> bytes:
+    def encode_payload(self) -> bytes:
         """Return the bytes to send if the body is not streamed."""
-        if self.raw_payload is not None:
-            return self.raw_payload
+        if self.replacement_bytes is not None:
+            return self.replacement_bytes
         if isinstance(self.body, bytes):
             return self.body
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -36,7 +36,7 @@ _FAILURE_TEXT = "the text could not be spoken"
 
 
 @dataclass(frozen=True)
-class StreamPacing:
+class StreamPacer:
     """Splits an audio body into pieces and decides when each is sent."""
 
     operation: Operation
@@ -55,18 +55,18 @@ class StreamPacing:
 
     def pieces(self, body: bytes) -> list[StreamPiece]:
         """Split `body` into the pieces to send."""
-        waits = self._waits()
+        waits = self._generate_waits_s()
         spec = self.spec
         if spec is None:
-            return [StreamPiece(next(waits), audio=chunk) for chunk in self._chunks(body)]
-        return list(_EventSequence(self.operation, spec).pieces(self._chunks(body), waits, self.end))
+            return [StreamPiece(next(waits), audio=chunk) for chunk in self._split_into_chunks(body)]
+        return list(_EventSequence(self.operation, spec).pieces(self._split_into_chunks(body), waits, self.end))
 
-    def _chunks(self, body: bytes) -> list[bytes]:
+    def _split_into_chunks(self, body: bytes) -> list[bytes]:
         count = max(1, math.ceil(self.audio_s / self.pace.chunk_s))
         size = max(_CHUNK_UNIT_BYTES, math.ceil(len(body) / count / _CHUNK_UNIT_BYTES) * _CHUNK_UNIT_BYTES)
         return [body[start : start + size] for start in range(0, len(body), size)]
 
-    def _waits(self) -> Iterator[float]:
+    def _generate_waits_s(self) -> Iterator[float]:
         yield self.first_audio_delay_s
         step_s = self.pace.chunk_s / self.pace.speed
         while True:
@@ -76,31 +76,31 @@ class StreamPacing:
 class _EventSequence:
     """Produces the events of one stream in an order that its contract allows."""
 
-    def __init__(self, operation: Operation, spec: StreamSpec) -> None:
-        self._spec, self._at = spec, f"{operation.pointer}/x-stream/events"
+    def __init__(self, operation: Operation, stream_spec: StreamSpec) -> None:
+        self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_TEXT)
 
-    def pieces(self, chunks: Sequence[bytes], waits: Iterator[float], end: str | None) -> Iterator[StreamPiece]:
+    def pieces(self, chunks: Sequence[bytes], waits_s: Iterator[float], end_event: str | None) -> Iterator[StreamPiece]:
         spec, audio = self._spec, self._spec.audio.event
-        ends = [end] if end else [name for name, known in spec.events.items() if known.end == "success"]
-        fails = end is not None and spec.events[end].end == "failure"
-        *lead, _ = _shortest_event_path(spec, next(iter(spec.events)), [audio])
+        ends = [end_event] if end_event else [name for name, known in spec.events.items() if known.end == "success"]
+        fails = end_event is not None and spec.events[end_event].end == "failure"
+        *lead, _ = _find_shortest_event_path(spec, next(iter(spec.events)), [audio])
         for event in lead:
             yield self._build_stream_piece(event, 0.0)
         if audio not in spec.events[audio].next:
             chunks = [b"".join(chunks)]
         for number, chunk in enumerate(chunks):
-            yield self._build_stream_piece(audio, next(waits), chunk, number)
+            yield self._build_stream_piece(audio, next(waits_s), chunk, number)
             if fails:
                 break  # a failed stream ends after part of its audio
-        for event in _shortest_event_path(spec, audio, ends)[1:]:
+        for event in _find_shortest_event_path(spec, audio, ends)[1:]:
             yield self._build_stream_piece(event, 0.0)
         if spec.end_marker is not None:
             yield StreamPiece(0.0, text=spec.end_marker)
 
     def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
-        value = None if schema is None else self._value_builder.sample(schema, f"{self._at}/{event}/schema")
+        value = None if schema is None else self._value_builder.build_sample(schema, f"{self._at}/{event}/schema")
         if spec.event_type.is_in_data:
             value = write_at(value, _to_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
@@ -108,19 +108,22 @@ class _EventSequence:
         return StreamPiece(wait_s, event, value, audio)
 
 
-def _shortest_event_path(spec: StreamSpec, start: str, ends: Sequence[str]) -> list[str]:
-    """Return the shortest path of events from `start` to one of `ends`; only `start` if there is no such path."""
-    paths = deque([[start]])
-    seen = {start}
+def _find_shortest_event_path(stream_spec: StreamSpec, start_event: str, end_events: Sequence[str]) -> list[str]:
+    """Return the shortest path of event types from `start_event` to one of `end_events`.
+
+    If there is no such path, only `start_event` is returned.
+    """
+    paths = deque([[start_event]])
+    seen = {start_event}
     while paths:
         path = paths.popleft()
-        if path[-1] in ends:
+        if path[-1] in end_events:
             return path
-        for following in spec.events[path[-1]].next:
+        for following in stream_spec.events[path[-1]].next:
             if following not in seen:
                 seen.add(following)
                 paths.append([*path, following])
-    return [start]
+    return [start_event]
 
 
 def _to_body_location(location: EventLocation) -> Location:
@@ -128,35 +131,39 @@ def _to_body_location(location: EventLocation) -> Location:
     return Location("body", tokens=location.tokens)
 
 
-def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
+def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
     """Return the bytes of a piece: plain audio, or a server-sent event."""
-    if spec is None:
+    if stream_spec is None:
         return piece.audio
     text, value = piece.text, piece.value
     if piece.audio:
-        sound = piece.audio.hex() if spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
+        sound = piece.audio.hex() if stream_spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
         sound = f"!{sound}" if piece.is_corrupt else sound
-        if spec.audio.at.tokens:
-            value = write_at(value, _to_body_location(spec.audio.at), sound)
+        if stream_spec.audio.at.tokens:
+            value = write_at(value, _to_body_location(stream_spec.audio.at), sound)
         else:
             text = sound
     if text is None:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    named = f"event: {piece.event}\n" if not spec.event_type.is_in_data and piece.event not in (None, "message") else ""
+    named = (
+        f"event: {piece.event}\n"
+        if not stream_spec.event_type.is_in_data and piece.event not in (None, "message")
+        else ""
+    )
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{named}{data}\n".encode()
 
 
-def read_requested_end_event(spec: StreamSpec | None, scenario: str) -> str | None:
+def read_requested_end_event(stream_spec: StreamSpec | None, scenario_header: str) -> str | None:
     """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
     Raises:
             Rejection: the stream has no such final event.
     """
-    name = scenario.removeprefix(STATE_SCENARIO_PREFIX)
-    if spec is None or not scenario.startswith(STATE_SCENARIO_PREFIX):
+    name = scenario_header.removeprefix(STATE_SCENARIO_PREFIX)
+    if stream_spec is None or not scenario_header.startswith(STATE_SCENARIO_PREFIX):
         return None
-    if name not in spec.events or spec.events[name].end is None:
+    if name not in stream_spec.events or stream_spec.events[name].end is None:
         raise Rejection("invalid", None, f"{SCENARIO_HEADER}: no event {name!r} ends this stream")
     return name
 
@@ -175,19 +182,19 @@ async def send_stream(
     """
     spec = response.target.stream if isinstance(response.target, Target) else None
 
-    async def send_all() -> None:
+    async def send_pieces() -> None:
         next_at = asyncio.get_running_loop().time()
-        for piece in pieces[: len(pieces) // 2] if response.is_cut else pieces:
+        for piece in pieces[: len(pieces) // 2] if response.is_connection_cut else pieces:
             next_at += piece.wait_s + piece.stall_s
             await asyncio.sleep(piece.stall_s)
             await clock.sleep(
                 next_at - asyncio.get_running_loop().time()
             )  # absolute times, so that delays do not add up
             await send({"type": "http.response.body", "body": encode_piece(piece, spec), "more_body": True})
-        if not response.is_cut:
+        if not response.is_connection_cut:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    await _run_until_first_completes(send_all(), _wait_for_disconnect(receive))
+    await _run_until_first_completes(send_pieces(), _wait_for_disconnect(receive))
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

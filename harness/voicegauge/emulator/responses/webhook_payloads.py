@@ -8,7 +8,7 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Operation, callback_id_location, callback_media
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
 from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_at, write_at
-from voicegauge.emulator.responses.bodies import default_body
+from voicegauge.emulator.responses.bodies import build_default_body
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
@@ -62,9 +62,9 @@ def read_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str] | No
     return None
 
 
-def read_callback_timing(request: ParsedRequest, location: WebhookUrlField) -> CallbackTiming:
+def read_callback_timing(request: ParsedRequest, url_field: WebhookUrlField) -> CallbackTiming:
     """Return when the request wants callbacks. Undocumented timing counts as "terminal", which is safest to assume."""
-    mode = location.mode
+    mode = url_field.mode
     if mode is None:
         return "terminal"
     requested = request.read(mode.at)
@@ -73,22 +73,22 @@ def read_callback_timing(request: ParsedRequest, location: WebhookUrlField) -> C
 
 
 def build_callback(
-    builder: ResponseBuilder, subscription: WebhookSubscription, state: JobState | None
+    response_builder: ResponseBuilder, subscription: WebhookSubscription, job_state: JobState | None
 ) -> EmulatedCallback | None:
     """Return the callback for the current state; `None` if no document describes one.
 
     Args:
-        builder: builder of status bodies.
+        response_builder: builder of status bodies.
         subscription: the request that named the webhook URL.
-        state: the documented state of the job; `None` if there is no job or its state is undocumented.
+        job_state: the documented state of the job; `None` if there is no job or its state is undocumented.
     """
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None
-    is_final = job is None or (state is not None and state.end is not None)
+    is_final = job is None or (job_state is not None and job_state.end is not None)
     media = callback_media(subscription.operation)
     is_due = is_final or subscription.timing == "progress"
     if webhook.body is not None:
-        failed = job is not None and state is not None and state.end == "failure"
+        failed = job is not None and job_state is not None and job_state.end == "failure"
         means = "failure" if failed else "success"
         state_word = next((state_word for state_word, meaning in webhook.body.states.items() if meaning == means), None)
         if state_word is None or not is_final:
@@ -102,20 +102,22 @@ def build_callback(
         assert status is not None
         assert status.job is not None
         status_request = ParsedRequest(subscription.request.incoming_request, status, {})
-        body = builder.build_status_response(status_request, job).body
+        body = response_builder.build_status_response(status_request, job).body
         essential_fields = (status.job.id or Location("body"), status.job.state)
         completed = status.job.completed
     base_url = subscription.request.incoming_request.base_url
     keys = frozenset(location.tokens for location in essential_fields)
-    return EmulatedCallback(builder.with_local_urls(body, base_url), media, is_final, is_due, keys, completed)
+    return EmulatedCallback(
+        response_builder.replace_server_urls(body, base_url), media, is_final, is_due, keys, completed
+    )
 
 
 def _build_callback_body(
-    subscription: WebhookSubscription, media: MediaType, locations: WebhookBody, state_word: str
+    subscription: WebhookSubscription, media_spec: MediaType, locations: WebhookBody, state_word: str
 ) -> Any:
     """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
-    draft = default_body(media)
+    draft = build_default_body(media_spec)
     shown = read_at(draft.value, locations.id)
     job_id = read_at(response.body, callback_id_location(subscription.operation)) if job is None else job.id
     body = write_at(write_at(draft.value, locations.id, job_id), locations.state, state_word)
@@ -126,7 +128,7 @@ def _build_callback_body(
         )
     if job is None:
         return body
-    values: dict[Location | None, Any] = {locations.charged: _whole_if_possible(job.charge)}
+    values: dict[Location | None, Any] = {locations.charged: _to_integer_if_whole(job.charge)}
     for location, at in ((locations.created, job.created), (locations.completed, job.state_times[-1])):
         values[location] = format_timestamp(at, read_at(body, location))
     for location, value in values.items():
@@ -135,14 +137,14 @@ def _build_callback_body(
     return body
 
 
-def _whole_if_possible(amount: float | None) -> float | None:
+def _to_integer_if_whole(amount: float | None) -> float | None:
     """Return `amount` as an integer if it has no fraction, as documented examples do."""
     return int(amount) if amount is not None and float(amount).is_integer() else amount
 
 
-def _choose_result_url(subscription: WebhookSubscription, url: str) -> str:
-    """Return `url`, or the URL of the first stem if the response lists several files."""
+def _choose_result_url(subscription: WebhookSubscription, example_url: str) -> str:
+    """Return `example_url`, or the URL of the first stem if the response lists several files."""
     audio_input = subscription.operation.audio_input
     stems = getattr(getattr(audio_input, "response", None), "stems", None)
     found = read_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
-    return found if isinstance(found, str) else url
+    return found if isinstance(found, str) else example_url

@@ -105,7 +105,7 @@ class _Control:
 
     async def faults(self, _request: Request) -> Response:
         known = {fault.id: fault.description for fault in FAULTS.values()}
-        return JSONResponse({"injected": list(self._emulated.injector.names), "known": known})
+        return JSONResponse({"injected": list(self._emulated.fault_injector.names), "known": known})
 
     async def set_faults(self, request: Request) -> Response:
         """Replace the injected faults by those in the body, such as {"faults": ["wrong-type@provider"]}."""
@@ -117,7 +117,7 @@ class _Control:
             checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
             return _bad_request(str(error))
-        self._emulated.injector.replace_faults(checked)
+        self._emulated.fault_injector.replace_faults(checked)
         return await self.faults(request)
 
 
@@ -134,7 +134,7 @@ class _Media:
         if response is None or request.method not in ("GET", "HEAD"):
             await Response("no such file\n", 404)(scope, receive, send)
             return
-        self._emulated.injector.change_response(response)
+        self._emulated.fault_injector.change_response(response)
         await send_response(response, send)
 
 

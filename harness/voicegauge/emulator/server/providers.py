@@ -32,7 +32,7 @@ class EmulatedProviders:
             for target in contract.targets.values():
                 check_emulation_settings(target)
         self.contracts, self.settings = contracts, settings
-        self.injector = FaultInjector(settings.faults, contracts, extra_faults)
+        self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
         self.synthesizer = SpeechSynthesizer()
         self.journal = RequestJournal()
         self.reset()
@@ -42,7 +42,7 @@ class EmulatedProviders:
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
         self.providers = {
-            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.synthesizer, self.injector)
+            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.synthesizer, self.fault_injector)
             for contract in self.contracts
         }
 
@@ -66,7 +66,7 @@ class EmulatedProviders:
         incoming_request = _build_incoming_request(scope, provider_id, f"/{rest}", body)
         response = await provider.handle(incoming_request)
         self.journal.record(provider.contract, incoming_request, response, self.clock.now())
-        if response.pieces is not None and response.raw_payload is None:
+        if response.pieces is not None and response.replacement_bytes is None:
             await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
             await send_stream(response, response.pieces, self.clock, receive, send)
         else:
@@ -109,10 +109,10 @@ def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
 
 async def send_response(response: EmulatedResponse, send: Send) -> None:
     """Send a response that is not streamed; if a fault cuts it, the connection is closed after half of the body."""
-    payload = response.payload()
+    payload = response.encode_payload()
     head = _encode_headers(response)
     if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6
-        head.append((b"content-length", b"%d" % (len(payload) or int(response.is_cut))))
+        head.append((b"content-length", b"%d" % (len(payload) or int(response.is_connection_cut))))
     await send({"type": "http.response.start", "status": response.status, "headers": head})
-    sent = payload[: len(payload) // 2] if response.is_cut else payload
-    await send({"type": "http.response.body", "body": sent, "more_body": response.is_cut})
+    sent = payload[: len(payload) // 2] if response.is_connection_cut else payload
+    await send({"type": "http.response.body", "body": sent, "more_body": response.is_connection_cut})

@@ -54,12 +54,12 @@ class WebhookNotifier:
         *,
         response_builder: ResponseBuilder,
         clock: EmulatedClock,
-        injector: FaultInjector,
+        fault_injector: FaultInjector,
         settings: EmulatorSettings,
         update_state: Callable[[EmulatedJob], str],
     ) -> None:
         """Build payloads with `response_builder`; `update_state` returns the current state of a job."""
-        self._builder, self._clock, self._injector = response_builder, clock, injector
+        self._builder, self._clock, self._fault_injector = response_builder, clock, fault_injector
         self._settings, self._update_state = settings, update_state
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,7 +84,7 @@ class WebhookNotifier:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
         is_local_http_allowed = self._settings.webhook_http and is_loopback(parts.hostname)
-        is_http_allowed = is_local_http_allowed or self._injector.skips_check("webhook-https", request.operation)
+        is_http_allowed = is_local_http_allowed or self._fault_injector.skips_check("webhook-https", request.operation)
         if request.operation.webhook.https_only and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
@@ -142,7 +142,7 @@ class WebhookNotifier:
         if callback.is_final and job is not None:
             self._waiting.pop(job.id, None)
         target = job.target if job is not None else None
-        for due in self._injector.change_callbacks(callback, target, subscription.operation):
+        for due in self._fault_injector.change_callbacks(callback, target, subscription.operation):
             if due.is_due:
                 await self._send(subscription, due)
         return callback.is_final
