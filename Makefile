@@ -17,7 +17,7 @@ CODE := harness contracts benchmarks docs
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow lint types layers wheel docs lock sample whisper clean
+.PHONY: bench test slow lint types layers wheel docs lock mutants sample whisper clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
@@ -53,6 +53,9 @@ lock: $(VENV)/.full     ## newest versions that fit pyproject.toml, with the SHA
 	$(WITHOUT_TORCH) >constraints-light.txt
 	rm .lock
 
+mutants: $(VENV)/.full  ## mutation tests of our own code: about an hour on two cores; resumable
+	PYTHONPATH=benchmarks $(BIN)/python -m own_mutants
+
 sample: $(VENV)/.full   ## reports/sample/report.html: few targets and clips, so that it stays below a megabyte
 	rm -rf .sample
 	$(BIN)/voicegauge bench --suite smoke --repetitions 2 --out .sample --no-report pixazo/chatterbox pixazo/vibevoice \
@@ -67,7 +70,7 @@ whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two ho
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.measure
 
 clean:
-	rm -rf $(VENV) dist build .sample reports/20* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build .sample reports/20* .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

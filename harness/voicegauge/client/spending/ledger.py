@@ -25,11 +25,6 @@ class Reservation:
         """Hold `micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
         self._ledger, self._micro_usd, self._is_open = ledger, micro_usd, True
 
-    @property
-    def usd(self) -> float:
-        """The amount held, in dollars."""
-        return self._micro_usd / _MICRO
-
     def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
         """Turn the reservation into spending. Later calls do nothing.
 

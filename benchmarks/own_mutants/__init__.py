@@ -1,0 +1,1 @@
+"""Mutation tests of voicegauge's own code: which changed operators, constants and arguments no test notices."""
