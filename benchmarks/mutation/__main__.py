@@ -52,7 +52,10 @@ async def detect_all(contract: Contract, every: int = 1) -> list[DetectionResult
 
 
 def main() -> None:
-    """Print the faults found by class, and each one that was not found. Exit with status 1 after a crash."""
+    """Print the faults found by class, and each one that was not found.
+
+    Exit with status 1 if a check crashed, or a rule that does not apply found something.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("providers", nargs="*", help="ids of providers; default: all")
     parser.add_argument("--every", type=int, default=1, help="only every N-th mutant")
@@ -64,7 +67,7 @@ def main() -> None:
             results += asyncio.run(detect_all(contract, options.every))
     print_results(results)
     print(f"{time.perf_counter() - started:.0f} s, {time.process_time():.0f} s of CPU")
-    if any(result.has_crashed for result in results):
+    if any(result.has_crashed or result.misplaced for result in results):
         sys.exit(1)
 
 
@@ -84,6 +87,8 @@ def print_results(results: Sequence[DetectionResult]) -> None:
             others = ", ".join(sorted({finding.rule for finding in result.others})) or "nothing"
             reason = next((why for part, why in REASONS if part in result.mutant.id), result.error or "unknown")
             print(f"not found: {result.mutant.id} (found instead: {others}): {reason}")
+    for place in sorted(frozenset().union(*(result.misplaced for result in results))):
+        print(f"found where the rule does not apply: {place}")
 
 
 def _print_line(kind: str, results: Sequence[DetectionResult]) -> None:

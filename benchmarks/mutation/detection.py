@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from mutation.applicability import watch_applicability
 from mutation.mutant import Mutant, ResponseKind, response_kind
 from voicegauge.checks import Rule, SpeechDelivery, select_rules
 from voicegauge.client import Client
@@ -104,6 +105,8 @@ class DetectionResult:
     calls: CallCounts
     error: str | None = None
     """Why the check ended early."""
+    misplaced: frozenset[str] = frozenset()
+    """Rules that found something at an operation to which they do not apply: "<rule> at <provider>/<operation>"."""
     has_crashed: bool = False
     """Whether the emulator, the client or a rule raised an undocumented error; `error` names it and its place."""
 
@@ -127,16 +130,16 @@ async def detect(
         traffic: traffic of the same cases with a correct provider. A case without any of the affected responses has
             the same result as there, so its requests are counted but not sent again.
     """
-    suitable = {name: rule for name, rule in CHECKED_RULES.items() if name in mutant.rules}
+    misplaced: set[str] = set()
+    rules = watch_applicability(CHECKED_RULES, misplaced)
+    suitable = {name: rule for name, rule in rules.items() if name in mutant.rules}
     result = await _send_until_detected(mutant, contract, cases, traffic, suitable)
     if result.found is None and not result.has_crashed:
         # Checking all rules takes several times as long, so it is done only for mutants that were not found.
-        result = replace(
-            result, others=(await _send_until_detected(mutant, contract, cases, traffic, CHECKED_RULES)).others
-        )
+        result = replace(result, others=(await _send_until_detected(mutant, contract, cases, traffic, rules)).others)
     if mutant.edit is not None:
         _clear_contract_caches()
-    return result
+    return replace(result, misplaced=frozenset(misplaced))
 
 
 def _clear_contract_caches() -> None:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
+from mutation.applicability import watch_applicability
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from voicegauge.checks import RULES
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
@@ -60,7 +62,10 @@ def inject_faults(voicegauge_emulator: RunningEmulator) -> Iterator[Callable[...
 
 @pytest.fixture
 def check(voicegauge_catalogue: Catalogue) -> Check:
-    """Check targets against an emulator in this process: all cases, or those that `only` chooses."""
+    """Check targets against an emulator in this process: all cases, or those that `only` chooses.
+
+    Every check also shows that no rule finds anything at an operation to which it does not apply.
+    """
 
     def run(
         names: Sequence[str],
@@ -81,13 +86,16 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
         running = emulator or RunningEmulator("127.0.0.1", 1, ())
-        settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed, names=names)
+        misplaced: set[str] = set()
+        rules = watch_applicability(RULES, misplaced)
+        settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed, names=names, rules=rules)
         if emulator is None:
             contracts = {target.contract.id: target.contract for target in targets}
             app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
             settings = dataclasses.replace(settings, app=app)
         collector = Collector(names, seed)
         run_check(collector, check_service(targets, chosen, settings, collector))
+        assert misplaced == set(), "rules have findings where they do not apply"
         return collector.report()
 
     return run

@@ -50,6 +50,7 @@ async def test_a_sample_of_faults_is_found_by_suitable_rules(faulty, traffic) ->
     results = [await detect(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic) for mutant in sample]
     assert [result.mutant.id for result in results if result.found is None] == []
     assert all(result.found.rule in result.mutant.rules for result in results)
+    assert frozenset().union(*(result.misplaced for result in results)) == set()
 
 
 async def test_cases_without_affected_responses_are_counted_as_if_sent(faulty, traffic) -> None:
@@ -117,6 +118,7 @@ async def test_resources_are_used_with_every_value_of_other_fields() -> None:
     }
     results = [await detect(mutants_by_id[name], contract, cases) for name in RESOURCE_FAULTS]
     assert [result.mutant.id for result in results if result.found is None] == []
+    assert not any(result.misplaced for result in results)
 
 
 async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,32 +12,49 @@ from voicegauge.checks.registry import RULES, Rule
 from voicegauge.contract import Operation, ResponseSpec
 from voicegauge.contract.extension import ConversionSpec, ResourceSpec, TranscriptionSpec
 
-_STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)(\S*)")
+_STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
+
+Statement = tuple[str, str]
+"""A key of an operation, and the rest of the path below it."""
 
 _STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """Whether the contract states a basis for an operation. Each check asks for all rules and operations."""
 
 
 def applicable_rules(operation: Operation) -> tuple[Rule, ...]:
-    """Return the rules whose basis the contract states for `operation`, or for the job it is part of."""
+    """Return the rules whose basis the contract states for `operation`, or for the job it is part of.
+
+    A rule that does not apply to an operation never finds anything in its traffic.
+    """
     stated = _STATED_BY_OPERATION.setdefault(operation, {})
     for rule in RULES.values():
         if rule.basis not in stated:
-            stated[rule.basis] = any(_is_stated(operation, *statement) for statement in _parse_basis(rule.basis))
+            stated[rule.basis] = any(
+                all(_is_stated(operation, *statement) for statement in statements)
+                for statements in parse_basis(rule.basis)
+            )
     return tuple(rule for rule in RULES.values() if stated[rule.basis])
 
 
 @functools.cache
-def _parse_basis(basis: str) -> tuple[tuple[str, str], ...]:
-    return tuple(_iterate_statements(basis))
+def parse_basis(basis: str) -> tuple[tuple[Statement, ...], ...]:
+    """Return the alternatives of a basis, each with the statements that it needs.
+
+    Alternatives are separated by a comma and a space, statements by " and ".
+
+    Raises:
+        ValueError: a part of the basis is not a statement of a contract.
+    """
+    return tuple(
+        tuple(_parse_statement(text) for text in alternative.split(" and ")) for alternative in basis.split(", ")
+    )
 
 
-def _iterate_statements(basis: str) -> Iterator[tuple[str, str]]:
-    """Yield the statements of a basis as (key, rest). The comma in "responses/4XX,5XX/..." does not separate them."""
-    for text in re.split(r",\s+", basis):
-        found = _STATEMENT.match(text)
-        if found:
-            yield found[1], found[2]
+def _parse_statement(text: str) -> Statement:
+    found = _STATEMENT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a statement of a contract")
+    return found[1], found[2] or ""
 
 
 def _is_stated(operation: Operation, key: str, rest: str) -> bool:
@@ -134,5 +151,5 @@ def _matches_status(status: str, pattern: str) -> bool:
 
 def _has_member(response: ResponseSpec, part: str, name: str) -> bool:
     if part == "headers":
-        return any(name in ("*", known) for known in response.headers)
+        return any(name == "*" or name.lower() == known.lower() for known in response.headers)
     return part != "content" or bool(response.media)

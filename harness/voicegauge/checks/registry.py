@@ -48,7 +48,8 @@ class Rule:
     description: str
     """A sentence that is true if the rule finds no violation."""
     basis: str
-    """The parts of a contract with which the rule compares subjects. `applicable_rules` reads them."""
+    """The parts of a contract without which the rule finds nothing: alternatives separated by commas, each with one or
+    more parts joined by "and". `applicable_rules` reads them."""
     subject: type[Any]
     check: Callable[[Any], Iterator[Violation]]
 

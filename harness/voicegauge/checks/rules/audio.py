@@ -10,6 +10,7 @@ from voicegauge.checks.subjects import SpeechDelivery
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
+_AUDIO_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
 def _audio_pointer(speech_delivery: SpeechDelivery) -> str:
@@ -34,7 +35,7 @@ def _detect_text(data: bytes) -> str | None:
     "audio-missing",
     on=SpeechDelivery,
     description="A successful request leads to audio, in the response or at the URL that it names.",
-    basis="x-job.audio, x-speech.response.audio",
+    basis=_AUDIO_BASIS,
 )
 def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     failure = speech_delivery.delivery.failure
@@ -48,7 +49,7 @@ def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]
     "audio-not-audio",
     on=SpeechDelivery,
     description="Delivered audio is not HTML, XML or JSON.",
-    basis="x-job.audio, x-speech.response.audio",
+    basis=_AUDIO_BASIS,
 )
 def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -62,7 +63,7 @@ def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     "audio-undecodable",
     on=SpeechDelivery,
     description="The audio can be decoded. Raw samples are not judged if no document states their sample rate.",
-    basis="x-job.audio, x-speech.response.audio",
+    basis=_AUDIO_BASIS,
 )
 def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -80,7 +81,7 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "audio-truncated",
     on=SpeechDelivery,
     description="The audio is as long as its container header states.",
-    basis="x-job.audio, x-speech.response.audio",
+    basis=_AUDIO_BASIS,
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded
@@ -95,7 +96,9 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     "audio-format",
     on=SpeechDelivery,
     description="The audio has the requested format; if none was requested, the documented one or the default.",
-    basis="x-speech.request.format, x-job.audio.format",
+    basis=(
+        "x-speech.request.format, x-job.audio.format, x-speech.response.audio.format, x-speech.targets.*.audio.format"
+    ),
 )
 def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
@@ -129,7 +132,7 @@ def _is_other_than_audio(media_type: str, declared: str) -> bool:
     "audio-media-type",
     on=SpeechDelivery,
     description="The audio matches its declared media type.",
-    basis="x-job.audio.media_type, Content-Type",
+    basis=_AUDIO_BASIS,
 )
 def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import container_of_media_type

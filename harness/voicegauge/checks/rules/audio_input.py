@@ -145,7 +145,7 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     "converted-format",
     on=AudioInputCall,
     description="Converted audio has the requested format, sample rate and number of channels.",
-    basis="x-conversion.request",
+    basis="x-conversion.request.format, x-conversion.request.sample_rate, x-conversion.request.channels",
 )
 def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
@@ -165,7 +165,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     "converted-length",
     on=AudioInputCall,
     description="Converted audio is as long as the upload, divided by the requested speed.",
-    basis="x-conversion.request.speed",
+    basis="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_target.conversion
@@ -183,7 +183,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     "stems-count",
     on=AudioInputCall,
     description="As many stems are returned as were requested, each with a different name.",
-    basis="x-conversion.request.stems",
+    basis="x-conversion.response.stems",
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     stems = call.audio_target.conversion.response.stems if call.audio_target.conversion else None
@@ -202,7 +202,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     "charge-per-minute",
     on=AudioInputCall,
     description="The charge for audio is the documented price for its duration.",
-    basis="x-pricing",
+    basis="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     price, location = call.audio_target.pricing, call.audio_target.audio_input.response.charged

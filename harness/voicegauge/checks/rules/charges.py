@@ -22,7 +22,7 @@ CHARGE_TOLERANCE = 1e-6
     "charge-wrong",
     on=Call,
     description="The charge is the documented price, and a job documented as free costs nothing.",
-    basis="x-pricing, x-speech.response.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
+    basis="x-speech.response.charged, x-job.charged, x-chat.charged and x-pricing",
 )
 def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:

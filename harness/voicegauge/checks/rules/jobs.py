@@ -61,7 +61,7 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     "job-completed-without-output",
     on=Call,
     description="A successful job has everything that the document promises, above all the audio.",
-    basis="x-job.states.*.required of states that end in success",
+    basis="x-job.states.*.required",
 )
 def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
     yield from _check_required_values(call, "success")
@@ -71,7 +71,7 @@ def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
     "job-failed-without-reason",
     on=Call,
     description="A failed job has a reason.",
-    basis="x-job.states.*.required of states that end in failure",
+    basis="x-job.states.*.required",
 )
 def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
     yield from _check_required_values(call, "failure")
@@ -98,7 +98,7 @@ def _check_required_values(call: Call, end: str) -> Iterator[Violation]:
     "job-output-early",
     on=Call,
     description="A job has no audio before it ends, except in states documented as partial.",
-    basis="x-job.states.*.partial",
+    basis="x-job.audio",
     severity=Severity.WARNING,
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
@@ -312,7 +312,7 @@ def _has_ended(job: JobSpec, name: str | None) -> bool:
     "job-id-changed",
     on=JobHistory,
     description="A status response is about the requested job.",
-    basis="x-job.submit.id, x-job.id",
+    basis="x-job.submit.id and x-job.id",
 )
 def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
     job = history.spec

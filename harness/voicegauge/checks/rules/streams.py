@@ -66,7 +66,7 @@ def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
     "stream-unreadable",
     on=Call,
     description="A streamed response can be parsed as server-sent events, and has at least one.",
-    basis="x-stream, text/event-stream",
+    basis="x-stream",
 )
 def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     stream = call.stream

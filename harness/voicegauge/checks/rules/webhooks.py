@@ -38,7 +38,7 @@ def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-early",
     on=RequestCallbacks,
     description="Subscribers to the final event get no earlier events.",
-    basis="x-webhook.url.mode",
+    basis="x-webhook",
 )
 def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
@@ -62,7 +62,7 @@ def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-repeated",
     on=RequestCallbacks,
     description="Repeated callbacks about the end of a job are identical.",
-    basis="x-webhook.may_repeat",
+    basis="x-webhook",
 )
 def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for before, after in pairwise(callbacks.final_bodies):
@@ -78,7 +78,7 @@ def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-duplicate",
     on=RequestCallbacks,
     description="The final callback is sent once, unless repetition is documented.",
-    basis="x-webhook.may_repeat",
+    basis="x-webhook",
     severity=Severity.WARNING,
 )
 def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
@@ -116,7 +116,7 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     "webhook-contradicts",
     on=RequestCallbacks,
     description="A callback and the status response agree about the state of the job.",
-    basis="x-webhook, x-job",
+    basis="x-webhook",
 )
 def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end, given = callbacks.end, callbacks.submitted_job_id
