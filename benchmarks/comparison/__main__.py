@@ -26,7 +26,7 @@ from mutation.detection import run_correct_provider
 from mutation.mutant import Mutant
 
 from comparison import schemathesis
-from comparison.curves import describe_effect, render_svg, render_table
+from comparison.curves import describe_effect, render_faults, render_svg, render_table
 from comparison.results import BUDGETS, RunFile, SavedRun, ToolResult, find_false_alarms, summarize_tool
 from comparison.tool_run import Tool
 from comparison.tools import MAX_PAID_CALLS, ComparedTarget, SchemathesisTool, VoicegaugeTool
@@ -84,7 +84,7 @@ def name_fault(mutant: Mutant) -> str:
 
 
 def print_results(results: Sequence[ToolResult]) -> None:
-    """Print the table, the effect sizes, and the faults that a tool misses in most of its runs."""
+    """Print the table and the effect sizes."""
     print(render_table(results))
     ours, *others = results
     for other in others:
@@ -93,14 +93,12 @@ def print_results(results: Sequence[ToolResult]) -> None:
         print(describe_effect(ours, FEW_CALLS, other, MAX_PAID_CALLS))
 
 
-def print_details(result: ToolResult) -> None:
-    """Print what a tool reports about the correct provider, and the faults that it misses in most of its runs."""
-    alarms = ", ".join(sorted(result.false_alarms)) or "none"
-    print(f"{result.tool}: {result.median_paid:g} paid calls on the correct provider; false alarms: {alarms}")
-    for fault, counts in result.paid_until_found.items():
-        misses = sum(count is None or count > MAX_PAID_CALLS for count in counts)
-        if misses > len(counts) // 2:
-            print(f"  misses {fault}")
+def print_details(results: Sequence[ToolResult]) -> None:
+    """Print when each tool finds each fault, and what it reports about the correct provider."""
+    print(render_faults(results))
+    for result in results:
+        alarms = ", ".join(sorted(result.false_alarms)) or "none"
+        print(f"{result.tool}: {result.median_paid:g} paid calls on the correct provider; false alarms: {alarms}")
 
 
 def main() -> None:
@@ -142,8 +140,7 @@ def main() -> None:
         print_results(results)
         if chosen is mutants:
             whole = results
-    for result in whole:
-        print_details(result)
+    print_details(whole)
     if options.svg:
         options.svg.write_text(render_svg(whole, len(mutants)), encoding="utf-8")
 

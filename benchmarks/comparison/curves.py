@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from html import escape
 
@@ -24,6 +25,26 @@ def render_table(results: Sequence[ToolResult]) -> str:
 def _render_quartiles(quartiles: Quartiles) -> str:
     spread = "" if quartiles.low == quartiles.high else f" ({quartiles.low:g} to {quartiles.high:g})"
     return f"{quartiles.median:g}{spread}"
+
+
+def render_faults(results: Sequence[ToolResult]) -> str:
+    """Return a Markdown table: the median number of paid calls until each fault was found, by tool.
+
+    The number of seeds that found it follows, if not all did. Only what was found within the largest budget counts.
+    """
+    lines = ["| fault | " + " | ".join(result.tool for result in results) + " |", "|---" + "|--:" * len(results) + "|"]
+    for fault in results[0].paid_until_found:
+        cells = [_render_paid(result.paid_until_found[fault]) for result in results]
+        lines.append(f"| {fault} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _render_paid(counts: Sequence[int | None]) -> str:
+    found = [count for count in counts if count is not None and count <= BUDGETS[-1]]
+    if not found:
+        return "-"
+    some = "" if len(found) == len(counts) else f" ({len(found)} of {len(counts)})"
+    return f"{statistics.median(found):g}{some}"
 
 
 def describe_effect(result: ToolResult, budget: int, other: ToolResult, other_budget: int) -> str:

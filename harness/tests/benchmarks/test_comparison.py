@@ -11,8 +11,8 @@ import httpx
 import pytest
 from comparison import schemathesis
 from comparison.__main__ import is_finished, name_fault, print_results, run_all, sample_mutants
-from comparison.curves import render_svg, render_table
-from comparison.results import RunFile, compare_samples, summarize_tool
+from comparison.curves import render_faults, render_svg, render_table
+from comparison.results import RunFile, ToolResult, compare_samples, summarize_tool
 from comparison.service import RequestCounts, serve_provider
 from comparison.tool_run import ToolRun
 from comparison.tools import FAULTS_OF_FILES, ComparedTarget, SchemathesisTool, VoicegaugeTool
@@ -140,6 +140,12 @@ def test_curves_show_every_tool(tmp_path) -> None:
     assert svg.count("<polyline") == svg.count("<polygon") == 2
     assert "one &amp; only" in svg
     assert render_table(results).startswith("| paid calls | 10 | 20 | 40 | 100 | 300 |\n|---|--:|")
+
+
+def test_the_table_of_faults_shows_the_seeds_that_found_each() -> None:
+    results = [ToolResult("one", {"a": [1, 4, 9], "b": [None, 400, 20]}, 40, frozenset())]
+    results.append(ToolResult("other", {"a": [None, 301, None], "b": [0, 0, 1]}, 40, frozenset()))
+    assert render_faults(results).splitlines()[2:] == ["| a | 4 | - |", "| b | 20 (1 of 3) | 0 |"]
 
 
 def _events(*cases):
