@@ -138,6 +138,19 @@ def test_a_check_killed_before_its_report_was_printed_is_not_forgotten(acme, che
     assert again.report["ambiguous_requests"] == []
 
 
+def test_a_result_counts_as_printed_although_its_file_could_not_be_written(acme, arguments, tmp_path, capfd) -> None:
+    def block_the_file(_: str) -> bool:
+        (tmp_path / "out.json").mkdir(exist_ok=True)
+        return False
+
+    acme.breaks_off = block_the_file
+    assert cli.run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert "no findings, $" in out
+    assert f"cannot write {tmp_path / 'out.json'}: not a regular file" in err
+    assert not journals(tmp_path)
+
+
 def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:
     acme.breaks_off = lambda _: True
     result = check("--max-calls", "2")

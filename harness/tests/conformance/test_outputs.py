@@ -24,6 +24,8 @@ from voicegauge.outputs import (
     format_workflow_commands,
 )
 
+from ..builders.small_disk import small_disk
+
 KEY = "sk-acme-0123456789abcdef"
 HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
 
@@ -158,6 +160,20 @@ def test_github_annotations_are_written_on_request(check, monkeypatch, tmp_path)
     assert summary.startswith("before\n## voicegauge\n")
     assert summary.count("accepts-invalid") == len(commands)
     assert KEY not in summary + out
+
+
+def test_a_full_disk_does_not_hide_the_result(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(["check", "pixelapi"]) == 0
+    result = capsys.readouterr().out
+    outputs = ["--json", "out.json", "--junit", "out.xml", "--sarif", "out.sarif", "--write-baseline", "known.json"]
+    with small_disk(0):
+        assert cli.run(["check", "pixelapi", *outputs]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == result
+    files = ("known.json", "out.json", "out.xml", "out.sarif")
+    assert printed.err == f"voicegauge: {'; '.join(f'cannot write {file}: File too large' for file in files)}\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_github_and_json_do_not_share_standard_output(check) -> None:

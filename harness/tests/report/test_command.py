@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import contextlib
 import json
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import pytest
 from voicegauge.cli import run as voicegauge
 
 from ..builders.report_runs import VOICES, make_run
+from ..builders.small_disk import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -116,16 +114,6 @@ def test_a_run_that_cannot_be_reported_is_one_line_and_exit_2(
         assert len(out.err.splitlines()) == 1
         assert out.err.startswith("voicegauge: ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.json"]
-
-
-@contextlib.contextmanager
-def small_disk() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_full_disk_leaves_the_old_page_and_no_half_of_a_new_one(

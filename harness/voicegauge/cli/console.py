@@ -69,17 +69,20 @@ def emulated_label(explanation: str) -> Text:
 
 
 def show(record: Any, json_path: str | None, print_record: Callable[[], None]) -> None:
-    """Write a record as JSON if wanted, and print it unless the JSON goes to standard output.
+    """Print a record unless its JSON goes to standard output, and write it as JSON if wanted.
 
     Args:
         record: the result of a command.
         json_path: the value of `--json`.
         print_record: function that prints the record for a person.
+
+    Raises:
+        StorageError: the file cannot be written. The record was printed.
     """
-    if json_path:
-        write_json(record, json_path)
     if json_path != "-":
         print_record()
+    if json_path:
+        write_json(record, json_path)
 
 
 def write_json(record: Any, to: str) -> None:

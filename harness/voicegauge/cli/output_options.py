@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -12,7 +13,7 @@ import click
 
 from voicegauge.cli.console import echo
 from voicegauge.cli.options import Command, OutputFile, reject_same_file
-from voicegauge.errors import UsageError
+from voicegauge.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport
@@ -23,6 +24,34 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("error", "warning", "info")
 """Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
+
+
+class FailedWrites:
+    """Collects the errors of files that cannot be written, so that the result is still printed and the others written.
+
+    Each method of `OutputFlags` that writes files takes one, and the command calls `raise_error` at its end.
+    """
+
+    def __init__(self) -> None:
+        """Begin without an error."""
+        self._messages: list[str] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Suppress the error of a file that cannot be written, and remember it."""
+        try:
+            yield
+        except StorageError as error:
+            self._messages.append(str(error))
+
+    def raise_error(self) -> None:
+        """Raise the collected errors as one, if there are any.
+
+        Raises:
+            StorageError: a file could not be written.
+        """
+        if self._messages:
+            raise StorageError("; ".join(dict.fromkeys(self._messages)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,20 +80,22 @@ class OutputFlags:
             json=self.json_path, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
         )
 
-    def apply_baselines(self, report: AnyReport) -> AnyReport:
+    def apply_baselines(self, report: AnyReport, failed_writes: FailedWrites) -> AnyReport:
         """Return the report without findings that the given baseline accepts; write a new baseline if requested."""
         from voicegauge import api
 
         if self.baseline is not None:
             report = api.apply_baseline(report, self.baseline)
         if self.write_baseline is not None:
-            report = api.write_baseline(report, self.write_baseline)
+            with failed_writes.collect():
+                report = api.write_baseline(report, self.write_baseline)
         return report
 
     def write_files(
         self,
         report: CheckReport | DriftReport,
         summary: Callable[[], str],
+        failed_writes: FailedWrites,
         *,
         strict: bool = False,
         fail_on: DriftLevel | None = None,
@@ -74,11 +105,9 @@ class OutputFlags:
         Args:
             report: the report of `check` or `drift`.
             summary: function that renders the Markdown of GitHub's step summary.
+            failed_writes: gets the error of each file that cannot be written.
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
-
-        Raises:
-            UsageError: a file cannot be written.
         """
         from voicegauge import api
         from voicegauge.drift import DriftLevel
@@ -86,9 +115,11 @@ class OutputFlags:
         # GitHub resolves annotations and SARIF paths against the workspace, which may be above the working directory.
         root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         if self.junit is not None:
-            api.write_junit(report, self.junit, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+            with failed_writes.collect():
+                api.write_junit(report, self.junit, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
         if self.sarif is not None:
-            api.write_sarif(report, self.sarif, root=root)
+            with failed_writes.collect():
+                api.write_sarif(report, self.sarif, root=root)
         if self.github:
             echo(api.github_annotations(report, root=root), nl=False)
             step = os.environ.get("GITHUB_STEP_SUMMARY")

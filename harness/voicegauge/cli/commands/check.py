@@ -25,7 +25,7 @@ from voicegauge.cli.options import (
     require_flags,
     seed_option,
 )
-from voicegauge.cli.output_options import OutputFlags, output_options, severity_option
+from voicegauge.cli.output_options import FailedWrites, OutputFlags, output_options, severity_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import write_file
 
@@ -193,10 +193,11 @@ def command(
         return
 
     printed: list[CheckReport] = []
+    failed_writes = FailedWrites()
 
     def print_report(report: CheckReport) -> None:
-        printed.append(files.apply_baselines(report))
-        _write_outputs(printed[-1], files, write_tests, strict=strict)
+        printed.append(files.apply_baselines(report, failed_writes))
+        _write_outputs(printed[-1], files, write_tests, failed_writes, strict=strict)
 
     def check() -> CheckReport:
         return api.check(
@@ -236,6 +237,7 @@ def command(
             report = check()
     if not printed:
         print_report(report)
+    failed_writes.raise_error()
     report = printed[-1]
     status = _exit_status(report, strict=strict)
     ctx.exit(status or _gate_status(report, fail_under, strict_baseline=strict_baseline))
@@ -268,17 +270,22 @@ def _failures_folder(name: str | None) -> Path | None:
     return None if name == "none" else Path(name)
 
 
-def _write_outputs(report: CheckReport, files: OutputFlags, tests: Path | None, *, strict: bool) -> None:
+def _write_outputs(
+    report: CheckReport, files: OutputFlags, tests: Path | None, failed_writes: FailedWrites, *, strict: bool
+) -> None:
     from voicegauge.api import to_exported_report
     from voicegauge.cli.check_tables import format_summary, print_report
     from voicegauge.outputs import format_step_summary
 
-    show(report, files.json_path, lambda: print_report(report))
+    with failed_writes.collect():
+        show(report, files.json_path, lambda: print_report(report))
     if tests is not None:
-        _write_tests(report, tests)
+        with failed_writes.collect():
+            _write_tests(report, tests)
     files.write_files(
         report,
         lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)),
+        failed_writes,
         strict=strict,
     )
 

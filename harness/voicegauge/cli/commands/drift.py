@@ -9,7 +9,7 @@ import click
 
 from voicegauge.cli.console import console, echo, show
 from voicegauge.cli.options import OutputFile, contracts_option, json_option
-from voicegauge.cli.output_options import OutputFlags, output_options
+from voicegauge.cli.output_options import FailedWrites, OutputFlags, output_options
 from voicegauge.errors import EXIT_FINDINGS
 from voicegauge.files import write_file
 
@@ -81,7 +81,8 @@ def command(
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
         write_file(propose, patch.unified_diff().encode())
-    report = files.apply_baselines(report)
+    failed_writes = FailedWrites()
+    report = files.apply_baselines(report, failed_writes)
 
     def print_report() -> None:
         if format_name == "markdown":
@@ -91,9 +92,11 @@ def command(
         if propose is not None and patch is not None:
             _print_patch(propose, patch)
 
-    show(report, json_path, print_report)
+    with failed_writes.collect():
+        show(report, json_path, print_report)
     level = DriftLevel(fail_on)
-    files.write_files(report, lambda: render_markdown(report), fail_on=level)
+    files.write_files(report, lambda: render_markdown(report), failed_writes, fail_on=level)
+    failed_writes.raise_error()
     if report.has_change_at_least(level):
         ctx.exit(EXIT_FINDINGS)
 
