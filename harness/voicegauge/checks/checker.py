@@ -68,6 +68,7 @@ class Checker:
         exchange = violation.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, violation)
         contract = subject.contract
+        position = contract.document.position(violation.contract_pointer)
         return Finding(
             rule=rule.id,
             severity=Severity.DISPUTED if dispute else rule.severity,
@@ -77,8 +78,8 @@ class Checker:
                 operation=exchange.operation,
                 target=subject.target.id if subject.target else None,
                 pointer=self.mask(violation.pointer) if violation.pointer else violation.pointer,
-                file=str(contract.document.path),
-                line=contract.document.line(violation.contract_pointer),
+                file=str(position.path),
+                line=position.line,
                 contract_pointer=violation.contract_pointer,
             ),
             provenance=self.provenance,

@@ -5,8 +5,9 @@ from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
+from voicegauge.contract.documents import find_contract_files, read_openapi_document
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
-from voicegauge.contract.loading import find_contract_files, is_bundled, load_contract
+from voicegauge.contract.loading import is_bundled, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
@@ -69,6 +70,7 @@ __all__ = [
     "parse_text_value",
     "price_sources",
     "quote_price",
+    "read_openapi_document",
     "read_pointer",
     "status_operation",
     "unit_prices",

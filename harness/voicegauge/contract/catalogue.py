@@ -8,7 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicegauge.contract.contract import AudioInputTarget, Contract, Target
-from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.contract.documents import find_contract_files
+from voicegauge.contract.loading import load_contract
 from voicegauge.data import data_dir
 from voicegauge.errors import UnknownNameError
 

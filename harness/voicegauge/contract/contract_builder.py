@@ -30,6 +30,8 @@ from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document, escape_pointer_token
 
+_DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
+"""Headers that media types and security schemes describe."""
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _Spec = TypeVar("_Spec")
 
@@ -165,11 +167,14 @@ def _merge_limits(common: LimitsSpec, own: LimitsSpec | None) -> LimitsSpec:
 def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
     """Yield the parameters in `nodes`.
 
-    A parameter of the operation replaces the same parameter of the path item (OpenAPI, section 4.8.9.1).
+    A parameter of the operation replaces the same parameter of the path item (OpenAPI, section 4.8.9.1). Headers that
+    other parts of a document describe are not parameters (section 4.8.12.1).
     """
     found: dict[tuple[str, str], Parameter] = {}
     for at, node in nodes:
         data, pointer = schemas.resolve(node, at)
+        if data["in"] == "header" and data["name"].lower() in _DESCRIBED_ELSEWHERE:
+            continue
         is_required = data.get("required", False) or data["in"] == "path"
         found[data["in"], data["name"]] = Parameter(schemas, pointer, data, data["name"], data["in"], is_required)
     yield from found.values()

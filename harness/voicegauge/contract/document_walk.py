@@ -15,12 +15,15 @@ EXTENSIONS = frozenset(
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""
+EMBEDDED_FILES = "x-files"
+"""Key under which the other files of a document are embedded, each under a number."""
 _NAME_MAPPING_KEYS = frozenset(
     (
         *("callbacks", "content", "definitions", "dependentSchemas", "encoding", "examples", "headers", "links"),
         *("parameters", "paths", "pathItems", "patternProperties", "properties", "requestBodies", "responses"),
         *("schemas", "securitySchemes", "variables", "webhooks", "$defs"),
         *("plans", "sources", "states", "targets", "uploads"),
+        EMBEDDED_FILES,
     )
 )
 """Keys whose values map names to objects. The names are not keywords: a property may be called `default`."""
@@ -51,6 +54,6 @@ def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[
 
 
 def _is_data(key: str, item: Any) -> bool:
-    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSIONS):
+    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSIONS and key != EMBEDDED_FILES):
         return True
     return key == "examples" and isinstance(item, list)

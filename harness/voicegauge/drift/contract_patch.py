@@ -39,11 +39,16 @@ class ContractPatch:
             traffic: the recordings from which values, types and schemas are taken.
 
         Raises:
-            UsageError: the contract contains YAML that cannot be edited.
+            UsageError: the contract contains YAML that cannot be edited, or consists of several files.
         """
         self._contract = traffic.contract
         self._traffic = traffic
         document = self._contract.document
+        if document.is_composed:
+            raise UsageError(
+                f"{document.path}: --propose changes a contract of one file; add to this overlay by hand what drift "
+                "reports without --propose"
+            )
         self._text = document.path.read_text("utf-8")
         try:
             self._editor = YamlEditor(self._text, json_only=document.path.suffix == ".json")

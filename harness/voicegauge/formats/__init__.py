@@ -16,6 +16,7 @@ from voicegauge.formats.json_excerpts import quote_json
 from voicegauge.formats.located_yaml import (
     YAML_LOADER,
     Document,
+    SourcePosition,
     escape_pointer_token,
     read_document,
     unescape_pointer_token,
@@ -50,6 +51,7 @@ __all__ = [
     "Message",
     "MessageParser",
     "RequestValues",
+    "SourcePosition",
     "UnreadableBodyError",
     "count_json_nodes",
     "decode_base64",

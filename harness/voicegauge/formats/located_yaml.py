@@ -52,23 +52,62 @@ def unescape_pointer_token(token: str) -> str:
     return token.replace("~1", "/").replace("~0", "~")
 
 
-class Document:
-    """A parsed document: its data, the line of each value, and the SHA-256 of its bytes."""
+class SourcePosition(NamedTuple):
+    """A file and a line in it."""
 
-    def __init__(self, path: Path, data: dict[str, Any], lines: Mapping[str, int], sha256: str) -> None:
-        """Store the parsed data; `lines` maps JSON pointers to lines, counted from 1."""
+    path: Path
+    line: int | None
+    """Counted from 1; `None` if the position is the file as a whole."""
+
+
+class Document:
+    """A parsed document: its data, the position of each value, and a SHA-256 of the bytes of its files."""
+
+    def __init__(
+        self,
+        path: Path,
+        data: dict[str, Any],
+        lines: Mapping[str, int],
+        sha256: str,
+        parts: Mapping[str, tuple[Document, str]] | None = None,
+    ) -> None:
+        """Store the parsed data.
+
+        Args:
+            path: the file, or of several files the one that names the others.
+            data: the document as plain data.
+            lines: the lines in `path` by JSON pointer, counted from 1.
+            sha256: of the bytes of all files.
+            parts: the values that come from other files, by JSON pointer: the other document, and the pointer in it.
+        """
         self.path, self.data, self.sha256 = path, data, sha256
-        self._lines = lines
+        self._lines, self._parts = lines, parts or {}
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether the document consists of several files."""
+        return bool(self._parts)
+
+    def position(self, pointer: str) -> SourcePosition:
+        """Return file and line of the value at `pointer`, or of its nearest ancestor in the document."""
+        rest = ""
+        while pointer not in self._lines:
+            if pointer in self._parts:
+                part, at = self._parts[pointer]
+                return part.position(at + rest)
+            if not pointer:
+                return SourcePosition(self.path, None)
+            pointer, _, token = pointer.rpartition("/")
+            rest = f"/{token}{rest}"
+        return SourcePosition(self.path, self._lines[pointer])
 
     def line(self, pointer: str) -> int | None:
         """Return the line of the value at `pointer`, or of its nearest ancestor in the document."""
-        while pointer and pointer not in self._lines:
-            pointer = pointer.rpartition("/")[0]
-        return self._lines.get(pointer)
+        return self.position(pointer).line
 
     def error(self, pointer: str, reason: str) -> ContractError:
         """Return an error with file and line, which says what is wrong at `pointer`."""
-        return ContractError(self.path, self.line(pointer), " ".join(reason.split()))
+        return ContractError(*self.position(pointer), " ".join(reason.split()))
 
 
 def _line_of(event: _Event) -> int:

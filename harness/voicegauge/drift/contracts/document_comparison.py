@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from voicegauge.contract import read_openapi_document
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
 from voicegauge.drift.contracts.operations import compare_operations, compare_servers
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security_schemes
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_report
-from voicegauge.formats import Document, read_document
+from voicegauge.formats import Document
 
 
 def compare_contracts(old: Path, new: Path) -> DriftReport:
@@ -29,7 +30,7 @@ def compare_contracts(old: Path, new: Path) -> DriftReport:
 
 
 def _read(path: Path) -> Document:
-    document = read_document(path)
+    document = read_openapi_document(path)
     version = str(document.data.get("openapi", ""))
     if not version.startswith("3."):
         found = f"not {version!r}" if version else "and has no key 'openapi'"

@@ -32,7 +32,8 @@ class DocumentNode:
     @property
     def position(self) -> FilePosition:
         """The position in the file. If the value is missing, the line is that of the nearest parent that exists."""
-        return FilePosition(file=str(self.document.path), line=self.document.line(self.pointer), pointer=self.pointer)
+        position = self.document.position(self.pointer)
+        return FilePosition(file=str(position.path), line=position.line, pointer=self.pointer)
 
     def child(self, key: str | int) -> DocumentNode:
         """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""

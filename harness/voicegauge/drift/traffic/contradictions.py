@@ -13,7 +13,8 @@ from voicegauge.drift.traffic.reading import RecordedExchange
 def contract_position(contract: Contract, pointer: str) -> FilePosition:
     """Return the position in the contract file of the value at `pointer`."""
     document = contract.document
-    return FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer)
+    position = document.position(pointer)
+    return FilePosition(file=str(position.path), line=position.line, pointer=pointer)
 
 
 def make_contradiction(

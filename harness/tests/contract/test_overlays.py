@@ -1,0 +1,237 @@
+"""OpenAPI Overlays on a provider's official document, which stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+from voicegauge.contract import Contract, find_contract_files, load_contract
+from voicegauge.drift import compare
+from voicegauge.errors import ContractError
+
+OFFICIAL = """
+openapi: 3.0.3
+info: {title: Acme official, version: "7"}
+servers: [{url: "https://api.acme.test"}]
+paths:
+  /speech/{voice}:
+    post:
+      operationId: create
+      parameters:
+        - {name: voice, in: path, required: true, schema: {type: string, enum: [anna, ben]}}
+        - {name: Authorization, in: header, required: true, schema: {type: string}}
+      requestBody:
+        required: true
+        content: {application/json: {schema: {$ref: "#/components/schemas/Speech"}}}
+      responses:
+        "200": {description: audio, content: {audio/wav: {}}}
+        "400": {description: invalid, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+  /users:
+    post:
+      operationId: create
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/Broken"}}}}
+      responses: {"200": {description: done}}
+components:
+  schemas:
+    Speech:
+      type: object
+      required: [text]
+      properties:
+        text: {type: string, minLength: 1, maxLength: 200}
+        speed: {type: number, minimum: 0.2, exclusiveMinimum: true, maximum: 4}
+        style: {type: string, enum: [calm, glad], nullable: true}
+    Error: {type: object, required: [error], properties: {error: {type: string}}}
+    Broken: {type: number, pattern: "(", exclusiveMinimum: "yes", allOf: [{$ref: "#/components/schemas/Nowhere"}]}
+"""
+OVERLAY = """
+overlay: 1.0.0
+info: {title: Acme as a contract, version: "1"}
+extends: openapi.yaml
+actions:
+  - target: $
+    update:
+      x-provider:
+        id: acme
+        title: Acme
+        key_env: ACME_KEY
+        sources: {openapi.yaml: {title: Acme, date: "2026-01-01"}}
+      security: [{key: []}]
+  - target: $.components
+    update: {securitySchemes: {key: {type: http, scheme: bearer}}}
+  - target: $.paths['/speech/{voice}'].post
+    update:
+      responses: {"401": {description: no key}}
+      x-speech:
+        request: {text: body#/text, voice: path.voice, speed: body#/speed}
+        response: {audio: {at: body, delivered: bytes}}
+        targets: {one: {title: One, voice: anna, pricing: {per: request, usd: 0.01}}}
+"""
+Load = Callable[..., Contract]
+
+
+def line_of(text: str, part: str) -> int:
+    return 1 + text[: text.index(part)].count("\n")
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Load the overlay on the official document, after edits of either text."""
+
+    def load_files(overlay: str = OVERLAY, official: str = OFFICIAL, **others: str) -> Contract:
+        (tmp_path / "openapi.yaml").write_text(official)
+        (tmp_path / "overlay.yaml").write_text(overlay)
+        for name, text in others.items():
+            (tmp_path / f"{name}.yaml").write_text(text)
+        return load_contract(tmp_path / "overlay.yaml")
+
+    return load_files
+
+
+def test_only_the_described_operations_become_part_of_the_contract(load: Load) -> None:
+    contract = load()
+    assert list(contract.operations) == ["create"]
+    assert list(contract.targets) == ["one"]
+
+
+def test_a_header_that_the_security_scheme_describes_is_not_a_parameter(load: Load) -> None:
+    assert [parameter.name for parameter in load().operations["create"].parameters] == ["voice"]
+
+
+def test_each_part_has_its_position_in_the_file_it_comes_from(load: Load, tmp_path: Path) -> None:
+    document = load().document
+    operation = "/paths/~1speech~1{voice}/post"
+    official, overlay = tmp_path / "openapi.yaml", tmp_path / "overlay.yaml"
+    assert document.position(f"{operation}/responses/200") == (official, line_of(OFFICIAL, '"200": {desc'))
+    assert document.position(f"{operation}/responses/401") == (overlay, line_of(OVERLAY, 'responses: {"401"'))
+    assert document.position(f"{operation}/x-speech/targets/one") == (overlay, line_of(OVERLAY, "targets: {one"))
+    assert document.position("/components/schemas/Speech") == (official, line_of(OFFICIAL, "    Speech:"))
+
+
+def test_schemas_of_openapi_3_0_keep_their_meaning(load: Load) -> None:
+    schemas, pointer = load().schemas, "/components/schemas/Speech"
+    assert schemas.fits(pointer, {"text": "a", "style": None, "speed": 0.5})
+    assert not schemas.fits(pointer, {"text": "a", "speed": 0.2})
+    assert not schemas.fits(pointer, {"text": "a", "style": "loud"})
+
+
+@pytest.mark.parametrize("version", ["3.1.0", "3.1.1", "3.2.0"])
+def test_newer_versions_of_openapi_load(load: Load, version: str) -> None:
+    official = OFFICIAL.replace("3.0.3", version).replace("exclusiveMinimum: true, ", "")
+    assert load(official=official).targets
+
+
+@pytest.mark.parametrize("version", ["2.0", "4.0.0", "3.9.0"])
+def test_other_versions_are_refused(load: Load, version: str) -> None:
+    with pytest.raises(ContractError, match=r"must be an OpenAPI document of version 3\.0, 3\.1 or 3\.2"):
+        load(official=OFFICIAL.replace("3.0.3", version))
+
+
+def test_an_error_in_a_part_that_is_used_has_file_and_line(load: Load, tmp_path: Path) -> None:
+    official = OFFICIAL.replace("maxLength: 200", "maxLength: many")
+    with pytest.raises(ContractError) as raised:
+        load(official=official)
+    assert (raised.value.path, raised.value.line) == (tmp_path / "openapi.yaml", line_of(official, "maxLength: many"))
+
+
+def test_an_operation_that_a_described_one_names_is_taken_as_well(load: Load) -> None:
+    voices = '  /voices: {get: {operationId: listVoices, responses: {"200": {description: ok}}}}\n'
+    official = OFFICIAL.replace("  /users:", f"{voices}  /users:").replace(
+        "{audio/wav: {}}}", "{audio/wav: {}}, links: {list: {operationId: listVoices}}}"
+    )
+    assert list(load(official=official).operations) == ["create", "listVoices"]
+
+
+def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
+    overlay = OVERLAY.replace("overlay: 1.0.0", "overlay: 1.1.0") + (
+        "  - {target: $.components.schemas.Speech.properties.style.enum, update: [sad]}\n"
+        "  - {target: \"$.components.schemas.Speech.properties.style.enum[?@ == 'calm']\", remove: true}\n"
+        "  - {target: $.components.schemas.Speech.properties.text.maxLength, update: 50}\n"
+        "  - target: $.paths['/speech/{voice}'].post.responses['401']\n"
+        "    copy: $.paths['/speech/{voice}'].post.responses['400']\n"
+    )
+    contract = load(overlay)
+    properties = contract.document.data["components"]["schemas"]["Speech"]["properties"]
+    assert properties["style"]["enum"] == ["glad", "sad", None]
+    assert properties["text"]["maxLength"] == 50
+    assert "application/json" in contract.operations["create"].responses["401"].media
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("target: $.components", "target: $.component", r"'\$.component' selects nothing in .*openapi.yaml"),
+        ("target: $.components", "target: $.components[", "is not a valid JSONPath"),
+        ("overlay: 1.0.0", "overlay: 2.0.0", "version 1.0 or 1.1, not '2.0.0'"),
+        ("extends: openapi.yaml\n", "", "needs extends"),
+        ("extends: openapi.yaml", "extends: https://acme.test/openapi.yaml", "download the document"),
+        ("extends: openapi.yaml", "extends: missing.yaml", "missing.yaml: cannot be read"),
+        ("extends: openapi.yaml", "extends: overlay.yaml", "is itself an overlay"),
+        ("  - target: $.components\n    update:", "  - target: $.components\n    updates:", "unknown field `updates`"),
+        ("  - target: $.components\n", "  - target: $.components\n    remove: true\n", "exactly one of"),
+        ("target: $.components\n    update: {", "target: $.info.title\n    update: {", "cannot be merged into str"),
+        ("  - target: $\n", "  - {target: $, remove: true}\n  - target: $\n", "cannot be removed"),
+    ],
+)
+def test_an_overlay_that_does_not_fit_is_refused_with_the_reason(load: Load, old: str, new: str, reason: str) -> None:
+    assert old in OVERLAY
+    with pytest.raises(ContractError, match=reason):
+        load(OVERLAY.replace(old, new))
+
+
+def test_a_document_that_an_overlay_extends_is_not_a_contract_by_itself(load: Load, tmp_path: Path) -> None:
+    load()
+    assert find_contract_files(tmp_path) == [tmp_path / "overlay.yaml"]
+    provider = tmp_path / "providers" / "acme"
+    provider.mkdir(parents=True)
+    (provider / "overlay.yaml").write_text(OVERLAY)
+    (provider / "openapi.yaml").write_text(OFFICIAL)
+    assert find_contract_files(tmp_path / "providers") == [provider / "overlay.yaml"]
+
+
+def test_references_lead_into_other_files(load: Load, tmp_path: Path) -> None:
+    item = OFFICIAL[OFFICIAL.index("    post:") : OFFICIAL.index("  /users:")]
+    official = OFFICIAL.replace(item, "    $ref: speech.yaml#/item\n")
+    speech = "item:\n" + item.replace("#/components/schemas/", "openapi.yaml#/components/schemas/").replace(
+        "openapi.yaml#/components/schemas/Error", "errors.yaml"
+    )
+    errors = "type: object\nrequired: [error]\nproperties: {error: {$ref: '#/definitions/text'}}\n"
+    errors += "definitions: {text: {type: string, minLength: 1}}\n"
+    contract = load(official=official, speech=speech, errors=errors)
+    media = contract.operations["create"].responses["400"].media["application/json"]
+    assert [error.message for error in media.errors({"error": ""})] != []
+    assert media.fits({"error": "no"})
+    pointer = "/paths/~1speech~1{voice}/post/responses/200"
+    assert contract.document.position(pointer) == (tmp_path / "speech.yaml", line_of(speech, '"200": {desc'))
+
+
+def test_a_reference_to_a_file_that_is_missing_is_refused_where_it_is_used(load: Load, tmp_path: Path) -> None:
+    unused = OFFICIAL.replace("#/components/schemas/Nowhere", "nowhere.yaml")
+    assert load(official=unused).targets
+    used = OFFICIAL.replace('"#/components/schemas/Error"', "errors.yaml#/Error")
+    with pytest.raises(ContractError, match=r"\$ref 'errors.yaml#/Error'") as raised:
+        load(official=used)
+    assert (raised.value.path, raised.value.line) == (tmp_path / "openapi.yaml", line_of(used, "errors.yaml"))
+
+
+def test_a_check_of_the_emulated_provider_finds_nothing(load: Load, tmp_path: Path) -> None:
+    load()
+    report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
+    assert report.findings == ()
+    assert sum(report.exchanges.values()) > 10
+
+
+def test_drift_between_two_versions_compares_what_the_overlay_describes(load: Load, tmp_path: Path) -> None:
+    load()
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    official = OFFICIAL.replace("maxLength: 200", "maxLength: 100").replace("  /users:", "  /people:")
+    (newer / "openapi.yaml").write_text(official)
+    (newer / "overlay.yaml").write_text(OVERLAY)
+    report = compare(str(tmp_path / "overlay.yaml"), str(newer / "overlay.yaml"))
+    (change,) = report.changes
+    assert change.new_position is not None
+    assert change.new_position.file == str(newer / "openapi.yaml")
+    assert change.new_position.line == line_of(official, "maxLength: 100")

@@ -1,0 +1,13 @@
+"""Reads the document of a contract: one OpenAPI document, or an OpenAPI Overlay on a provider's official document.
+
+The result is one OpenAPI 3.1 document in memory, whatever files and version it comes from; each of its values keeps its
+position in the file that it was read from.
+"""
+
+from voicegauge.contract.documents.assembly import (
+    find_contract_files,
+    read_contract_document,
+    read_openapi_document,
+)
+
+__all__ = ["find_contract_files", "read_contract_document", "read_openapi_document"]

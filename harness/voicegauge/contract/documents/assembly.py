@@ -1,0 +1,87 @@
+"""Finds the files of contracts, and assembles the document of a contract from its files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from voicegauge.contract.documents.external_files import embed_external_files
+from voicegauge.contract.documents.openapi_30 import upgrade_openapi_30
+from voicegauge.contract.documents.overlays import apply_overlay, find_base, is_overlay
+from voicegauge.contract.documents.selection import select_described_operations
+from voicegauge.errors import ContractError
+from voicegauge.files import open_file
+from voicegauge.formats import Document, read_document
+
+_FILE_PATTERNS = (
+    *("*.yaml", "*.yml", "*.json"),
+    *(f"*/{name}.{suffix}" for name in ("openapi", "overlay") for suffix in ("yaml", "yml", "json")),
+)
+_OVERLAY_MARK = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
+_HEAD_BYTES = 4096
+"""Number of bytes in which the key that tells an overlay from an OpenAPI document is looked for. Documents begin with
+it."""
+_VERSIONS = ("3.0.", "3.1.", "3.2.")
+
+
+def read_openapi_document(path: Path) -> Document:
+    """Read an OpenAPI document; if `path` is an overlay, the operations that it describes of the document it extends.
+
+    References to other files lead into the result.
+
+    Raises:
+        ContractError: a file cannot be read, or the overlay is not valid or does not fit the document.
+    """
+    document = read_document(path)
+    if not is_overlay(document):
+        return embed_external_files(document)
+    base = embed_external_files(read_document(find_base(document)))
+    if is_overlay(base):
+        raise document.error("/extends", f"{base.path} is itself an overlay")
+    changed = apply_overlay(document, base)
+    changed.data = select_described_operations(changed)
+    return changed
+
+
+def read_contract_document(path: Path) -> Document:
+    """Read the document of a contract like `read_openapi_document`, as one of OpenAPI 3.1 or 3.2.
+
+    Raises:
+        ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, or an overlay does not fit.
+    """
+    document = read_openapi_document(path)
+    version = document.data.get("openapi")
+    if not isinstance(version, str) or not version.startswith(_VERSIONS):
+        at = "/swagger" if "swagger" in document.data else "/openapi"
+        found = document.data.get(at[1:])
+        raise document.error(at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {found!r}")
+    if version.startswith("3.0."):
+        upgrade_openapi_30(document.data)
+    return document
+
+
+def find_contract_files(folder: Path) -> list[Path]:
+    """Return the contract files in `folder`: single files, `<provider>/openapi.yaml` and `<provider>/overlay.yaml`.
+
+    A document that an overlay in the same folder extends is not a contract by itself. If `folder` is itself a file,
+    return only that file.
+
+    Raises:
+        ContractError: there are none, or an overlay is not valid.
+    """
+    if folder.is_file():
+        return [folder]
+    found = sorted(path for pattern in _FILE_PATTERNS for path in folder.glob(pattern))
+    if not found:
+        raise ContractError(folder, None, "no contract found: expected <provider>/openapi.yaml")
+    bases = {find_base(read_document(path)).resolve() for path in found if is_overlay_file(path)}
+    return [path for path in found if path.resolve() not in bases]
+
+
+def is_overlay_file(path: Path) -> bool:
+    """Whether a file is an OpenAPI Overlay, judged by its first lines."""
+    try:
+        with open_file(path) as file:
+            return _OVERLAY_MARK.search(file.read(_HEAD_BYTES)) is not None
+    except OSError:
+        return False

@@ -1,0 +1,123 @@
+"""Embeds the other files that a document refers to, so that every reference leads into one document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from voicegauge.contract.document_walk import EMBEDDED_FILES
+from voicegauge.errors import ContractError
+from voicegauge.formats import (
+    MISSING,
+    Document,
+    escape_pointer_token,
+    read_document,
+    read_pointer,
+    unescape_pointer_token,
+)
+
+MAX_FILES = 500
+"""Maximum number of files of one document, so that files that refer to each other come to an end."""
+
+
+def embed_external_files(document: Document) -> Document:
+    """Return the document with the files that its references name under the key `x-files`.
+
+    A path item that is in another file is put in place of its reference. A reference to a file that cannot be read
+    stays as it is, and is reported if it is followed.
+    """
+    if not any(_is_external(reference) for reference in _references(document.data)):
+        return document
+    embedding = _Embedding(document)
+    data = embedding.rewrite(document.data, document, "", "")
+    paths = data.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        if isinstance(item, dict) and str(item.get("$ref", "")).startswith(f"#/{EMBEDDED_FILES}/"):
+            embedding.put_path_item(data, path, item["$ref"])
+    data[EMBEDDED_FILES] = embedding.files
+    return Document(document.path, data, {}, document.sha256, embedding.parts)
+
+
+def _is_external(reference: str) -> bool:
+    return not reference.startswith("#") and "://" not in reference
+
+
+def _references(value: Any) -> list[str]:
+    found, pending = [], [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if isinstance(item.get("$ref"), str):
+                found.append(item["$ref"])
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
+    return found
+
+
+class _Embedding:
+    """The files that were read so far, numbered in the order of their first reference."""
+
+    def __init__(self, document: Document) -> None:
+        self.files: dict[str, Any] = {}
+        self.parts: dict[str, tuple[Document, str]] = {"": (document, "")}
+        self._root_of_file = {document.path.resolve(): ""}
+
+    def rewrite(self, value: Any, document: Document, root: str, pointer: str) -> Any:
+        """Return a copy of `value`, which stands in `document`, whose references lead into the whole.
+
+        Args:
+            value: the value, as plain data.
+            document: the file that contains it.
+            root: JSON pointer to which that file is embedded.
+            pointer: JSON pointer of the value in the file.
+        """
+        if isinstance(value, list):
+            return [self.rewrite(item, document, root, f"{pointer}/{i}") for i, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        copied = {
+            key: self.rewrite(item, document, root, f"{pointer}/{escape_pointer_token(key)}")
+            for key, item in value.items()
+        }
+        if isinstance(value.get("$ref"), str):
+            copied["$ref"] = self._rewrite_reference(value["$ref"], document, root)
+        return copied
+
+    def _rewrite_reference(self, reference: str, document: Document, root: str) -> str:
+        if reference.startswith("#"):
+            return f"#{root}{reference[1:]}"
+        if not _is_external(reference):
+            return reference
+        file, _, fragment = reference.partition("#")
+        at = self._embed(document.path.parent / unquote(file))
+        return reference if at is None else f"#{at}{fragment}"
+
+    def _embed(self, path: Path) -> str | None:
+        """Read a file, unless it was read before; return the JSON pointer of its content in the whole."""
+        known = path.resolve()
+        if known in self._root_of_file:
+            return self._root_of_file[known]
+        if len(self.files) >= MAX_FILES:
+            return None
+        try:
+            document = read_document(path)
+        except ContractError:
+            return None
+        name = str(len(self.files) + 1)
+        root = self._root_of_file[known] = f"/{EMBEDDED_FILES}/{name}"
+        self.files[name] = {}
+        self.parts[root] = (document, "")
+        self.files[name] = self.rewrite(document.data, document, root, "")
+        return root
+
+    def put_path_item(self, data: dict[str, Any], path: str, reference: str) -> None:
+        """Put the path item that `reference` leads to in place of the reference."""
+        pointer = unquote(reference[1:])
+        tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        item = read_pointer({EMBEDDED_FILES: self.files}, tokens)
+        if item is not MISSING:
+            file = f"/{EMBEDDED_FILES}/{tokens[1]}"
+            data["paths"][path] = item
+            self.parts[f"/paths/{escape_pointer_token(path)}"] = (self.parts[file][0], pointer[len(file) :])

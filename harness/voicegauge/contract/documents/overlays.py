@@ -1,0 +1,169 @@
+"""Applies OpenAPI Overlays, versions 1.0 and 1.1, to documents.
+
+An overlay is a list of actions. Each selects values by a JSONPath expression (RFC 9535) and merges data into them,
+copies another value into them, or removes them: https://spec.openapis.org/overlay/v1.1.0.html
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import jsonpath_rfc9535
+import msgspec
+
+from voicegauge.formats import Document, escape_pointer_token
+
+_VERSIONS = ("1.0.", "1.1.")
+_UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
+
+
+class _Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    target: str
+    description: str = ""
+    update: Any = msgspec.UNSET
+    remove: bool = False
+    copy: str | None = None
+
+
+class _Info(msgspec.Struct, frozen=True):
+    title: str
+    version: str
+
+
+class _Overlay(msgspec.Struct, frozen=True):
+    overlay: str
+    info: _Info
+    actions: Annotated[list[_Action], msgspec.Meta(min_length=1)]
+    extends: str | None = None
+
+
+def is_overlay(document: Document) -> bool:
+    """Whether a document is an OpenAPI Overlay."""
+    return "overlay" in document.data
+
+
+def find_base(overlay: Document) -> Path:
+    """Return the file that an overlay extends.
+
+    Raises:
+        ContractError: the overlay is not valid, names no file, or names a URL.
+    """
+    extends = _parse(overlay).extends
+    if extends is None:
+        raise overlay.error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
+    if "://" in extends:
+        reason = f"extends {extends!r}: download the document, and name its path relative to the overlay"
+        raise overlay.error("/extends", reason)
+    return overlay.path.parent / extends
+
+
+def apply_overlay(overlay: Document, base: Document) -> Document:
+    """Return `base` as `overlay` changes it. Both stay as they are.
+
+    Raises:
+        ContractError: the overlay is not valid, or an action selects nothing or does not fit what it selects.
+    """
+    composition = _Composition(overlay, base)
+    for index, action in enumerate(_parse(overlay).actions):
+        composition.apply(action, f"/actions/{index}")
+    digest = hashlib.sha256(f"{base.sha256} {overlay.sha256}".encode()).hexdigest()
+    return Document(overlay.path, composition.data, {}, digest, composition.parts)
+
+
+def _parse(overlay: Document) -> _Overlay:
+    version = overlay.data.get("overlay")
+    if not isinstance(version, str) or not version.startswith(_VERSIONS):
+        raise overlay.error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")
+    try:
+        return msgspec.convert(overlay.data, _Overlay)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
+        raise overlay.error(pointer, f"is not a valid overlay: {reason}") from error
+
+
+class _Composition:
+    """A document to which actions are applied, and which part of it came from where."""
+
+    def __init__(self, overlay: Document, base: Document) -> None:
+        self._overlay = overlay
+        # Values of the base may be one object at several places (YAML aliases): a change of one must not be seen at
+        # the others. JSON has no such objects.
+        self.data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(base.data))
+        self.parts: dict[str, tuple[Document, str]] = {"": (base, "")}
+
+    def apply(self, action: _Action, pointer: str) -> None:
+        is_update = action.update is not msgspec.UNSET
+        if is_update + action.remove + (action.copy is not None) != 1:
+            raise self._overlay.error(pointer, "an action needs exactly one of update, copy and remove: true")
+        nodes = self._select(action.target, f"{pointer}/target")
+        if action.remove:
+            self._remove([tuple(node.location) for node in nodes], pointer)
+        elif is_update:
+            for node in nodes:
+                self._merge(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
+        else:
+            sources = self._select(str(action.copy), f"{pointer}/{_COPY}")
+            if len(sources) != 1:
+                raise self._overlay.error(f"{pointer}/{_COPY}", f"selects {len(sources)} values, not one")
+            for node in nodes:
+                self._merge(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
+
+    def _select(self, path: str, pointer: str) -> list[jsonpath_rfc9535.JSONPathNode]:
+        try:
+            nodes = list(jsonpath_rfc9535.find(path, self.data))
+        except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
+            reason = str(error).splitlines()[0] if str(error) else "nested too deep"
+            raise self._overlay.error(pointer, f"{path!r} is not a valid JSONPath: {reason}") from error
+        if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
+            raise self._overlay.error(pointer, f"{path!r} selects nothing in {self.parts[''][0].path}")
+        return nodes
+
+    def _remove(self, locations: list[tuple[int | str, ...]], pointer: str) -> None:
+        for location in sorted(locations, key=_removal_order, reverse=True):
+            if not location:
+                raise self._overlay.error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
+            del self._at(location[:-1])[location[-1]]
+
+    def _merge(self, location: tuple[int | str, ...], value: Any, source: str) -> None:
+        """Merge `value`, which stands in the overlay at `source`, into the value at `location`.
+
+        Objects are merged key by key, lists are extended, and other values replaced (Overlay 1.1.0, section 4.4.3.1).
+        """
+        found = self._at(location)
+        if isinstance(found, dict) and isinstance(value, dict):
+            for key, item in value.items():
+                at = f"{source}/{escape_pointer_token(key)}"
+                if key in found and isinstance(found[key], (dict, list)) and isinstance(item, type(found[key])):
+                    self._merge((*location, key), item, at)
+                else:
+                    found[key] = copy.deepcopy(item)
+                    self.parts[_to_pointer((*location, key))] = (self._overlay, at)
+        elif isinstance(found, list):
+            for index, item in enumerate(value if isinstance(value, list) else [value]):
+                self.parts[_to_pointer((*location, len(found)))] = (self._overlay, f"{source}/{index}")
+                found.append(copy.deepcopy(item))
+        elif location and not isinstance(found, dict) and not isinstance(value, (dict, list)):
+            self._at(location[:-1])[location[-1]] = value
+            self.parts[_to_pointer(location)] = (self._overlay, source)
+        else:
+            kind = type(value).__name__
+            raise self._overlay.error(source, f"{kind} cannot be merged into {type(found).__name__}")
+
+    def _at(self, location: tuple[int | str, ...]) -> Any:
+        value: Any = self.data
+        for token in location:
+            value = value[token]
+        return value
+
+
+def _removal_order(location: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
+    """Order locations so that, from the last to the first, no removal moves or contains one that follows."""
+    return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in location]
+
+
+def _to_pointer(location: tuple[int | str, ...]) -> str:
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in location)

@@ -1,0 +1,109 @@
+"""Selects from a document what a contract needs, so that errors elsewhere in the document do not matter.
+
+Of a provider's official document with hundreds of operations, a contract needs the few that an overlay describes, and
+what these refer to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from voicegauge.contract.document_walk import EXTENSIONS
+from voicegauge.formats import MISSING, Document, read_pointer, unescape_pointer_token
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_OPERATION_EXTENSIONS = EXTENSIONS - {"x-provider", "x-source"}
+_COPIED_KEYS = ("openapi", "info", "jsonSchemaDialect", "servers", "security", "x-provider", "x-limits")
+
+
+def select_described_operations(document: Document) -> dict[str, Any]:
+    """Return the document with the operations alone that have an `x-` key of ours, or that such operations name.
+
+    The rest of the result is what these operations refer to; everything keeps its JSON pointer.
+    """
+    operations = dict(_operations(document.data))
+    by_id = {node.get("operationId"): at for at, node in operations.items()}
+    kept = [at for at, node in operations.items() if _OPERATION_EXTENSIONS & node.keys()]
+    for at in kept:  # which grows
+        named = set(_named_operations(operations[at]))
+        kept += [by_id[name] for name in by_id if name in named and by_id[name] not in kept]
+    selected: dict[str, Any] = {key: document.data[key] for key in _COPIED_KEYS if key in document.data}
+    selected["paths"] = {}
+    for path, method in sorted(kept, key=list(operations).index):
+        item = document.data["paths"][path]
+        shared = {key: value for key, value in item.items() if key not in METHODS}
+        selected["paths"].setdefault(path, shared)[method] = item[method]
+    _add_referenced_parts(selected, document.data)
+    return selected
+
+
+def _operations(data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    paths = data.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method in METHODS:
+            if isinstance(item, dict) and isinstance(item.get(method), dict):
+                yield (path, method), item[method]
+
+
+def _named_operations(operation: dict[str, Any]) -> Iterator[str]:
+    """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
+    for key in _OPERATION_EXTENSIONS & operation.keys():
+        yield from _texts(operation[key])
+    responses = operation.get("responses")
+    for response in responses.values() if isinstance(responses, dict) else ():
+        if isinstance(response, dict):
+            yield from _texts(response.get("links"))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(item)
+
+
+def _add_referenced_parts(selected: dict[str, Any], data: dict[str, Any]) -> None:
+    """Copy what `selected` refers to from `data`, at the same pointers."""
+    schemes = read_pointer(data, ["components", "securitySchemes"])
+    if schemes is not MISSING:
+        selected["components"] = {"securitySchemes": schemes}
+    pending = list(_references(selected))
+    seen: set[str] = set()
+    while pending:
+        reference = pending.pop()
+        if reference in seen:
+            continue
+        seen.add(reference)
+        tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
+        value = read_pointer(data, tokens)
+        if value is not MISSING:  # a reference to nothing is reported with its line when references are checked
+            _put(selected, data, tokens)
+            pending += _references(value)
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        reference = value.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/"):
+            yield reference
+        mapping = read_pointer(value, ["discriminator", "mapping"])
+        yield from (m for m in _texts(mapping) if m.startswith("#/"))
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _references(item)
+
+
+def _put(selected: dict[str, Any], data: dict[str, Any], tokens: list[str]) -> None:
+    """Copy the value at `tokens` from `data` to `selected`; in a list, with the whole list."""
+    for index, token in enumerate(tokens):
+        following = data[token]
+        is_last = index == len(tokens) - 1
+        if is_last or not isinstance(following, dict):
+            selected[token] = following
+            return
+        child = selected.get(token)
+        if child is following:  # is there already, as a whole
+            return
+        selected[token] = child = dict(child) if child is not None else {}
+        selected, data = child, following
