@@ -136,6 +136,28 @@ def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
         assert process.wait(20) == 0
 
 
+@pytest.mark.parametrize("limits", [[], ["--count", "1"], ["--timeout", "60"]])
+def test_ctrl_c_before_a_webhook_is_an_interruption(limits: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.json"
+    with _listening(*limits, "--json", str(file)) as (process, _):
+        process.send_signal(signal.SIGINT)
+        out = process.communicate(timeout=20)[0]
+    assert process.returncode == 130
+    assert out == "voicegauge: stopped: no webhook was received\n"
+    assert json.loads(file.read_text())["stop_reason"] == "interrupted"
+
+
+def test_ctrl_c_before_the_wanted_number_of_webhooks_is_an_interruption() -> None:
+    with _listening("--count", "2") as (process, url):
+        _post(url, END)
+        assert process.stdout is not None
+        assert "passed" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out = process.communicate(timeout=20)[0]
+    assert process.returncode == 130
+    assert out == "voicegauge: stopped before --count or --timeout was reached\n"
+
+
 def test_no_webhook_within_the_timeout_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["listen", "--port", "0", "--timeout", "0"]) == 3
     assert "no webhook was received within 0 s" in capsys.readouterr().err

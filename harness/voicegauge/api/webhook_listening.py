@@ -10,7 +10,7 @@ from typing import Literal
 
 from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
-from voicegauge.model import ReceivedCallback, Record
+from voicegauge.model import ReceivedCallback, Record, StopReason
 from voicegauge.receiver import running_receiver
 from voicegauge.version import __version__
 
@@ -27,6 +27,8 @@ class ListenResult(Record, frozen=True, kw_only=True):
     """The URL to which providers sent webhooks. It was valid only while the command ran."""
     webhooks: tuple[JudgedCallback, ...]
     """All bodies that were sent to the URL, including those that fit no contract (`verdict` "unknown")."""
+    stop_reason: StopReason | None = None
+    """"interrupted" after Ctrl-C; `None` if a limit was reached."""
 
     @property
     def assigned_webhooks(self) -> tuple[JudgedCallback, ...]:
@@ -62,7 +64,7 @@ def listen(
         on_webhook: called with every validated webhook.
 
     Returns:
-        All webhooks with their findings.
+        All webhooks with their findings. `stop_reason` tells whether Ctrl-C ended the call.
 
     Raises:
         UnknownNameError: a name is not a provider.
@@ -72,10 +74,11 @@ def listen(
     waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
     matching_count = 0
+    stop_reason: StopReason | None = None
     with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
         url = receiver.create_url(is_shared=True)
-        ready(url)
         try:
+            ready(url)
             for received in _receive(waiting, timeout_s):
                 webhooks.append(listener.judge(received))
                 on_webhook(webhooks[-1])
@@ -83,8 +86,8 @@ def listen(
                 if matching_count == count:
                     break
         except KeyboardInterrupt:
-            pass  # how listening is ended
-    return ListenResult(voicegauge=__version__, url=url, webhooks=tuple(webhooks))
+            stop_reason = "interrupted"
+    return ListenResult(voicegauge=__version__, url=url, webhooks=tuple(webhooks), stop_reason=stop_reason)
 
 
 def _receive(waiting: queue.SimpleQueue[ReceivedCallback], timeout_s: float | None) -> Iterator[ReceivedCallback]:

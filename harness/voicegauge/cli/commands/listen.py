@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import console, write_json
+from voicegauge.cli.console import console, echo, write_json
 from voicegauge.cli.options import FiniteRange, contracts_option, json_option, public_url_option
-from voicegauge.errors import EXIT_FINDINGS, NothingMeasuredError
+from voicegauge.errors import EXIT_FINDINGS, EXIT_INTERRUPTED, NothingMeasuredError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,8 +56,9 @@ def command(
 
     Webhooks are accepted only at the URL that is printed first; it is different each time.
     Providers require https, so let a tunnel forward to the port and pass the tunnel's URL
-    with --public-url. Ctrl-C stops the command. The exit status is 1 if a webhook had an
-    error, and 3 if none fitted a contract.
+    with --public-url. The exit status is 1 if a webhook had an error, and 3 if none fitted a
+    contract. Without --count and --timeout, Ctrl-C is the regular end of the command;
+    otherwise, and before the first webhook that fits a contract, it is an interruption (130).
     """
     from voicegauge import api
     from voicegauge.model import Severity
@@ -76,6 +77,12 @@ def command(
     )
     if json_path:
         write_json(result, json_path)
+    if result.stop_reason == "interrupted" and (count or timeout is not None or not result.assigned_webhooks):
+        reason = " before --count or --timeout was reached"
+        if not result.assigned_webhooks:
+            reason = f": {_nothing_received(len(result.webhooks), None)}"
+        echo(f"voicegauge: stopped{reason}", err=True)
+        ctx.exit(EXIT_INTERRUPTED)
     if not result.assigned_webhooks:
         raise NothingMeasuredError(_nothing_received(len(result.webhooks), timeout))
     if any(finding.severity is Severity.ERROR for webhook in result.webhooks for finding in webhook.findings):
