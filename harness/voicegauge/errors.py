@@ -103,9 +103,9 @@ class MissingKeyError(VoicegaugeError):
 class MissingExtraError(VoicegaugeError):
     """An optional part of voicegauge is not installed."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        """Report the pip `extra` that installs `what`."""
-        super().__init__(f"{what} is not installed: pip install 'voicegauge[{extra}]'")
+    def __init__(self, missing_part: str, extra: str) -> None:
+        """Report the pip `extra` that installs `missing_part`."""
+        super().__init__(f"{missing_part} is not installed: pip install 'voicegauge[{extra}]'")
         self.extra = extra
 
 

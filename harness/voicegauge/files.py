@@ -22,18 +22,18 @@ def open_file(path: Path) -> BinaryIO:
     Raises:
         OSError: the file cannot be opened or is not a regular file.
     """
-    _require_regular(path, path.stat().st_mode)
+    _require_regular_file(path, path.stat().st_mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     file = os.fdopen(descriptor, "rb")
     try:
-        _require_regular(path, os.fstat(descriptor).st_mode)  # it may have been replaced since the first look
+        _require_regular_file(path, os.fstat(descriptor).st_mode)  # it may have been replaced since the first look
     except OSError:
         file.close()
         raise
     return file
 
 
-def _require_regular(path: Path, mode: int) -> None:
+def _require_regular_file(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
         number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
         reason = "is a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file"
@@ -74,19 +74,21 @@ def check_writable(path: Path) -> None:
         raise StorageError(f"cannot write {path}: {folder} {reason}")
 
 
-def _check_links(path: Path, real: Path) -> None:
+def _check_links(path: Path, resolved_path: Path) -> None:
     """Check that the links in `path` stay in its folder: they may be part of a stranger's repository.
 
     The folder is the current one if `path` seems to be in it. Otherwise the user chose where `path` is, and only a link
     in its last component is checked.
 
     Raises:
-        StorageError: `real`, to which the links of `path` lead, is in another folder.
+        StorageError: `resolved_path`, to which the links of `path` lead, is in another folder.
     """
     absolute, here = Path(os.path.abspath(path)), Path.cwd()  # noqa: PTH100 - `resolve` would follow the links
     folder = here if absolute.is_relative_to(here) else absolute.parent
-    if not real.is_relative_to(folder.resolve()):
-        raise StorageError(f"cannot write {path}: a link leads to {real}, outside of {folder}: name that path instead")
+    if not resolved_path.is_relative_to(folder.resolve()):
+        raise StorageError(
+            f"cannot write {path}: a link leads to {resolved_path}, outside of {folder}: name that path instead"
+        )
 
 
 def write_file(path: Path, content: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_UNPRINTABLE = re.compile(
+_UNPRINTABLE_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, which reorder the visible text
     "\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff"  # line separators, byte order mark, noncharacters
@@ -14,4 +14,4 @@ _UNPRINTABLE = re.compile(
 
 def escape_unprintable(text: str) -> str:
     """Replace each character that hides, reorders or breaks other text by its escaped code point."""
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNPRINTABLE_CHARACTERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

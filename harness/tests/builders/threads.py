@@ -40,7 +40,7 @@ def _load_once(path: Path, modified_ns: int, size: int) -> Contract:
 @contextlib.contextmanager
 def _run_emulator(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
     try:
-        paths = [(Path(file), Path(file).stat()) for file in config.contracts]
+        paths = [(Path(file), Path(file).stat()) for file in config.contract_paths]
         contracts = [_load_once(path, status.st_mtime_ns, status.st_size) for path, status in paths]
         app = create_app(contracts, config.settings, hosts=[config.host])
     except VoicegaugeError as error:

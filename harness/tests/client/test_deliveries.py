@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, Ledger
-from voicegauge.model import DOWNLOAD
+from voicegauge.model import DOWNLOAD_OPERATION
 from voicegauge.transport import Transport, VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, job_script
@@ -31,7 +31,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
         ("done", 7000, 7000, 3),
     ]
     assert (delivery.job.id, delivery.job.status_operation) == ("j1", "status")
-    assert [exchange.operation for exchange in delivery.exchanges] == ["submit", *["status"] * 3, DOWNLOAD]
+    assert [exchange.operation for exchange in delivery.exchanges] == ["submit", *["status"] * 3, DOWNLOAD_OPERATION]
     assert (delivery.attempts, delivery.submit_exchange, delivery.audio_exchange) == (1, 0, 4)
     assert delivery.audio is delivery.exchanges[4].response.body
 
@@ -82,7 +82,8 @@ async def test_a_result_may_need_a_call_of_its_own(speak, script, status):
 
 
 @pytest.mark.parametrize(
-    ("url", "operation"), [("/results/a1", "result"), ("/cdn/results/a1", "result"), ("/files/a1.wav", DOWNLOAD)]
+    ("url", "operation"),
+    [("/results/a1", "result"), ("/cdn/results/a1", "result"), ("/files/a1.wav", DOWNLOAD_OPERATION)],
 )
 async def test_a_result_url_outside_the_documented_path_is_a_download(speak, script, status, url, operation):
     def documented_download(document):

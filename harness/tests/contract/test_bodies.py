@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.formats.bodies import (
+    MAX_FORM_PARTS,
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
     MAX_JSON_NODES,
-    MAX_PARTS,
     MAX_WIDE_TEXT_BYTES,
     UnreadableBodyError,
     is_utf8,
@@ -145,8 +145,8 @@ def test_an_urlencoded_form_has_fields() -> None:
         ("multipart/form-data", b"", "has no boundary"),
         (MULTIPART, b"no parts at all", "is not a valid multipart body"),
         (MULTIPART, part("a", b"\xff\xfe") + b"--b--\r\n", "is not a valid multipart body"),
-        (MULTIPART, part("a", b"x") * (MAX_PARTS + 1) + b"--b--\r\n", f"has more than {MAX_PARTS} parts"),
-        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * (MAX_PARTS + 1)), "is not a valid form"),
+        (MULTIPART, part("a", b"x") * (MAX_FORM_PARTS + 1) + b"--b--\r\n", f"has more than {MAX_FORM_PARTS} parts"),
+        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * (MAX_FORM_PARTS + 1)), "is not a valid form"),
         ("application/x-www-form-urlencoded", b"a=\xff", "is not a valid form"),
     ],
 )

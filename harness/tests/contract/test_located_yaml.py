@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.errors import ContractError
-from voicegauge.formats.located_yaml import MAX_DEPTH, Document, read_document
+from voicegauge.formats.located_yaml import MAX_DOCUMENT_DEPTH, Document, read_document
 
 
 @pytest.fixture
@@ -61,9 +61,13 @@ HOSTILE = {
     "aliases": (BOMB, 6, "with its aliases expanded"),
     "merges": (MERGES, 7, "with its aliases expanded"),
     "long text": (f"a: &a {'x' * 1_000_000}\nb: [{', '.join(['*a'] * 100)}]\n", 2, "with its aliases expanded"),
-    "flow depth": ("[" * 100_000, 1, f"nested deeper than {MAX_DEPTH}"),
-    "mapping depth": ("{a: " * 100_000, 1, f"nested deeper than {MAX_DEPTH}"),
-    "block depth": ("\n".join(f"{' ' * i}a:" for i in range(500)), MAX_DEPTH + 1, f"nested deeper than {MAX_DEPTH}"),
+    "flow depth": ("[" * 100_000, 1, f"nested deeper than {MAX_DOCUMENT_DEPTH}"),
+    "mapping depth": ("{a: " * 100_000, 1, f"nested deeper than {MAX_DOCUMENT_DEPTH}"),
+    "block depth": (
+        "\n".join(f"{' ' * i}a:" for i in range(500)),
+        MAX_DOCUMENT_DEPTH + 1,
+        f"nested deeper than {MAX_DOCUMENT_DEPTH}",
+    ),
     "integer": (f"a: {'9' * 5000}", 1, "is too long"),
     "float": ("a: 1e999", 1, "is too large"),
     "python": ("a: 1\nb: !!python/object/apply:os.system [ls]", 2, "is not supported"),

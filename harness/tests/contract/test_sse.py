@@ -100,6 +100,6 @@ def test_invalid_utf_8_is_replaced() -> None:
 
 
 def test_endless_messages_exceed_a_limit(monkeypatch) -> None:
-    monkeypatch.setattr(sse, "MAX_MESSAGES", 10)
+    monkeypatch.setattr(sse, "MAX_STREAM_MESSAGES", 10)
     with pytest.raises(UnreadableBodyError, match="more than 10 messages"):
         read(b"data: 1\n\n" * 11)

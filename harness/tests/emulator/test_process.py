@@ -74,7 +74,7 @@ with running_emulator([Path(sys.argv[1])]) as emulator:
 
 
 def test_it_exits_silently_if_its_parent_ends_during_startup(plain_acme: Contract) -> None:
-    config = EmulatorProcessConfig(contracts=(str(plain_acme.document.path),), settings=EmulatorSettings())
+    config = EmulatorProcessConfig(contract_paths=(str(plain_acme.document.path),), settings=EmulatorSettings())
     with subprocess.Popen(
         [sys.executable, "-m", "voicegauge.emulator"],
         stdin=subprocess.PIPE,

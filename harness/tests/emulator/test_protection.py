@@ -18,7 +18,7 @@ from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.server import ClientLimits, journal, running_app
-from voicegauge.emulator.server.limited_protocol import protocol_with_limits
+from voicegauge.emulator.server.limited_protocol import create_protocol_class
 from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADERS
 from voicegauge.emulator.state import AccountRegistry
 from voicegauge.emulator.state.accounts import MAX_ACCOUNTS
@@ -214,7 +214,7 @@ def test_time_limits_start_with_a_request_and_end_with_its_last_byte() -> None:
     loop, transport = _FakeLoop(), Mock(is_closing=lambda: False)
     limits = ClientLimits(headers_s=30, body_pause_s=5, body_s=12)
     config = uvicorn.Config(app=Mock(), log_config=None, lifespan="off")
-    protocol = protocol_with_limits(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
+    protocol = create_protocol_class(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
     protocol.connection_made(transport)
     assert loop.due == [130]
     steps = [
@@ -371,5 +371,7 @@ async def test_the_number_of_accounts_is_limited(plain_acme: Contract) -> None:
     operation = plain_acme.operation("submit")
     for number in range(MAX_ACCOUNTS + 10):
         headers = {"authorization": f"Bearer key-{number}"}
-        accounts.identify(IncomingRequest("POST", "/speech", {}, headers, b"", "http://h/acme", "1.1.1.1"), operation)
+        accounts.identify_account(
+            IncomingRequest("POST", "/speech", {}, headers, b"", "http://h/acme", "1.1.1.1"), operation
+        )
     assert len(list(accounts)) == MAX_ACCOUNTS

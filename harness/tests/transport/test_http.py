@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge.errors import OversizeError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Exchange, Request
-from voicegauge.transport import Timeouts, Transport, proxy_for
+from voicegauge.transport import Timeouts, Transport, find_proxy
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
@@ -296,7 +296,7 @@ async def test_a_host_can_be_reached_at_a_given_address(listen):
     port = server.sockets[0].getsockname()[1]
     async with server, Transport() as transport:
         request = Request(method="GET", url=f"http://files.invalid:{port}/a")
-        exchange = await transport.send(request, provider="p", operation="o", address="127.0.0.1")
+        exchange = await transport.send(request, provider="p", operation="o", pinned_address="127.0.0.1")
     assert exchange.response.body == b"ok"
     assert f"host: files.invalid:{port}".encode() in heads[0].lower()
 
@@ -320,9 +320,9 @@ async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(liste
     async with Transport() as transport:
         assert (await get(transport, "http://speech.test/")).response.body == b"by proxy"
         assert (await get(transport, await listen(direct))).response.body == b"direct"
-        assert proxy_for("http://speech.test/") == proxy
+        assert find_proxy("http://speech.test/") == proxy
         monkeypatch.setenv("no_proxy", "speech.test")
-        assert proxy_for("http://speech.test/") is None
+        assert find_proxy("http://speech.test/") is None
     assert len(proxied) == 1
 
 
@@ -360,5 +360,5 @@ async def test_hosts_at_one_address_share_no_connection(serve):
     async with Transport() as transport:
         for host in ("one.invalid", "one.invalid", "two.invalid"):
             request = Request(method="GET", url=f"http://{host}:{port}/")
-            await transport.send(request, provider="p", operation="o", address="127.0.0.1")
+            await transport.send(request, provider="p", operation="o", pinned_address="127.0.0.1")
     assert connections[0] == connections[1] != connections[2]

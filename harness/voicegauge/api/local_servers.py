@@ -12,7 +12,7 @@ from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue, to_paths
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
-from voicegauge.emulator.server import bind, running_app, serve, serve_app
+from voicegauge.emulator.server import bind_socket, running_app, serve, serve_app
 from voicegauge.errors import UnknownNameError
 from voicegauge.hosts import build_server_url
 from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
@@ -201,7 +201,7 @@ def serve_emulator(
 @contextmanager
 def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
     """Yield a bound socket and its URL. Ctrl-C ends the block without an error, because users stop servers with it."""
-    bound = bind(host, port)
+    bound = bind_socket(host, port)
     try:
         yield bound, build_server_url(host, bound.getsockname()[1])
     except KeyboardInterrupt:

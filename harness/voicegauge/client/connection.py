@@ -115,35 +115,42 @@ class ProviderConnection:
             await self._rate_limiter.acquire()
 
     async def send(
-        self, request: Request, operation_id: str, *, address: str | None = None, max_s: float | None = None
+        self,
+        request: Request,
+        operation_id: str,
+        *,
+        pinned_address: str | None = None,
+        max_total_s: float | None = None,
     ) -> Exchange:
         """Send `request` and return its exchange.
 
         Args:
             request: a request made with `build_request`.
-            operation_id: id of an operation of the contract, or `DOWNLOAD`.
-            address: IP address to connect to instead of resolving the host name.
-            max_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
+            operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
+            pinned_address: IP address to connect to instead of resolving the host name.
+            max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
             TransportError: there was no response.
         """
         if self._traffic_observer is None:
-            return await self._send(request, operation_id, address, max_s)
+            return await self._send(request, operation_id, pinned_address, max_total_s)
         return await self._traffic_observer.observe(
-            request, operation_id, lambda: self._send(request, operation_id, address, max_s)
+            request, operation_id, lambda: self._send(request, operation_id, pinned_address, max_total_s)
         )
 
-    async def _send(self, request: Request, operation_id: str, address: str | None, max_s: float | None) -> Exchange:
+    async def _send(
+        self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
+    ) -> Exchange:
         detector = create_stream_end_detector(self.contract, operation_id)
         try:
             exchange = await self.transport.send(
                 request,
                 provider=self.contract.id,
                 operation=operation_id,
-                address=address,
-                stream_ended=detector,
-                max_s=max_s,
+                pinned_address=pinned_address,
+                ends_stream=detector,
+                max_total_s=max_total_s,
             )
         except TransportError as error:
             # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.

@@ -16,7 +16,7 @@ class TrafficObserver(Protocol):
 
         Args:
             request: the request that `send` sends.
-            operation_id: id of an operation of the contract, or `DOWNLOAD`.
+            operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
             send: sends the request; raises `TransportError` if there is no response.
         """
         ...

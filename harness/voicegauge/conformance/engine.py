@@ -23,7 +23,7 @@ from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
 from voicegauge.receiver import Receiver
-from voicegauge.transport import Clock, Transport, limited_timeouts
+from voicegauge.transport import Clock, Transport, limit_timeouts
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
 
 
 def _open_transport(settings: CheckSettings) -> Transport:
-    return Transport(app=settings.app, timeouts=limited_timeouts(settings.max_wait_s))
+    return Transport(app=settings.app, timeouts=limit_timeouts(settings.max_wait_s))
 
 
 async def delete_left_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:

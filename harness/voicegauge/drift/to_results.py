@@ -29,9 +29,10 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         findings=tuple(
-            _make_reported_finding(change, name, fails=change.level.is_at_least(fail_on)) for change in report.changes
+            _make_reported_finding(change, name, fails_command=change.level.is_at_least(fail_on))
+            for change in report.changes
         ),
-        accepted=tuple(_make_reported_finding(change, name, fails=False) for change in report.accepted),
+        accepted=tuple(_make_reported_finding(change, name, fails_command=False) for change in report.accepted),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
             RuleDescription(id=rule.id, level=GRADES[rule.level], summary=rule.description, help=rule.description)
@@ -40,7 +41,7 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
     )
 
 
-def _make_reported_finding(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
+def _make_reported_finding(change: DriftChange, name: str, *, fails_command: bool) -> ReportedFinding:
     # A position with a line comes first, because annotations need a line. Contracts have lines, recordings do not.
     positions = [position for position in (change.new_position, change.old_position) if position is not None]
     positions.sort(key=lambda position: position.line is None)
@@ -56,7 +57,7 @@ def _make_reported_finding(change: DriftChange, name: str, *, fails: bool) -> Re
         related_location=_file_location(second),
         extra_lines=(change.positions,) if change.positions else (),
         fingerprint=change.fingerprint,
-        fails=fails,
+        fails_command=fails_command,
         properties={
             "location": change.location,
             "oldValue": change.old_value,

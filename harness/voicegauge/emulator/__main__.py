@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import load_contract
-from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, bind, serve
+from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, bind_socket, serve
 from voicegauge.errors import VoicegaugeError
 from voicegauge.speech import suppress_decoder_stderr
 
@@ -24,8 +24,8 @@ def main() -> None:
     logging.disable(logging.CRITICAL)  # faults break connections on purpose; tracebacks of those are noise
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=EmulatorProcessConfig)
     try:
-        contracts = [load_contract(Path(file)) for file in config.contracts]
-        bound_socket = bind(config.host, config.port)
+        contracts = [load_contract(Path(file)) for file in config.contract_paths]
+        bound_socket = bind_socket(config.host, config.port)
         port = int(bound_socket.getsockname()[1])
         startup = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
 

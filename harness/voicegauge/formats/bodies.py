@@ -24,7 +24,7 @@ code that walks the JSON."""
 MAX_JSON_NODES = 500_000
 """Maximum number of values and keys in a JSON body, which may take a hundred times the memory of their text. A
 transcript of an hour with the time of each character has 200,000. A list of thousands of voices has about as many."""
-MAX_PARTS = 1000
+MAX_FORM_PARTS = 1000
 """Maximum number of parts of a multipart body or fields of a form. It is far more than any API uses."""
 
 
@@ -39,8 +39,8 @@ class Form(NamedTuple):
     files: dict[str, UploadedFile]
 
 
-_PIECE_BYTES = 2**20
-_BOM = b"\xef\xbb\xbf"
+_DECODED_PIECE_BYTES = 2**20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
 character."""
@@ -48,7 +48,7 @@ _INVALID_CONSTANT = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
 _UNPAIRED_SURROGATE = re.compile(rb"\\u[dD](?:[c-fC-F]|[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
 
 
-def read_json(body: bytes) -> Any:
+def read_json(json_bytes: bytes) -> Any:
     """Parse a JSON body. The size of the body and the number of values in it are checked before any value is created.
 
     Raises:
@@ -56,20 +56,20 @@ def read_json(body: bytes) -> Any:
             `MAX_JSON_NODES` or `MAX_WIDE_TEXT_BYTES`. NaN, Infinity and unpaired surrogates, which cannot be encoded as
             UTF-8 again (RFC 8259, section 8.2), are not valid.
     """
-    if len(body) > MAX_JSON_BYTES:
+    if len(json_bytes) > MAX_JSON_BYTES:
         raise UnreadableBodyError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
     # Each value takes at least one byte, so most bodies need not be counted.
-    if len(body) > MAX_JSON_NODES and count_json_nodes(body, MAX_JSON_NODES) > MAX_JSON_NODES:
+    if len(json_bytes) > MAX_JSON_NODES and count_json_nodes(json_bytes, MAX_JSON_NODES) > MAX_JSON_NODES:
         raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
-    if len(body) > MAX_WIDE_TEXT_BYTES and _count_wide_text_bytes(body) > MAX_WIDE_TEXT_BYTES:
+    if len(json_bytes) > MAX_WIDE_TEXT_BYTES and _count_wide_text_bytes(json_bytes) > MAX_WIDE_TEXT_BYTES:
         limit = f"{MAX_WIDE_TEXT_BYTES // 2**20} MiB"
         raise UnreadableBodyError(f"has more than {limit} of texts with characters outside of ASCII")
     try:
-        value = msgspec.json.decode(body.removeprefix(_BOM))
+        value = msgspec.json.decode(json_bytes.removeprefix(_BYTE_ORDER_MARK))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableBodyError(_invalid_json_reason(body, error)) from error
+        raise UnreadableBodyError(_describe_invalid_json(json_bytes, error)) from error
     # Walking the value is slow; a body with fewer opening brackets cannot be too deep.
-    if body.count(b"{") + body.count(b"[") >= MAX_JSON_DEPTH and _measure_depth(value) > MAX_JSON_DEPTH:
+    if json_bytes.count(b"{") + json_bytes.count(b"[") >= MAX_JSON_DEPTH and _measure_depth(value) > MAX_JSON_DEPTH:
         raise UnreadableBodyError(f"is nested deeper than {MAX_JSON_DEPTH}")
     return value
 
@@ -108,7 +108,7 @@ def _count_wide_text_bytes(body: bytes) -> int:
     return sum(len(text) for text in texts if not text.isascii() or b"\\u" in text)
 
 
-def _invalid_json_reason(body: bytes, error: Exception) -> str:
+def _describe_invalid_json(body: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"is nested deeper than {MAX_JSON_DEPTH}"
     # The search for a constant is slow, and a body that is not JSON may be minutes of audio.
@@ -137,8 +137,8 @@ def is_utf8(data: bytes) -> bool:
     """Whether `data` is valid UTF-8. Decoding all of it at once could take four times its size."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, len(data), _PIECE_BYTES):
-            decoder.decode(data[start : start + _PIECE_BYTES])
+        for start in range(0, len(data), _DECODED_PIECE_BYTES):
+            decoder.decode(data[start : start + _DECODED_PIECE_BYTES])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
@@ -173,7 +173,7 @@ def read_form(content_type: str, body: bytes) -> Form:
     """
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         try:
-            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARTS)
+            pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_PARTS)
         except ValueError as error:
             raise UnreadableBodyError(f"is not a valid form: {error}") from error
         return Form(dict(pairs), {})
@@ -194,29 +194,29 @@ def _read_multipart(content_type: str, body: bytes) -> Form:
         raise UnreadableBodyError("is multipart, but its Content-Type has no boundary")
     form = Form({}, {})
     try:
-        _feed_parts(boundary, body, form)
+        _parse_parts(boundary, body, form)
     except (FormParserError, UnicodeDecodeError) as error:
         raise UnreadableBodyError(f"is not a valid multipart body: {error}") from error
     return form
 
 
-def _feed_parts(boundary: bytes, body: bytes, form: Form) -> None:
+def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
     from python_multipart.multipart import MultipartParser, parse_options_header
 
     headers: dict[str, bytes] = {}
     name, value, data = bytearray(), bytearray(), bytearray()
     parts = 0
 
-    def end_header() -> None:
+    def store_header() -> None:
         headers[name.decode().lower()] = bytes(value)
         name.clear()
         value.clear()
 
-    def end_part() -> None:
+    def store_part() -> None:
         nonlocal parts
         parts += 1
-        if parts > MAX_PARTS:
-            raise UnreadableBodyError(f"has more than {MAX_PARTS} parts")
+        if parts > MAX_FORM_PARTS:
+            raise UnreadableBodyError(f"has more than {MAX_FORM_PARTS} parts")
         _, options = parse_options_header(headers.get("content-disposition", b""))
         field = options.get(b"name", b"").decode()
         if b"filename" in options:
@@ -234,10 +234,10 @@ def _feed_parts(boundary: bytes, body: bytes, form: Form) -> None:
         callbacks={
             "on_header_field": lambda chunk, start, end: name.extend(chunk[start:end]),
             "on_header_value": lambda chunk, start, end: value.extend(chunk[start:end]),
-            "on_header_end": end_header,
+            "on_header_end": store_header,
             # A slice of bytes would copy a part of many megabytes once more.
             "on_part_data": lambda chunk, start, end: data.extend(memoryview(chunk)[start:end]),
-            "on_part_end": end_part,
+            "on_part_end": store_part,
         },
     )
     parser.write(body)

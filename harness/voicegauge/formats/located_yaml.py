@@ -21,12 +21,12 @@ from voicegauge.files import open_file
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """Maximum size of a file. The largest description of a provider known to us (OpenAI's) is smaller than 3 MB."""
-MAX_DEPTH = 100
+MAX_DOCUMENT_DEPTH = 100
 """Maximum nesting. Schemas nest about 20 deep, and code that reads the document recurses."""
-MAX_VALUES = 500_000
+MAX_DOCUMENT_VALUES = 500_000
 """Maximum number of values. An alias counts as often as it is used, because nested aliases grow exponentially (the
 "billion laughs" attack)."""
-MAX_CHARACTERS = 64 * 1024 * 1024
+MAX_DOCUMENT_CHARACTERS = 64 * 1024 * 1024
 """Maximum number of characters of text, where an alias counts as often as it is used."""
 
 _Event = Any
@@ -110,7 +110,7 @@ class Document:
         return ContractError(*self.position(pointer), " ".join(reason.split()))
 
 
-def _line_of(event: _Event) -> int:
+def _get_line(event: _Event) -> int:
     return int(event.start_mark.line) + 1
 
 
@@ -118,8 +118,8 @@ class _ParsedValue(NamedTuple):
     """A value, and its size with all aliases expanded."""
 
     value: Any
-    values: int
-    characters: int
+    value_count: int
+    character_count: int
 
 
 class _DocumentBuilder:
@@ -130,7 +130,7 @@ class _DocumentBuilder:
         self._anchors: dict[str, _ParsedValue | None] = {}
         self.lines: dict[str, int] = {}
 
-    def document(self) -> Any:
+    def build_document(self) -> Any:
         """Return the data of the only document; `None` for an empty stream.
 
         Raises:
@@ -143,20 +143,20 @@ class _DocumentBuilder:
         next(self._events)  # DocumentEndEvent
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
-            raise self._error(following, "must be a single document; a second one begins here")
+            raise self._create_error(following, "must be a single document; a second one begins here")
         return value
 
-    def _error(self, event: _Event, reason: str) -> ContractError:
-        return ContractError(self._path, _line_of(event), reason)
+    def _create_error(self, event: _Event, reason: str) -> ContractError:
+        return ContractError(self._path, _get_line(event), reason)
 
     def _build_value(self, event: _Event, pointer: str, depth: int) -> _ParsedValue:
-        self.lines.setdefault(pointer, _line_of(event))
+        self.lines.setdefault(pointer, _get_line(event))
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None and event.tag not in _SUPPORTED_TAGS:
-            raise self._error(event, f"the tag {event.tag.removeprefix(_TAG_PREFIX)!r} is not supported")
-        if depth > MAX_DEPTH:
-            raise self._error(event, f"is nested deeper than {MAX_DEPTH}")
+            raise self._create_error(event, f"the tag {event.tag.removeprefix(_TAG_PREFIX)!r} is not supported")
+        if depth > MAX_DOCUMENT_DEPTH:
+            raise self._create_error(event, f"is nested deeper than {MAX_DOCUMENT_DEPTH}")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
@@ -171,55 +171,57 @@ class _DocumentBuilder:
 
     def _resolve_alias(self, event: _Event) -> _ParsedValue:
         if event.anchor not in self._anchors:
-            raise self._error(event, f"the alias *{event.anchor} has no anchor before it")
+            raise self._create_error(event, f"the alias *{event.anchor} has no anchor before it")
         built = self._anchors[event.anchor]
         if built is None:
-            raise self._error(event, f"the alias *{event.anchor} is inside its own anchor")
+            raise self._create_error(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
     def _build_sequence(self, start_event: _Event, pointer: str, depth: int) -> _ParsedValue:
         items: list[Any] = []
-        values, characters = 1, 0
+        value_count, character_count = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             built = self._build_value(event, f"{pointer}/{len(items)}", depth + 1)
             items.append(built.value)
-            values, characters = self._check_size(start_event, values + built.values, characters + built.characters)
-        return _ParsedValue(items, values, characters)
+            value_count, character_count = self._check_size(
+                start_event, value_count + built.value_count, character_count + built.character_count
+            )
+        return _ParsedValue(items, value_count, character_count)
 
     def _build_mapping(self, start_event: _Event, pointer: str, depth: int) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
-        values, characters = 1, 0
+        value_count, character_count = 1, 0
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._error(event, "a key must be a text, not an alias, a list or a mapping")
+                raise self._create_error(event, "a key must be a text, not an alias, a list or a mapping")
             key = event.value
             if key in own:
-                raise self._error(event, f"the key {key!r} is used twice")
+                raise self._create_error(event, f"the key {key!r} is used twice")
             child = f"{pointer}/{escape_pointer_token(key)}"
-            self.lines[child] = _line_of(event)
+            self.lines[child] = _get_line(event)
             built = self._build_value(next(self._events), child, depth + 1)
             if key == "<<" and event.implicit[0]:
                 merged = {**self._merge_mappings(event, built.value), **merged}
             else:
                 own[key] = built.value
-            values, characters = self._check_size(
-                start_event, values + built.values, characters + built.characters + len(key)
+            value_count, character_count = self._check_size(
+                start_event, value_count + built.value_count, character_count + built.character_count + len(key)
             )
-        return _ParsedValue({**merged, **own} if merged else own, values, characters)
+        return _ParsedValue({**merged, **own} if merged else own, value_count, character_count)
 
     def _merge_mappings(self, event: _Event, value: Any) -> dict[str, Any]:
         """Return the mapping for `<<: *anchor` or `<<: [*first, *second]`; of equal keys the first one counts."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
-            raise self._error(event, "<< takes a mapping or a list of mappings")
+            raise self._create_error(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _check_size(self, start_event: _Event, values: int, characters: int) -> tuple[int, int]:
-        if values > MAX_VALUES or characters > MAX_CHARACTERS:
-            limit = f"{MAX_VALUES} values or {MAX_CHARACTERS} characters"
-            raise self._error(start_event, f"has more than {limit} with its aliases expanded")
-        return values, characters
+    def _check_size(self, start_event: _Event, value_count: int, character_count: int) -> tuple[int, int]:
+        if value_count > MAX_DOCUMENT_VALUES or character_count > MAX_DOCUMENT_CHARACTERS:
+            limit = f"{MAX_DOCUMENT_VALUES} values or {MAX_DOCUMENT_CHARACTERS} characters"
+            raise self._create_error(start_event, f"has more than {limit} with its aliases expanded")
+        return value_count, character_count
 
     def _parse_scalar(self, event: _Event) -> Any:
         text, tag = event.value, event.tag
@@ -234,21 +236,24 @@ class _DocumentBuilder:
             elif _FLOAT.fullmatch(text):
                 value = float(text)
         except ValueError as error:  # Python converts at most 4,300 digits to an integer
-            raise self._error(event, f"the number {text[:20]}... is too long") from error
+            raise self._create_error(event, f"the number {text[:20]}... is too long") from error
         if isinstance(value, float) and not math.isfinite(value):
-            raise self._error(event, f"the number {text[:20]!r} is too large")
+            raise self._create_error(event, f"the number {text[:20]!r} is too large")
         if tag is not None and value is text:
-            raise self._error(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG_PREFIX)}")
+            raise self._create_error(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG_PREFIX)}")
         return value
 
 
-def _json_as_yaml(raw: bytes) -> bytes:
+def _convert_json_to_yaml(json_bytes: bytes) -> bytes:
     """Replace the two parts of JSON that YAML does not support: tabs for indentation, and surrogate pairs."""
 
-    def character(pair: re.Match[bytes]) -> bytes:
-        return pair[1] + bytes.fromhex((pair[2] + pair[3]).decode()).decode("utf-16-be").encode()
+    def decode_surrogates(surrogate_pair: re.Match[bytes]) -> bytes:
+        return (
+            surrogate_pair[1]
+            + bytes.fromhex((surrogate_pair[2] + surrogate_pair[3]).decode()).decode("utf-16-be").encode()
+        )
 
-    return _SURROGATES.sub(character, raw.replace(b"\t", b" "))
+    return _SURROGATES.sub(decode_surrogates, json_bytes.replace(b"\t", b" "))
 
 
 def read_document(path: Path) -> Document:
@@ -265,10 +270,10 @@ def read_document(path: Path) -> Document:
         raise ContractError(path, None, f"cannot be read: {error.strerror}") from error
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-    text = _json_as_yaml(raw) if path.suffix == ".json" else raw
+    text = _convert_json_to_yaml(raw) if path.suffix == ".json" else raw
     try:
         builder = _DocumentBuilder(path, iter(yaml.parse(text, Loader=YAML_LOADER)))
-        data = builder.document()
+        data = builder.build_document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]

@@ -31,7 +31,7 @@ MISSING: Any = object()
 MAX_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+_INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
 _INVALID_ESCAPE = re.compile("~(?![01])")
 _AnyLocation = TypeVar("_AnyLocation")
 
@@ -268,26 +268,26 @@ def parse_event_location(text: str) -> EventLocation:
     return EventLocation("data", tokens)
 
 
-def decode_location(kind: type[_AnyLocation], value: Any) -> _AnyLocation:
+def decode_location(location_class: type[_AnyLocation], value: Any) -> _AnyLocation:
     """Make a `Location`, `EventLocation` or `LocationValues` from plain data. This is a `dec_hook` for msgspec.
 
     Raises:
         ValueError: `value` is not a text, or not a valid location.
-        NotImplementedError: `kind` is none of these three classes.
+        NotImplementedError: `location_class` is none of these three classes.
     """
     parsed: Any
-    if kind is LocationValues:
+    if location_class is LocationValues:
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, got {type(value).__name__}")
         parsed = LocationValues({parse_location(text): item for text, item in value.items()})
         return cast("_AnyLocation", parsed)
-    if kind is not Location and kind is not EventLocation:
-        raise NotImplementedError(f"{kind} is not a location")  # how a msgspec hook declines a type
+    if location_class is not Location and location_class is not EventLocation:
+        raise NotImplementedError(f"{location_class} is not a location")  # how a msgspec hook declines a type
     if not isinstance(value, str):
         raise ValueError(  # noqa: TRY004
             f"expected a location such as body#/text, got {type(value).__name__}"
         )
-    parsed = parse_location(value) if kind is Location else parse_event_location(value)
+    parsed = parse_location(value) if location_class is Location else parse_event_location(value)
     return cast("_AnyLocation", parsed)
 
 
@@ -304,16 +304,16 @@ def encode_location(value: Any) -> Any:
     raise NotImplementedError(f"{type(value)} is not a location")  # how a msgspec hook declines a type
 
 
-def read_pointer(value: Any, tokens: Sequence[str]) -> Any:
-    """Return the value at the keys and indices `tokens` inside `value`; `MISSING` if there is no such value."""
+def read_pointer(root: Any, tokens: Sequence[str]) -> Any:
+    """Return the value at the keys and indices `tokens` inside `root`; `MISSING` if there is no such value."""
     for token in tokens:
-        if isinstance(value, dict) and token in value:
-            value = value[token]
-        elif isinstance(value, list) and _INDEX.fullmatch(token) and int(token) < len(value):
-            value = value[int(token)]
+        if isinstance(root, dict) and token in root:
+            root = root[token]
+        elif isinstance(root, list) and _INDEX_PATTERN.fullmatch(token) and int(token) < len(root):
+            root = root[int(token)]
         else:
             return MISSING
-    return value
+    return root
 
 
 def write_pointer(root: Any, tokens: Sequence[str], new_value: Any) -> Any:
@@ -328,9 +328,9 @@ def write_pointer(root: Any, tokens: Sequence[str], new_value: Any) -> Any:
         return new_value
     token, rest = tokens[0], tokens[1:]
     if root is None:
-        root = [] if _INDEX.fullmatch(token) else {}
+        root = [] if _INDEX_PATTERN.fullmatch(token) else {}
     if isinstance(root, list):
-        index = int(token) if _INDEX.fullmatch(token) else None
+        index = int(token) if _INDEX_PATTERN.fullmatch(token) else None
         if index is None or index > MAX_INDEX:
             raise ValueError(f"{token!r} is not a list index: it must be a number up to {MAX_INDEX}")
         root.extend(None for _ in range(index + 1 - len(root)))

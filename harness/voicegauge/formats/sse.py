@@ -14,7 +14,7 @@ EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Maximum size of a message: six minutes of 16-bit speech at 16 kHz in base64. A real message has only a chunk of
 the speech."""
-MAX_MESSAGES = 100_000
+MAX_STREAM_MESSAGES = 100_000
 """Maximum number of messages in a stream. It is more than a stream of speech has, because an hour in chunks of 50 ms is
 72,000 messages."""
 MAX_STREAM_BYTES = 32 * 2**20
@@ -22,7 +22,7 @@ MAX_STREAM_BYTES = 32 * 2**20
 _MIN_FIELD_BYTES = 64
 """Minimum number of bytes that a field counts towards the size of its message, because even an empty field takes about
 as much memory."""
-_BOM = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"[\r\n]")
 
 
@@ -65,7 +65,7 @@ class MessageParser:
 
         Raises:
             UnreadableBodyError: a message is larger than `MAX_MESSAGE_BYTES`, the stream is larger than
-                `MAX_STREAM_BYTES`, or there are more than `MAX_MESSAGES`.
+                `MAX_STREAM_BYTES`, or there are more than `MAX_STREAM_MESSAGES`.
         """
         if self._read + len(self._buffer) + len(chunk) > MAX_STREAM_BYTES:
             raise UnreadableBodyError(f"is an event stream of more than {MAX_STREAM_BYTES} bytes")
@@ -91,11 +91,11 @@ class MessageParser:
 
     def _skip_bom(self) -> bool:
         """Remove a byte order mark; return `False` while more bytes are needed to recognize it."""
-        if len(self._buffer) < len(_BOM) and _BOM.startswith(self._buffer):
+        if len(self._buffer) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(self._buffer):
             return False
-        if self._buffer.startswith(_BOM):
-            del self._buffer[: len(_BOM)]
-            self._read += len(_BOM)
+        if self._buffer.startswith(_BYTE_ORDER_MARK):
+            del self._buffer[: len(_BYTE_ORDER_MARK)]
+            self._read += len(_BYTE_ORDER_MARK)
         self._at_start = False
         return True
 
@@ -119,8 +119,8 @@ class MessageParser:
         if not data:
             return None
         self._count += 1
-        if self._count > MAX_MESSAGES:
-            raise UnreadableBodyError(f"has more than {MAX_MESSAGES} messages")
+        if self._count > MAX_STREAM_MESSAGES:
+            raise UnreadableBodyError(f"has more than {MAX_STREAM_MESSAGES} messages")
         return Message(event, b"\n".join(data), end_offset)
 
     def _process_field(self, line: bytes) -> None:
@@ -128,11 +128,11 @@ class MessageParser:
         self._check_size(0)
         name, _, value = line.partition(b":")
         if name == b"data":
-            self._data.append(_valid_utf8(value.removeprefix(b" ")))
+            self._data.append(_replace_invalid_utf8(value.removeprefix(b" ")))
         elif name == b"event":
             self._event = value.removeprefix(b" ").decode(errors="replace")
 
 
-def _valid_utf8(data: bytes) -> bytes:
+def _replace_invalid_utf8(data: bytes) -> bytes:
     """Return UTF-8, with invalid bytes replaced as the standard specifies."""
     return data if is_utf8(data) else data.decode(errors="replace").encode()

@@ -9,7 +9,16 @@ from voicegauge.model.billing import (
     describe_unresolved,
 )
 from voicegauge.model.callback import ReceivedCallback
-from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
+from voicegauge.model.exchange import (
+    DOWNLOAD_OPERATION,
+    Exchange,
+    Headers,
+    Request,
+    Response,
+    Timing,
+    UploadedFile,
+    header,
+)
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
 from voicegauge.model.run import (
@@ -28,7 +37,7 @@ from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score, St
 from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
-    "DOWNLOAD",
+    "DOWNLOAD_OPERATION",
     "RUN_SCHEMA_VERSION",
     "AmbiguousRequest",
     "AmountPerUnit",

@@ -58,16 +58,16 @@ class OpenJob(Record, frozen=True, kw_only=True):
     """One line that explains why voicegauge stopped polling before the job ended."""
 
 
-def describe_ambiguous(ambiguous: Sequence[AmbiguousRequest]) -> list[str]:
+def describe_ambiguous(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[str]:
     """Return one line for each request that may have been charged without a result."""
     return [
-        f"may have been charged, without a result: {one.id}{_price(one.usd)}: {one.reason}"
+        f"may have been charged, without a result: {one.id}{_format_price(one.usd)}: {one.reason}"
         f"{' (bought again)' if one.bought_again else ''}"
-        for one in ambiguous
+        for one in ambiguous_requests
     ]
 
 
-def describe_unresolved(ambiguous: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob] = ()) -> list[str]:
+def describe_unresolved(ambiguous_requests: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob] = ()) -> list[str]:
     """Return one line for each request that was paid for without a result, and lines that say what to do about them.
 
     >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at="2026-01-01T00:00:00Z", usd=0.01, reason="timed out")
@@ -75,15 +75,15 @@ def describe_unresolved(ambiguous: Sequence[AmbiguousRequest], open_jobs: Sequen
     may have been charged, without a result: acme/a/1/1/one, $0.0100: timed out
     the same command with --retry-ambiguous pays for it again
     """
-    lines = describe_ambiguous(ambiguous)
-    count = sum(not one.bought_again for one in ambiguous)
+    lines = describe_ambiguous(ambiguous_requests)
+    count = sum(not one.bought_again for one in ambiguous_requests)
     if count:
         lines.append(f"the same command with --retry-ambiguous pays for {'it' if count == 1 else 'them'} again")
-    lines += [f"still open: {one.id}, job {one.job}{_price(one.usd)}: {one.reason}" for one in open_jobs]
+    lines += [f"still open: {one.id}, job {one.job}{_format_price(one.usd)}: {one.reason}" for one in open_jobs]
     if open_jobs:
         lines.append(f"the same command polls {'it' if len(open_jobs) == 1 else 'them'} again")
     return lines
 
 
-def _price(usd: float | None) -> str:
+def _format_price(usd: float | None) -> str:
     return "" if usd is None else f", ${usd:.4f}"

@@ -62,7 +62,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """Number of times that the finding was observed."""
     fingerprint: str
     """Id of the finding that stays the same from run to run."""
-    fails: bool
+    fails_command: bool
     """Whether the finding makes the command fail."""
     properties: Mapping[str, Any] = {}
     """Additional properties of the finding in SARIF. Properties with the value `None` are left out."""

@@ -24,10 +24,10 @@ def format_workflow_commands(report: ExportedReport, root: Path) -> str:
         report: the report with the findings.
         root: the folder of the checkout. GitHub cannot show files outside of it, so they are named only in the message.
     """
-    return "".join(f"{_annotation(finding, root)}\n" for finding in report.findings)
+    return "".join(f"{_format_annotation(finding, root)}\n" for finding in report.findings)
 
 
-def _annotation(finding: ReportedFinding, root: Path) -> str:
+def _format_annotation(finding: ReportedFinding, root: Path) -> str:
     properties = {"title": f"{finding.rule} {finding.subject}"}
     location = finding.location
     file = location.relative_to(root) if location else None
@@ -53,10 +53,10 @@ def format_step_summary(report: ExportedReport, headline: str) -> str:
         report: the report with the findings.
         headline: one line that sums up the report.
     """
-    return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_table(report.findings), ""])
+    return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_format_table(report.findings), ""])
 
 
-def _table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
+def _format_table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
     if not findings:
         return
     yield "| severity | rule | operation | observed |"

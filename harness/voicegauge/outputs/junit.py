@@ -22,7 +22,7 @@ def format_junit_xml(report: ExportedReport) -> str:
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.suite for case in report.cases), *(finding.suite for finding in report.findings)]
     for name in dict.fromkeys(names):
-        cases = list(_suite_cases(report, name))
+        cases = list(_build_suite_cases(report, name))
         failures = sum(case.find("failure") is not None for case in cases)
         skip_reason = sum(case.find("skipped") is not None for case in cases)
         counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skip_reason}
@@ -36,40 +36,40 @@ def format_junit_xml(report: ExportedReport) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _suite_cases(report: ExportedReport, suite: str) -> Iterator[ET.Element]:
+def _build_suite_cases(report: ExportedReport, suite: str) -> Iterator[ET.Element]:
     cases = [case for case in report.cases if case.suite == suite]
     for case in cases:
         if case.skip_reason is None:
-            yield _testcase(case.subject, case.name)
+            yield _build_testcase(case.subject, case.name)
     findings = (finding for finding in report.findings if finding.suite == suite)
     ordered = sorted(findings, key=lambda finding: (finding.subject, finding.rule))
     for (subject, rule), group in groupby(ordered, key=lambda finding: (finding.subject, finding.rule)):
-        yield _add_findings(_testcase(subject, rule), list(group))
+        yield _add_findings(_build_testcase(subject, rule), list(group))
     for case in cases:
         if case.skip_reason is not None:
-            element = _testcase(case.subject, case.name)
+            element = _build_testcase(case.subject, case.name)
             ET.SubElement(element, "skipped", message=_replace_invalid_characters(case.skip_reason))
             yield element
 
 
-def _testcase(subject: str, name: str) -> ET.Element:
+def _build_testcase(subject: str, case_name: str) -> ET.Element:
     # CI servers group test cases by the dots of the class name.
     return ET.Element(
         "testcase",
         classname=_replace_invalid_characters(subject.replace("/", ".")),
-        name=_replace_invalid_characters(name),
+        name=_replace_invalid_characters(case_name),
         time="0",
     )
 
 
 def _add_findings(case: ET.Element, findings: list[ReportedFinding]) -> ET.Element:
-    failing = [finding for finding in findings if finding.fails]
+    failing = [finding for finding in findings if finding.fails_command]
     if failing:
         failure = ET.SubElement(
             case, "failure", message=_replace_invalid_characters(failing[0].message), type=failing[0].severity
         )
         failure.text = _join_details(failing)
-    others = [finding for finding in findings if not finding.fails]
+    others = [finding for finding in findings if not finding.fails_command]
     if others:
         ET.SubElement(case, "system-out").text = _join_details(others)
     return case

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from voicegauge.outputs.exported_report import ExportedReport, FileLocation, ReportedFinding, RuleDescription
 from voicegauge.version import __version__
 
-SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+SARIF_SCHEMA_URL = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def format_sarif_json(report: ExportedReport, root: Path) -> str:
@@ -23,11 +23,11 @@ def format_sarif_json(report: ExportedReport, root: Path) -> str:
     used = {finding.rule for finding in (*report.findings, *report.accepted)}
     rules = [rule for rule in report.rules if rule.id in used]
     index = {rule.id: number for number, rule in enumerate(rules)}
-    results = [_result(finding, index, root) for finding in report.findings]
+    results = [_build_result(finding, index, root) for finding in report.findings]
     for finding in report.accepted:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
-        results.append({**_result(finding, index, root), "suppressions": [suppression]})
-    driver = {"name": "voicegauge", "version": __version__, "rules": [_reporting_descriptor(rule) for rule in rules]}
+        results.append({**_build_result(finding, index, root), "suppressions": [suppression]})
+    driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
     run = {
         "tool": {"driver": driver},
         "invocations": [
@@ -37,10 +37,10 @@ def format_sarif_json(report: ExportedReport, root: Path) -> str:
         "columnKind": "unicodeCodePoints",
         "results": results,
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+    return json.dumps({"$schema": SARIF_SCHEMA_URL, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
-def _reporting_descriptor(rule: RuleDescription) -> dict[str, Any]:
+def _build_rule_descriptor(rule: RuleDescription) -> dict[str, Any]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.summary},
@@ -50,15 +50,15 @@ def _reporting_descriptor(rule: RuleDescription) -> dict[str, Any]:
     }
 
 
-def _result(finding: ReportedFinding, rule_index: dict[str, int], root: Path) -> dict[str, Any]:
+def _build_result(finding: ReportedFinding, index_by_rule: dict[str, int], root: Path) -> dict[str, Any]:
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": finding.subject, "kind": "function"}],
     }
     if finding.location is not None:
-        location["physicalLocation"] = _physical_location(finding.location, root)
+        location["physicalLocation"] = _build_physical_location(finding.location, root)
     result = {
         "ruleId": finding.rule,
-        "ruleIndex": rule_index[finding.rule],
+        "ruleIndex": index_by_rule[finding.rule],
         "level": finding.level.value,
         "message": {"text": finding.message},
         "locations": [location],
@@ -68,11 +68,13 @@ def _result(finding: ReportedFinding, rule_index: dict[str, int], root: Path) ->
         "properties": {name: value for name, value in finding.properties.items() if value is not None},
     }
     if finding.related_location is not None:
-        result["relatedLocations"] = [{"id": 0, "physicalLocation": _physical_location(finding.related_location, root)}]
+        result["relatedLocations"] = [
+            {"id": 0, "physicalLocation": _build_physical_location(finding.related_location, root)}
+        ]
     return result
 
 
-def _physical_location(location: FileLocation, root: Path) -> dict[str, Any]:
+def _build_physical_location(location: FileLocation, root: Path) -> dict[str, Any]:
     path = location.relative_to(root)
     # A file outside the checkout can only be found by an absolute URI.
     uri = Path(location.file).resolve().as_uri() if path is None else quote(path)

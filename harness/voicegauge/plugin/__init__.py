@@ -182,13 +182,13 @@ def voicegauge_client(
     from voicegauge.transport import Transport, VirtualClock
 
     @asynccontextmanager
-    async def connect(provider: str):  # type: ignore[no-untyped-def]  # its type is the fixture's
+    async def connect_client(provider: str):  # type: ignore[no-untyped-def]  # its type is the fixture's
         contract = voicegauge_catalogue.provider(provider)
         base_urls = {"": voicegauge_emulator.base_url(provider)}
         async with Transport() as transport:
             yield Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
 
-    return connect
+    return connect_client
 
 
 @pytest.fixture
@@ -210,13 +210,13 @@ class _Replay(NamedTuple):
     server: RunningReplay
     unused_ok: bool
 
-    def problems(self) -> list[str]:
+    def list_problems(self) -> list[str]:
         """Return the reasons why the test must fail; empty if it need not."""
         unused = [] if self.unused_ok else [f"recorded, but not sent: {name}" for name in self.server.unused]
         return [*self.server.unmatched, *unused]
 
 
-_REPLAYS = pytest.StashKey[list[_Replay]]()
+_REPLAYS_KEY = pytest.StashKey[list[_Replay]]()
 
 
 @pytest.fixture
@@ -230,10 +230,12 @@ def voicegauge_replay(
     does not send a recorded one.
     """
     replays: list[_Replay] = []
-    request.node.stash[_REPLAYS] = replays  # replaced if another plugin runs the test again
+    request.node.stash[_REPLAYS_KEY] = replays  # replaced if another plugin runs the test again
     with ExitStack() as stack:
 
-        def start(*paths: str | Path, only: str = "", pace: float = 0.0, unused_ok: bool = False) -> RunningReplay:
+        def start_replay(
+            *paths: str | Path, only: str = "", pace: float = 0.0, unused_ok: bool = False
+        ) -> RunningReplay:
             from voicegauge import VoicegaugeError, replay
 
             try:
@@ -243,18 +245,18 @@ def voicegauge_replay(
             replays.append(_Replay(stack.enter_context(server), unused_ok))
             return replays[-1].server
 
-        yield start
+        yield start_replay
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed although its replays received other requests than the recorded ones."""
     result = yield
-    problems = [text for one in item.stash.get(_REPLAYS, []) for text in one.problems()]
-    if problems:
+    list_problems = [text for one in item.stash.get(_REPLAYS_KEY, []) for text in one.list_problems()]
+    if list_problems:
         from voicegauge.printable import escape_unprintable
 
-        pytest.fail(escape_unprintable("\n".join(problems)), pytrace=False)
+        pytest.fail(escape_unprintable("\n".join(list_problems)), pytrace=False)
     return result
 
 
@@ -265,12 +267,12 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
     Called as `voicegauge_check("acme/voice-1", fuzz=20)`; returns the report.
     """
 
-    def check(*names: str, fuzz: int = 0) -> CheckReport:
+    def check_and_assert(*names: str, fuzz: int = 0) -> CheckReport:
         report = check_targets(request, names, fuzz)
         fail_on_findings(report, report.findings)
         return report
 
-    return check
+    return check_and_assert
 
 
 @pytest.fixture
@@ -282,7 +284,7 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
     `voicegauge check --fuzz N --write-tests DIR` writes such tests.
     """
 
-    def send(
+    def send_request(
         target: str,
         changes: Mapping[str, object] | None = None,
         *,
@@ -297,7 +299,7 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
         fail_on_findings(report, report.findings)
         return report
 
-    return send
+    return send_request
 
 
 @pytest.fixture
@@ -331,7 +333,7 @@ class RuleVerdict(NamedTuple):
         return [finding for finding in self.report.findings if finding.rule == self.rule]
 
     @property
-    def not_tried(self) -> str | None:
+    def no_verdict_reason(self) -> str | None:
         """Why the rule judged nothing; `None` if it judged something.
 
         The contract may lack what the rule needs, or no response that the rule inspects may have been received.
@@ -345,8 +347,8 @@ class RuleVerdict(NamedTuple):
         A rule that could not be applied does not count as passed.
         """
         fail_on_findings(self.report, self.findings)
-        if not self.findings and self.not_tried is not None:
-            pytest.skip(self.not_tried)  # skips the user's test: a rule that judged nothing must not pass
+        if not self.findings and self.no_verdict_reason is not None:
+            pytest.skip(self.no_verdict_reason)  # skips the user's test: a rule that judged nothing must not pass
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voicegauge.model import Finding
 
 
-def check_once(request: pytest.FixtureRequest, names: tuple[str, ...]) -> CheckReport:
+def check_once(request: pytest.FixtureRequest, target_names: tuple[str, ...]) -> CheckReport:
     """Return the report of a check of targets. The first worker that needs it runs the check, once per test run."""
     import fcntl
 
@@ -26,39 +26,39 @@ def check_once(request: pytest.FixtureRequest, names: tuple[str, ...]) -> CheckR
     from voicegauge.conformance import CheckReport
     from voicegauge.files import write_file
 
-    folder = _shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
-    file = folder / f"{names[0].partition('/')[0]}-{_digest(names)}.json"
+    folder = _create_shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
+    file = folder / f"{target_names[0].partition('/')[0]}-{_hash_target_names(target_names)}.json"
     with file.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.exists():
-            write_file(file, msgspec.json.encode(check_targets(request, names)))
+            write_file(file, msgspec.json.encode(check_targets(request, target_names)))
     return msgspec.json.decode(file.read_bytes(), type=CheckReport)
 
 
-def check_targets(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int = 0) -> CheckReport:
+def check_targets(request: pytest.FixtureRequest, target_names: tuple[str, ...], fuzz: int = 0) -> CheckReport:
     """Check targets with all planned requests, and with random ones if `fuzz` is not 0."""
     import voicegauge
 
     max_calls = request.config.getoption("--vg-max-calls")
-    listener = _notice_listener(request.config)
+    listener = _create_notice_listener(request.config)
     return run_check(
         request,
-        lambda **service: voicegauge.check(names, fuzz=fuzz, max_calls=max_calls, progress=listener, **service),
+        lambda **service: voicegauge.check(target_names, fuzz=fuzz, max_calls=max_calls, progress=listener, **service),
     )
 
 
-def _notice_listener(config: pytest.Config) -> ProgressListener:
+def _create_notice_listener(config: pytest.Config) -> ProgressListener:
     """Return a listener that prints the notices of a live check, such as what it will leave in the account."""
     from voicegauge.api import ProgressListener
 
     class NoticeListener(ProgressListener):
         def notice(self, message: str) -> None:
-            _print_live(config, message)
+            _print_live_line(config, message)
 
     return NoticeListener()
 
 
-def _print_live(config: pytest.Config, line: str) -> None:
+def _print_live_line(config: pytest.Config, line: str) -> None:
     """Print a line of a live test run. A worker of pytest-xdist has no terminal, so there it becomes a warning."""
     if not config.getoption("--vg-live"):
         return
@@ -69,12 +69,12 @@ def _print_live(config: pytest.Config, line: str) -> None:
         terminal.write_line(line)
 
 
-def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport]) -> CheckReport:
+def run_check(request: pytest.FixtureRequest, check_function: Callable[..., CheckReport]) -> CheckReport:
     """Call a function of the API with the service that the options choose; on an error, fail the test with one line.
 
     Args:
         request: request of the fixture.
-        check: called with the keyword arguments that choose a service.
+        check_function: called with the keyword arguments that choose a service.
 
     Raises:
         KeyboardInterrupt: the user pressed Ctrl-C during the check, which ends the whole test run.
@@ -84,7 +84,7 @@ def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport])
     failure = None
     try:
         with _choose_service(request) as service:
-            report = check(**service)
+            report = check_function(**service)
     except VoicegaugeError as error:
         failure = str(error)
     if failure is not None:  # outside of the handler, so that pytest does not print the chained error
@@ -102,7 +102,7 @@ def _print_left_resources(config: pytest.Config, report: CheckReport) -> None:
     from voicegauge.conformance import describe_left_resource
 
     for one in report.resources.left:
-        _print_live(config, f"left in the account: {describe_left_resource(one)}")
+        _print_live_line(config, f"left in the account: {describe_left_resource(one)}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
@@ -152,7 +152,7 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     if not config.getoption("--vg-live"):
         yield {**service, "emulated": request.getfixturevalue("voicegauge_emulator")}
         return
-    folder = _shared_folder(config, request.getfixturevalue("tmp_path_factory"))
+    folder = _create_shared_folder(config, request.getfixturevalue("tmp_path_factory"))
     budget = config.getoption("--vg-max-cost")
     with SharedBudget(folder / "budget", budget).ledger() as ledger:
         live = voicegauge.LiveOptions(
@@ -164,14 +164,14 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
         yield {**service, "live": live, "prices": read_prices(config)}
 
 
-def _digest(names: tuple[str, ...]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+def _hash_target_names(target_names: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(target_names).encode()).hexdigest()[:16]
 
 
-def _shared_folder(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
+def _create_shared_folder(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that all workers of this test run share, and that no other test run uses."""
     worker = getattr(config, "workerinput", None)
-    base = factory.getbasetemp()
+    base = tmp_path_factory.getbasetemp()
     folder = base.parent / f"voicegauge-{worker['testrunuid']}" if worker else base / "voicegauge"
     folder.mkdir(exist_ok=True)
     return folder

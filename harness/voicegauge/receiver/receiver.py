@@ -59,7 +59,7 @@ class Receiver:
     def callbacks_to(self, url: str) -> list[ReceivedCallback]:
         """Return the callbacks to `url`, which `create_url` returned, in the order in which they arrived."""
         token = self._store.find_token(urlsplit(url).path)
-        return [] if token is None else self._store.callbacks_with(token)
+        return [] if token is None else self._store.list_callbacks(token)
 
     async def next_callback(
         self, request_id: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
@@ -115,28 +115,30 @@ class Receiver:
             return
         token = self._store.find_token(scope["path"])
         if token is None:
-            await _respond(send, 404)
+            await _send_empty_response(send, 404)
         elif scope["method"] != "POST":
-            await _respond(send, 405, (b"allow", b"POST"))
+            await _send_empty_response(send, 405, (b"allow", b"POST"))
         elif are_headers_too_large(scope):
-            await _respond(send, 431)
+            await _send_empty_response(send, 431)
         else:
-            await self._accept(token, scope, receive, send)
+            await self._accept_callback(token, scope, receive, send)
 
-    async def _accept(self, token: str, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+    async def _accept_callback(
+        self, token: str, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+    ) -> None:
         try:
             body = await read_body(scope, receive, MAX_BODY_BYTES)
         except ConnectionError:
             return
         if body is None:
-            await _respond(send, 413)
+            await _send_empty_response(send, 413)
             return
         callback = self._build_callback(token, scope, body)
         if not self._store.add(token, callback):
-            await _respond(send, 503)
+            await _send_empty_response(send, 503)
             return
         self._on_callback(callback)
-        await _respond(send, 200)
+        await _send_empty_response(send, 200)
 
     def _build_callback(self, token: str, scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
         _, _, rest = str(scope["path"]).partition(f"/{token}")
@@ -162,7 +164,7 @@ def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
     return False
 
 
-async def _respond(send: _Send, status: int, *headers: tuple[bytes, bytes]) -> None:
+async def _send_empty_response(send: _Send, status: int, *headers: tuple[bytes, bytes]) -> None:
     """Send an empty response. Only an accepted request keeps its connection, because the body of others is not read."""
     closing = () if status == 200 else ((b"connection", b"close"),)
     sized = (*headers, *closing, (b"content-length", b"0"))

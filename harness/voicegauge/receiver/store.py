@@ -9,7 +9,7 @@ from voicegauge.model import ReceivedCallback
 
 MAX_CALLBACKS = 10_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
-"""Maximum memory of all callbacks together, as `callback_bytes` estimates it."""
+"""Maximum memory of all callbacks together, as `estimate_callback_bytes` estimates it."""
 MAX_CALLBACKS_PER_URL = 1000
 """Maximum number of callbacks to the URL of one request. A job of an hour that reports every five seconds sends 720."""
 MAX_BYTES_PER_URL = 4 * 1024 * 1024
@@ -68,13 +68,13 @@ class CallbackStore:
         """Return the token that is a segment of `path`; `None` if there is none."""
         return next((segment for segment in path.split("/") if segment in self._inboxes), None)
 
-    def callbacks_with(self, token: str) -> list[ReceivedCallback]:
+    def list_callbacks(self, token: str) -> list[ReceivedCallback]:
         """Return the callbacks to the URL with `token`, in the order in which they arrived."""
         return list(self._inboxes[token].callbacks)
 
     def add(self, token: str, callback: ReceivedCallback) -> bool:
         """Store a callback, and return whether there was room for it."""
-        size_bytes = callback_bytes(callback)
+        size_bytes = estimate_callback_bytes(callback)
         inbox = self._inboxes[token]
         if not inbox.has_room_for(size_bytes) or not self._all.has_room_for(size_bytes):
             return False
@@ -83,7 +83,7 @@ class CallbackStore:
         return True
 
 
-def callback_bytes(callback: ReceivedCallback) -> int:
+def estimate_callback_bytes(callback: ReceivedCallback) -> int:
     """Return an upper estimate of the memory that a callback takes, headers included."""
     request = callback.request
     headers = sum(_HEADER_BYTES + len(name) + len(value) for name, value in request.headers)

@@ -3,7 +3,7 @@
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.encoding import encode_body
-from voicegauge.transport.http import Timeouts, Transport, limited_timeouts, proxy_for
+from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
 
 __all__ = [
     "Clock",
@@ -13,6 +13,6 @@ __all__ = [
     "VirtualClock",
     "decode_body",
     "encode_body",
-    "limited_timeouts",
-    "proxy_for",
+    "find_proxy",
+    "limit_timeouts",
 ]

@@ -12,7 +12,7 @@ MAX_CONTENT_CODINGS = 2
 """Maximum number of encodings of one body. Servers compress a body once; a proxy may do so a second time."""
 MAX_GZIP_MEMBERS = 100
 """Maximum number of concatenated gzip members (RFC 1952, section 2.2). Real bodies have one."""
-_PIECE_BYTES = 2**16
+_DECOMPRESSED_PIECE_BYTES = 2**16
 """Number of bytes that are decompressed at a time, so that the output never exceeds the limit by much."""
 _ANY_HEADER, _RAW = 47, -15
 """zlib window bits: 47 detects gzip and zlib headers. "deflate" means zlib (RFC 9110, section 8.4.1.2), but some
@@ -72,9 +72,9 @@ def _inflate_member(body: bytes, start: int, window_bits: int) -> Iterator[tuple
     while not inflater.eof:
         compressed = inflater.unconsumed_tail
         if not compressed:
-            compressed = body[end : end + _PIECE_BYTES]
+            compressed = body[end : end + _DECOMPRESSED_PIECE_BYTES]
             end += len(compressed)
-        piece = inflater.decompress(compressed, _PIECE_BYTES)
+        piece = inflater.decompress(compressed, _DECOMPRESSED_PIECE_BYTES)
         if not piece and not compressed:
             raise zlib.error("ends early")
         yield piece, end - len(inflater.unused_data)

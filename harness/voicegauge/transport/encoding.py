@@ -49,12 +49,12 @@ def _encode_utf8(text: str) -> bytes:
         raise UsageError(f"the text cannot be encoded as UTF-8: {error.reason}") from error
 
 
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _encode_json(value: Any) -> bytes:
     try:
-        return _encode_utf8(_JSON.encode(value))
+        return _encode_utf8(_JSON_ENCODER.encode(value))
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"the request cannot be encoded as JSON: {error}") from error
 
@@ -65,7 +65,7 @@ def _require_fields(media_type: str, body: Any) -> dict[str, Any]:
     return body
 
 
-def _field_text(value: Any) -> str:
+def _format_field(value: Any) -> str:
     """Return the text of a form field: text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else _encode_json(value).decode()
 
@@ -74,7 +74,7 @@ def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
     files = [name for name, value in fields.items() if isinstance(value, UploadedFile)]
     if files:
         raise UsageError(f"a file ({files[0]}) can only be sent as multipart/form-data")
-    return urlencode([(name, _encode_utf8(_field_text(value))) for name, value in fields.items()]).encode()
+    return urlencode([(name, _encode_utf8(_format_field(value))) for name, value in fields.items()]).encode()
 
 
 def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
@@ -85,7 +85,7 @@ def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, b
             contents.append(value.data)
             parts.append((name, (value.filename, value.data, value.media_type)))
         else:
-            contents.append(_encode_utf8(_field_text(value)))
+            contents.append(_encode_utf8(_format_field(value)))
             parts.append((name, (None, contents[-1])))
     if ";" not in content_type:
         content_type += f"; boundary={_choose_boundary(contents)}"

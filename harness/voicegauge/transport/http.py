@@ -54,13 +54,13 @@ class Timeouts(Record, frozen=True, kw_only=True):
     """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
 
 
-def limited_timeouts(max_s: float | None) -> Timeouts:
-    """Return the default time limits, but at most `max_s` seconds for a whole exchange; `None` changes nothing."""
-    return Timeouts() if max_s is None else Timeouts(total_s=min(max_s, Timeouts().total_s))
+def limit_timeouts(max_total_s: float | None) -> Timeouts:
+    """Return the default time limits, but at most `max_total_s` seconds per exchange; `None` changes nothing."""
+    return Timeouts() if max_total_s is None else Timeouts(total_s=min(max_total_s, Timeouts().total_s))
 
 
 @functools.cache
-def _ssl_context() -> ssl.SSLContext:
+def _create_ssl_context() -> ssl.SSLContext:
     """Return the context that all transports share, because loading the certificates takes 30 ms.
 
     httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
@@ -68,7 +68,7 @@ def _ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def proxy_for(url: str) -> str | None:
+def find_proxy(url: str) -> str | None:
     """Return the proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`.
 
     Return `None` if no proxy is named, or if the host is this machine.
@@ -113,16 +113,16 @@ class Transport:
         self._app, self._max_connections = app, max_connections
         self._pools: dict[tuple[str | None, str | None], httpx.AsyncBaseTransport] = {}
 
-    def _pool(self, proxy: str | None, pinned: str | None) -> httpx.AsyncBaseTransport:
+    def _find_or_open_pool(self, proxy: str | None, pinned_host: str | None) -> httpx.AsyncBaseTransport:
         """Return the connection pool for a proxy, or for direct connections.
 
         httpx's pools are used without its client, which would follow redirects and store cookies. A pool looks
         connections up by address, so a host whose address is pinned gets a pool of its own, because a connection whose
         certificate was verified for one name must not be used for another name.
         """
-        if (proxy, pinned) not in self._pools:
-            self._pools[proxy, pinned] = self._open_pool(proxy)
-        return self._pools[proxy, pinned]
+        if (proxy, pinned_host) not in self._pools:
+            self._pools[proxy, pinned_host] = self._open_pool(proxy)
+        return self._pools[proxy, pinned_host]
 
     def _open_pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         limits = httpx.Limits(
@@ -131,17 +131,17 @@ class Transport:
             keepalive_expiry=KEEP_ALIVE_S,
         )
         try:
-            return httpx.AsyncHTTPTransport(verify=_ssl_context(), limits=limits, proxy=proxy)
+            return httpx.AsyncHTTPTransport(verify=_create_ssl_context(), limits=limits, proxy=proxy)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             # The proxy's URL may contain a password, so it is not part of the message.
-            raise UsageError(f"the proxy named by the environment cannot be used: {_reason(error)}") from error
+            raise UsageError(f"the proxy named by the environment cannot be used: {_describe_reason(error)}") from error
 
     async def __aenter__(self) -> Self:
         """Return this transport."""
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close every connection."""
         for pool in self._pools.values():
@@ -153,21 +153,18 @@ class Transport:
         *,
         provider: str,
         operation: str,
-        address: str | None = None,
-        stream_ended: Callable[[bytes], bool] | None = None,
-        max_s: float | None = None,
+        pinned_address: str | None = None,
+        ends_stream: Callable[[bytes], bool] | None = None,
+        max_total_s: float | None = None,
     ) -> Exchange:
         """Send `request` and read the whole response, whatever the status of the response.
 
-        Args:
-            request: the request, with an absolute URL.
-            provider: provider id to store in the exchange.
-            operation: operation id to store in the exchange.
-            address: IP address to connect to instead of resolving the host name. TLS and the Host header still use
-                the name.
-            stream_ended: is called with each chunk of an event stream and returns whether the stream is complete. The
-                connection is then read for at most `STREAM_LINGER_S` more. It is not called in process.
-            max_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
+        Args: request: the request, with an absolute URL. provider: provider id to store in the exchange. operation:
+            operation id to store in the exchange. pinned_address: IP address to connect to instead of resolving the
+            host name. TLS and the Host header still use the name. ends_stream: is called with each chunk of an event
+            stream and returns whether the stream is complete. The connection is then read for at most `STREAM_LINGER_S`
+            more. It is not called in process. max_total_s: limit for the whole exchange in seconds, if it is shorter
+            than that of the transport.
 
         Raises:
             UnreachableError: there is no connection, or the connection was lost; `sent` tells whether the request had
@@ -179,16 +176,16 @@ class Transport:
         trace = ExchangeTrace()
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
-        total_s = self._timeouts.total_s if max_s is None else min(max_s, self._timeouts.total_s)
+        total_s = self._timeouts.total_s if max_total_s is None else min(max_total_s, self._timeouts.total_s)
         try:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
                     response, timing = await self._call_app(request, url, host), None
                 else:
-                    response, timing = await self._call_host(request, url, host, trace, address, stream_ended)
+                    response, timing = await self._call_host(request, url, host, trace, pinned_address, ends_stream)
         except TimeoutError:
-            message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_note}"
-            raise TimedOutError(message, sent=trace.sent or self.in_process) from None
+            message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.describe_received_bytes}"
+            raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
         except (httpx.HTTPError, ssl.SSLError) as error:  # httpx does not wrap TLS errors after the handshake
             raise _to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
@@ -203,15 +200,15 @@ class Transport:
         url: httpx.URL,
         host: str,
         trace: ExchangeTrace,
-        address: str | None,
-        stream_ended: Callable[[bytes], bool] | None,
+        pinned_address: str | None,
+        ends_stream: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
-        outgoing = self._build_httpx_request(request, url, trace, address)
-        proxy = None if address is not None else proxy_for(request.url)
-        pool = self._pool(proxy, host if address is not None else None)
+        outgoing = self._build_httpx_request(request, url, trace, pinned_address)
+        proxy = None if pinned_address is not None else find_proxy(request.url)
+        pool = self._find_or_open_pool(proxy, host if pinned_address is not None else None)
         response = await pool.handle_async_request(outgoing)
         try:
-            body = await self._read_body(response, trace, host, stream_ended if _is_stream(response) else None)
+            body = await self._read_body(response, trace, host, ends_stream if _is_stream(response) else None)
         except (httpx.ReadError, httpx.RemoteProtocolError) as error:
             message = str(_to_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(
@@ -230,7 +227,7 @@ class Transport:
         )
 
     async def _read_body(
-        self, response: httpx.Response, trace: ExchangeTrace, host: str, stream_ended: Callable[[bytes], bool] | None
+        self, response: httpx.Response, trace: ExchangeTrace, host: str, ends_stream: Callable[[bytes], bool] | None
     ) -> bytes:
         """Read the body without decoding it, and time the chunks of the body."""
         body = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
@@ -238,17 +235,17 @@ class Transport:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None) as linger:
                 async for chunk in response.aiter_raw():
-                    trace.note_chunk(len(chunk))
+                    trace.record_chunk(len(chunk))
                     if body.tell() + len(chunk) > self._max_body_bytes:
                         raise OversizeError(f"{host}: the response is larger than {self._max_body_bytes} bytes")
                     body.write(chunk)
-                    if stream_ended is not None and stream_ended(chunk) and not ended:
+                    if ends_stream is not None and ends_stream(chunk) and not ended:
                         ended = True
                         linger.reschedule(asyncio.get_running_loop().time() + STREAM_LINGER_S)
         return body.getvalue()
 
     def _build_httpx_request(
-        self, request: Request, url: httpx.URL, trace: ExchangeTrace, address: str | None
+        self, request: Request, url: httpx.URL, trace: ExchangeTrace, pinned_address: str | None
     ) -> httpx.Request:
         timeouts = self._timeouts
         extensions: dict[str, Any] = {
@@ -262,15 +259,15 @@ class Transport:
         }
         try:
             headers = list(request.headers)
-            if address is not None:
+            if pinned_address is not None:
                 headers.insert(0, ("Host", url.netloc.decode("ascii")))
                 extensions["sni_hostname"] = url.host
-                url = url.copy_with(host=address)
+                url = url.copy_with(host=pinned_address)
             return httpx.Request(
                 request.method, url, headers=headers, content=request.body or None, extensions=extensions
             )
         except (ValueError, httpx.InvalidURL) as error:
-            raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
+            raise UnreachableError(f"the request cannot be sent: {_describe_reason(error)}", sent=False) from error
 
 
 def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
@@ -289,7 +286,7 @@ def _parse_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
+        raise UnreachableError(f"the request cannot be sent: {_describe_reason(error)}", sent=False) from error
     if not parsed.host:
         raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
     return parsed
@@ -307,18 +304,20 @@ def _to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeo
             httpx.WriteTimeout: timeouts.write_s,
             httpx.PoolTimeout: timeouts.pool_s,
         }.get(type(error), timeouts.total_s)
-        sent = trace.sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
-        return TimedOutError(f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_note}", sent=sent)
+        sent = trace.is_sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+        return TimedOutError(
+            f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.describe_received_bytes}", sent=sent
+        )
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-        return UnreachableError(f"{host}: the request cannot be sent: {_reason(error)}", sent=False)
+        return UnreachableError(f"{host}: the request cannot be sent: {_describe_reason(error)}", sent=False)
     if isinstance(error, httpx.ConnectError):
-        return UnreachableError(f"{host}: cannot connect: {_reason(error)}", sent=False)
+        return UnreachableError(f"{host}: cannot connect: {_describe_reason(error)}", sent=False)
     if isinstance(error, httpx.ProxyError):  # the request is sent only after the proxy has connected
-        return UnreachableError(f"{host}: the proxy does not connect: {_reason(error)}", sent=False)
-    return UnreachableError(f"{host}: {trace.phase}: connection lost: {_reason(error)}", sent=trace.sent)
+        return UnreachableError(f"{host}: the proxy does not connect: {_describe_reason(error)}", sent=False)
+    return UnreachableError(f"{host}: {trace.phase}: connection lost: {_describe_reason(error)}", sent=trace.is_sent)
 
 
-def _reason(error: Exception) -> str:
+def _describe_reason(error: Exception) -> str:
     """Return the library's message on one line, without the errno."""
     message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
     return message.rstrip(".") or type(error).__name__

@@ -11,7 +11,7 @@ MAX_CHUNKS = 10_000
 """Maximum number of chunks that are timed separately. Later chunks are added to the last one, so that a body sent byte
 by byte cannot exhaust the memory."""
 
-_PHASES = {
+_PHASE_DESCRIPTIONS = {
     "connect_tcp": "connecting",
     "connect_unix_socket": "connecting",
     "start_tls": "the TLS handshake",
@@ -47,23 +47,23 @@ class ExchangeTrace:
             self._first = now
         self._at[name] = now
         step, _, edge = name.partition(".")
-        if edge == "started" and step in _PHASES:
-            self.phase = _PHASES[step]
+        if edge == "started" and step in _PHASE_DESCRIPTIONS:
+            self.phase = _PHASE_DESCRIPTIONS[step]
         elif name == "send_request_body.complete":
-            self.phase = _PHASES["receive_response_headers"]
+            self.phase = _PHASE_DESCRIPTIONS["receive_response_headers"]
 
     @property
-    def sent(self) -> bool:
+    def is_sent(self) -> bool:
         """Whether any part of the request may have been sent."""
         return "send_request_headers.started" in self._at
 
     @property
-    def received_note(self) -> str:
+    def describe_received_bytes(self) -> str:
         """How much of the body was received, for error messages; empty if nothing was received."""
         size = sum(size for _, size in self._chunks)
         return f", {size} bytes of the body received" if size else ""
 
-    def note_chunk(self, size: int) -> None:
+    def record_chunk(self, size: int) -> None:
         """Note the arrival of `size` bytes of the body."""
         at = (time.perf_counter() - self._started) * 1000
         if len(self._chunks) < MAX_CHUNKS:
@@ -82,8 +82,8 @@ class ExchangeTrace:
             started_at=self._started_at,
             started_ms=self._started * 1000,
             wait_ms=(self._first - self._started) * 1000,
-            connect_ms=self._span("connect_tcp"),
-            tls_ms=self._span("start_tls"),
+            connect_ms=self._measure_step_ms("connect_tcp"),
+            tls_ms=self._measure_step_ms("start_tls"),
             send_ms=max(sent - self._at.get("send_request_headers.started", sent), 0.0) * 1000,
             ttfb_ms=max(first_byte - sent, 0.0) * 1000,
             receive_ms=(now - first_byte) * 1000,
@@ -91,6 +91,6 @@ class ExchangeTrace:
             chunks=tuple(self._chunks),
         )
 
-    def _span(self, step: str) -> float | None:
-        started, complete = self._at.get(f"{step}.started"), self._at.get(f"{step}.complete")
+    def _measure_step_ms(self, step_name: str) -> float | None:
+        started, complete = self._at.get(f"{step_name}.started"), self._at.get(f"{step_name}.complete")
         return None if started is None or complete is None else (complete - started) * 1000

@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.contract import Contract
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import read_pointer, write_pointer
-from voicegauge.model import DOWNLOAD, Exchange, Response
+from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Response
 from voicegauge.speech.audio import decode, encode
 from voicegauge.speech.audio.containers import sniff_container
 
@@ -353,7 +353,7 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
 @_injection
 def host_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
     """Audio moves to another host: its URL in responses, and the requests that fetch it."""
-    urls = {e.request.url for e in exchanges if e.operation == DOWNLOAD}
+    urls = {e.request.url for e in exchanges if e.operation == DOWNLOAD_OPERATION}
     if not urls:
         raise NotApplicableError
     moved = {url: url.replace(url.split("/")[2], "cdn2.example", 1) for url in urls}

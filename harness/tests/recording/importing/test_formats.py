@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from voicegauge.contract import Catalogue, load_catalogue
-from voicegauge.model import DOWNLOAD, Exchange, Timing
+from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Timing
 from voicegauge.recording.importing import import_recording
 from voicegauge.recording.replay.response_schedule import schedule_response
 
@@ -71,7 +71,7 @@ def test_a_download_needs_a_response_that_contains_its_url(catalogue: Catalogue,
     imported = import_recording(file, catalogue.provider("pixelapi"))
     assert not imported.exchanges
     assert "output.example" in imported.remarks[0].message
-    assert DOWNLOAD not in {exchange.operation for exchange in imported.exchanges}
+    assert DOWNLOAD_OPERATION not in {exchange.operation for exchange in imported.exchanges}
 
 
 def timed(catalogue: Catalogue, folder: Path, **entry: Any) -> tuple[Timing | None, Exchange]:

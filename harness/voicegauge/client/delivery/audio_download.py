@@ -15,9 +15,9 @@ from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
 from voicegauge.formats import decode_base64
-from voicegauge.model import DOWNLOAD, Failure, Request
+from voicegauge.model import DOWNLOAD_OPERATION, Failure, Request
 from voicegauge.recording import find_secret
-from voicegauge.transport import proxy_for
+from voicegauge.transport import find_proxy
 
 MAX_REDIRECTS = 5
 """Maximum number of redirects that are followed. Storage services redirect once or twice; browsers give up after 20.
@@ -133,7 +133,7 @@ class _Download:
         """Return the documented download if `url` has its path. A provider may name any other URL as well."""
         operation = self._download_operation
         is_documented = operation is not None and operation.match_end(urlsplit(url).path) is not None
-        return operation.id if operation is not None and is_documented else DOWNLOAD
+        return operation.id if operation is not None and is_documented else DOWNLOAD_OPERATION
 
     def _build_request(self, url: str) -> Request:
         """Return a plain GET, with the key only for a documented download from the provider itself."""
@@ -157,7 +157,7 @@ class _Download:
         if origin(url) in self._connection.origins or self._connection.transport.in_process:
             return (None,)
         try:
-            if proxy_for(url) is not None:
+            if find_proxy(url) is not None:
                 check_literal_host(url)
                 return (None,)
             return await resolve_public_addresses(url)

@@ -38,7 +38,7 @@ class ExchangeLog:
     async def send(self, request: Request, operation_id: str, address: str | None = None) -> ParsedExchange:
         """Send `request` once and log the exchange; see `ProviderConnection.send`."""
         exchange = await self.connection.send(
-            request, operation_id, address=address, max_s=max(self.deadline.left_s, MIN_EXCHANGE_S)
+            request, operation_id, pinned_address=address, max_total_s=max(self.deadline.left_s, MIN_EXCHANGE_S)
         )
         self.exchanges.append(exchange)
         return parse_exchange(exchange)
@@ -50,7 +50,7 @@ class ExchangeLog:
 
         Args:
             request: an idempotent request: for a status, a result or a download.
-            operation_id: id of an operation of the contract, or `DOWNLOAD`.
+            operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
             addresses: IP addresses to try in turn; `None` means that the host name is resolved.
 
         Raises:

@@ -66,7 +66,7 @@ def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> Report
         extra_lines=tuple(f"{label}{text}" for label, text in details if text),
         occurrences=finding.occurrences,
         fingerprint=finding.fingerprint,
-        fails=finding.severity in failing,
+        fails_command=finding.severity in failing,
         properties={
             "provenance": finding.provenance.value,
             "target": where.target,

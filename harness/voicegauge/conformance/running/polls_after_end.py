@@ -29,7 +29,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
         try:
             repeated.append(
                 await client.transport.send(
-                    polls[-1].request, provider=target.contract.id, operation=status.id, max_s=MAX_POLL_S
+                    polls[-1].request, provider=target.contract.id, operation=status.id, max_total_s=MAX_POLL_S
                 )
             )
         except TransportError:
@@ -59,7 +59,7 @@ async def poll_without_key(client: Client, target: Target, polls: Sequence[Excha
     request = msgspec.structs.replace(polls[-1].request, headers=headers)
     try:
         exchange = await client.transport.send(
-            request, provider=target.contract.id, operation=status.id, max_s=MAX_POLL_S
+            request, provider=target.contract.id, operation=status.id, max_total_s=MAX_POLL_S
         )
     except TransportError:
         return []  # the verdict on the delivery does not depend on this poll

@@ -214,7 +214,7 @@ class AudioInputEndpoint:
         self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, base_name: str
     ) -> str:
         name = f"{base_name}.{generated_audio.format}"
-        self._context.downloads.files.store(name, generated_audio)
+        self._context.downloads.files.store_file(name, generated_audio)
         return self._context.response_builder.build_audio_url(
             request.incoming_request.base_url, response_audio, name, generated_audio.format
         )

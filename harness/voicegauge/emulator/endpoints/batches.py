@@ -48,7 +48,7 @@ class BatchEndpoint:
         whole = self._speech.plan_speech(request, account, strict=False)
         whole = whole._replace(queue_s=0.0, processing_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
-        balance = self._context.accounts.remaining_balance(account, request.operation)
+        balance = self._context.accounts.get_remaining_balance(account, request.operation)
         return self.add_progress(
             self._context.response_builder.build_submit_response(request, job, balance=balance), job
         )
@@ -58,7 +58,7 @@ class BatchEndpoint:
         batch = job.target.operation.batch
         if batch is None or not isinstance(job, EmulatedBatch):
             return response
-        for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed)):
+        for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed_count)):
             if location is not None:
                 response.body = write_at(response.body, location, count)
         if response.kind == "status":

@@ -67,7 +67,7 @@ class ChatEndpoint:
                 conversation = context.resources.create(request, response, account, now, rng)
             conversation.messages.append(message)
             messages = conversation.messages
-            response.body = write_at(response.body, conversation.resource.id, conversation.id)
+            response.body = write_at(response.body, conversation.resource_spec.id, conversation.id)
         reply = _compose_reply(messages)
         url = self._add_spoken_reply(request, chat, reply)
         values = ((chat.transcript, message), (chat.reply, reply), (chat.reply_audio.at, url), (chat.charged, charge))

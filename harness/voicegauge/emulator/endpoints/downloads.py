@@ -47,7 +47,7 @@ class AudioDownloads:
             job = self._job_store.jobs.get(media_id)
             if job is not None and self._job_store.has_succeeded(job):
                 return await self._build_speech_download(job.target, job.synthesis, job)
-            generated = self.files.find(media_id)
+            generated = self.files.find_file(media_id)
             if generated is not None:
                 response = EmulatedResponse("audio", 200, generated.data, media_type_of(generated.format))
                 response.audio_format = generated.format

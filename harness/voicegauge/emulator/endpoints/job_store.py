@@ -27,7 +27,7 @@ from voicegauge.emulator.state import (
     EmulatedClock,
     EmulatedJob,
     compute_state_durations_s,
-    find_shortest_path,
+    find_shortest_state_path,
 )
 from voicegauge.formats import Location
 
@@ -101,7 +101,7 @@ class JobStore:
         amount = (price.credits if self._contract.provider.credits is not None else price.usd) if price else None
         if amount is None:
             return None
-        if account.keyless:
+        if account.is_keyless:
             return 0.0
         self._update_refundable_jobs()
         if account.credits is not None and account.credits < amount:
@@ -131,7 +131,7 @@ class JobStore:
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
-        path = self._fault_injector.change_states(spec, find_shortest_path(spec, end), target)
+        path = self._fault_injector.change_states(spec, find_shortest_state_path(spec, end), target)
         rng = self.create_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
             id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
@@ -140,7 +140,7 @@ class JobStore:
             synthesis=speech.synthesis,
             state_path=path,
             state_durations_s=compute_state_durations_s(spec, path, speech.queue_s, speech.processing_s),
-            created=self._clock.now(),
+            created_at_s=self._clock.now(),
             charge=charge,
             constants=fill_constant_placeholders(target, rng),
         )
@@ -198,8 +198,8 @@ class JobStore:
         state = job.update_state(self._clock, is_poll=is_poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
-        if spec is not None and spec.end == "failure" and spec.charged is False and not job.refunded:
-            job.refunded = True
+        if spec is not None and spec.end == "failure" and spec.charged is False and not job.is_refunded:
+            job.is_refunded = True
             job.account.debit(-job.charge if job.charge else None)
         return state
 
@@ -207,7 +207,7 @@ class JobStore:
         """Update the jobs that end in a refund, so that accounts are refunded even if nobody polls."""
         for job in self._refundable:
             self.update_state(job)
-        self._refundable = [job for job in self._refundable if not job.refunded]
+        self._refundable = [job for job in self._refundable if not job.is_refunded]
 
     def update_all(self) -> None:
         """Update all jobs to the current time, and make the refunds that are due."""

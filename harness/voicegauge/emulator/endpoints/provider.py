@@ -115,11 +115,11 @@ class EmulatedProvider:
     def _count_in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
         is_counted = operation.speech is not None or operation.audio_input is not None
-        account.in_flight += is_counted
+        account.requests_in_flight += is_counted
         try:
             yield
         finally:
-            account.in_flight -= is_counted
+            account.requests_in_flight -= is_counted
 
     def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
         for path in self._builder.list_path_candidates(incoming_request.path):
@@ -139,7 +139,7 @@ class EmulatedProvider:
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
         is_enforced = not self._fault_injector.skips_check("key", operation)
-        return self.accounts.identify(incoming_request, operation, is_enforced=is_enforced)
+        return self.accounts.identify_account(incoming_request, operation, is_key_enforced=is_enforced)
 
     async def _perform_or_repeat(
         self,
@@ -177,7 +177,7 @@ class EmulatedProvider:
             iterate_uploaded_files(request.body)
         ):  # checked first: starting a thread costs more than most requests
             await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
-        self.webhooks.check(request)
+        self.webhooks.check_webhook_url(request)
         used = self.resources.find_referenced(request, account)
         if self.resources.handles(operation):
             return self.resources.respond(request, account, self._clock.now(), self.job_store.create_rng())

@@ -37,13 +37,13 @@ MAX_STORED_RESOURCES = 20_000
 class StoredResource:
     """A resource of one account."""
 
-    resource: ResourceSpec
+    resource_spec: ResourceSpec
     id: str
     account: EmulatedAccount
     body: Any
     """The JSON object that was returned when the resource was created, and that lists contain."""
     state: str | None
-    deleted: bool = False
+    is_deleted: bool = False
     messages: list[str] = field(default_factory=list)
     """The user's messages if the resource is a conversation, else empty."""
 
@@ -52,10 +52,10 @@ class ResourceRole(NamedTuple):
     """The role of an operation in the lifecycle of a resource."""
 
     action: Literal["create", "list", "delete", "set"]
-    resource: ResourceSpec
-    id: Location | None = None
+    resource_spec: ResourceSpec
+    id_location: Location | None = None
     """Location of the resource id in the request; `None` if requests contain no id."""
-    state: str | None = None
+    new_state: str | None = None
     """State that the operation sets; `None` if it sets none."""
 
 
@@ -71,7 +71,7 @@ class ResourceStore:
 
     def __iter__(self) -> Iterator[StoredResource]:
         """Iterate over the resources of all accounts that are not deleted."""
-        return (stored for stored in self._stored.values() if not stored.deleted)
+        return (stored for stored in self._stored.values() if not stored.is_deleted)
 
     def handles(self, operation: Operation) -> bool:
         """Whether `respond` handles `operation`. It does not handle chats, although they create conversations."""
@@ -92,7 +92,7 @@ class ResourceStore:
                 stored = self._find(maker.resource, resource_id, account, request.operation, use.id)
                 if use.states and stored.state not in use.states and not self._skips_check("state", request.operation):
                     raise Rejection(
-                        "invalid", use.id.field_name, f"the {stored.resource.name} {stored.id} is {stored.state}"
+                        "invalid", use.id.field_name, f"the {stored.resource_spec.name} {stored.id} is {stored.state}"
                     )
                 found.append(stored)
         return found
@@ -111,13 +111,15 @@ class ResourceStore:
             self.create(request, response, account, now_s, rng)
             return response
         if role.action == "list":
-            return self._build_list_response(request, account, role.resource)
-        assert role.id is not None, "an operation that deletes or sets names its resource"
-        stored = self._find(role.resource, request.read(role.id), account, request.operation, role.id)
+            return self._build_list_response(request, account, role.resource_spec)
+        assert role.id_location is not None, "an operation that deletes or sets names its resource"
+        stored = self._find(
+            role.resource_spec, request.read(role.id_location), account, request.operation, role.id_location
+        )
         if role.action == "delete":
-            stored.deleted = True
+            stored.is_deleted = True
             return build_success_response(request.operation, "other", build_default_body)
-        stored.state = role.state
+        stored.state = role.new_state
         return self._build_change_response(request, stored)
 
     def create(
@@ -154,23 +156,25 @@ class ResourceStore:
         return stored
 
     def _check_quota(self, stored: StoredResource) -> None:
-        listing = stored.resource.list
+        listing = stored.resource_spec.list
         if not self._quota or listing is None or listing.limit is None:
             return
         example = build_success_response(self._contract.operation(listing.operation), "other", build_default_body)
         most = read_at(example.body, listing.limit)
-        if isinstance(most, int) and len(list(self._list_owned(stored.account, stored.resource))) >= most:
+        if isinstance(most, int) and len(list(self._list_owned(stored.account, stored.resource_spec))) >= most:
             raise Rejection(
-                "forbidden", None, f"the account has reached its limit of {most} of: {stored.resource.name}"
+                "forbidden", None, f"the account has reached its limit of {most} of: {stored.resource_spec.name}"
             )
 
     def _list_owned(
         self, account: EmulatedAccount, resource_spec: ResourceSpec, *, include_deleted: bool = False
     ) -> Iterator[StoredResource]:
         mine = (
-            stored for stored in self._stored.values() if stored.account is account and stored.resource is resource_spec
+            stored
+            for stored in self._stored.values()
+            if stored.account is account and stored.resource_spec is resource_spec
         )
-        return (stored for stored in mine if include_deleted or not stored.deleted)
+        return (stored for stored in mine if include_deleted or not stored.is_deleted)
 
     def _find(
         self,
@@ -181,9 +185,9 @@ class ResourceStore:
         id_location: Location,
     ) -> StoredResource:
         stored = self._stored.get(str(resource_id))
-        if stored is not None and stored.resource is resource_spec:
+        if stored is not None and stored.resource_spec is resource_spec:
             own = stored.account is account or self._skips_check("account", operation)
-            there = not stored.deleted or self._skips_check("deletion", operation)
+            there = not stored.is_deleted or self._skips_check("deletion", operation)
             if own and there:
                 return stored
         raise Rejection("not-found", id_location.field_name, f"there is no {resource_spec.name} {resource_id!r:.80}")
@@ -209,7 +213,7 @@ class ResourceStore:
 
     def _build_change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
         response = build_success_response(request.operation, "other", build_default_body)
-        resource = stored.resource
+        resource = stored.resource_spec
         for location, value in ((resource.id, stored.id), (resource.state, stored.state)):
             if location is not None and response.is_json and has_location(response.media, response.body, location):
                 response.body = write_at(response.body, location, value)
@@ -229,7 +233,7 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
 
 def _write_state_into_body(stored: StoredResource) -> Any:
     body = dict(stored.body)
-    return write_at(body, stored.resource.state, stored.state) if stored.resource.state is not None else body
+    return write_at(body, stored.resource_spec.state, stored.state) if stored.resource_spec.state is not None else body
 
 
 def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class SpeechEndpoint:
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
-        balance = context.accounts.remaining_balance(account, request.operation)
+        balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)
 
     def plan_speech(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> PlannedSpeech:
@@ -75,7 +75,7 @@ class SpeechEndpoint:
         target = select_target(request, strict=strict)
         if context.fault_injector.skips_check("response-kind", request.operation):
             target = replace_by_common_audio(target)
-        if account.keyless and target.needs_key and not context.fault_injector.skips_check("key", request.operation):
+        if account.is_keyless and target.needs_key and not context.fault_injector.skips_check("key", request.operation):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_audio_location(target)
         if strict:
@@ -137,7 +137,7 @@ class SpeechEndpoint:
         url = context.response_builder.build_audio_url(
             request.incoming_request.base_url, location, media_id, synthesis.format
         )
-        balance = context.accounts.remaining_balance(account, request.operation)
+        balance = context.accounts.get_remaining_balance(account, request.operation)
         response = context.response_builder.build_speech_response(
             request, target, synthesis, data, url, charge=charge, balance=balance
         )

@@ -8,7 +8,7 @@ from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_path
+from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_path
 
 UNKNOWN_STATE = "voicegauge-unknown"
 _HOUR_S = 3600.0
@@ -36,24 +36,24 @@ def repeat_states(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[
 def can_repeat_states(target: Target) -> bool:
     """Whether jobs have at least two states before the terminal one."""
     spec = _get_job_spec(target)
-    return spec is not None and len(find_shortest_path(spec)) > 2
+    return spec is not None and len(find_shortest_state_path(spec)) > 2
 
 
 def fail_after_success(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Add a failure after the success."""
-    return (*find_shortest_path(job_spec), next(iter(find_failure_states(job_spec)), state_path[-1]))
+    return (*find_shortest_state_path(job_spec), next(iter(find_failure_states(job_spec)), state_path[-1]))
 
 
 def succeed_after_failure(job_spec: JobSpec, _state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Insert a failure before the success."""
-    success = find_shortest_path(job_spec)
+    success = find_shortest_state_path(job_spec)
     return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
 
 
 def end_in_failure(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Take the shortest path to a failure."""
     failed = next(iter(find_failure_states(job_spec)), None)
-    return find_shortest_path(job_spec, failed) if failed is not None else state_path
+    return find_shortest_state_path(job_spec, failed) if failed is not None else state_path
 
 
 def can_fail(target: Target) -> bool:

@@ -10,7 +10,7 @@ from voicegauge.contract import Target, callback_media
 from voicegauge.emulator.faults.bodies import make_invalid
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedCallback
-from voicegauge.emulator.state import EPOCH_S
+from voicegauge.emulator.state import VIRTUAL_START_TIME_S
 from voicegauge.formats import Location
 
 
@@ -27,7 +27,9 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
         yield replace(
             callback,
             body=write_at(
-                copy.deepcopy(callback.body), location, format_timestamp(EPOCH_S, read_at(callback.body, location))
+                copy.deepcopy(callback.body),
+                location,
+                format_timestamp(VIRTUAL_START_TIME_S, read_at(callback.body, location)),
             ),
         )
 

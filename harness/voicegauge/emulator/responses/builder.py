@@ -217,7 +217,7 @@ class ResponseBuilder:
         self.write_constants(response, job.constants)
         write_values(response, self._job_values(job_spec, job), has_location)
         write_times(response, job_spec, job)
-        write_amounts(response, {job_spec.charged: 0.0 if job.refunded else job.charge})
+        write_amounts(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
         self._write_urls(response, request, job_spec, job)
         state = job_spec.states.get(job.state)
         if state is not None and state.end == "failure" and job_spec.reason is not None:

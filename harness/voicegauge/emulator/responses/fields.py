@@ -116,7 +116,7 @@ def write_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob)
     """Write the times of a job, in the format of the documented examples."""
     state = job_spec.states.get(job.state)
     required = state.required if state is not None else ()
-    times = {job_spec.created: job.created, job_spec.updated: job.state_times[-1]}
+    times = {job_spec.created: job.created_at_s, job_spec.updated: job.state_times[-1]}
     if state is not None and state.end is not None:
         times[job_spec.completed] = job.state_times[-1]
     for location, at in times.items():

@@ -129,7 +129,7 @@ def _build_callback_body(
     if job is None:
         return body
     values: dict[Location | None, Any] = {locations.charged: _to_integer_if_whole(job.charge)}
-    for location, at in ((locations.created, job.created), (locations.completed, job.state_times[-1])):
+    for location, at in ((locations.created, job.created_at_s), (locations.completed, job.state_times[-1])):
         values[location] = format_timestamp(at, read_at(body, location))
     for location, value in values.items():
         if location is not None and value is not None:

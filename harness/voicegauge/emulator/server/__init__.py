@@ -4,7 +4,7 @@ from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.server.client_limits import ClientLimits
 from voicegauge.emulator.server.process import EmulatorProcessConfig, EmulatorStartup, RunningEmulator, running_emulator
 from voicegauge.emulator.server.request_bodies import are_headers_too_large, read_body
-from voicegauge.emulator.server.socket_server import bind, running_app, serve, serve_app
+from voicegauge.emulator.server.socket_server import bind_socket, running_app, serve, serve_app
 
 __all__ = [
     "ClientLimits",
@@ -12,7 +12,7 @@ __all__ = [
     "EmulatorStartup",
     "RunningEmulator",
     "are_headers_too_large",
-    "bind",
+    "bind_socket",
     "create_app",
     "read_body",
     "running_app",

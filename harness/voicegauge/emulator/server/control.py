@@ -15,56 +15,56 @@ from voicegauge.emulator.server.providers import EmulatedProviders, send_respons
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats import UnreadableBodyError, read_json
 
-MAX_TIME_S = 250_000_000_000.0
+MAX_CLOCK_TIME_S = 250_000_000_000.0
 """Latest Unix time of an emulated clock, in the year 9892, because timestamps have four digits for the year."""
 
 
 def build_control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
     """Return the routes that inspect and control `providers`."""
-    control = _Control(providers)
+    control = _ControlRoutes(providers)
     return [
-        Route("/health", control.health),
-        Route("/reset", control.reset, methods=["POST"]),
-        Route("/clock", control.clock),
-        Route("/clock", control.advance, methods=["POST"]),
-        Route("/state", control.state),
-        Route("/journal", control.journal),
-        Route("/faults", control.faults),
-        Route("/faults", control.set_faults, methods=["PUT"]),
-        Route("/media/{provider}/{name}", _Media(providers)),
+        Route("/health", control.get_health),
+        Route("/reset", control.reset_providers, methods=["POST"]),
+        Route("/clock", control.get_clock),
+        Route("/clock", control.advance_clock, methods=["POST"]),
+        Route("/state", control.get_state),
+        Route("/journal", control.get_journal),
+        Route("/faults", control.get_faults),
+        Route("/faults", control.replace_faults, methods=["PUT"]),
+        Route("/media/{provider}/{name}", _AudioRoute(providers)),
     ]
 
 
-class _Control:
+class _ControlRoutes:
     def __init__(self, providers: EmulatedProviders) -> None:
         self._emulated = providers
 
-    async def health(self, _request: Request) -> Response:
+    async def get_health(self, _request: Request) -> Response:
         return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._emulated.providers)})
 
-    async def reset(self, _request: Request) -> Response:
+    async def reset_providers(self, _request: Request) -> Response:
         """Delete accounts, jobs and journal, and reset the clock."""
         self._emulated.reset()
         return JSONResponse({"status": "ok"})
 
-    async def clock(self, _request: Request) -> Response:
+    async def get_clock(self, _request: Request) -> Response:
         clock = self._emulated.clock
         return JSONResponse({"kind": clock.kind, "now": clock.now()})
 
-    async def advance(self, request: Request) -> Response:
+    async def advance_clock(self, request: Request) -> Response:
         """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
         body = await _read_json(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
-            return _bad_request('send {"advance_s": seconds}, 0 or more')
-        if self._emulated.clock.now() + seconds > MAX_TIME_S:
-            return _bad_request("the clock would be later than the year 9999")
+            return _build_bad_request_response('send {"advance_s": seconds}, 0 or more')
+        if self._emulated.clock.now() + seconds > MAX_CLOCK_TIME_S:
+            return _build_bad_request_response("the clock would be later than the year 9999")
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():
             await provider.webhooks.send_due_callbacks()
-        return await self.clock(request)
+        return await self.get_clock(request)
 
-    async def state(self, _request: Request) -> Response:
+    async def get_state(self, _request: Request) -> Response:
         """Return accounts, jobs, resources and callbacks of every provider, without keys."""
         found = {}
         for name, provider in self._emulated.providers.items():
@@ -72,7 +72,7 @@ class _Control:
             found[name] = {
                 "accounts": [
                     {
-                        "keyless": account.keyless,
+                        "keyless": account.is_keyless,
                         "credits": account.credits,
                         "spent": account.spent,
                         "requests_in_window": account.window.request_count,
@@ -86,42 +86,42 @@ class _Control:
                         "target": job.target.id,
                         "state": job.state,
                         "charge": job.charge,
-                        "refunded": job.refunded,
-                        "created": job.created,
+                        "refunded": job.is_refunded,
+                        "created": job.created_at_s,
                     }
                     for job in provider.job_store.jobs.values()
                 ],
                 "resources": [
-                    {"id": resource.id, "name": resource.resource.name, "state": resource.state}
+                    {"id": resource.id, "name": resource.resource_spec.name, "state": resource.state}
                     for resource in provider.resources
                 ],
                 "webhooks": [dataclasses.asdict(sent) for sent in provider.webhooks.sent],
             }
         return JSONResponse(found)
 
-    async def journal(self, _request: Request) -> Response:
+    async def get_journal(self, _request: Request) -> Response:
         """Return the latest requests in order of their responses, with secrets masked."""
         return JSONResponse(list(self._emulated.journal))
 
-    async def faults(self, _request: Request) -> Response:
+    async def get_faults(self, _request: Request) -> Response:
         known = {fault.id: fault.description for fault in FAULTS.values()}
         return JSONResponse({"injected": list(self._emulated.fault_injector.names), "known": known})
 
-    async def set_faults(self, request: Request) -> Response:
+    async def replace_faults(self, request: Request) -> Response:
         """Replace the injected faults by those in the body, such as {"faults": ["wrong-type@provider"]}."""
         body = await _read_json(request)
         names = body.get("faults") if isinstance(body, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return _bad_request('send {"faults": ["id", "id@provider/target"]}')
+            return _build_bad_request_response('send {"faults": ["id", "id@provider/target"]}')
         try:
             checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
-            return _bad_request(str(error))
+            return _build_bad_request_response(str(error))
         self._emulated.fault_injector.replace_faults(checked)
-        return await self.faults(request)
+        return await self.get_faults(request)
 
 
-class _Media:
+class _AudioRoute:
     """Serves audio whose URL the contract does not describe."""
 
     def __init__(self, providers: EmulatedProviders) -> None:
@@ -145,5 +145,5 @@ async def _read_json(request: Request) -> Any:
         return None
 
 
-def _bad_request(message: str) -> Response:
+def _build_bad_request_response(message: str) -> Response:
     return JSONResponse({"error": message}, 400)

@@ -34,20 +34,20 @@ class ControlGuard:
         if scope["type"] != "http" or scope["path"].startswith(_PUBLIC_PREFIX):
             await self._app(scope, receive, send)
             return
-        reason = self._rejection(scope)
+        reason = self._find_rejection_reason(scope)
         if reason is not None:
-            await _error(403, reason)(scope, receive, send)
+            await _build_error_response(403, reason)(scope, receive, send)
             return
         try:
             body = await read_body(scope, receive, MAX_CONTROL_BYTES)
         except ConnectionError:
             return
         if body is None:
-            await _error(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
+            await _build_error_response(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
             return
         await self._app(scope, replay_body(body, receive), send)
 
-    def _rejection(self, scope: Scope) -> str | None:
+    def _find_rejection_reason(self, scope: Scope) -> str | None:
         """Return the reason why a request is rejected; `None` if it is accepted."""
         headers = {name: value.decode("latin-1").strip().lower() for name, value in scope["headers"]}
         host = headers.get(b"host", "")
@@ -69,5 +69,5 @@ class ControlGuard:
         return is_loopback(name) or name in self._hosts or (address is not None and name == address[0])
 
 
-def _error(status: int, message: str) -> Response:
+def _build_error_response(status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status, headers={"Connection": "close"})

@@ -15,14 +15,14 @@ from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.settings import SCENARIO_HEADER
 
-MAX_ENTRIES = 10_000
+MAX_JOURNAL_ENTRIES = 10_000
 MASK = "[redacted]"
 MAX_JOURNAL_BYTES = 32 * 1024 * 1024
 """Maximum memory of all entries, as estimated from the sizes of paths, queries and headers."""
-_ENTRY_BYTES = 1024
-_PAIR_BYTES = 200
+_ENTRY_OVERHEAD_BYTES = 1024
+_PAIR_OVERHEAD_BYTES = 200
 """Memory that an entry, and each of its headers and query parameters, takes in addition to its texts."""
-MAX_SECRETS = 20
+MAX_SECRETS_PER_REQUEST = 20
 """Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
 in every spelling takes a while."""
 _CREDENTIAL_NAME = re.compile("key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE)
@@ -76,10 +76,10 @@ class RequestJournal:
         self._entries.clear()
         self._size_bytes = 0
 
-    def _add(self, entry: dict[str, Any], size_bytes: int) -> None:
+    def _add_entry(self, entry: dict[str, Any], size_bytes: int) -> None:
         self._entries.append((entry, size_bytes))
         self._size_bytes += size_bytes
-        while len(self._entries) > MAX_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
+        while len(self._entries) > MAX_JOURNAL_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
             self._size_bytes -= self._entries.popleft()[1]
 
     def record(
@@ -89,7 +89,7 @@ class RequestJournal:
         shown_headers = _find_shown_names(contract, response, "header") | _SHOWN_HEADERS
         shown_query = _find_shown_names(contract, response, "query")
         secrets = tuple(sorted(set(_find_secrets(contract, incoming_request))))
-        self._add(
+        self._add_entry(
             {
                 "at": now_s,
                 "provider": contract.id,
@@ -104,22 +104,24 @@ class RequestJournal:
                 "rejection_reason": response.rejection_reason,
                 "job": response.job.id if response.job else None,
             },
-            _entry_bytes(incoming_request),
+            _estimate_entry_bytes(incoming_request),
         )
 
 
-def _entry_bytes(incoming_request: IncomingRequest) -> int:
+def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
     pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
     return (
-        _ENTRY_BYTES + len(incoming_request.path) + sum(_PAIR_BYTES + len(name) + len(value) for name, value in pairs)
+        _ENTRY_OVERHEAD_BYTES
+        + len(incoming_request.path)
+        + sum(_PAIR_OVERHEAD_BYTES + len(name) + len(value) for name, value in pairs)
     )
 
 
-def _find_shown_names(contract: Contract, response: EmulatedResponse, location: str) -> frozenset[str]:
-    """Return the lower-case names of the documented parameters at `location`, except for those that contain keys."""
+def _find_shown_names(contract: Contract, response: EmulatedResponse, parameter_location: str) -> frozenset[str]:
+    """Return the lower-case names of documented parameters at `parameter_location`, without those of credentials."""
     if response.operation is None:
         return frozenset()
-    documented = {p.name.lower() for p in response.operation.parameters if p.location == location}
+    documented = {p.name.lower() for p in response.operation.parameters if p.location == parameter_location}
     return frozenset(name for name in documented if not _is_credential(contract, name))
 
 
@@ -146,18 +148,18 @@ def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iter
                 yield part
 
 
-def _mask_values(values: Mapping[str, str], shown: Iterable[str], secrets: tuple[str, ...]) -> dict[str, str]:
-    return {name: _mask_text(secrets, value) if name.lower() in shown else MASK for name, value in values.items()}
+def _mask_values(values: Mapping[str, str], shown_names: Iterable[str], secrets: tuple[str, ...]) -> dict[str, str]:
+    return {name: _mask_text(secrets, value) if name.lower() in shown_names else MASK for name, value in values.items()}
 
 
 def _mask_text(secrets: tuple[str, ...], text: str) -> str:
-    if len(secrets) > MAX_SECRETS:
+    if len(secrets) > MAX_SECRETS_PER_REQUEST:
         return MASK
-    return _spellings_pattern(secrets).sub(MASK, text) if secrets else text
+    return _compile_secret_pattern(secrets).sub(MASK, text) if secrets else text
 
 
 @functools.lru_cache(maxsize=256)  # most clients send the same key each time
-def _spellings_pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
+def _compile_secret_pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
     """Return a pattern for the secrets as plain text, URL-encoded, in hexadecimal or in base64, in any letter case."""
     spellings: list[str] = []
     for secret in secrets:

@@ -17,19 +17,19 @@ from voicegauge.emulator.server.client_limits import ClientLimits
 _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-def protocol_with_limits(limits: ClientLimits) -> type[asyncio.Protocol]:
+def create_protocol_class(limits: ClientLimits) -> type[asyncio.Protocol]:
     """Return an HTTP protocol class for uvicorn that applies `limits` to all its connections together."""
 
-    class Protocol(_LimitedProtocol):
+    class LimitedProtocol(_LimitedProtocolBase):
         client_limits = limits
         open_connections = {}
 
-    return Protocol
+    return LimitedProtocol
 
 
-class _LimitedProtocol(H11Protocol):
+class _LimitedProtocolBase(H11Protocol):
     client_limits: ClassVar[ClientLimits]
-    open_connections: ClassVar[dict[_LimitedProtocol, None]]
+    open_connections: ClassVar[dict[_LimitedProtocolBase, None]]
     """Open connections, oldest first."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -56,7 +56,7 @@ class _LimitedProtocol(H11Protocol):
         if self.transport.is_closing():
             self._stop_timer()
         elif self.conn.their_state is h11.SEND_BODY:
-            self._continue_body()
+            self._restart_body_timer()
         else:
             is_waiting_for_headers = self.conn.their_state is h11.IDLE
             # The limit counts from the first byte, so further bytes of the same headers do not restart it.
@@ -72,28 +72,28 @@ class _LimitedProtocol(H11Protocol):
         if self.conn.their_state is h11.IDLE and next_request_bytes and self._timer is None:
             self._start_timer(self.client_limits.headers_s)  # the next request has begun during the response
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         self.open_connections.pop(self, None)
         self._stop_timer()
-        super().connection_lost(exc)
+        super().connection_lost(error)
 
-    def _continue_body(self) -> None:
+    def _restart_body_timer(self) -> None:
         now = self.loop.time()
         if not self._reads_body:
             self._reads_body = True
             self._body_deadline = now + self.client_limits.body_s
         self._start_timer(min(self.client_limits.body_pause_s, max(self._body_deadline - now, 0.0)))
 
-    def _start_timer(self, after_s: float) -> None:
+    def _start_timer(self, timeout_s: float) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(after_s, self._time_out)
+        self._timer = self.loop.call_later(timeout_s, self._close_slow_connection)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _time_out(self) -> None:
+    def _close_slow_connection(self) -> None:
         self._timer = None
         cycle: Any = self.cycle
         if self._reads_body and self.flow.read_paused:

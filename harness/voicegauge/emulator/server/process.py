@@ -26,7 +26,7 @@ STOP_LIMIT_S = 10.0
 class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
     """Configuration of the subprocess: one line of JSON on its standard input."""
 
-    contracts: tuple[str, ...]
+    contract_paths: tuple[str, ...]
     """Paths of the contract documents."""
     settings: EmulatorSettings
     host: str = "127.0.0.1"
@@ -88,7 +88,7 @@ def running_emulator(
         UsageError: the emulator does not start, for example because the port is in use.
     """
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
-    config = EmulatorProcessConfig(contracts=files, settings=settings or EmulatorSettings(), host=host, port=port)
+    config = EmulatorProcessConfig(contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port)
     with _run_process(config) as startup:
         yield RunningEmulator(host, startup.port, startup.providers, config.settings)
 
@@ -103,12 +103,12 @@ def _run_process(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        yield _start(process, config)
+        yield _start_process(process, config)
     finally:
-        _stop(process)
+        _stop_process(process)
 
 
-def _start(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> EmulatorStartup:
+def _start_process(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> EmulatorStartup:
     assert process.stdin is not None
     assert process.stdout is not None
     timeout = threading.Timer(START_LIMIT_S, process.kill)
@@ -129,7 +129,7 @@ def _start(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> E
     return startup
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop_process(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdin, process.stdout):
         with contextlib.suppress(OSError):
             if stream is not None:

@@ -50,7 +50,7 @@ class EmulatedProviders:
         """Respond to one request to a provider."""
         if scope["type"] != "http":
             return
-        provider_id, _, rest = raw_path(scope).lstrip("/").partition("/")
+        provider_id, _, rest = read_raw_path(scope).lstrip("/").partition("/")
         provider = self.providers.get(provider_id)
         if provider is None:
             known = ", ".join(f"/{name}" for name in self.providers)
@@ -73,7 +73,7 @@ class EmulatedProviders:
             await send_response(response, send)
 
 
-def raw_path(scope: MutableMapping[str, Any]) -> str:
+def read_raw_path(scope: MutableMapping[str, Any]) -> str:
     """Return the path with its percent-escapes, so that an escaped slash does not split a path parameter."""
     encoded_path: bytes | None = scope.get("raw_path")
     return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
@@ -82,7 +82,7 @@ def raw_path(scope: MutableMapping[str, Any]) -> str:
 def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
-    host = headers.get("host") or _server_host(scope)
+    host = headers.get("host") or _format_server_host(scope)
     return IncomingRequest(
         method=scope["method"],
         path=path,
@@ -94,7 +94,7 @@ def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: byt
     )
 
 
-def _server_host(scope: Scope) -> str:
+def _format_server_host(scope: Scope) -> str:
     host, port = scope.get("server") or ("localhost", None)
     return host if port is None else f"{host}:{port}"
 

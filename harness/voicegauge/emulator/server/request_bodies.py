@@ -35,8 +35,8 @@ def find_body_limit(scope: Scope) -> int:
     return MAX_TEXT_BYTES if is_text else MAX_UPLOAD_BYTES
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
-    """Return the request body; `None` if it has more than `limit` bytes.
+async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | None:
+    """Return the request body; `None` if it has more than `max_bytes` bytes.
 
     The rest of such a body is not read, so the response must close the connection.
 
@@ -44,7 +44,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         ConnectionError: the client disconnected.
     """
     content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if content_length.isdigit() and int(content_length) > limit:
+    if content_length.isdigit() and int(content_length) > max_bytes:
         return None
     body, more = bytearray(), True
     while more:
@@ -53,7 +53,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
             raise ConnectionError
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > limit:
+        if len(body) > max_bytes:
             return None
     return bytes(body)
 
@@ -62,7 +62,7 @@ def replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a function that first returns `body`, which was read before, and then calls `receive`."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_again() -> Message:
+    async def receive_replayed() -> Message:
         return messages.pop() if messages else await receive()
 
-    return receive_again
+    return receive_replayed

@@ -14,8 +14,8 @@ from voicegauge.emulator.server.client_limits import DEFAULT_LIMITS, ClientLimit
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 
-BACKLOG = 2048
-GRACE_S = 1
+CONNECTION_BACKLOG = 2048
+SHUTDOWN_GRACE_S = 1
 """Time, in seconds, within which responses in progress can finish when the server is shut down."""
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
@@ -24,7 +24,7 @@ KEEP_ALIVE_S = 75
 sends a request on a closing connection."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """Return a bound socket; port 0 selects a free one.
 
     Raises:
@@ -55,7 +55,7 @@ def serve(
     Args:
         contracts: contracts of the providers.
         settings: settings of the emulator.
-        bound_socket: the socket returned by `bind`, which is closed at the end.
+        bound_socket: the socket returned by `bind_socket`, which is closed at the end.
         host: the name or address to which `bound_socket` was bound; the control routes are available under it.
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
@@ -77,7 +77,7 @@ def serve_app(
 
     Args:
         app: the application.
-        bound_socket: the socket returned by `bind`, which is closed at the end.
+        bound_socket: the socket returned by `bind_socket`, which is closed at the end.
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         client_limits: limits for slow clients and many connections.
@@ -87,9 +87,9 @@ def serve_app(
     """
     import uvicorn
 
-    from voicegauge.emulator.server.limited_protocol import protocol_with_limits
+    from voicegauge.emulator.server.limited_protocol import create_protocol_class
 
-    class Server(uvicorn.Server):
+    class StoppableServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             on_ready(self.stop)
@@ -99,17 +99,17 @@ def serve_app(
 
     config = uvicorn.Config(
         app,
-        http=protocol_with_limits(client_limits),
+        http=create_protocol_class(client_limits),
         ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,  # each response sets its own
-        backlog=BACKLOG,
-        timeout_graceful_shutdown=GRACE_S,
+        backlog=CONNECTION_BACKLOG,
+        timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    Server(config).run([bound_socket])
+    StoppableServer(config).run([bound_socket])
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def running_app(app: Any, *, port: int = 0, client_limits: ClientLimits = DEFAUL
     Raises:
         UsageError: the port is in use, or the server does not start.
     """
-    bound_socket = bind("127.0.0.1", port)
+    bound_socket = bind_socket("127.0.0.1", port)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 

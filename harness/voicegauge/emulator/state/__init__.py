@@ -2,18 +2,18 @@
 
 from voicegauge.emulator.state.accounts import AccountRegistry, EmulatedAccount
 from voicegauge.emulator.state.batches import EmulatedBatch
-from voicegauge.emulator.state.clock import EPOCH_S, POLL_STEP_S, EmulatedClock
+from voicegauge.emulator.state.clock import POLL_STEP_S, VIRTUAL_START_TIME_S, EmulatedClock
 from voicegauge.emulator.state.files import AudioFileStore, GeneratedAudio
 from voicegauge.emulator.state.jobs import (
     EmulatedJob,
     compute_state_durations_s,
     find_failure_states,
-    find_shortest_path,
+    find_shortest_state_path,
 )
 
 __all__ = [
-    "EPOCH_S",
     "POLL_STEP_S",
+    "VIRTUAL_START_TIME_S",
     "AccountRegistry",
     "AudioFileStore",
     "EmulatedAccount",
@@ -23,5 +23,5 @@ __all__ = [
     "GeneratedAudio",
     "compute_state_durations_s",
     "find_failure_states",
-    "find_shortest_path",
+    "find_shortest_state_path",
 ]

@@ -12,7 +12,7 @@ from voicegauge.contract.extension import LimitsSpec, PlanLimits
 from voicegauge.emulator.http import IncomingRequest, Rejection
 from voicegauge.emulator.settings import EmulatorSettings
 
-WINDOW_S = 60.0  # documented rates are requests per minute
+RATE_WINDOW_S = 60.0  # documented rates are requests per minute
 DAY_S = 86_400.0
 MAX_ACCOUNTS = 10_000
 """Number of accounts; older accounts are forgotten, so that memory stays bounded."""
@@ -27,14 +27,14 @@ class RateWindow:
     start_s: float = -math.inf
     request_count: int = 0
 
-    def start_if_ended(self, now: float) -> None:
+    def start_if_ended(self, now_s: float) -> None:
         """Start a new window if the current one has ended."""
-        if now >= self.start_s + WINDOW_S:
-            self.start_s, self.request_count = now, 0
+        if now_s >= self.start_s + RATE_WINDOW_S:
+            self.start_s, self.request_count = now_s, 0
 
-    def remaining_s(self, now: float) -> int:
+    def remaining_s(self, now_s: float) -> int:
         """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
-        return max(1, math.ceil(self.start_s + WINDOW_S - now))
+        return max(1, math.ceil(self.start_s + RATE_WINDOW_S - now_s))
 
 
 @dataclass
@@ -42,13 +42,13 @@ class EmulatedAccount:
     """State of the account of one API key, or of one client address that sends no key."""
 
     name: str
-    keyless: bool
+    is_keyless: bool
     credits: float | None
     """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
     spent: float = 0.0
     window: RateWindow = field(default_factory=RateWindow)
-    in_flight: int = 0
-    keyless_day: int = -1
+    requests_in_flight: int = 0
+    last_keyless_day: int = -1
     keyless_characters: int = 0
 
     def debit(self, amount: float | None) -> None:
@@ -71,28 +71,28 @@ class AccountRegistry:
         """Iterate over the accounts opened so far."""
         return iter(self._known.values())
 
-    def identify(
-        self, incoming_request: IncomingRequest, operation: Operation, *, is_enforced: bool = True
+    def identify_account(
+        self, incoming_request: IncomingRequest, operation: Operation, *, is_key_enforced: bool = True
     ) -> EmulatedAccount:
         """Return the account to which a request belongs, according to the request's key or client address.
 
         Raises:
-            Rejection: `is_enforced` is set, and a required key is missing or the key is rejected.
+            Rejection: `is_key_enforced` is set, and a required key is missing or the key is rejected.
         """
         key = _find_key(self._contract, operation, incoming_request)
-        if key is None and operation.security and not allows_keyless_requests(operation) and is_enforced:
+        if key is None and operation.security and not allows_keyless_requests(operation) and is_key_enforced:
             raise Rejection("unauthorized", None, "no API key was sent")
-        if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_enforced:
+        if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_key_enforced:
             raise Rejection("unauthorized", "key", "the API key is not valid")
-        return self._open(key or f"keyless:{incoming_request.client_address}", keyless=key is None)
+        return self._find_or_open_account(key or f"keyless:{incoming_request.client_address}", is_keyless=key is None)
 
-    def _open(self, name: str, *, keyless: bool) -> EmulatedAccount:
+    def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
         if name not in self._known:
             documented = self._contract.provider.credits
             credits = self._settings.credits
             if credits is None and documented is not None:
                 credits = documented.free
-            self._known[name] = EmulatedAccount(name, keyless, credits)
+            self._known[name] = EmulatedAccount(name, is_keyless, credits)
             if len(self._known) > MAX_ACCOUNTS:
                 del self._known[next(iter(self._known))]
         return self._known[name]
@@ -103,48 +103,48 @@ class AccountRegistry:
             return limits.plans[str(self._settings.plan)]
         return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
 
-    def count_request(self, account: EmulatedAccount, operation: Operation, now: float) -> None:
+    def count_request(self, account: EmulatedAccount, operation: Operation, now_s: float) -> None:
         """Count a request in the account's rate window.
 
         Raises:
                 Rejection: the rate limit or the limit of concurrent requests is exceeded.
         """
         plan = self.find_plan_limits(operation.limits)
-        account.window.start_if_ended(now)
+        account.window.start_if_ended(now_s)
         if self._settings.rate_limits:
             if plan.requests_per_minute is not None and account.window.request_count >= plan.requests_per_minute:
                 raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
-            if plan.concurrent is not None and account.in_flight >= plan.concurrent:
+            if plan.concurrent is not None and account.requests_in_flight >= plan.concurrent:
                 raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
         account.window.request_count += 1
 
     def count_keyless_characters(
-        self, account: EmulatedAccount, operation: Operation, characters: int, now: float
+        self, account: EmulatedAccount, operation: Operation, character_count: int, now_s: float
     ) -> None:
-        """Count `characters` against the daily allowance of requests without a key.
+        """Count `character_count` against the daily allowance of requests without a key.
 
         Raises:
             Rejection: the daily allowance is exceeded.
         """
         allowance = operation.limits.keyless
-        if not account.keyless or allowance is None:
+        if not account.is_keyless or allowance is None:
             return
-        day = int(now // DAY_S)
-        if account.keyless_day != day:
-            account.keyless_day, account.keyless_characters = day, 0
-        if account.keyless_characters + characters > allowance.characters_per_day:
+        day = int(now_s // DAY_S)
+        if account.last_keyless_day != day:
+            account.last_keyless_day, account.keyless_characters = day, 0
+        if account.keyless_characters + character_count > allowance.characters_per_day:
             raise Rejection("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters per day")
-        account.keyless_characters += characters
+        account.keyless_characters += character_count
 
-    def remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
+    def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
         """Return the balance in credits, or for keyless accounts with an allowance the characters left today."""
         allowance = operation.limits.keyless
-        if account.keyless and allowance is not None:
+        if account.is_keyless and allowance is not None:
             return float(allowance.characters_per_day - account.keyless_characters)
         return account.credits
 
     def compute_rate_limit_facts(
-        self, account: EmulatedAccount | None, operation: Operation, now: float
+        self, account: EmulatedAccount | None, operation: Operation, now_s: float
     ) -> Mapping[str, int]:
         """Return the values of rate-limit headers, with the headers' roles in `x-limits.headers` as keys.
 
@@ -152,8 +152,8 @@ class AccountRegistry:
         """
         plan = self.find_plan_limits(operation.limits)
         window = account.window if account is not None else RateWindow()
-        remaining_s = window.remaining_s(now) if window.request_count else int(WINDOW_S)
-        facts = {"retry_after": remaining_s, "reset": math.ceil(now + remaining_s)}
+        remaining_s = window.remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
+        facts = {"retry_after": remaining_s, "reset": math.ceil(now_s + remaining_s)}
         if plan.requests_per_minute is not None:
             facts["limit"] = plan.requests_per_minute
             facts["remaining"] = max(0, plan.requests_per_minute - window.request_count)
@@ -175,11 +175,13 @@ def _find_key(contract: Contract, operation: Operation, incoming_request: Incomi
     return None
 
 
-def _read_key(scheme: Mapping[str, Any], incoming_request: IncomingRequest) -> str | None:
-    if scheme.get("type") == "apiKey":
-        name = str(scheme.get("name", ""))
-        value = incoming_request.query.get(name) if scheme.get("in") == "query" else incoming_request.header(name)
+def _read_key(security_scheme: Mapping[str, Any], incoming_request: IncomingRequest) -> str | None:
+    if security_scheme.get("type") == "apiKey":
+        name = str(security_scheme.get("name", ""))
+        value = (
+            incoming_request.query.get(name) if security_scheme.get("in") == "query" else incoming_request.header(name)
+        )
         return value or None
     kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
-    scheme_name = str(scheme.get("scheme", "bearer")).lower()
+    scheme_name = str(security_scheme.get("scheme", "bearer")).lower()
     return token.strip() or None if kind.lower() == scheme_name else None

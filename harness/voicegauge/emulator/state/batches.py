@@ -31,6 +31,6 @@ class EmulatedBatch(EmulatedJob):
         return self.state
 
     @property
-    def completed(self) -> int:
+    def completed_count(self) -> int:
         """Number of items that have ended."""
         return sum(item.has_ended for item in self.items)

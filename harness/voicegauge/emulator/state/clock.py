@@ -7,7 +7,7 @@ import time
 
 from voicegauge.emulator.settings import EmulatorSettings
 
-EPOCH_S = 1_767_225_600.0
+VIRTUAL_START_TIME_S = 1_767_225_600.0
 """Start time of clocks that are not real (2026-01-01T00:00:00Z), which is fixed so that responses are reproducible."""
 POLL_STEP_S = 1.0
 """Seconds that each poll adds to a "per-poll" clock, so that timestamps of successive states differ."""
@@ -33,7 +33,7 @@ class EmulatedClock:
 
     def now(self) -> float:
         """Return Unix time in seconds."""
-        start = time.time() if self._kind == "real" else EPOCH_S
+        start = time.time() if self._kind == "real" else VIRTUAL_START_TIME_S
         return start + self._moved_s
 
     def advance(self, seconds: float) -> None:

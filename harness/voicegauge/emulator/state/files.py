@@ -25,13 +25,13 @@ class AudioFileStore:
         self._files: OrderedDict[str, GeneratedAudio] = OrderedDict()
         self._bytes = 0
 
-    def store(self, name: str, audio: GeneratedAudio) -> None:
+    def store_file(self, name: str, audio: GeneratedAudio) -> None:
         """Store audio under `name`, and drop the oldest files if the limit is exceeded."""
         self._files[name] = audio
         self._bytes += len(audio.data)
         while self._bytes > MAX_STORED_BYTES and len(self._files) > 1:
             self._bytes -= len(self._files.popitem(last=False)[1].data)
 
-    def find(self, name: str) -> GeneratedAudio | None:
+    def find_file(self, name: str) -> GeneratedAudio | None:
         """Return the file `name`; `None` if it was never stored or has been dropped."""
         return self._files.get(name)

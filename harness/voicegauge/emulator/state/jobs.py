@@ -32,18 +32,18 @@ class EmulatedJob:
     """The states that the job passes through, in order; the job stays in the last one."""
     state_durations_s: tuple[float, ...]
     """Duration of each state except the last, in seconds."""
-    created: float
+    created_at_s: float
     charge: float | None = None
     constants: Mapping[Location, object] = field(default_factory=dict)
     """Fixed values of responses about the job, each under its location."""
-    polls: int = 0
+    poll_count: int = 0
     state_times: list[float] = field(default_factory=list)
     """For each state that the job has entered so far, the Unix time at which it did."""
-    refunded: bool = False
+    is_refunded: bool = False
 
     def __post_init__(self) -> None:
         """Enter the first state."""
-        self.state_times = [self.created]
+        self.state_times = [self.created_at_s]
 
     def update_state(self, clock: EmulatedClock, *, is_poll: bool) -> str:
         """Move the job on to its current state, and return that state.
@@ -51,31 +51,31 @@ class EmulatedJob:
         With a "per-poll" clock, the job moves on only if `is_poll` is set.
         """
         if clock.is_per_poll:
-            self.polls += is_poll
-            while len(self.state_times) <= min(self.polls, len(self.state_path) - 1):
+            self.poll_count += is_poll
+            while len(self.state_times) <= min(self.poll_count, len(self.state_path) - 1):
                 self.state_times.append(clock.now())
         else:
-            self._catch_up(clock.now())
+            self._enter_states_until(clock.now())
         return self.state
 
-    def _catch_up(self, now: float) -> None:
+    def _enter_states_until(self, now_s: float) -> None:
         while len(self.state_times) < len(self.state_path):
             following = self.state_times[-1] + self.state_durations_s[len(self.state_times) - 1]
-            if following > now:
+            if following > now_s:
                 return
             self.state_times.append(following)
 
-    def cancel(self, state: str, spec: JobSpec, now: float) -> None:
+    def cancel(self, state: str, job_spec: JobSpec, now_s: float) -> None:
         """Enter the terminal state `state`, unless the job has ended."""
-        known = spec.states.get(self.state)
+        known = job_spec.states.get(self.state)
         if known is not None and known.end is None:
             past = self.state_path[: len(self.state_times)]
             self.state_path, self.state_durations_s = (*past, state), (*self.state_durations_s[: len(past) - 1], 0.0)
-            self.state_times.append(now)
+            self.state_times.append(now_s)
 
-    def find_end_time(self, spec: JobSpec) -> float | None:
+    def find_end_time(self, job_spec: JobSpec) -> float | None:
         """Return the Unix time at which the job entered a terminal state; `None` if it has entered none."""
-        known = (spec.states.get(name) for name in self.state_path)
+        known = (job_spec.states.get(name) for name in self.state_path)
         return next((at for at, state in zip(self.state_times, known, strict=False) if state and state.end), None)
 
     @property
@@ -89,40 +89,43 @@ class EmulatedJob:
         return self.state_path[len(self.state_times) - 1]
 
 
-def find_shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
-    """Return the shortest sequence of states from the initial one to `end`, which is by default any successful state.
+def find_shortest_state_path(job_spec: JobSpec, end_state: str | None = None) -> tuple[str, ...]:
+    """Return the shortest sequence of states from the initial one to `end_state`, by default to any successful state.
 
     If there is no such sequence, only the initial state is returned.
     """
-    first = next(iter(spec.states))
+    first = next(iter(job_spec.states))
     waiting: deque[tuple[str, ...]] = deque([(first,)])
     seen = {first}
     while waiting:
         path = waiting.popleft()
-        if path[-1] == end or (end is None and spec.states[path[-1]].end == "success"):
+        if path[-1] == end_state or (end_state is None and job_spec.states[path[-1]].end == "success"):
             return path
-        for following in spec.states[path[-1]].next:
+        for following in job_spec.states[path[-1]].next:
             if following not in seen:
                 seen.add(following)
                 waiting.append((*path, following))
     return (first,)
 
 
-def find_failure_states(spec: JobSpec) -> Mapping[str, JobState]:
+def find_failure_states(job_spec: JobSpec) -> Mapping[str, JobState]:
     """Return the terminal states that mean failure."""
-    return {name: state for name, state in spec.states.items() if state.end == "failure"}
+    return {name: state for name, state in job_spec.states.items() if state.end == "failure"}
 
 
 def compute_state_durations_s(
-    spec: JobSpec, path: tuple[str, ...], queue_s: float, processing_s: float
+    job_spec: JobSpec, state_path: tuple[str, ...], queue_s: float, processing_s: float
 ) -> tuple[float, ...]:
-    """Return the duration in seconds of each state of `path` except the last.
+    """Return the duration in seconds of each state of `state_path` except the last.
 
     The initial state gets the queue time; the states between the initial and the terminal one share the
     processing time. If there are no states between them, the initial one gets both times.
     """
-    ended = next((i for i, name in enumerate(path) if name in spec.states and spec.states[name].end), len(path) - 1)
+    ended = next(
+        (i for i, name in enumerate(state_path) if name in job_spec.states and job_spec.states[name].end),
+        len(state_path) - 1,
+    )
     between = max(ended - 1, 0)
     found = [queue_s if between else queue_s + processing_s, *[processing_s / between for _ in range(between)]]
-    found += [TERMINAL_STATE_S] * (len(path) - 1 - len(found))
-    return tuple(found[: len(path) - 1])
+    found += [TERMINAL_STATE_S] * (len(state_path) - 1 - len(found))
+    return tuple(found[: len(state_path) - 1])

@@ -23,7 +23,7 @@ from voicegauge.emulator.responses import (
 )
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
-from voicegauge.emulator.webhooks.sender import may_reach, send_with_retries
+from voicegauge.emulator.webhooks.sender import may_send_to, send_with_retries
 from voicegauge.hosts import is_loopback
 
 MAX_STORED_CALLBACKS = 1_000
@@ -65,7 +65,7 @@ class WebhookNotifier:
         self._tasks: set[asyncio.Task[None]] = set()
         self.sent: deque[SentCallback] = deque(maxlen=MAX_STORED_CALLBACKS)
 
-    def check(self, request: ParsedRequest) -> None:
+    def check_webhook_url(self, request: ParsedRequest) -> None:
         """Check the webhook URL of a request, if it names one.
 
         Raises:
@@ -97,7 +97,7 @@ class WebhookNotifier:
         if request is None or response.kind == "error":
             return
         if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.is_per_poll:
-            await self._send_due(self._waiting[job.id])
+            await self._send_due_to_subscriber(self._waiting[job.id])
         named = read_webhook_url(request)
         if named is None or response.kind not in ("submit", "audio-input"):
             return
@@ -112,7 +112,7 @@ class WebhookNotifier:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif job is None:
-            await self._send_due(subscription)
+            await self._send_due_to_subscriber(subscription)
 
     async def send_due_callbacks(self) -> None:
         """Send the callbacks that are due after a virtual clock was advanced.
@@ -120,7 +120,7 @@ class WebhookNotifier:
         Each pending subscription gets at most one progress report per advance.
         """
         for subscription in list(self._waiting.values()):
-            await self._send_due(subscription)
+            await self._send_due_to_subscriber(subscription)
 
     async def _send_until_final(self, subscription: WebhookSubscription) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
@@ -128,15 +128,15 @@ class WebhookNotifier:
         for _ in range(MAX_CHECKS_PER_SUBSCRIPTION):
             if job is not None:
                 cycle_s = self._clock.scale(webhook.emulation.progress_interval_s)
-                remaining_s = job.created + sum(job.state_durations_s) - self._clock.now()
+                remaining_s = job.created_at_s + sum(job.state_durations_s) - self._clock.now()
                 await asyncio.sleep(max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_S))
-            if await self._send_due(subscription):
+            if await self._send_due_to_subscriber(subscription):
                 return
 
-    async def _send_due(self, subscription: WebhookSubscription) -> bool:
+    async def _send_due_to_subscriber(self, subscription: WebhookSubscription) -> bool:
         """Send the callbacks that are due now, and return whether the final one was among them."""
         job = subscription.job
-        callback = build_callback(self._builder, subscription, self._current_state(job))
+        callback = build_callback(self._builder, subscription, self._find_current_state(job))
         if callback is None:
             return False
         if callback.is_final and job is not None:
@@ -144,19 +144,19 @@ class WebhookNotifier:
         target = job.target if job is not None else None
         for due in self._fault_injector.change_callbacks(callback, target, subscription.operation):
             if due.is_due:
-                await self._send(subscription, due)
+                await self._send_callback(subscription, due)
         return callback.is_final
 
-    def _current_state(self, job: EmulatedJob | None) -> JobState | None:
+    def _find_current_state(self, job: EmulatedJob | None) -> JobState | None:
         status = job.target.job_operation if job is not None else None
         if job is None or status is None or status.job is None:
             return None
         return status.job.states.get(self._update_state(job))
 
-    async def _send(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
+    async def _send_callback(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        is_allowed, status = may_reach(subscription.url, self._settings), None
+        is_allowed, status = may_send_to(subscription.url, self._settings), None
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
             status = await send_with_retries(subscription.url, payload, webhook.emulation, self._clock.sleep)

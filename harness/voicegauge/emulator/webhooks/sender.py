@@ -12,14 +12,14 @@ from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
 from voicegauge.hosts import is_loopback
 
 
-def may_reach(url: str, settings: EmulatorSettings) -> bool:
+def may_send_to(url: str, settings: EmulatorSettings) -> bool:
     """Whether callbacks may be sent to `url`, because it is on this machine or on a host that the settings allow."""
     host = urlsplit(url).hostname or ""
     return is_loopback(host) or host in settings.webhook_hosts
 
 
 @functools.cache
-def _ssl_context() -> ssl.SSLContext:
+def _create_ssl_context() -> ssl.SSLContext:
     """Return the context that all callbacks share, because loading the certificates takes 30 ms."""
     import httpx
 
@@ -27,7 +27,7 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 async def send_with_retries(
-    url: str, payload: bytes, emulation: WebhookEmulation, sleep: Callable[[float], Awaitable[None]]
+    url: str, payload: bytes, webhook_emulation: WebhookEmulation, sleep: Callable[[float], Awaitable[None]]
 ) -> int | None:
     """POST `payload` until the receiver responds with a status below 500, or all attempts are used.
 
@@ -36,7 +36,7 @@ async def send_with_retries(
     Args:
         url: URL of the receiver.
         payload: JSON body.
-        emulation: the number of attempts, the timeout and the delay between attempts.
+        webhook_emulation: the number of attempts, the timeout and the delay between attempts.
         sleep: function that waits for a duration in seconds, used between attempts.
 
     Returns:
@@ -46,11 +46,11 @@ async def send_with_retries(
 
     headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER}
     status: int | None = None
-    timeout_s = emulation.timeout_s
-    async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=_ssl_context()) as client:
-        for attempt in range(emulation.attempts):
+    timeout_s = webhook_emulation.timeout_s
+    async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=_create_ssl_context()) as client:
+        for attempt in range(webhook_emulation.attempts):
             if attempt:
-                await sleep(emulation.retry_delay_s)
+                await sleep(webhook_emulation.retry_delay_s)
             try:
                 status = (await client.post(url, content=payload, headers=headers)).status_code
             except (httpx.HTTPError, httpx.InvalidURL):

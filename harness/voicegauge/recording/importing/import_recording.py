@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError, OversizeError
 from voicegauge.formats import is_json
-from voicegauge.model import DOWNLOAD, Exchange, Headers, Record, Request, Response, header
+from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, header
 from voicegauge.recording.har import assign_groups
 from voicegauge.recording.importing.foreign_har import parse_har
 from voicegauge.recording.importing.huggingface_tapes import parse_huggingface_tapes
@@ -149,7 +149,9 @@ class _InteractionImporter:
         )
         body = _decompress(interaction.response_headers, interaction.response_body, "response body")
         response = Response(status=interaction.status, headers=interaction.response_headers, body=body)
-        exchange = Exchange(provider=self._contract.id, operation=DOWNLOAD, request=request, response=response)
+        exchange = Exchange(
+            provider=self._contract.id, operation=DOWNLOAD_OPERATION, request=request, response=response
+        )
         exchange = self._canonicalizer.exchange(exchange)
         return Exchange(
             provider=self._contract.id,
@@ -165,7 +167,7 @@ class _InteractionImporter:
         if match is not None:
             return match[0].id
         if request.method == "GET" and self._is_url_in_earlier_response(request.url):
-            return DOWNLOAD
+            return DOWNLOAD_OPERATION
         if path is not None:
             raise NotImportedError(f"the contract has no operation {request.method} {path}")
         host = urlsplit(request.url).netloc.rpartition("@")[2]

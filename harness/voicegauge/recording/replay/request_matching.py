@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract import Contract, Operation
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.model import DOWNLOAD, Record, Request, UploadedFile
+from voicegauge.model import DOWNLOAD_OPERATION, Record, Request, UploadedFile
 from voicegauge.recording.redaction import BAD_KEY, MASK, bare_media_type, relative_path
 
 _EMULATOR_HEADERS = "x-voicegauge-"
@@ -25,7 +25,7 @@ class RequestSignature(Record, frozen=True, kw_only=True):
 
     provider: str
     operation: str
-    """Id of the operation in the contract; `DOWNLOAD` for a URL that matches no operation."""
+    """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
     content: dict[str, str]
     """The compared values by name, such as "path id", "query page", "body /text", "file voice" or "key"."""
 
@@ -82,7 +82,7 @@ def build_request_signature(
             "url": url,
             **dict(_query_values(contract, request, include_keys=True)),
         }
-        return RequestSignature(provider=contract.id, operation=DOWNLOAD, content=content)
+        return RequestSignature(provider=contract.id, operation=DOWNLOAD_OPERATION, content=content)
     match = operation.match_end(path or urlsplit(request.url).path)
     content = {f"path {name}": value for name, value in match.parameters.items()} if match is not None else {}
     content |= _query_values(contract, request)
