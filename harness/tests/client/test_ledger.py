@@ -37,6 +37,18 @@ def test_a_hundred_cents_are_a_dollar():
         ledger.reserve(0.01)
 
 
+@pytest.mark.parametrize(("usd", "reserved_usd"), [(0.000123, 0.000123), (4e-7, 1e-6), (1.1e-6, 2e-6), (1e-12, 0.0)])
+def test_a_price_is_rounded_up_to_a_millionth_of_a_dollar(usd, reserved_usd):
+    ledger = Ledger()
+    ledger.reserve(usd)
+    assert ledger.reserved_usd == reserved_usd
+
+
+@pytest.mark.parametrize(("budget_usd", "left_usd"), [(0.000123, 0.000123), (1.9e-6, 1e-6), (4e-7, 0.0)])
+def test_a_budget_is_rounded_down_to_a_millionth_of_a_dollar(budget_usd, left_usd):
+    assert Ledger(budget_usd).left_usd == left_usd
+
+
 def test_free_requests_pass_an_empty_budget():
     Ledger(0.0).reserve(0.0).settle(may_be_charged=True)
 

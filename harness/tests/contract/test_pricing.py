@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.pricing import UnitPrice, describe_price, quote_price, unit_prices
+from voicegauge.contract.pricing import (
+    UnitPrice,
+    describe_price,
+    is_billable,
+    is_rounded_amount,
+    parse_price_override,
+    price_sources,
+    quote_price,
+    unit_prices,
+)
+from voicegauge.errors import UsageError
 
 PRICE = "x-pricing: {per: 1k_characters, usd: 0.02, source: {document: acme.md}}"
 
@@ -94,3 +104,103 @@ def test_an_undocumented_price_is_described_as_such(priced) -> None:
 def test_the_price_of_a_target_takes_precedence_over_its_operation(acme, load) -> None:
     own = acme.replace("            voice: anna\n", "            pricing: {per: request, usd: 3}\n")
     assert quote_price(load(own).target("swift"), 500).usd == 3
+
+
+@pytest.mark.parametrize(
+    ("charged", "price", "same"),
+    [
+        (104.285, 104.2847, True),
+        (104.28, 104.2847, True),
+        (104.0, 104.2847, True),
+        (104.29, 104.2847, False),
+        (104.2851, 104.2847, False),
+        (103.0, 104.2847, False),
+        (0.3, 0.1 + 0.2, True),
+        (1_000_000.5, 1_000_000.0, True),  # within the relative tolerance of floating point
+        (-5.0, 5.0, False),
+        (0.0, 0.0, True),
+        (0.0, 0.4, False),  # to the nearest whole amount that is a rounding, but not for a price this small
+        (1.0, 0.6, False),
+        (50.0, 50.5, True),
+        (50.0, 49.51, True),
+        (50.0, 50.51, False),
+        (40.0, 40.45, False),  # more than one per cent
+        (1500.0, 1500.5, True),
+        (1000.0, 1004.0, False),  # a whole number is exact to one, not to its zeros
+    ],
+)
+def test_an_amount_may_be_rounded_to_the_decimals_that_it_shows(charged, price, same) -> None:
+    assert is_rounded_amount(charged, price) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "override"), [("acme=0", ("acme", 0.0)), ("acme/voice-1=0.02", ("acme/voice-1", 0.02))]
+)
+def test_a_price_of_the_user_is_parsed(text, override) -> None:
+    assert parse_price_override(text) == override
+
+
+@pytest.mark.parametrize("text", ["acme", "acme=", "=1", "acme=x", "acme=-0.1", "acme=inf", "acme=nan", "acme=b=1"])
+def test_a_malformed_price_of_the_user_is_quoted(text) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_price_override(text)
+    assert str(caught.value) == f"{text!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02"
+
+
+def test_what_costs_no_credits_is_free_although_the_price_of_a_credit_is_not_known(priced) -> None:
+    assert quote_price(priced("{per: request, credits: 0}"), 500) == (0.0, 0.0, False)
+
+
+def test_an_alternative_without_an_amount_in_a_currency_is_left_out(priced) -> None:
+    target = priced("{per: request, alternatives: [{per: request, credits: 2}, {per: request, usd: 0.5}]}")
+    assert quote_price(target, 1) == (0.5, 2.0, True)
+    assert describe_price(target) == "$0.5 / request, 2 credits / request"
+
+
+def test_a_stated_unit_price_takes_precedence_over_a_higher_alternative(priced) -> None:
+    target = priced("{per: 1k_characters, usd: 0.1, alternatives: [{per: request, usd: 9}]}")
+    assert unit_prices(target, 500) == (UnitPrice(0.0001, "character"), None)
+    target = priced("{per: minute, credits: 2}", "credits: {usd: 0.5}")
+    assert unit_prices(target, 500) == (UnitPrice(1.0, "minute"), UnitPrice(2.0, "minute"))
+
+
+def test_large_amounts_are_described_with_separators(priced) -> None:
+    assert (
+        describe_price(priced("{per: 1m_characters, credits: 1234567.5}"))
+        == "1,234,567.5 credits / 1,000,000 characters"
+    )
+
+
+def test_the_documents_that_state_a_price_are_named_once(priced) -> None:
+    stated = "{per: request, usd: 1, source: {document: acme.md}, alternatives: [{per: request, usd: 2"
+    assert price_sources(priced(f"{stated}, source: {{document: acme.md}}}}]}}")) == ("Acme speech API, 2026-11-21",)
+    assert price_sources(priced(f"{stated}}}]}}")) == ("Acme speech API, 2026-11-21",)
+    assert price_sources(priced("{per: request, usd: 1}")) == ()
+    assert price_sources(priced("")) == ()
+
+
+@pytest.mark.parametrize(
+    ("price", "billable"),
+    [
+        ("", False),
+        ("x-pricing: {per: request, usd: 0}", False),
+        ("x-pricing: {per: request, credits: 0}", False),
+        ("x-pricing: {per: request, usd: 0.1}", True),
+        ("x-pricing: {per: request, credits: 1}", True),
+        ("x-pricing: {per: request, alternatives: [{per: request, usd: 1}]}", True),
+    ],
+)
+def test_an_operation_without_speech_is_billable_if_it_has_a_price(acme, load, price, billable) -> None:
+    voices = f"""\
+  /voices:
+    get:
+      operationId: voices
+      {price or "summary: free"}
+      responses: {{"200": {{description: Voices}}}}
+"""
+    contract = load(acme.replace("paths:\n", f"paths:\n{voices}"))
+    assert is_billable(contract.operation("voices")) is billable
+
+
+def test_speech_is_billable_even_without_a_documented_price(priced) -> None:
+    assert is_billable(priced("").operation)
