@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voicegauge import cli
+from voicegauge import check, check_request, cli, plan_check
 from voicegauge.conformance import build_emulator_settings, find_left_out_operations, plan_cases
+from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import running_emulator
+from voicegauge.errors import UsageError
 
 CATALOGUE = load_catalogue()
 TTSAI = CATALOGUE.provider("ttsai")
@@ -37,6 +39,47 @@ def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> No
     assert TTSAI.target(name).operation.id in _called(plan)
     left_out = {operation.partition("/")[2] for operation in plan.left_out_operations}
     assert left_out == TTSAI.operations.keys() - NEEDED_BY[name]
+
+
+@pytest.mark.parametrize("target", [*CATALOGUE.targets.values()], ids=lambda target: target.id)
+def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
+    """Not even with the documented requests to other targets of the same operation, which may cost more."""
+    plan = plan_cases([target], emulated=False, all_billable=True, whole_providers=())
+    addressed = {
+        find_request_target(target.operation, case.request)
+        for case in plan.cases
+        if case.operation == target.operation.id and case.request is not None and case.expected.verdict == "accepted"
+    }
+    assert addressed <= {target, None}
+
+
+def test_every_target_of_a_plan_can_be_checked_alone() -> None:
+    names = list(plan_check("ttsai", emulated=True).spending.by_target)
+    assert {"ttsai/kokoro", "ttsai/stt-whisper", "ttsai/analysis"} <= set(names)
+    for name in names:
+        plan = plan_check(name, emulated=True)
+        assert set(plan.spending.by_target) == {name}
+        assert plan.spending.total.requests > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "operations"),
+    [("stt-faster-whisper", {"transcribe"}), ("stems-spleeter", {"separateAudio", "downloadResult"})],
+)
+def test_a_target_that_takes_audio_is_checked_alone(name, operations) -> None:
+    report = check(f"ttsai/{name}", emulated=True, max_calls=4)
+    assert report.findings == ()
+    assert not report.not_judged
+    judged = [case for case in report.cases if case.verdict == "passed"]
+    assert {case.operation.partition("/")[2] for case in judged} <= operations
+    assert {case.target for case in judged} <= {f"ttsai/{name}", None}
+    assert report.spending.total.billable == 4
+    assert any(case.id.endswith("a request with a wrong key") for case in judged)
+
+
+def test_one_request_is_checked_only_of_a_target_that_speaks() -> None:
+    with pytest.raises(UsageError, match="ttsai/stt-whisper takes audio"):
+        check_request("ttsai/stt-whisper", emulated=True)
 
 
 def test_a_plan_for_a_provider_has_every_operation() -> None:

@@ -24,9 +24,9 @@ from voicegauge.api.plan_sending import (
 from voicegauge.api.progress import ProgressListener, phase
 from voicegauge.api.target_selection import (
     Contracts,
-    check_base_urls,
     contracts_of,
     resolve_prices,
+    select_targets,
     to_catalogue,
     to_names,
 )
@@ -293,7 +293,7 @@ def _plan_requests(
     voice_sample: PathLike | None,
     listener: ProgressListener,
 ) -> _PlannedBenchmark:
-    chosen = _select(catalogue, names, live)
+    chosen = select_targets(catalogue, names, live)
     prices = resolve_prices(catalogue, prices)
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
     plan = make_plan(
@@ -313,16 +313,6 @@ def _plan_requests(
         announce_keys(contracts_of(targets.values()), live, listener)
         announce_replaced_prices(contracts_of(targets.values()), prices, listener)
     return _PlannedBenchmark(plan, targets, voice, prices, live, listener)
-
-
-def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
-    """Return the named targets and operations; without names, all targets and no operations."""
-    audio_inputs = [catalogue.audio_input_targets[name] for name in names if name in catalogue.audio_input_targets]
-    speaking = [name for name in names if name not in catalogue.audio_input_targets]
-    chosen: list[BaseTarget] = [*(catalogue.select(speaking) if speaking or not audio_inputs else []), *audio_inputs]
-    if live is not None:
-        check_base_urls(live.base_urls, contracts_of(chosen))
-    return chosen
 
 
 def _check_asr(asr: str, planned: _PlannedBenchmark) -> str | None:

@@ -31,6 +31,7 @@ from voicegauge.api.target_selection import (
     contracts_of,
     named_providers,
     resolve_prices,
+    select_speech_target,
     select_targets,
     to_catalogue,
     to_names,
@@ -56,7 +57,7 @@ from voicegauge.conformance import (
     price_plan,
     select_cases,
 )
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract
 from voicegauge.data import cache_folder, data_dir
 from voicegauge.emulator import RunningEmulator, running_emulator
 from voicegauge.errors import TransportError, UsageError
@@ -319,7 +320,7 @@ def check_request(
     """
     collector = Collector([target], seed)
     catalogue = to_catalogue(contracts)
-    one = select_targets(catalogue, target, live)[0]
+    one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
     case = build_request_case(
         one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
@@ -380,7 +381,7 @@ def check_job_steps(
     """
     collector = Collector([target], seed)
     catalogue = to_catalogue(contracts)
-    one = select_targets(catalogue, target, live)[0]
+    one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
     journals = CaseJournals(None, [one.contract])
     with _open_service(
@@ -449,7 +450,7 @@ def _build_report(
     )
 
 
-def _journal_folder(targets: Sequence[Target], live: LiveOptions | None) -> Path | None:
+def _journal_folder(targets: Sequence[BaseTarget], live: LiveOptions | None) -> Path | None:
     """Return the folder of the journals of a live check; `None` if nothing is paid, or if the caller keeps the account.
 
     It depends on the targets and their URLs only, so that spending is not forgotten if another option or the contract
@@ -480,7 +481,7 @@ def _check_offline(
 
 
 def _plan_cases(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     *,
     emulated: bool,
     max_calls: int | None,
@@ -508,7 +509,7 @@ def _plan_cases(
 
 @contextmanager
 def _open_service(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     emulated: bool | RunningEmulator,
     live: LiveOptions | None,
     *,
@@ -549,7 +550,7 @@ def _open_service(
 
 
 def _live_reproduction(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     names: Sequence[str] | None,
     live: LiveOptions,
     prices: Mapping[str, float],
@@ -571,7 +572,7 @@ def _live_reproduction(
 
 
 def _open_emulator(
-    targets: Sequence[Target], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
+    targets: Sequence[BaseTarget], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
 ) -> AbstractContextManager[RunningEmulator]:
     if isinstance(emulated, RunningEmulator):
         return nullcontext(emulated)

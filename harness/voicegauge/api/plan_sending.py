@@ -31,7 +31,7 @@ from voicegauge.conformance import (
     check_service,
     require_prices,
 )
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract
 from voicegauge.data import cache_folder, state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous
@@ -237,7 +237,11 @@ def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listen
 
 
 def send_plan(
-    targets: Sequence[Target], plan: CasePlan, settings: CheckSettings, collector: Collector, listener: ProgressListener
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    settings: CheckSettings,
+    collector: Collector,
+    listener: ProgressListener,
 ) -> StopReason | None:
     """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
 

@@ -66,7 +66,7 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
     return [catalogue.provider(name) for name in to_names(names)] or list(catalogue)
 
 
-def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[Target]:
+def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
     """Return the named targets, after checking that the caller's base URLs belong to them.
 
     Args:
@@ -83,6 +83,19 @@ def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveO
     if live is not None:
         check_base_urls(live.base_urls, contracts_of(targets))
     return targets
+
+
+def select_speech_target(catalogue: Catalogue, name: str, live: LiveOptions | None) -> Target:
+    """Return the named target, or the first target of the named provider, as `select_targets` does.
+
+    Raises:
+        UnknownNameError: as for `select_targets`.
+        UsageError: as for `select_targets`. Also if audio is sent to the target.
+    """
+    target = select_targets(catalogue, name, live)[0]
+    if not isinstance(target, Target):
+        raise UsageError(f"{name} takes audio: name a target that speaks")
+    return target
 
 
 def named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:

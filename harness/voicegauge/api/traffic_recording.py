@@ -47,7 +47,7 @@ from voicegauge.conformance.recording import (
     plan_to_record,
     recording_path,
 )
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract
 from voicegauge.emulator import running_emulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import AmbiguousRequest, Exchange, Provenance, Record, StopReason
@@ -233,7 +233,7 @@ class _ReceivedCases:
 class _RecordingRun:
     """One call of `record`."""
 
-    targets: Sequence[Target]
+    targets: Sequence[BaseTarget]
     contracts: Mapping[str, Contract]
     whole_providers: Collection[str]
     """Ids of the providers of which every operation is recorded."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from voicegauge.checks import RULES, Rule
 from voicegauge.conformance.engine import CheckSettings
 from voicegauge.conformance.reproduction import Reproduction, build_emulated_check_arguments, build_emulator_command
-from voicegauge.contract import Target
+from voicegauge.contract import BaseTarget
 from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock
@@ -34,7 +34,7 @@ def build_emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> Emu
 
 def build_emulator_check_settings(
     running: RunningEmulator,
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     *,
     rules: Mapping[str, Rule] = RULES,
     fuzz: int = 0,

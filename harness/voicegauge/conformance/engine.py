@@ -19,7 +19,7 @@ from voicegauge.conformance.reporting import BillableLimit
 from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, account_checksum
 from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
 from voicegauge.receiver import Receiver
@@ -82,7 +82,7 @@ def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str,
 
 
 async def check_service(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     plan: CasePlan,
     settings: CheckSettings,
     collector: Collector,
@@ -113,7 +113,7 @@ async def check_service(
 
 
 async def _check_services(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     plan: CasePlan,
     settings: CheckSettings,
     collector: Collector,
@@ -136,9 +136,9 @@ async def _check_services(
 
 
 async def _fuzz(
-    service: CheckedService, targets: Sequence[Target], settings: CheckSettings, collector: Collector
+    service: CheckedService, targets: Sequence[BaseTarget], settings: CheckSettings, collector: Collector
 ) -> None:
-    """Fuzz one target of each operation, because all targets of an operation have the same schema and jobs."""
+    """Fuzz one speech target of each operation, because all targets of an operation have the same schema and jobs."""
     if not settings.fuzz:
         return
     # Imported here because Hypothesis takes 0.2 s to import.
@@ -148,7 +148,7 @@ async def _fuzz(
     effort = effort.in_subfolder(settings.provenance.value, service.contract.id)
     first_targets: dict[str, Target] = {}
     for target in targets:
-        if target.contract is service.contract:
+        if isinstance(target, Target) and target.contract is service.contract:
             first_targets.setdefault(target.operation.id, target)
     for target in first_targets.values():
         runner = CaseRunner(service, settings.rules, collector)

@@ -4,31 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from voicegauge.contract import Contract, Location, Operation, Target
+from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Location, Operation, Target
 
 
-def find_left_out_operations(targets: Iterable[Target], whole_providers: Collection[str] | None = None) -> list[str]:
+def find_partial_contracts(
+    targets: Iterable[BaseTarget], whole_providers: Collection[str] | None = None
+) -> dict[Contract, list[BaseTarget]]:
+    """Return the contracts of which only some targets are checked, each with these targets.
+
+    Args:
+        targets: the targets to check.
+        whole_providers: ids of the providers of which nothing is left out; by default those whose speech targets are
+            all among `targets`.
+    """
+    by_contract: dict[Contract, list[BaseTarget]] = {}
+    for target in targets:
+        by_contract.setdefault(target.contract, []).append(target)
+    return {
+        contract: chosen
+        for contract, chosen in by_contract.items()
+        if (
+            not contract.targets.keys() <= {target.name for target in chosen}
+            if whole_providers is None
+            else contract.id not in whole_providers
+        )
+    }
+
+
+def find_left_out_operations(
+    targets: Iterable[BaseTarget], whole_providers: Collection[str] | None = None
+) -> list[str]:
     """Return the operations that a check of `targets` leaves out: <provider>/<operation id>, in document order.
 
     Args:
         targets: the targets to check.
-        whole_providers: ids of the providers of which nothing is left out; by default those whose targets are all
-            among `targets`.
+        whole_providers: see `find_partial_contracts`.
     """
-    by_contract: dict[Contract, list[Target]] = {}
-    for target in targets:
-        by_contract.setdefault(target.contract, []).append(target)
     left_out: list[str] = []
-    for contract, chosen in by_contract.items():
-        has_all_targets = len({target.name for target in chosen}) == len(contract.targets)
-        if has_all_targets if whole_providers is None else contract.id in whole_providers:
-            continue
+    for contract, chosen in find_partial_contracts(targets, whole_providers).items():
         needed = {operation.id for target in chosen for operation in needed_operations(target)}
         left_out += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
     return left_out
 
 
-def needed_operations(target: Target) -> Iterator[Operation]:
+def needed_operations(target: BaseTarget) -> Iterator[Operation]:
     """Yield the operations that a check of `target` needs; some may be repeated.
 
     These are the operations that submit, poll, download and cancel. If no request to the target is valid without the
@@ -38,6 +57,10 @@ def needed_operations(target: Target) -> Iterator[Operation]:
     yield operation
     if target.response.audio is not None and target.response.audio.download is not None:
         yield contract.operation(target.response.audio.download)
+    if isinstance(target, AudioInputTarget) and target.conversion is not None:
+        stems = target.conversion.response.stems
+        if stems is not None and stems.download is not None:
+            yield contract.operation(stems.download)
     if target.job_operation is not None:
         yield from _job_operations(target.job_operation)
     if operation.batch is not None:
@@ -68,9 +91,11 @@ def _resource_operations(creator: Operation) -> Iterator[Operation]:
     yield from (creator.contract.operation(name) for name in names)
 
 
-def _is_required(target: Target, location: Location) -> bool:
+def _is_required(target: BaseTarget, location: Location) -> bool:
     """Whether no request to `target` is valid without a value at `location`."""
-    if location in {target.speech.request[name].at for name in target.spec.required_fields}:
+    if isinstance(target, Target) and location in {
+        target.speech.request[name].at for name in target.spec.required_fields
+    }:
         return True
     if location.kind != "body":
         parameters = target.operation.parameters

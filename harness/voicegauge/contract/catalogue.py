@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from voicegauge.contract.contract import AudioInputTarget, Contract, Target
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
 from voicegauge.contract.documents import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.data import data_dir
@@ -46,16 +46,18 @@ class Catalogue:
         except KeyError:
             raise UnknownNameError("provider", provider_id, self._contracts) from None
 
-    def select(self, names: Sequence[str]) -> list[Target]:
-        """Return the speech targets for names such as "provider" or "provider/target"; all targets if `names` is empty.
+    def select(self, names: Sequence[str]) -> list[BaseTarget]:
+        """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
+
+        A provider stands for its speech targets; a target that audio is sent to is selected by its own name.
 
         Raises:
             UnknownNameError: a name is neither a provider nor a target.
         """
-        targets = self.targets
         if not names:
-            return list(targets.values())
-        chosen: dict[str, Target] = {}
+            return list(self.targets.values())
+        targets: dict[str, BaseTarget] = {**self.targets, **self.audio_input_targets}
+        chosen: dict[str, BaseTarget] = {}
         for name in names:
             if name in targets:
                 chosen[name] = targets[name]

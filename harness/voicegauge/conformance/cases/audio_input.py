@@ -23,17 +23,18 @@ OptionalFieldValues = dict[AudioInputField, object]
 
 
 def plan_audio_input_cases(
-    operation: Operation, cases: Iterable[ConformanceCase | SkippedCase]
+    operation: Operation, cases: Iterable[ConformanceCase | SkippedCase], default: AudioInputTarget | None = None
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield `cases` with the target that each addresses, then complete requests to every target of `operation`.
 
     Args:
         operation: an operation with `x-transcription` or `x-conversion`.
         cases: the cases that are planned for every operation with a request body, here for `operation`.
+        default: the target of requests without the constants of any target; by default the first one.
     """
     targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
     for case in cases:
-        yield case if isinstance(case, SkippedCase) else _with_target(case, targets)
+        yield case if isinstance(case, SkippedCase) else _with_target(case, targets, default or targets[0])
     for target in targets:
         for options in _optional_field_sets(target):
             yield _complete_case(target, options)
@@ -61,14 +62,14 @@ def _complete_case(target: AudioInputTarget, options: OptionalFieldValues) -> Co
     )
 
 
-def _with_target(case: ConformanceCase, targets: list[AudioInputTarget]) -> ConformanceCase:
-    """Return `case` with the target whose constants its request contains, or with the first target if there is none.
+def _with_target(case: ConformanceCase, targets: list[AudioInputTarget], default: AudioInputTarget) -> ConformanceCase:
+    """Return `case` with the target whose constants its request contains, or with `default` if there is none.
 
     If the request uploads the recording for voice cloning, that is replaced by the recording of one sentence, which
     is shorter.
     """
     request = case.request
-    target = next((target for target in targets if _has_constants(request or RequestParts(), target)), targets[0])
+    target = next((target for target in targets if _has_constants(request or RequestParts(), target)), default)
     sentence = recorded_sentence(target)
     if request is not None and uploaded_audio(target, case) == voice_sample().data:
         request = msgspec.structs.replace(request, body={**request.body, _audio_field(target): sentence.file})

@@ -20,34 +20,48 @@ from voicegauge.conformance.cases.case import (
 from voicegauge.conformance.cases.parameters import operation_request, plan_parameter_cases
 from voicegauge.conformance.cases.rejections import plan_authentication_cases, plan_rejection_reason_cases
 from voicegauge.conformance.cases.uploads import plan_upload_cases
-from voicegauge.conformance.cases.valid_requests import minimal_request
-from voicegauge.contract import Operation
+from voicegauge.conformance.cases.valid_requests import minimal_request, with_body_value
+from voicegauge.contract import AudioInputTarget, Operation
 from voicegauge.model import UploadedFile
 
 
 def plan_operation_cases(
-    operation: Operation, *, emulated: bool, include_billable: bool
+    operation: Operation, target: AudioInputTarget | None = None, *, emulated: bool, include_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of an operation without speech targets.
 
     Args:
         operation: the operation that is called.
+        target: the target that requests address; by default the one that the document prefers.
         emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         include_billable: whether further billable requests are planned.
     """
     request, all_exist = operation_request(operation)
+    request = _address_target(request, target)
     if request is None:
         yield SkippedCase(id=operation_name(operation), reason="no value is known for a required parameter")
         return
     cases: list[ConformanceCase] = []
     if all_exist:
-        cases += _valid_and_invalid_cases(operation, request, emulated=emulated, include_billable=include_billable)
+        cases += _valid_and_invalid_cases(
+            operation, request, target, emulated=emulated, include_billable=include_billable
+        )
     cases += plan_authentication_cases(operation, request, None) if operation.needs_key else []
     yield from cases
     if emulated:
         yield from plan_rejection_reason_cases(operation, request, None, cases)
     if not all_exist:
         yield _unknown_id_case(operation, request)
+
+
+def _address_target(request: RequestParts | None, target: AudioInputTarget | None) -> RequestParts | None:
+    """Return `request` with the constants of `target` in its body."""
+    if request is None or target is None:
+        return request
+    for location, value in target.spec.constants.items():
+        if location.is_in_body:
+            request = with_body_value(request, location.tokens, value)
+    return request
 
 
 def _unknown_id_case(operation: Operation, request: RequestParts) -> ConformanceCase | SkippedCase:
@@ -66,14 +80,19 @@ def _unknown_id_case(operation: Operation, request: RequestParts) -> Conformance
 
 
 def _valid_and_invalid_cases(
-    operation: Operation, request: RequestParts, *, emulated: bool, include_billable: bool
+    operation: Operation,
+    request: RequestParts,
+    target: AudioInputTarget | None,
+    *,
+    emulated: bool,
+    include_billable: bool,
 ) -> Iterator[ConformanceCase]:
     """Yield the cases of an operation that can be called without an id: a plain request and its boundary values."""
     yield make_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)
     for media in list(operation.request_media.values())[1:]:
-        other = minimal_request(operation, media)
+        other = _address_target(minimal_request(operation, media), target)
         if other is not None:
             expected = expect_accepted(f"a plain request as {media.name}", media.pointer)
             yield make_case(operation, expected, request=other)

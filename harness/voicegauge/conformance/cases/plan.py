@@ -36,8 +36,8 @@ from voicegauge.conformance.cases.valid_requests import (
     with_body_value,
 )
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
-from voicegauge.conformance.needed_operations import find_left_out_operations
-from voicegauge.contract import Target, is_billable
+from voicegauge.conformance.needed_operations import find_left_out_operations, find_partial_contracts
+from voicegauge.contract import AudioInputTarget, BaseTarget, Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest
@@ -82,7 +82,7 @@ def select_cases(plan: CasePlan, ids: Collection[str]) -> CasePlan:
 
 
 def plan_cases(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     *,
     emulated: bool,
     all_billable: bool,
@@ -94,6 +94,8 @@ def plan_cases(
 ) -> CasePlan:
     """Plan the cases of `targets`, and of the operations without targets that they need.
 
+    No case addresses another target of an operation that several targets share.
+
     Args:
         targets: the targets to check.
         emulated: whether the emulator responds, which rejects a request for a given reason on demand.
@@ -102,19 +104,23 @@ def plan_cases(
         max_calls: the maximum number of billable requests. The most informative ones are planned; by default all are.
         large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
         webhooks: whether requests with a webhook URL are planned.
-        whole_providers: ids of the providers of which every operation is called; by default those whose targets are all
-            among `targets`.
+        whole_providers: ids of the providers of which every operation is called; by default those whose speech targets
+            are all among `targets`.
     """
     left_out = tuple(find_left_out_operations(targets, whole_providers))
     allows_large = emulated if large_uploads is None else large_uploads
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
     items = _all_cases(targets, text, left_out, emulated=emulated, all_billable=all_billable)
+    partial = {contract.id for contract in find_partial_contracts(targets, whole_providers)}
+    chosen = {(target.contract.id, target.name) for target in targets}
     if webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
     for item in items:
         if isinstance(item, SkippedCase):
             skipped.setdefault(item.id, item)
+        elif item.provider in partial and item.target is not None and (item.provider, item.target) not in chosen:
+            continue  # such as a documented request to another target of the operation
         elif not allows_large and item.padding is not None and item.padding.size_bytes > LARGE_UPLOAD_BYTES:
             continue
         elif all_billable or not item.is_billable or item.speech is not None or item.is_representative:
@@ -125,16 +131,21 @@ def plan_cases(
         cases=ordered,
         skipped=tuple(skipped.values()),
         max_calls=max_calls,
-        targets_without_delivery=tuple(t.id for t in targets if (t.contract.id, t.name) not in delivering),
+        targets_without_delivery=tuple(
+            target.id
+            for target in targets
+            if isinstance(target, Target) and (target.contract.id, target.name) not in delivering
+        ),
         left_out_operations=left_out,
     )
 
 
 def _all_cases(
-    targets: Sequence[Target], text: str, left_out: Collection[str], *, emulated: bool, all_billable: bool
+    targets: Sequence[BaseTarget], text: str, left_out: Collection[str], *, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
-    for target in targets:
+    speaking = [target for target in targets if isinstance(target, Target)]
+    for target in speaking:
         is_first = (target.contract.id, target.operation.id) not in planned
         planned.add((target.contract.id, target.operation.id))
         try:
@@ -142,21 +153,23 @@ def _all_cases(
         except (UsageError, OSError) as error:
             yield SkippedCase(id=target.id, reason=str(error))
     if all_billable:
-        yield from _combination_cases(targets, text)
+        yield from _combination_cases(speaking, text)
     yield from _other_operations(targets, left_out, emulated=emulated, all_billable=all_billable)
 
 
 def _other_operations(
-    targets: Sequence[Target], left_out: Collection[str], *, emulated: bool, all_billable: bool
+    targets: Sequence[BaseTarget], left_out: Collection[str], *, emulated: bool, all_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of the operations without speech targets."""
+    named = {target.operation: target for target in reversed(targets) if isinstance(target, AudioInputTarget)}
     for contract in {target.contract.id: target.contract for target in targets}.values():
         for operation in contract.operations.values():
             if operation.speech is not None or operation_name(operation) in left_out:
                 continue
-            cases = plan_operation_cases(operation, emulated=emulated, include_billable=all_billable)
+            target = named.get(operation)
+            cases = plan_operation_cases(operation, target, emulated=emulated, include_billable=all_billable)
             if operation.audio_input is not None:
-                yield from plan_audio_input_cases(operation, cases)
+                yield from plan_audio_input_cases(operation, cases, target)
             elif is_billable(operation):
                 yield from mark_billable(cases)
             else:

@@ -17,7 +17,7 @@ import msgspec
 
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
 from voicegauge.conformance.offline import cases_by_id
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
 from voicegauge.recording import Recording, age_days, exchanges_by_group
 
@@ -30,7 +30,7 @@ MAX_UPLOAD_BYTES = 2**20
 
 
 def plan_to_record(
-    targets: Sequence[Target],
+    targets: Sequence[BaseTarget],
     *,
     emulated: bool,
     every_case: bool,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
 from voicegauge.conformance.reporting import Spending, SpendingAccount, SpendingTotal
 from voicegauge.conformance.running.call_prices import price_name, price_usd, priced_item
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
 
@@ -78,7 +78,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
 
 
 def price_plan(
-    plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float], *, provenance: Provenance
+    plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float], *, provenance: Provenance
 ) -> PricedPlan:
     """Return `plan` with the price of each case.
 
@@ -122,7 +122,7 @@ def _undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) ->
             yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, requests=count)
 
 
-def total_price_usd(plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
+def total_price_usd(plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> float:
     """Return the price of a plan in dollars if every response is as expected.
 
     Raises:
