@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import textwrap
 from pathlib import Path
 
@@ -12,7 +11,9 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.client import SharedBudget
-from voicegauge.errors import BudgetError
+from voicegauge.errors import BudgetError, StorageError
+
+from ..builders.small_disk import small_disk
 
 pytest_plugins = ["pytester"]
 
@@ -75,6 +76,8 @@ def _spend(file: Path, times: int) -> None:
 
 def _die(file: Path) -> None:
     with SharedBudget(file, 1.0).ledger() as ledger:
+        ledger.reserve(0.3).settle(may_be_charged=True)
+        ledger.reserve(0.2).settle(may_be_charged=False)
         ledger.reserve(0.001)
         os._exit(1)
 
@@ -94,26 +97,31 @@ def test_the_reservation_of_a_dead_process_is_not_released(tmp_path) -> None:
     dying = multiprocessing.get_context("spawn").Process(target=_die, args=(tmp_path / "budget",))
     dying.start()
     dying.join()
-    with (
-        pytest.raises(BudgetError, match="rest of the budget is unknown"),
-        SharedBudget(tmp_path / "budget", 1.0).ledger(),
-    ):
-        pass
-
-
-def _fill_the_disk_and_leave(budget: SharedBudget) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        with budget.ledger() as ledger:
-            ledger.reserve(0.9).settle(may_be_charged=True)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    budget = SharedBudget(tmp_path / "budget", 1.0)
+    assert budget.spent_usd == 0.301
+    with budget.ledger() as ledger:
+        assert (ledger.spent_usd, ledger.reserved_usd) == (0.301, 0.0)
+        with pytest.raises(BudgetError):
+            ledger.reserve(0.7)
 
 
 def test_spending_that_cannot_be_written_is_not_lost(tmp_path) -> None:
     budget = SharedBudget(tmp_path / "budget", 1.0)
-    with pytest.raises(OSError, match="large"):
-        _fill_the_disk_and_leave(budget)
-    with pytest.raises(BudgetError, match="rest of the budget is unknown"), budget.ledger():
-        pass
+    with budget.ledger() as ledger:
+        reservation = ledger.reserve(0.9)
+        with small_disk(0), pytest.raises(StorageError, match="large"):
+            reservation.settle(may_be_charged=False)
+        with pytest.raises(StorageError, match="large"):
+            ledger.reserve(0.01)
+        assert ledger.left_usd == pytest.approx(0.1)
+    assert budget.spent_usd == 0.9
+
+
+def test_a_released_reservation_and_a_reported_charge_are_counted_as_in_one_process(tmp_path) -> None:
+    budget = SharedBudget(tmp_path / "budget", 1.0)
+    with budget.ledger() as ledger:
+        ledger.reserve(0.5).settle(may_be_charged=False)
+        ledger.reserve(0.000123).settle(may_be_charged=True)
+        ledger.reserve(0.5).settle(may_be_charged=True, charged_usd=0.6)
+        assert ledger.spent_usd == 0.600123
+    assert budget.spent_usd == 0.600123

@@ -34,10 +34,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
+from voicegauge.plugin.live_budget import close_budget, open_budget, share_budget
 from voicegauge.plugin.live_trust import check_live_options, describe_live_access
 from voicegauge.plugin.service_checks import check_once, check_targets, fail_on_findings, read_prices, run_check
 
@@ -114,13 +115,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Print where keys go, before the first live test."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if session.config.getoption("--vg-live") and reporter is not None and not hasattr(session.config, "workerinput"):
-        from voicegauge.printable import escape_unprintable
+    """Open the budget, and print where keys go, before the first live test."""
+    config = session.config
+    if not config.getoption("--vg-live") or config.getoption("collectonly") or hasattr(config, "workerinput"):
+        return
+    from voicegauge.printable import escape_unprintable
 
-        for line in describe_live_access(session.config, _load_catalogue(session.config)):
+    spent_before_usd = open_budget(config)
+    lines = list(describe_live_access(config, _load_catalogue(config)))
+    if spent_before_usd:
+        earlier = "LIVE: a test run that did not come to its end has spent"
+        lines.append(f"{earlier} ${spent_before_usd:.4g}, which counts towards --vg-max-cost")
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        for line in lines:
             reporter.write_line(escape_unprintable(line))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let the workers of pytest-xdist spend from the same budget."""
+    share_budget(node.config, node.workerinput)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Forget what was spent: the results were printed."""
+    close_budget(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

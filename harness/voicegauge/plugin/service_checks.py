@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from voicegauge.plugin.live_budget import find_budget
+
 if TYPE_CHECKING:
     from voicegauge.api import ProgressListener
     from voicegauge.conformance import CheckReport
@@ -141,7 +143,6 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
 def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """Yield arguments for the API: the session's emulator, or live services with what is left of the budget."""
     import voicegauge
-    from voicegauge.client import SharedBudget
 
     config = request.config
     service: dict[str, Any] = {
@@ -152,11 +153,9 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     if not config.getoption("--vg-live"):
         yield {**service, "emulated": request.getfixturevalue("voicegauge_emulator")}
         return
-    folder = _create_shared_folder(config, request.getfixturevalue("tmp_path_factory"))
-    budget = config.getoption("--vg-max-cost")
-    with SharedBudget(folder / "budget", budget).ledger() as ledger:
+    with find_budget(config).ledger() as ledger:
         live = voicegauge.LiveOptions(
-            max_cost_usd=budget,
+            max_cost_usd=config.getoption("--vg-max-cost"),
             account_plans=config.getoption("--vg-plan"),
             allow_insecure_http=config.getoption("--vg-allow-insecure-http"),
             ledger=ledger,

@@ -6,7 +6,7 @@ import math
 
 from voicegauge.errors import BudgetError
 
-_MICRO = 1_000_000
+MICRO_USD = 1_000_000
 """Amounts are whole millionths of a dollar, because sums of binary floats would drift from the budget."""
 
 
@@ -15,7 +15,7 @@ def _micro_dollars(usd: float) -> int:
     if not math.isfinite(usd) or usd < 0:
         raise ValueError(f"{usd} is not a valid price: it must be a finite number of dollars, zero or more")
     # Rounded to thousandths first: 0.000123 * 1e6 is 123.00000000000001, which must not become 124.
-    return math.ceil(round(usd * _MICRO, 3))
+    return math.ceil(round(usd * MICRO_USD, 3))
 
 
 class Reservation:
@@ -38,7 +38,7 @@ class Reservation:
         self._is_open = False
         spent = self._micro_usd if may_be_charged else 0
         spent = spent if charged_usd is None else _micro_dollars(charged_usd)
-        self._ledger.close(self._micro_usd, spent)
+        self._ledger.change(-self._micro_usd, spent)
 
 
 class Ledger:
@@ -54,23 +54,23 @@ class Ledger:
             max_cost_usd: the budget in dollars; `None` counts spending without a limit.
             spent_usd: the part of the budget in dollars that an interrupted run has spent already.
         """
-        self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * _MICRO, 3))
+        self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * MICRO_USD, 3))
         self._spent, self._reserved = _micro_dollars(spent_usd), 0
 
     @property
     def spent_usd(self) -> float:
         """The amount settled so far, in dollars."""
-        return self._spent / _MICRO
+        return self._spent / MICRO_USD
 
     @property
     def reserved_usd(self) -> float:
         """The amount held for requests in progress, in dollars."""
-        return self._reserved / _MICRO
+        return self._reserved / MICRO_USD
 
     @property
     def left_usd(self) -> float:
         """The amount that can still be reserved, in dollars; infinite without a budget."""
-        return math.inf if self._limit is None else (self._limit - self._spent - self._reserved) / _MICRO
+        return math.inf if self._limit is None else (self._limit - self._spent - self._reserved) / MICRO_USD
 
     def reserve(self, usd: float) -> Reservation:
         """Hold `usd` for one request.
@@ -82,22 +82,19 @@ class Ledger:
         if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
             held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
-                f"the next request costs ${usd:g}, but of the budget of ${self._limit / _MICRO:g} "
+                f"the next request costs ${usd:g}, but of the budget of ${self._limit / MICRO_USD:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
-        self._reserved += micro_usd
+        self.change(micro_usd, 0)
         return Reservation(self, micro_usd)
 
     def hold(self, usd: float) -> Reservation:
         """Hold `usd` for a request that an earlier process sent. The money is held even if it exceeds the budget."""
         micro_usd = _micro_dollars(usd)
-        self._reserved += micro_usd
+        self.change(micro_usd, 0)
         return Reservation(self, micro_usd)
 
-    def close(self, reserved: int, spent: int) -> None:
-        """Replace a reservation of `reserved` millionths of a dollar by spending of `spent` millionths.
-
-        Called by `Reservation`.
-        """
-        self._reserved -= reserved
-        self._spent += spent
+    def change(self, reserved_micro_usd: int, spent_micro_usd: int) -> None:
+        """Change what is reserved and what is spent by so many millionths of a dollar; called by `Reservation` too."""
+        self._reserved += reserved_micro_usd
+        self._spent += spent_micro_usd

@@ -1,57 +1,88 @@
-"""Shares one budget between several processes: a locked file contains the amount spent."""
+"""Shares one budget between several processes, and remembers what was spent if they are killed.
+
+A journal (`journal.py`) has one line for each change of the ledger, in millionths of a dollar. A price is reserved
+before its request is sent, and settled when the outcome of the request is known:
+
+    {"event": "amounts_changed", "reserved_micro_usd": 1000, "spent_micro_usd": 0}
+    {"event": "amounts_changed", "reserved_micro_usd": -1000, "spent_micro_usd": 1000}
+"""
 
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
-from voicegauge.client.spending.ledger import Ledger
-from voicegauge.errors import BudgetError
+from voicegauge.client.spending.journal import Journal, read_events
+from voicegauge.client.spending.ledger import MICRO_USD, Ledger
+from voicegauge.errors import StorageError
+from voicegauge.model import Record
 
-_WIDTH = 32
-"""Fixed size of the file in characters, so that a shorter amount overwrites a longer one completely."""
+
+class AmountsChanged(Record, frozen=True, kw_only=True, tag_field="event", tag="amounts_changed"):
+    """The amounts of a ledger have changed by so many millionths of a dollar."""
+
+    reserved_micro_usd: int
+    """Change of what is held for requests in progress."""
+    spent_micro_usd: int
+    """Change of what is spent."""
 
 
 class SharedBudget:
-    """A budget in a file, used by one process at a time.
+    """A budget in a journal, used by one process at a time.
 
-    While a process uses the budget, the file marks it as held. If that process dies, the budget stays held, because
-    the amount that the process spent is unknown and other processes must not spend the rest.
+    What a process had reserved when it died counts as spent, because it may have been charged.
     """
 
     def __init__(self, file: Path, max_cost_usd: float) -> None:
-        """Share the budget of `max_cost_usd` dollars through `file`, which is created if it does not exist."""
+        """Share the budget of `max_cost_usd` dollars through the journal `file`.
+
+        The file is created if it does not exist; its folder must exist.
+        """
         self._file, self._limit = file, max_cost_usd
+
+    @property
+    def spent_usd(self) -> float:
+        """Dollars that were or may have been charged, according to the journal.
+
+        Raises:
+            DataError: the journal is damaged.
+        """
+        changes: Iterator[AmountsChanged] = read_events(self._file, AmountsChanged)
+        return sum(change.reserved_micro_usd + change.spent_micro_usd for change in changes) / MICRO_USD
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """Wait until no other process uses the budget, and yield its ledger.
+        """Wait until no other process uses the budget, and yield its ledger, which writes the journal.
 
         Raises:
-            BudgetError: an earlier process died while it used the budget.
+            DataError: the journal is damaged.
+            StorageError: the journal cannot be written.
         """
-        with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8") as file:
+        with self._lock(), Journal(self._file, durable=True) as journal:
+            yield _JournaledLedger(journal, self._limit, spent_usd=self.spent_usd)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        path = self._file.with_suffix(".lock")
+        try:
+            file = path.open("a")
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            spent = file.read().strip() or "0"
-            if spent == "held":
-                raise BudgetError("a process died while it was spending, so the rest of the budget is unknown")
-            _write(file, "held")
-            ledger = Ledger(self._limit, spent_usd=float(spent))
-            try:
-                yield ledger
-            finally:
-                _write(file, repr(ledger.spent_usd + ledger.reserved_usd))
+            yield
 
 
-def _write(file: TextIO, text: str) -> None:
-    """Overwrite the text in place.
+class _JournaledLedger(Ledger):
+    """A ledger that writes each change to a journal before it takes effect."""
 
-    Truncating first would leave an empty file if the disk is full, and an empty file means a new budget.
-    """
-    file.seek(0)
-    file.write(text.ljust(_WIDTH))
-    file.flush()
+    def __init__(self, journal: Journal, max_cost_usd: float, *, spent_usd: float) -> None:
+        super().__init__(max_cost_usd, spent_usd=spent_usd)
+        self._journal = journal
+
+    def change(self, reserved_micro_usd: int, spent_micro_usd: int) -> None:
+        if reserved_micro_usd or spent_micro_usd:
+            self._journal.write(AmountsChanged(reserved_micro_usd=reserved_micro_usd, spent_micro_usd=spent_micro_usd))
+        super().change(reserved_micro_usd, spent_micro_usd)

@@ -1,0 +1,91 @@
+"""The budget of live tests survives a test run that is killed."""
+
+from __future__ import annotations
+
+import copy
+import fcntl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from voicegauge.conformance import build_emulator_settings
+from voicegauge.emulator import running_emulator
+
+pytest_plugins = ["pytester"]
+
+PAY = """
+    import os
+    import signal
+
+    def test_send(voicegauge_send):
+        voicegauge_send("acme/one", {"text": "Good morning."})
+
+    def test_end():
+        if os.environ.get("DIE"):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+LiveRun = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def live(
+    run_pytest: LiveRun, saved_voices, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LiveRun]:
+    """Run a test that costs $0.001, and is killed afterwards if `dies`."""
+    monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
+    document = copy.deepcopy(saved_voices.DOCUMENT)
+    contract = saved_voices.write_contract(pytester.path / "emulated") / "openapi.yaml"
+    with running_emulator([contract], build_emulator_settings()) as emulator:
+        document["servers"] = [{"url": emulator.base_url("acme")}]
+        folder = saved_voices.write_contract(pytester.path / "own", document)
+
+        def run(*arguments: str, dies: bool = False) -> pytest.RunResult:
+            with monkeypatch.context() as patch:
+                patch.setenv("DIE", "1" if dies else "")
+                return run_pytest(PAY, "--vg-live", "--vg-contracts", str(folder), *arguments, isolated=dies)
+
+        yield run
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
+    return tmp_path / "state" / "tests"
+
+
+def test_what_a_killed_test_run_has_spent_counts_in_the_next(live: LiveRun, state: Path) -> None:
+    spent = "LIVE: a test run that did not come to its end has spent $0.001, which counts towards --vg-max-cost"
+    assert live("--vg-max-cost", "0.0015", dies=True).ret < 0
+    (journal,) = state.glob("*.jsonl")
+    written = journal.read_bytes()
+
+    live("--vg-max-cost", "0.0015", "--collect-only").stdout.no_fnmatch_line("*did not come to its end*")
+    result = live("--vg-max-cost", "0.0015")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines([spent, "*of the budget of $0.0015 $0.001 are spent*"])
+    assert journal.read_bytes() == written, "a run that cannot spend anything does not open a new budget"
+
+    result = live("--vg-max-cost", "0.0025")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines([spent])
+    assert not journal.exists()
+    result = live("--vg-max-cost", "0.0015")
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("*did not come to its end*")
+
+
+def test_two_live_test_runs_of_one_folder_exclude_each_other_and_a_damaged_file_is_one_line(
+    live: LiveRun, state: Path
+) -> None:
+    live()
+    (path,) = state.glob("*.run")
+    with path.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = live()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: another test run with --vg-live in * has not ended: wait until it has"])
+    path.with_suffix(".jsonl").write_text("{}\n")
+    result = live()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *.jsonl:1: is damaged: *"])

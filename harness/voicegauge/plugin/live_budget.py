@@ -1,0 +1,94 @@
+"""Keeps the budget of live tests in a file, so that what a killed test run has spent counts in the next one."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+import pytest
+
+if TYPE_CHECKING:
+    from voicegauge.client import SharedBudget
+
+_WORKER_INPUT = "voicegauge_budget"
+"""Key of the path of the budget's file in the input of a worker of pytest-xdist."""
+
+
+class _OpenBudget(NamedTuple):
+    """The budget of a test run, which holds the lock until its end."""
+
+    file: Path
+    lock: TextIO
+    size_before: int
+    """Size of the file in bytes when the run began."""
+
+
+_OPEN_BUDGET = pytest.StashKey[_OpenBudget]()
+
+
+def open_budget(config: pytest.Config) -> float:
+    """Open the budget of this test run; it belongs to the root folder of the tests.
+
+    Returns:
+        What earlier test runs that were killed have spent, in dollars. It counts towards the budget.
+
+    Raises:
+        pytest.UsageError: another live test run of this folder has not ended, or the file cannot be used.
+    """
+    from voicegauge.data import state_folder
+    from voicegauge.errors import VoicegaugeError
+
+    folder = state_folder() / "tests"
+    file = folder / f"{hashlib.sha256(bytes(config.rootpath)).hexdigest()[:16]}.jsonl"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = file.with_suffix(".run").open("a")
+    except OSError as error:
+        raise pytest.UsageError(f"cannot write {folder}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        message = f"another test run with --vg-live in {config.rootpath} has not ended: wait until it has"
+        raise pytest.UsageError(message) from error
+    config.stash[_OPEN_BUDGET] = _OpenBudget(file, lock, _size(file))
+    try:
+        return find_budget(config).spent_usd
+    except VoicegaugeError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def find_budget(config: pytest.Config) -> SharedBudget:
+    """Return the budget of this test run, in its main process or in a worker of pytest-xdist."""
+    from voicegauge.client import SharedBudget
+
+    worker = getattr(config, "workerinput", None)
+    file = Path(worker[_WORKER_INPUT]) if worker else config.stash[_OPEN_BUDGET].file
+    return SharedBudget(file, config.getoption("--vg-max-cost"))
+
+
+def close_budget(config: pytest.Config) -> None:
+    """Forget what was spent, because the results were printed; without a budget, do nothing.
+
+    What killed runs have spent is only forgotten at the end of a run that has spent something itself.
+    """
+    budget = config.stash.get(_OPEN_BUDGET, None)
+    if budget is None:
+        return
+    if _size(budget.file) > budget.size_before:
+        budget.file.unlink()
+    budget.lock.close()
+    del config.stash[_OPEN_BUDGET]
+
+
+def share_budget(config: pytest.Config, worker_input: dict[str, object]) -> None:
+    """Tell a worker of pytest-xdist where the budget of the test run is; without a budget, do nothing."""
+    budget = config.stash.get(_OPEN_BUDGET, None)
+    if budget is not None:
+        worker_input[_WORKER_INPUT] = str(budget.file)
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
