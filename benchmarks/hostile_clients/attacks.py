@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import io
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import numpy as np
+import soundfile
 
 CONNECTIONS = 20
 """Connections that send at the same time."""
@@ -43,6 +48,36 @@ def _endless_body(method: str, path: str, mebibytes: int) -> Iterable[bytes]:
     yield b"0\r\n\r\n"
 
 
+_ZEROS = (bytes(MEBIBYTE),)
+_UPLOAD_START = (
+    b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nsensevoice\r\n'
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+)
+
+
+@functools.cache
+def _silence(container: str) -> bytes:
+    """Return a file of half an hour, nearly as long as the emulator decodes."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(1799 * 24_000, np.int16), 24_000, format=container)
+    return file.getvalue()
+
+
+def _upload(*parts: bytes) -> Iterable[bytes]:
+    path = "/ttsai/v1/stt/"
+    content_type = "Content-Type: multipart/form-data; boundary=x"
+    yield _head("POST", path, content_type, "Transfer-Encoding: chunked", "Authorization: Bearer some-key")
+    yield b"%x\r\n%b\r\n" % (len(_UPLOAD_START), _UPLOAD_START)
+    for part in parts:
+        yield b"%x\r\n%b\r\n" % (len(part), part)
+    yield b"9\r\n\r\n--x--\r\n\r\n0\r\n\r\n"
+
+
+def _speech_with_many_values() -> Iterable[bytes]:
+    body = b'{"text": "Hello", "model": "kokoro", "more": [' + b"[]," * 400_000 + b"[]]}"
+    return _post("/ttsai/v1/tts/", body, "Content-Type: application/json", "Authorization: Bearer some-key")
+
+
 def _many_headers(count: int) -> list[str]:
     return [f"X-{'y' * 130}-{number}: z" for number in range(count)]
 
@@ -75,6 +110,15 @@ ATTACKS = (
         "emulator",
         5,
         lambda path, _number: _post(path, b"[" + b"[]," * (5 * MEBIBYTE) + b"[]]", "Content-Type: application/json"),
+    ),
+    Attack("operation: JSON with many values", "emulator", 100, lambda _path, _number: _speech_with_many_values()),
+    Attack("upload: 1 GiB", "emulator", 20, lambda _path, _number: _upload(*_ZEROS * 1024)),
+    Attack("upload: 100 MiB", "emulator", 40, lambda _path, number: _upload(*_ZEROS * 99, bytes(1 + number))),
+    Attack(
+        "upload: FLAC of 30 minutes", "emulator", 40, lambda _path, number: _upload(_silence("FLAC"), bytes(1 + number))
+    ),
+    Attack(
+        "upload: WAV of 30 minutes", "emulator", 20, lambda _path, number: _upload(_silence("WAV"), bytes(1 + number))
     ),
     Attack(
         "operation: 15 KiB of headers", "emulator", 3_000, lambda path, _number: _post(path, b"", *_many_headers(95))

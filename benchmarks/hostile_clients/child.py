@@ -22,8 +22,8 @@ def main() -> None:
         with running_receiver() as receiver:
             _wait(receiver.create_url(), receiver.create_url())
     else:
-        contract = load_catalogue().provider("pixelapi")
-        with running_app(create_app([contract])) as url:
+        catalogue = load_catalogue()
+        with running_app(create_app([catalogue.provider("pixelapi"), catalogue.provider("ttsai")])) as url:
             _wait(f"{url}/pixelapi/v1/tts/generate", f"{url}/_emulator/health")
 
 

@@ -47,9 +47,10 @@ def to_yaml(value: Any) -> bytes:
 
 
 def to_toml(value: Any) -> bytes:
-    """Write plain data as TOML."""
+    """Write plain data as TOML, in which unpaired surrogates are invalid UTF-8."""
     pairs = value.items() if isinstance(value, dict) else [("seed", value)]
-    return "".join(f"{json.dumps(str(key))} = {_toml_value(item)}\n" for key, item in pairs).encode()
+    lines = (f"{json.dumps(str(key))} = {_toml_value(item)}\n" for key, item in pairs)
+    return "".join(lines).encode("utf-8", "surrogatepass")
 
 
 def _toml_value(value: Any) -> str:

@@ -123,3 +123,21 @@ async def test_an_upload_that_is_not_audio_is_rejected_as_documented(ttsai, name
     (response,) = await sent(ttsai, (name, text, words))
     assert response.response.status == 400
     assert json.loads(response.response.body)["error"]["code"] == "bad_request"
+
+
+async def test_uploads_are_decoded_one_at_a_time(ttsai, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file may decode to hundreds of megabytes."""
+    from voicegauge.speech import audio
+
+    decode, active, most = audio.decode, [0], [0]
+
+    def count(data: bytes) -> Any:
+        active[0] += 1
+        most[0] = max(most[0], active[0])
+        time.sleep(0.02)
+        active[0] -= 1
+        return decode(data)
+
+    monkeypatch.setattr(audio, "decode", count)
+    await sent(ttsai, *(("stt-whisper", recording(0.5 + number / 100, silent=True), {}) for number in range(4)))
+    assert most == [1]

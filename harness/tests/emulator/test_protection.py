@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import Mock
 
@@ -18,8 +20,9 @@ from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.server import ClientLimits, journal, running_app
+from voicegauge.emulator.server.body_memory import MAX_COMMON_BYTES
 from voicegauge.emulator.server.limited_protocol import create_protocol_class
-from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADERS
+from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADERS, MAX_UPLOAD_BYTES
 from voicegauge.emulator.state import AccountRegistry
 from voicegauge.emulator.state.accounts import MAX_ACCOUNTS
 
@@ -132,6 +135,70 @@ async def test_a_declared_length_above_the_limit_is_rejected_before_the_body_is_
     head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
     with running_app(create_app([plain_acme])) as url:
         assert _exchange(url, head.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+@dataclass
+class _Uploads:
+    """Requests that are sent to an ASGI application, with the bytes that it has read of those in progress."""
+
+    app: Any
+    bytes_in_progress: int = 0
+    most_bytes: int = 0
+    statuses: list[int] = field(default_factory=list)
+    are_at_limit: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def send(self, path: str, mebibytes: int, more: asyncio.Event | None = None) -> None:
+        """Send a body; its end only after `more` is set."""
+        headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=x")]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+        read_bytes, piece = 0, bytes(MEBIBYTE)
+
+        async def receive() -> dict[str, Any]:
+            nonlocal read_bytes
+            await asyncio.sleep(0)
+            if read_bytes == mebibytes * MEBIBYTE:
+                if more is not None:
+                    await more.wait()
+                return {"type": "http.request", "body": b"", "more_body": False}
+            read_bytes += MEBIBYTE
+            self.bytes_in_progress += MEBIBYTE
+            self.most_bytes = max(self.most_bytes, self.bytes_in_progress)
+            if self.bytes_in_progress >= MAX_COMMON_BYTES:
+                self.are_at_limit.set()
+            return {"type": "http.request", "body": piece, "more_body": True}
+
+        async def respond(message: dict[str, Any]) -> None:
+            nonlocal read_bytes
+            if message["type"] == "http.response.start":
+                self.bytes_in_progress -= read_bytes
+                self.statuses.append(message["status"])
+
+        await self.app({**scope, "scheme": "http", "client": ("127.0.0.1", 1)}, receive, respond)
+
+
+async def test_uploads_share_a_limit_and_wait_for_each_other(plain_acme: Contract) -> None:
+    uploads, largest = _Uploads(create_app([plain_acme])), 20 * MEBIBYTE
+    await asyncio.gather(*(uploads.send("/acme/speech", 20) for _ in range(5)))
+    assert uploads.statuses == [401] * 5
+    assert uploads.most_bytes <= MAX_COMMON_BYTES + largest + 4 * MEBIBYTE  # each has read one piece that waits
+
+
+async def test_small_requests_do_not_wait_for_uploads(plain_acme: Contract) -> None:
+    uploads, more = _Uploads(create_app([plain_acme])), asyncio.Event()
+    waiting = asyncio.gather(*(uploads.send("/acme/speech", 20, more) for _ in range(5)))
+    await uploads.are_at_limit.wait()
+    await uploads.send("/acme/speech", 0)
+    assert len(uploads.statuses) == 1
+    more.set()
+    await waiting
+    assert len(uploads.statuses) == 6
+
+
+async def test_an_upload_without_an_end_is_rejected_at_the_limit(plain_acme: Contract) -> None:
+    uploads = _Uploads(create_app([plain_acme]))
+    await uploads.send("/acme/speech", 1024)
+    assert uploads.statuses == [413]
+    assert uploads.most_bytes <= MAX_UPLOAD_BYTES + MEBIBYTE
 
 
 @pytest.fixture(scope="module")

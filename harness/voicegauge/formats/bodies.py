@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import io
 import logging
 import re
 from typing import Any, NamedTuple
@@ -204,7 +205,8 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
     from python_multipart.multipart import MultipartParser, parse_options_header
 
     headers: dict[str, bytes] = {}
-    name, value, data = bytearray(), bytearray(), bytearray()
+    name, value = bytearray(), bytearray()
+    data = io.BytesIO()  # returns the content of a part without a copy
     parts = 0
 
     def store_header() -> None:
@@ -213,7 +215,7 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
         value.clear()
 
     def store_part() -> None:
-        nonlocal parts
+        nonlocal parts, data
         parts += 1
         if parts > MAX_FORM_PARTS:
             raise UnreadableBodyError(f"has more than {MAX_FORM_PARTS} parts")
@@ -222,12 +224,12 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
         if b"filename" in options:
             media_type = headers.get("content-type", b"application/octet-stream").decode()
             form.files[field] = UploadedFile(
-                filename=options[b"filename"].decode(), media_type=media_type, data=bytes(data)
+                filename=options[b"filename"].decode(), media_type=media_type, data=data.getvalue()
             )
         else:
-            form.fields[field] = data.decode()
+            form.fields[field] = data.getvalue().decode()
         headers.clear()
-        data.clear()
+        data = io.BytesIO()
 
     parser = MultipartParser(
         boundary,
@@ -236,7 +238,7 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
             "on_header_value": lambda chunk, start, end: value.extend(chunk[start:end]),
             "on_header_end": store_header,
             # A slice of bytes would copy a part of many megabytes once more.
-            "on_part_data": lambda chunk, start, end: data.extend(memoryview(chunk)[start:end]),
+            "on_part_data": lambda chunk, start, end: data.write(memoryview(chunk)[start:end]),
             "on_part_end": store_part,
         },
     )

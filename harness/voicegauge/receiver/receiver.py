@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from voicegauge.emulator.server import are_headers_too_large, read_body
+from voicegauge.emulator.server import BodyMemory, are_headers_too_large, read_body
 from voicegauge.errors import TimedOutError
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import ReceivedCallback, Request
@@ -37,6 +37,7 @@ class Receiver:
         """URL under which providers reach the receiver: the receiver's own address, or the URL of a tunnel. Callbacks
         are accepted only at the longer URLs that `create_url` returns."""
         self._store = CallbackStore()
+        self._body_memory = BodyMemory()
         self._on_callback = on_callback or (lambda _callback: None)
         self._returned: set[int] = set()
         """Indices from `_first_pending` on of the callbacks that `next_callback` has returned."""
@@ -126,10 +127,11 @@ class Receiver:
     async def _accept_callback(
         self, token: str, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
     ) -> None:
-        try:
-            body = await read_body(scope, receive, MAX_BODY_BYTES)
-        except ConnectionError:
-            return
+        with self._body_memory.share() as share:
+            try:
+                body = await read_body(scope, receive, MAX_BODY_BYTES, share)
+            except ConnectionError:
+                return
         if body is None:
             await _send_empty_response(send, 413)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import re
 import zlib
 from collections import OrderedDict
@@ -27,6 +28,7 @@ MAX_VOICE_PITCH_OFFSET = 9
 """Largest offset of a named voice from the target's pitch (0 to 99), which makes voices distinguishable."""
 MAX_CACHED_AUDIO_FILES = 64
 """Number of cached audio files. They are cached because the audio of a job is often downloaded more than once."""
+MAX_CACHED_RECORDING_FACTS = 64
 
 
 AUTOMATIC_LANGUAGE = "auto"
@@ -316,12 +318,23 @@ class _RecordingFacts(NamedTuple):
     sample_rate_hz: int
 
 
-@functools.lru_cache(maxsize=16)
-def _measure_recording(data: bytes) -> _RecordingFacts | str:
-    """Decode a recording and measure it, or return the reason why it cannot be decoded.
+_recording_facts: OrderedDict[bytes, _RecordingFacts | str] = OrderedDict()
+"""Results of `_measure_recording` by the digest of the file, because tests upload the same file repeatedly, and files
+may be too large to keep."""
 
-    The result is cached, because tests upload the same file repeatedly.
-    """
+
+def _measure_recording(data: bytes) -> _RecordingFacts | str:
+    """Decode a recording and measure it, or return the reason why it cannot be decoded."""
+    digest = hashlib.sha256(data).digest()
+    facts = _recording_facts.get(digest)
+    if facts is None:
+        facts = _recording_facts[digest] = _decode_recording(data)
+        while len(_recording_facts) > MAX_CACHED_RECORDING_FACTS:
+            _recording_facts.popitem(last=False)
+    return facts
+
+
+def _decode_recording(data: bytes) -> _RecordingFacts | str:
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:

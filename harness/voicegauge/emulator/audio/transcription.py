@@ -61,10 +61,12 @@ async def transcribe_samples(samples: Samples, rate_hz: int, language: str = ASR
 
 
 def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
+    import numpy as np
+
     from voicegauge.speech.asr import RATE_HZ
     from voicegauge.speech.audio import is_silent, resample
 
-    key = f"{hashlib.sha256(samples.tobytes()).hexdigest()}/{rate_hz}/{language}"
+    key = f"{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}/{rate_hz}/{language}"
     with _cache_lock:
         if key not in _transcript_cache:
             if is_silent(samples, rate_hz):

@@ -80,12 +80,15 @@ class AudioInputEndpoint:
         context = self._context
         target = select_audio_input_target(request)
         started = asyncio.get_running_loop().time()
-        upload = await asyncio.to_thread(self._decode_upload, request, target, strict=strict)
-        charge = context.job_store.charge_target(account, target, 0, upload.decoded_audio.audio_s)
-        process = self._transcribe_upload if target.transcription else self._convert_upload
-        result = await process(request, target, upload, strict=strict)
+        async with context.upload_lock:
+            upload = await asyncio.to_thread(self._decode_upload, request, target, strict=strict)
+            audio_s = upload.decoded_audio.audio_s
+            charge = context.job_store.charge_target(account, target, 0, audio_s)
+            process = self._transcribe_upload if target.transcription else self._convert_upload
+            result = await process(request, target, upload, strict=strict)
+            del upload
         rng, emulation = context.job_store.create_rng(), target.spec.emulation
-        processing_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded_audio.audio_s
+        processing_ms = emulation.base_ms + emulation.ms_per_audio_s * audio_s
         processing_s = context.clock.scale(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from voicegauge.contract import Contract
@@ -27,3 +28,6 @@ class EndpointContext:
     job_store: JobStore
     resources: ResourceStore
     downloads: AudioDownloads
+    upload_lock: asyncio.Lock
+    """Held while an uploaded recording is decoded and processed, because its samples may take hundreds of megabytes.
+    All providers share it."""

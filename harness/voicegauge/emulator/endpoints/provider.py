@@ -45,10 +45,11 @@ class EmulatedProvider:
         clock: EmulatedClock,
         synthesizer: SpeechSynthesizer,
         fault_injector: FaultInjector,
+        upload_lock: asyncio.Lock,
     ) -> None:
         """Start without accounts, jobs and resources. To reset a provider, create a new one."""
         self.contract = contract
-        self._clock, self._fault_injector = clock, fault_injector
+        self._clock, self._fault_injector, self._upload_lock = clock, fault_injector, upload_lock
         self._builder = ResponseBuilder(contract)
         self.accounts = AccountRegistry(contract, settings)
         self.job_store = JobStore(contract, settings, clock, fault_injector)
@@ -66,6 +67,7 @@ class EmulatedProvider:
             job_store=self.job_store,
             resources=self.resources,
             downloads=self.downloads,
+            upload_lock=upload_lock,
         )
         self._speech = SpeechEndpoint(context)
         self._batches = BatchEndpoint(context, self._speech)
@@ -176,7 +178,8 @@ class EmulatedProvider:
         if strict and any(
             iterate_uploaded_files(request.body)
         ):  # checked first: starting a thread costs more than most requests
-            await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
+            async with self._upload_lock:
+                await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
         self.webhooks.check_webhook_url(request)
         used = self.resources.find_referenced(request, account)
         if self.resources.handles(operation):

@@ -25,7 +25,7 @@ class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects
         self.reason, self.field, self.detail = reason, field, detail
 
 
-@dataclass(frozen=True)
+@dataclass
 class IncomingRequest:
     """A request as it was received."""
 
@@ -36,10 +36,17 @@ class IncomingRequest:
     headers: Mapping[str, str]
     """Headers of the request, with names in lower case."""
     body: bytes
+    """Body of the request; empty once it was parsed, because an upload takes much memory."""
     base_url: str
     """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
     client_address: str
     """Network address of the client."""
+    body_bytes: int = field(init=False)
+    """Size of the body that was received."""
+
+    def __post_init__(self) -> None:
+        """Store the size of the body."""
+        self.body_bytes = len(self.body)
 
     def header(self, name: str) -> str | None:
         """Return the header `name`, ignoring case."""

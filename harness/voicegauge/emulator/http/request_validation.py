@@ -23,7 +23,7 @@ def parse_request(
     strict: bool = True,
     ignored_keywords: tuple[str, ...] = (),
 ) -> ParsedRequest:
-    """Parse `incoming_request` as a request to `operation`.
+    """Parse `incoming_request` as a request to `operation`, and remove its body.
 
     Args:
             incoming_request: the request as received.
@@ -45,6 +45,7 @@ def parse_request(
             key = parameter.name.lower() if parameter.location == "header" else parameter.name
             values[parameter.location].update(_read_parameter(parameter, sources[parameter.location], key, strict))
     media, body = _read_body(incoming_request, operation)
+    incoming_request.body = b""
     if strict and media is not None and body is not MISSING:
         _check_body(media, body, ignored_keywords)
     return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BYTES, read_body, replay_body
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.hosts import is_loopback
@@ -28,6 +29,7 @@ class ControlGuard:
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         """Protect `app`; `hosts` are accepted as names of this machine, in addition to loopback names and addresses."""
         self._app, self._hosts = app, frozenset(host.lower() for host in hosts)
+        self._body_memory = BodyMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an acceptable request on with its body, and reject any other."""
@@ -38,14 +40,15 @@ class ControlGuard:
         if reason is not None:
             await _build_error_response(403, reason)(scope, receive, send)
             return
-        try:
-            body = await read_body(scope, receive, MAX_CONTROL_BYTES)
-        except ConnectionError:
-            return
-        if body is None:
-            await _build_error_response(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
-            return
-        await self._app(scope, replay_body(body, receive), send)
+        with self._body_memory.share() as share:
+            try:
+                body = await read_body(scope, receive, MAX_CONTROL_BYTES, share)
+            except ConnectionError:
+                return
+            if body is not None:
+                await self._app(scope, replay_body(body, receive), send)
+                return
+        await _build_error_response(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
 
     def _find_rejection_reason(self, scope: Scope) -> str | None:
         """Return the reason why a request is rejected; `None` if it is accepted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +16,7 @@ from voicegauge.emulator.endpoints import EmulatedProvider
 from voicegauge.emulator.faults import Fault, FaultInjector
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse, send_stream
+from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.journal import RequestJournal
 from voicegauge.emulator.server.request_bodies import find_body_limit, read_body
 from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
@@ -35,14 +37,18 @@ class EmulatedProviders:
         self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
         self.synthesizer = SpeechSynthesizer()
         self.journal = RequestJournal()
+        self._body_memory = BodyMemory()
         self.reset()
 
     def reset(self) -> None:
         """Reset the clock, the journal and all providers; faults are kept."""
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
+        lock = asyncio.Lock()
         self.providers = {
-            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.synthesizer, self.fault_injector)
+            contract.id: EmulatedProvider(
+                contract, self.settings, self.clock, self.synthesizer, self.fault_injector, lock
+            )
             for contract in self.contracts
         }
 
@@ -57,20 +63,35 @@ class EmulatedProviders:
             await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
             return
         try:
-            body = await read_body(scope, receive, find_body_limit(scope))
+            response = await self._respond(provider, f"/{rest}", scope, receive)
         except ConnectionError:
             return
-        if body is None:
+        if response is None:
             await Response("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
             return
-        incoming_request = _build_incoming_request(scope, provider_id, f"/{rest}", body)
-        response = await provider.handle(incoming_request)
-        self.journal.record(provider.contract, incoming_request, response, self.clock.now())
         if response.pieces is not None and response.replacement_bytes is None:
             await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
             await send_stream(response, response.pieces, self.clock, receive, send)
         else:
             await send_response(response, send)
+
+    async def _respond(
+        self, provider: EmulatedProvider, path: str, scope: Scope, receive: Receive
+    ) -> EmulatedResponse | None:
+        """Read the request and return its response; `None` if its body is too large.
+
+        Raises:
+            ConnectionError: the client disconnected.
+        """
+        with self._body_memory.share() as share:  # not while the response is sent, for which the client may take hours
+            body = await read_body(scope, receive, find_body_limit(scope), share)
+            if body is None:
+                return None
+            incoming_request = _build_incoming_request(scope, provider.contract.id, path, body)
+            del body
+            response = await provider.handle(incoming_request)
+            self.journal.record(provider.contract, incoming_request, response, self.clock.now())
+            return response
 
 
 def read_raw_path(scope: MutableMapping[str, Any]) -> str:

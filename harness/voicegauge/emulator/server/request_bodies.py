@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
+
+from voicegauge.emulator.server.body_memory import BodyShare
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope
 
-MAX_UPLOAD_BYTES = 128 * 1024 * 1024
-"""Maximum size of an upload. It exceeds every documented upload limit, so that checks can test those limits."""
+MAX_UPLOAD_BYTES = 104 * 1024 * 1024
+"""Maximum size of an upload. It exceeds every documented upload limit, the highest of which is 100 MiB, so that checks
+can test those limits."""
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """Maximum size of JSON and URL-encoded forms. All documented texts are much shorter, and parsed JSON needs many times
 its size in memory."""
@@ -35,10 +39,11 @@ def find_body_limit(scope: Scope) -> int:
     return MAX_TEXT_BYTES if is_text else MAX_UPLOAD_BYTES
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | None:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, share: BodyShare) -> bytes | None:
     """Return the request body; `None` if it has more than `max_bytes` bytes.
 
-    The rest of such a body is not read, so the response must close the connection.
+    The rest of such a body is not read, so the response must close the connection. While other requests take all
+    memory, nothing is read.
 
     Raises:
         ConnectionError: the client disconnected.
@@ -46,16 +51,17 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int) -> bytes | N
     content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if content_length.isdigit() and int(content_length) > max_bytes:
         return None
-    body, more = bytearray(), True
+    body, more = io.BytesIO(), True  # returns its content without a copy
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > max_bytes:
+        part, more = message.get("body", b""), message.get("more_body", False)
+        if body.tell() + len(part) > max_bytes:
             return None
-    return bytes(body)
+        await share.grow_to(body.tell() + len(part))
+        body.write(part)
+    return body.getvalue()
 
 
 def replay_body(body: bytes, receive: Receive) -> Receive:
