@@ -214,6 +214,9 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
         name.clear()
         value.clear()
 
+    def store_data(chunk: bytes, start: int, end: int) -> None:
+        data.write(memoryview(chunk)[start:end])  # a slice of bytes would be a copy of many megabytes
+
     def store_part() -> None:
         nonlocal parts, data
         parts += 1
@@ -237,8 +240,7 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
             "on_header_field": lambda chunk, start, end: name.extend(chunk[start:end]),
             "on_header_value": lambda chunk, start, end: value.extend(chunk[start:end]),
             "on_header_end": store_header,
-            # A slice of bytes would copy a part of many megabytes once more.
-            "on_part_data": lambda chunk, start, end: data.write(memoryview(chunk)[start:end]),
+            "on_part_data": store_data,
             "on_part_end": store_part,
         },
     )
