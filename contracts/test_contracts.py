@@ -9,7 +9,7 @@ import functools
 
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import (
     CasePlan,
     CheckSettings,
@@ -22,7 +22,7 @@ from voicegauge.conformance import (
 )
 from voicegauge.conformance.recording import plan_to_record
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.model import Severity
 from voicegauge.recording import Replay, ReplayApp, find_recordings, load_recordings
 from voicegauge.transport import VirtualClock
@@ -69,7 +69,7 @@ def test_every_target_has_a_full_delivery(contract) -> None:
     )
 
 
-RECORDED = load_recordings([data_dir("fixtures")])
+RECORDED = load_recordings([find_bundled_folder("fixtures")])
 
 
 def test_every_target_and_operation_is_recorded(contract) -> None:
@@ -81,7 +81,7 @@ def test_every_target_and_operation_is_recorded(contract) -> None:
 
 def test_every_recording_conforms_to_its_contract() -> None:
     collector = Collector([], 0)
-    check_recordings(find_recordings(data_dir("fixtures")), CONTRACTS, RULES, collector)
+    check_recordings(find_recordings(find_bundled_folder("fixtures")), CONTRACTS, RULE_BY_ID, collector)
     assert [finding for finding in collector.report().findings if finding.severity is not Severity.DISPUTED] == []
 
 

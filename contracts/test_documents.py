@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.contract import Contract, Example, MediaType, load_catalogue
 from voicegauge.contract.consistency.references import check_schemas
 from voicegauge.contract.document_walk import EXTENSIONS, walk_objects
@@ -161,4 +161,4 @@ def test_disputes_name_existing_rules(contract) -> None:
         for pointer, node in walk_objects(contract.document.data)
         for rule in (node.get("rules", ()) if "/disputed/" in pointer else ())
     }
-    assert named <= set(RULES)
+    assert named <= set(RULE_BY_ID)

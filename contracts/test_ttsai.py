@@ -48,7 +48,7 @@ def responded(contract: Contract, operation_id: str, status: int, body: Any, *, 
 
 
 def severities(call: Call) -> set[tuple[str, str]]:
-    return {(f.rule, f.severity.value) for f in Checker(Provenance.RECORDED).findings(call)}
+    return {(f.rule, f.severity.value) for f in Checker(Provenance.RECORDED).iterate_findings(call)}
 
 
 def submitted(**changes: Any) -> dict[str, Any]:
@@ -150,7 +150,8 @@ def test_a_charge_is_disputed_only_if_a_claim_states_it(ttsai: Contract) -> None
     def verdict(charged: float, target: str) -> str | None:
         call = responded(ttsai, "submitSpeech", 200, submitted(credits_used=charged), target=target)
         return next(
-            (f.severity.value for f in Checker(Provenance.RECORDED).findings(call) if f.rule == "charge-wrong"), None
+            (f.severity.value for f in Checker(Provenance.RECORDED).iterate_findings(call) if f.rule == "charge-wrong"),
+            None,
         )
 
     assert verdict(2 * len(TEXT), "kokoro") is None

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
-from voicegauge.api import Conversion, ListenResult, Providers, Recognizers, RecordResult, RuleList, ScoreResult
+from voicegauge.api import AsrEngines, Conversion, ListenResult, Providers, RecordResult, RuleList, ScoreResult
 from voicegauge.bench.analysis.comparison import RunComparison
 from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
@@ -69,7 +69,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
-    "docs/asr.schema.json": lambda: as_json(record_schema(Recognizers, "voicegauge asr list --json")),
+    "docs/asr.schema.json": lambda: as_json(record_schema(AsrEngines, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(BenchReport, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),

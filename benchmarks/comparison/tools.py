@@ -15,7 +15,7 @@ from mutation.mutant import Mutant
 from comparison import schemathesis
 from comparison.service import ServedProvider, serve_provider
 from comparison.tool_run import ToolRun
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client, build_credentials
 from voicegauge.conformance import Collector, ConformanceCase, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
@@ -102,7 +102,7 @@ class VoicegaugeTool:
                         seed=seed,
                     )
                     limit = BillableLimit(MAX_PAID_CALLS)
-                    runner = CaseRunner(CheckedService(compared.contract, client), RULES, collector, limit)
+                    runner = CaseRunner(CheckedService(compared.contract, client), RULE_BY_ID, collector, limit)
                     for case in compared.plan():
                         await runner.run([case])
                         for finding in collector.report().findings:

@@ -143,7 +143,7 @@ def _judge_end(killed: KilledCommand, real: RealCommand) -> None:
         ledger_usd,
         killed.budget_usd,
         is_recording=killed.command == "record",
-        ambiguous=account.ambiguous,
+        ambiguous=account.ambiguous_requests,
     )
     listed = result.get("ambiguous_requests", [])
     killed.verdict = RunVerdict(

@@ -212,11 +212,11 @@ async def simulate_cases(
     while commands < MAX_COMMANDS:
         commands += 1
         kill_at = dice.randint(1, 80) if len(user.killed_in) < kills else None
-        retry_ambiguous = bool(user.account.lost) and dice.random() < 0.2
+        retry_ambiguous = bool(user.account.lost_ids) and dice.random() < 0.2
         demands += retry_ambiguous
         outcome = await user.run_command(kill_at=kill_at, retry_ambiguous=retry_ambiguous)
         ledger_usd = outcome.spent_usd if outcome is not None else user.account.spent_usd
-        ambiguous = outcome.ambiguous if outcome is not None else user.account.ambiguous
+        ambiguous = outcome.ambiguous if outcome is not None else user.account.ambiguous_requests
         verdict = judge_cases(
             provider,
             ledger_usd,

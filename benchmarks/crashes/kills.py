@@ -112,7 +112,7 @@ class RealBenchmark:
         """Count the samples whose result is in the journal."""
         folder = self.run_folder()
         with contextlib.suppress(VoicegaugeError, OSError):
-            return len(read_journal(folder).finished) if folder is not None else 0
+            return len(read_journal(folder).finished_samples) if folder is not None else 0
         return 0
 
     def is_measured(self) -> bool:
@@ -196,7 +196,10 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
     if folder is None:
         return ("first submit", "submitting")
     state = read_journal(folder)
-    started, finished = len(state.histories), len(state.finished) + len(state.lost - state.finished.keys())
+    started, finished = (
+        len(state.histories),
+        len(state.finished_samples) + len(state.lost_ids - state.finished_samples.keys()),
+    )
     phases = ["scoring"] * benchmark.is_scored + ["resuming"]
     if started < benchmark.plan.requests:
         phases += ["submitting"] if run.killed_in else ["first submit", "submitting"]

@@ -18,7 +18,7 @@ import msgspec
 
 from crashes.provider import CONTRACT, SUITE, TARGETS, RandomFaults, StandInProvider
 from crashes.verdict import RunVerdict, judge_run
-from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, load_suite, make_plan
+from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, load_suite, plan_benchmark_requests
 from voicegauge.bench.running import (
     ProviderAccess,
     RunConfig,
@@ -109,7 +109,9 @@ def plan_benchmark(contract: Contract, *, names: Sequence[str] = TARGETS, limit:
     """Plan a benchmark: every text, or the first ones, for the targets of these names."""
     targets = [contract.targets[name] for name in names]
     settings = BenchPlanSettings(warmup=0)
-    return make_plan(load_suite(str(SUITE)).select(limit=limit), targets, settings, provenance=Provenance.LIVE)
+    return plan_benchmark_requests(
+        load_suite(str(SUITE)).select_texts(max_texts=limit), targets, settings, provenance=Provenance.LIVE
+    )
 
 
 @dataclass
@@ -160,7 +162,7 @@ class SimulatedUser:
         config = RunConfig(
             plan=self.plan,
             targets={target.id: target for target in self.contract.targets.values()},
-            access={self.contract.id: ProviderAccess({}, "key")},
+            access_by_provider={self.contract.id: ProviderAccess({}, "key")},
             max_cost_usd=self.max_cost_usd,
             retry_ambiguous=retry_ambiguous,
             open_transport=lambda: Transport(app=self.provider),
@@ -171,10 +173,12 @@ class SimulatedUser:
         folder = begin_run(self.out, config, found)
         killer.step("after the manifest")
         stop = StopSignal()
-        outcome = await run_plan(config, folder, earlier_state=found.state if found else None, stop=stop)
+        outcome = await run_plan(
+            config, folder, earlier_journal_state=found.journal_state if found else None, stop_signal=stop
+        )
         killer.step("before saving")
         manifest = msgspec.structs.replace(load_run(folder).manifest, spent_usd=outcome.spent_usd)
-        run = Run(manifest=manifest, samples=outcome.samples, ambiguous_requests=outcome.ambiguous)
+        run = Run(manifest=manifest, samples=outcome.samples, ambiguous_requests=outcome.ambiguous_requests)
         save_run(folder, run)
         killer.step("while scoring")
         manifest = msgspec.structs.replace(manifest, finished=outcome.is_complete)
@@ -223,7 +227,7 @@ async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) ->
         with_losses = find_run_to_continue(out, plan, retry_ambiguous=True)
         retry_ambiguous = with_losses is not None and dice.random() < 0.2
         if with_losses is not None and retry_ambiguous:
-            demanded.update(with_losses.state.lost)
+            demanded.update(with_losses.journal_state.lost_ids)
         end = await user.run_command(kill_at=kill_at, retry_ambiguous=retry_ambiguous)
         verdict = judge_run(out, plan, provider.charges, budget_usd, simulated_speech, demanded)
         if verdict.problems or (end is not None and (end.outcome.is_complete or end.out_of_budget)):

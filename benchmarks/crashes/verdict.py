@@ -75,8 +75,8 @@ def judge_run(
         problems=tuple(problems),
         charged_usd=charged_usd,
         ledger_usd=state.spent_usd,
-        lost=len(state.ambiguous),
-        bought_again=sum(one.bought_again for one in state.ambiguous),
+        lost=len(state.ambiguous_requests),
+        bought_again=sum(one.bought_again for one in state.ambiguous_requests),
         charges=len(charges),
     )
 
@@ -97,7 +97,9 @@ def _double_purchases(plan: BenchPlan, charges: Sequence[Charge], demanded: Mapp
 
 def _untraced_purchases(plan: BenchPlan, charges: Sequence[Charge], run: Run, state: JournalState) -> list[str]:
     """Find charges of which the run shows neither a sample, nor an open job, nor an ambiguous request."""
-    known = {sample.id for sample in run.samples} | state.open_jobs.keys() | {one.id for one in state.ambiguous}
+    known = (
+        {sample.id for sample in run.samples} | state.open_jobs.keys() | {one.id for one in state.ambiguous_requests}
+    )
     return [f"{name} was charged and is not in the run" for name in _charges_by_sample(plan, charges).keys() - known]
 
 

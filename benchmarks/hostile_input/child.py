@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, plan_cases
 from voicegauge.conformance.cases import ConformanceCase
@@ -75,7 +75,7 @@ async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
         client = Client(target.contract, transport, base_urls={"": url}, key=KEY, max_wait_s=deadline_s)
         service = CheckedService(target.contract, client, provenance=Provenance.RECORDED)
         try:
-            judged = await CaseRunner(service, RULES, Collector([target.id], 0)).judge_case(first_delivery(target))
+            judged = await CaseRunner(service, RULE_BY_ID, Collector([target.id], 0)).judge_case(first_delivery(target))
             outcome = judged.no_verdict_reason or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "recording.har")

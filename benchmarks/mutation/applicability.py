@@ -1,4 +1,4 @@
-"""Finds rules that report a violation at an operation to which they do not apply by `applicable_rules`."""
+"""Finds rules that report a violation at an operation to which they do not apply by `find_applicable_rules`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.checks import CheckSubject, Rule, Violation, applicable_rules
+from voicegauge.checks import CheckSubject, Rule, Violation, find_applicable_rules
 
 
 def watch_applicability(rules: Mapping[str, Rule], misplaced: set[str]) -> dict[str, Rule]:
@@ -21,7 +21,7 @@ def _watch(rule: Rule, misplaced: set[str]) -> Callable[[Any], Iterator[Violatio
     def check(subject: CheckSubject) -> Iterator[Violation]:
         for violation in rule.check(subject):
             operation = subject.operation
-            if rule.id not in {one.id for one in applicable_rules(operation)}:
+            if rule.id not in {one.id for one in find_applicable_rules(operation)}:
                 misplaced.add(f"{rule.id} at {operation.contract.id}/{operation.id}")
             yield violation
 

@@ -28,7 +28,7 @@ from reader_fuzzing.document import (
 from voicegauge.bench.planning import load_suite
 from voicegauge.bench.running import load_run
 from voicegauge.cli import COMMANDS
-from voicegauge.cli.settings import defaults_for, load_settings
+from voicegauge.cli.settings import collect_command_defaults, load_settings
 from voicegauge.conformance import plan_cases
 from voicegauge.contract import Catalogue, Contract, EventStreamParser, load_catalogue, load_contract
 from voicegauge.errors import VoicegaugeError
@@ -277,7 +277,7 @@ def _command_loaders() -> dict[str, Callable[[], click.Command]]:
 def _read_settings(data: bytes, folder: Path) -> None:
     settings = load_settings(_write(folder, "voicegauge.toml", data))
     for load_command in _command_loaders().values():
-        defaults_for(load_command(), settings, _command_loaders())
+        collect_command_defaults(load_command(), settings, _command_loaders())
 
 
 def _baseline_documents() -> list[Document]:

@@ -27,7 +27,7 @@ from comparison.service import serve_provider
 from comparison.tools import ComparedTarget
 
 from throughput.response_replay import ReplayingApp
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
@@ -132,7 +132,7 @@ def runner_for(contract: Contract, transport: Transport, base: str = "http://emu
     """Return a runner that sends to `transport`, checks every rule and discards the findings."""
     base_urls = {"": f"{base}/{contract.id}"}
     client = Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
-    return CaseRunner(CheckedService(contract, client), RULES, Collector((), 0))
+    return CaseRunner(CheckedService(contract, client), RULE_BY_ID, Collector((), 0))
 
 
 async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:

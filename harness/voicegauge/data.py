@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE_FOLDER = Path(__file__).resolve().parent
 CACHE_VARIABLE = "VOICEGAUGE_CACHE"
 """Environment variable with the path of the cache folder."""
 STATE_VARIABLE = "VOICEGAUGE_STATE"
 """Environment variable with the path of the state folder."""
 
 
-def data_dir(name: str) -> Path:
-    """Return the bundled folder `name` ("contracts", "benchmarks" or "fixtures").
+def find_bundled_folder(folder_name: str) -> Path:
+    """Return the bundled folder `folder_name` ("contracts", "benchmarks" or "fixtures").
 
     A wheel contains the folders as package data. An editable install uses the folders of the checkout, so that edits
     take effect immediately.
     """
-    packaged = _PACKAGE / "data" / name
-    return packaged if packaged.is_dir() else _PACKAGE.parents[1] / name
+    packaged = _PACKAGE_FOLDER / "data" / folder_name
+    return packaged if packaged.is_dir() else _PACKAGE_FOLDER.parents[1] / folder_name
 
 
 def state_folder() -> Path:

@@ -65,8 +65,8 @@ async def test_the_servers_work_with_and_without_an_event_loop() -> None:
         report = await asyncio.to_thread(voicegauge.check, "pixelapi", emulated=emulator, max_calls=1)
         assert report.findings == ()
     async with voicegauge.replay(RECORDINGS) as replayed:
-        assert replayed.unused
-        assert replayed.unmatched == []
+        assert replayed.unused_requests
+        assert replayed.unmatched_requests == []
 
 
 def test_a_server_is_stopped_at_the_end_of_its_block() -> None:
@@ -88,7 +88,7 @@ def test_progress_and_notices_are_reported() -> None:
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     voicegauge.check("pixelapi/voice-design", emulated=True, max_calls=1)
-    voicegauge.plan_benchmark("pixelapi", limit=1)
+    voicegauge.plan_benchmark("pixelapi", max_texts=1)
     assert capfd.readouterr() == ("", "")
 
 

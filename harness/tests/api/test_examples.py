@@ -19,7 +19,7 @@ EXAMPLES = [name for name in FUNCTIONS if ">>>" in (getattr(voicegauge, name).__
 WITHOUT = {
     "apply_baseline": "shown by write_baseline, which writes the file that it reads",
     "convert": "needs a recording of another tool",
-    "list_recognizers": "depends on the weights that are installed",
+    "list_asr_engines": "depends on the weights that are installed",
     "listen": "waits for webhooks",
     "propose_contract_patch": "needs traffic that differs from a contract",
     "render_report": "shown by write_report",
@@ -33,7 +33,7 @@ WITHOUT = {
 def saved_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("runs")
     result = voicegauge.benchmark(
-        "pixelapi/voice-design", limit=1, warmup=0, languages=["en"], asr="none", html=False, out=out
+        "pixelapi/voice-design", max_texts=1, warmup=0, languages=["en"], asr="none", html=False, out=out
     )
     return result.folder
 

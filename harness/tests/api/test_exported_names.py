@@ -55,7 +55,7 @@ NAMES = [
     "errors",
     "find_drift",
     "list_providers",
-    "list_recognizers",
+    "list_asr_engines",
     "list_rules",
     "listen",
     "load_contracts",

@@ -7,13 +7,13 @@ import json
 import pytest
 
 import voicegauge
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 
 
 @pytest.fixture
 def unpriced(tmp_path) -> str:
     """A folder with PixelAPI's contract, in which no document states a price in dollars."""
-    document = (data_dir("contracts") / "pixelapi" / "openapi.yaml").read_text(encoding="utf-8")
+    document = (find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml").read_text(encoding="utf-8")
     lines = [line for line in document.splitlines(keepends=True) if not line.strip().startswith("usd:")]
     folder = tmp_path / "contracts" / "pixelapi"
     folder.mkdir(parents=True)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.running.audio_facts import measure_audio, samples_without_encoding
+from voicegauge.bench.running.audio_facts import count_samples_without_encoding, measure_audio
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import AudioFacts, Sample
 from voicegauge.speech.audio import encode
@@ -74,8 +74,8 @@ def test_raw_samples_of_an_unknown_encoding_are_no_failure_and_pointed_out(tmp_p
     assert measured(tmp_path, bytes(2_000), "audio/pcm").failure is None
     found = measured(tmp_path, np.arange(-9_000, 9_000, dtype=np.int16).tobytes(), "audio/pcm")
     assert found.failure is None
-    assert samples_without_encoding([found]) == {found.target: 1}
-    assert samples_without_encoding([measured(tmp_path, SPEECH)]) == {}
+    assert count_samples_without_encoding([found]) == {found.target: 1}
+    assert count_samples_without_encoding([measured(tmp_path, SPEECH)]) == {}
 
 
 @pytest.mark.parametrize("asr", ["none", "embedded"])

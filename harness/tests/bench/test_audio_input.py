@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.analysis.summary import summarize
-from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, common_run_kind, make_plan
+from voicegauge.bench.analysis.summary import summarize_targets
+from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, determine_run_kind, plan_benchmark_requests
 from voicegauge.bench.planning.suite import Suite, load_suite
-from voicegauge.bench.running.access import emulated_access
+from voicegauge.bench.running.access import build_emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, run_plan
-from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS, score_run
+from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS_LABEL, score_run
 from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
 from voicegauge.contract.pricing import quote_price
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
@@ -25,7 +25,7 @@ TEXTS = 2
 
 @pytest.fixture(scope="module")
 def suite() -> Suite:
-    return load_suite("smoke").select(languages=["en"], limit=TEXTS)
+    return load_suite("smoke").select_texts(languages=["en"], max_texts=TEXTS)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,10 @@ async def carried_out(
     suite: Suite, targets: list[AudioInputTarget], emulator: RunningEmulator, folder: Path
 ) -> tuple[BenchPlan, RunOutcome]:
     chosen: dict[str, BaseTarget] = {target.id: target for target in targets}
-    plan = make_plan(suite, targets, BenchPlanSettings(warmup=0), provenance=Provenance.EMULATED)
-    order = RunConfig(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
+    plan = plan_benchmark_requests(suite, targets, BenchPlanSettings(warmup=0), provenance=Provenance.EMULATED)
+    order = RunConfig(
+        plan=plan, targets=chosen, access_by_provider=build_emulated_access([targets[0].contract], emulator)
+    )
     outcome = await run_plan(order, folder)
     assert outcome.is_complete
     return plan, outcome
@@ -88,9 +90,9 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
         assert sample.cost.charged_credits == pytest.approx(due, rel=1e-3)
     scores = score_run(tmp_path, run_of(plan, samples), "none")
     assert scores is not None
-    assert scores.asr == OWN_TRANSCRIPTS
+    assert scores.asr == OWN_TRANSCRIPTS_LABEL
     assert [score.transcript for score in scores.scores] == [sample.transcript for sample in samples]
-    (summary,) = summarize(run_of(plan, samples), scores)
+    (summary,) = summarize_targets(run_of(plan, samples), scores)
     assert summary.cost.credits_per_audio_minute == 2000
     assert summary.wer is not None
     assert summary.wer.units == sum(score.units for score in scores.scores)
@@ -112,13 +114,13 @@ async def test_a_conversion_is_scored_by_the_converted_audio(voicegauge_catalogu
 
 def test_kinds_are_not_mixed(voicegauge_catalogue) -> None:
     speaking, hearing = voicegauge_catalogue.targets["ttsai/kokoro"], intake(voicegauge_catalogue, "stt-whisper")
-    assert common_run_kind([speaking]) == "speech"
-    assert common_run_kind([hearing]) == "transcription"
+    assert determine_run_kind([speaking]) == "speech"
+    assert determine_run_kind([hearing]) == "transcription"
     with pytest.raises(UsageError, match="are not comparable: benchmark each kind in a run of its own"):
-        common_run_kind([speaking, hearing])
+        determine_run_kind([speaking, hearing])
 
 
 @pytest.mark.parametrize("name", ["analysis", "stems-demucs", "translation"])
 def test_a_target_that_does_not_return_the_words_is_rejected(voicegauge_catalogue, name) -> None:
     with pytest.raises(UsageError, match=f"ttsai/{name} returns no speech in the same words"):
-        common_run_kind([intake(voicegauge_catalogue, name)])
+        determine_run_kind([intake(voicegauge_catalogue, name)])

@@ -15,7 +15,12 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     decide_verdict,
 )
-from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample, change_of_typical_time, error_rate
+from voicegauge.bench.analysis.metric_changes import (
+    ErrorCount,
+    TimedSample,
+    estimate_error_rate_change,
+    estimate_typical_time_change,
+)
 from voicegauge.bench.running.store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
@@ -51,7 +56,7 @@ def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
         before, after = draw_times(2 * seed, **words), draw_times(2 * seed + 1, slower=slower, **words)
-        contrast = change_of_typical_time(before, after, CompareSettings(seed=seed).interval_settings)
+        contrast = estimate_typical_time_change(before, after, CompareSettings(seed=seed).interval_settings)
         assert contrast is not None
         found[decide_verdict(contrast, LATENCY)] += 1
     return found
@@ -62,7 +67,7 @@ def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Cou
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
         counted = draw_errors(2 * seed, texts, before), draw_errors(2 * seed + 1, texts, after)
-        contrast = error_rate(*counted, CompareSettings(seed=seed).interval_settings)
+        contrast = estimate_error_rate_change(*counted, CompareSettings(seed=seed).interval_settings)
         assert contrast is not None
         found[decide_verdict(contrast, ERROR_RATE)] += 1
     return found
@@ -287,14 +292,14 @@ def test_a_run_without_a_sample_is_not_comparable(samples: tuple[Sample, ...]) -
 def test_error_counts_of_empty_references_are_divided_by_one() -> None:
     old = [ErrorCount(str(text), 0, 0) for text in range(6)]
     new = [ErrorCount(str(text), 1, 0) for text in range(6)]
-    found = error_rate(old, new, CompareSettings().interval_settings)
+    found = estimate_error_rate_change(old, new, CompareSettings().interval_settings)
     assert found is not None
     assert (found.baseline_value, found.run_value, found.change) == (0.0, 6.0, 6.0)
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
     old, new = ([TimedSample(str(text), 1, ms) for text in range(6)] for ms in (0.0, 1.0))
-    found = change_of_typical_time(old, new, CompareSettings().interval_settings)
+    found = estimate_typical_time_change(old, new, CompareSettings().interval_settings)
     assert found is not None
     assert found.change == pytest.approx(999)
 

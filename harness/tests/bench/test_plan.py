@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, make_plan, make_target_ref
+from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, build_target_ref, plan_benchmark_requests
 from voicegauge.bench.planning.suite import Suite
 from voicegauge.contract import Catalogue, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
@@ -26,7 +26,7 @@ def plan(
     suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings | None = None, **words: object
 ) -> BenchPlan:
     words = {"provenance": LIVE, **words}
-    return make_plan(suite, list(targets.values()), settings or BenchPlanSettings(), **words)  # type: ignore[arg-type]  # as above
+    return plan_benchmark_requests(suite, list(targets.values()), settings or BenchPlanSettings(), **words)  # type: ignore[arg-type]  # as above
 
 
 @given(settings=SETTINGS)
@@ -94,11 +94,11 @@ def test_everything_that_decides_what_is_sent_is_in_the_digest(
     suite: Suite, targets: dict[str, Target], change: dict[str, object]
 ) -> None:
     assert plan(suite, targets).sha256 != plan(suite, targets, **change).sha256
-    assert plan(suite, targets).sha256 != plan(suite.select(limit=1), targets).sha256
+    assert plan(suite, targets).sha256 != plan(suite.select_texts(max_texts=1), targets).sha256
 
 
 def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: dict[str, Target]) -> None:
-    made = plan(suite.select(languages=["en"]), targets, BenchPlanSettings(warmup=0))
+    made = plan(suite.select_texts(languages=["en"]), targets, BenchPlanSettings(warmup=0))
     quoted = {line.target: line for line in made.quotes}
     characters = sum(len(text.text) for text in suite.texts if text.language == "en")
     assert quoted["acme/job"].usd == pytest.approx(0.03)
@@ -117,7 +117,7 @@ def test_an_undocumented_price_is_rejected_and_can_be_given(suite: Suite, target
 
 
 def test_a_price_given_by_the_user_leaves_the_credits_unchanged(voicegauge_catalogue: Catalogue) -> None:
-    ref = make_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
+    ref = build_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
     assert ref.price.usd == AmountPerUnit(amount=0.01, unit="request")
     assert ref.price.credits == AmountPerUnit(amount=2.0, unit="character")
     assert (ref.price.description, ref.price.sources) == ("$0.01 / request (--price)", ())
@@ -136,8 +136,8 @@ def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_se
 def test_targets_that_support_no_language_of_the_suite_are_left_out_and_listed(
     suite: Suite, targets: dict[str, Target]
 ) -> None:
-    made = plan(suite.select(languages=["fr"]), targets)
+    made = plan(suite.select_texts(languages=["fr"]), targets)
     assert [target.id for target in made.targets] == ["acme/job"]
     assert set(made.left_out) == set(targets) - {"acme/job"}
     with pytest.raises(DataError, match="no target supports"):
-        plan(suite.select(languages=["fr"]), {"acme/now": targets["acme/now"]})
+        plan(suite.select_texts(languages=["fr"]), {"acme/now": targets["acme/now"]})

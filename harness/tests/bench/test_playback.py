@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.latency import measure_latency
-from voicegauge.bench.running.playback import add_playback, measure_streaming, play
+from voicegauge.bench.running.playback import add_playback_measurements, measure_streaming, simulate_playback
 from voicegauge.bench.running.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
 from voicegauge.contract import Contract, Target, load_contract
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import (
@@ -48,7 +48,7 @@ from voicegauge.transport import Transport
 from ..builders.contracts import load_trusted
 from ..builders.runs import build_sample
 
-BUNDLED = data_dir("contracts") / "ttsai" / "openapi.yaml"
+BUNDLED = find_bundled_folder("contracts") / "ttsai" / "openapi.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +141,10 @@ def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None
     ],
 )
 def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arrived) -> None:
-    played = play([(float(at), seconds) for at, seconds in chunks], 0.25)
+    played = simulate_playback([(float(at), seconds) for at, seconds in chunks], 0.25)
     assert played.stalls_ms == pytest.approx(stalls)
-    assert played.played_ms == pytest.approx(audible)
-    assert played.arrived_ms == arrived
+    assert played.position_played_ms == pytest.approx(audible)
+    assert played.position_arrived_ms == arrived
 
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, max_size=12).map(
@@ -154,16 +154,16 @@ ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, m
 
 @given(ARRIVALS, st.floats(1.0, 20.0))
 def test_faster_arrival_never_increases_stalls(arrivals, factor) -> None:
-    slow = play(arrivals, 0.0)
-    fast = play([(at / factor, seconds) for at, seconds in arrivals], 0.0)
+    slow = simulate_playback(arrivals, 0.0)
+    fast = simulate_playback([(at / factor, seconds) for at, seconds in arrivals], 0.0)
     assert sum(fast.stalls_ms) <= sum(slow.stalls_ms) + len(arrivals)
     assert all(stall > 0 for stall in slow.stalls_ms)
-    assert slow.played_ms >= slow.arrived_ms
+    assert slow.position_played_ms >= slow.position_arrived_ms
 
 
 @given(ARRIVALS)
 def test_playback_does_not_end_before_the_last_audio_arrives(arrivals) -> None:
-    played = play(arrivals, 0.0)
+    played = simulate_playback(arrivals, 0.0)
     bringing = [at for (_, before), (at, after) in pairwise([(0.0, 0.0), *arrivals]) if after > before]
     if bringing:
         through_ms = bringing[0] + arrivals[-1][1] * 1000 + sum(played.stalls_ms)
@@ -223,7 +223,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
     assert found is not None
     decoded = decode(delivery.audio)
     lead_s = leading_silence_s(decoded.samples, decoded.sample_rate_hz)
-    return add_playback(found, build_playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
+    return add_playback_measurements(found, build_playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
 
 
 def test_a_stream_slower_than_speech_has_underruns(tmp_path) -> None:

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.bench.planning.plan import BenchPlanSettings, make_plan
+from voicegauge.bench.planning.plan import BenchPlanSettings, plan_benchmark_requests
 from voicegauge.bench.planning.suite import Suite
-from voicegauge.bench.running.access import ProviderAccess, emulated_access
+from voicegauge.bench.running.access import ProviderAccess, build_emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
@@ -39,16 +39,16 @@ def order(
     chosen = {f"acme/{name}": targets[f"acme/{name}"] for name in names}
     contracts = {target.contract.id: target.contract for target in chosen.values()}.values()
     if isinstance(where, RunningEmulator):
-        access = emulated_access(contracts, where)
+        access = build_emulated_access(contracts, where)
     else:
         access = {"acme": ProviderAccess({"": where}, "key")}
-    plan = make_plan(
-        suite.select(**ENGLISH),  # type: ignore[arg-type]  # as it says
+    plan = plan_benchmark_requests(
+        suite.select_texts(**ENGLISH),  # type: ignore[arg-type]  # as it says
         list(chosen.values()),
         settings or BenchPlanSettings(warmup=0),
         provenance=provenance,
     )
-    return RunConfig(plan=plan, targets=chosen, access=access, **words)  # type: ignore[arg-type]  # words of Order
+    return RunConfig(plan=plan, targets=chosen, access_by_provider=access, **words)  # type: ignore[arg-type]  # words of Order
 
 
 async def test_every_planned_sample_is_timed_and_saved(
@@ -187,7 +187,7 @@ async def test_the_budget_stops_the_run_and_keeps_the_samples(
 ) -> None:
     stop = StopSignal()
     asked = order(suite, targets, emulator, "job", provenance=Provenance.LIVE, max_cost_usd=0.02)
-    outcome = await run_plan(asked, tmp_path, stop=stop)
+    outcome = await run_plan(asked, tmp_path, stop_signal=stop)
     assert isinstance(stop.error, BudgetError)
     assert (len(outcome.samples), outcome.is_complete) == (2, False)
     assert outcome.spent_usd == pytest.approx(0.02)
@@ -200,7 +200,7 @@ async def test_the_budget_of_an_interrupted_run_stays_spent(
     asked = order(suite, targets, emulator, "job", provenance=Provenance.LIVE, max_cost_usd=0.02)
     await run_plan(asked, tmp_path)
     stop = StopSignal()
-    again = await run_plan(asked, tmp_path, earlier_state=read_journal(tmp_path), stop=stop)
+    again = await run_plan(asked, tmp_path, earlier_journal_state=read_journal(tmp_path), stop_signal=stop)
     assert isinstance(stop.error, BudgetError)
     assert len(again.samples) == 2
 
@@ -255,7 +255,7 @@ async def test_a_resumed_run_pays_for_nothing_twice(
     assert [job.job for job in past.open_jobs.values()] == ["j1"]
 
     shop.done.set()
-    outcome = await run_plan(asked, tmp_path, earlier_state=past)
+    outcome = await run_plan(asked, tmp_path, earlier_journal_state=past)
     assert outcome.is_complete
     assert sorted(shop.sold) == sorted(text.text for text in suite.texts if text.language == "en")
     earlier_state = next(sample for sample in outcome.samples if sample.request_id == "j1")
@@ -271,15 +271,15 @@ async def test_a_stop_request_completes_requests_in_flight(
     shop, stop = Shop(), StopSignal()
     url = await serve(shop.app)
     asked = order(suite, targets, url, "job", provenance=Provenance.LIVE, max_cost_usd=1.0)
-    running = asyncio.create_task(run_plan(asked, tmp_path, stop=stop))
+    running = asyncio.create_task(run_plan(asked, tmp_path, stop_signal=stop))
     await shop.polled.wait()
-    stop.request()
+    stop.request_stop()
     shop.done.set()
     outcome = await running
     assert len(shop.sold) == len(outcome.samples) == 1
     assert outcome.samples[0].failure is None
     assert not outcome.is_complete
-    again = await run_plan(asked, tmp_path, earlier_state=read_journal(tmp_path))
+    again = await run_plan(asked, tmp_path, earlier_journal_state=read_journal(tmp_path))
     assert again.is_complete
     assert len(shop.sold) == 3
 
@@ -288,7 +288,7 @@ async def test_an_unreachable_provider_ends_the_run_after_its_first_round(
     suite: Suite, targets: dict[str, Target], tmp_path: Path
 ) -> None:
     stop = StopSignal()
-    outcome = await run_plan(order(suite, targets, "http://127.0.0.1:9", "now", "unpriced"), tmp_path, stop=stop)
+    outcome = await run_plan(order(suite, targets, "http://127.0.0.1:9", "now", "unpriced"), tmp_path, stop_signal=stop)
     assert isinstance(stop.error, NothingMeasuredError)
     assert "127.0.0.1:9" in str(stop.error)
     assert len(outcome.samples) == 2
@@ -299,7 +299,7 @@ async def test_audio_that_cannot_be_saved_stops_the_run(
 ) -> None:
     (tmp_path / "audio").write_text("in the way")
     stop = StopSignal()
-    outcome: RunOutcome = await run_plan(order(suite, targets, emulator, "now"), tmp_path, stop=stop)
+    outcome: RunOutcome = await run_plan(order(suite, targets, emulator, "now"), tmp_path, stop_signal=stop)
     assert isinstance(stop.error, UsageError)
     assert outcome.samples == ()
     assert (

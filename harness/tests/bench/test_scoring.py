@@ -194,7 +194,7 @@ def test_a_dask_cluster_transcribes_as_this_machine_does(folder: Folder, monkeyp
 def test_no_scheduler_at_the_address_is_one_line(
     folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CLUSTER_CONNECT_TIMEOUT_S", 0.2)
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")
@@ -203,8 +203,8 @@ def test_no_scheduler_at_the_address_is_one_line(
 def test_no_process_is_left_behind_when_the_parent_is_killed() -> None:
     program = """
 import time
-from voicegauge.bench.scoring.transcription import _process_pool
-with _process_pool(1) as pool:
+from voicegauge.bench.scoring.transcription import _open_process_pool
+with _open_process_pool(1) as pool:
     pool.executor.submit(print, "started", flush=True).result()
     time.sleep(600)
 """

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from voicegauge.bench.analysis import statistics
 from voicegauge.bench.analysis.statistics import (
     MIN_P95_BOUND_SAMPLES,
-    mean,
-    median,
-    quantile,
-    ratio_of_sums,
-    table_by_text,
+    build_table_by_text,
+    estimate_mean,
+    estimate_median,
+    estimate_quantile,
+    estimate_ratio_of_sums,
 )
 
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
@@ -25,7 +25,7 @@ def test_a_quantile_is_numpys_and_its_interval_lies_within_the_values(
     values: list[tuple[int, float]], q: float
 ) -> None:
     plain = [value for _, value in values]
-    found = quantile(values, q)
+    found = estimate_quantile(values, q)
     assert found is not None
     assert found.value == pytest.approx(float(np.quantile(plain, q)))
     assert found.n == len(values)
@@ -36,20 +36,20 @@ def test_a_quantile_is_numpys_and_its_interval_lies_within_the_values(
 
 
 def test_without_values_there_is_no_estimate() -> None:
-    assert median([]) is None
-    assert mean([]) is None
-    assert ratio_of_sums([]) is None
+    assert estimate_median([]) is None
+    assert estimate_mean([]) is None
+    assert estimate_ratio_of_sums([]) is None
 
 
 def test_one_text_gives_no_interval_and_a_note() -> None:
-    found = median([(1, 5.0), (1, 7.0)])
+    found = estimate_median([(1, 5.0), (1, 7.0)])
     assert found is not None
     assert (found.value, found.low, found.high, found.note) == (6.0, None, None, "one text only: no interval")
 
 
 def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:
-    few = quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES - 1)], 0.95)
-    many = quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES)], 0.95)
+    few = estimate_quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES - 1)], 0.95)
+    many = estimate_quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES)], 0.95)
     assert few is not None
     assert many is not None
     assert few.high is None
@@ -61,12 +61,12 @@ def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> N
 def test_the_same_seed_gives_the_same_interval() -> None:
     draw = random.Random(1)
     values = [(i, draw.lognormvariate(5, 1)) for i in range(30)]
-    assert median(values, seed=4) == median(values, seed=4)
-    assert mean(values, seed=4) != mean(values, seed=5)
+    assert estimate_median(values, seed=4) == estimate_median(values, seed=4)
+    assert estimate_mean(values, seed=4) != estimate_mean(values, seed=5)
 
 
 def test_corpus_wer_weighs_texts_by_their_length() -> None:
-    found = ratio_of_sums([("short", 2, 2), ("long", 0, 18)])
+    found = estimate_ratio_of_sums([("short", 2, 2), ("long", 0, 18)])
     assert found is not None
     assert found.value == pytest.approx(0.1)
 
@@ -81,33 +81,33 @@ def test_corpus_wer_weighs_texts_by_their_length() -> None:
     ],
 )
 def test_a_ratio_divides_by_at_least_one_unit(pairs: list[tuple[str, int, int]], value: float) -> None:
-    found = ratio_of_sums(pairs)
+    found = estimate_ratio_of_sums(pairs)
     assert found is not None
     assert found.value == pytest.approx(value)
     assert found.low is None or (np.isfinite(found.low) and np.isfinite(found.high))
 
 
 def test_texts_with_different_numbers_of_samples_lose_none() -> None:
-    table = table_by_text([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
+    table = build_table_by_text([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
     assert table.shape == (2, 3)
     assert np.nansum(table) == 10.0
-    found = mean([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
+    found = estimate_mean([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
     assert found is not None
     assert (found.value, found.n) == (2.5, 4)
 
 
 def test_a_table_larger_than_a_batch_gives_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [(text, float(text)) for text in range(5)]
-    expected = mean(values)
-    monkeypatch.setattr(statistics, "BATCH_VALUES", 1)
-    assert mean(values) == expected
+    expected = estimate_mean(values)
+    monkeypatch.setattr(statistics, "MAX_VALUES_PER_BATCH", 1)
+    assert estimate_mean(values) == expected
 
 
 def test_repeating_the_same_samples_does_not_narrow_the_interval() -> None:
     draw = random.Random(2)
     once = [(text, draw.lognormvariate(5, 1)) for text in range(12)]
     thrice = once * 3
-    one, three = mean(once), mean(thrice)
+    one, three = estimate_mean(once), estimate_mean(thrice)
     assert one is not None
     assert three is not None
     assert (one.low, one.high) == pytest.approx((three.low, three.high))
@@ -122,7 +122,7 @@ def test_intervals_cover_the_true_value_at_about_their_confidence() -> None:
         for text in range(40):
             rate = draw.betavariate(2, 18)
             pairs.append((text, float(sum(draw.random() < rate for _ in range(10))), 10.0))
-        found = ratio_of_sums(pairs, seed=seed)
+        found = estimate_ratio_of_sums(pairs, seed=seed)
         assert found is not None
         assert found.low is not None
         assert found.high is not None

@@ -20,8 +20,8 @@ from voicegauge.bench.running.journal import (
 )
 from voicegauge.bench.running.store import (
     create_run_folder,
+    find_run_folder,
     load_run,
-    run_folder,
     save_audio,
     save_run,
 )
@@ -40,7 +40,7 @@ def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
     made = build_run(samples, score_sets=(build_score_set(samples, lambda _: 1),))
     path = save_run(tmp_path, made)
     assert load_run(tmp_path) == load_run(path) == made
-    assert run_folder(path) == run_folder(tmp_path) == tmp_path
+    assert find_run_folder(path) == find_run_folder(tmp_path) == tmp_path
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -106,10 +106,10 @@ def test_a_truncated_journal_keeps_every_complete_line(
     cut = data.draw(st.integers(0, len(raw)))
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
-    assert len(read_journal(folder).finished) == whole
+    assert len(read_journal(folder).finished_samples) == whole
     with open_journal(folder, durable=False) as journal:
         journal.write(SampleFinished(sample=build_sample("more"), billing=BillingStatus.ACCEPTED))
-    assert len(read_journal(folder).finished) == whole + 1
+    assert len(read_journal(folder).finished_samples) == whole + 1
 
 
 def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def save_live_run(folder: Path, *events: JournalEvent, **changes: object) -> Pat
 
 def continued(folder: Path, **options: bool) -> Path | None:
     found = find_run_to_continue(folder, plan(), **options)
-    return found.folder if found else None
+    return found.run_folder if found else None
 
 
 PAID = (submitting("a"), SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job=None))

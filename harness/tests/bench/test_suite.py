@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.planning.suite import Suite, load_suite, suite_names
+from voicegauge.bench.planning.suite import Suite, list_suite_names, load_suite
 from voicegauge.errors import DataError, UnknownNameError
 
 
 def test_the_bundled_suites_load_by_name() -> None:
-    assert "smoke" in suite_names()
+    assert "smoke" in list_suite_names()
     smoke = load_suite("smoke")
     assert (smoke.id, smoke.ref.texts, {text.language for text in smoke.texts}) == ("smoke", 8, {"en"})
 
@@ -19,8 +19,8 @@ def test_a_text_without_a_language_has_the_suites(suite: Suite) -> None:
 
 
 def test_the_digest_is_of_the_file_whatever_is_selected(suite: Suite) -> None:
-    assert suite.select(limit=1).ref.sha256 == suite.ref.sha256
-    assert suite.select(limit=1).ref.texts == 2
+    assert suite.select_texts(max_texts=1).ref.sha256 == suite.ref.sha256
+    assert suite.select_texts(max_texts=1).ref.texts == 2
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,19 @@ def test_the_digest_is_of_the_file_whatever_is_selected(suite: Suite) -> None:
 def test_texts_are_selected_by_language_category_and_number(
     suite: Suite, words: dict[str, object], ids: list[str]
 ) -> None:
-    assert [text.id for text in suite.select(**words).texts] == ids  # type: ignore[arg-type]  # made up above
+    assert [text.id for text in suite.select_texts(**words).texts] == ids  # type: ignore[arg-type]  # made up above
 
 
 def test_an_unknown_language_or_category_names_the_known_ones(suite: Suite) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown language 'de': .*known: en, fr"):
-        suite.select(languages=["de"])
+        suite.select_texts(languages=["de"])
     with pytest.raises(UnknownNameError, match="did you mean questions"):
-        suite.select(categories=["question"])
+        suite.select_texts(categories=["question"])
 
 
 def test_a_selection_without_texts_is_rejected(suite: Suite) -> None:
     with pytest.raises(DataError, match="no text"):
-        suite.select(languages=["fr"], categories=["questions"])
+        suite.select_texts(languages=["fr"], categories=["questions"])
 
 
 def test_an_unknown_suite_names_the_nearest() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.cost import CostLine
-from voicegauge.bench.analysis.summary import pareto, summarize
+from voicegauge.bench.analysis.summary import find_pareto_optimal, summarize_targets
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
@@ -25,7 +25,7 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
     made, scores = scored(
         samples, (build_score(samples[0], 1), build_score(samples[1], 1), build_score(samples[2], 10))
     )
-    (found,) = summarize(made, scores)
+    (found,) = summarize_targets(made, scores)
     assert (found.samples, found.failures, found.failure_kinds) == (3, 1, {"server_error": 1})
     assert found.wer is not None
     assert found.wer.corpus.value == pytest.approx(12 / 30)
@@ -37,13 +37,13 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
 def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:
     samples = (build_sample(1, failure=FAILED), build_sample(2, language="zh", failure=FAILED))
     made, scores = scored(samples, (build_score(samples[0], 10), build_score(samples[1], 10, unit="character")))
-    (found,) = summarize(made, scores)
+    (found,) = summarize_targets(made, scores)
     assert (found.samples, found.failures) == (2, 2)
     assert (found.wer, found.cer, found.categories, found.languages) == (None, None, (), ())
 
 
 def test_a_time_has_the_number_of_its_samples() -> None:
-    (found,) = summarize(
+    (found,) = summarize_targets(
         build_run(
             (
                 build_sample(1, total_latency_ms=100),
@@ -60,14 +60,14 @@ def test_a_time_has_the_number_of_its_samples() -> None:
 
 def test_warm_up_is_left_out_of_every_result() -> None:
     warm = build_sample(1, repetition=0, total_latency_ms=9999)
-    (found,) = summarize(build_run((warm, build_sample(1, total_latency_ms=100))))
+    (found,) = summarize_targets(build_run((warm, build_sample(1, total_latency_ms=100))))
     assert found.samples == 1
     assert found.total_latency_ms is not None
     assert found.total_latency_ms.value == 100
 
 
 def test_a_target_without_a_sample_that_succeeded_has_only_failures() -> None:
-    (found,) = summarize(build_run((build_sample(1, failure=FAILED),)))
+    (found,) = summarize_targets(build_run((build_sample(1, failure=FAILED),)))
     assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.pareto) == (1, 1, None, None, False)
 
 
@@ -75,13 +75,13 @@ def test_a_missing_score_is_an_error() -> None:
     samples = (build_sample(1), build_sample(2))
     made, scores = scored(samples, (build_score(samples[0], 1),))
     with pytest.raises(DataError, match=r"no score for the sample acme/voice-1/1/1/2: score the run again"):
-        summarize(made, scores)
+        summarize_targets(made, scores)
 
 
 def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
     samples = (build_sample(1), build_sample(2, language="xx"))
     made, scores = scored(samples, (build_score(samples[0], 1),))
-    (found,) = summarize(made, msgspec.structs.replace(scores, left_out=("xx",)))
+    (found,) = summarize_targets(made, msgspec.structs.replace(scores, left_out=("xx",)))
     assert found.wer is not None
     assert found.wer.corpus.n == 1
     assert [one.language for one in found.languages] == ["en"]
@@ -90,7 +90,7 @@ def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
 def test_words_and_characters_are_never_pooled() -> None:
     samples = (build_sample(1), build_sample(2, language="zh"))
     made, scores = scored(samples, (build_score(samples[0], 1), build_score(samples[1], 5, unit="character")))
-    (found,) = summarize(made, scores)
+    (found,) = summarize_targets(made, scores)
     assert found.wer is not None
     assert found.cer is not None
     assert (found.wer.corpus.value, found.cer.corpus.value) == (0.1, 0.5)
@@ -102,7 +102,7 @@ def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
     made, scores = scored(
         samples, (build_score(samples[0], 0), build_score(samples[1], 2, 20), build_score(samples[2], 8))
     )
-    (found,) = summarize(made, scores)
+    (found,) = summarize_targets(made, scores)
     assert found.wer is not None
     assert found.wer.corpus.value == pytest.approx(10 / 40)
     assert found.wer.mean.value == pytest.approx((0 + 0.1 + 0.8) / 3)
@@ -114,13 +114,15 @@ def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
 
 
 def test_completion_of_a_job_has_a_lower_and_an_upper_bound() -> None:
-    (found,) = summarize(build_run((build_sample(1, done=(0.0, 5000.0)), build_sample(2, done=(5000.0, 10000.0)))))
+    (found,) = summarize_targets(
+        build_run((build_sample(1, done=(0.0, 5000.0)), build_sample(2, done=(5000.0, 10000.0))))
+    )
     assert found.completion_ms is not None
     assert (found.completion_ms.low.value, found.completion_ms.high.value) == (2500.0, 7500.0)
 
 
 def test_cost_is_stated_at_a_text_length() -> None:
-    (found,) = summarize(build_run((build_sample(1),)), characters=100)
+    (found,) = summarize_targets(build_run((build_sample(1),)), text_length_characters=100)
     assert found.cost.usd_per_request == 0.01
     assert (found.cost.characters, found.cost.usd_per_1m_characters) == (100, pytest.approx(100.0))
 
@@ -128,8 +130,8 @@ def test_cost_is_stated_at_a_text_length() -> None:
 def test_a_charge_that_is_not_the_price_is_shown() -> None:
     same = build_sample(1, cost=Cost(price_usd=0.01, charged_usd=0.01))
     costlier = build_sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
-    assert not summarize(build_run((same,)))[0].cost.charge_differs
-    (found,) = summarize(build_run((same, costlier)))
+    assert not summarize_targets(build_run((same,)))[0].cost.charge_differs
+    (found,) = summarize_targets(build_run((same, costlier)))
     assert found.cost.charge_differs
     assert found.cost.charged_usd_per_request == pytest.approx(0.02)
 
@@ -137,7 +139,7 @@ def test_a_charge_that_is_not_the_price_is_shown() -> None:
 def test_a_price_per_minute_uses_the_measured_audio() -> None:
     ref = build_target_ref(price=price_per("minute", 0.6))
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)
-    (found,) = summarize(build_run((spoken,), targets=(ref,)), characters=100)
+    (found,) = summarize_targets(build_run((spoken,), targets=(ref,)), text_length_characters=100)
     assert found.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
 
 
@@ -145,7 +147,7 @@ def test_a_price_per_minute_uses_the_measured_audio() -> None:
 def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: int | None) -> None:
     line = CostLine(fixed_usd=0.01, usd_per_character=0.0001, max_characters=limit)
     requests = math.ceil(characters / limit) if limit else 1
-    assert line.request_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
+    assert line.compute_request_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
 
 
 POINTS = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 5), st.integers(0, 5))), max_size=8)
@@ -153,13 +155,13 @@ POINTS = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 5), st.integers(
 
 @given(points=POINTS)
 def test_the_pareto_set_is_what_no_other_point_dominates(points: list[tuple[int, int] | None]) -> None:
-    for point, best in zip(points, pareto(points), strict=True):
+    for point, best in zip(points, find_pareto_optimal(points), strict=True):
         beaten = point is None or any(
             other is not None and other[0] <= point[0] and other[1] <= point[1] and other != point for other in points
         )
         assert best is not beaten
     if any(points):
-        assert any(pareto(points))
+        assert any(find_pareto_optimal(points))
 
 
 def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neither_is_not() -> None:
@@ -169,7 +171,7 @@ def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neithe
     )
     errors = {"acme/fast": 5, "acme/clear": 1, "acme/poor": 6}
     scores = build_score_set(samples, lambda one: errors[one.target])
-    found = summarize(build_run(samples, targets=tuple(build_target_ref(name) for name in names)), scores)
+    found = summarize_targets(build_run(samples, targets=tuple(build_target_ref(name) for name in names)), scores)
     assert [one.pareto for one in found] == [True, True, False]
 
 
@@ -187,7 +189,7 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
         return msgspec.structs.replace(build_sample(number), streaming=stream)
 
     samples = (streamed(1, 10, 0), streamed(2, 20, 0), streamed(3, 60, 3), build_sample(4, failure=FAILED))
-    (found,) = summarize(build_run(samples))
+    (found,) = summarize_targets(build_run(samples))
     assert found.streaming is not None
     estimates = {name: getattr(found.streaming, name) for name in found.streaming.__struct_fields__}
     assert {name: (one.value, one.n) for name, one in estimates.items()} == {
@@ -198,7 +200,7 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
         "underruns": (1, 3),
         "stalled_ms": (10, 3),
     }
-    (other,) = summarize(build_run((build_sample(1),)))
+    (other,) = summarize_targets(build_run((build_sample(1),)))
     assert other.streaming is None
 
 
@@ -210,18 +212,20 @@ def test_a_charge_differs_from_a_price_by_more_than_rounding(charged: float, dif
     in_usd = build_sample(1, cost=Cost(price_usd=0.01, charged_usd=charged))
     in_credits = build_sample(1, cost=Cost(price_credits=0.01, charged_credits=charged))
     for one in (in_usd, in_credits):
-        (found,) = summarize(build_run((one,)))
+        (found,) = summarize_targets(build_run((one,)))
         assert found.cost.charge_differs is differs
 
 
 @pytest.mark.parametrize(("charged", "differs"), [(104.285, False), (104.2847, False), (104.3, False), (104.29, True)])
 def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(charged: float, differs: bool) -> None:
-    (found,) = summarize(build_run((build_sample(1, cost=Cost(price_credits=104.2847, charged_credits=charged)),)))
+    (found,) = summarize_targets(
+        build_run((build_sample(1, cost=Cost(price_credits=104.2847, charged_credits=charged)),))
+    )
     assert found.cost.charge_differs is differs
 
 
 def test_any_charge_for_a_free_request_differs() -> None:
     free = build_sample(1, cost=Cost(price_usd=0.0, charged_usd=0.0))
     charged = build_sample(1, cost=Cost(price_usd=0.0, charged_usd=1e-6))
-    assert not summarize(build_run((free,)))[0].cost.charge_differs
-    assert summarize(build_run((charged,)))[0].cost.charge_differs
+    assert not summarize_targets(build_run((free,)))[0].cost.charge_differs
+    assert summarize_targets(build_run((charged,)))[0].cost.charge_differs

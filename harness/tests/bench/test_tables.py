@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from voicegauge.bench.analysis.summary import summarize
+from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.model import Cost, Provenance
 
@@ -40,7 +40,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             samples, score_sets=(scores,), targets=tuple(build_target_ref(name, usd=1.25) for name in names)
         )
         monkeypatch.setenv("COLUMNS", str(width))
-        print_summaries(summarize(made, scores, characters=500), scores, Provenance.LIVE)
+        print_summaries(summarize_targets(made, scores, text_length_characters=500), scores, Provenance.LIVE)
         table, mark, below = capsys.readouterr().out.partition("medians, ")
         return table, mark + below
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from voicegauge.bench.planning.suite import Suite, SuiteText, load_suite, suite_names
+from voicegauge.bench.planning.suite import Suite, SuiteText, list_suite_names, load_suite
 
 XTTS_LANGUAGES = {"en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "hi"}
 STRATA = {
@@ -41,7 +41,7 @@ SCRIPTS = {"ar": "ARABIC", "zh": "CJK", "ko": "HANGUL", "hi": "DEVANAGARI"}
 QUESTION_MARKS = ("?", "؟", "？")  # noqa: RUF001 - the Arabic and the full-width one are meant
 
 
-@pytest.fixture(params=suite_names())
+@pytest.fixture(params=list_suite_names())
 def suite(request: pytest.FixtureRequest) -> Suite:
     return load_suite(request.param)
 
@@ -76,7 +76,7 @@ def test_standard_has_five_sentences_in_each_language_of_xtts(standard: Suite) -
 
 
 def test_no_sentence_stands_twice() -> None:
-    texts = [text.text.casefold() for name in suite_names() for text in load_suite(name).texts]
+    texts = [text.text.casefold() for name in list_suite_names() for text in load_suite(name).texts]
     assert [text for text, times in Counter(texts).items() if times > 1] == []
 
 

@@ -7,10 +7,10 @@ from types import ModuleType
 import pytest
 
 from voicegauge.contract import load_catalogue
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.speech.audio import DecodedAudio, decode, is_silent
 
-SAMPLE = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
+SAMPLE = find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "make_voice_sample.py"
 
 

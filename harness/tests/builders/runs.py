@@ -182,7 +182,7 @@ def draw_run(
     times = draw_times(seed, texts=texts, sessions=sessions, repetitions=repetitions, slower=slower, drift=drift)
     samples = tuple(
         build_sample(
-            timed.text,
+            timed.text_id,
             session=timed.session,
             repetition=1 + index % (repetitions * texts) // texts,
             total_latency_ms=timed.ms,

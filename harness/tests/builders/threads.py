@@ -16,19 +16,19 @@ from voicegauge.emulator import create_app
 from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, process, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
 
-_run_process, _process_pool = process._run_process, transcription._process_pool
+_run_process, _process_pool = process._run_process, transcription._open_process_pool
 
 
 def use_threads(patch: pytest.MonkeyPatch) -> None:
     """Run emulators and ASR engines in threads."""
     patch.setattr(process, "_run_process", _run_emulator)
-    patch.setattr(transcription, "_process_pool", _thread_pool)
+    patch.setattr(transcription, "_open_process_pool", _thread_pool)
 
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run emulators and ASR engines in processes of their own again, as they do for users."""
     patch.setattr(process, "_run_process", _run_process)
-    patch.setattr(transcription, "_process_pool", _process_pool)
+    patch.setattr(transcription, "_open_process_pool", _process_pool)
 
 
 @functools.lru_cache(maxsize=64)
@@ -50,9 +50,9 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
 
 
 @contextlib.contextmanager
-def _thread_pool(workers: int) -> Iterator[transcription._Pool]:
+def _thread_pool(workers: int) -> Iterator[transcription._TranscriptionPool]:
     executor = ThreadPoolExecutor(1)  # an ASR engine transcribes one clip at a time
     try:
-        yield transcription._Pool(executor, 2 * workers, is_remote=False)
+        yield transcription._TranscriptionPool(executor, 2 * workers, is_remote=False)
     finally:
         executor.shutdown(cancel_futures=True)

@@ -163,7 +163,7 @@ def judge() -> Callable[..., list[Finding]]:
     """Every finding about a subject."""
 
     def find(subject: Any, **settings: Any) -> list[Finding]:
-        return list(Checker(Provenance.RECORDED, **settings).findings(subject))
+        return list(Checker(Provenance.RECORDED, **settings).iterate_findings(subject))
 
     return find
 

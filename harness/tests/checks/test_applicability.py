@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import RULES, applicable_rules
+from voicegauge.checks import RULE_BY_ID, find_applicable_rules
 from voicegauge.contract import load_catalogue
 
 CATALOGUE = load_catalogue()
@@ -25,7 +25,7 @@ CATALOGUE = load_catalogue()
     ],
 )
 def test_a_rule_applies_where_its_basis_is_stated(operation, rule) -> None:
-    assert rule in {one.id for one in applicable_rules(_operation(operation))}
+    assert rule in {one.id for one in find_applicable_rules(_operation(operation))}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_rule_applies_where_its_basis_is_stated(operation, rule) -> None:
     ],
 )
 def test_a_rule_does_not_apply_without_its_basis(operation, rule) -> None:
-    assert rule not in {one.id for one in applicable_rules(_operation(operation))}
+    assert rule not in {one.id for one in find_applicable_rules(_operation(operation))}
 
 
 def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
@@ -49,9 +49,9 @@ def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
         rule.id
         for contract in CATALOGUE
         for operation in contract.operations.values()
-        for rule in applicable_rules(operation)
+        for rule in find_applicable_rules(operation)
     }
-    assert set(RULES) - applied == {"job-cancel-ignored", "job-state-too-long", "response-kind-ignored"}
+    assert set(RULE_BY_ID) - applied == {"job-cancel-ignored", "job-state-too-long", "response-kind-ignored"}
 
 
 def _operation(name: str):

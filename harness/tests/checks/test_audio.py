@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voicegauge.checks import SpeechDelivery
-from voicegauge.checks.rules.speech_duration import spoken_range_s
+from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
 from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
 from voicegauge.speech.audio import encode
 
@@ -37,7 +37,7 @@ def delivered(acme):
             failure=failure,
         )
         speech = SpeechRequest(**{"text": TEXT, **asked})
-        return SpeechDelivery(acme.target("voice-1"), speech, delivery, succeeded=done)
+        return SpeechDelivery(acme.target("voice-1"), speech, delivery, is_successful=done)
 
     return make
 
@@ -96,7 +96,7 @@ def test_each_wrong_audio_is_found_under_its_rule(delivered, rules_of, audio, mo
     [(0, -0.01, {"audio-length"}), (0, 0.01, set()), (1, -0.01, set()), (1, 0.01, {"audio-length"})],
 )
 def test_the_duration_is_compared_with_both_bounds(delivered, rules_of, bound, offset_s, rules) -> None:
-    seconds = spoken_range_s(TEXT, "en")[bound] + offset_s
+    seconds = compute_plausible_duration_range_s(TEXT, "en")[bound] + offset_s
     assert rules_of(delivered(_wav(seconds), language="en")) == rules
 
 
@@ -125,7 +125,7 @@ def test_a_job_that_was_not_done_owes_no_audio(delivered, rules_of) -> None:
     ],
 )
 def test_real_readings_are_plausible_and_absurd_ones_are_not(text, language, real_s) -> None:
-    low, high = spoken_range_s(text, language)
+    low, high = compute_plausible_duration_range_s(text, language)
     assert low <= real_s <= high
-    assert spoken_range_s(text, language, 2.0)[1] < high
+    assert compute_plausible_duration_range_s(text, language, 2.0)[1] < high
     assert real_s * 20 + 10 > high

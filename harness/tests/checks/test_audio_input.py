@@ -46,12 +46,12 @@ def taken(
         ),
     )
     return AudioInputCall(
-        audio_target.operation, exchange, audio_target=audio_target, reference=SAID, response_files=pieces
+        audio_target.operation, exchange, audio_target=audio_target, reference_transcript=SAID, response_files=pieces
     )
 
 
 def found(call: AudioInputCall) -> set[str]:
-    return {f.rule for f in Checker(Provenance.RECORDED).findings(call) if f.rule.startswith(OURS)}
+    return {f.rule for f in Checker(Provenance.RECORDED).iterate_findings(call) if f.rule.startswith(OURS)}
 
 
 def transcript(**changes: Any) -> dict[str, Any]:
@@ -135,7 +135,9 @@ def test_speed_makes_the_length(ttsai: Contract) -> None:
 
 def test_audio_that_cannot_be_downloaded_is_reported(ttsai: Contract) -> None:
     call = taken(ttsai.audio_input_targets["translation"], {"original_text": SAID})
-    lost = AudioInputCall(call.operation, call.exchange, audio_target=call.audio_target, reference=SAID, failure="404")
+    lost = AudioInputCall(
+        call.operation, call.exchange, audio_target=call.audio_target, reference_transcript=SAID, audio_failure="404"
+    )
     assert found(lost) == {"converted-audio"}
 
 

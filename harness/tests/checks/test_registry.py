@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import RULES, CheckSubject, select_rules
+from voicegauge.checks import RULE_BY_ID, CheckSubject, select_rules
 from voicegauge.errors import UnknownNameError
 
 
 def test_every_rule_has_a_description_and_a_basis() -> None:
-    assert len(RULES) >= 30
-    for rule in RULES.values():
+    assert len(RULE_BY_ID) >= 30
+    for rule in RULE_BY_ID.values():
         assert rule.description.endswith(".")
         assert rule.basis
-        assert issubclass(rule.subject, CheckSubject)
+        assert issubclass(rule.subject_class, CheckSubject)
 
 
 def test_rules_are_selected_and_ignored_by_name() -> None:

@@ -34,15 +34,15 @@ def call(contract: Contract, name: str, body: Any, *, status: int = 200, sent: A
 
 
 def found(subject: Call | ResourceStep) -> set[str]:
-    findings = Checker(Provenance.RECORDED).findings(subject)
+    findings = Checker(Provenance.RECORDED).iterate_findings(subject)
     return {finding.rule for finding in findings if finding.rule.startswith(RULES)}
 
 
 def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceStep:
     creator = contract.operation(said.pop("creator", "createUserVoice"))
     at = f"{creator.pointer}/x-resource"
-    said = {"resource_id": "uv_1", "state": "active", **said}
-    return ResourceStep(call=answer, creator=creator, kind=step, description="a step", contract_pointer=at, **said)
+    said = {"resource_id": "uv_1", "expected_state": "active", **said}
+    return ResourceStep(call=answer, creator=creator, step_kind=step, description="a step", contract_pointer=at, **said)
 
 
 @pytest.mark.parametrize(
@@ -51,28 +51,40 @@ def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceSt
         ("use", "submitSpeech", {}, {}, None),
         ("use", "submitSpeech", {}, {"is_deleted": True}, "resource-used-after-delete"),
         ("use", "submitSpeech", {}, {"is_use_forbidden": True}, "resource-state-ignored"),
-        ("use", "submitSpeech", {}, {"by_other_account": True}, "resource-of-another-account"),
-        ("list", "listUserVoices", {"voices": [VOICE]}, {"item": VOICE}, None),
+        ("use", "submitSpeech", {}, {"is_by_other_account": True}, "resource-of-another-account"),
+        ("list", "listUserVoices", {"voices": [VOICE]}, {"listed_item": VOICE}, None),
         ("list", "listUserVoices", {"voices": []}, {}, "resource-not-listed"),
         ("list", "listUserVoices", {"voices": []}, {"is_deleted": True}, None),
         (
             "list",
             "listUserVoices",
             {"voices": [VOICE]},
-            {"item": VOICE, "is_deleted": True},
+            {"listed_item": VOICE, "is_deleted": True},
             "resource-listed-after-delete",
         ),
         (
             "list",
             "listUserVoices",
             {"voices": [VOICE]},
-            {"item": VOICE, "by_other_account": True},
+            {"listed_item": VOICE, "is_by_other_account": True},
             "resource-of-another-account",
         ),
-        ("list", "listUserVoices", {"voices": [VOICE]}, {"item": VOICE, "state": "archived"}, "resource-state-wrong"),
-        ("set", "archiveUserVoice", {"storage_status": "archived"}, {"state": "archived"}, None),
-        ("set", "archiveUserVoice", {"storage_status": "active"}, {"state": "archived"}, "resource-state-wrong"),
-        ("set", "archiveUserVoice", {}, {"state": "archived"}, None),
+        (
+            "list",
+            "listUserVoices",
+            {"voices": [VOICE]},
+            {"listed_item": VOICE, "expected_state": "archived"},
+            "resource-state-wrong",
+        ),
+        ("set", "archiveUserVoice", {"storage_status": "archived"}, {"expected_state": "archived"}, None),
+        (
+            "set",
+            "archiveUserVoice",
+            {"storage_status": "active"},
+            {"expected_state": "archived"},
+            "resource-state-wrong",
+        ),
+        ("set", "archiveUserVoice", {}, {"expected_state": "archived"}, None),
         ("create", "createUserVoice", {**VOICE, "storage_status": "archived"}, {}, "resource-state-wrong"),
     ],
 )
@@ -82,14 +94,14 @@ def test_a_step_is_checked_by_the_state_of_the_resource(ttsai, step, operation, 
 
 def test_a_rejection_is_right_for_a_withheld_resource(ttsai) -> None:
     refused = call(ttsai, "submitSpeech", {"error": {"code": "not_found", "message": "No."}}, status=404)
-    for said in ({"is_deleted": True}, {"is_use_forbidden": True}, {"by_other_account": True}):
+    for said in ({"is_deleted": True}, {"is_use_forbidden": True}, {"is_by_other_account": True}):
         assert found(life(ttsai, "use", refused, **said)) == set()
 
 
 def test_a_conversation_keeps_its_id(ttsai) -> None:
     for reported, rules in (("conv_1", set()), ("conv_2", {"resource-id-changed"})):
         answer = call(ttsai, "chat", {"conversation_id": reported})
-        assert found(life(ttsai, "use", answer, creator="chat", resource_id="conv_1", state=None)) == rules
+        assert found(life(ttsai, "use", answer, creator="chat", resource_id="conv_1", expected_state=None)) == rules
 
 
 def test_an_item_is_found_at_any_depth(ttsai) -> None:
@@ -148,5 +160,5 @@ def test_a_truth_value_is_filtered_by_its_word_in_a_url(ttsai, shown, fits) -> N
 @pytest.mark.parametrize(("charged", "severity"), [(3000, None), (3, Severity.DISPUTED), (12, Severity.ERROR)])
 def test_a_turn_of_a_chat_has_its_price(ttsai, charged, severity) -> None:
     answer = call(ttsai, "chat", {"conversation_id": "conv_1", "credits_used": charged})
-    wrong = [f.severity for f in Checker(Provenance.RECORDED).findings(answer) if f.rule == "charge-wrong"]
+    wrong = [f.severity for f in Checker(Provenance.RECORDED).iterate_findings(answer) if f.rule == "charge-wrong"]
     assert wrong == ([severity] if severity else [])

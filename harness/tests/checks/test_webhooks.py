@@ -58,18 +58,18 @@ def callbacks(
     submit = _call(PIXAZO.operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
     status = PIXAZO.operation("getRequestStatus")
     polls = tuple(_call(status, _status(state), started_s=at_s) for state in polled)
-    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, is_complete=True)  # type: ignore[arg-type]
+    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, are_all_received=True)  # type: ignore[arg-type]
 
 
 def batch(values: Sequence[Any]) -> RequestCallbacks:
     submit = _call(TTSAI.operation("submitBatch"), {"batch_id": "b", "status": "processing"})
     poll = _call(TTSAI.operation("getBatchResult"), {"batch_id": "b", "status": "completed"})
     received = tuple(_received(value) for value in values)
-    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), is_complete=True)
+    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), are_all_received=True)
 
 
 def rules(subject: RequestCallbacks) -> set[str]:
-    found: list[Finding] = [*JUDGE.findings(subject)]
+    found: list[Finding] = [*JUDGE.iterate_findings(subject)]
     return {finding.rule for finding in found}
 
 
@@ -141,6 +141,6 @@ JSON = st.recursive(st.none() | st.integers() | st.text(), st.lists)
 def test_hostile_bodies_are_judged_like_any_other(body: bytes) -> None:
     subject = callbacks([_received(body)])
     assert "webhook-missing" in rules(subject)
-    assert {finding.rule for callback in subject.callbacks for finding in JUDGE.findings(callback)} <= {
+    assert {finding.rule for callback in subject.callback_subjects for finding in JUDGE.iterate_findings(callback)} <= {
         "callback-schema"
     }

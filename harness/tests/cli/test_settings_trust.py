@@ -9,7 +9,7 @@ import click
 import pytest
 
 from voicegauge.cli import COMMANDS, _load, run
-from voicegauge.cli.settings_trust import LOWERED_ONLY, PATH_SETTINGS, UNTRUSTED_REASONS
+from voicegauge.cli.settings_trust import PATHS_INSIDE_FOLDER_ONLY, SETTINGS_ONLY_LOWERED, UNTRUSTED_REASON_BY_SETTING
 
 CONTRACT = """\
 openapi: 3.1.0
@@ -62,7 +62,7 @@ def test_every_option_is_either_harmless_or_checked() -> None:
     options = [option for name in COMMANDS for option in _load(name).params if isinstance(option, click.Option)]
     names = {max(option.opts, key=len).lstrip("-") for option in options}
     paths = {max(o.opts, key=len).lstrip("-") for o in options if isinstance(o.type, click.Path)}
-    checked = {*UNTRUSTED_REASONS, *LOWERED_ONLY, *PATH_SETTINGS, *paths, "asr", "live"}
+    checked = {*UNTRUSTED_REASON_BY_SETTING, *SETTINGS_ONLY_LOWERED, *PATHS_INSIDE_FOLDER_ONLY, *paths, "asr", "live"}
     assert names == checked | HARMLESS
     assert not checked & HARMLESS
 

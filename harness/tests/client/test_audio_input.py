@@ -107,7 +107,7 @@ async def test_a_response_with_countless_stems_is_followed_up_to_a_limit() -> No
         )
         fetched = await fetch_response_audio(client, target, answered)
     assert fetched.failure is None
-    assert len(fetched.files) == len(provider.requests) == MAX_STEMS
+    assert len(fetched.audio_files) == len(provider.requests) == MAX_STEMS
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"text": 7}', b"no json", b"[]", json.dumps({"text": None}).encode()])

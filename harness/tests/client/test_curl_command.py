@@ -16,7 +16,7 @@ from starlette.requests import Request as ReceivedRequest
 from starlette.responses import Response as SentResponse
 from starlette.routing import Route
 
-from voicegauge.client import Client, RequestParts, curl_command
+from voicegauge.client import Client, RequestParts, build_curl_command
 from voicegauge.formats.bodies import read_form
 from voicegauge.model import Request, UploadedFile
 from voicegauge.transport import Transport
@@ -62,7 +62,7 @@ def echoed(command: str) -> list[str]:
 
 
 def test_the_command_carries_the_variable_instead_of_the_key(asked):
-    command = curl_command(*asked(body={"text": "it's $5"}))
+    command = build_curl_command(*asked(body={"text": "it's $5"}))
     assert KEY not in command
     assert '"X-Key: $ACME_KEY"' in command
     arguments = echoed(command)
@@ -75,7 +75,7 @@ def test_the_command_carries_the_variable_instead_of_the_key(asked):
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_survives_the_shell(asked, text):
     request, loaded = asked(body={"text": text}, query={"q": text})
-    arguments = echoed(curl_command(request, loaded))
+    arguments = echoed(build_curl_command(request, loaded))
     assert arguments[2] == request.url
     assert json.loads(arguments[arguments.index("--data-raw") + 1]) == {"text": text}
 
@@ -95,7 +95,7 @@ hostile = st.sampled_from(HOSTILE) | st.text(max_size=30)
 def test_a_hostile_request_is_one_command_whose_arguments_only_curl_reads(asked, method, path, headers, body):
     _, loaded = asked()
     request = Request(method=method, url=f"https://api.acme.test/{path}", headers=tuple(headers), body=body)
-    command = curl_command(request, loaded)
+    command = build_curl_command(request, loaded)
     if command is None:
         return  # nothing that a shell could run
     assert command.isprintable()
@@ -122,10 +122,10 @@ def test_every_way_to_send_a_key(asked, scheme, shown):
         document["components"]["securitySchemes"]["key"] = scheme
 
     request, loaded = asked(edit=edit, query={"a": 1})
-    for command in (curl_command(request, loaded), curl_command(request, loaded, key=KEY)):
+    for command in (build_curl_command(request, loaded), build_curl_command(request, loaded, key=KEY)):
         assert KEY not in command
         assert shown in command
-    with_default = curl_command(request, loaded, key=KEY, default_key="any-key")
+    with_default = build_curl_command(request, loaded, key=KEY, default_key="any-key")
     assert shown.replace("$ACME_KEY", "${ACME_KEY:-any-key}") in with_default
 
 
@@ -151,24 +151,24 @@ def test_the_variable_is_not_sent_to_an_origin_that_the_contract_does_not_name(a
         headers=request.headers,
         body=request.body,
     )
-    for command in (curl_command(moved, loaded), curl_command(moved, loaded, key=KEY)):
+    for command in (build_curl_command(moved, loaded), build_curl_command(moved, loaded, key=KEY)):
         assert origin in command
         assert "ACME_KEY" not in command
         assert KEY not in command
     there = {("http" if origin.startswith("http:") else "https", origin.split("//")[1].split(":")[0], port)
              for port in (80, 443, 444)}  # fmt: skip
-    assert "$ACME_KEY" in curl_command(moved, loaded, key_origins=there)
+    assert "$ACME_KEY" in build_curl_command(moved, loaded, key_origins=there)
 
 
 def test_a_strangers_text_that_names_the_variable_is_not_expanded_elsewhere(asked):
     request = Request(method="GET", url="https://evil.example/?x=$ACME_KEY", headers=(("X-A", "$ACME_KEY"),))
-    arguments = echoed(curl_command(request, asked()[1]))
+    arguments = echoed(build_curl_command(request, asked()[1]))
     assert arguments[2:] == ["https://evil.example/?x=$ACME_KEY", "-H", "X-A: $ACME_KEY"]
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "-o/tmp/owned", "https://user@api.acme.test/", "https://a b/\n"])
 def test_no_command_is_shown_for_what_is_not_a_url(asked, url):
-    assert curl_command(Request(method="GET", url=url), asked()[1]) is None
+    assert build_curl_command(Request(method="GET", url=url), asked()[1]) is None
 
 
 def test_a_key_that_a_url_cannot_carry_as_it_is_is_replaced_too(asked):
@@ -177,19 +177,21 @@ def test_a_key_that_a_url_cannot_carry_as_it_is_is_replaced_too(asked):
 
     request, loaded = asked(edit=by_query, key="k+secret/123=")
     assert "k%2Bsecret" in request.url
-    assert '"https://api.acme.test/speech?api_key=$ACME_KEY"' in curl_command(request, loaded, key="k+secret/123=")
+    assert '"https://api.acme.test/speech?api_key=$ACME_KEY"' in build_curl_command(
+        request, loaded, key="k+secret/123="
+    )
 
 
 def test_a_wrong_key_is_shown_where_the_right_one_is_known(asked):
     request, loaded = asked(key="invalid-key")
-    assert "X-Key: invalid-key" in curl_command(request, loaded, key=KEY)
-    assert "invalid-key" not in curl_command(request, loaded)
+    assert "X-Key: invalid-key" in build_curl_command(request, loaded, key=KEY)
+    assert "invalid-key" not in build_curl_command(request, loaded)
 
 
 def test_a_form_is_shown_field_by_field_and_its_file_exists(asked, cache):
     upload = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"\xff")
     request, loaded = asked("say", body={"input": "a b", "file": upload})
-    arguments = echoed(curl_command(request, loaded))
+    arguments = echoed(build_curl_command(request, loaded))
     assert arguments[arguments.index("--form-string") + 1] == "input=a b"
     (saved,) = (cache / "requests").iterdir()
     assert arguments[arguments.index("-F") + 1] == f'file=@"{saved}";filename="a.wav";type=audio/wav'
@@ -201,7 +203,7 @@ def test_a_form_is_shown_field_by_field_and_its_file_exists(asked, cache):
 def test_a_body_that_a_command_cannot_carry_is_in_a_file(asked, cache):
     _, loaded = asked()
     request = Request(method="PUT", url="https://api.acme.test/x", body=b"\xff\x00")
-    *words, last = shlex.split(curl_command(request, loaded))
+    *words, last = shlex.split(build_curl_command(request, loaded))
     assert words == [
         "curl",
         "-sS",
@@ -219,11 +221,11 @@ def test_a_body_that_a_command_cannot_carry_is_in_a_file(asked, cache):
 def test_no_command_has_a_file_that_cannot_be_written_or_contains_the_key(asked, cache, monkeypatch):
     _, loaded = asked()
     binary = Request(method="PUT", url="https://api.acme.test/x", body=b"\xff\x00" + KEY.encode())
-    assert curl_command(binary, loaded, key=KEY) is None
+    assert build_curl_command(binary, loaded, key=KEY) is None
     assert not (cache / "requests").exists()
     (cache / "file").touch()
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(cache / "file" / "below"))
-    assert curl_command(binary, loaded) is None
+    assert build_curl_command(binary, loaded) is None
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no dependency installs curl; bash tests the quoting")
@@ -246,7 +248,7 @@ async def test_curl_sends_the_same_request_again(serve, contract, monkeypatch):
         for body in bodies:
             operation = loaded.operation("say" if "file" in body else "submit")
             request = client.build_request(operation, RequestParts(body=body, query={"q": "[1-3] {a}&"}))
-            line = curl_command(request, loaded, key=KEY, key_origins=client.origins)
+            line = build_curl_command(request, loaded, key=KEY, key_origins=client.origins)
             done = await asyncio.to_thread(
                 subprocess.run, ["/bin/bash", "-c", line], capture_output=True, text=True, check=True
             )

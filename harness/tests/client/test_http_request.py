@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import Client, RequestParts, client_key
+from voicegauge.client import Client, RequestParts, read_client_key
 from voicegauge.errors import MissingKeyError, UnknownNameError, UsageError
 from voicegauge.formats.bodies import read_form
 from voicegauge.model import UploadedFile
@@ -149,15 +149,15 @@ def test_a_form_is_written_by_its_media_type(client):
 
 def test_the_key_comes_from_the_environment(contract):
     loaded = contract()
-    assert client_key(loaded, {"ACME_KEY": " k1 "}) == "k1"
+    assert read_client_key(loaded, {"ACME_KEY": " k1 "}) == "k1"
     with pytest.raises(MissingKeyError, match="acme needs a key: set the environment variable ACME_KEY"):
-        client_key(loaded, {"ACME_KEY": " "})
+        read_client_key(loaded, {"ACME_KEY": " "})
     for bad in ("two words", "kéy", "a\nb"):
         with pytest.raises(UsageError, match="ACME_KEY has a space") as caught:
-            client_key(loaded, {"ACME_KEY": bad})
+            read_client_key(loaded, {"ACME_KEY": bad})
         assert bad not in str(caught.value)
 
 
 def test_an_optional_key_may_be_missing(contract):
     loaded = contract(lambda document: document["x-provider"].update(key_optional=True))
-    assert client_key(loaded, {}) is None
+    assert read_client_key(loaded, {}) is None

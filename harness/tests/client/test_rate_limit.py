@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from voicegauge.client import Client, RateLimiter, account_plans, rate_limiter_for
-from voicegauge.client.spending.rate_limit import WINDOW_S
+from voicegauge.client import Client, RateLimiter, create_rate_limiter, find_account_plans
+from voicegauge.client.spending.rate_limit import RATE_LIMIT_WINDOW_S
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Transport, VirtualClock
 
@@ -36,8 +36,8 @@ def test_nobody_waits_longer_than_the_limit_asks_for(limit: int, arrivals: list[
         for arrival in sorted(arrivals):
             came = max(arrival, clock.monotonic())
             await clock.sleep(came - clock.monotonic())
-            await rate_limiter.acquire()
-            earliest = passed[-limit] + WINDOW_S if len(passed) >= limit else 0
+            await rate_limiter.wait_for_request()
+            earliest = passed[-limit] + RATE_LIMIT_WINDOW_S if len(passed) >= limit else 0
             passed.append(clock.monotonic())
             assert passed[-1] == max(came, earliest)
 
@@ -52,7 +52,7 @@ def test_no_minute_sees_more_than_the_limit_however_many_ask_at_once(limit: int,
 
     async def one(arrival: float) -> None:
         await clock.sleep(arrival)
-        await rate_limiter.acquire()
+        await rate_limiter.wait_for_request()
         passed.append(clock.monotonic())
 
     async def all_of_them() -> None:
@@ -60,7 +60,7 @@ def test_no_minute_sees_more_than_the_limit_however_many_ask_at_once(limit: int,
 
     asyncio.run(all_of_them())
     assert len(passed) == len(arrivals)
-    assert all(later - earlier >= WINDOW_S for earlier, later in zip(passed, passed[limit:], strict=False))
+    assert all(later - earlier >= RATE_LIMIT_WINDOW_S for earlier, later in zip(passed, passed[limit:], strict=False))
 
 
 async def test_submits_wait_for_the_minute_polls_and_times_do_not(contract, script, status, serve):
@@ -98,14 +98,14 @@ async def test_single_calls_and_submits_that_are_sent_again_count_too(contract, 
 
 def test_the_smallest_plan_counts_unless_the_user_names_a_larger_one(contract):
     limits, none = contract(limited), contract()
-    assert account_plans([limits])["acme"].requests_per_minute == 2
-    assert account_plans([limits], ["pro"])["acme"].requests_per_minute == 60
+    assert find_account_plans([limits])["acme"].requests_per_minute == 2
+    assert find_account_plans([limits], ["pro"])["acme"].requests_per_minute == 60
     with pytest.raises(UnknownNameError, match="unknown plan 'por': did you mean pro"):
-        account_plans([limits], ["por"])
-    assert rate_limiter_for(account_plans([none])["acme"], {}) is None
+        find_account_plans([limits], ["por"])
+    assert create_rate_limiter(find_account_plans([none])["acme"], {}) is None
 
 
 def test_other_servers_than_the_providers_own_are_not_held_to_its_limits(contract):
-    plan = account_plans([contract(limited)])["acme"]
-    assert rate_limiter_for(plan, {}) is not None
-    assert rate_limiter_for(plan, {"": "http://127.0.0.1:8080"}) is None
+    plan = find_account_plans([contract(limited)])["acme"]
+    assert create_rate_limiter(plan, {}) is not None
+    assert create_rate_limiter(plan, {"": "http://127.0.0.1:8080"}) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.client.delivery.retry_policy import poll_waits_s, retry_after_s, retry_waits_s
+from voicegauge.client.delivery.retry_policy import get_retry_after_s, iterate_poll_waits_s, iterate_retry_waits_s
 from voicegauge.contract.extension import PollSchedule, RetryPolicy
 from voicegauge.model import Response
 
@@ -41,15 +41,15 @@ def elsewhere(monkeypatch):
 )
 def test_retry_after_is_seconds_or_a_date(value, seconds):
     response = Response(status=429, headers=(("retry-after", value),))
-    assert retry_after_s(response, now=10) == seconds
+    assert get_retry_after_s(response, now_unix_s=10) == seconds
 
 
 def test_no_retry_after():
-    assert retry_after_s(Response(status=429)) is None
+    assert get_retry_after_s(Response(status=429)) is None
 
 
 def test_polls_grow_from_min_to_max():
-    waits = poll_waits_s(PollSchedule(min_s=1, max_s=5, factor=2))
+    waits = iterate_poll_waits_s(PollSchedule(min_s=1, max_s=5, factor=2))
     assert list(itertools.islice(waits, 5)) == [1, 2, 4, 5, 5]
 
 
@@ -62,9 +62,9 @@ def test_polls_grow_from_min_to_max():
 )
 def test_retries_are_never_sooner_than_documented_and_repeat_under_a_seed(first, factor, most, attempts, seed):
     retry = RetryPolicy(initial_delay_s=first, factor=factor, max_delay_s=most, max_attempts=attempts)
-    waits = list(retry_waits_s(retry, random.Random(seed)))
+    waits = list(iterate_retry_waits_s(retry, random.Random(seed)))
     assert len(waits) == attempts - 1
     for index, wait in enumerate(waits):
         documented = min(first * factor**index, most)
         assert documented * 0.999 <= wait <= documented * 1.101
-    assert waits == list(retry_waits_s(retry, random.Random(seed)))
+    assert waits == list(iterate_retry_waits_s(retry, random.Random(seed)))

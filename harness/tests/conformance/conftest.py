@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
@@ -87,7 +87,7 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
         running = emulator or RunningEmulator("127.0.0.1", 1, ())
         misplaced: set[str] = set()
-        rules = watch_applicability(RULES, misplaced)
+        rules = watch_applicability(RULE_BY_ID, misplaced)
         settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed, names=names, rules=rules)
         if emulator is None:
             contracts = {target.contract.id: target.contract for target in targets}

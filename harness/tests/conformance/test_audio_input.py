@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from voicegauge.checks.rules.speech_duration import spoken_range_s
+from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
@@ -106,7 +106,7 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
     end = decoded.samples[-int(0.1 * decoded.sample_rate_hz) :]
     assert is_silent(end, decoded.sample_rate_hz)
     assert sentence.text.count(".") == 1
-    low, high = spoken_range_s(sentence.text, "en")
+    low, high = compute_plausible_duration_range_s(sentence.text, "en")
     assert low < sentence.audio_s < high
 
 

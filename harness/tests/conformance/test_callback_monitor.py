@@ -53,7 +53,7 @@ def test_callbacks_judged_one_by_one_have_the_findings_of_all_together(callbacks
     together = {
         finding.rule
         for count in range(1, len(callbacks) + 1)
-        for finding in checker.findings(RequestCallbacks(operation, tuple(callbacks[:count]), posts))
+        for finding in checker.iterate_findings(RequestCallbacks(operation, tuple(callbacks[:count]), posts))
     }
     assert {rule for rule in one_by_one if rule.startswith("webhook-")} == together
 

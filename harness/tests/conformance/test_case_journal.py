@@ -17,7 +17,7 @@ from voicegauge.errors import DataError
 from voicegauge.model import BillingStatus
 
 ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS, BillingStatus.REJECTED
-ANSWERED = ExpectedResponse(verdict="accepted", kind="valid", description="audio", contract_pointer="/paths")
+ANSWERED = ExpectedResponse(verdict="accepted", case_kind="valid", description="audio", contract_pointer="/paths")
 
 
 def case(name: str, *, is_lifecycle: bool = False) -> ConformanceCase:
@@ -175,7 +175,7 @@ def test_a_lifecycle_is_not_repeated_by_its_key(open_journal) -> None:
 def test_a_key_is_used_as_long_as_the_provider_remembers_it(open_journal, tmp_path, age_s, key) -> None:
     sent_at = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat(timespec="milliseconds")
     (tmp_path / "acme").mkdir()
-    with Journal(tmp_path / "acme" / "journal.jsonl", durable=False) as journal:
+    with Journal(tmp_path / "acme" / "journal.jsonl", is_durable=False) as journal:
         journal.write(SubmitStarted(id="one", at=sent_at, usd=0.01, idempotency_key="key-1"))
     assert open_journal().find_repeatable_key(case("one")) == key
 

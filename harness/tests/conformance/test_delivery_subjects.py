@@ -53,7 +53,9 @@ def rules_of(target):
             submit_exchange=0,
         )
         judge = Checker(Provenance.RECORDED)
-        found = [f.rule for subject in delivery_subjects(target, SPEECH, delivery) for f in judge.findings(subject)]
+        found = [
+            f.rule for subject in delivery_subjects(target, SPEECH, delivery) for f in judge.iterate_findings(subject)
+        ]
         return {rule for rule in found if rule.startswith(("job-stuck", "audio-"))}
 
     return find

@@ -77,7 +77,7 @@ def plan(contract_of):
 
     def make(media_type: str, kind: str) -> dict[str, ConformanceCase]:
         cases = plan_cases(list(contract_of(media_type).targets.values()), emulated=False, all_billable=True).cases
-        return {case.expected.description: case for case in cases if case.expected.kind == kind}
+        return {case.expected.description: case for case in cases if case.expected.case_kind == kind}
 
     return make
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import ConformanceCase
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.emulator import FAULTS
@@ -90,7 +90,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
     if rule == "job-stuck":  # each is polled until its timeout
         return lambda case: case.id.endswith(": a full delivery")
     if rule == "response-incomplete":  # three lost connections in a row end a check
-        return lambda case: case.expected.kind == "authentication" and case.target is not None
+        return lambda case: case.expected.case_kind == "authentication" and case.target is not None
     if rule == "filter-ignored":
         return lambda case: case.request is not None and bool(case.request.query)
     why = {
@@ -100,7 +100,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
         **dict.fromkeys(("server-error", "status-undocumented"), "valid"),
     }
     if rule in why:
-        return lambda case: case.expected.kind == why[rule]
+        return lambda case: case.expected.case_kind == why[rule]
     return lambda case: case.speech is not None
 
 
@@ -108,7 +108,9 @@ def test_the_table_has_every_fault_and_only_existing_rules() -> None:
     elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_CHOICES | OF_UPLOADS
     assert FOUND_BY.keys() | NO_FINDING | elsewhere == FAULTS.keys()
     assert len(FOUND_BY) >= 20
-    assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(RULES)
+    assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(
+        RULE_BY_ID
+    )
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)

@@ -190,7 +190,7 @@ def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkey
 def test_two_checks_of_the_same_targets_do_not_run_at_the_same_time(acme, arguments, check, tmp_path) -> None:
     kill_after(acme, arguments, 1)
     (path,) = journals(tmp_path)
-    with Journal(path, durable=True):
+    with Journal(path, is_durable=True):
         result = check()
     assert result.status == 2
     assert "in use by another process" in result.err

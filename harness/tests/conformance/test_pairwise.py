@@ -95,7 +95,7 @@ def _case(index: int, body: dict[str, object], verdict: str, kind: str = "valid"
         provider="acme",
         operation="speak",
         target="voice-1",
-        expected=ExpectedResponse(verdict=verdict, kind=kind, description=str(index), contract_pointer=""),  # type: ignore[arg-type]
+        expected=ExpectedResponse(verdict=verdict, case_kind=kind, description=str(index), contract_pointer=""),  # type: ignore[arg-type]
         request=RequestParts(body=body, media_type="application/json"),
     )
 
@@ -138,7 +138,7 @@ def test_undocumented_texts_come_after_new_pairs_of_documented_values() -> None:
     undocumented = [_case(10 + index, {"a": f"text {index}"}, "either", "undocumented") for index in range(3)]
     ordered = order_cases([*documented, *undocumented])
     # Four requests have every pair of two flags. The other four repeat them, so they wait for the new texts.
-    assert [case.expected.kind for case in ordered] == ["valid"] * 4 + ["undocumented"] * 3 + ["valid"] * 4
+    assert [case.expected.case_kind for case in ordered] == ["valid"] * 4 + ["undocumented"] * 3 + ["valid"] * 4
 
 
 def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:

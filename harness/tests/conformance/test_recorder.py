@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.checks import RULES, ExpectedResponse
+from voicegauge.checks import RULE_BY_ID, ExpectedResponse
 from voicegauge.conformance import (
     CheckSettings,
     Collector,
@@ -57,7 +57,9 @@ def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> R
 
 
 def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
-    expected = ExpectedResponse(verdict="accepted", kind="valid", description="it answers", contract_pointer="/paths")
+    expected = ExpectedResponse(
+        verdict="accepted", case_kind="valid", description="it answers", contract_pointer="/paths"
+    )
     case = ConformanceCase(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
     path = recording_path(case, tmp_path)
     path.parent.mkdir()
@@ -75,7 +77,8 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     assert {case.speech.text for case in plan.cases if case.speech is not None} == {RECORDED_TEXT}
     refusals = [case for case in plan.cases if case.expected.verdict == "rejected"]
     kinds = [
-        (c.provider, c.operation, c.expected.kind, c.expected.statuses, c.key, c.expected.description) for c in refusals
+        (c.provider, c.operation, c.expected.case_kind, c.expected.statuses, c.key, c.expected.description)
+        for c in refusals
     ]
     assert len(kinds) == len(set(kinds))
     assert max(Counter((case.provider, case.operation) for case in refusals).values()) <= 12
@@ -87,7 +90,7 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
 def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, voicegauge_catalogue) -> None:
     """A replay responds to every case as the emulator did, also with another key: nothing unmatched or unused."""
     collector = Collector([], 0)
-    check_recordings(sorted(recorded.glob("*/*.har")), list(voicegauge_catalogue), RULES, collector)
+    check_recordings(sorted(recorded.glob("*/*.har")), list(voicegauge_catalogue), RULE_BY_ID, collector)
     assert [f.message for f in collector.report().findings if f.severity is not Severity.DISPUTED] == []
 
     targets = voicegauge_catalogue.select(TARGETS)
@@ -131,7 +134,7 @@ def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voi
     ]
     save_har(tmp_path / "pixazo" / "a.har", changed, provenance=Provenance.EMULATED, contract=contract)
     collector = Collector([], 0)
-    check_recordings([tmp_path / "pixazo" / "a.har"], [contract], RULES, collector)
+    check_recordings([tmp_path / "pixazo" / "a.har"], [contract], RULE_BY_ID, collector)
     assert "auth-not-enforced" in {f.rule for f in collector.report().findings if f.severity is Severity.ERROR}
 
 
@@ -242,7 +245,9 @@ def test_an_expired_recording_is_a_warning_and_an_error_in_ci(case, tmp_path, da
     at = NOW - dt.timedelta(days=days)
     save_har(path, [_exchange("x", at), _exchange("y", NOW)], provenance=provenance, contract=case.contract)
     collector = Collector([], 0)
-    check_recordings([path], [case.contract], {"recording-stale": RULES["recording-stale"]}, collector, now=NOW, ci=ci)
+    check_recordings(
+        [path], [case.contract], {"recording-stale": RULE_BY_ID["recording-stale"]}, collector, now=NOW, ci=ci
+    )
     findings = collector.report().findings
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     for finding in findings:

@@ -122,7 +122,7 @@ def test_the_duration_of_a_state_is_read_from_the_times_of_a_recording(one_minut
     save_har(path, exchanges, provenance=Provenance.RECORDED, contract=one_minute)
     judge = Checker(Provenance.RECORDED)
     subjects = recording_subjects(one_minute, load_har(path))
-    assert {finding.rule for subject in subjects for finding in judge.findings(subject)} == rules
+    assert {finding.rule for subject in subjects for finding in judge.iterate_findings(subject)} == rules
 
 
 def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:

@@ -331,7 +331,7 @@ def test_the_journal_of_a_run_that_is_still_active_is_left_alone(service, tmp_pa
     service.check(resource_journals=tmp_path)
     [path] = tmp_path.rglob("*.jsonl")
     service.deletions, service.status_of_deletions = 0, 0
-    with Journal(path, durable=False):
+    with Journal(path, is_durable=False):
         service.check((), resource_journals=tmp_path)
     assert service.deletions == 0
 

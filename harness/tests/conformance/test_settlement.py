@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client, Ledger
 from voicegauge.conformance import Collector, ConformanceCase, plan_cases
 from voicegauge.conformance.running import CaseRunner, CheckedService
@@ -36,7 +36,7 @@ def acme_contract(acme_contracts: Callable[..., Path]) -> Contract:
 def single_request(contract: Contract) -> ConformanceCase:
     """A valid request of the plan that is sent once and not followed."""
     cases = plan_cases(list(contract.targets.values()), emulated=False, all_billable=True).cases
-    return next(case for case in cases if case.expected.kind == "valid" and case.speech is None)
+    return next(case for case in cases if case.expected.case_kind == "valid" and case.speech is None)
 
 
 async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = None, url: str = "http://acme") -> None:
@@ -44,7 +44,7 @@ async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = N
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": url}, key=ACME_KEY, clock=VirtualClock(), ledger=ledger)
         service = CheckedService(contract, client, ledger, provenance=Provenance.LIVE)
-        await CaseRunner(service, RULES, Collector(["acme"], 0)).judge_case(single_request(contract))
+        await CaseRunner(service, RULE_BY_ID, Collector(["acme"], 0)).judge_case(single_request(contract))
 
 
 def responding(response: Response) -> Starlette:

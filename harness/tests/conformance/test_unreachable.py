@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
 from voicegauge.conformance import (
     CasePlan,
@@ -36,7 +36,7 @@ def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable
     async def check(url: str) -> None:
         async with Transport(timeouts=Timeouts(read_s=0.05)) as transport:
             client = Client(contract, transport, base_urls={"": url}, key="sk-acme")
-            await CaseRunner(CheckedService(contract, client), RULES, collector).run(cases)
+            await CaseRunner(CheckedService(contract, client), RULE_BY_ID, collector).run(cases)
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
@@ -94,7 +94,7 @@ def test_every_documented_webhook_is_tested_in_each_mode(check) -> None:
 
 def test_the_table_has_every_fault_of_webhooks_and_only_existing_rules() -> None:
     assert {name for name in FAULTS if name.startswith("webhook-")} == FOUND_BY.keys()
-    assert {rule for rule, _ in FOUND_BY.values()} <= set(RULES)
+    assert {rule for rule, _ in FOUND_BY.values()} <= set(RULE_BY_ID)
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import SharedBudget
 from voicegauge.errors import BudgetError, StorageError
 
@@ -54,7 +54,7 @@ def live(pytester, acme, acme_contracts, monkeypatch):
 def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
     outcomes = live(LIVE["rules"]).parseoutcomes()
     assert set(outcomes) <= {"passed", "skipped", "warnings"}
-    assert outcomes["passed"] + outcomes["skipped"] == len(RULES)
+    assert outcomes["passed"] + outcomes["skipped"] == len(RULE_BY_ID)
     assert len(acme.texts) == 1
 
 
@@ -67,7 +67,7 @@ def test_workers_share_the_budget(live, acme) -> None:
 
 def _spend(file: Path, times: int) -> None:
     for _ in range(times):
-        with SharedBudget(file, 0.05).ledger() as ledger:
+        with SharedBudget(file, 0.05).open_ledger() as ledger:
             try:
                 ledger.reserve(0.001).settle(may_be_charged=True)
             except BudgetError:
@@ -75,7 +75,7 @@ def _spend(file: Path, times: int) -> None:
 
 
 def _die(file: Path) -> None:
-    with SharedBudget(file, 1.0).ledger() as ledger:
+    with SharedBudget(file, 1.0).open_ledger() as ledger:
         ledger.reserve(0.3).settle(may_be_charged=True)
         ledger.reserve(0.2).settle(may_be_charged=False)
         ledger.reserve(0.001)
@@ -89,7 +89,7 @@ def test_processes_that_spend_at_the_same_time_stay_within_the_budget(tmp_path) 
         worker.start()
     for worker in workers:
         worker.join()
-    with SharedBudget(tmp_path / "budget", 0.05).ledger() as ledger:
+    with SharedBudget(tmp_path / "budget", 0.05).open_ledger() as ledger:
         assert ledger.spent_usd == 0.05
 
 
@@ -99,7 +99,7 @@ def test_the_reservation_of_a_dead_process_is_not_released(tmp_path) -> None:
     dying.join()
     budget = SharedBudget(tmp_path / "budget", 1.0)
     assert budget.spent_usd == 0.301
-    with budget.ledger() as ledger:
+    with budget.open_ledger() as ledger:
         assert (ledger.spent_usd, ledger.reserved_usd) == (0.301, 0.0)
         with pytest.raises(BudgetError):
             ledger.reserve(0.7)
@@ -107,7 +107,7 @@ def test_the_reservation_of_a_dead_process_is_not_released(tmp_path) -> None:
 
 def test_spending_that_cannot_be_written_is_not_lost(tmp_path) -> None:
     budget = SharedBudget(tmp_path / "budget", 1.0)
-    with budget.ledger() as ledger:
+    with budget.open_ledger() as ledger:
         reservation = ledger.reserve(0.9)
         with small_disk(0), pytest.raises(StorageError, match="large"):
             reservation.settle(may_be_charged=False)
@@ -119,7 +119,7 @@ def test_spending_that_cannot_be_written_is_not_lost(tmp_path) -> None:
 
 def test_a_released_reservation_and_a_reported_charge_are_counted_as_in_one_process(tmp_path) -> None:
     budget = SharedBudget(tmp_path / "budget", 1.0)
-    with budget.ledger() as ledger:
+    with budget.open_ledger() as ledger:
         ledger.reserve(0.5).settle(may_be_charged=False)
         ledger.reserve(0.000123).settle(may_be_charged=True)
         ledger.reserve(0.5).settle(may_be_charged=True, charged_usd=0.6)

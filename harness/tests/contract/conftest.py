@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError
 
 from ..builders.contracts import load_trusted
@@ -51,7 +51,7 @@ def line_of(acme: str) -> Callable[[str], int]:
 @pytest.fixture
 def rejected_edit(tmp_path: Path) -> RejectedEdit:
     """Return why the bundled contract of TTS.ai is rejected after `part` of its text is replaced by `to`."""
-    text = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
+    text = (find_bundled_folder("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
 
     def edit(part: str, to: str) -> str:
         assert part in text

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
 from voicegauge.formats.located_yaml import escape_pointer_token, read_document
 
-CONTRACTS = sorted(data_dir("contracts").glob("*/openapi.yaml"))
+CONTRACTS = sorted(find_bundled_folder("contracts").glob("*/openapi.yaml"))
 VALUE = {
     "type": ["string", "null"],
     "says": "yes: #no",

@@ -62,7 +62,7 @@ async def sent(
             )
             for name, file, words in wanted
         ]
-        return await asyncio.gather(*(client.call(intake.operation, wire) for intake, wire in wires))
+        return await asyncio.gather(*(client.send_operation(intake.operation, wire) for intake, wire in wires))
 
 
 def body(exchange: Exchange) -> Any:
@@ -108,9 +108,11 @@ async def test_other_requests_are_served_during_transcription(ttsai) -> None:
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         intake = ttsai.audio_input_targets["stt-whisper"]
-        listening = asyncio.create_task(client.call(intake.operation, build_audio_input_request(intake, recording())))
+        listening = asyncio.create_task(
+            client.send_operation(intake.operation, build_audio_input_request(intake, recording()))
+        )
         await asyncio.sleep(0.1)
-        response = await client.call(ttsai.operation("getHealth"), RequestParts())
+        response = await client.send_operation(ttsai.operation("getHealth"), RequestParts())
         assert response.response.status == 200
         assert not listening.done()
         assert body(await listening)["text"] == "four words were spoken"

@@ -12,7 +12,7 @@ import pytest
 
 from voicegauge.conformance.cases import sample_value
 from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.formats import is_json, read_form
 from voicegauge.model import UploadedFile
@@ -29,7 +29,7 @@ CLOSED_PORT_URL = "http://127.0.0.1:9/"
 @functools.cache
 def _recording() -> UploadedFile:
     """The first 6 s of the bundled voice sample: long enough for every documented limit."""
-    decoded = decode((data_dir("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes())
+    decoded = decode((find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes())
     samples = decoded.samples[: 6 * decoded.sample_rate_hz]
     return UploadedFile(
         filename="voice.wav", media_type="audio/wav", data=encode(samples, decoded.sample_rate_hz, "wav")[0]

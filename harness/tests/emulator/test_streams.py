@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.speech.audio import decode
 from voicegauge.speech.audio.limits import MAX_AUDIO_S
@@ -39,7 +39,7 @@ class Received(NamedTuple):
 
 @pytest.fixture(scope="session")
 def ttsai() -> Contract:
-    return load_contract(data_dir("contracts") / "ttsai" / "openapi.yaml")
+    return load_contract(find_bundled_folder("contracts") / "ttsai" / "openapi.yaml")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def edited(tmp_path: Path) -> Callable[[str, str], Contract]:
     """Load the bundled contract with one text replaced."""
 
     def edit(old: str, new: str) -> Contract:
-        text = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text()
+        text = (find_bundled_folder("contracts") / "ttsai" / "openapi.yaml").read_text()
         assert old in text
         path = tmp_path / "openapi.yaml"
         path.write_text(text.replace(old, new))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import Collector
 from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.plugin.service_checks import fail_on_findings
@@ -80,7 +80,7 @@ BY_RULE = """
 def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run_pytest) -> None:
     result = run_pytest(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
     outcomes = result.parseoutcomes()
-    assert outcomes["failed"] + outcomes["passed"] + outcomes["skipped"] == len(RULES)
+    assert outcomes["failed"] + outcomes["passed"] + outcomes["skipped"] == len(RULE_BY_ID)
     assert 1 <= outcomes["failed"] <= 4
     result.stdout.fnmatch_lines(["*auth-not-enforced: *openapi.yaml:*", "*curl *"])
 
@@ -205,7 +205,7 @@ BROKEN_OFF = """
 
 def test_an_aborted_check_is_not_repeated_for_each_rule(run_pytest) -> None:
     result = run_pytest(BROKEN_OFF)
-    result.assert_outcomes(failed=len(RULES), passed=1)
+    result.assert_outcomes(failed=len(RULE_BY_ID), passed=1)
     result.stdout.fnmatch_lines(["api: the connection broke"])
 
 
@@ -283,7 +283,7 @@ def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run_pytest) -> No
     code = next(block for block in blocks if block.startswith("import pytest"))
     result = run_pytest(code, "-v", "-rs", "--vg-max-calls", "8")
     outcomes = result.parseoutcomes()
-    assert outcomes["passed"] + outcomes["skipped"] == len(RULES)
+    assert outcomes["passed"] + outcomes["skipped"] == len(RULE_BY_ID)
     assert outcomes["passed"] > 25
     result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])
     result.stdout.fnmatch_lines(["SKIPPED*the contract states nothing that it needs: x-stream.events*"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.bench.running.playback import measure_streaming
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, check_recordings
 from voicegauge.contract import load_catalogue
@@ -84,7 +84,7 @@ def test_a_replay_without_pace_never_waits(pace, saved, spoken) -> None:
 def test_recorded_streams_are_judged_and_their_audio_too(saved, spoken) -> None:
     def rules(path: Path) -> set[str]:
         collector = Collector(["ttsai"], 0)
-        check_recordings([path], [TTSAI], RULES, collector)
+        check_recordings([path], [TTSAI], RULE_BY_ID, collector)
         return {finding.rule for finding in collector.report().findings}
 
     assert rules(saved) == set()

@@ -255,7 +255,7 @@ async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
     )
     async with Transport(app=ReplayApp(played)) as transport:
         client = Client(PIXAZO, transport, key="any", clock=VirtualClock())
-        delivery = await client.resume(target, "job-1")
+        delivery = await client.resume_job(target, "job-1")
         assert delivery.audio == b"RIFF....", delivery.failure
         spoken = await client.speak(target, SpeechRequest(text="never recorded"))
     assert spoken.failure.status == 501

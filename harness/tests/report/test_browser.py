@@ -166,8 +166,8 @@ def test_the_chosen_text_length_sets_the_price_as_the_library_does(
                 usd_per_character=float(data["character"]),
                 max_characters=int(data["maxCharacters"]) if data["maxCharacters"] else None,
             )
-            assert row.locator("[data-text]").inner_text() == format_usd(line.request_usd(length))
-            assert row.locator("[data-million]").inner_text() == format_usd(line.usd_per_1m_characters(length))
+            assert row.locator("[data-text]").inner_text() == format_usd(line.compute_request_usd(length))
+            assert row.locator("[data-million]").inner_text() == format_usd(line.compute_usd_per_1m_characters(length))
             lines += 1
         assert lines == len(VOICES)  # one has no price, one never answers but has one
         assert trouble == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.speech.audio import (
     TranscodingTarget,
     UndecodableAudioError,
@@ -77,7 +77,7 @@ def test_bytes_that_are_not_audio_are_rejected(data) -> None:
 
 @pytest.mark.parametrize("cut", [100, 1000, 4000])
 def test_a_truncated_recording_is_decoded_to_its_end_or_rejected(cut) -> None:
-    data = (data_dir("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes()
+    data = (find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes()
     try:
         samples, _ = read_channels(data[:cut])
     except UndecodableAudioError:

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from voicegauge.api.conformance_check import check, check_job_steps, check_request, plan_check
     from voicegauge.api.drift_detection import find_drift, propose_contract_patch
     from voicegauge.api.listings import (
+        AsrEngines,
         Providers,
-        Recognizers,
         RuleList,
         install_weights,
+        list_asr_engines,
         list_providers,
-        list_recognizers,
         list_rules,
     )
     from voicegauge.api.local_servers import LocalServer, RunningReplay, emulate, replay, serve_emulator, serve_replay
     from voicegauge.api.options import LiveOptions
-    from voicegauge.api.plan_sending import describe_undeletable, plan_summary
+    from voicegauge.api.plan_sending import describe_plan, describe_undeletable_resources
     from voicegauge.api.progress import ProgressListener
     from voicegauge.api.recording_conversion import Conversion, ConvertedFile, convert
     from voicegauge.api.result_files import (
         apply_baseline,
-        github_annotations,
+        format_github_annotations,
         to_exported_report,
         write_baseline,
         write_junit,
@@ -54,21 +54,21 @@ _NAMES_BY_MODULE = {
     "drift_detection": ("find_drift", "propose_contract_patch"),
     "listings": (
         "Providers",
-        "Recognizers",
+        "AsrEngines",
         "RuleList",
         "install_weights",
         "list_providers",
-        "list_recognizers",
+        "list_asr_engines",
         "list_rules",
     ),
     "local_servers": ("LocalServer", "RunningReplay", "emulate", "replay", "serve_emulator", "serve_replay"),
     "options": ("LiveOptions",),
-    "plan_sending": ("describe_undeletable", "plan_summary"),
+    "plan_sending": ("describe_undeletable_resources", "describe_plan"),
     "progress": ("ProgressListener",),
     "recording_conversion": ("Conversion", "ConvertedFile", "convert"),
     "result_files": (
         "apply_baseline",
-        "github_annotations",
+        "format_github_annotations",
         "to_exported_report",
         "write_baseline",
         "write_junit",
@@ -92,6 +92,7 @@ _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() fo
 """Modules of the exported names, by name."""
 
 __all__ = [
+    "AsrEngines",
     "Conversion",
     "ConvertedFile",
     "ListenResult",
@@ -100,7 +101,6 @@ __all__ = [
     "Overwrite",
     "ProgressListener",
     "Providers",
-    "Recognizers",
     "RecordResult",
     "RecordedFile",
     "ReportFormat",
@@ -115,20 +115,20 @@ __all__ = [
     "check_request",
     "compare",
     "convert",
-    "describe_undeletable",
+    "describe_plan",
+    "describe_undeletable_resources",
     "emulate",
     "find_drift",
-    "github_annotations",
+    "format_github_annotations",
     "install_weights",
+    "list_asr_engines",
     "list_providers",
-    "list_recognizers",
     "list_rules",
     "listen",
     "load_contracts",
     "load_run",
     "plan_benchmark",
     "plan_check",
-    "plan_summary",
     "propose_contract_patch",
     "record",
     "render_report",

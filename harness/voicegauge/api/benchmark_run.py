@@ -16,30 +16,30 @@ import msgspec
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
-    announce_keys,
+    announce_key_hosts,
     announce_rate_limits,
     announce_replaced_prices,
-    delete_left_resources,
+    delete_leftover_resources,
 )
-from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import (
-    Contracts,
-    contracts_of,
+    ContractsOrFolders,
+    collect_contracts,
     resolve_prices,
     select_targets,
     to_catalogue,
     to_names,
 )
-from voicegauge.bench import BenchPlanResult, BenchResult, summarize_plan
-from voicegauge.bench.analysis import TEXT_LENGTH, summarize
+from voicegauge.bench import BenchPlanResult, BenchResult, summarize_bench_plan
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, summarize_targets
 from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,
     Suite,
     load_suite,
-    make_plan,
+    plan_benchmark_requests,
     read_voice_sample,
-    validate_requests,
+    validate_requests_can_be_built,
 )
 from voicegauge.bench.running import (
     JournalState,
@@ -48,14 +48,14 @@ from voicegauge.bench.running import (
     RunToContinue,
     StopSignal,
     begin_run,
-    emulated_access,
+    build_emulated_access,
+    build_live_access,
+    count_samples_without_encoding,
     find_run_to_continue,
     find_runs_of_other_plans,
-    live_access,
     load_run,
     measure_audio,
     run_plan,
-    samples_without_encoding,
     save_run,
 )
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
@@ -66,7 +66,7 @@ from voicegauge.model import Provenance, Run, Sample, ScoreSet, StopReason, Voic
 from voicegauge.report import write_report
 from voicegauge.speech.asr import SpokenText
 
-EMULATED_CREDITS = 1e9
+EMULATED_ACCOUNT_CREDITS = 1e9
 """Balance of emulated accounts, larger than what any benchmark spends.
 
 If an account ran out of credits, its requests would fail for a reason that has nothing to do with the target.
@@ -80,9 +80,9 @@ class _PlannedBenchmark:
 
     plan: BenchPlan
     targets: Mapping[str, BaseTarget]
-    voice: VoiceSample | None
+    voice_sample: VoiceSample | None
     prices: Mapping[str, float]
-    live: LiveOptions | None
+    live_options: LiveOptions | None
     listener: ProgressListener
 
     @property
@@ -95,11 +95,11 @@ def benchmark(
     targets: str | Sequence[str] = (),
     *,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     suite: str = "smoke",
     languages: Sequence[str] = (),
     categories: Sequence[str] = (),
-    limit: int | None = None,
+    max_texts: int | None = None,
     sessions: int = 1,
     repetitions: int = 1,
     warmup: int = 1,
@@ -108,7 +108,7 @@ def benchmark(
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
     asr: str = "auto",
-    text_length: int = TEXT_LENGTH,
+    text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
     out: PathLike = "reports",
     html: bool = True,
     seed: int = 0,
@@ -136,7 +136,7 @@ def benchmark(
         suite: id of a bundled suite of texts, or a YAML file.
         languages: languages of the texts to use; by default all languages of the suite.
         categories: categories of the texts to use; by default all categories of the suite.
-        limit: number of texts to use of each language, from the start of the suite; by default all.
+        max_texts: number of texts to use of each language, from the start of the suite; by default all.
         sessions: number of passes over the suite, each with new connections.
         repetitions: number of requests for each text per session.
         warmup: number of unmeasured requests per target at the start of a session.
@@ -179,9 +179,9 @@ def benchmark(
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     planned = _plan_requests(
         catalogue=to_catalogue(contracts),
-        names=to_names(targets),
-        live=live,
-        texts=load_suite(suite).select(languages=languages, categories=categories, limit=limit),
+        target_names=to_names(targets),
+        live_options=live,
+        suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
         settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
         prices=prices or {},
         voice_sample=voice_sample,
@@ -189,25 +189,27 @@ def benchmark(
     )
     if live is not None:
         planned.plan.check_budget(live.max_cost_usd)
-        live_access(contracts_of(planned.targets.values()), live.base_urls, live.account_plans)
-        delete_left_resources(contracts_of(planned.targets.values()), live, planned.listener)
-    unscored_reason = _check_asr(asr, planned)
-    found = _find_run(Path(out), planned, retry_ambiguous=retry_ambiguous)
+        build_live_access(collect_contracts(planned.targets.values()), live.base_urls, live.account_plans)
+        delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
+    unscored_reason = _find_reason_not_to_transcribe(asr, planned)
+    found = _find_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()
     with _open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
-        outcome = _send_requests(config, folder, found.state if found else None, stop, planned.listener)
+        outcome = _send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     # A live run is marked as finished last: until then the same command continues it.
-    run = _save(folder, outcome, config, planned.listener, finished=outcome.is_complete and live is None)
+    run = _save_finished_or_partial_run(
+        folder, outcome, config, planned.listener, is_finished=outcome.is_complete and live is None
+    )
     if stop.requested and stop.error is None:
         progress_made = f"interrupted after {len(outcome.samples)} of {planned.plan.requests} samples"
-        result = _build_result(folder, run, text_length, stopped=progress_made, stop_reason="interrupted")
+        result = _build_result(folder, run, text_length, stop_message=progress_made, stop_reason="interrupted")
         if on_result is not None:
             on_result(result)
         return result
     _raise_stop_error(run, stop, planned.listener)
-    scores = _score(folder, run, asr, planned)
+    scores = _score_saved_run(folder, run, asr, planned)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
     elif unscored_reason:
@@ -216,7 +218,9 @@ def benchmark(
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
     page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
     stopped, stop_reason = _describe_stop(outcome, stop)
-    result = _build_result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
+    result = _build_result(
+        folder, run, text_length, scores=scores, report_file=page, stop_message=stopped, stop_reason=stop_reason
+    )
     if on_result is not None:
         on_result(result)
     save_run(folder, run)
@@ -227,11 +231,11 @@ def plan_benchmark(
     targets: str | Sequence[str] = (),
     *,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     suite: str = "smoke",
     languages: Sequence[str] = (),
     categories: Sequence[str] = (),
-    limit: int | None = None,
+    max_texts: int | None = None,
     sessions: int = 1,
     repetitions: int = 1,
     warmup: int = 1,
@@ -253,7 +257,7 @@ def plan_benchmark(
         suite: see `benchmark`.
         languages: see `benchmark`.
         categories: see `benchmark`.
-        limit: see `benchmark`.
+        max_texts: see `benchmark`.
         sessions: see `benchmark`.
         repetitions: see `benchmark`.
         warmup: see `benchmark`.
@@ -271,123 +275,160 @@ def plan_benchmark(
     """
     planned = _plan_requests(
         catalogue=to_catalogue(contracts),
-        names=to_names(targets),
-        live=live,
-        texts=load_suite(suite).select(languages=languages, categories=categories, limit=limit),
+        target_names=to_names(targets),
+        live_options=live,
+        suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
         settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
         prices=prices or {},
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
-    return summarize_plan(planned.plan)
+    return summarize_bench_plan(planned.plan)
 
 
 def _plan_requests(
     *,
     catalogue: Catalogue,
-    names: Sequence[str],
-    live: LiveOptions | None,
-    texts: Suite,
+    target_names: Sequence[str],
+    live_options: LiveOptions | None,
+    suite: Suite,
     settings: BenchPlanSettings,
     prices: Mapping[str, float],
     voice_sample: PathLike | None,
     listener: ProgressListener,
 ) -> _PlannedBenchmark:
-    chosen = select_targets(catalogue, names, live)
+    chosen = select_targets(catalogue, target_names, live_options)
     prices = resolve_prices(catalogue, prices)
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
-    plan = make_plan(
-        texts,
+    plan = plan_benchmark_requests(
+        suite,
         chosen,
         settings,
-        provenance=Provenance.EMULATED if live is None else Provenance.LIVE,
+        provenance=Provenance.EMULATED if live_options is None else Provenance.LIVE,
         prices=prices,
-        base_urls={} if live is None else live.base_urls,
+        base_urls={} if live_options is None else live_options.base_urls,
         voice_sample=voice,
     )
     for target_id in plan.left_out:
-        listener.notice(f"left out: {target_id} does not speak a language of the suite {texts.id}")
+        listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.left_out}
-    validate_requests(plan, targets, voice)
-    if live is not None:
-        announce_keys(contracts_of(targets.values()), live, listener)
-        announce_replaced_prices(contracts_of(targets.values()), prices, listener)
-    return _PlannedBenchmark(plan, targets, voice, prices, live, listener)
+    validate_requests_can_be_built(plan, targets, voice)
+    if live_options is not None:
+        announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
+        announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
+    return _PlannedBenchmark(plan, targets, voice, prices, live_options, listener)
 
 
-def _check_asr(asr: str, planned: _PlannedBenchmark) -> str | None:
+def _find_reason_not_to_transcribe(asr_spec: str, planned_benchmark: _PlannedBenchmark) -> str | None:
     """Return why nothing will be transcribed, or `None` if the run will be transcribed.
 
     An engine that cannot be used is rejected here, before anything is paid for.
     """
-    if planned.plan.kind == "transcription":
+    if planned_benchmark.plan.kind == "transcription":
         return None  # the targets are the recognizers
-    spoken = {SpokenText(one.text.language, one.text.text) for row in planned.plan.rounds for one in row}
-    choice = choose_scoring_asr(asr, planned.provenance, spoken)
+    spoken = {SpokenText(one.text.language, one.text.text) for row in planned_benchmark.plan.rounds for one in row}
+    choice = choose_scoring_asr(asr_spec, planned_benchmark.provenance, spoken)
     return None if choice.asr else choice.reason
 
 
 @contextmanager
-def _open_services(planned: _PlannedBenchmark, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
+def _open_services(
+    planned_benchmark: _PlannedBenchmark, faults: Sequence[str], concurrency: int
+) -> Iterator[RunConfig]:
     """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
-    contracts = contracts_of(planned.targets.values())
+    contracts = collect_contracts(planned_benchmark.targets.values())
     budget = None
-    if planned.live is None:
+    if planned_benchmark.live_options is None:
         settings = EmulatorSettings(
-            seed=planned.plan.settings.seed, faults=tuple(faults), credits=EMULATED_CREDITS, rate_limits=False
+            seed=planned_benchmark.plan.settings.seed,
+            faults=tuple(faults),
+            credits=EMULATED_ACCOUNT_CREDITS,
+            rate_limits=False,
         )
         with running_emulator(contracts, settings) as emulator:
-            access = emulated_access(contracts, emulator)
-            yield RunConfig(planned.plan, planned.targets, access, concurrency, budget, planned.prices, planned.voice)
+            access = build_emulated_access(contracts, emulator)
+            yield RunConfig(
+                planned_benchmark.plan,
+                planned_benchmark.targets,
+                access,
+                concurrency,
+                budget,
+                planned_benchmark.prices,
+                planned_benchmark.voice_sample,
+            )
         return
     access, budget = (
-        live_access(contracts, planned.live.base_urls, planned.live.account_plans),
-        planned.live.max_cost_usd,
+        build_live_access(
+            contracts, planned_benchmark.live_options.base_urls, planned_benchmark.live_options.account_plans
+        ),
+        planned_benchmark.live_options.max_cost_usd,
     )
-    cost = f"${planned.plan.usd:.4f} of at most ${budget:g}"
-    planned.listener.notice(f"LIVE: {planned.plan.requests} requests to {', '.join(access)}, {cost}")
-    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned.listener)
-    yield RunConfig(planned.plan, planned.targets, access, concurrency, budget, planned.prices, planned.voice)
+    cost = f"${planned_benchmark.plan.usd:.4f} of at most ${budget:g}"
+    planned_benchmark.listener.notice(
+        f"LIVE: {planned_benchmark.plan.requests} requests to {', '.join(access)}, {cost}"
+    )
+    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
+    yield RunConfig(
+        planned_benchmark.plan,
+        planned_benchmark.targets,
+        access,
+        concurrency,
+        budget,
+        planned_benchmark.prices,
+        planned_benchmark.voice_sample,
+    )
 
 
-def _find_run(out: Path, planned: _PlannedBenchmark, *, retry_ambiguous: bool) -> RunToContinue | None:
+def _find_run_to_continue(
+    runs_folder: Path, planned_benchmark: _PlannedBenchmark, *, retry_ambiguous: bool
+) -> RunToContinue | None:
     """Return the interrupted live run to continue; `None` if a new run begins.
 
     Raises:
         DataError: a run was interrupted after something was paid for, but it cannot be continued.
         UsageError: `retry_ambiguous` is true, but no run has ambiguous requests.
     """
-    if planned.live is None:
+    if planned_benchmark.live_options is None:
         return None
-    found = find_run_to_continue(out, planned.plan, retry_ambiguous=retry_ambiguous)
+    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous)
     if found is None and retry_ambiguous:
-        raise UsageError(f"no run in {out} with these options has an ambiguous request: leave out --retry-ambiguous")
-    for folder in () if found else find_runs_of_other_plans(out, planned.plan):
-        planned.listener.notice(f"{folder} is an interrupted run with other options or contracts: it is not continued")
+        raise UsageError(
+            f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
+        )
+    for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
+        planned_benchmark.listener.notice(
+            f"{folder} is an interrupted run with other options or contracts: it is not continued"
+        )
     return found
 
 
 def _send_requests(
-    config: RunConfig, folder: Path, journal_state: JournalState | None, stop: StopSignal, listener: ProgressListener
+    config: RunConfig,
+    run_folder: Path,
+    journal_state: JournalState | None,
+    stop_signal: StopSignal,
+    listener: ProgressListener,
 ) -> RunOutcome:
     done = 0
     if journal_state is not None and not journal_state.is_empty:
-        done = len(journal_state.finished)
+        done = len(journal_state.finished_samples)
         spent = f"${journal_state.spent_usd:.4f} are spent"
         listener.notice(
-            f"resuming {folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open, {spent}"
+            f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open, {spent}"
         )
-    with phase(listener, "sending requests", config.plan.requests, done) as sending:
+    with report_phase(listener, "sending requests", config.plan.requests, done) as sending:
         return run_coroutine(
-            _run_until_interrupted(config, folder, journal_state, stop, lambda _: sending.advance(), listener)
+            _run_until_interrupted(
+                config, run_folder, journal_state, stop_signal, lambda _: sending.advance(), listener
+            )
         )
 
 
 async def _run_until_interrupted(
     config: RunConfig,
-    folder: Path,
+    run_folder: Path,
     journal_state: JournalState | None,
-    stop: StopSignal,
+    stop_signal: StopSignal,
     on_sample: Callable[[Sample], None],
     listener: ProgressListener,
 ) -> RunOutcome:
@@ -395,57 +436,63 @@ async def _run_until_interrupted(
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
-    def interrupted() -> None:
-        if stop.requested:
+    def on_interrupt() -> None:
+        if stop_signal.requested:
             task.cancel()
         else:
-            stop.request()
+            stop_signal.request_stop()
             listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
 
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:
-        loop.add_signal_handler(signal.SIGINT, interrupted)
+        loop.add_signal_handler(signal.SIGINT, on_interrupt)
     try:
-        return await run_plan(config, folder, earlier_state=journal_state, stop=stop, on_sample=on_sample)
+        return await run_plan(
+            config, run_folder, earlier_journal_state=journal_state, stop_signal=stop_signal, on_sample=on_sample
+        )
     finally:
         if handles_signals:
             loop.remove_signal_handler(signal.SIGINT)
 
 
-def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener, *, finished: bool) -> Run:
-    with phase(listener, "measuring audio", len(outcome.samples)) as measuring:
-        samples = measure_audio(folder, outcome.samples, config.targets, measuring.advance)
-    for target, count in samples_without_encoding(samples).items():
+def _save_finished_or_partial_run(
+    run_folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener, *, is_finished: bool
+) -> Run:
+    with report_phase(listener, "measuring audio", len(outcome.samples)) as measuring:
+        samples = measure_audio(run_folder, outcome.samples, config.targets, measuring.advance)
+    for target, count in count_samples_without_encoding(samples).items():
         listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
-    manifest = msgspec.structs.replace(load_run(folder).manifest, finished=finished, spent_usd=outcome.spent_usd)
+    manifest = msgspec.structs.replace(load_run(run_folder).manifest, finished=is_finished, spent_usd=outcome.spent_usd)
     if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.
         manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
-    run = Run(manifest=manifest, samples=samples, ambiguous_requests=outcome.ambiguous, open_jobs=outcome.open_jobs)
-    save_run(folder, run)
+    run = Run(
+        manifest=manifest, samples=samples, ambiguous_requests=outcome.ambiguous_requests, open_jobs=outcome.open_jobs
+    )
+    save_run(run_folder, run)
     return run
 
 
-def _raise_stop_error(run: Run, stop: StopSignal, listener: ProgressListener) -> None:
+def _raise_stop_error(run: Run, stop_signal: StopSignal, listener: ProgressListener) -> None:
     """Raise the error that stopped the run, if any.
 
     A spent budget is not raised if something was measured before.
     """
-    if stop.error is None:
+    if stop_signal.error is None:
         return
-    if not isinstance(stop.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
+    if not isinstance(stop_signal.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
         for line in describe_unresolved(run.ambiguous_requests, run.open_jobs):
             listener.notice(line)
-        raise stop.error
+        raise stop_signal.error
 
 
-def _describe_stop(outcome: RunOutcome, stop: StopSignal) -> tuple[str | None, StopReason | None]:
+def _describe_stop(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | None, StopReason | None]:
     """Return why a run that Ctrl-C did not stop is incomplete: one line, and the kind of event.
 
     Both are `None` for a complete run.
     """
-    if stop.error is not None:
-        return str(stop.error), "budget"
+    if stop_signal.error is not None:
+        return str(stop_signal.error), "budget"
     if outcome.open_jobs:
         first, count = outcome.open_jobs[0], len(outcome.open_jobs)
         jobs = "1 job is still open" if count == 1 else f"{count} jobs are still open"
@@ -453,37 +500,45 @@ def _describe_stop(outcome: RunOutcome, stop: StopSignal) -> tuple[str | None, S
     return None, None
 
 
-def _score(folder: Path, run: Run, asr: str, planned: _PlannedBenchmark) -> ScoreSet | None:
+def _score_saved_run(
+    run_folder: Path, run: Run, asr_spec: str, planned_benchmark: _PlannedBenchmark
+) -> ScoreSet | None:
     try:
-        with phase(planned.listener, "transcribing") as transcribing:
-            return score_run(folder, run, asr, progress=transcribing.update)
+        with report_phase(planned_benchmark.listener, "transcribing") as transcribing:
+            return score_run(run_folder, run, asr_spec, progress=transcribing.update)
     except KeyboardInterrupt:
-        again = f"`voicegauge score {folder}` transcribes the rest" if planned.live is None else "the same command does"
-        planned.listener.notice(f"the run is saved, and not scored yet: {again}")
+        again = (
+            f"`voicegauge score {run_folder}` transcribes the rest"
+            if planned_benchmark.live_options is None
+            else "the same command does"
+        )
+        planned_benchmark.listener.notice(f"the run is saved, and not scored yet: {again}")
         raise
 
 
 def _build_result(
-    folder: Path,
+    run_folder: Path,
     run: Run,
     text_length: int,
     *,
     scores: ScoreSet | None = None,
-    page: Path | None = None,
-    stopped: str | None = None,
+    report_file: Path | None = None,
+    stop_message: str | None = None,
     stop_reason: StopReason | None = None,
 ) -> BenchResult:
     return BenchResult(
         provenance=run.manifest.provenance,
-        folder=str(folder),
-        report=str(page) if page else None,
+        folder=str(run_folder),
+        report=str(report_file) if report_file else None,
         manifest=run.manifest,
         asr=scores.asr if scores else None,
         asr_reason=scores.asr_reason if scores else None,
         normalizer=scores.normalizer if scores else None,
-        stopped=stopped,
+        stopped=stop_message,
         stop_reason=stop_reason,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
-        targets=summarize(run, scores, characters=text_length) if any(one.is_measured for one in run.samples) else (),
+        targets=summarize_targets(run, scores, text_length_characters=text_length)
+        if any(one.is_measured for one in run.samples)
+        else (),
     )

@@ -16,27 +16,27 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
-    announce_keys,
+    announce_key_hosts,
+    announce_losses_on_error,
     announce_replaced_prices,
-    announcing_losses,
-    live_settings,
+    build_live_settings,
+    describe_plan,
+    drop_cases_not_repeated,
     open_journals,
-    plan_summary,
     send_plan,
-    without_repetitions,
 )
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
-    Contracts,
-    contracts_of,
-    named_providers,
+    ContractsOrFolders,
+    collect_contracts,
+    find_wholly_named_providers,
     resolve_prices,
     select_speech_target,
     select_targets,
     to_catalogue,
     to_names,
 )
-from voicegauge.checks import RULES, Rule, select_rules
+from voicegauge.checks import RULE_BY_ID, Rule, select_rules
 from voicegauge.conformance import (
     CaseJournals,
     CasePlan,
@@ -58,7 +58,7 @@ from voicegauge.conformance import (
     select_cases,
 )
 from voicegauge.contract import BaseTarget, Contract
-from voicegauge.data import cache_folder, data_dir
+from voicegauge.data import cache_folder, find_bundled_folder
 from voicegauge.emulator import RunningEmulator, running_emulator
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.files import check_writable
@@ -66,7 +66,7 @@ from voicegauge.model import Provenance, Severity, StopReason
 from voicegauge.receiver import Receiver, running_receiver
 from voicegauge.recording import find_recordings
 
-LISTEN_PORT = 8090
+DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
 
 
@@ -75,7 +75,7 @@ def check(
     *,
     emulated: bool | RunningEmulator = False,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     select: Sequence[str] = (),
     ignore: Sequence[str] = (),
     severities: Mapping[str, Severity] | None = None,
@@ -90,7 +90,7 @@ def check(
     cases: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
     public_url: str | None = None,
-    listen_port: int = LISTEN_PORT,
+    listen_port: int = DEFAULT_LISTEN_PORT,
     seed: int = 0,
     max_wait_s: float | None = None,
     retry_ambiguous: bool = False,
@@ -156,7 +156,9 @@ def check(
         raise UsageError("--retry-ambiguous is for live checks: add --live")
     sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
     sending["cases"] = tuple(cases)
-    _validate_mode(emulated=bool(emulated), live=live is not None, sending=sending, recordings=recordings)
+    _reject_ineffective_arguments(
+        emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
+    )
     listener = progress or ProgressListener()
     catalogue = to_catalogue(contracts)
     chosen = select_targets(catalogue, targets, live)
@@ -165,26 +167,30 @@ def check(
     collector = Collector([target.id for target in chosen], seed)
     if not emulated and live is None:
         folders = [Path(folder) for folder in recordings]
-        _check_offline(contracts_of(chosen), rules, collector, folders, strict=stale_recordings_fail)
+        _check_offline(
+            collect_contracts(chosen), rules, collector, folders, stale_recordings_fail=stale_recordings_fail
+        )
         return _build_report(collector, None, rules)
     plan = _plan_cases(
         chosen,
         emulated=bool(emulated),
         max_calls=max_calls,
-        full=full,
-        large_uploads=large_uploads,
-        webhooks=public_url is not None,
-        whole_providers=named_providers(catalogue, targets),
-        only=cases,
+        every_valid_request=full,
+        include_large_uploads=large_uploads,
+        include_webhooks=public_url is not None,
+        whole_providers=find_wholly_named_providers(catalogue, targets),
+        case_ids=cases,
     )
     with open_journals(
-        _journal_folder(chosen, live), contracts_of(chosen), retry_ambiguous=retry_ambiguous
+        _choose_journal_folder(chosen, live), collect_contracts(chosen), retry_ambiguous=retry_ambiguous
     ) as journals:
         announce_earlier_spending(journals, listener)
         folder = Path(failures) if failures is not None else None
         if folder is not None:
             check_writable(folder / "...")
-        cost = price_plan(without_repetitions(plan, journals), chosen, prices, provenance=_provenance_of(live))
+        cost = price_plan(
+            drop_cases_not_repeated(plan, journals), chosen, prices, provenance=_determine_provenance(live)
+        )
         with (
             _open_service(
                 chosen,
@@ -196,7 +202,7 @@ def check(
                 listener=listener,
                 plan=cost,
                 journals=journals,
-                names=to_names(targets),
+                requested_names=to_names(targets),
                 public_url=public_url,
             ) as settings,
             _open_receiver(public_url, listen_port) as receiver,
@@ -209,7 +215,7 @@ def check(
                 receiver=receiver,
                 max_wait_s=max_wait_s,
             )
-            with announcing_losses(journals, listener):
+            with announce_losses_on_error(journals, listener):
                 stop_reason = send_plan(chosen, plan, settings, collector, listener)
         report = _build_report(collector, stop_reason, rules, journals)
         if on_report is not None:
@@ -223,7 +229,7 @@ def plan_check(
     *,
     emulated: bool = False,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     max_calls: int | None = None,
     full: bool = False,
     large_uploads: bool = False,
@@ -264,19 +270,19 @@ def plan_check(
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     if live is not None:
-        announce_keys(contracts_of(chosen), live, progress or ProgressListener())
-        announce_replaced_prices(contracts_of(chosen), prices, progress or ProgressListener())
+        announce_key_hosts(collect_contracts(chosen), live, progress or ProgressListener())
+        announce_replaced_prices(collect_contracts(chosen), prices, progress or ProgressListener())
     plan = _plan_cases(
         chosen,
         emulated=emulated,
         max_calls=max_calls,
-        full=full,
-        large_uploads=large_uploads,
-        webhooks=webhooks,
-        whole_providers=named_providers(catalogue, targets),
-        only=cases,
+        every_valid_request=full,
+        include_large_uploads=large_uploads,
+        include_webhooks=webhooks,
+        whole_providers=find_wholly_named_providers(catalogue, targets),
+        case_ids=cases,
     )
-    return price_plan(plan, chosen, prices, provenance=_provenance_of(live))
+    return price_plan(plan, chosen, prices, provenance=_determine_provenance(live))
 
 
 def check_request(
@@ -287,7 +293,7 @@ def check_request(
     expect: Literal["accepted", "rejected"] = "accepted",
     emulated: bool | RunningEmulator = False,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     prices: Mapping[str, float] | None = None,
     faults: Sequence[str] = (),
     seed: int = 0,
@@ -348,7 +354,7 @@ def check_job_steps(
     *,
     emulated: bool | RunningEmulator = False,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     prices: Mapping[str, float] | None = None,
     faults: Sequence[str] = (),
     seed: int = 0,
@@ -407,15 +413,15 @@ def check_job_steps(
         return _build_report(collector, stop or ("budget" if collector.stopped_by else None), journals=journals)
 
 
-def _validate_mode(
-    *, emulated: bool, live: bool, sending: Mapping[str, object], recordings: Sequence[PathLike]
+def _reject_ineffective_arguments(
+    *, emulated: bool, live: bool, sending_options: Mapping[str, object], recordings: Sequence[PathLike]
 ) -> None:
     """Reject arguments that would have no effect.
 
     Args:
         emulated: whether requests are sent to the emulator.
         live: whether requests are sent to the live service.
-        sending: arguments that have an effect only if requests are sent, by name.
+        sending_options: arguments that have an effect only if requests are sent, by name.
         recordings: folders that are read only if nothing is sent.
 
     Raises:
@@ -425,40 +431,40 @@ def _validate_mode(
         raise UsageError("check either the emulator or the live service, not both")
     if recordings and (emulated or live):
         raise UsageError("recordings are checked only if nothing is sent: leave out emulated and live")
-    for name, value in sending.items():
+    for name, value in sending_options.items():
         if value and not (emulated or live):
             raise UsageError(f"{name} has no effect if nothing is sent: pass emulated=True or live=LiveOptions()")
 
 
-def _provenance_of(live: LiveOptions | None) -> Provenance:
-    return Provenance.EMULATED if live is None else Provenance.LIVE
+def _determine_provenance(live_options: LiveOptions | None) -> Provenance:
+    return Provenance.EMULATED if live_options is None else Provenance.LIVE
 
 
 def _build_report(
     collector: Collector,
-    stop: StopReason | None,
-    rules: Mapping[str, Rule] = RULES,
+    stop_reason: StopReason | None,
+    rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
 ) -> CheckReport:
-    applied = () if rules.keys() == RULES.keys() else tuple(rules)
+    applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
         collector.report(),
-        stop_reason=stop,
+        stop_reason=stop_reason,
         rules=applied,
         spent_before_usd=journals.spent_before_usd if journals is not None else 0.0,
         ambiguous_requests=journals.ambiguous if journals is not None else (),
     )
 
 
-def _journal_folder(targets: Sequence[BaseTarget], live: LiveOptions | None) -> Path | None:
+def _choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:
     """Return the folder of the journals of a live check; `None` if nothing is paid, or if the caller keeps the account.
 
     It depends on the targets and their URLs only, so that spending is not forgotten if another option or the contract
     changes.
     """
-    if live is None or live.ledger is not None:
+    if live_options is None or live_options.ledger is not None:
         return None
-    key = [sorted(target.id for target in targets), sorted(live.base_urls.items())]
+    key = [sorted(target.id for target in targets), sorted(live_options.base_urls.items())]
     return cache_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
 
 
@@ -468,12 +474,12 @@ def _check_offline(
     collector: Collector,
     recordings: Sequence[Path],
     *,
-    strict: bool,
+    stale_recordings_fail: bool,
 ) -> None:
     """Judge the documented examples, and the recordings in the folders `recordings` or else the bundled recordings."""
     check_documented_examples(contracts, rules, collector)
-    files = [path for folder in recordings or [data_dir("fixtures")] for path in find_recordings(folder)]
-    judged = check_recordings(files, contracts, rules, collector, ci=strict)
+    files = [path for folder in recordings or [find_bundled_folder("fixtures")] for path in find_recordings(folder)]
+    judged = check_recordings(files, contracts, rules, collector, ci=stale_recordings_fail)
     providers = " or ".join(contract.id for contract in contracts)
     for folder in recordings:
         if not any(path.is_relative_to(folder) for path in judged):
@@ -485,33 +491,33 @@ def _plan_cases(
     *,
     emulated: bool,
     max_calls: int | None,
-    full: bool,
-    large_uploads: bool,
-    webhooks: bool,
+    every_valid_request: bool,
+    include_large_uploads: bool,
+    include_webhooks: bool,
     whole_providers: Collection[str],
-    only: Collection[str],
+    case_ids: Collection[str],
 ) -> CasePlan:
-    """Plan every case for the emulator; for a live service, every valid request only with `full` or `max_calls`.
+    """Plan every case for the emulator; for a live service, every valid request only if the caller asks for it.
 
-    Cases whose ids are in `only` are chosen from all that can be planned.
+    Cases whose ids are in `case_ids` are chosen from all that can be planned.
     """
     plan = plan_cases(
         targets,
         emulated=emulated,
-        all_billable=emulated or full or max_calls is not None or bool(only),
+        all_billable=emulated or every_valid_request or max_calls is not None or bool(case_ids),
         max_calls=max_calls,
-        webhooks=emulated or webhooks,
-        large_uploads=emulated or large_uploads or bool(only),
+        webhooks=emulated or include_webhooks,
+        large_uploads=emulated or include_large_uploads or bool(case_ids),
         whole_providers=whole_providers,
     )
-    return select_cases(plan, only) if only else plan
+    return select_cases(plan, case_ids) if case_ids else plan
 
 
 @contextmanager
 def _open_service(
     targets: Sequence[BaseTarget],
     emulated: bool | RunningEmulator,
-    live: LiveOptions | None,
+    live_options: LiveOptions | None,
     *,
     prices: Mapping[str, float] | None,
     faults: Sequence[str],
@@ -519,19 +525,19 @@ def _open_service(
     listener: ProgressListener,
     plan: PricedPlan | None = None,
     journals: CaseJournals | None = None,
-    names: Sequence[str] | None = None,
+    requested_names: Sequence[str] | None = None,
     public_url: str | None = None,
 ) -> Iterator[CheckSettings]:
     """Yield the settings for sending to a running emulator, a new one, or the live service.
 
-    `names` are the checked providers and targets; with `None`, no cases are planned that could be repeated.
+    `requested_names` are the checked providers and targets; with `None`, no cases are planned that could be repeated.
     """
     if faults and emulated is not True:
         raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
-    if live is not None:
-        settings = live_settings(
-            contracts_of(targets),
-            live,
+    if live_options is not None:
+        settings = build_live_settings(
+            collect_contracts(targets),
+            live_options,
             prices=prices or {},
             seed=seed,
             listener=listener,
@@ -539,34 +545,37 @@ def _open_service(
             journals=journals,
             can_limit_calls=True,
         )
-        yield replace(settings, reproduction=_live_reproduction(targets, names, live, prices or {}, public_url))
+        yield replace(
+            settings,
+            reproduction=_build_live_reproduction(targets, requested_names, live_options, prices or {}, public_url),
+        )
         return
     if not emulated:
         raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
     with _open_emulator(targets, emulated, faults, seed) as emulator:
         if plan is not None:
-            listener.notice(plan_summary(plan))
-        yield build_emulator_check_settings(emulator, targets, seed=seed, names=names)
+            listener.notice(describe_plan(plan))
+        yield build_emulator_check_settings(emulator, targets, seed=seed, names=requested_names)
 
 
-def _live_reproduction(
+def _build_live_reproduction(
     targets: Sequence[BaseTarget],
-    names: Sequence[str] | None,
-    live: LiveOptions,
+    requested_names: Sequence[str] | None,
+    live_options: LiveOptions,
     prices: Mapping[str, float],
     public_url: str | None,
 ) -> Reproduction:
-    if names is None:
+    if requested_names is None:
         return Reproduction()
     return Reproduction(
         build_live_check_arguments(
-            names,
-            contracts_of(targets),
-            base_urls=live.base_urls,
-            account_plans=live.account_plans,
+            requested_names,
+            collect_contracts(targets),
+            base_urls=live_options.base_urls,
+            account_plans=live_options.account_plans,
             prices=prices,
             public_url=public_url,
-            allow_insecure_http=live.allow_insecure_http,
+            allow_insecure_http=live_options.allow_insecure_http,
         )
     )
 
@@ -576,7 +585,7 @@ def _open_emulator(
 ) -> AbstractContextManager[RunningEmulator]:
     if isinstance(emulated, RunningEmulator):
         return nullcontext(emulated)
-    return running_emulator(contracts_of(targets), build_emulator_settings(seed=seed, faults=faults))
+    return running_emulator(collect_contracts(targets), build_emulator_settings(seed=seed, faults=faults))
 
 
 def _open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:

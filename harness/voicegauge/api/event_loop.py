@@ -8,10 +8,10 @@ from collections.abc import Coroutine
 from concurrent.futures import Future, wait
 from typing import Any, Generic, TypeVar
 
-T = TypeVar("T")
+ResultType = TypeVar("ResultType")
 
 
-def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
+def run_coroutine(coroutine: Coroutine[Any, Any, ResultType]) -> ResultType:
     """Run `coroutine` in a new event loop and return its result.
 
     Inside a running event loop (a notebook, an async service) the new loop runs in a second thread while the caller
@@ -19,7 +19,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
     """
     if not is_loop_running():
         return asyncio.run(coroutine)
-    return _LoopThread(coroutine).result()
+    return _LoopThread(coroutine).run_to_result()
 
 
 def is_loop_running() -> bool:
@@ -31,17 +31,17 @@ def is_loop_running() -> bool:
     return True
 
 
-class _LoopThread(Generic[T]):
+class _LoopThread(Generic[ResultType]):
     """A thread that runs one coroutine in a new event loop."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, ResultType]) -> None:
         self._coroutine = coroutine
         self._runner = asyncio.Runner()
         self._task: asyncio.Task[Any] | None = None
-        self._outcome: Future[T] = Future()
-        self._thread = threading.Thread(target=self._run, name="voicegauge", daemon=True)
+        self._outcome: Future[ResultType] = Future()
+        self._thread = threading.Thread(target=self._run_and_store_result, name="voicegauge", daemon=True)
 
-    def result(self) -> T:
+    def run_to_result(self) -> ResultType:
         """Run the coroutine to its end; return the coroutine's result or raise its error."""
         # Not `Thread.join`: before Python 3.13, Ctrl-C during a join marks a running thread as ended.
         self._thread.start()
@@ -53,13 +53,13 @@ class _LoopThread(Generic[T]):
                 wait([self._outcome])
             raise
 
-    def _run(self) -> None:
+    def _run_and_store_result(self) -> None:
         try:
             with self._runner:
-                self._outcome.set_result(self._runner.run(self._main()))
+                self._outcome.set_result(self._runner.run(self._await_coroutine()))
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             self._outcome.set_exception(error)
 
-    async def _main(self) -> T:
+    async def _await_coroutine(self) -> ResultType:
         self._task = asyncio.current_task()
         return await self._coroutine

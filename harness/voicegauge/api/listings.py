@@ -10,8 +10,8 @@ from pathlib import Path
 
 from voicegauge import checks, drift
 from voicegauge.api.options import PathLike
-from voicegauge.api.progress import ProgressListener, phase
-from voicegauge.api.target_selection import Contracts, to_catalogue
+from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.contract import Contract, Operation, Target, describe_price, walk_objects
 from voicegauge.emulator.endpoints import describe_emulation
 from voicegauge.model import Record, Severity
@@ -104,7 +104,7 @@ class RuleList(Record, frozen=True, kw_only=True):
     drift: tuple[DriftRow, ...]
 
 
-class Recognizer(Record, frozen=True, kw_only=True):
+class AsrEngineRow(Record, frozen=True, kw_only=True):
     """One ASR engine that can transcribe on this machine."""
 
     spec: str
@@ -114,16 +114,16 @@ class Recognizer(Record, frozen=True, kw_only=True):
     """Whether `--asr auto` uses it for live services."""
 
 
-class Recognizers(Record, frozen=True, kw_only=True):
+class AsrEngines(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge asr list --json` writes."""
 
     schema: str = "voicegauge/asr/2"
-    installed: tuple[Recognizer, ...]
+    installed: tuple[AsrEngineRow, ...]
     missing: tuple[str, ...]
     """Extras of voicegauge that are not installed and would add more engines."""
 
 
-def list_providers(contracts: Contracts = ()) -> Providers:
+def list_providers(contracts: ContractsOrFolders = ()) -> Providers:
     """List providers with their targets, prices and operations, and whether their keys are set.
 
     >>> voicegauge.list_providers().providers[0].id
@@ -138,7 +138,7 @@ def list_providers(contracts: Contracts = ()) -> Providers:
     Raises:
         ContractError: a document is not a usable contract.
     """
-    return Providers(providers=tuple(map(_provider_row, to_catalogue(contracts))))
+    return Providers(providers=tuple(map(_build_provider_row, to_catalogue(contracts))))
 
 
 def list_rules(words: Sequence[str] = ()) -> RuleList:
@@ -155,12 +155,12 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
         The rules, with what each proves and how severe its findings are.
     """
     return RuleList(
-        rules=tuple(row for row in _check_rules() if _contains_words(row.id, words)),
-        drift=tuple(row for row in _drift_rules() if _contains_words(f"drift {row.id}", words)),
+        rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
+        drift=tuple(row for row in _list_drift_rules() if _contains_words(f"drift {row.id}", words)),
     )
 
 
-def list_recognizers() -> Recognizers:
+def list_asr_engines() -> AsrEngines:
     """List the ASR engines that can transcribe on this machine without a download.
 
     Returns:
@@ -171,18 +171,20 @@ def list_recognizers() -> Recognizers:
     installed, missing = [], []
     if find_spec("whisper"):
         installed += [
-            _official_whisper(f"whisper:{name}") for name in PREFERRED_MODELS if find_cached_weights(name).is_file()
+            _describe_official_whisper(f"whisper:{name}")
+            for name in PREFERRED_MODELS
+            if find_cached_weights(name).is_file()
         ]
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")
     if find_spec("faster_whisper"):
-        installed += [_official_whisper(f"faster-whisper:{name}") for name in cached_models()]
+        installed += [_describe_official_whisper(f"faster-whisper:{name}") for name in cached_models()]
     else:
         missing.append("faster-whisper: pip install 'voicegauge[faster-whisper]'")
     if len(missing) < 2:  # the embedded weights run on either engine
         text = "a small bundled Whisper, for emulated English speech"
-        installed.append(Recognizer(spec=EMBEDDED, description=text, judges_live=False))
-    return Recognizers(installed=tuple(installed), missing=tuple(missing))
+        installed.append(AsrEngineRow(spec=EMBEDDED, description=text, judges_live=False))
+    return AsrEngines(installed=tuple(installed), missing=tuple(missing))
 
 
 def install_weights(model: str, source: PathLike | None = None, *, progress: ProgressListener | None = None) -> Path:
@@ -203,11 +205,11 @@ def install_weights(model: str, source: PathLike | None = None, *, progress: Pro
     """
     from voicegauge.speech import asr
 
-    with phase(progress or ProgressListener(), f"installing {model}") as installing:
+    with report_phase(progress or ProgressListener(), f"installing {model}") as installing:
         return asr.install_weights(model, Path(source) if source is not None else None, installing.update)
 
 
-def _provider_row(contract: Contract) -> ProviderRow:
+def _build_provider_row(contract: Contract) -> ProviderRow:
     return ProviderRow(
         id=contract.id,
         title=contract.provider.title,
@@ -216,12 +218,12 @@ def _provider_row(contract: Contract) -> ProviderRow:
         servers={server.name: server.url for server in contract.servers.values()},
         key_env=contract.provider.key_env,
         key_set=bool(os.environ.get(contract.provider.key_env)),
-        operations=tuple(map(_operation_row, contract.operations.values())),
-        targets=tuple(map(_target_row, contract.targets.values())),
+        operations=tuple(map(_build_operation_row, contract.operations.values())),
+        targets=tuple(map(_build_target_row, contract.targets.values())),
     )
 
 
-def _target_row(target: Target) -> TargetRow:
+def _build_target_row(target: Target) -> TargetRow:
     return TargetRow(
         id=target.id,
         title=target.spec.title,
@@ -234,7 +236,7 @@ def _target_row(target: Target) -> TargetRow:
     )
 
 
-def _operation_row(operation: Operation) -> OperationRow:
+def _build_operation_row(operation: Operation) -> OperationRow:
     source = operation.data.get("x-source", {})
     readings = [
         d["claim"] for _, node in walk_objects(operation.data) for d in node.get("x-source", {}).get("disputed", ())
@@ -249,7 +251,7 @@ def _operation_row(operation: Operation) -> OperationRow:
         inferred=bool(source.get("inferred", False)),
         disputed=tuple(readings),
         emulation=describe_emulation(operation),
-        rules=tuple(rule.id for rule in checks.applicable_rules(operation)),
+        rules=tuple(rule.id for rule in checks.find_applicable_rules(operation)),
     )
 
 
@@ -257,27 +259,27 @@ def _contains_words(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _spaced_words(class_name: str) -> str:
+def _split_class_name(class_name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()
 
 
-def _check_rules() -> tuple[RuleRow, ...]:
+def _list_check_rules() -> tuple[RuleRow, ...]:
     return tuple(
         RuleRow(
             id=rule.id,
             severity=rule.severity,
             description=rule.description,
             basis=rule.basis,
-            subject=_spaced_words(rule.subject.__name__),
+            subject=_split_class_name(rule.subject_class.__name__),
         )
-        for rule in checks.RULES.values()
+        for rule in checks.RULE_BY_ID.values()
     )
 
 
-def _drift_rules() -> tuple[DriftRow, ...]:
+def _list_drift_rules() -> tuple[DriftRow, ...]:
     rules = drift.DRIFT_RULES.values()
     return tuple(DriftRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules)
 
 
-def _official_whisper(spec: str) -> Recognizer:
-    return Recognizer(spec=spec, description="Whisper, official weights", judges_live=True)
+def _describe_official_whisper(spec: str) -> AsrEngineRow:
+    return AsrEngineRow(spec=spec, description="Whisper, official weights", judges_live=True)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, Literal, TypeVar
 
 from voicegauge.api.options import PathLike
-from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue, to_paths
+from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue, to_paths
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.emulator.server import bind_socket, running_app, serve, serve_app
@@ -18,19 +18,19 @@ from voicegauge.hosts import build_server_url
 from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
 from voicegauge.recording.replay import enable_realtime_scheduling
 
-T = TypeVar("T")
-OnUnmatched = Callable[[str], None]
+ServerType = TypeVar("ServerType")
+OnUnmatchedRequest = Callable[[str], None]
 """Function that is called with a description of every request that is not recorded."""
 
 
-class LocalServer(Generic[T]):
+class LocalServer(Generic[ServerType]):
     """A server on this machine, for a `with` or an `async with` block."""
 
-    def __init__(self, context: AbstractContextManager[T]) -> None:
+    def __init__(self, context: AbstractContextManager[ServerType]) -> None:
         """Wrap `context`, which starts the server on entry and stops it on exit."""
         self._context = context
 
-    def __enter__(self) -> T:
+    def __enter__(self) -> ServerType:
         """Start the server."""
         return self._context.__enter__()
 
@@ -38,7 +38,7 @@ class LocalServer(Generic[T]):
         """Stop the server."""
         self._context.__exit__(*error)  # type: ignore[arg-type]  # the three values that a `with` statement passes
 
-    async def __aenter__(self) -> T:
+    async def __aenter__(self) -> ServerType:
         """Start the server in another thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self._context.__enter__)
 
@@ -59,12 +59,12 @@ class RunningReplay:
         return f"{self.url}/{provider_id}"
 
     @property
-    def unmatched(self) -> list[str]:
+    def unmatched_requests(self) -> list[str]:
         """Descriptions of unrecorded requests, with the differences from the most similar recorded request."""
         return self.replay.unmatched
 
     @property
-    def unused(self) -> list[str]:
+    def unused_requests(self) -> list[str]:
         """Descriptions of the recorded requests that the client has not sent."""
         return self.replay.unused
 
@@ -72,12 +72,12 @@ class RunningReplay:
 def emulate(
     providers: str | Sequence[str] = (),
     *,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     seed: int = 0,
     clock: Literal["real", "virtual", "per-poll"] = "real",
     time_scale: float = 1.0,
     faults: Sequence[str] = (),
-    plan: str | None = None,
+    account_plan: str | None = None,
     credits: float | None = None,
     webhook_http: bool = False,
     webhook_hosts: Sequence[str] = (),
@@ -100,7 +100,7 @@ def emulate(
             next state.
         time_scale: factor that multiplies the invented times.
         faults: ids of faults to inject: "ID", "ID@PROVIDER" or "ID@PROVIDER/TARGET".
-        plan: name of the plan that every account has; by default the plan with the highest rate limit.
+        account_plan: name of the plan that every account has; by default the plan with the highest rate limit.
         credits: balance of a new account; by default the documented balance.
         webhook_http: whether to accept webhook URLs with plain http that point to this machine.
         webhook_hosts: hosts beyond this machine to which callbacks are sent.
@@ -120,24 +120,24 @@ def emulate(
         clock=clock,
         time_scale=time_scale,
         faults=tuple(faults),
-        plan=plan,
+        plan=account_plan,
         credits=credits,
         webhook_http=webhook_http,
         webhook_hosts=tuple(webhook_hosts),
         rate_limits=rate_limits,
     )
-    check_plan(chosen, settings)
+    check_account_plan(chosen, settings)
     return LocalServer(running_emulator(chosen, settings, port=port, host=host))
 
 
 def replay(
     paths: PathLike | Sequence[PathLike],
     *,
-    contracts: Contracts = (),
-    only: str = "",
-    pace: float = 0.0,
+    contracts: ContractsOrFolders = (),
+    group_name_part: str = "",
+    pause_factor: float = 0.0,
     port: int = 0,
-    on_unmatched: OnUnmatched | None = None,
+    on_unmatched: OnUnmatchedRequest | None = None,
 ) -> LocalServer[RunningReplay]:
     """Serve recordings, in a thread of this process.
 
@@ -148,8 +148,8 @@ def replay(
     Args:
         paths: HAR files, or folders of HAR files.
         contracts: loaded contracts, or folders of your own.
-        only: serve only groups of exchanges whose name contains this text.
-        pace: factor that multiplies the recorded pauses; 0 leaves the pauses out.
+        group_name_part: serve only groups of exchanges whose name contains this text.
+        pause_factor: factor that multiplies the recorded pauses; 0 leaves the pauses out.
         port: port to listen on; 0 chooses a free one.
         on_unmatched: called with a description of every request that is not recorded.
 
@@ -160,16 +160,16 @@ def replay(
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.
     """
-    recorded = Replay(load_recordings(to_paths(paths), only=only), to_catalogue(contracts))
-    return LocalServer(_running_replay(recorded, pace, port, on_unmatched))
+    recorded = Replay(load_recordings(to_paths(paths), only=group_name_part), to_catalogue(contracts))
+    return LocalServer(_serve_loaded_replay(recorded, pause_factor, port, on_unmatched))
 
 
 @contextmanager
-def _running_replay(
-    recorded: Replay, pace: float, port: int, on_unmatched: OnUnmatched | None
+def _serve_loaded_replay(
+    loaded_replay: Replay, pause_factor: float, port: int, on_unmatched: OnUnmatchedRequest | None
 ) -> Iterator[RunningReplay]:
-    with running_app(ReplayApp(recorded, pace=pace, on_unmatched=on_unmatched), port=port) as url:
-        yield RunningReplay(recorded, url)
+    with running_app(ReplayApp(loaded_replay, pace=pause_factor, on_unmatched=on_unmatched), port=port) as url:
+        yield RunningReplay(loaded_replay, url)
 
 
 def serve_emulator(
@@ -178,7 +178,7 @@ def serve_emulator(
     *,
     host: str,
     port: int,
-    ready: Callable[[str], None],
+    on_ready: Callable[[str], None],
 ) -> None:
     """Run the emulator in this process until Ctrl-C.
 
@@ -187,19 +187,19 @@ def serve_emulator(
         settings: settings of the emulator.
         host: address to listen on.
         port: port to listen on; 0 chooses a free one.
-        ready: called with the root URL when the server accepts requests.
+        on_ready: called with the root URL when the server accepts requests.
 
     Raises:
         UnknownNameError: no document names the account plan in the settings.
         UsageError: the address is not available.
     """
-    check_plan(contracts, settings)
-    with _bound_url(host, port) as (bound, url):
-        serve(contracts, settings, bound, host=host, on_ready=lambda _stop: ready(url))
+    check_account_plan(contracts, settings)
+    with _bind_until_interrupted(host, port) as (bound, url):
+        serve(contracts, settings, bound, host=host, on_ready=lambda _stop: on_ready(url))
 
 
 @contextmanager
-def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+def _bind_until_interrupted(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
     """Yield a bound socket and its URL. Ctrl-C ends the block without an error, because users stop servers with it."""
     bound = bind_socket(host, port)
     try:
@@ -210,7 +210,7 @@ def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
         bound.close()
 
 
-def check_plan(contracts: Sequence[Contract], settings: EmulatorSettings) -> None:
+def check_account_plan(contracts: Sequence[Contract], settings: EmulatorSettings) -> None:
     """Reject settings with an account plan that no document names.
 
     Raises:
@@ -227,9 +227,9 @@ def serve_replay(
     *,
     host: str,
     port: int,
-    pace: float,
-    ready: Callable[[RunningReplay, Sequence[Recording]], None],
-    on_unmatched: OnUnmatched,
+    pause_factor: float,
+    on_ready: Callable[[RunningReplay, Sequence[Recording]], None],
+    on_unmatched: OnUnmatchedRequest,
 ) -> Replay:
     """Serve recordings in this process until Ctrl-C.
 
@@ -238,8 +238,8 @@ def serve_replay(
         contracts: contracts of the providers to serve; recordings of other providers are left out.
         host: address to listen on.
         port: port to listen on; 0 chooses a free one.
-        pace: factor that multiplies the recorded pauses; 0 leaves the pauses out.
-        ready: called with the server and its recordings when the server accepts requests.
+        pause_factor: factor that multiplies the recorded pauses; 0 leaves the pauses out.
+        on_ready: called with the server and its recordings when the server accepts requests.
         on_unmatched: called with a description of every request that is not recorded.
 
     Returns:
@@ -252,9 +252,9 @@ def serve_replay(
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(to_paths(paths)) if recording.provider in ids]
     recorded = Replay(recordings, contracts)
-    app = ReplayApp(recorded, pace=pace, on_unmatched=on_unmatched)
-    with _bound_url(host, port) as (bound, url):
-        if pace > 0:
+    app = ReplayApp(recorded, pace=pause_factor, on_unmatched=on_unmatched)
+    with _bind_until_interrupted(host, port) as (bound, url):
+        if pause_factor > 0:
             enable_realtime_scheduling()
-        serve_app(app, bound, on_ready=lambda _stop: ready(RunningReplay(recorded, url), recordings))
+        serve_app(app, bound, on_ready=lambda _stop: on_ready(RunningReplay(recorded, url), recordings))
     return recorded

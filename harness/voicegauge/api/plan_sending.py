@@ -12,15 +12,15 @@ import msgspec
 from voicegauge import conformance
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions
-from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import find_replaced_prices
 from voicegauge.client import (
     Ledger,
     RateLimiter,
-    account_plans,
-    client_key,
+    create_rate_limiter,
+    find_account_plans,
     find_key_destinations,
-    rate_limiter_for,
+    read_client_key,
 )
 from voicegauge.conformance import (
     CaseJournals,
@@ -36,13 +36,13 @@ from voicegauge.data import cache_folder, state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous
 
-RESOURCE_JOURNALS = "resources"
+RESOURCE_JOURNAL_FOLDER_NAME = "resources"
 """Folder of the journals of created resources, in the state folder."""
 
 
-def live_settings(
+def build_live_settings(
     contracts: Sequence[Contract],
-    live: LiveOptions,
+    live_options: LiveOptions,
     *,
     prices: Mapping[str, float],
     seed: int,
@@ -55,7 +55,7 @@ def live_settings(
 
     Args:
         contracts: contracts of the providers.
-        live: budget, base URLs and account plans.
+        live_options: budget, base URLs and account plans.
         prices: the caller's own prices in dollars per request, by target id.
         seed: seed of everything random.
         listener: receives notices about the cost of the plan and the rate limits that are honored.
@@ -69,25 +69,25 @@ def live_settings(
         UsageError: no document states what a target costs, or a key would be sent unencrypted to another machine.
         BudgetError: the plan costs more than the budget.
     """
-    announce_keys(contracts, live, listener)
+    announce_key_hosts(contracts, live_options, listener)
     announce_replaced_prices(contracts, prices, listener)
-    plans = account_plans(contracts, live.account_plans)
-    keys = {contract.id: client_key(contract) for contract in contracts}
+    plans = find_account_plans(contracts, live_options.account_plans)
+    keys = {contract.id: read_client_key(contract) for contract in contracts}
     spent_before_usd = journals.spent_before_usd if journals is not None else 0.0
     if plan is not None:
-        check_budget(plan, live, listener, spent_before_usd=spent_before_usd, can_limit_calls=can_limit_calls)
-    rate_limiters = {provider: rate_limiter_for(one, live.base_urls) for provider, one in plans.items()}
+        check_budget(plan, live_options, listener, spent_before_usd=spent_before_usd, can_limit_calls=can_limit_calls)
+    rate_limiters = {provider: create_rate_limiter(one, live_options.base_urls) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
     return CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls={contract.id: live.base_urls for contract in contracts},
+        base_urls={contract.id: live_options.base_urls for contract in contracts},
         keys=keys,
-        ledger=live.ledger or Ledger(live.max_cost_usd, spent_usd=spent_before_usd),
+        ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_before_usd),
         prices=prices,
         rate_limiters=rate_limiters,
         seed=seed,
         journals=journals.by_provider if journals is not None else {},
-        resource_journals=state_folder() / RESOURCE_JOURNALS,
+        resource_journals=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         notify=listener.notice,
     )
 
@@ -118,7 +118,7 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
 
 
 @contextmanager
-def announcing_losses(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
+def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
     """Tell the listener which requests have no result if an error ends the context, because there is no report then."""
     try:
         yield
@@ -128,7 +128,7 @@ def announcing_losses(journals: CaseJournals, listener: ProgressListener) -> Ite
         raise
 
 
-def without_repetitions(plan: CasePlan, journals: CaseJournals) -> CasePlan:
+def drop_cases_not_repeated(plan: CasePlan, journals: CaseJournals) -> CasePlan:
     """Return the plan without the cases that are not sent because of a request of an earlier command."""
     by_provider = journals.by_provider
     cases = tuple(case for case in plan.cases if by_provider[case.provider].skip_reason(case) is None)
@@ -137,31 +137,31 @@ def without_repetitions(plan: CasePlan, journals: CaseJournals) -> CasePlan:
 
 def check_budget(
     plan: PricedPlan,
-    live: LiveOptions,
+    live_options: LiveOptions,
     listener: ProgressListener,
     *,
     spent_before_usd: float = 0.0,
     can_limit_calls: bool,
 ) -> None:
-    """Reject a plan whose price is not known or exceeds the budget; see `live_settings` for the arguments.
+    """Reject a plan whose price is not known or exceeds the budget; see `build_live_settings` for the arguments.
 
     The plan is not compared with a shared ledger, because other calls spend from it too. Such a ledger stops single
     requests that exceed the rest of the budget.
     """
     require_prices(plan)
-    listener.notice(f"{plan_summary(plan)}; at most ${live.max_cost_usd:.4g}")
+    listener.notice(f"{describe_plan(plan)}; at most ${live_options.max_cost_usd:.4g}")
     if plan.undeletable:
-        listener.notice(describe_undeletable(plan))
-    left_usd = live.max_cost_usd - spent_before_usd
+        listener.notice(describe_undeletable_resources(plan))
+    left_usd = live_options.max_cost_usd - spent_before_usd
     # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
-    if live.ledger is None and plan.usd > left_usd + 1e-9:
+    if live_options.ledger is None and plan.usd > left_usd + 1e-9:
         fits = f"; --max-calls {plan.count_affordable_calls(left_usd)} fits" if can_limit_calls else ""
         before = f" less ${spent_before_usd:.4g} that an earlier command has spent" if spent_before_usd else ""
-        limit = f"--max-cost {live.max_cost_usd:g}{before}"
+        limit = f"--max-cost {live_options.max_cost_usd:g}{before}"
         raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than {limit}{fits}")
 
 
-def plan_summary(plan: PricedPlan) -> str:
+def describe_plan(plan: PricedPlan) -> str:
     """Describe the number of requests of a plan and their price in one line."""
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
@@ -170,7 +170,7 @@ def plan_summary(plan: PricedPlan) -> str:
     return f"{requests}, {_format_price(plan)}{free}"
 
 
-def describe_undeletable(plan: PricedPlan) -> str:
+def describe_undeletable_resources(plan: PricedPlan) -> str:
     """Describe in one line what a plan leaves in the account, because no document says how to delete it."""
     parts = [
         f"{one.name} ({one.operation}, {one.requests} request{'s' if one.requests > 1 else ''})"
@@ -188,16 +188,16 @@ def _format_price(plan: PricedPlan) -> str:
     return f"{known}, plus {names}" if plan.usd else names
 
 
-def announce_keys(contracts: Sequence[Contract], live: LiveOptions, listener: ProgressListener) -> None:
+def announce_key_hosts(contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:
     """Tell the listener where each key will be sent, before anything is sent.
 
     Raises:
-        UsageError: a key would be sent unencrypted to another machine, and `live` does not allow that.
+        UsageError: a key would be sent unencrypted to another machine, and `live_options` does not allow that.
     """
     for contract in contracts:
-        destinations = find_key_destinations(contract, live.base_urls)
+        destinations = find_key_destinations(contract, live_options.base_urls)
         listener.notice(f"LIVE: {destinations.describe()}")
-        if not live.allow_insecure_http:
+        if not live_options.allow_insecure_http:
             destinations.check_encryption()
 
 
@@ -209,7 +209,9 @@ def announce_replaced_prices(
         listener.notice(f"--price: ${prices[name]:g} / request replaces the documented {documented} of {name}")
 
 
-def delete_left_resources(contracts: Sequence[Contract], live: LiveOptions, listener: ProgressListener) -> None:
+def delete_leftover_resources(
+    contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener
+) -> None:
     """Delete the resources that killed checks left at live services, and tell the listener about them.
 
     A deletion that costs money is left to a check, which has a budget for it.
@@ -219,10 +221,10 @@ def delete_left_resources(contracts: Sequence[Contract], live: LiveOptions, list
     """
     settings = CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls={contract.id: live.base_urls for contract in contracts},
-        keys={contract.id: client_key(contract) for contract in contracts},
+        base_urls={contract.id: live_options.base_urls for contract in contracts},
+        keys={contract.id: read_client_key(contract) for contract in contracts},
         ledger=Ledger(0.0),
-        resource_journals=state_folder() / RESOURCE_JOURNALS,
+        resource_journals=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         notify=listener.notice,
     )
     run_coroutine(conformance.delete_left_resources(contracts, settings))
@@ -252,7 +254,7 @@ def send_plan(
         # Hypothesis caches tables that are slow to compute; by default in the working directory.
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_folder() / "hypothesis"))
     try:
-        with phase(listener, "sending requests", len(plan.cases)) as sending:
+        with report_phase(listener, "sending requests", len(plan.cases)) as sending:
             run_coroutine(check_service(targets, plan, settings, collector, sending.advance))
     except KeyboardInterrupt:
         collector.stopped_by = "interrupted"

@@ -22,8 +22,8 @@ class ProgressListener:
             done: number of items that an earlier, interrupted call has finished.
         """
 
-    def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
-        """`done` of `total` items of the phase are finished; `item` names the latest one."""
+    def phase_progressed(self, done: int, total: int | None, item_name: str = "") -> None:
+        """`done` of `total` items of the phase are finished; `item_name` names the latest one."""
 
     def phase_ended(self) -> None:
         """The phase is over, or was aborted by an error."""
@@ -51,7 +51,7 @@ class Phase:
 
 
 @contextmanager
-def phase(listener: ProgressListener, name: str, total: int | None = None, done: int = 0) -> Iterator[Phase]:
+def report_phase(listener: ProgressListener, name: str, total: int | None = None, done: int = 0) -> Iterator[Phase]:
     """Report a phase to `listener` while the context lasts.
 
     See `ProgressListener.phase_started` for the arguments.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.api.options import PathLike
-from voicegauge.api.target_selection import Contracts, to_catalogue
+from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError, UsageError
@@ -55,7 +55,7 @@ def convert(
     out: PathLike = ".",
     mask: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
 ) -> ConvertedFile:
     """Convert a recording of another tool to a HAR file, or any recording to a VCR cassette. Keys are masked.
 
@@ -83,18 +83,18 @@ def convert(
 class _Converter:
     catalogue: Catalogue
     provider: str | None
-    to: RecordingFormat
-    out: Path
-    mask: Sequence[str]
+    output_format: RecordingFormat
+    out_folder: Path
+    names_to_mask: Sequence[str]
     base_urls: Mapping[str, str]
 
     def convert(self, file: Path) -> ConvertedFile:
         """Convert one file."""
-        written = self.out / f"{file.stem}{SUFFIX_BY_FORMAT[self.to]}"
+        written = self.out_folder / f"{file.stem}{SUFFIX_BY_FORMAT[self.output_format]}"
         if written.exists():
             raise UsageError(f"{written} exists already: choose another folder with --out")
         if is_recording(file):
-            return self._convert_own(file, written)
+            return self._convert_own_recording(file, written)
         if self.provider is None:
             raise UsageError(f"{file}: name the provider that was recorded with --provider")
         contract = self.catalogue.provider(self.provider)
@@ -102,32 +102,32 @@ class _Converter:
         if not imported.exchanges:
             reasons = "; ".join(dict.fromkeys(remark.message for remark in imported.remarks)) or "it is empty"
             raise DataError(f"{file}: {imported.format}, but nothing in it can be imported: {reasons}")
-        return self._convert_foreign(file, written, imported, contract)
+        return self._convert_foreign_recording(file, written, imported, contract)
 
-    def _convert_own(self, file: Path, written: Path) -> ConvertedFile:
+    def _convert_own_recording(self, file: Path, out_file: Path) -> ConvertedFile:
         recording = load_har(file)
-        if self.to == "har":
+        if self.output_format == "har":
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
         contract = self.catalogue.provider(recording.provider)
         recording = save_vcr_cassette(
-            written, recording, contract=contract, secrets=_keys_to_mask(contract), mask=self.mask
+            out_file, recording, contract=contract, secrets=_find_keys_to_mask(contract), mask=self.names_to_mask
         )
-        return _build_converted_file(file, "a recording of voicegauge", written, recording, ())
+        return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
 
-    def _convert_foreign(
-        self, file: Path, written: Path, imported: ImportedRecording, contract: Contract
+    def _convert_foreign_recording(
+        self, file: Path, out_file: Path, imported: ImportedRecording, contract: Contract
     ) -> ConvertedFile:
         recorded_at, remarks = _read_recording_time(file, imported)
-        keys = (*_keys_to_mask(contract), *imported.secrets)
-        provenance = _provenance_of(imported)
-        if self.to == "har":
+        keys = (*_find_keys_to_mask(contract), *imported.secrets)
+        provenance = _determine_provenance(imported)
+        if self.output_format == "har":
             recording = save_har(
-                written,
+                out_file,
                 imported.exchanges,
                 provenance=provenance,
                 contract=contract,
                 secrets=keys,
-                mask=self.mask,
+                mask=self.names_to_mask,
                 recorded_at=recorded_at,
             )
         else:
@@ -139,16 +139,16 @@ class _Converter:
                 recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
                 exchanges=imported.exchanges,
             )
-            recording = save_vcr_cassette(written, read, contract=contract, secrets=keys, mask=self.mask)
-        return _build_converted_file(file, imported.format, written, recording, remarks)
+            recording = save_vcr_cassette(out_file, read, contract=contract, secrets=keys, mask=self.names_to_mask)
+        return _build_converted_file(file, imported.format, out_file, recording, remarks)
 
 
-def _keys_to_mask(contract: Contract) -> tuple[str, ...]:
+def _find_keys_to_mask(contract: Contract) -> tuple[str, ...]:
     key = os.environ.get(contract.provider.key_env)
     return (key,) if key else ()
 
 
-def _provenance_of(imported: ImportedRecording) -> Provenance:
+def _determine_provenance(imported: ImportedRecording) -> Provenance:
     """Return `EMULATED` if the responses came from the emulator, whichever tool recorded them."""
     emulated = any(map(is_emulated, imported.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
@@ -167,12 +167,12 @@ def _read_recording_time(file: Path, imported: ImportedRecording) -> tuple[dt.da
 
 
 def _build_converted_file(
-    file: Path, format: str, written: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
+    file: Path, format: str, out_file: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
 ) -> ConvertedFile:
     return ConvertedFile(
         file=str(file),
         format=format,
-        written=str(written),
+        written=str(out_file),
         provenance=recording.provenance,
         recorded_at=recording.recorded_at,
         exchanges=len(recording.exchanges),

@@ -62,31 +62,31 @@ def write_junit(
     write_file(Path(file), format_junit_xml(to_exported_report(report, strict=strict, fail_on=fail_on)).encode())
 
 
-def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: PathLike = ".") -> None:
+def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, repository_folder: PathLike = ".") -> None:
     """Write a report as SARIF 2.1.0, the format that GitHub code scanning reads.
 
     Args:
         report: the report returned by `check` or `find_drift`.
         file: the file to write.
-        root: folder of the repository; paths in the file are relative to it.
+        repository_folder: folder of the repository; paths in the file are relative to it.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), format_sarif_json(to_exported_report(report), Path(root).resolve()).encode())
+    write_file(Path(file), format_sarif_json(to_exported_report(report), Path(repository_folder).resolve()).encode())
 
 
-def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".") -> str:
+def format_github_annotations(report: CheckReport | DriftReport, *, repository_folder: PathLike = ".") -> str:
     """Render a report as workflow commands that GitHub Actions shows as annotations.
 
     Args:
         report: the report returned by `check` or `find_drift`.
-        root: folder of the repository; paths in the annotations are relative to it.
+        repository_folder: folder of the repository; paths in the annotations are relative to it.
 
     Returns:
         The lines to print.
     """
-    return format_workflow_commands(to_exported_report(report), Path(root).resolve())
+    return format_workflow_commands(to_exported_report(report), Path(repository_folder).resolve())
 
 
 def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
@@ -102,7 +102,7 @@ def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
     Raises:
         DataError: the file is not a baseline.
     """
-    return _apply(report, load_baseline(Path(file)))
+    return _remove_accepted_findings(report, load_baseline(Path(file)))
 
 
 def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
@@ -124,10 +124,10 @@ def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
     """
     baseline = conformance.make_baseline(report) if isinstance(report, CheckReport) else drift.make_baseline(report)
     write_file(Path(file), msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n")
-    return _apply(report, baseline)
+    return _remove_accepted_findings(report, baseline)
 
 
-def _apply(report: AnyReport, baseline: FindingsBaseline) -> AnyReport:
+def _remove_accepted_findings(report: AnyReport, baseline: FindingsBaseline) -> AnyReport:
     if isinstance(report, CheckReport):
         return conformance.apply_baseline(report, baseline)
     return drift.apply_baseline(report, baseline)

@@ -9,11 +9,17 @@ from typing import Literal
 import msgspec
 
 from voicegauge.api.options import PathLike
-from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_paths
 from voicegauge.bench import running
-from voicegauge.bench.analysis import TEXT_LENGTH, ChangeThreshold, CompareSettings, RunComparison, compare_runs
-from voicegauge.bench.running import run_folder, save_run
+from voicegauge.bench.analysis import (
+    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    ChangeThreshold,
+    CompareSettings,
+    RunComparison,
+    compare_runs,
+)
+from voicegauge.bench.running import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
@@ -86,20 +92,20 @@ def score(
         UnreachableError: no scheduler responds at `cluster`.
     """
     path = Path(run)
-    saved, folder = load_run(path), run_folder(path)
-    with phase(progress or ProgressListener(), "transcribing") as transcribing:
+    saved, folder = load_run(path), find_run_folder(path)
+    with report_phase(progress or ProgressListener(), "transcribing") as transcribing:
         scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=transcribing.update)
     if scores is None:
         raise UsageError(f"nothing was transcribed: {choose_scoring_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:
-        raise UsageError(f"{folder}: {_unscored_reason(saved, scores)}")
+        raise UsageError(f"{folder}: {_explain_unscored_run(saved, scores)}")
     # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
     others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
     save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
     return ScoreResult(run=str(folder), provenance=saved.manifest.provenance, scores=scores)
 
 
-def _unscored_reason(run: Run, scores: ScoreSet) -> str:
+def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:
     if scores.left_out:
         return f"{scores.asr} knows none of its languages ({', '.join(scores.left_out)}): choose another --asr"
     return "it has no samples to score" + ("" if run.samples else ": it was stopped before the first one")
@@ -154,7 +160,7 @@ def compare(
 
 
 def build_report(
-    runs: PathLike | Sequence[PathLike], *, text_length: int | None = None, clips: int | None = None
+    runs: PathLike | Sequence[PathLike], *, text_length: int | None = None, max_clips: int | None = None
 ) -> BenchReport:
     """Summarize one or several saved runs.
 
@@ -166,7 +172,7 @@ def build_report(
         runs: folders of runs.
         text_length: number of characters of the text for which prices per million characters are stated; by default
             500.
-        clips: number of clips with the highest error rates to list for each run; by default 24.
+        max_clips: number of clips with the highest error rates to list for each run; by default 24.
 
     Returns:
         All numbers that a report shows.
@@ -174,8 +180,8 @@ def build_report(
     Raises:
         DataError: a run cannot be read.
     """
-    loaded = [(run_folder(path), load_run(path)) for path in to_paths(runs)]
-    return summarize_runs(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
+    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
+    return summarize_runs(loaded, characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS, clips=max_clips or CLIPS)
 
 
 def render_report(
@@ -195,7 +201,7 @@ def render_report(
     Raises:
         DataError: a run cannot be read.
     """
-    loaded = [(run_folder(path), load_run(path)) for path in to_paths(runs)]
+    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
     if format == "csv":
         return render_csv(loaded)
     gathered = report or build_report(runs)

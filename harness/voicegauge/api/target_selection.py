@@ -19,7 +19,7 @@ from voicegauge.contract import (
 )
 from voicegauge.errors import UnknownNameError, UsageError
 
-Contracts = Catalogue | Sequence[PathLike]
+ContractsOrFolders = Catalogue | Sequence[PathLike]
 """Loaded contracts, or folders and files of your own contracts, which are loaded in addition to the bundled ones."""
 
 
@@ -42,7 +42,7 @@ def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
     return load_catalogue([Path(folder) for folder in folders])
 
 
-def to_catalogue(contracts: Contracts) -> Catalogue:
+def to_catalogue(contracts: ContractsOrFolders) -> Catalogue:
     """Return `contracts` as a catalog; load the contracts if folders are given."""
     return contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
 
@@ -81,7 +81,7 @@ def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveO
     """
     targets = catalogue.select(to_names(names))
     if live is not None:
-        check_base_urls(live.base_urls, contracts_of(targets))
+        check_base_urls(live.base_urls, collect_contracts(targets))
     return targets
 
 
@@ -98,13 +98,13 @@ def select_speech_target(catalogue: Catalogue, name: str, live: LiveOptions | No
     return target
 
 
-def named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
+def find_wholly_named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
     """Return the ids of the providers that are named as a whole; without names, of all of them."""
     chosen = to_names(names)
     return frozenset(contract.id for contract in catalogue if not chosen or contract.id in chosen)
 
 
-def contracts_of(targets: Iterable[BaseTarget]) -> list[Contract]:
+def collect_contracts(targets: Iterable[BaseTarget]) -> list[Contract]:
     """Return the contracts of `targets`, each once."""
     return list({target.contract.id: target.contract for target in targets}.values())
 
@@ -124,7 +124,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
         UnknownNameError: a name is not a target, operation or provider. If a misspelled name were ignored, the
             documented price would silently be used.
     """
-    items = {contract.id: _priced_items(contract) for contract in catalogue}
+    items = {contract.id: _find_priced_items(contract) for contract in catalogue}
     known = {*items, *(name for names in items.values() for name in names)}
     caller_prices = dict(prices or {})
     for name in caller_prices:
@@ -147,7 +147,9 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
         contracts: contracts of the providers.
         prices: dollars per request by target or operation; see `resolve_prices`.
     """
-    items = {name: item for contract in contracts for name, item in _priced_items(contract).items() if name in prices}
+    items = {
+        name: item for contract in contracts for name, item in _find_priced_items(contract).items() if name in prices
+    }
     # The price of an operation with targets is that of its targets.
     return {
         name: describe_price(item)
@@ -156,7 +158,7 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
     }
 
 
-def _priced_items(contract: Contract) -> dict[str, BaseTarget | Operation]:
+def _find_priced_items(contract: Contract) -> dict[str, BaseTarget | Operation]:
     operations = {f"{contract.id}/{name}": operation for name, operation in contract.operations.items()}
     targets: list[BaseTarget] = [*contract.targets.values(), *contract.audio_input_targets.values()]
     return {target.id: target for target in targets} | operations

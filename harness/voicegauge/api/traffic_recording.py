@@ -13,17 +13,17 @@ import msgspec
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
-    announcing_losses,
-    live_settings,
+    announce_losses_on_error,
+    build_live_settings,
+    drop_cases_not_repeated,
     open_journals,
     send_plan,
-    without_repetitions,
 )
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
-    Contracts,
-    contracts_of,
-    named_providers,
+    ContractsOrFolders,
+    collect_contracts,
+    find_wholly_named_providers,
     resolve_prices,
     select_targets,
     to_catalogue,
@@ -110,7 +110,7 @@ def record(
     *,
     emulated: bool = False,
     live: LiveOptions | None = None,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     out: PathLike = "fixtures",
     refresh: Refresh = "stale",
     full: bool = False,
@@ -174,17 +174,17 @@ def record(
     chosen = select_targets(catalogue, targets, live)
     recording = _RecordingRun(
         targets=chosen,
-        contracts={contract.id: contract for contract in contracts_of(chosen)},
-        whole_providers=named_providers(catalogue, targets),
-        live=live,
-        folder=Path(out),
-        mask=tuple(mask),
+        contracts={contract.id: contract for contract in collect_contracts(chosen)},
+        whole_providers=find_wholly_named_providers(catalogue, targets),
+        live_options=live,
+        fixtures_folder=Path(out),
+        names_to_mask=tuple(mask),
         prices=resolve_prices(catalogue, prices),
         seed=seed,
         max_wait_s=max_wait_s,
         listener=listener,
     )
-    updates, plan = recording.plan(refresh, full=full)
+    updates, plan = recording.plan_updates(refresh, full=full)
     replaced = [update.path for update in updates if update.replaced_recording is not None]
     if replaced and overwrite is False:
         count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
@@ -195,20 +195,20 @@ def record(
     ) as journals:
         if updates:
             try:
-                result = recording.carry_out(updates, plan, overwrite, journals)
+                result = recording.send_and_write(updates, plan, overwrite, journals)
             except DataError:
                 journals.end(keep_lost=True)  # everything was sent and counted; the error says what is not written
                 raise
         else:
             listener.notice("nothing is missing or stale; --refresh all records everything again")
-            result = _with_spending(RecordResult(), journals)
+            result = _add_spending(RecordResult(), journals)
         if on_result is not None:
             on_result(result)
         journals.end(keep_lost=True)
         return result
 
 
-def _with_spending(result: RecordResult, journals: CaseJournals) -> RecordResult:
+def _add_spending(result: RecordResult, journals: CaseJournals) -> RecordResult:
     return msgspec.structs.replace(
         result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous
     )
@@ -222,7 +222,7 @@ class _ReceivedCases:
     """Exchanges by case id."""
     secrets: Sequence[str]
     stop_reason: StopReason | None
-    unfinished: UnfinishedRecording | None = None
+    unfinished_recording: UnfinishedRecording | None = None
     """Where exchanges are saved until their file is written.
 
     `None` for the emulator, which costs nothing, so that an interrupted recording can start again.
@@ -237,9 +237,9 @@ class _RecordingRun:
     contracts: Mapping[str, Contract]
     whole_providers: Collection[str]
     """Ids of the providers of which every operation is recorded."""
-    live: LiveOptions | None
-    folder: Path
-    mask: Sequence[str]
+    live_options: LiveOptions | None
+    fixtures_folder: Path
+    names_to_mask: Sequence[str]
     prices: Mapping[str, float]
     seed: int
     max_wait_s: float | None
@@ -247,22 +247,22 @@ class _RecordingRun:
 
     @property
     def provenance(self) -> Provenance:
-        return Provenance.EMULATED if self.live is None else Provenance.RECORDED
+        return Provenance.EMULATED if self.live_options is None else Provenance.RECORDED
 
-    def plan(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
+    def plan_updates(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
         plan = plan_to_record(
-            self.targets, emulated=self.live is None, every_case=full, whole_providers=self.whole_providers
+            self.targets, emulated=self.live_options is None, every_case=full, whole_providers=self.whole_providers
         )
-        paths = {recording_path(case, self.folder) for case in plan.cases}
+        paths = {recording_path(case, self.fixtures_folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
         refreshing = RefreshPolicy(self.contracts, self.provenance, refresh, datetime.now(UTC))
-        updates = refreshing.plan_updates(plan, self.folder, existing)
+        updates = refreshing.plan_updates(plan, self.fixtures_folder, existing)
         due = {case.id: case for update in updates for case in update.cases_to_record}
         in_order = {case.id: case for case in plan.cases if case.id in due} | due
         return updates, msgspec.structs.replace(plan, cases=tuple(in_order.values()))
 
-    def carry_out(
+    def send_and_write(
         self,
         updates: Sequence[RecordingUpdate],
         plan: CasePlan,
@@ -271,12 +271,12 @@ class _RecordingRun:
     ) -> RecordResult:
         """Send the plan and write the files."""
         collector = Collector([target.id for target in self.targets], self.seed)
-        if self.live is None:
+        if self.live_options is None:
             sent = self._send_to_emulator(plan, collector)
         else:
-            sent = self._send_live(plan, self.live, collector, journals)
+            sent = self._send_live(plan, self.live_options, collector, journals)
         report = collector.report()
-        files, redactions = self._write(updates, sent, overwrite)
+        files, redactions = self._write_files(updates, sent, overwrite)
         result = RecordResult(
             files=tuple(files),
             redactions=dict(sorted(redactions.items())),
@@ -287,12 +287,12 @@ class _RecordingRun:
             stopped_by=report.stopped_by,
             stop_reason=sent.stop_reason,
         )
-        return _with_spending(result, journals)
+        return _add_spending(result, journals)
 
     def _send_live(
-        self, plan: CasePlan, live: LiveOptions, collector: Collector, journals: CaseJournals
+        self, plan: CasePlan, live_options: LiveOptions, collector: Collector, journals: CaseJournals
     ) -> _ReceivedCases:
-        unfinished = UnfinishedRecording(self.folder, self.contracts, mask=self.mask)
+        unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, mask=self.names_to_mask)
         saved = unfinished.load(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
@@ -301,10 +301,12 @@ class _RecordingRun:
                 journals.by_provider[case.provider].finish(case.id)
         announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        cost = price_plan(without_repetitions(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE)
-        settings = live_settings(
+        cost = price_plan(
+            drop_cases_not_repeated(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE
+        )
+        settings = build_live_settings(
             list(self.contracts.values()),
-            live,
+            live_options,
             prices=self.prices,
             seed=self.seed,
             listener=self.listener,
@@ -314,7 +316,7 @@ class _RecordingRun:
         secrets = [key for key in settings.keys.values() if key]
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s)
-        with announcing_losses(journals, self.listener):
+        with announce_losses_on_error(journals, self.listener):
             stop = send_plan(self.targets, rest, settings, collector, self.listener)
         if recorder.is_emulated_service:
             journals.end()  # the emulator charges nothing
@@ -340,25 +342,25 @@ class _RecordingRun:
             )
         return _ReceivedCases(recorder.groups, [key for key in settings.keys.values() if key], stop)
 
-    def _write(
-        self, updates: Sequence[RecordingUpdate], sent: _ReceivedCases, overwrite: bool | ConfirmOverwrite
+    def _write_files(
+        self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases, overwrite: bool | ConfirmOverwrite
     ) -> tuple[list[RecordedFile], Counter[str]]:
         """Write every file that can be written; then raise the first error, if any."""
         redactions: Counter[str] = Counter()
         files, failed = [], None
         for update in updates:
-            cases = sum(case.id in sent.exchanges_by_case for case in update.cases_to_record)
+            cases = sum(case.id in received_cases.exchanges_by_case for case in update.cases_to_record)
             if not cases:
                 continue
-            exchanges = update.merge_exchanges(sent.exchanges_by_case)
+            exchanges = update.merge_exchanges(received_cases.exchanges_by_case)
             difference = compare_recordings(update.replaced_recording, exchanges)
             saved: Recording | None = None
             try:
                 if self._may_write(update, difference, overwrite):
-                    saved = self._save(update, exchanges, sent.secrets)
+                    saved = self._save_recording(update, exchanges, received_cases.secrets)
                     redactions.update(saved.redactions)
-                if sent.unfinished is not None:
-                    sent.unfinished.remove(update.cases_to_record)
+                if received_cases.unfinished_recording is not None:
+                    received_cases.unfinished_recording.remove(update.cases_to_record)
             except DataError as error:
                 failed = failed or error
             files.append(
@@ -376,27 +378,29 @@ class _RecordingRun:
         return files, redactions
 
     def _may_write(
-        self, update: RecordingUpdate, difference: RecordingChanges, overwrite: bool | ConfirmOverwrite
+        self, update: RecordingUpdate, changes: RecordingChanges, overwrite: bool | ConfirmOverwrite
     ) -> bool:
         if update.replaced_recording is None or isinstance(overwrite, bool):
             return True  # False was handled before anything was sent
-        if not (difference.added or difference.removed or difference.changed):
+        if not (changes.added or changes.removed or changes.changed):
             return True  # only the times differ
         return overwrite(
             Overwrite(
                 path=update.path,
                 old_provenance=update.replaced_recording.provenance,
                 new_provenance=self.provenance,
-                changes=difference,
+                changes=changes,
             )
         )
 
-    def _save(self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets: Sequence[str]) -> Recording:
+    def _save_recording(
+        self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets: Sequence[str]
+    ) -> Recording:
         return save_har(
             update.path,
             exchanges,
             provenance=self.provenance,
             contract=self.contracts[update.provider],
             secrets=secrets,
-            mask=self.mask,
+            mask=self.names_to_mask,
         )

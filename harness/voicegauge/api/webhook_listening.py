@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue
+from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
 from voicegauge.model import ReceivedCallback, Record, StopReason
 from voicegauge.receiver import running_receiver
@@ -39,13 +39,13 @@ class ListenResult(Record, frozen=True, kw_only=True):
 def listen(
     providers: str | Sequence[str] = (),
     *,
-    contracts: Contracts = (),
+    contracts: ContractsOrFolders = (),
     port: int = 8090,
     public_url: str | None = None,
-    mode: Literal["any", "terminal", "progress"] = "any",
-    count: int | None = None,
+    subscribed_events: Literal["any", "terminal", "progress"] = "any",
+    max_webhooks: int | None = None,
     timeout_s: float | None = None,
-    ready: Callable[[str], None] = lambda _url: None,
+    on_ready: Callable[[str], None] = lambda _url: None,
     on_webhook: Callable[[JudgedCallback], None] = lambda _webhook: None,
 ) -> ListenResult:
     """Receive webhooks and validate them against the contracts, until Ctrl-C or a limit is reached.
@@ -55,11 +55,11 @@ def listen(
         contracts: loaded contracts, or folders of your own.
         port: local port to listen on; 0 chooses a free one.
         public_url: https URL of a tunnel to the port.
-        mode: which events the client subscribed to. With "terminal", a progress event is a finding; with "progress",
-            a missing progress event is a finding.
-        count: stop after this many webhooks that fit a contract.
+        subscribed_events: which events the client subscribed to. With "terminal", a progress event is a finding; with
+            "progress", a missing progress event is a finding.
+        max_webhooks: stop after this many webhooks that fit a contract.
         timeout_s: stop after this many seconds.
-        ready: called with the webhook URL when the receiver accepts requests. Nobody can guess this URL, and
+        on_ready: called with the webhook URL when the receiver accepts requests. Nobody can guess this URL, and
             requests to any other URL get 404.
         on_webhook: called with every validated webhook.
 
@@ -70,7 +70,7 @@ def listen(
         UnknownNameError: a name is not a provider.
         UsageError: the port is not available, or `public_url` is not an https URL.
     """
-    listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=mode)
+    listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=subscribed_events)
     waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
     matching_count = 0
@@ -78,21 +78,23 @@ def listen(
     with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
         url = receiver.create_url(is_shared=True)
         try:
-            ready(url)
-            for received in _receive(waiting, timeout_s):
+            on_ready(url)
+            for received in _receive_until_timeout(waiting, timeout_s):
                 webhooks.append(listener.judge(received))
                 on_webhook(webhooks[-1])
                 matching_count += webhooks[-1].verdict != "unknown"
-                if matching_count == count:
+                if matching_count == max_webhooks:
                     break
         except KeyboardInterrupt:
             stop_reason = "interrupted"
     return ListenResult(voicegauge=__version__, url=url, webhooks=tuple(webhooks), stop_reason=stop_reason)
 
 
-def _receive(waiting: queue.SimpleQueue[ReceivedCallback], timeout_s: float | None) -> Iterator[ReceivedCallback]:
+def _receive_until_timeout(
+    callback_queue: queue.SimpleQueue[ReceivedCallback], timeout_s: float | None
+) -> Iterator[ReceivedCallback]:
     """Yield the received callbacks until the time limit is reached."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while deadline is None or time.monotonic() < deadline:
         with contextlib.suppress(queue.Empty):
-            yield waiting.get(timeout=CHECK_INTERVAL_S)
+            yield callback_queue.get(timeout=CHECK_INTERVAL_S)

@@ -1,9 +1,9 @@
 """Plans, runs and scores benchmarks, and computes the statistics of saved runs."""
 
-from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_plan
+from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_bench_plan
 
 __all__ = [
     "BenchPlanResult",
     "BenchResult",
-    "summarize_plan",
+    "summarize_bench_plan",
 ]

@@ -49,7 +49,7 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     """Ids of the targets that support no language of the suite."""
 
 
-def summarize_plan(plan: BenchPlan) -> BenchPlanResult:
+def summarize_bench_plan(plan: BenchPlan) -> BenchPlanResult:
     """Return the totals of `plan`, without the individual requests."""
     return BenchPlanResult(
         provenance=plan.provenance,

@@ -1,9 +1,9 @@
 """Checks the exchanges of a provider against its contract, with rules that never open a connection."""
 
 import voicegauge.checks.rules  # noqa: F401 - registers the rules
-from voicegauge.checks.applicability import applicable_rules
-from voicegauge.checks.checker import Checker, Reproduce, find_dispute
-from voicegauge.checks.registry import RULES, Rule, Violation, rule, select_rules
+from voicegauge.checks.applicability import find_applicable_rules
+from voicegauge.checks.checker import BuildReproductionCommand, Checker, find_dispute
+from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation, register_rule, select_rules
 from voicegauge.checks.subjects import (
     AudioInputCall,
     Call,
@@ -22,13 +22,14 @@ from voicegauge.checks.subjects import (
     ResourceStepKind,
     ResponsePair,
     SpeechDelivery,
-    documented_default,
-    request_schema,
+    find_documented_default,
+    find_request_schema,
 )
 
 __all__ = [
-    "RULES",
+    "RULE_BY_ID",
     "AudioInputCall",
+    "BuildReproductionCommand",
     "Call",
     "Callback",
     "CaseOutcome",
@@ -40,7 +41,6 @@ __all__ = [
     "JobSet",
     "PairRelation",
     "RecordingAge",
-    "Reproduce",
     "RequestCallbacks",
     "RequestOrigin",
     "ResourceStep",
@@ -49,10 +49,10 @@ __all__ = [
     "Rule",
     "SpeechDelivery",
     "Violation",
-    "applicable_rules",
-    "documented_default",
+    "find_applicable_rules",
     "find_dispute",
-    "request_schema",
-    "rule",
+    "find_documented_default",
+    "find_request_schema",
+    "register_rule",
     "select_rules",
 ]

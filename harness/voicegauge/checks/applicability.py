@@ -8,32 +8,32 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from voicegauge.checks.registry import RULES, Rule
+from voicegauge.checks.registry import RULE_BY_ID, Rule
 from voicegauge.contract import Operation, ResponseSpec
 from voicegauge.contract.extension import ConversionSpec, ResourceSpec, TranscriptionSpec
 
-_STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
+_STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
 Statement = tuple[str, str]
 """A key of an operation, and the rest of the path below it."""
 
-_STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+_STATED_BASES_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """Whether the contract states a basis for an operation. Each check asks for all rules and operations."""
 
 
-def applicable_rules(operation: Operation) -> tuple[Rule, ...]:
+def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
     """Return the rules whose basis the contract states for `operation`, or for the job it is part of.
 
     A rule that does not apply to an operation never finds anything in its traffic.
     """
-    stated = _STATED_BY_OPERATION.setdefault(operation, {})
-    for rule in RULES.values():
+    stated = _STATED_BASES_BY_OPERATION.setdefault(operation, {})
+    for rule in RULE_BY_ID.values():
         if rule.basis not in stated:
             stated[rule.basis] = any(
                 all(_is_stated(operation, *statement) for statement in statements)
                 for statements in parse_basis(rule.basis)
             )
-    return tuple(rule for rule in RULES.values() if stated[rule.basis])
+    return tuple(rule for rule in RULE_BY_ID.values() if stated[rule.basis])
 
 
 @functools.cache
@@ -51,18 +51,18 @@ def parse_basis(basis: str) -> tuple[tuple[Statement, ...], ...]:
 
 
 def _parse_statement(text: str) -> Statement:
-    found = _STATEMENT.fullmatch(text)
+    found = _STATEMENT_PATTERN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a statement of a contract")
     return found[1], found[2] or ""
 
 
-def _is_stated(operation: Operation, key: str, rest: str) -> bool:
+def _is_stated(operation: Operation, key: str, statement_path: str) -> bool:
     if key.startswith("x-"):
-        names = [name for name in rest.split(".") if name]
-        return any(_has_value(value, names) for value in _extension_values(operation, key))
+        names = [name for name in statement_path.split(".") if name]
+        return any(_has_value(value, names) for value in _iterate_extension_values(operation, key))
     if key == "responses":
-        return _documents_response(operation, rest)
+        return _documents_response(operation, statement_path)
     return {
         "callbacks": "callbacks" in operation.data or operation.webhook is not None,
         "webhooks": operation.webhook is not None,
@@ -72,7 +72,7 @@ def _is_stated(operation: Operation, key: str, rest: str) -> bool:
     }[key]
 
 
-def _extension_values(operation: Operation, key: str) -> Iterable[Any]:
+def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
     """Return the values of an `x-` key that concern an operation."""
     contract, use = operation.contract, operation.audio_input
     status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
@@ -88,7 +88,7 @@ def _extension_values(operation: Operation, key: str) -> Iterable[Any]:
         "x-chat": [operation.chat],
         "x-transcription": [use] if isinstance(use, TranscriptionSpec) else [],
         "x-conversion": [use] if isinstance(use, ConversionSpec) else [],
-        "x-pricing": _price_specs(operation),
+        "x-pricing": _list_price_specs(operation),
     }
     return [value for value in found[key] if value is not None]
 
@@ -116,40 +116,40 @@ def find_resources(operation: Operation) -> list[ResourceSpec]:
     return found
 
 
-def _price_specs(operation: Operation) -> list[Any]:
+def _list_price_specs(operation: Operation) -> list[Any]:
     return [operation.pricing, *(one.pricing for one in operation.targets)]
 
 
-def _has_value(value: Any, names: list[str]) -> bool:
-    """Return whether there is a value under the path `names`, in which "*" matches any key or item."""
-    if not names:
-        return value is not None and value not in ((), {})
-    name, rest = names[0], names[1:]
+def _has_value(document_value: Any, path_tokens: list[str]) -> bool:
+    """Return whether there is a value under the path `path_tokens`, in which "*" matches any key or item."""
+    if not path_tokens:
+        return document_value is not None and document_value not in ((), {})
+    name, rest = path_tokens[0], path_tokens[1:]
     if name == "*":
-        items = value.values() if isinstance(value, Mapping) else value
+        items = document_value.values() if isinstance(document_value, Mapping) else document_value
         return any(_has_value(item, rest) for item in items)
-    if isinstance(value, Mapping):
-        return name in value and _has_value(value[name], rest)
-    if isinstance(value, tuple):
-        return any(_has_value(item, names) for item in value)
-    inner = getattr(value, name, None)
+    if isinstance(document_value, Mapping):
+        return name in document_value and _has_value(document_value[name], rest)
+    if isinstance(document_value, tuple):
+        return any(_has_value(item, path_tokens) for item in document_value)
+    inner = getattr(document_value, name, None)
     return inner is not None and inner is not False and _has_value(inner, rest)
 
 
-def _documents_response(operation: Operation, rest: str) -> bool:
+def _documents_response(operation: Operation, statement_path: str) -> bool:
     """Return whether a response for one of the statuses has the part in "/<statuses>/<part>/..."."""
-    statuses, part, name = (*rest.split("/")[1:4], "*", "*", "*")[:3]
+    statuses, part, name = (*statement_path.split("/")[1:4], "*", "*", "*")[:3]
     matching = [
         r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))
     ]
     return any(_has_member(response, part, name) for response in matching)
 
 
-def _matches_status(status: str, pattern: str) -> bool:
-    return pattern in ("*", status) or (pattern.endswith("XX") and status[:1] == pattern[:1])
+def _matches_status(status: str, status_pattern: str) -> bool:
+    return status_pattern in ("*", status) or (status_pattern.endswith("XX") and status[:1] == status_pattern[:1])
 
 
-def _has_member(response: ResponseSpec, part: str, name: str) -> bool:
-    if part == "headers":
-        return any(name == "*" or name.lower() == known.lower() for known in response.headers)
-    return part != "content" or bool(response.media)
+def _has_member(response: ResponseSpec, response_part: str, member_name: str) -> bool:
+    if response_part == "headers":
+        return any(member_name == "*" or member_name.lower() == known.lower() for known in response.headers)
+    return response_part != "content" or bool(response.media)

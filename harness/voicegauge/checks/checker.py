@@ -6,22 +6,22 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from voicegauge.checks.registry import RULES, Rule, Violation
+from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation
 from voicegauge.checks.subjects import Call, CheckSubject
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
 from voicegauge.formats import read_pointer, unescape_pointer_token
 from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Severity
 
-MAX_EVIDENCE = 240
+MAX_EVIDENCE_CHARACTERS = 240
 """Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
 _MAX_READ_TO_SHORTEN = 10_000
 """Number of characters of a text that are read to shorten it, because a message may quote a body of many megabytes."""
-MAX_MESSAGE = 400
+MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
-Reproduce = Callable[[Exchange], str | None]
+BuildReproductionCommand = Callable[[Exchange], str | None]
 """Returns the shell command that sends the request of an exchange again; `None` if no command can."""
 
 
@@ -30,25 +30,31 @@ class Checker:
     """Applies rules to subjects and yields findings."""
 
     provenance: Provenance
-    rules: Mapping[str, Rule] = field(default_factory=lambda: RULES)
-    reproduce: Reproduce | None = None
+    rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
+    build_reproduction_command: BuildReproductionCommand | None = None
     """Returns the shell command that shows a finding again."""
-    mask: Callable[[str], str] = str
+    mask_secrets: Callable[[str], str] = str
     """Masks secrets in a text."""
 
-    def findings(
-        self, subject: CheckSubject, *, case: str | None = None, reproduce: Reproduce | None = None
+    def iterate_findings(
+        self,
+        subject: CheckSubject,
+        *,
+        case_id: str | None = None,
+        build_reproduction_command: BuildReproductionCommand | None = None,
     ) -> Iterator[Finding]:
         """Apply all rules for the class of `subject` and for its base classes.
 
         Args:
             subject: the subject to which the rules are applied.
-            case: id of the planned case that the subject belongs to; `None` if there is no planned case.
-            reproduce: replaces the checker's own function.
+            case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
+            build_reproduction_command: replaces the checker's own function.
         """
         for rule in self._rules_for_class(type(subject)):
             for violation in rule.check(subject):
-                yield self._build_finding(rule, subject, violation, case, reproduce or self.reproduce)
+                yield self._build_finding(
+                    rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
+                )
 
     @functools.cached_property
     def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
@@ -58,12 +64,17 @@ class Checker:
     def _rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
             self._rules_by_class[subject_class] = tuple(
-                rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject is base
+                rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject_class is base
             )
         return self._rules_by_class[subject_class]
 
     def _build_finding(
-        self, rule: Rule, subject: CheckSubject, violation: Violation, case: str | None, reproduce: Reproduce | None
+        self,
+        rule: Rule,
+        subject: CheckSubject,
+        violation: Violation,
+        case_id: str | None,
+        build_reproduction_command: BuildReproductionCommand | None,
     ) -> Finding:
         exchange = violation.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, violation)
@@ -72,41 +83,41 @@ class Checker:
         return Finding(
             rule=rule.id,
             severity=Severity.DISPUTED if dispute else rule.severity,
-            message=self._quote(violation.message, MAX_MESSAGE),
+            message=self._quote_masked(violation.message, MAX_MESSAGE_CHARACTERS),
             where=FindingLocation(
                 provider=contract.id,
                 operation=exchange.operation,
                 target=subject.target.id if subject.target else None,
-                pointer=self.mask(violation.pointer) if violation.pointer else violation.pointer,
+                pointer=self.mask_secrets(violation.pointer) if violation.pointer else violation.pointer,
                 file=str(position.path),
                 line=position.line,
                 contract_pointer=violation.contract_pointer,
             ),
             provenance=self.provenance,
-            case=case,
-            evidence=self._quote(violation.evidence, MAX_EVIDENCE) if violation.evidence else None,
-            reproduce=self._reproduction_command(reproduce, subject, exchange),
+            case=case_id,
+            evidence=self._quote_masked(violation.evidence, MAX_EVIDENCE_CHARACTERS) if violation.evidence else None,
+            reproduce=self._find_reproduction_command(build_reproduction_command, subject, exchange),
             reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
         )
 
-    def _quote(self, text: str, max_characters: int) -> str:
+    def _quote_masked(self, text: str, max_characters: int) -> str:
         """Return `text` on one line and shortened, with secrets masked, even one that is cut off at the end."""
-        return _shorten(self.mask(text[:_MAX_READ_TO_SHORTEN]), max_characters)
+        return _shorten(self.mask_secrets(text[:_MAX_READ_TO_SHORTEN]), max_characters)
 
-    def _reproduction_command(
-        self, reproduce: Reproduce | None, subject: CheckSubject, exchange: Exchange
+    def _find_reproduction_command(
+        self, build_reproduction_command: BuildReproductionCommand | None, subject: CheckSubject, exchange: Exchange
     ) -> str | None:
-        if reproduce is None or not subject.can_be_sent_again:
+        if build_reproduction_command is None or not subject.can_be_sent_again:
             return None
-        command = reproduce(exchange)
-        return self.mask(command) if command is not None else None
+        command = build_reproduction_command(exchange)
+        return self.mask_secrets(command) if command is not None else None
 
 
-def _shorten(text: str, limit: int) -> str:
+def _shorten(text: str, max_characters: int) -> str:
     text = text[:_MAX_READ_TO_SHORTEN]
     # Control characters in a response could move the cursor of a terminal, or overwrite its output.
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+    return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
 
 
 def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> Dispute | None:

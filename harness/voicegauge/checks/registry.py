@@ -20,8 +20,8 @@ from typing import Any, NamedTuple, TypeVar
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Exchange, Severity
 
-SubjectT = TypeVar("SubjectT")
-_RULE_ID = re.compile(r"^[a-z]+(-[a-z]+)*$")
+SubjectType = TypeVar("SubjectType")
+_RULE_ID_PATTERN = re.compile(r"^[a-z]+(-[a-z]+)*$")
 
 
 class Violation(NamedTuple):
@@ -49,48 +49,56 @@ class Rule:
     """A sentence that is true if the rule finds no violation."""
     basis: str
     """The parts of a contract without which the rule finds nothing: alternatives separated by commas, each with one or
-    more parts joined by "and". `applicable_rules` reads them."""
-    subject: type[Any]
+    more parts joined by "and". `find_applicable_rules` reads them."""
+    subject_class: type[Any]
     check: Callable[[Any], Iterator[Violation]]
 
 
-RULES: dict[str, Rule] = {}
+RULE_BY_ID: dict[str, Rule] = {}
 """All rules by id."""
 
 
-def rule(
-    rule_id: str, *, on: type[SubjectT], description: str, basis: str, severity: Severity = Severity.ERROR
-) -> Callable[[Callable[[SubjectT], Iterator[Violation]]], Callable[[SubjectT], Iterator[Violation]]]:
-    """Register the decorated function as the rule `rule_id` for subjects of class `on`."""
+def register_rule(
+    rule_id: str, *, subject_class: type[SubjectType], description: str, basis: str, severity: Severity = Severity.ERROR
+) -> Callable[[Callable[[SubjectType], Iterator[Violation]]], Callable[[SubjectType], Iterator[Violation]]]:
+    """Register the decorated function as the rule `rule_id` for subjects of class `subject_class`."""
 
-    def register(check: Callable[[SubjectT], Iterator[Violation]]) -> Callable[[SubjectT], Iterator[Violation]]:
-        assert _RULE_ID.match(rule_id), f"{rule_id!r} is not kebab-case"
-        assert rule_id not in RULES, f"rule {rule_id!r} is registered twice"
-        RULES[rule_id] = Rule(rule_id, severity, description, basis, on, check)
+    def register_check(
+        check: Callable[[SubjectType], Iterator[Violation]],
+    ) -> Callable[[SubjectType], Iterator[Violation]]:
+        assert _RULE_ID_PATTERN.match(rule_id), f"{rule_id!r} is not kebab-case"
+        assert rule_id not in RULE_BY_ID, f"rule {rule_id!r} is registered twice"
+        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, basis, subject_class, check)
         return check
 
-    return register
+    return register_check
 
 
 def select_rules(
-    select: tuple[str, ...] = (), ignore: tuple[str, ...] = (), severities: Mapping[str, Severity] | None = None
+    selected_patterns: tuple[str, ...] = (),
+    ignored_patterns: tuple[str, ...] = (),
+    severity_by_rule_id: Mapping[str, Severity] | None = None,
 ) -> dict[str, Rule]:
     """Return the selected rules by id.
 
     Args:
-        select: ids of the rules to select; empty for all rules.
-        ignore: ids of the rules that are removed from the selection.
-        severities: severities by rule id. They replace the severities of the selected rules.
+        selected_patterns: ids of the rules to select; empty for all rules.
+        ignored_patterns: ids of the rules that are removed from the selection.
+        severity_by_rule_id: severities by rule id. They replace the severities of the selected rules.
 
     Raises:
         UnknownNameError: a given id is not the id of a rule; the message suggests the most similar one.
         UsageError: no rule is left.
     """
-    overrides = severities or {}
-    for name in (*select, *ignore, *overrides):
-        if name not in RULES:
-            raise UnknownNameError("rule", name, RULES)
-    chosen = [name for name in RULES if (not select or name in select) and name not in ignore]
+    overrides = severity_by_rule_id or {}
+    for name in (*selected_patterns, *ignored_patterns, *overrides):
+        if name not in RULE_BY_ID:
+            raise UnknownNameError("rule", name, RULE_BY_ID)
+    chosen = [
+        name
+        for name in RULE_BY_ID
+        if (not selected_patterns or name in selected_patterns) and name not in ignored_patterns
+    ]
     if not chosen:
         raise UsageError("--select and --ignore leave no rule: select at least one")
-    return {name: replace(RULES[name], severity=overrides.get(name, RULES[name].severity)) for name in chosen}
+    return {name: replace(RULE_BY_ID[name], severity=overrides.get(name, RULE_BY_ID[name].severity)) for name in chosen}

@@ -10,7 +10,13 @@ from pathlib import Path
 import click
 
 from voicegauge.cli.exit_status import EXIT_BROKEN_PIPE
-from voicegauge.cli.settings import SETTINGS_FILE, defaults_for, find_settings, load_settings, name_value_source
+from voicegauge.cli.settings import (
+    SETTINGS_FILE_CONTEXT_KEY,
+    add_value_source_to_message,
+    collect_command_defaults,
+    find_settings,
+    load_settings,
+)
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE, UnknownNameError, VoicegaugeError
 from voicegauge.printable import escape_unprintable
 from voicegauge.version import __version__
@@ -59,8 +65,8 @@ class LazyGroup(click.Group):
         named = ctx.params.get("settings")
         settings = load_settings(named) if named else find_settings(Path.cwd())
         if settings is not None:
-            ctx.meta[SETTINGS_FILE] = settings
-            ctx.default_map = {cmd_name: defaults_for(command, settings, _LOADERS)}
+            ctx.meta[SETTINGS_FILE_CONTEXT_KEY] = settings
+            ctx.default_map = {cmd_name: collect_command_defaults(command, settings, _LOADERS)}
         return command
 
     def resolve_command(
@@ -105,7 +111,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return EXIT_UNUSABLE
     except click.ClickException as error:
         if isinstance(error, click.BadParameter):
-            name_value_source(error)
+            add_value_source_to_message(error)
         return _print_error(error.format_message(), EXIT_UNUSABLE)
     except VoicegaugeError as error:
         return _print_error(str(error), error.exit_code)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
-from voicegauge.cli.console import console, emulated_label, table
+from voicegauge.cli.console import build_emulated_label, create_console, create_table
 from voicegauge.model import Provenance, ScoreSet
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from voicegauge.bench import BenchPlanResult
 
-_NO_VALUE = "-"
+_NO_VALUE_TEXT = "-"
 
 
 def print_plan(plan: BenchPlanResult) -> None:
     """Print the number of requests and characters and the cost of each target."""
-    terminal = console()
-    rows = table("target", "requests", "characters", "price", "cost", right=("requests", "characters", "cost"))
+    terminal = create_console()
+    rows = create_table(
+        "target", "requests", "characters", "price", "cost", right_aligned=("requests", "characters", "cost")
+    )
     for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
         rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
@@ -31,31 +33,33 @@ def print_plan(plan: BenchPlanResult) -> None:
     terminal.print(f"{plan.requests} requests of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}")
 
 
-class _Column(NamedTuple):
+class _ResultColumn(NamedTuple):
     """A column of the results. A line break in a cell or heading marks where a narrow table may wrap the text."""
 
     heading: str
-    cell: Callable[[TargetSummary], str]
+    format_cell: Callable[[TargetSummary], str]
     separator: str = " "
     """Text that replaces the line break in a wide table."""
-    text: bool = False
+    is_text: bool = False
 
 
-_TOTAL_LATENCY = _Column("total\nms", lambda one: _format_estimate(one.total_latency_ms))
-_TOTAL_LATENCY_P95 = _Column("p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, interval=False))
-_COMPLETION_TIME = _Column("job done\nms", lambda one: _format_bounds(one.completion_ms))
-_PRICE_PER_MINUTE = _Column("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
-_PRICE_PER_MILLION = _Column("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
+_TOTAL_LATENCY = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
+_TOTAL_LATENCY_P95 = _ResultColumn(
+    "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, with_interval=False)
+)
+_COMPLETION_TIME = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
+_PRICE_PER_MINUTE = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
+_PRICE_PER_MILLION = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
 _COLUMNS = (
-    _Column("", lambda one: "*" if one.pareto else " ", text=True),
-    _Column("target", lambda one: one.target.replace("/", "/\n", 1), separator="", text=True),
-    _Column("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
+    _ResultColumn("", lambda one: "*" if one.pareto else " ", is_text=True),
+    _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), separator="", is_text=True),
+    _ResultColumn("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
     _TOTAL_LATENCY,
     _TOTAL_LATENCY_P95,
     _COMPLETION_TIME,
-    _Column("RTF", lambda one: _format_estimate(one.rtf, digits=2, interval=False)),
-    _Column("WER", lambda one: _format_error_rate(one.wer or one.cer)),
-    _Column("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
+    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, digits=2, with_interval=False)),
+    _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer)),
+    _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
     _PRICE_PER_MINUTE,
     _PRICE_PER_MILLION,
 )
@@ -67,10 +71,10 @@ _MAX_UNBROKEN_WIDTH = 12
 
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
     """Print the results of a run: medians with 95% confidence intervals."""
-    terminal = console()
+    terminal = create_console()
     if provenance is Provenance.EMULATED:
-        terminal.print(emulated_label("the numbers show that the tool works, not how fast a provider is"))
-    by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE for one in summaries)
+        terminal.print(build_emulated_label("the numbers show that the tool works, not how fast a provider is"))
+    by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE or by_minute]
     rows, hidden = _fit_table(columns, summaries, terminal)
     terminal.print(rows)
@@ -79,59 +83,59 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
 
 
 def _fit_table(
-    columns: Sequence[_Column], summaries: Sequence[TargetSummary], terminal: Console
-) -> tuple[Table, Sequence[_Column]]:
+    columns: Sequence[_ResultColumn], summaries: Sequence[TargetSummary], terminal: Console
+) -> tuple[Table, Sequence[_ResultColumn]]:
     """Return a table that fits the width of `terminal`, and the columns that had to be hidden."""
-    whole = _build_table(columns, summaries, narrow=False)
-    if _measure_width(whole, terminal) <= terminal.width:
+    whole = _build_table(columns, summaries, wrap_cells=False)
+    if _measure_unwrapped_width(whole, terminal) <= terminal.width:
         return whole, ()
     for count in range(len(_HIDEABLE_COLUMNS) + 1):
         hidden = [column for column in _HIDEABLE_COLUMNS[:count] if column in columns]
-        rows = _build_table([column for column in columns if column not in hidden], summaries, narrow=True)
-        if _measure_width(rows, terminal) <= terminal.width:
+        rows = _build_table([column for column in columns if column not in hidden], summaries, wrap_cells=True)
+        if _measure_unwrapped_width(rows, terminal) <= terminal.width:
             break
     return rows, hidden
 
 
-def _build_table(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, narrow: bool) -> Table:
-    headings = [column.heading if narrow else column.heading.replace("\n", " ") for column in columns]
-    numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.text]
-    rows = table(*headings, right=tuple(numbers))
-    for row in zip(*(_build_column_cells(column, summaries, narrow=narrow) for column in columns), strict=True):
+def _build_table(columns: Sequence[_ResultColumn], summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> Table:
+    headings = [column.heading if wrap_cells else column.heading.replace("\n", " ") for column in columns]
+    numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.is_text]
+    rows = create_table(*headings, right_aligned=tuple(numbers))
+    for row in zip(*(_build_column_cells(column, summaries, wrap_cells=wrap_cells) for column in columns), strict=True):
         rows.add_row(*row)
     return rows
 
 
-def _build_column_cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
+def _build_column_cells(column: _ResultColumn, summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> list[str]:
     """Return the cells of a column. In a narrow table, texts are wrapped only if that makes the column narrower."""
-    cells = [column.cell(one) for one in summaries]
+    cells = [column.format_cell(one) for one in summaries]
     whole = [cell.replace("\n", column.separator) for cell in cells]
-    if not narrow:
+    if not wrap_cells:
         return whole
-    if not column.text:
+    if not column.is_text:
         return cells
     room = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
     return [one if len(one) <= max(room, _MAX_UNBROKEN_WIDTH) else cell for one, cell in zip(whole, cells, strict=True)]
 
 
-def _measure_width(rows: Table, terminal: Console) -> int:
-    """Return the width, in terminal columns, at which no cell of `rows` is wrapped."""
+def _measure_unwrapped_width(table: Table, terminal: Console) -> int:
+    """Return the width, in terminal columns, at which no cell of `table` is wrapped."""
     from rich.measure import Measurement
 
-    return Measurement.get(terminal, terminal.options.update(max_width=10_000), rows).maximum
+    return Measurement.get(terminal, terminal.options.update(max_width=10_000), table).maximum
 
 
 def _build_legend(
-    summaries: Sequence[TargetSummary], scores: ScoreSet | None, hidden: Sequence[_Column]
+    summaries: Sequence[TargetSummary], scores: ScoreSet | None, hidden_columns: Sequence[_ResultColumn]
 ) -> list[str | Text]:
     from rich.text import Text
 
     lines: list[str | Text] = ["medians, 95% intervals in brackets"]
     if any(one.pareto for one in summaries):
         lines.append("* no other target of this run is both faster and more intelligible")
-    if summaries and _PRICE_PER_MILLION not in hidden:
+    if summaries and _PRICE_PER_MILLION not in hidden_columns:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
-    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME not in hidden:
+    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME not in hidden_columns:
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
         )
@@ -139,8 +143,8 @@ def _build_legend(
         lines.append(f"WER by {scores.asr} ({scores.asr_reason}); normalizer {scores.normalizer}")
         if scores.closed_vocabulary:
             lines.append(f"{scores.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts")
-    if hidden:
-        names = ", ".join(column.heading.replace("\n", " ") for column in hidden)
+    if hidden_columns:
+        names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
     lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
@@ -152,47 +156,47 @@ def _build_legend(
 
 def _describe_stream(target: str, stream: StreamSummary) -> str:
     times = (stream.first_speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
-    speech, gap, longest, stalled = (_format_estimate(time, interval=False) for time in times)
-    underruns = _format_estimate(stream.underruns, digits=2, interval=False)
+    speech, gap, longest, stalled = (_format_estimate(time, with_interval=False) for time in times)
+    underruns = _format_estimate(stream.underruns, digits=2, with_interval=False)
     return (
         f"{target} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
         f"{underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 
 
-def _format_estimate(estimate: Estimate | None, *, digits: int = 0, interval: bool = True) -> str:
+def _format_estimate(estimate: Estimate | None, *, digits: int = 0, with_interval: bool = True) -> str:
     if estimate is None:
-        return _NO_VALUE
+        return _NO_VALUE_TEXT
     value = f"{estimate.value:.{digits}f}"
-    if not interval or estimate.low is None or estimate.high is None:
+    if not with_interval or estimate.low is None or estimate.high is None:
         return value
     return f"{value}\n({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
 
-def _format_bounds(interval: IntervalEstimate | None) -> str:
-    return _NO_VALUE if interval is None else f"{interval.low.value:.0f}..{interval.high.value:.0f}"
+def _format_bounds(bounds: IntervalEstimate | None) -> str:
+    return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
 
 
 def _format_price_per_request(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
         return f"${cost.usd_per_request:.4f}"
-    return _NO_VALUE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
+    return _NO_VALUE_TEXT if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
 
 
 def _format_price_per_minute(cost: TargetCost) -> str:
-    """Return the price per minute of audio as text; `_NO_VALUE` if the target is not priced by duration."""
+    """Return the price per minute of audio as text; `_NO_VALUE_TEXT` if the target is not priced by duration."""
     if cost.usd_per_audio_minute is not None:
         return f"${cost.usd_per_audio_minute:.4f}"
-    return _NO_VALUE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
+    return _NO_VALUE_TEXT if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
 
 
 def _format_price_per_million(cost: TargetCost) -> str:
-    return _NO_VALUE if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
+    return _NO_VALUE_TEXT if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
 
 
 def _format_error_rate(rate: ErrorRate | None) -> str:
     if rate is None:
-        return _NO_VALUE
+        return _NO_VALUE_TEXT
     corpus, unit = rate.corpus, "\n(characters)" if rate.unit == "character" else ""
     if corpus.low is None or corpus.high is None:
         return f"{corpus.value:.1%}{unit}"

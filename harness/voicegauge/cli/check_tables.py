@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voicegauge.cli.console import console, table
+from voicegauge.cli.console import create_console, create_table
 from voicegauge.model import Finding, Severity, describe_ambiguous
 
 if TYPE_CHECKING:
@@ -26,17 +26,22 @@ MAX_RESOURCES_SHOWN = 20
 """Number of resources named that stay in the account; --json has all."""
 MAX_RULES_SHOWN = 3
 """Number of rules named in a group of rules with equal spending, which they have if they inspect the same exchanges."""
-_PLURALS = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
+_PLURAL_BY_NOUN = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
-_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.DISPUTED: "cyan", Severity.INFO: "dim"}
+_STYLE_BY_SEVERITY = {
+    Severity.ERROR: "bold red",
+    Severity.WARNING: "yellow",
+    Severity.DISPUTED: "cyan",
+    Severity.INFO: "dim",
+}
 
 
 def print_plan(plan: PricedPlan) -> None:
     """Print the requests of a plan in the order of sending, with their prices."""
-    from voicegauge.api import describe_undeletable, plan_summary
+    from voicegauge.api import describe_plan, describe_undeletable_resources
 
-    terminal = console()
-    rows = table("case", "expected", "cost", right=("cost",))
+    terminal = create_console()
+    rows = create_table("case", "expected", "cost", right_aligned=("cost",))
     for case in plan.cases:
         rows.add_row(case.id, case.expects, _format_price(case.usd) if case.is_billable else "free")
     terminal.print(rows)
@@ -49,8 +54,8 @@ def print_plan(plan: PricedPlan) -> None:
     _print_totals(terminal, "by kind", plan.spending.by_kind)
     _print_totals(terminal, "by target", plan.spending.by_target)
     if plan.undeletable:
-        terminal.print(describe_undeletable(plan), style="yellow", soft_wrap=True)
-    terminal.print(plan_summary(plan), style="bold", soft_wrap=True)
+        terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
+    terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
 
 
 def _print_left_out(terminal: Console, operations: Sequence[str]) -> None:
@@ -62,12 +67,12 @@ def _print_left_out(terminal: Console, operations: Sequence[str]) -> None:
 
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
-    terminal = console()
+    terminal = create_console()
     if report.notice is not None:
         terminal.print(report.notice, style="bold red", soft_wrap=True)
     ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
     for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f))):
-        _print_group(terminal, list(group))
+        _print_findings_of_rule(terminal, list(group))
     if report.emulator_notice is not None:
         terminal.print(report.emulator_notice, soft_wrap=True)
     _print_skipped(terminal, report)
@@ -88,7 +93,7 @@ def format_summary(report: CheckReport) -> str:
     exchanges = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
     counts = [_format_count(report, severity) for severity in _SEVERITY_ORDER]
     findings = ", ".join(count for count in counts if count) or "no findings"
-    parts = [f"{exchanges or 'no'} exchange{_plural_ending(sum(report.exchanges.values()))}"]
+    parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchanges.values()))}"]
     if report.cases:
         skipped = sum(case.verdict == "skipped" for case in report.cases)
         parts.append(f"{len(report.cases)} cases{f' ({skipped} without a verdict)' if skipped else ''}")
@@ -115,7 +120,7 @@ def format_coverage(report: CheckReport) -> str:
             parts.append(f"{inside} of {total} constraints inside and {outside} outside")
         else:
             tried = sum(entry.tried for entry in report.coverage if entry.kind == kind and entry.applies)
-            parts.append(f"{tried} of {total} {_PLURALS[kind]}")
+            parts.append(f"{tried} of {total} {_PLURAL_BY_NOUN[kind]}")
     return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
 
 
@@ -123,12 +128,14 @@ def _format_operation(finding: Finding) -> str:
     return f"{finding.where.provider}/{finding.where.operation or ''}"
 
 
-def _print_group(terminal: Console, findings: list[Finding]) -> None:
+def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
     from rich.text import Text
 
     first = findings[0]
     title = Text.assemble(
-        (first.severity.value, _STYLES[first.severity]), f" {first.rule}  ", (_format_operation(first), "bold")
+        (first.severity.value, _STYLE_BY_SEVERITY[first.severity]),
+        f" {first.rule}  ",
+        (_format_operation(first), "bold"),
     )
     terminal.print(title, soft_wrap=True)
     for finding in findings[:MAX_FINDINGS_SHOWN]:
@@ -174,7 +181,7 @@ def _print_skipped(terminal: Console, report: CheckReport) -> None:
             reasons.setdefault(case.reason or "", []).append(case.id)
     for reason, ids in reasons.items():
         terminal.print(
-            f"no verdict in {len(ids)} case{_plural_ending(len(ids))}: {reason}", style="dim", soft_wrap=True
+            f"no verdict in {len(ids)} case{_choose_plural_ending(len(ids))}: {reason}", style="dim", soft_wrap=True
         )
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
@@ -187,10 +194,14 @@ def _format_count(report: CheckReport, severity: Severity) -> str:
     count = report.count(severity)
     if not count:
         return ""
-    return f"{count} disputed" if severity is Severity.DISPUTED else f"{count} {severity.value}{_plural_ending(count)}"
+    return (
+        f"{count} disputed"
+        if severity is Severity.DISPUTED
+        else f"{count} {severity.value}{_choose_plural_ending(count)}"
+    )
 
 
-def _plural_ending(count: int) -> str:
+def _choose_plural_ending(count: int) -> str:
     return "" if count == 1 else "s"
 
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-PIPE_WIDTH = 160
+PIPE_WIDTH_COLUMNS = 160
 """Width of tables, in columns, if the output is not a terminal; wide enough that no table row is wrapped."""
 
 
-def console(*, stderr: bool = False) -> Console:
+def create_console(*, to_stderr: bool = False) -> Console:
     """Return a console that honors NO_COLOR and COLUMNS, and writes plain lines to a pipe.
 
     Texts come from contracts, recordings and services: markup and emoji codes (`[/]`, `:key:`) are printed as they are,
@@ -31,44 +31,44 @@ def console(*, stderr: bool = False) -> Console:
     """
     from voicegauge.cli.safe_console import SafeConsole
 
-    stream = sys.stderr if stderr else sys.stdout
+    stream = sys.stderr if to_stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
-    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH
+    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH_COLUMNS
     width = None if stream.isatty() else wanted
-    return SafeConsole(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
+    return SafeConsole(stderr=to_stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
-def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = True) -> None:
     """Print a text that may contain names or texts of strangers; control characters are escaped.
 
     Args:
         text: one or several lines.
-        err: whether to print to standard error.
-        nl: whether to add a line break.
+        to_stderr: whether to print to standard error.
+        with_newline: whether to add a line break.
     """
-    click.echo(escape_unprintable(text), err=err, nl=nl)
+    click.echo(escape_unprintable(text), err=to_stderr, nl=with_newline)
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """Return an empty table. Cells of the first column are not wrapped; columns named in `right` are right-aligned."""
+def create_table(*column_headings: str, right_aligned: tuple[str, ...] = ()) -> Table:
+    """Return an empty table. Cells of the first column are not wrapped; `right_aligned` names columns of numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     rows = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in columns:
-        first = name == columns[0]
-        rows.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=first)
+    for name in column_headings:
+        first = name == column_headings[0]
+        rows.add_column(name, justify="right" if name in right_aligned else "left", overflow="fold", no_wrap=first)
     return rows
 
 
-def emulated_label(explanation: str) -> Text:
+def build_emulated_label(explanation: str) -> Text:
     """Return the label that precedes all numbers measured on the emulator, with an explanation."""
     from rich.text import Text
 
     return Text.assemble(("EMULATED", "bold yellow"), f": {explanation}")
 
 
-def show(record: Any, json_path: str | None, print_record: Callable[[], None]) -> None:
+def show_record(record: Any, json_path: str | None, print_record: Callable[[], None]) -> None:
     """Print a record unless its JSON goes to standard output, and write it as JSON if wanted.
 
     Args:
@@ -85,11 +85,11 @@ def show(record: Any, json_path: str | None, print_record: Callable[[], None]) -
         write_json(record, json_path)
 
 
-def write_json(record: Any, to: str) -> None:
-    """Write a record as JSON, in UTF-8 in every locale, to the file `to`, or to standard output if `to` is "-"."""
+def write_json(record: Any, file_or_dash: str) -> None:
+    """Write a record as JSON to a file, in UTF-8 in every locale, or to standard output if `file_or_dash` is "-"."""
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    if to == "-":
+    if file_or_dash == "-":
         # In JSON, control characters are in strings only, where the escapes mean the same. Bytes are not recoded.
         click.echo(escape_unprintable(text.decode()).encode())
         return
-    write_file(Path(to), text + b"\n")
+    write_file(Path(file_or_dash), text + b"\n")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 EXIT_BROKEN_PIPE = 141
 """Exit status that a shell reports for a program whose output is not read to its end, as in `voicegauge ... | head`."""
 
-STOP_STATUS: Mapping[StopReason, int] = {
+EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
     "interrupted": EXIT_INTERRUPTED,
     "budget": EXIT_BUDGET,
     "unreachable": EXIT_NOTHING_MEASURED,

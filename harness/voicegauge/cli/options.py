@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from voicegauge.cli.settings import SETTINGS_FILE
+from voicegauge.cli.settings import SETTINGS_FILE_CONTEXT_KEY
 from voicegauge.errors import UsageError
 from voicegauge.files import check_writable
 
 if TYPE_CHECKING:
     from voicegauge.api import LiveOptions
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 
 class FiniteRange(click.FloatRange):
@@ -58,14 +58,16 @@ class OutputFolder(click.Path):
         return super().convert(value, param, ctx)
 
 
-def _reject_unwritable(kind: click.Path, file: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
+def _reject_unwritable(
+    path_type: click.Path, file: Path, param: click.Parameter | None, ctx: click.Context | None
+) -> None:
     try:
         check_writable(file)
     except UsageError as error:
-        kind.fail(str(error), param, ctx)
+        path_type.fail(str(error), param, ctx)
 
 
-def reject_same_file(**files: str | Path | None) -> None:
+def reject_outputs_to_same_file(**files: str | Path | None) -> None:
     """Reject two outputs to the same file, because the later one would overwrite the earlier one.
 
     Args:
@@ -83,43 +85,43 @@ def reject_same_file(**files: str | Path | None) -> None:
                 raise UsageError(f"{flags} name the same file: choose two files")
 
 
-def require_flags(ctx: click.Context, options: Iterable[str], *flags: str) -> None:
-    """Reject options that have no effect without one of `flags`.
+def require_flags(ctx: click.Context, options: Iterable[str], *required_flags: str) -> None:
+    """Reject options that have no effect without one of `required_flags`.
 
     Args:
         ctx: context of the command.
         options: parameter names of the options.
-        flags: parameter names of the flags, at least one of which must be given.
+        required_flags: parameter names of the flags, at least one of which must be given.
 
     Raises:
-        UsageError: one of `options` is given, and none of `flags`.
+        UsageError: one of `options` is given, and none of `required_flags`.
     """
-    if any(ctx.params[flag] for flag in flags):
+    if any(ctx.params[flag] for flag in required_flags):
         return
     spelled = {option.name: option.opts[0] for option in ctx.command.params}
     for name in options:
         if ctx.params[name]:
-            raise UsageError(f"{spelled[name]} goes with {' or '.join(spelled[flag] for flag in flags)}")
+            raise UsageError(f"{spelled[name]} goes with {' or '.join(spelled[flag] for flag in required_flags)}")
 
 
-def live_options(
+def build_live_options(
     *, live: bool, max_cost: float, base_url: dict[str, str], plans: Sequence[str], allow_insecure_http: bool
 ) -> LiveOptions | None:
     """Return the options of a live run, and print which settings file was read; `None` if `--live` is not given."""
     if not live:
         return None
     from voicegauge.api import LiveOptions
-    from voicegauge.cli.console import console
+    from voicegauge.cli.console import create_console
 
-    settings = click.get_current_context().meta.get(SETTINGS_FILE)
+    settings = click.get_current_context().meta.get(SETTINGS_FILE_CONTEXT_KEY)
     if settings is not None:
-        console(stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)
+        create_console(to_stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)
     return LiveOptions(
         max_cost_usd=max_cost, base_urls=base_url, account_plans=plans, allow_insecure_http=allow_insecure_http
     )
 
 
-def contracts_option(command: Command) -> Command:
+def add_contracts_option(command: CommandFunction) -> CommandFunction:
     """Add `--contracts DIR`, a folder of the user's own contracts."""
     return click.option(
         "--contracts",
@@ -132,7 +134,7 @@ def contracts_option(command: Command) -> Command:
     )(command)
 
 
-def json_option(command: Command) -> Command:
+def add_json_option(command: CommandFunction) -> CommandFunction:
     """Add `--json FILE`, which is passed to the command as `json_path`; "-" means standard output."""
     return click.option(
         "--json",
@@ -143,7 +145,7 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
-def public_url_option(command: Command) -> Command:
+def add_public_url_option(command: CommandFunction) -> CommandFunction:
     """Add `--public-url URL`."""
     return click.option(
         "--public-url",
@@ -152,7 +154,7 @@ def public_url_option(command: Command) -> Command:
     )(command)
 
 
-def seed_option(command: Command) -> Command:
+def add_seed_option(command: CommandFunction) -> CommandFunction:
     """Add `--seed N`."""
     return click.option(
         "--seed",
@@ -165,9 +167,11 @@ def seed_option(command: Command) -> Command:
     )(command)
 
 
-def base_url_option(
-    command: Command, *, help: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated."
-) -> Command:
+def add_base_url_option(
+    command: CommandFunction,
+    *,
+    help: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated.",
+) -> CommandFunction:
     """Add `--base-url [SERVER=]URL`, passed to the command as `base_url`.
 
     The argument `base_url` holds URLs by server name; the name "" applies to all servers.
@@ -201,7 +205,7 @@ def _is_base_url(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extra
 
 
-def insecure_http_option(command: Command) -> Command:
+def add_insecure_http_option(command: CommandFunction) -> CommandFunction:
     """Add `--allow-insecure-http`."""
     return click.option(
         "--allow-insecure-http",
@@ -210,7 +214,7 @@ def insecure_http_option(command: Command) -> Command:
     )(command)
 
 
-def max_cost_option(command: Command) -> Command:
+def add_max_cost_option(command: CommandFunction) -> CommandFunction:
     """Add `--max-cost USD`."""
     return click.option(
         "--max-cost",
@@ -224,7 +228,7 @@ def max_cost_option(command: Command) -> Command:
     )(command)
 
 
-def max_wait_option(command: Command) -> Command:
+def add_max_wait_option(command: CommandFunction) -> CommandFunction:
     """Add `--max-wait SECONDS`."""
     return click.option(
         "--max-wait",
@@ -236,7 +240,7 @@ def max_wait_option(command: Command) -> Command:
     )(command)
 
 
-def plan_option(command: Command) -> Command:
+def add_plan_option(command: CommandFunction) -> CommandFunction:
     """Add `--plan NAME`, which is passed to the command as `plans`."""
     return click.option(
         "--plan",
@@ -247,7 +251,7 @@ def plan_option(command: Command) -> Command:
     )(command)
 
 
-def asr_option(command: Command) -> Command:
+def add_asr_option(command: CommandFunction) -> CommandFunction:
     """Add `--asr SPEC`."""
     return click.option(
         "--asr",
@@ -260,7 +264,7 @@ def asr_option(command: Command) -> Command:
     )(command)
 
 
-def price_option(command: Command) -> Command:
+def add_price_option(command: CommandFunction) -> CommandFunction:
     """Add `--price NAME=USD`, passed to the command as `prices`.
 
     The argument `prices` holds dollars per request by provider, target or operation.

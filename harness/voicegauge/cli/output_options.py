@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from voicegauge.cli.console import echo
-from voicegauge.cli.options import Command, OutputFile, reject_same_file
+from voicegauge.cli.console import print_escaped
+from voicegauge.cli.options import CommandFunction, OutputFile, reject_outputs_to_same_file
 from voicegauge.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
 
-SEVERITIES = ("error", "warning", "info")
+ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
 """Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 
 
@@ -56,7 +56,7 @@ class FailedWrites:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputFlags:
-    """The values of the options that `output_options` adds, and of `--json`."""
+    """The values of the options that `add_output_options` adds, and of `--json`."""
 
     json_path: str | None
     junit: Path | None
@@ -76,7 +76,7 @@ class OutputFlags:
         """
         if self.github and self.json_path == "-":
             raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
-        reject_same_file(
+        reject_outputs_to_same_file(
             json=self.json_path, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
         )
 
@@ -94,7 +94,7 @@ class OutputFlags:
     def write_files(
         self,
         report: CheckReport | DriftReport,
-        summary: Callable[[], str],
+        format_summary: Callable[[], str],
         failed_writes: FailedWrites,
         *,
         strict: bool = False,
@@ -104,7 +104,7 @@ class OutputFlags:
 
         Args:
             report: the report of `check` or `drift`.
-            summary: function that renders the Markdown of GitHub's step summary.
+            format_summary: function that renders the Markdown of GitHub's step summary.
             failed_writes: gets the error of each file that cannot be written.
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
@@ -119,17 +119,17 @@ class OutputFlags:
                 api.write_junit(report, self.junit, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
         if self.sarif is not None:
             with failed_writes.collect():
-                api.write_sarif(report, self.sarif, root=root)
+                api.write_sarif(report, self.sarif, repository_folder=root)
         if self.github:
-            echo(api.github_annotations(report, root=root), nl=False)
+            print_escaped(api.format_github_annotations(report, repository_folder=root), with_newline=False)
             step = os.environ.get("GITHUB_STEP_SUMMARY")
             if step:
                 # Appended: other commands of the step write to this file too.
                 with Path(step).open("a", encoding="utf-8") as file:
-                    file.write(summary())
+                    file.write(format_summary())
 
 
-def output_options(command: Command) -> Command:
+def add_output_options(command: CommandFunction) -> CommandFunction:
     """Add the options of `OutputFlags`, without `--json`."""
     file = OutputFile(path_type=Path)
     for option in (
@@ -150,7 +150,7 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def severity_option(command: Command) -> Command:
+def add_severity_option(command: CommandFunction) -> CommandFunction:
     """Add `--severity RULE=SEVERITY`, passed to the command as `severities`, a mapping from rule id to severity."""
     return click.option(
         "--severity",
@@ -168,7 +168,7 @@ def _read_severities(_ctx: click.Context, _param: click.Parameter, values: Seque
     found: dict[str, Severity] = {}
     for value in values:
         rule, _, severity = value.partition("=")
-        if not rule or severity not in SEVERITIES:
+        if not rule or severity not in ASSIGNABLE_SEVERITIES:
             raise click.BadParameter(f"{value!r}: write RULE=error, RULE=warning or RULE=info")
         found[rule] = Severity(severity)
     return found

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from voicegauge.api import ProgressListener
-from voicegauge.cli.console import console
+from voicegauge.cli.console import create_console
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,14 +32,14 @@ class TerminalProgress(ProgressListener):
             TimeElapsedColumn(),
             TextColumn("{task.fields[item]}", markup=False),
         )
-        self._bar = Progress(*columns, console=console(stderr=True), transient=True)
+        self._bar = Progress(*columns, console=create_console(to_stderr=True), transient=True)
         self._task = self._bar.add_task(name, total=total, completed=done, item="")
         self._bar.start()
 
-    def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
+    def phase_progressed(self, done: int, total: int | None, item_name: str = "") -> None:
         """Move the progress bar."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, item=item)
+            self._bar.update(self._task, completed=done, total=total, item=item_name)
 
     def phase_ended(self) -> None:
         """Remove the progress bar."""
@@ -49,5 +49,5 @@ class TerminalProgress(ProgressListener):
 
     def notice(self, message: str) -> None:
         """Print a line above the progress bar."""
-        out = self._bar.console if self._bar is not None else console(stderr=True)
+        out = self._bar.console if self._bar is not None else create_console(to_stderr=True)
         out.print(message, soft_wrap=True)

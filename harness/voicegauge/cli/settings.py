@@ -24,15 +24,15 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from voicegauge.cli.settings_trust import describe_untrusted_settings, untrusted_reason
+from voicegauge.cli.settings_trust import describe_untrusted_settings, find_untrusted_reason
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import read_file
 
-LIVE_FLAG = "live"
+LIVE_SETTING_NAME = "live"
 """The flag that a settings file must not set, because only the command line may cause costs."""
-_NO_LIVE = "live cannot be set in a file, because it costs money: write --live on the command line"
+_LIVE_REJECTION_MESSAGE = "live cannot be set in a file, because it costs money: write --live on the command line"
 
-SETTINGS_FILE = "voicegauge.settings_file"
+SETTINGS_FILE_CONTEXT_KEY = "voicegauge.settings_file"
 """Key of the `SettingsFile` in `click.Context.meta`, where there is one."""
 MAX_SETTINGS_BYTES = 2**20
 
@@ -57,7 +57,7 @@ def load_settings(file: Path) -> SettingsFile:
     Raises:
         UsageError: the file does not exist or holds no settings, or its content is not valid.
     """
-    values = (_read_tool if file.name == "pyproject.toml" else _read_toml)(file, str(file))
+    values = (_read_pyproject_settings if file.name == "pyproject.toml" else _read_toml)(file, str(file))
     if values is None:
         raise UsageError(f"{file}: no such file, or no settings in it")
     return SettingsFile(file, values, is_trusted=True)
@@ -70,7 +70,7 @@ def find_settings(folder: Path) -> SettingsFile | None:
         UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
-    found, tool = _read_toml(own, own.name), _read_tool(shared, shared.name)
+    found, tool = _read_toml(own, own.name), _read_pyproject_settings(shared, shared.name)
     if found is not None and tool is not None:
         raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: remove one")
     if found is not None:
@@ -78,7 +78,7 @@ def find_settings(folder: Path) -> SettingsFile | None:
     return SettingsFile(shared, tool, is_trusted=False) if tool is not None else None
 
 
-def _read_tool(path: Path, label: str) -> dict[str, Any] | None:
+def _read_pyproject_settings(path: Path, label: str) -> dict[str, Any] | None:
     tools = (_read_toml(path, label) or {}).get("tool")
     tool = tools.get("voicegauge") if isinstance(tools, dict) else None
     if tool is not None and not isinstance(tool, dict):
@@ -97,7 +97,7 @@ def _read_toml(path: Path, label: str) -> dict[str, Any] | None:
         raise UsageError(f"{label}: {error}") from error
 
 
-def defaults_for(
+def collect_command_defaults(
     command: click.Command, settings: SettingsFile, loaders: Mapping[str, Callable[[], click.Command]]
 ) -> dict[str, Any]:
     """Return the settings that apply to `command`, by parameter name.
@@ -112,24 +112,28 @@ def defaults_for(
         UsageError: there is a value instead of a table, a value is not valid for its option, or values are not
             accepted from this file; the message names all of these.
     """
-    options = _options_by_setting(command)
-    table = _command_table(command, settings, loaders)
-    _check_names(command, settings, table, loaders)
+    options = _map_options_by_setting(command)
+    table = _read_command_table(command, settings, loaders)
+    _reject_unknown_names(command, settings, table, loaders)
     entries = [
-        *(_Entry(name, value, name) for name, value in settings.values.items() if not isinstance(value, dict)),
-        *(_Entry(name, value, f"[{command.name}] {name}") for name, value in table.items()),
+        *(_SettingEntry(name, value, name) for name, value in settings.values.items() if not isinstance(value, dict)),
+        *(_SettingEntry(name, value, f"[{command.name}] {name}") for name, value in table.items()),
     ]
     defaults: dict[str, Any] = {}
-    problems = [_NO_LIVE] if any(one.name == LIVE_FLAG and one.value is not False for one in entries) else []
+    problems = (
+        [_LIVE_REJECTION_MESSAGE]
+        if any(one.name == LIVE_SETTING_NAME and one.value is not False for one in entries)
+        else []
+    )
     untrusted: dict[str, str] = {}
     for entry in entries:
-        if entry.name not in options or entry.name == LIVE_FLAG:
+        if entry.name not in options or entry.name == LIVE_SETTING_NAME:
             continue
         option = options[entry.name]
-        values = _to_flag_values(option, entry.value, f"{settings.label}: {entry.where}")
+        values = _to_flag_values(option, entry.value, f"{settings.label}: {entry.setting_location}")
         defaults[str(option.name)] = values
         if not settings.is_trusted and entry.value is not False:
-            reason = untrusted_reason(entry.name, option, values if option.multiple else [values], settings.path)
+            reason = find_untrusted_reason(entry.name, option, values if option.multiple else [values], settings.path)
             untrusted |= {entry.name: reason} if reason else {}
     if untrusted:
         problems.append(describe_untrusted_settings(untrusted, settings.path))
@@ -138,27 +142,27 @@ def defaults_for(
     return defaults
 
 
-class _Entry(NamedTuple):
+class _SettingEntry(NamedTuple):
     """One setting in the file."""
 
     name: str
     value: Any
-    where: str
+    setting_location: str
     """Table and name in messages."""
 
 
-def _command_table(
+def _read_command_table(
     command: click.Command, settings: SettingsFile, loaders: Mapping[str, Callable[[], click.Command]]
 ) -> Mapping[str, Any]:
     table = settings.values.get(command.name or "", {})
     if isinstance(table, dict):
         return table
-    if command.name not in _all_settings(loaders):
+    if command.name not in _list_all_settings(loaders):
         raise UsageError(f"{settings.label}: {command.name} must be a table of settings")
     return {}  # `asr` is an option as well as a command
 
 
-def _check_names(
+def _reject_unknown_names(
     command: click.Command,
     settings: SettingsFile,
     table: Mapping[str, Any],
@@ -169,33 +173,33 @@ def _check_names(
     Raises:
         UnknownNameError: a key is neither.
     """
-    options = _options_by_setting(command).keys()
+    options = _map_options_by_setting(command).keys()
     for name, value in settings.values.items():
         if isinstance(value, dict) and name not in loaders:
             raise UnknownNameError(f"command in {settings.label}", name, loaders)
-        if not isinstance(value, dict) and name not in options | {LIVE_FLAG}:
-            known = _all_settings(loaders)
+        if not isinstance(value, dict) and name not in options | {LIVE_SETTING_NAME}:
+            known = _list_all_settings(loaders)
             if name not in known:
-                raise UnknownNameError(f"setting in {settings.label}", name, known - {LIVE_FLAG})
-    for name in sorted(table.keys() - options - {LIVE_FLAG}):
-        raise UnknownNameError(f"setting [{command.name}] in {settings.label}", name, options - {LIVE_FLAG})
+                raise UnknownNameError(f"setting in {settings.label}", name, known - {LIVE_SETTING_NAME})
+    for name in sorted(table.keys() - options - {LIVE_SETTING_NAME}):
+        raise UnknownNameError(f"setting [{command.name}] in {settings.label}", name, options - {LIVE_SETTING_NAME})
 
 
-def name_value_source(error: click.BadParameter) -> None:
+def add_value_source_to_message(error: click.BadParameter) -> None:
     """Let the message of `error` name where the value of an option was written: a flag, a variable or the settings."""
     option, ctx = error.param, error.ctx
     if error.param_hint is not None or not isinstance(option, click.Option) or ctx is None or option.name is None:
         return
     source = ctx.get_parameter_source(option.name)
     if source is ParameterSource.DEFAULT_MAP:
-        error.param_hint = f"'{_setting_name(option)}' in {ctx.meta[SETTINGS_FILE].label}"
+        error.param_hint = f"'{_get_setting_name(option)}' in {ctx.meta[SETTINGS_FILE_CONTEXT_KEY].label}"
     elif source is ParameterSource.ENVIRONMENT:
         error.param_hint = f"the environment variable {option.envvar}"
     else:
         error.param_hint = " / ".join(f"'{flag}'" for flag in option.opts)
 
 
-def _to_flag_values(option: click.Option, value: Any, where: str) -> Any:
+def _to_flag_values(option: click.Option, value: Any, setting_location: str) -> Any:
     """Convert a value to what the same flags on the command line would give.
 
     The result is a list if the option may be repeated; a table becomes a list of NAME=VALUE.
@@ -203,27 +207,29 @@ def _to_flag_values(option: click.Option, value: Any, where: str) -> Any:
     if option.multiple and isinstance(value, dict):
         value = [f"{name}={inner}" for name, inner in value.items()]
     values = value if option.multiple and isinstance(value, list) else [value]
-    if not all(_is_valid(option, one) for one in values):
+    if not all(_is_valid_option_value(option, one) for one in values):
         a_list = ", or a list of them" if option.multiple else ""
-        raise UsageError(f"{where} must be {'true or false' if option.is_flag else f'a string or a number{a_list}'}")
+        raise UsageError(
+            f"{setting_location} must be {'true or false' if option.is_flag else f'a string or a number{a_list}'}"
+        )
     return values if option.multiple else value
 
 
-def _is_valid(option: click.Option, value: Any) -> bool:
+def _is_valid_option_value(option: click.Option, value: Any) -> bool:
     if option.is_flag or isinstance(value, bool):
         return option.is_flag and isinstance(value, bool)
     return isinstance(value, str | int | float)
 
 
-def _all_settings(loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+def _list_all_settings(loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
     """Return the names of all options of all commands; this imports every command."""
-    return {flag for make in loaders.values() for flag in _options_by_setting(make())}
+    return {flag for make in loaders.values() for flag in _map_options_by_setting(make())}
 
 
-def _options_by_setting(command: click.Command) -> dict[str, click.Option]:
-    return {_setting_name(option): option for option in command.params if isinstance(option, click.Option)}
+def _map_options_by_setting(command: click.Command) -> dict[str, click.Option]:
+    return {_get_setting_name(option): option for option in command.params if isinstance(option, click.Option)}
 
 
-def _setting_name(option: click.Option) -> str:
+def _get_setting_name(option: click.Option) -> str:
     """Return the name of an option in the settings file: its long flag without the leading dashes."""
     return max(option.opts, key=len).lstrip("-")

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-UNTRUSTED_REASONS: Mapping[str, str] = {
+UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
     "allow-insecure-http": "it sends your key unencrypted",
     "base-url": "it decides where your key is sent",
     "contracts": "a contract decides which key is sent where",
@@ -26,13 +26,13 @@ UNTRUSTED_REASONS: Mapping[str, str] = {
     "yes": "it overwrites files",
 }
 """Options that only a trusted file may set, each with the reason."""
-LOWERED_ONLY = frozenset({"max-cost"})
+SETTINGS_ONLY_LOWERED = frozenset({"max-cost"})
 """Numeric options that an untrusted file may set to at most their default."""
-PATH_SETTINGS = frozenset({"failures", "suite", "voice-sample"})
+PATHS_INSIDE_FOLDER_ONLY = frozenset({"failures", "suite", "voice-sample"})
 """Options whose value may be a path although their type is text."""
 
 
-def untrusted_reason(setting: str, option: click.Option, values: Sequence[Any], file: Path) -> str | None:
+def find_untrusted_reason(setting: str, option: click.Option, values: Sequence[Any], file: Path) -> str | None:
     """Return why an untrusted settings file must not give these values to an option; `None` if it may.
 
     Args:
@@ -41,14 +41,18 @@ def untrusted_reason(setting: str, option: click.Option, values: Sequence[Any], 
         values: the values as on the command line, one for each use of the option.
         file: the settings file.
     """
-    reason = UNTRUSTED_REASONS.get(setting)
-    if reason is None and setting in LOWERED_ONLY and any(_exceeds(value, option.default) for value in values):
+    reason = UNTRUSTED_REASON_BY_SETTING.get(setting)
+    if (
+        reason is None
+        and setting in SETTINGS_ONLY_LOWERED
+        and any(_exceeds_limit(value, option.default) for value in values)
+    ):
         reason = f"it raises the limit of {option.default:g}"
     if reason is None and setting == "asr" and any(":" in str(value) for value in values):
         reason = "it may name a file with the weights of a model"
-    if reason is None and (isinstance(option.type, click.Path) or setting in PATH_SETTINGS):
+    if reason is None and (isinstance(option.type, click.Path) or setting in PATHS_INSIDE_FOLDER_ONLY):
         folder = file.parent.resolve()
-        outside = (value for value in values if value != "-" and not _is_inside(folder, str(value)))
+        outside = (value for value in values if value != "-" and not _is_path_inside(folder, str(value)))
         reason = next((f"{value!r} is outside of this folder" for value in outside), None)
     return reason
 
@@ -68,14 +72,14 @@ def describe_untrusted_settings(reasons: Mapping[str, str], file: Path) -> str:
     )
 
 
-def _exceeds(value: Any, limit: Any) -> bool:
+def _exceeds_limit(value: Any, limit: Any) -> bool:
     try:
         return not float(value) <= limit  # rejects nan too
     except ValueError:
         return True
 
 
-def _is_inside(folder: Path, path: str) -> bool:
+def _is_path_inside(folder: Path, path: str) -> bool:
     try:
         return (folder / path).resolve().is_relative_to(folder)
     except (OSError, RuntimeError, ValueError):  # a cycle of links, or a NUL character

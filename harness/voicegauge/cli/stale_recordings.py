@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import echo
+from voicegauge.cli.console import print_escaped
 from voicegauge.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def offer_recording(
     commands = [
         command for command in (finding.reproduce for finding in stale) if command and command not in offered_commands
     ]
-    if not commands or not _is_attended():
+    if not commands or not _is_terminal_interactive():
         return False
     offered_commands.update(commands)
     listed = "".join(f"\n  {command}" for command in commands)
-    echo(f"some recordings are stale; these commands record them again:{listed}", err=True)
+    print_escaped(f"some recordings are stale; these commands record them again:{listed}", to_stderr=True)
     question = f"Run them now? They send requests to the services themselves, for at most ${max_cost_usd:.4g} each."
     if not click.confirm(question, default=False, err=True):
         return False
@@ -54,5 +54,5 @@ def offer_recording(
     return EXIT_OK in statuses
 
 
-def _is_attended() -> bool:
+def _is_terminal_interactive() -> bool:
     return not os.environ.get("CI") and sys.stdin.isatty() and sys.stderr.isatty()

@@ -10,11 +10,11 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask, build_audio_input_request
 from voicegauge.client.requests import (
     RequestParts,
+    add_idempotency_key,
     create_idempotency_key,
     map_speech_request,
-    with_idempotency_key,
 )
-from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, Settlement, settlement_of
+from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, Settlement, open_settlement
 from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
@@ -23,7 +23,7 @@ from voicegauge.model import BillingStatus, Delivery, SpeechRequest, UploadedFil
 from voicegauge.transport import Clock, Transport
 
 
-class RepeatedRequest(NamedTuple):
+class RequestToRepeat(NamedTuple):
     """An ambiguous request of an earlier process that is sent again with its idempotency key."""
 
     idempotency_key: str
@@ -87,7 +87,7 @@ class Client(ProviderConnection):
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
         stop_at_undocumented_state: bool = False,
-        repeated: RepeatedRequest | None = None,
+        request_to_repeat: RequestToRepeat | None = None,
     ) -> Delivery:
         """Request speech: submit, poll until the job ends, and download the audio.
 
@@ -103,7 +103,7 @@ class Client(ProviderConnection):
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name. By default the job is polled to its end, because the provider may have added the state.
-            repeated: the earlier request that this one repeats; `None` for a new request.
+            request_to_repeat: the earlier request that this one repeats; `None` for a new request.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -113,10 +113,10 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
-        parts, key = self._with_key(target, map_speech_request(target, speech), repeated)
+        parts, key = self._add_idempotency_key(target, map_speech_request(target, speech), request_to_repeat)
         request = self.build_request(target.operation, parts)
         price = quote_price(target, len(speech.text), usd=price_usd).usd
-        with self._paying(target, price, repeated) as settlement:
+        with self._open_settlement(target, price, request_to_repeat) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -125,7 +125,7 @@ class Client(ProviderConnection):
                 cancel_on_interrupt=cancel_on_interrupt,
                 stop_at_undocumented_state=stop_at_undocumented_state,
             )
-            return await task.run(request, key)
+            return await task.submit_and_deliver(request, key)
 
     async def send_audio(
         self,
@@ -137,7 +137,7 @@ class Client(ProviderConnection):
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
         cancel_on_interrupt: bool = True,
-        repeated: RepeatedRequest | None = None,
+        request_to_repeat: RequestToRepeat | None = None,
     ) -> Delivery:
         """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
@@ -149,7 +149,7 @@ class Client(ProviderConnection):
             observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
-            repeated: the earlier request that this one repeats; `None` for a new request.
+            request_to_repeat: the earlier request that this one repeats; `None` for a new request.
 
         Raises:
             UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
@@ -157,14 +157,14 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         parts = build_audio_input_request(audio_input_target, audio, fields)
-        parts, key = self._with_key(audio_input_target, parts, repeated)
+        parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat)
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_s, usd=price_usd).usd
-        with self._paying(audio_input_target, price, repeated) as settlement:
+        with self._open_settlement(audio_input_target, price, request_to_repeat) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
-            return await task.run(request, key)
+            return await task.submit_and_deliver(request, key)
 
-    async def resume(
+    async def resume_job(
         self,
         target: BaseTarget,
         job_id: str,
@@ -186,32 +186,40 @@ class Client(ProviderConnection):
         Raises:
             UsageError: the target has no jobs, or the contract does not say how to request a job by its id.
         """
-        with settlement_of(reservation) as settlement:
+        with open_settlement(reservation) as settlement:
             settlement.charged_usd = charged_usd
-            return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume(job_id)
+            return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume_job(job_id)
 
-    def _with_key(
-        self, target: BaseTarget, parts: RequestParts, repeated: RepeatedRequest | None
+    def _add_idempotency_key(
+        self, target: BaseTarget, request_parts: RequestParts, request_to_repeat: RequestToRepeat | None
     ) -> tuple[RequestParts, str | None]:
         """Return the request with its idempotency key, and the key; `None` if the contract documents none."""
-        key = repeated.idempotency_key if repeated is not None else create_idempotency_key(target.operation)
-        return with_idempotency_key(target.operation, parts, key), key
+        key = (
+            request_to_repeat.idempotency_key
+            if request_to_repeat is not None
+            else create_idempotency_key(target.operation)
+        )
+        return add_idempotency_key(target.operation, request_parts, key), key
 
     @contextmanager
-    def _paying(
-        self, target: BaseTarget, price: float | None, repeated: RepeatedRequest | None
+    def _open_settlement(
+        self, target: BaseTarget, price_usd: float | None, request_to_repeat: RequestToRepeat | None
     ) -> Iterator[Settlement]:
         """Yield the settlement of a request, with the reservation of the request that it repeats or a new one."""
-        is_held = repeated is not None and repeated.reservation is not None
-        reservation = repeated.reservation if repeated is not None and is_held else self._reserve(target, price)
-        with settlement_of(reservation) as settlement:
-            if repeated is not None:
+        is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
+        reservation = (
+            request_to_repeat.reservation
+            if request_to_repeat is not None and is_held
+            else self._reserve_price(target, price_usd)
+        )
+        with open_settlement(reservation) as settlement:
+            if request_to_repeat is not None:
                 settlement.status = BillingStatus.AMBIGUOUS
             yield settlement
 
-    def _reserve(self, target: BaseTarget, price: float | None) -> Reservation | None:
+    def _reserve_price(self, target: BaseTarget, price_usd: float | None) -> Reservation | None:
         if self._ledger is None:
             return None
-        if price is None:
+        if price_usd is None:
             raise UsageError(f"no document states the price of {target.id}: give the price of a request")
-        return self._ledger.reserve(price)
+        return self._ledger.reserve(price_usd)

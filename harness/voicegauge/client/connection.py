@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.requests import RequestBuilder, RequestParts, origin
+from voicegauge.client.requests import RequestBuilder, RequestParts, parse_origin
 from voicegauge.client.spending import RateLimiter
 from voicegauge.client.stream_end import create_stream_end_detector
 from voicegauge.client.traffic_observer import TrafficObserver
@@ -18,14 +18,14 @@ from voicegauge.recording import mask_credentials
 from voicegauge.transport import Clock, RealClock, Transport
 
 
-class KeyDefault(enum.Enum):
+class KeySentinel(enum.Enum):
     """Marks that the client's own key is to be sent, because `None` means to send no key."""
 
     SEND_CLIENT_KEY = enum.auto()
 
 
-DEFAULT_KEY: Final = KeyDefault.SEND_CLIENT_KEY
-KeyChoice = str | None | Literal[KeyDefault.SEND_CLIENT_KEY]
+USE_CLIENT_KEY: Final = KeySentinel.SEND_CLIENT_KEY
+ApiKeyChoice = str | None | Literal[KeySentinel.SEND_CLIENT_KEY]
 
 
 class ProviderConnection:
@@ -74,9 +74,9 @@ class ProviderConnection:
         """Scheme, host and port of every server of the provider. Only these servers receive the key."""
         return self._builder.origins
 
-    def reaches(self, url: str) -> bool:
+    def is_provider_url(self, url: str) -> bool:
         """Whether a URL belongs to one of the servers of the provider."""
-        return origin(url) in self.origins
+        return parse_origin(url) in self.origins
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -88,13 +88,18 @@ class ProviderConnection:
         return mask_credentials(text, self.secrets)
 
     def build_request(
-        self, operation: Operation, parts: RequestParts, *, key: KeyChoice = DEFAULT_KEY, url: str | None = None
+        self,
+        operation: Operation,
+        request_parts: RequestParts,
+        *,
+        key: ApiKeyChoice = USE_CLIENT_KEY,
+        url: str | None = None,
     ) -> Request:
         """Build the HTTP request of `operation`.
 
         Args:
             operation: an operation of this provider's contract.
-            parts: values of the operation's parameters and body.
+            request_parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
             url: replaces the operation's URL; a URL outside `origins` gets no key.
 
@@ -102,7 +107,7 @@ class ProviderConnection:
             UsageError: a value cannot be sent.
         """
         return self._builder.build_request(
-            operation, parts, self._key if key is KeyDefault.SEND_CLIENT_KEY else key, url=url
+            operation, request_parts, self._key if key is KeySentinel.SEND_CLIENT_KEY else key, url=url
         )
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
@@ -112,7 +117,7 @@ class ProviderConnection:
         distort the measured times of the job.
         """
         if self._rate_limiter is not None and operation.job is None:
-            await self._rate_limiter.acquire()
+            await self._rate_limiter.wait_for_request()
 
     async def send(
         self,
@@ -134,12 +139,12 @@ class ProviderConnection:
             TransportError: there was no response.
         """
         if self._traffic_observer is None:
-            return await self._send(request, operation_id, pinned_address, max_total_s)
+            return await self._send_and_time(request, operation_id, pinned_address, max_total_s)
         return await self._traffic_observer.observe(
-            request, operation_id, lambda: self._send(request, operation_id, pinned_address, max_total_s)
+            request, operation_id, lambda: self._send_and_time(request, operation_id, pinned_address, max_total_s)
         )
 
-    async def _send(
+    async def _send_and_time(
         self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
     ) -> Exchange:
         detector = create_stream_end_detector(self.contract, operation_id)
@@ -160,22 +165,27 @@ class ProviderConnection:
             detector.share_events(exchange)
         return exchange
 
-    async def call(
-        self, operation: Operation, parts: RequestParts, *, key: KeyChoice = DEFAULT_KEY, server: str | None = None
+    async def send_operation(
+        self,
+        operation: Operation,
+        request_parts: RequestParts,
+        *,
+        key: ApiKeyChoice = USE_CLIENT_KEY,
+        server: str | None = None,
     ) -> Exchange:
         """Build one request, wait for the rate limit, and send it.
 
         Args:
             operation: an operation of this provider's contract.
-            parts: values of the operation's parameters and body.
+            request_parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
             server: `x-name` of the server to use instead of the operation's own.
 
         Raises:
-            UsageError: a value in `parts` cannot be sent; nothing was sent.
+            UsageError: a value in `request_parts` cannot be sent; nothing was sent.
             TransportError: there was no response.
         """
-        url = self._builder.url(operation, parts.path, server) if server is not None else None
-        request = self.build_request(operation, parts, key=key, url=url)
+        url = self._builder.build_url(operation, request_parts.path, server) if server is not None else None
+        request = self.build_request(operation, request_parts, key=key, url=url)
         await self.wait_for_rate_limit(operation)
         return await self.send(request, operation.id)

@@ -10,9 +10,9 @@ from voicegauge.model import Exchange
 class StreamEndDetector:
     """Reads one streamed response. It is called with each chunk."""
 
-    def __init__(self, spec: StreamSpec) -> None:
-        """Read events as `spec` describes them."""
-        self._spec, self._reader, self._size_bytes = spec, EventStreamParser(spec), 0
+    def __init__(self, stream_spec: StreamSpec) -> None:
+        """Read events as `stream_spec` describes them."""
+        self._spec, self._reader, self._size_bytes = stream_spec, EventStreamParser(stream_spec), 0
 
     def __call__(self, chunk: bytes) -> bool:
         """Read `chunk`; return whether the stream is complete or cannot be read any further."""

@@ -65,9 +65,9 @@ class CaseHistory(PurchaseHistory):
     _attempt_start: int = 0
     """Index of the first request since the case began for the last time."""
 
-    def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+    def note_submit(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another request begins; the case does not count as finished any more."""
-        super().start(at, usd, idempotency_key)
+        super().note_submit(at, usd, idempotency_key)
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start = min(self._attempt_start, len(self.purchases) - 1)
@@ -83,7 +83,7 @@ class CaseHistory(PurchaseHistory):
         for purchase in self.purchases[self._attempt_start :]:
             purchase.is_settled = True
             if purchase.status is None:
-                purchase.reason = purchase.reason or reason
+                purchase.unsettled_reason = purchase.unsettled_reason or reason
 
     @property
     def has_verdict(self) -> bool:
@@ -93,13 +93,19 @@ class CaseHistory(PurchaseHistory):
     def events(self) -> Iterable[CaseEvent]:
         """Yield the events from which the last request follows."""
         last = self.purchases[-1]
-        yield SubmitStarted(id=self.id, at=last.at, usd=last.usd, idempotency_key=last.idempotency_key)
+        yield SubmitStarted(
+            id=self.sample_or_case_id, at=last.submitted_at, usd=last.price_usd, idempotency_key=last.idempotency_key
+        )
         if last.status is not None:
             yield SubmitCompleted(
-                id=self.id, status=last.status, billing=last.billing, job=last.job, charged_usd=last.charged_usd
+                id=self.sample_or_case_id,
+                status=last.status,
+                billing=last.billing,
+                job=last.job_id,
+                charged_usd=last.charged_usd,
             )
         if self.is_finished:
-            yield CaseFinished(id=self.id, reason=self.reason)
+            yield CaseFinished(id=self.sample_or_case_id, reason=self.reason)
 
 
 def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
@@ -144,12 +150,12 @@ class CaseJournal:
         self._histories: dict[str, CaseHistory] = {}
         if path is not None:
             self._created_folders = _create_folders(path.parent)
-            self._journal = Journal(path, durable=True)
+            self._journal = Journal(path, is_durable=True)
             for event in read_events(path, CaseEvent):
                 apply_event(event, self._histories)
         self.spent_before_usd = self._account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
-        self.lost_before = self._account.lost
+        self.lost_before = self._account.lost_ids
         """Ids of the cases with an ambiguous request of an earlier command."""
         self._unrepeated = set(self.lost_before)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
@@ -161,7 +167,7 @@ class CaseJournal:
     @property
     def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
         """The requests whose price counts as spent although their result is unknown or was not saved."""
-        return self._account.ambiguous
+        return self._account.ambiguous_requests
 
     def observe(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
         """Return an observer that records the requests of a case; `None` if they are free."""
@@ -197,7 +203,8 @@ class CaseJournal:
             last = self._histories[case_id].purchases[-1]
             price = "" if last.counted_usd is None else f" ${last.counted_usd:.4f}"
             return (
-                f"not sent again: it was sent at {last.at} and may have been charged{price}: {last.ambiguous_reason}; "
+                f"not sent again: it was sent at {last.submitted_at} and may have been charged{price}: "
+                f"{last.ambiguous_reason}; "
                 "--retry-ambiguous pays for it again"
             )
         history = self._histories.get(case_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from voicegauge.checks import RULES, Rule
+from voicegauge.checks import RULE_BY_ID, Rule
 from voicegauge.conformance.engine import CheckSettings
 from voicegauge.conformance.reproduction import Reproduction, build_emulated_check_arguments, build_emulator_command
 from voicegauge.contract import BaseTarget
@@ -36,7 +36,7 @@ def build_emulator_check_settings(
     running: RunningEmulator,
     targets: Sequence[BaseTarget],
     *,
-    rules: Mapping[str, Rule] = RULES,
+    rules: Mapping[str, Rule] = RULE_BY_ID,
     fuzz: int = 0,
     failures: Path | None = None,
     seed: int = 0,

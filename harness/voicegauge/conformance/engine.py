@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from voicegauge.checks import RULES, Rule
+from voicegauge.checks import RULE_BY_ID, Rule
 from voicegauge.client import Client, Ledger, RateLimiter
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import CasePlan, ConformanceCase
@@ -35,7 +35,7 @@ class CheckSettings:
     """Base URLs by provider id, then by server name ("" for all servers)."""
     keys: Mapping[str, str | None] = field(default_factory=dict)
     """API keys by provider id."""
-    rules: Mapping[str, Rule] = field(default_factory=lambda: RULES)
+    rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     ledger: Ledger | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
     """Dollars per request by target id, as set by the user."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from voicegauge.client import Client, curl_command
+from voicegauge.client import Client, build_curl_command
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract, is_bundled
 from voicegauge.emulator import RunningEmulator
@@ -52,7 +52,7 @@ class Reproduction:
             request = msgspec.structs.replace(request, url=url)
             origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
             default_key = DEFAULT_EMULATOR_KEY
-        return curl_command(request, client.contract, key=key, key_origins=origins, default_key=default_key)
+        return build_curl_command(request, client.contract, key=key, key_origins=origins, default_key=default_key)
 
 
 def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:

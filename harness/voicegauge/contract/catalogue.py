@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
 from voicegauge.contract.documents import find_contract_files
 from voicegauge.contract.loading import load_contract
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.errors import UnknownNameError
 
 
@@ -74,7 +74,9 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     Raises:
         ContractError: a document cannot be used, or would send the key of a bundled contract elsewhere.
     """
-    bundled = [_load_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(data_dir("contracts"))]
+    bundled = [
+        _load_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(find_bundled_folder("contracts"))
+    ]
     own = [load_contract(path) for folder in folders for path in find_contract_files(folder)]
     by_id = {contract.id: contract for contract in bundled}
     for contract in own:

@@ -11,7 +11,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.documents import read_contract_document
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, Schemas, to_pointer
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.formats import Document, escape_pointer_token
 
 _PATH_TEMPLATE = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
@@ -37,7 +37,7 @@ def load_contract(path: Path) -> Contract:
 
 def is_bundled(path: Path) -> bool:
     """Whether the document at `path` is part of voicegauge."""
-    return data_dir("contracts") in path.resolve().parents
+    return find_bundled_folder("contracts") in path.resolve().parents
 
 
 def _check_openapi(document: Document) -> None:

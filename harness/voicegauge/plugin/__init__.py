@@ -147,7 +147,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses `voicegauge_target` once per target, and one that uses `voicegauge_rule` once per rule."""
     if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
-    from voicegauge.checks import RULES
+    from voicegauge.checks import RULE_BY_ID
     from voicegauge.errors import VoicegaugeError
 
     marker = metafunc.definition.get_closest_marker("voicegauge")
@@ -163,7 +163,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "voicegauge_rule" in metafunc.fixturenames:
         providers = dict.fromkeys(target.contract.id for target in targets)
         chosen = {name: tuple(t.id for t in targets if t.contract.id == name) for name in providers}
-        pairs = [(names, rule) for names in chosen.values() for rule in RULES]
+        pairs = [(names, rule) for names in chosen.values() for rule in RULE_BY_ID]
         ids = [f"{names[0].partition('/')[0]}-{rule}" for names, rule in pairs]
         metafunc.parametrize("voicegauge_rule", pairs, ids=ids, indirect=True)
 
@@ -232,8 +232,8 @@ class _Replay(NamedTuple):
 
     def list_problems(self) -> list[str]:
         """Return the reasons why the test must fail; empty if it need not."""
-        unused = [] if self.unused_ok else [f"recorded, but not sent: {name}" for name in self.server.unused]
-        return [*self.server.unmatched, *unused]
+        unused = [] if self.unused_ok else [f"recorded, but not sent: {name}" for name in self.server.unused_requests]
+        return [*self.server.unmatched_requests, *unused]
 
 
 _REPLAYS_KEY = pytest.StashKey[list[_Replay]]()
@@ -259,7 +259,7 @@ def voicegauge_replay(
             from voicegauge import VoicegaugeError, replay
 
             try:
-                server = replay(paths, contracts=voicegauge_catalogue, only=only, pace=pace)
+                server = replay(paths, contracts=voicegauge_catalogue, group_name_part=only, pause_factor=pace)
             except VoicegaugeError as error:
                 pytest.fail(str(error), pytrace=False)
             replays.append(_Replay(stack.enter_context(server), unused_ok))

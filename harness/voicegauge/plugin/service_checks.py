@@ -153,7 +153,7 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     if not config.getoption("--vg-live"):
         yield {**service, "emulated": request.getfixturevalue("voicegauge_emulator")}
         return
-    with find_budget(config).ledger() as ledger:
+    with find_budget(config).open_ledger() as ledger:
         live = voicegauge.LiveOptions(
             max_cost_usd=config.getoption("--vg-max-cost"),
             account_plans=config.getoption("--vg-plan"),

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSummary
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
 from voicegauge.printable import escape_unprintable
@@ -108,7 +108,9 @@ class RunView(NamedTuple):
         return tuple(row.summary for row in self.rows)
 
 
-def write_report(runs: Sequence[tuple[Path, Run]], out: Path, *, characters: int = TEXT_LENGTH) -> Path:
+def write_report(
+    runs: Sequence[tuple[Path, Run]], out: Path, *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS
+) -> Path:
     """Write `runs` as one HTML page that needs no other file and no network.
 
     Args:

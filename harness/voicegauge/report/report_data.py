@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarize
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSummary, summarize_targets
 from voicegauge.errors import DataError
 from voicegauge.model import (
     AmbiguousRequest,
@@ -95,7 +95,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
 
 def summarize_runs(
-    runs: Sequence[tuple[Path, Run]], *, characters: int = TEXT_LENGTH, clips: int = CLIPS
+    runs: Sequence[tuple[Path, Run]], *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS, clips: int = CLIPS
 ) -> BenchReport:
     """Compute the data of a report.
 
@@ -123,7 +123,7 @@ def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
     return RunReport(
         manifest=run.manifest,
         scoring=_scoring_info(run, scores) if scores else None,
-        targets=summarize(run, scores, characters=characters),
+        targets=summarize_targets(run, scores, text_length_characters=characters),
         failures=_group_failures(run),
         worst=select_worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
         ambiguous_requests=run.ambiguous_requests,

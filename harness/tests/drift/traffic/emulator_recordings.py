@@ -42,9 +42,9 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
         for operation in contract.operations.values():
             if operation.method == "GET":
                 wire = RequestParts(path=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}"))
-                exchanges.append(await client.call(operation, wire))
+                exchanges.append(await client.send_operation(operation, wire))
                 if operation.needs_key:
-                    exchanges.append(await client.call(operation, wire, key=BAD_KEY))
+                    exchanges.append(await client.send_operation(operation, wire, key=BAD_KEY))
         canonical, redactor = UrlCanonicalizer(contract, base), Redactor(contract, ("emulated-key",))
         return with_latency([redactor.exchange(canonical.exchange(one)) for one in exchanges], contract, rng)
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.drift import ContractPatch
 from voicegauge.drift.contract_patch import make_contract_patch
 from voicegauge.drift.traffic import compare_traffic_with_contract
@@ -33,7 +33,7 @@ def patched(
     provider, target = request.param.split("/")
     path = tmp_path_factory.mktemp("contract") / provider / "openapi.yaml"
     path.parent.mkdir()
-    shutil.copy(data_dir("contracts") / provider / "openapi.yaml", path)
+    shutil.copy(find_bundled_folder("contracts") / provider / "openapi.yaml", path)
     contract = load_contract(path)
     return path, contract, tuple(map(_changed, asyncio.run(record(contract.target(target), 3))))
 
@@ -97,7 +97,7 @@ def test_changes_that_no_addition_can_document_are_left(
 
 
 def test_documented_traffic_gives_an_empty_patch() -> None:
-    contract = load_contract(data_dir("contracts") / "pixelapi" / "openapi.yaml")
+    contract = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
     exchanges = asyncio.run(record(contract.target("voice-design"), 3))
     assert _propose(contract, exchanges).unified_diff() == ""
 
@@ -119,7 +119,7 @@ def test_from_the_command_line(patched: tuple[Path, Contract, tuple[Exchange, ..
 
 
 def test_a_contract_in_json_stays_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = load_contract(data_dir("contracts") / "pixelapi" / "openapi.yaml")
+    source = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
     exchanges = tuple(map(_changed, asyncio.run(record(source.target("voice-design"), 3))))
     monkeypatch.chdir(tmp_path)
     Path("openapi.json").write_text(json.dumps(source.document.data, indent=2) + "\n")

@@ -7,12 +7,12 @@ from voicegauge.bench.analysis.comparison import (
     RunComparison,
     compare_runs,
 )
-from voicegauge.bench.analysis.cost import TEXT_LENGTH, TargetCost
+from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetCost
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary, summarize
+from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary, summarize_targets
 
 __all__ = [
-    "TEXT_LENGTH",
+    "DEFAULT_TEXT_LENGTH_CHARACTERS",
     "ChangeThreshold",
     "CompareSettings",
     "ErrorRate",
@@ -24,5 +24,5 @@ __all__ = [
     "TargetCost",
     "TargetSummary",
     "compare_runs",
-    "summarize",
+    "summarize_targets",
 ]

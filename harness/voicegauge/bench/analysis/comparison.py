@@ -11,19 +11,19 @@ import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.analysis.cost import TEXT_LENGTH
+from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.analysis.metric_changes import (
-    SESSION_DRIFT,
+    DEFAULT_SESSION_DRIFT,
     ErrorCount,
     IntervalSettings,
     MetricChange,
     TimedSample,
-    change_of_slow_time,
-    change_of_typical_time,
-    error_rate,
-    failure_rate,
+    estimate_error_rate_change,
+    estimate_failure_rate_change,
+    estimate_slow_time_change,
+    estimate_typical_time_change,
 )
-from voicegauge.bench.analysis.summary import scored_samples
+from voicegauge.bench.analysis.summary import pair_samples_with_scores
 from voicegauge.contract import SPEECH_CHARACTERS_PER_S
 from voicegauge.errors import DataError
 from voicegauge.model import (
@@ -72,7 +72,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
 
     alpha: float = 0.01
     """Probability of a false alarm for each metric of each target, in both directions together."""
-    session_drift: float = SESSION_DRIFT
+    session_drift: float = DEFAULT_SESSION_DRIFT
     """Relative spread of latency between sessions that is assumed until the runs' own sessions show it; 0.1 is 10%."""
     latency: ChangeThreshold = ChangeThreshold(min_change=0.10, detectable_change=0.30)
     error_rate: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.05)
@@ -164,7 +164,7 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
     """
     settings = settings or CompareSettings()
     _check_comparable(baseline, run)
-    scores = _common_scores(baseline, run)
+    scores = _find_common_scores(baseline, run)
     before = {target.id: target for target in baseline.manifest.targets}
     after = {target.id: target for target in run.manifest.targets}
     both = [target for target in after if target in before]
@@ -181,8 +181,8 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
         provenance=run.manifest.provenance,
         kind=run.manifest.kind,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
-        baseline=_compared_run(baseline),
-        run=_compared_run(run),
+        baseline=_describe_compared_run(baseline),
+        run=_describe_compared_run(run),
         settings=settings,
         asr=scores[1].asr if scores else None,
         metrics=tuple(metrics),
@@ -193,7 +193,7 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
     )
 
 
-def _compared_run(run: Run) -> ComparedRun:
+def _describe_compared_run(run: Run) -> ComparedRun:
     return ComparedRun(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
@@ -222,13 +222,13 @@ def _check_comparable(baseline: Run, run: Run) -> None:
         )
 
 
-def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
+def _find_common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
     """Return the newest scores of both runs with the same engine and settings; `None` if a run has no scores."""
     if not baseline.score_sets or not run.score_sets:
         return None
     for new in reversed(run.score_sets):
         for old in reversed(baseline.score_sets):
-            if _scoring_key(old) == _scoring_key(new):
+            if _build_scoring_key(old) == _build_scoring_key(new):
                 return old, new
     old, new = baseline.score_sets[-1], run.score_sets[-1]
     raise DataError(
@@ -237,7 +237,7 @@ def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
     )
 
 
-def _scoring_key(scores: ScoreSet) -> tuple[object, ...]:
+def _build_scoring_key(scores: ScoreSet) -> tuple[object, ...]:
     return scores.asr, scores.normalizer, scores.settings, scores.closed_vocabulary
 
 
@@ -246,34 +246,34 @@ class _TargetSamples:
 
     def __init__(self, run: Run, target: str, scores: ScoreSet | None) -> None:
         self.samples = [s for s in run.samples if s.target == target and s.is_measured]
-        self._scored = scored_samples(self.samples, scores) if scores else []
+        self._scored = pair_samples_with_scores(self.samples, scores) if scores else []
 
     @property
     def has_delivered(self) -> bool:
         """Whether any sample has usable audio, or a transcript in a run of speech to text."""
         return any(sample.failure is None for sample in self.samples)
 
-    def times(self, value: Callable[[Latency], float | None]) -> list[TimedSample]:
-        """Return the time that `value` selects, for each successful sample that has this time."""
+    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[TimedSample]:
+        """Return the time that `select_time` selects, for each successful sample that has this time."""
         return [
             TimedSample(sample.text_id, sample.session, ms)
             for sample in self.samples
-            if sample.failure is None and sample.latency and (ms := value(sample.latency)) is not None
+            if sample.failure is None and sample.latency and (ms := select_time(sample.latency)) is not None
         ]
 
-    def completion_times(self, value: Callable[[Interval], float]) -> list[TimedSample]:
+    def collect_completion_times(self, value: Callable[[Interval], float]) -> list[TimedSample]:
         """Return the bound that `value` selects of the completion time of each job."""
-        return self.times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
+        return self.collect_times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
 
-    def errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
+    def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Return the errors of samples counted in `unit`, including failed samples; empty if every sample failed."""
         return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
 
-    def failures(self) -> tuple[int, int]:
+    def count_failures(self) -> tuple[int, int]:
         """Return the number of failures and of samples."""
         return sum(s.failure is not None for s in self.samples), len(self.samples)
 
-    def mean_charges(self, value: Callable[[Sample], float | None]) -> dict[str, float]:
+    def compute_mean_charges(self, value: Callable[[Sample], float | None]) -> dict[str, float]:
         """Return the mean charge by text id, for texts for which the provider reported a charge."""
         charges: dict[str, list[float]] = {}
         for sample in self.samples:
@@ -291,16 +291,19 @@ class _Metric(NamedTuple):
 
 
 def _compare_target(
-    refs: tuple[TargetRef, TargetRef], old: _TargetSamples, new: _TargetSamples, settings: CompareSettings
+    target_refs: tuple[TargetRef, TargetRef],
+    baseline_samples: _TargetSamples,
+    run_samples: _TargetSamples,
+    settings: CompareSettings,
 ) -> list[MetricComparison]:
     metrics = [
-        *_latency_metrics(old, new, settings),
-        *_rate_metrics(old, new, settings),
-        *_cost_metrics(refs, old, new, settings.price),
+        *_compare_latencies(baseline_samples, run_samples, settings),
+        *_compare_error_and_failure_rates(baseline_samples, run_samples, settings),
+        *_compare_prices_and_charges(target_refs, baseline_samples, run_samples, settings.price),
     ]
     return [
         MetricComparison(
-            target=refs[1].id,
+            target=target_refs[1].id,
             metric=metric.id,
             unit=metric.unit,
             verdict=decide_verdict(metric.change, metric.threshold),
@@ -318,32 +321,51 @@ def _compare_target(
     ]
 
 
-def _latency_metrics(old: _TargetSamples, new: _TargetSamples, settings: CompareSettings) -> list[_Metric]:
+def _compare_latencies(
+    baseline_samples: _TargetSamples, run_samples: _TargetSamples, settings: CompareSettings
+) -> list[_Metric]:
     interval = settings.interval_settings
 
-    def typical(metric: MetricId, value: Callable[[Latency], float | None]) -> _Metric:
-        change = change_of_typical_time(old.times(value), new.times(value), interval)
+    def compare_typical_time(metric: MetricId, select_time: Callable[[Latency], float | None]) -> _Metric:
+        change = estimate_typical_time_change(
+            baseline_samples.collect_times(select_time), run_samples.collect_times(select_time), interval
+        )
         return _Metric(metric, "ms", change, settings.latency)
 
-    p95 = change_of_slow_time(old.times(_total_latency_ms), new.times(_total_latency_ms), interval)
+    p95 = estimate_slow_time_change(
+        baseline_samples.collect_times(_get_total_latency_ms),
+        run_samples.collect_times(_get_total_latency_ms),
+        interval,
+    )
     return [
-        typical("submit_latency_ms", lambda latency: latency.submit_latency_ms),
-        typical("ttfa_ms", lambda latency: latency.ttfa_ms),
-        _Metric("completion_ms", "ms", _completion_change(old, new, interval), settings.latency),
-        typical("total_latency_ms", _total_latency_ms),
+        compare_typical_time("submit_latency_ms", lambda latency: latency.submit_latency_ms),
+        compare_typical_time("ttfa_ms", lambda latency: latency.ttfa_ms),
+        _Metric(
+            "completion_ms",
+            "ms",
+            _estimate_completion_time_change(baseline_samples, run_samples, interval),
+            settings.latency,
+        ),
+        compare_typical_time("total_latency_ms", _get_total_latency_ms),
         _Metric("total_latency_p95_ms", "ms", p95, settings.latency),
     ]
 
 
-def _total_latency_ms(latency: Latency) -> float | None:
+def _get_total_latency_ms(latency: Latency) -> float | None:
     return latency.total_latency_ms
 
 
-def _rate_metrics(old: _TargetSamples, new: _TargetSamples, settings: CompareSettings) -> list[_Metric]:
+def _compare_error_and_failure_rates(
+    baseline_samples: _TargetSamples, run_samples: _TargetSamples, settings: CompareSettings
+) -> list[_Metric]:
     interval = settings.interval_settings
-    words = error_rate(old.errors("word"), new.errors("word"), interval)
-    characters = error_rate(old.errors("character"), new.errors("character"), interval)
-    failures = failure_rate(old.failures(), new.failures(), interval)
+    words = estimate_error_rate_change(
+        baseline_samples.count_errors("word"), run_samples.count_errors("word"), interval
+    )
+    characters = estimate_error_rate_change(
+        baseline_samples.count_errors("character"), run_samples.count_errors("character"), interval
+    )
+    failures = estimate_failure_rate_change(baseline_samples.count_failures(), run_samples.count_failures(), interval)
     return [
         _Metric("wer", "rate", words, settings.error_rate),
         _Metric("cer", "rate", characters, settings.error_rate),
@@ -362,7 +384,9 @@ def decide_verdict(change: MetricChange, threshold: ChangeThreshold) -> ChangeVe
     return "no evidence" if change.high < threshold.detectable_change else "underpowered"
 
 
-def _completion_change(old: _TargetSamples, new: _TargetSamples, interval: IntervalSettings) -> MetricChange | None:
+def _estimate_completion_time_change(
+    baseline_samples: _TargetSamples, run_samples: _TargetSamples, interval_settings: IntervalSettings
+) -> MetricChange | None:
     """Return the change of the completion time of jobs, with an interval that allows for the imprecision of polling.
 
     The true completion lies anywhere between two polls. The smallest possible change is from the
@@ -370,68 +394,102 @@ def _completion_change(old: _TargetSamples, new: _TargetSamples, interval: Inter
     from the lower bounds of the baseline to the upper bounds of the run.
     """
 
-    def change(old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]) -> MetricChange | None:
-        return change_of_typical_time(old.completion_times(old_bound), new.completion_times(new_bound), interval)
+    def estimate_change(
+        old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]
+    ) -> MetricChange | None:
+        return estimate_typical_time_change(
+            baseline_samples.collect_completion_times(old_bound),
+            run_samples.collect_completion_times(new_bound),
+            interval_settings,
+        )
 
-    middle, smallest, largest = change(_midpoint, _midpoint), change(_upper, _lower), change(_lower, _upper)
+    middle, smallest, largest = (
+        estimate_change(_compute_midpoint, _compute_midpoint),
+        estimate_change(_get_upper_bound, _get_lower_bound),
+        estimate_change(_get_lower_bound, _get_upper_bound),
+    )
     if middle is None or smallest is None or largest is None:
         return None
     note = middle.note or "lower and upper bound: status is only seen when polled"
     return middle._replace(low=smallest.low, high=largest.high, note=note)
 
 
-def _lower(bounds: Interval) -> float:
+def _get_lower_bound(bounds: Interval) -> float:
     return bounds.low_ms
 
 
-def _upper(bounds: Interval) -> float:
+def _get_upper_bound(bounds: Interval) -> float:
     return bounds.high_ms
 
 
-def _midpoint(bounds: Interval) -> float:
+def _compute_midpoint(bounds: Interval) -> float:
     return (bounds.low_ms + bounds.high_ms) / 2
 
 
-def _cost_metrics(
-    refs: tuple[TargetRef, TargetRef], old: _TargetSamples, new: _TargetSamples, threshold: ChangeThreshold
+def _compare_prices_and_charges(
+    target_refs: tuple[TargetRef, TargetRef],
+    baseline_samples: _TargetSamples,
+    run_samples: _TargetSamples,
+    threshold: ChangeThreshold,
 ) -> list[_Metric]:
     """Compare the documented price and the reported charge, each in dollars if available, otherwise in credits."""
-    before, after = refs[0].price, refs[1].price
-    note = f"price of a text of {TEXT_LENGTH} characters"
-    price = _Metric("price", "usd", _exact_change(_text_price(before.usd), _text_price(after.usd), note), threshold)
+    before, after = target_refs[0].price, target_refs[1].price
+    note = f"price of a text of {DEFAULT_TEXT_LENGTH_CHARACTERS} characters"
+    price = _Metric(
+        "price",
+        "usd",
+        _build_exact_change(_estimate_text_price(before.usd), _estimate_text_price(after.usd), note),
+        threshold,
+    )
     if price.change is None:
-        credits = _exact_change(_text_price(before.credits), _text_price(after.credits), note)
+        credits = _build_exact_change(_estimate_text_price(before.credits), _estimate_text_price(after.credits), note)
         price = _Metric("price", "credits", credits, threshold)
-    charged = _Metric("charged", "credits", _charge_change(old, new, lambda s: s.cost.charged_credits), threshold)
+    charged = _Metric(
+        "charged",
+        "credits",
+        _compare_mean_charges(baseline_samples, run_samples, lambda s: s.cost.charged_credits),
+        threshold,
+    )
     if charged.change is None:
-        charged = _Metric("charged", "usd", _charge_change(old, new, lambda s: s.cost.charged_usd), threshold)
+        charged = _Metric(
+            "charged",
+            "usd",
+            _compare_mean_charges(baseline_samples, run_samples, lambda s: s.cost.charged_usd),
+            threshold,
+        )
     return [price, charged]
 
 
-def _text_price(price: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of `TEXT_LENGTH` characters; the duration of the text's audio is estimated."""
-    if price is None:
+def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
+    """Return the price of a text of default length; the duration of its audio is estimated."""
+    if amount_per_unit is None:
         return None
-    minutes = TEXT_LENGTH / SPEECH_CHARACTERS_PER_S / 60
-    return price.amount * {"request": 1.0, "character": TEXT_LENGTH, "minute": minutes}[price.unit]
+    minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / SPEECH_CHARACTERS_PER_S / 60
+    return (
+        amount_per_unit.amount
+        * {"request": 1.0, "character": DEFAULT_TEXT_LENGTH_CHARACTERS, "minute": minutes}[amount_per_unit.unit]
+    )
 
 
-def _charge_change(
-    old: _TargetSamples, new: _TargetSamples, value: Callable[[Sample], float | None]
+def _compare_mean_charges(
+    baseline_samples: _TargetSamples, run_samples: _TargetSamples, select_charge: Callable[[Sample], float | None]
 ) -> MetricChange | None:
     """Return the change of the mean charge, for the texts that have a reported charge in both runs."""
-    before, after = old.mean_charges(value), new.mean_charges(value)
+    before, after = (
+        baseline_samples.compute_mean_charges(select_charge),
+        run_samples.compute_mean_charges(select_charge),
+    )
     common = before.keys() & after.keys()
     if not common:
         return None
     old_mean, new_mean = (math.fsum(side[text] for text in common) / len(common) for side in (before, after))
-    return _exact_change(old_mean, new_mean, f"mean of {len(common)} texts")
+    return _build_exact_change(old_mean, new_mean, f"mean of {len(common)} texts")
 
 
-def _exact_change(before: float | None, after: float | None, note: str) -> MetricChange | None:
+def _build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> MetricChange | None:
     """Return a change that is known exactly; both ends of its interval equal the change."""
-    if before is None or after is None:
+    if baseline_value is None or run_value is None:
         return None
     # From 0 there is no ratio: any price above it counts as an increase of 100%.
-    change = after / before - 1 if before else float(after > 0)
-    return MetricChange(before, after, change, change, change, 1, 1, note)
+    change = run_value / baseline_value - 1 if baseline_value else float(run_value > 0)
+    return MetricChange(baseline_value, run_value, change, change, change, 1, 1, note)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from voicegauge.contract import is_rounded_amount
 from voicegauge.model import AmountPerUnit, Cost, Record, Sample, TargetRef
 
-TEXT_LENGTH = 500
+DEFAULT_TEXT_LENGTH_CHARACTERS = 500
 """Default text length, in characters, at which the price per million characters is stated.
 
 It is the length of a paragraph, and the lowest text limit that the bundled contracts document. The
@@ -28,14 +28,14 @@ class CostLine(Record, frozen=True, kw_only=True):
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
 
-    def request_usd(self, characters: int) -> float:
+    def compute_request_usd(self, characters: int) -> float:
         """Return the price of a text with this number of characters, split into as many requests as necessary."""
         requests = math.ceil(characters / self.max_characters) if self.max_characters else 1
         return self.fixed_usd * max(requests, 1) + self.usd_per_character * characters
 
-    def usd_per_1m_characters(self, characters: int) -> float:
+    def compute_usd_per_1m_characters(self, text_length_characters: int) -> float:
         """Return the price of a million characters that are sent as texts with this number of characters."""
-        return self.request_usd(characters) / characters * 1_000_000
+        return self.compute_request_usd(text_length_characters) / text_length_characters * 1_000_000
 
 
 class TargetCost(Record, frozen=True, kw_only=True):
@@ -70,38 +70,38 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """The documented price in words."""
 
 
-def sample_audio_s(sample: Sample) -> float | None:
+def get_sample_audio_s(sample: Sample) -> float | None:
     """Return the duration of a successful sample's audio; `None` if there is no audio that could be decoded."""
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
 
-def compute_target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -> TargetCost:
-    """Compute the mean cost of `samples` and the price of texts of `characters` characters."""
+def compute_target_cost(target: TargetRef, samples: Sequence[Sample], text_length_characters: int) -> TargetCost:
+    """Compute the mean cost of `samples` and the price of texts of `text_length_characters` characters."""
 
-    def average(value: Callable[[Sample], float | None]) -> float | None:
-        known = [found for sample in samples if (found := value(sample)) is not None]
+    def average_of_samples(select_value: Callable[[Sample], float | None]) -> float | None:
+        known = [found for sample in samples if (found := select_value(sample)) is not None]
         return sum(known) / len(known) if known else None
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
     line = estimate_cost_line(target, samples)
     return TargetCost(
-        usd_per_request=average(lambda s: s.cost.price_usd),
-        credits_per_request=average(lambda s: s.cost.price_credits),
-        charged_usd_per_request=average(lambda s: s.cost.charged_usd),
-        charged_credits_per_request=average(lambda s: s.cost.charged_credits),
+        usd_per_request=average_of_samples(lambda s: s.cost.price_usd),
+        credits_per_request=average_of_samples(lambda s: s.cost.price_credits),
+        charged_usd_per_request=average_of_samples(lambda s: s.cost.charged_usd),
+        charged_credits_per_request=average_of_samples(lambda s: s.cost.charged_credits),
         charged_samples=len(charged),
         charge_differs=any(_charge_differs(s.cost) for s in charged),
-        usd_per_1m_characters=line.usd_per_1m_characters(characters) if line else None,
-        usd_per_audio_minute=_amount_per_minute(target.price.usd),
-        credits_per_audio_minute=_amount_per_minute(target.price.credits),
-        characters=characters,
+        usd_per_1m_characters=line.compute_usd_per_1m_characters(text_length_characters) if line else None,
+        usd_per_audio_minute=_compute_amount_per_audio_minute(target.price.usd),
+        credits_per_audio_minute=_compute_amount_per_audio_minute(target.price.credits),
+        characters=text_length_characters,
         line=line,
         disputed=target.price.disputed,
         price=target.price.description,
     )
 
 
-def _amount_per_minute(price: AmountPerUnit | None) -> float | None:
+def _compute_amount_per_audio_minute(price: AmountPerUnit | None) -> float | None:
     return price.amount if price is not None and price.unit == "minute" else None
 
 
@@ -133,14 +133,14 @@ def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine
         case "character":
             usd_per_character = price.amount
         case "minute":
-            minutes = _minutes_per_character(samples)
+            minutes = _estimate_audio_minutes_per_character(samples)
             if minutes is None:
                 return None
             usd_per_character = price.amount * minutes
     return CostLine(fixed_usd=fixed_usd, usd_per_character=usd_per_character, max_characters=target.max_characters)
 
 
-def _minutes_per_character(samples: Sequence[Sample]) -> float | None:
-    durations = [(len(s.text), audio_s) for s in samples if (audio_s := sample_audio_s(s)) is not None]
+def _estimate_audio_minutes_per_character(samples: Sequence[Sample]) -> float | None:
+    durations = [(len(s.text), audio_s) for s in samples if (audio_s := get_sample_audio_s(s)) is not None]
     characters = sum(length for length, _ in durations)
     return sum(audio_s for _, audio_s in durations) / 60 / characters if characters else None

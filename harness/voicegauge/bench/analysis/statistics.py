@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from voicegauge.model import Record
 
-Floats = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
 ValuesByText = Sequence[tuple[Hashable, float]]
 """Pairs of a text id and a value measured on a sample of that text."""
 
-CONFIDENCE = 0.95
-RESAMPLES = 2000
+CONFIDENCE_LEVEL = 0.95
+RESAMPLE_COUNT = 2000
 """Number of resamples. With it, the ends of a 95% interval differ by less than 2% of its width between seeds."""
-BATCH_VALUES = 2_000_000
+MAX_VALUES_PER_BATCH = 2_000_000
 """Number of values resampled at a time, which limits memory to 16 MB per batch."""
 MIN_P95_BOUND_SAMPLES = 100
 """Smallest number of samples for an upper bound of the 95th percentile; with fewer, under five lie above it."""
@@ -55,7 +55,7 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
     high: Estimate
 
 
-def quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -> Estimate | None:
+def estimate_quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -> Estimate | None:
     """Estimate a quantile of `values`, linearly interpolated; `None` if there are no values.
 
     `fraction` is 0.5 for the median. If it exceeds 0.9 and there are fewer than `MIN_P95_BOUND_SAMPLES` values, the
@@ -63,34 +63,34 @@ def quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -> Estimat
     """
     if not values:
         return None
-    table = table_by_text(values)
-    spread = resample(table, lambda rows: quantiles(rows, fraction), seed=seed)
-    estimate = _estimate(float(quantiles(table, fraction)), spread, len(values))
+    table = build_table_by_text(values)
+    spread = resample_texts(table, lambda rows: compute_quantiles(rows, fraction), seed=seed)
+    estimate = _build_estimate(float(compute_quantiles(table, fraction)), spread, len(values))
     if fraction > 0.9 and len(values) < MIN_P95_BOUND_SAMPLES:
         note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_BOUND_SAMPLES}"
         return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
     return estimate
 
 
-def median(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
+def estimate_median(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
     """Estimate the median of `values`; `None` if there are no values."""
-    return quantile(values, 0.5, seed=seed)
+    return estimate_quantile(values, 0.5, seed=seed)
 
 
-def mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
+def estimate_mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
     """Estimate the arithmetic mean of `values`; `None` if there are no values."""
     if not values:
         return None
-    table = table_by_text(values)
-    resampled = resample(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
-    return _estimate(float(np.nanmean(table)), resampled, len(values))
+    table = build_table_by_text(values)
+    resampled = resample_texts(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
+    return _build_estimate(float(np.nanmean(table)), resampled, len(values))
 
 
-def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
+def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
     """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
 
     Args:
-        pairs: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
+        terms: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
             together.
         seed: seed of the resampling.
 
@@ -99,7 +99,7 @@ def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int =
     """
     sums: dict[Hashable, list[float]] = {}
     n = 0
-    for text, numerator, denominator in pairs:
+    for text, numerator, denominator in terms:
         row = sums.setdefault(text, [0.0, 0.0])
         row[0] += numerator
         row[1] += denominator
@@ -107,17 +107,17 @@ def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int =
     if not sums:
         return None
     table = np.array(list(sums.values()), dtype=np.float64)
-    resampled = resample(table, lambda rows: _divide(rows.sum(axis=-2)), seed=seed)
-    return _estimate(float(_divide(table.sum(axis=0))), resampled, n)
+    resampled = resample_texts(table, lambda rows: _divide_sums(rows.sum(axis=-2)), seed=seed)
+    return _build_estimate(float(_divide_sums(table.sum(axis=0))), resampled, n)
 
 
-def _divide(sums: Floats) -> Floats:
+def _divide_sums(sums: FloatArray) -> FloatArray:
     # A denominator of at least 1 keeps a resample of empty references finite.
-    quotient: Floats = sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+    quotient: FloatArray = sums[..., 0] / np.maximum(sums[..., 1], 1.0)
     return quotient
 
 
-def table_by_text(values: ValuesByText) -> Floats:
+def build_table_by_text(values: ValuesByText) -> FloatArray:
     """Return a table with one row per text; rows of texts with fewer samples are padded with NaN."""
     rows: dict[Hashable, list[float]] = {}
     for text, value in values:
@@ -126,7 +126,7 @@ def table_by_text(values: ValuesByText) -> Floats:
     return np.array([row + [np.nan] * (width - len(row)) for row in rows.values()], dtype=np.float64)
 
 
-def quantiles(rows: Floats, fraction: float) -> Floats:
+def compute_quantiles(rows: FloatArray, fraction: float) -> FloatArray:
     """Return the linearly interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, ignoring NaN.
 
     `numpy.nanquantile` gives the same result, but it loops over rows in Python, which is too slow for thousands of
@@ -138,7 +138,7 @@ def quantiles(rows: Floats, fraction: float) -> Floats:
     above = np.ceil(position).astype(int)
     low = np.take_along_axis(flat, below[..., None], axis=-1)[..., 0]
     high = np.take_along_axis(flat, above[..., None], axis=-1)[..., 0]
-    interpolated: Floats = low + (high - low) * (position - below)
+    interpolated: FloatArray = low + (high - low) * (position - below)
     return interpolated
 
 
@@ -150,8 +150,12 @@ class ResampledSpread(NamedTuple):
     standard_error: float
 
 
-def resample(
-    table: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0, confidence: float = CONFIDENCE
+def resample_texts(
+    table: FloatArray,
+    statistic: Callable[[FloatArray], FloatArray],
+    *,
+    seed: int = 0,
+    confidence: float = CONFIDENCE_LEVEL,
 ) -> ResampledSpread | None:
     """Compute the percentile interval and standard error of `statistic` over resampled rows of `table`.
 
@@ -168,16 +172,16 @@ def resample(
         return None
     from scipy.stats import bootstrap
 
-    def statistic_of_rows(row_numbers: NDArray[np.int64], axis: int) -> Floats:
+    def compute_statistic_of_rows(row_numbers: NDArray[np.int64], axis: int) -> FloatArray:
         del axis  # SciPy passes its default, the last axis
         return statistic(table[row_numbers])
 
     result = bootstrap(
         (np.arange(len(table)),),
-        statistic_of_rows,
+        compute_statistic_of_rows,
         vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, BATCH_VALUES // table.size),
+        n_resamples=RESAMPLE_COUNT,
+        batch=max(1, MAX_VALUES_PER_BATCH // table.size),
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
@@ -186,7 +190,7 @@ def resample(
     return ResampledSpread(float(ends.low), float(ends.high), float(result.standard_error))
 
 
-def _estimate(value: float, spread: ResampledSpread | None, n: int) -> Estimate:
+def _build_estimate(value: float, spread: ResampledSpread | None, sample_count: int) -> Estimate:
     if spread is None:
-        return Estimate(value=value, low=None, high=None, n=n, note="one text only: no interval")
-    return Estimate(value=value, low=spread.low, high=spread.high, n=n)
+        return Estimate(value=value, low=None, high=None, n=sample_count, note="one text only: no interval")
+    return Estimate(value=value, low=spread.low, high=spread.high, n=sample_count)

@@ -13,8 +13,20 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from voicegauge.bench.analysis.cost import TEXT_LENGTH, TargetCost, compute_target_cost, sample_audio_s
-from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate, mean, median, quantile, ratio_of_sums
+from voicegauge.bench.analysis.cost import (
+    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    TargetCost,
+    compute_target_cost,
+    get_sample_audio_s,
+)
+from voicegauge.bench.analysis.statistics import (
+    Estimate,
+    IntervalEstimate,
+    estimate_mean,
+    estimate_median,
+    estimate_quantile,
+    estimate_ratio_of_sums,
+)
 from voicegauge.errors import DataError
 from voicegauge.model import (
     Interval,
@@ -143,15 +155,19 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Whether no other target is at least as good in total latency and error rate and better in one of the two."""
 
 
-def summarize(
-    run: Run, score_set: ScoreSet | None = None, *, characters: int = TEXT_LENGTH, seed: int = 0
+def summarize_targets(
+    run: Run,
+    score_set: ScoreSet | None = None,
+    *,
+    text_length_characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    seed: int = 0,
 ) -> tuple[TargetSummary, ...]:
     """Summarize each target of a run, in the order of the manifest.
 
     Args:
         run: the run to summarize; warm-up samples are left out.
         score_set: one of the run's score sets; without a score set, the summaries have no error rates.
-        characters: text length at which the price per million characters is stated.
+        text_length_characters: text length at which the price per million characters is stated.
         seed: seed of the resampling behind the intervals.
 
     Raises:
@@ -160,20 +176,22 @@ def summarize(
     summaries = []
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and s.is_measured]
-        scored = scored_samples(samples, score_set) if score_set else []
-        summaries.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
-    in_pareto_set = pareto([_latency_and_error_rate(summary) for summary in summaries])
+        scored = pair_samples_with_scores(samples, score_set) if score_set else []
+        summaries.append(
+            _summarize_target(target, samples, scored, run.manifest.provenance, text_length_characters, seed)
+        )
+    in_pareto_set = find_pareto_optimal([_get_latency_and_error_rate(summary) for summary in summaries])
     return tuple(msgspec.structs.replace(s, pareto=best) for s, best in zip(summaries, in_pareto_set, strict=True))
 
 
-def _latency_and_error_rate(summary: TargetSummary) -> tuple[float, float] | None:
+def _get_latency_and_error_rate(summary: TargetSummary) -> tuple[float, float] | None:
     rate = summary.wer or summary.cer
     if summary.total_latency_ms is None or rate is None:
         return None
     return summary.total_latency_ms.value, rate.corpus.value
 
 
-def pareto(points: Sequence[tuple[float, float] | None]) -> list[bool]:
+def find_pareto_optimal(points: Sequence[tuple[float, float] | None]) -> list[bool]:
     """Return for each point whether it is Pareto optimal.
 
     A point is Pareto optimal if no other point is at most as high in both numbers and lower in one of them.
@@ -188,7 +206,7 @@ def pareto(points: Sequence[tuple[float, float] | None]) -> list[bool]:
 ScoredSamples = Sequence[tuple[Sample, Score]]
 
 
-def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
+def pair_samples_with_scores(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
     """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
 
     Returns:
@@ -212,20 +230,20 @@ def _summarize_target(
     samples: Sequence[Sample],
     scored: ScoredSamples,
     provenance: Provenance,
-    characters: int,
+    text_length_characters: int,
     seed: int,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
 
-    def median_of(value: Callable[[Sample], float | None]) -> Estimate | None:
-        return median(_values(samples, value), seed=seed)
+    def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
+        return estimate_median(_select_values_by_text(samples, select_value), seed=seed)
 
-    def median_time(value: Callable[[Latency], float | None]) -> Estimate | None:
-        return median_of(lambda sample: _time(sample, value))
+    def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
+        return estimate_median_value(lambda sample: _select_time(sample, select_time))
 
-    def median_bounds(value: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
-        low = median_time(lambda latency: i.low_ms if (i := value(latency)) else None)
-        high = median_time(lambda latency: i.high_ms if (i := value(latency)) else None)
+    def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
+        low = estimate_median_time(lambda latency: i.low_ms if (i := select_interval(latency)) else None)
+        high = estimate_median_time(lambda latency: i.high_ms if (i := select_interval(latency)) else None)
         return IntervalEstimate(low=low, high=high) if low and high else None
 
     return TargetSummary(
@@ -236,26 +254,26 @@ def _summarize_target(
         failures=sum(kinds.values()),
         failure_kinds=dict(kinds.most_common()),
         attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
-        submit_latency_ms=median_time(lambda latency: latency.submit_latency_ms),
-        queue_ms=median_bounds(lambda latency: latency.queue_ms),
-        processing_ms=median_bounds(lambda latency: latency.processing_ms),
-        completion_ms=median_bounds(lambda latency: latency.completion_ms),
-        download_ms=median_time(lambda latency: latency.download_ms),
-        ttfb_ms=median_time(lambda latency: latency.ttfb_ms),
-        ttfa_ms=median_time(lambda latency: latency.ttfa_ms),
-        ttfs_ms=median_time(lambda latency: latency.ttfs_ms),
-        total_latency_ms=median_time(lambda latency: latency.total_latency_ms),
-        total_latency_p95_ms=quantile(_values(samples, total_latency_ms), 0.95, seed=seed),
+        submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
+        queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
+        processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),
+        completion_ms=estimate_median_bounds(lambda latency: latency.completion_ms),
+        download_ms=estimate_median_time(lambda latency: latency.download_ms),
+        ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
+        ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
+        ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
+        total_latency_ms=estimate_median_time(lambda latency: latency.total_latency_ms),
+        total_latency_p95_ms=estimate_quantile(_select_values_by_text(samples, get_total_latency_ms), 0.95, seed=seed),
         streaming=_summarize_streaming(samples, seed),
-        audio_s=median_of(sample_audio_s),
-        rtf=median_of(real_time_factor),
-        characters_per_s=median_of(_characters_per_s),
-        wer=error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
-        cer=error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
-        categories=_rates_by_category(scored, seed),
-        languages=_rates_by_language(scored, seed),
-        cost=compute_target_cost(target, samples, characters),
-        pareto=False,  # set by `summarize`, which sees all targets
+        audio_s=estimate_median_value(get_sample_audio_s),
+        rtf=estimate_median_value(compute_real_time_factor),
+        characters_per_s=estimate_median_value(_compute_characters_per_s),
+        wer=compute_error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
+        cer=compute_error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
+        categories=_compute_rates_by_category(scored, seed),
+        languages=_compute_rates_by_language(scored, seed),
+        cost=compute_target_cost(target, samples, text_length_characters),
+        pareto=False,  # set by `summarize_targets`, which sees all targets
     )
 
 
@@ -263,51 +281,55 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
     if all(sample.streaming is None for sample in samples):
         return None
 
-    def values(value: Callable[[Streaming], float | None]) -> list[tuple[str, float]]:
-        return _values(samples, lambda sample: value(sample.streaming) if sample.streaming else None)
+    def select_streaming_values(select_value: Callable[[Streaming], float | None]) -> list[tuple[str, float]]:
+        return _select_values_by_text(
+            samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
+        )
 
     return StreamSummary(
-        first_event_ms=median(values(lambda stream: stream.first_event_ms), seed=seed),
-        first_speech_ms=median(values(lambda stream: stream.first_speech_ms), seed=seed),
-        gap_p50_ms=median(values(lambda stream: stream.gap_p50_ms), seed=seed),
-        gap_max_ms=median(values(lambda stream: stream.gap_max_ms), seed=seed),
+        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms), seed=seed),
+        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms), seed=seed),
+        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms), seed=seed),
+        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms), seed=seed),
         # Means: underruns are rare, so that their median would be 0 for nearly every target.
-        underruns=mean(values(lambda stream: stream.underruns), seed=seed),
-        stalled_ms=mean(values(lambda stream: stream.stalled_ms), seed=seed),
+        underruns=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
+        stalled_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
     )
 
 
-def _values(samples: Iterable[Sample], value: Callable[[Sample], float | None]) -> list[tuple[str, float]]:
-    return [(sample.text_id, found) for sample in samples if (found := value(sample)) is not None]
+def _select_values_by_text(
+    samples: Iterable[Sample], select_value: Callable[[Sample], float | None]
+) -> list[tuple[str, float]]:
+    return [(sample.text_id, found) for sample in samples if (found := select_value(sample)) is not None]
 
 
-def _time(sample: Sample, value: Callable[[Latency], float | None]) -> float | None:
+def _select_time(sample: Sample, select_time: Callable[[Latency], float | None]) -> float | None:
     if sample.failure is not None or sample.latency is None:
         return None
-    return value(sample.latency)
+    return select_time(sample.latency)
 
 
-def total_latency_ms(sample: Sample) -> float | None:
+def get_total_latency_ms(sample: Sample) -> float | None:
     """Return the total latency of a successful sample."""
-    return _time(sample, lambda latency: latency.total_latency_ms)
+    return _select_time(sample, lambda latency: latency.total_latency_ms)
 
 
-def real_time_factor(sample: Sample) -> float | None:
+def compute_real_time_factor(sample: Sample) -> float | None:
     """Return the total latency divided by the audio duration."""
-    latency_ms, audio_s = total_latency_ms(sample), sample_audio_s(sample)
+    latency_ms, audio_s = get_total_latency_ms(sample), get_sample_audio_s(sample)
     return latency_ms / 1000 / audio_s if latency_ms is not None and audio_s else None
 
 
-def _characters_per_s(sample: Sample) -> float | None:
-    latency_ms = total_latency_ms(sample)
+def _compute_characters_per_s(sample: Sample) -> float | None:
+    latency_ms = get_total_latency_ms(sample)
     return len(sample.text) * 1000 / latency_ms if latency_ms else None
 
 
-def error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
+def compute_error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
     """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
-    corpus = ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored), seed=seed)
+    corpus = estimate_ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored), seed=seed)
     rates = [(s.text_id, score.error_rate) for s, score in scored]
-    median_rate, mean_rate = median(rates, seed=seed), mean(rates, seed=seed)
+    median_rate, mean_rate = estimate_median(rates, seed=seed), estimate_mean(rates, seed=seed)
     if not (corpus and median_rate and mean_rate):
         return None
     return ErrorRate(
@@ -324,28 +346,30 @@ def error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
     )
 
 
-def _rates_by_category(scored: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
-    groups = _group(scored, lambda sample: (sample.language, sample.category))
+def _compute_rates_by_category(scored: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
+    groups = _group_scored_samples(scored, lambda sample: (sample.language, sample.category))
     return tuple(
         CategoryErrorRate(language=language, category=category, rate=rate)
         for (language, category), group in groups.items()
-        if (rate := error_rate(group, seed=seed))
+        if (rate := compute_error_rate(group, seed=seed))
     )
 
 
-def _rates_by_language(scored: ScoredSamples, seed: int) -> tuple[LanguageErrorRate, ...]:
+def _compute_rates_by_language(scored: ScoredSamples, seed: int) -> tuple[LanguageErrorRate, ...]:
     return tuple(
         LanguageErrorRate(language=language, rate=rate)
-        for language, group in _group(scored, lambda sample: sample.language).items()
-        if (rate := error_rate(group, seed=seed))
+        for language, group in _group_scored_samples(scored, lambda sample: sample.language).items()
+        if (rate := compute_error_rate(group, seed=seed))
     )
 
 
-K = TypeVar("K")
+GroupKey = TypeVar("GroupKey")
 
 
-def _group(scored: ScoredSamples, key: Callable[[Sample], K]) -> dict[K, list[tuple[Sample, Score]]]:
-    groups: dict[K, list[tuple[Sample, Score]]] = {}
+def _group_scored_samples(
+    scored: ScoredSamples, get_key: Callable[[Sample], GroupKey]
+) -> dict[GroupKey, list[tuple[Sample, Score]]]:
+    groups: dict[GroupKey, list[tuple[Sample, Score]]] = {}
     for sample, score in scored:
-        groups.setdefault(key(sample), []).append((sample, score))
+        groups.setdefault(get_key(sample), []).append((sample, score))
     return groups

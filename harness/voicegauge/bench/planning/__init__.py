@@ -6,9 +6,13 @@ from voicegauge.bench.planning.plan import (
     PlannedSample,
     Round,
     TargetQuote,
-    make_plan,
+    plan_benchmark_requests,
 )
-from voicegauge.bench.planning.speech_requests import read_voice_sample, speech_request, validate_requests
+from voicegauge.bench.planning.speech_requests import (
+    build_speech_request,
+    read_voice_sample,
+    validate_requests_can_be_built,
+)
 from voicegauge.bench.planning.spoken_uploads import SpokenUpload, synthesize_texts
 from voicegauge.bench.planning.suite import Suite, SuiteText, load_suite
 
@@ -21,10 +25,10 @@ __all__ = [
     "Suite",
     "SuiteText",
     "TargetQuote",
+    "build_speech_request",
     "load_suite",
-    "make_plan",
+    "plan_benchmark_requests",
     "read_voice_sample",
-    "speech_request",
     "synthesize_texts",
-    "validate_requests",
+    "validate_requests_can_be_built",
 ]

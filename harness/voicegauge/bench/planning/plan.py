@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.bench.analysis import TEXT_LENGTH
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.planning.suite import Suite, SuiteText
 from voicegauge.contract import (
     AudioInputTarget,
@@ -125,7 +125,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             )
 
 
-def make_plan(
+def plan_benchmark_requests(
     suite: Suite,
     targets: Sequence[BaseTarget],
     settings: BenchPlanSettings,
@@ -150,7 +150,7 @@ def make_plan(
         DataError: no target supports a language of the suite.
         UsageError: the targets do different things, or do something for which no error rate can be computed.
     """
-    kind = common_run_kind(targets)
+    kind = determine_run_kind(targets)
     able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
     if not able:
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
@@ -171,12 +171,12 @@ def make_plan(
         suite=suite.ref,
         kind=kind,
         settings=settings,
-        targets=tuple(make_target_ref(target, prices.get(target.id)) for target in able),
+        targets=tuple(build_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
         quotes=tuple(_quote_target(target, rounds, prices.get(target.id)) for target in able),
         left_out=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
-        sha256=_digest(
+        sha256=_compute_plan_sha256(
             suite=suite,
             targets=able,
             settings=settings,
@@ -188,7 +188,7 @@ def make_plan(
     )
 
 
-def common_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
+def determine_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
     """Return what all of `targets` do; speech synthesis if there are no targets.
 
     Raises:
@@ -254,20 +254,20 @@ def _plan_session(
     return rounds
 
 
-def _plan_warmup_round(session: int, index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]) -> Round:
+def _plan_warmup_round(session: int, round_index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]) -> Round:
     """Plan one warm-up request per target; after the last text, the first text is used again."""
     planned = []
     for target_id, by_text in prices.items():
         texts = list(by_text)
-        text = texts[index % len(texts)]
-        repetition = -(index // len(texts))
+        text = texts[round_index % len(texts)]
+        repetition = -(round_index // len(texts))
         planned.append(
             PlannedSample(target=target_id, text=text, session=session, repetition=repetition, price=by_text[text])
         )
     return tuple(planned)
 
 
-def _quote_target(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> TargetQuote:
+def _quote_target(target: BaseTarget, rounds: Sequence[Round], user_price_usd: float | None) -> TargetQuote:
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.usd for one in planned if one.price.usd is not None]
     credits = [one.price.credits for one in planned if one.price.credits is not None]
@@ -277,47 +277,47 @@ def _quote_target(target: BaseTarget, rounds: Sequence[Round], usd: float | None
         characters=sum(len(one.text.text) for one in planned),
         usd=sum(dollars) if len(dollars) == len(planned) else None,
         credits=sum(credits) if credits else None,
-        price=_describe_target_price(target, usd),
+        price=_describe_target_price(target, user_price_usd),
         disputed=any(one.price.disputed for one in planned),
     )
 
 
-def make_target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
+def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) -> TargetRef:
     """Return the record of `target` for a run's manifest.
 
     Args:
         target: the target.
-        usd: the user's own price per request, which replaces the contract's.
+        user_price_usd: the user's own price per request, which replaces the contract's.
     """
-    dollars, in_credits = unit_prices(target, TEXT_LENGTH)
-    if usd is not None:
-        dollars = UnitPrice(usd, "request")
+    dollars, in_credits = unit_prices(target, DEFAULT_TEXT_LENGTH_CHARACTERS)
+    if user_price_usd is not None:
+        dollars = UnitPrice(user_price_usd, "request")
     return TargetRef(
         id=target.id,
         title=target.spec.title,
         contract_version=target.contract.version,
         contract_sha256=target.contract.document.sha256,
         price=TargetPrice(
-            description=_describe_target_price(target, usd),
-            usd=_amount_per_unit(dollars),
-            credits=_amount_per_unit(in_credits),
-            disputed=quote_price(target, TEXT_LENGTH, usd=usd).disputed,
-            sources=price_sources(target) if usd is None else (),
+            description=_describe_target_price(target, user_price_usd),
+            usd=_convert_to_amount_per_unit(dollars),
+            credits=_convert_to_amount_per_unit(in_credits),
+            disputed=quote_price(target, DEFAULT_TEXT_LENGTH_CHARACTERS, usd=user_price_usd).disputed,
+            sources=price_sources(target) if user_price_usd is None else (),
         ),
-        max_characters=_max_characters(target),
+        max_characters=_find_max_characters(target),
         languages=target.spec.languages,
     )
 
 
-def _describe_target_price(target: BaseTarget, usd: float | None) -> str:
-    return describe_price(target) if usd is None else f"${usd:g} / request (--price)"
+def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> str:
+    return describe_price(target) if user_price_usd is None else f"${user_price_usd:g} / request (--price)"
 
 
-def _amount_per_unit(price: UnitPrice | None) -> AmountPerUnit | None:
-    return None if price is None else AmountPerUnit(amount=price.amount, unit=price.unit)
+def _convert_to_amount_per_unit(unit_price: UnitPrice | None) -> AmountPerUnit | None:
+    return None if unit_price is None else AmountPerUnit(amount=unit_price.amount, unit=unit_price.unit)
 
 
-def _max_characters(target: BaseTarget) -> int | None:
+def _find_max_characters(target: BaseTarget) -> int | None:
     """Return the lower of the documented limits of the target and of the first plan, which new accounts have."""
     if not isinstance(target, Target):
         return None
@@ -327,7 +327,7 @@ def _max_characters(target: BaseTarget) -> int | None:
     return min(known, default=None)
 
 
-def _digest(
+def _compute_plan_sha256(
     *,
     suite: Suite,
     targets: Sequence[BaseTarget],

@@ -10,39 +10,39 @@ from voicegauge.bench.planning.plan import BenchPlan
 from voicegauge.bench.planning.suite import SuiteText
 from voicegauge.client import map_speech_request
 from voicegauge.contract import BaseTarget, Target
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model import SpeechRequest, VoiceSample
 from voicegauge.speech.audio import UndecodableAudioError, decode
 
-MAX_VOICE_BYTES = 64 * 2**20
+MAX_VOICE_SAMPLE_BYTES = 64 * 2**20
 """Largest file that is accepted as a voice sample.
 
 It is larger than any documented upload limit, and keeps a huge file at a mistyped path from being read into memory.
 """
 
 
-def default_voice_sample() -> VoiceSample:
+def load_default_voice_sample() -> VoiceSample:
     """Return the bundled recording, which is sent to targets that clone a voice if the user names no voice sample."""
-    return read_voice_sample(str(data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"))
+    return read_voice_sample(str(find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"))
 
 
-def read_voice_sample(name: str) -> VoiceSample:
+def read_voice_sample(url_or_file: str) -> VoiceSample:
     """Return a voice sample from a URL or a file.
 
     Args:
-        name: an http(s) URL, which is passed on to the provider, or the path of an audio file.
+        url_or_file: an http(s) URL, which is passed on to the provider, or the path of an audio file.
 
     Raises:
         DataError: the file cannot be read, is too large or is not audio.
     """
-    if name.startswith(("http://", "https://")):
-        return VoiceSample(url=name)
-    path = Path(name)
+    if url_or_file.startswith(("http://", "https://")):
+        return VoiceSample(url=url_or_file)
+    path = Path(url_or_file)
     try:
-        if path.stat().st_size > MAX_VOICE_BYTES:
-            raise DataError(f"{path}: is too large for a voice sample (limit: {MAX_VOICE_BYTES} bytes)")
+        if path.stat().st_size > MAX_VOICE_SAMPLE_BYTES:
+            raise DataError(f"{path}: is too large for a voice sample (limit: {MAX_VOICE_SAMPLE_BYTES} bytes)")
         data = read_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -54,7 +54,7 @@ def read_voice_sample(name: str) -> VoiceSample:
     return VoiceSample(data=data, filename=path.name, media_type=media_type)
 
 
-def speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | None = None) -> SpeechRequest:
+def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | None = None) -> SpeechRequest:
     """Build the speech request that asks `target` for `text`.
 
     Args:
@@ -68,12 +68,14 @@ def speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | 
     if sample is not None and sample.data is not None and "voice_sample_upload" not in mapped_fields:
         sample = None  # the target takes a URL only, and its contract has a default one
     if sample is None and "voice_sample_upload" in needs:
-        sample = default_voice_sample()
+        sample = load_default_voice_sample()
     sends_language = "language" in mapped_fields or text.language in target.spec.languages
     return SpeechRequest(text=text.text, language=text.language if sends_language else None, voice_sample=sample)
 
 
-def validate_requests(plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_sample: VoiceSample | None) -> None:
+def validate_requests_can_be_built(
+    plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_sample: VoiceSample | None
+) -> None:
     """Build one request per target and language, in order to report a missing input before anything is sent.
 
     Raises:
@@ -83,4 +85,4 @@ def validate_requests(plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_
     for (name, _), text in first_texts.items():
         target = targets[name]
         if isinstance(target, Target):
-            map_speech_request(target, speech_request(target, text, voice_sample))
+            map_speech_request(target, build_speech_request(target, text, voice_sample))

@@ -9,10 +9,10 @@ from voicegauge.bench.planning.suite import SuiteText
 from voicegauge.errors import UsageError
 from voicegauge.model import UploadedFile
 
-VOICE = "klatt5"
+ESPEAK_VOICE = "klatt5"
 """The espeak-ng variant that ASR engines recognize best, so that errors are due to the provider, not to the voice."""
 WORDS_PER_MINUTE = 165
-RATE_HZ = 24_000
+SAMPLE_RATE_HZ = 24_000
 LEADING_SILENCE_S = 0.2
 """Duration of the silence before the speech, because an ASR engine may drop a word that begins immediately."""
 
@@ -21,7 +21,7 @@ class SpokenUpload(NamedTuple):
     """An audio file with a spoken text of the suite."""
 
     file: UploadedFile
-    """The audio file: WAV, mono, 16 bits, sample rate `RATE_HZ`."""
+    """The audio file: WAV, mono, 16 bits, sample rate `SAMPLE_RATE_HZ`."""
     audio_s: float
     """Duration of the audio in seconds, including the leading silence."""
 
@@ -50,13 +50,13 @@ def _synthesize_upload(text: SuiteText) -> SpokenUpload:
     samples = synthesize(
         text.text,
         language=text.language,
-        voice=VOICE,
+        voice=ESPEAK_VOICE,
         words_per_minute=WORDS_PER_MINUTE,
         pitch=50,
-        sample_rate_hz=RATE_HZ,
+        sample_rate_hz=SAMPLE_RATE_HZ,
         seed=0,
     )
-    samples = np.concatenate([np.zeros(int(RATE_HZ * LEADING_SILENCE_S), np.float32), samples])
-    data, media_type = encode(samples, RATE_HZ, "wav")
+    samples = np.concatenate([np.zeros(int(SAMPLE_RATE_HZ * LEADING_SILENCE_S), np.float32), samples])
+    data, media_type = encode(samples, SAMPLE_RATE_HZ, "wav")
     file = UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data)
-    return SpokenUpload(file, len(samples) / RATE_HZ)
+    return SpokenUpload(file, len(samples) / SAMPLE_RATE_HZ)

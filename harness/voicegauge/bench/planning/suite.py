@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError, DataError, UnknownNameError
 from voicegauge.formats import Document, read_document
 from voicegauge.model import Record, SuiteRef
@@ -47,36 +47,36 @@ class Suite(Record, frozen=True, kw_only=True):
         """The entry for the suite in a run's manifest."""
         return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, texts=len(self.texts))
 
-    def select(
-        self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), limit: int | None = None
+    def select_texts(
+        self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), max_texts: int | None = None
     ) -> Suite:
         """Return a suite that contains only some of the texts.
 
         Args:
             languages: language codes to select, spelled as in the suite; all languages if empty.
             categories: categories to select; all categories if empty.
-            limit: maximum number of texts of each language, taken from the start of the suite.
+            max_texts: maximum number of texts of each language, taken from the start of the suite.
 
         Raises:
             UnknownNameError: no text has that language or category.
             DataError: no text has both a selected language and a selected category.
         """
-        _check_known("language", languages, {text.language for text in self.texts})
-        _check_known("category", categories, {text.category for text in self.texts})
+        _reject_unknown_names("language", languages, {text.language for text in self.texts})
+        _reject_unknown_names("category", categories, {text.category for text in self.texts})
         by_language: dict[str, list[SuiteText]] = {}
         for text in self.texts:
             if (not languages or text.language in languages) and (not categories or text.category in categories):
                 by_language.setdefault(text.language, []).append(text)
-        selected = {text.id for texts in by_language.values() for text in texts[:limit]}
+        selected = {text.id for texts in by_language.values() for text in texts[:max_texts]}
         if not selected:
             raise DataError(f"the suite {self.id} has no text of that language and category")
         return msgspec.structs.replace(self, texts=tuple(t for t in self.texts if t.id in selected))
 
 
-def _check_known(kind: str, names: Sequence[str], known: set[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise UnknownNameError(kind, name, known)
+def _reject_unknown_names(value_kind: str, requested_names: Sequence[str], known_names: set[str]) -> None:
+    for name in requested_names:
+        if name not in known_names:
+            raise UnknownNameError(value_kind, name, known_names)
 
 
 class _TextEntry(Record, frozen=True, kw_only=True):
@@ -101,26 +101,26 @@ class _SuiteFile(Record, frozen=True, kw_only=True):
 _ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
-def suite_names() -> list[str]:
+def list_suite_names() -> list[str]:
     """Return the names of the bundled suites."""
-    return sorted(path.stem for path in (data_dir("benchmarks") / "suites").glob("*.yaml"))
+    return sorted(path.stem for path in (find_bundled_folder("benchmarks") / "suites").glob("*.yaml"))
 
 
-def load_suite(name: str | Path) -> Suite:
+def load_suite(name_or_file: str | Path) -> Suite:
     """Load a suite.
 
     Args:
-        name: the id of a bundled suite, or the path of a YAML file.
+        name_or_file: the id of a bundled suite, or the path of a YAML file.
 
     Raises:
         UnknownNameError: no bundled suite has that name.
         DataError: the file cannot be read or is not a valid suite; the message gives file, line and reason.
     """
-    path = Path(name)
-    if path.suffix not in {".yaml", ".yml"} and "/" not in str(name):
-        if str(name) not in suite_names():
-            raise UnknownNameError("suite", str(name), suite_names())
-        path = data_dir("benchmarks") / "suites" / f"{name}.yaml"
+    path = Path(name_or_file)
+    if path.suffix not in {".yaml", ".yml"} and "/" not in str(name_or_file):
+        if str(name_or_file) not in list_suite_names():
+            raise UnknownNameError("suite", str(name_or_file), list_suite_names())
+        path = find_bundled_folder("benchmarks") / "suites" / f"{name_or_file}.yaml"
     try:
         document = read_document(path)
     except ContractError as error:  # the reader is shared with contracts
@@ -132,19 +132,19 @@ def _parse_suite(document: Document) -> Suite:
     try:
         file = msgspec.convert(document.data, _SuiteFile)
     except msgspec.ValidationError as error:
-        raise _schema_error(document, error) from error
+        raise _convert_schema_error(document, error) from error
     _check_id(document, "/id", "suite", file.id)  # the id becomes part of a run's folder name
     seen: set[str] = set()
     for index, text in enumerate(file.texts):
         pointer = f"/texts/{index}"
         _check_id(document, pointer, "text", text.id)
         if text.id in seen:
-            raise _error_at(document, pointer, f"the text id {text.id!r} is used twice")
+            raise _build_error_at(document, pointer, f"the text id {text.id!r} is used twice")
         if not text.text.strip():
-            raise _error_at(document, pointer, f"the text {text.id!r} is empty")
+            raise _build_error_at(document, pointer, f"the text {text.id!r} is empty")
         seen.add(text.id)
     if not seen:
-        raise _error_at(document, "/texts", "a suite needs at least one text")
+        raise _build_error_at(document, "/texts", "a suite needs at least one text")
     return Suite(
         id=file.id,
         version=file.version,
@@ -157,19 +157,23 @@ def _parse_suite(document: Document) -> Suite:
     )
 
 
-def _check_id(document: Document, pointer: str, kind: str, name: str) -> None:
-    if not name or not set(name) <= _ID_CHARACTERS:
-        raise _error_at(document, pointer, f"the {kind} id {name!r} may only contain letters, digits, -, _ and .")
+def _check_id(document: Document, pointer: str, object_kind: str, id_to_check: str) -> None:
+    if not id_to_check or not set(id_to_check) <= _ID_CHARACTERS:
+        raise _build_error_at(
+            document, pointer, f"the {object_kind} id {id_to_check!r} may only contain letters, digits, -, _ and ."
+        )
 
 
-def _schema_error(document: Document, error: msgspec.ValidationError) -> DataError:
+def _convert_schema_error(document: Document, error: msgspec.ValidationError) -> DataError:
     """Return the error for the first invalid value, whose position msgspec gives as a path such as `$.texts[3].id`."""
     reason, _, path = str(error).partition(" - at `")
     pointer = path.rstrip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
     # Suites written for version 1 of the format.
     hint = ": rename `stratum` to `category`" if "stratum" in reason else ""
-    return _error_at(document, pointer, f"not a valid suite: {reason}" + (f" at {pointer}" if pointer else "") + hint)
+    return _build_error_at(
+        document, pointer, f"not a valid suite: {reason}" + (f" at {pointer}" if pointer else "") + hint
+    )
 
 
-def _error_at(document: Document, pointer: str, reason: str) -> DataError:
+def _build_error_at(document: Document, pointer: str, reason: str) -> DataError:
     return DataError(f"{document.path}:{document.line(pointer)}: {reason}")

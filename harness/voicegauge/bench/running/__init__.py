@@ -1,7 +1,7 @@
 """Runs a benchmark plan: accesses the providers, sends and times the requests, and writes the journal and the run."""
 
-from voicegauge.bench.running.access import ProviderAccess, emulated_access, live_access
-from voicegauge.bench.running.audio_facts import measure_audio, samples_without_encoding
+from voicegauge.bench.running.access import ProviderAccess, build_emulated_access, build_live_access
+from voicegauge.bench.running.audio_facts import count_samples_without_encoding, measure_audio
 from voicegauge.bench.running.continuation import (
     RunToContinue,
     begin_run,
@@ -9,13 +9,13 @@ from voicegauge.bench.running.continuation import (
     find_runs_of_other_plans,
 )
 from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.manifest import make_manifest
+from voicegauge.bench.running.manifest import build_manifest
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
 from voicegauge.bench.running.store import (
     create_run_folder,
+    find_run_folder,
     load_run,
-    run_folder,
     save_run,
 )
 
@@ -27,17 +27,17 @@ __all__ = [
     "RunToContinue",
     "StopSignal",
     "begin_run",
+    "build_emulated_access",
+    "build_live_access",
+    "build_manifest",
+    "count_samples_without_encoding",
     "create_run_folder",
-    "emulated_access",
+    "find_run_folder",
     "find_run_to_continue",
     "find_runs_of_other_plans",
-    "live_access",
     "load_run",
-    "make_manifest",
     "measure_audio",
     "read_journal",
-    "run_folder",
     "run_plan",
-    "samples_without_encoding",
     "save_run",
 ]

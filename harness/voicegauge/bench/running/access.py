@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voicegauge.client import Client, Ledger, RateLimiter, account_plans, client_key, rate_limiter_for
+from voicegauge.client import Client, Ledger, RateLimiter, create_rate_limiter, find_account_plans, read_client_key
 from voicegauge.contract import Contract
 from voicegauge.emulator import RunningEmulator
 from voicegauge.transport import Clock, Transport
@@ -25,40 +25,41 @@ class ProviderAccess:
     """Limits the requests per minute to what the account plan allows; `None` if there is no limit."""
 
 
-def live_access(
-    contracts: Sequence[Contract], base_urls: Mapping[str, str], plans: Collection[str] = ()
+def build_live_access(
+    contracts: Sequence[Contract], base_urls: Mapping[str, str], account_plan_names: Collection[str] = ()
 ) -> dict[str, ProviderAccess]:
     """Return the access to live services by provider id, with keys from the environment.
 
     Args:
         contracts: contracts of the providers.
         base_urls: the user's own base URLs by server name; empty to use the contracts' URLs.
-        plans: names of the user's account plans; for a provider without a named plan, its smallest plan is used.
+        account_plan_names: names of the user's account plans; for a provider without a named plan, its smallest plan
+            is used.
 
     Raises:
         MissingKeyError: an API key is not set.
         UnknownNameError: no provider has a plan of that name.
     """
-    chosen = account_plans(contracts, plans)
+    chosen = find_account_plans(contracts, account_plan_names)
     return {
         contract.id: ProviderAccess(
             base_urls,
-            client_key(contract),
+            read_client_key(contract),
             chosen[contract.id].concurrent,
-            rate_limiter_for(chosen[contract.id], base_urls),
+            create_rate_limiter(chosen[contract.id], base_urls),
         )
         for contract in contracts
     }
 
 
-def emulated_access(contracts: Iterable[Contract], emulator: RunningEmulator) -> dict[str, ProviderAccess]:
+def build_emulated_access(contracts: Iterable[Contract], emulator: RunningEmulator) -> dict[str, ProviderAccess]:
     """Return the access to a running emulator by provider id; the emulator accepts any key."""
     return {contract.id: ProviderAccess({"": emulator.base_url(contract.id)}, "emulated") for contract in contracts}
 
 
 def open_clients(
     contracts: Iterable[Contract],
-    access: Mapping[str, ProviderAccess],
+    access_by_provider: Mapping[str, ProviderAccess],
     transport: Transport,
     ledger: Ledger | None,
     seed: int,
@@ -71,10 +72,10 @@ def open_clients(
         contract.id: Client(
             contract,
             transport,
-            base_urls=access[contract.id].base_urls,
-            key=access[contract.id].api_key,
+            base_urls=access_by_provider[contract.id].base_urls,
+            key=access_by_provider[contract.id].api_key,
             ledger=ledger,
-            rate_limiter=access[contract.id].rate_limiter,
+            rate_limiter=access_by_provider[contract.id].rate_limiter,
             seed=seed,
             clock=clock,
             max_wait_s=max_wait_s,
@@ -83,12 +84,14 @@ def open_clients(
     }
 
 
-def provider_semaphores(access: Mapping[str, ProviderAccess], concurrency: int) -> dict[str, asyncio.Semaphore]:
+def create_provider_semaphores(
+    access_by_provider: Mapping[str, ProviderAccess], concurrency: int
+) -> dict[str, asyncio.Semaphore]:
     """Return semaphores, by provider id, that limit the requests in flight.
 
     The limit is the smaller of `concurrency` and the limit of the account plan.
     """
     return {
         provider: asyncio.Semaphore(min(one.max_concurrency or concurrency, concurrency))
-        for provider, one in access.items()
+        for provider, one in access_by_provider.items()
     }

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench.running.playback import add_playback, first_audio_ms
+from voicegauge.bench.running.playback import add_playback_measurements, find_first_audio_ms
 from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
@@ -28,7 +28,7 @@ from voicegauge.speech.audio import (
 
 
 def measure_audio(
-    folder: Path,
+    run_folder: Path,
     samples: Iterable[Sample],
     targets: Mapping[str, BaseTarget],
     on_sample: Callable[[], None] = lambda: None,
@@ -38,7 +38,7 @@ def measure_audio(
     A sample becomes a failure if its audio cannot be decoded, or is longer than the decoder accepts.
 
     Args:
-        folder: folder of the run.
+        run_folder: folder of the run.
         samples: the samples as the journal lists them.
         targets: the targets by id; the contract of a target declares the encoding of raw audio.
         on_sample: called after each sample.
@@ -50,13 +50,13 @@ def measure_audio(
     measured = []
     for sample in samples:
         if sample.audio is not None and sample.audio not in by_file:
-            by_file[sample.audio] = _measure_file(folder, sample.audio, targets.get(sample.target))
+            by_file[sample.audio] = _measure_file(run_folder, sample.audio, targets.get(sample.target))
         measured.append(_add_measurements(sample, by_file[sample.audio]) if sample.audio is not None else sample)
         on_sample()
     return tuple(measured)
 
 
-_TEXT_BYTES = 1024
+_MAX_TEXT_BYTES = 1024
 """Number of bytes of a body that are inspected to tell text from audio samples."""
 
 
@@ -68,17 +68,17 @@ class _MeasuredAudio(NamedTuple):
     """Why the audio cannot be used; `None` if it can be used."""
 
 
-def _measure_file(folder: Path, saved: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
-    path = folder / saved.file
+def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
+    path = run_folder / saved_audio.file
     try:
         data = read_file(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    audio = EncodedAudio(data, media_type=saved.media_type, raw_format=_declared_raw_format(target))
-    return _MeasuredAudio(audio.facts(saved.file), audio.playback_timeline, _audio_failure(audio))
+    audio = EncodedAudio(data, media_type=saved_audio.media_type, raw_format=_find_documented_raw_format(target))
+    return _MeasuredAudio(audio.facts(saved_audio.file), audio.playback_timeline, _find_audio_failure(audio))
 
 
-def _audio_failure(audio: EncodedAudio) -> Failure | None:
+def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
     if audio.decode_error is None or _has_unknown_encoding(audio.media_type, audio.data):
         return None
     declared = f" (declared as {audio.media_type})" if audio.media_type else ""
@@ -87,42 +87,42 @@ def _audio_failure(audio: EncodedAudio) -> Failure | None:
 
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
     """Whether `data` is raw audio whose encoding no document states; decoding it fails, but the provider has not."""
-    head = data[:_TEXT_BYTES]
+    head = data[:_MAX_TEXT_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
     return container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
 
 
-def samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
+def count_samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
     """Return, by target, the number of samples whose audio was not decoded because its encoding is not known."""
     return dict(Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_s is None))
 
 
-def _add_measurements(sample: Sample, audio: _MeasuredAudio) -> Sample:
-    latency, streaming, silence_s = sample.latency, sample.streaming, audio.facts.leading_silence_s
+def _add_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> Sample:
+    latency, streaming, silence_s = sample.latency, sample.streaming, measured_audio.facts.leading_silence_s
     if latency is not None and latency.ttfa_ms is not None and silence_s is not None:
         ttfa_ms, ttfs_ms = latency.ttfa_ms, latency.ttfa_ms + silence_s * 1000
-        if streaming is not None and audio.timeline is not None:
-            ttfa_ms = first_audio_ms(streaming, audio.timeline)
-            streaming, ttfs_ms = add_playback(streaming, audio.timeline, silence_s)
+        if streaming is not None and measured_audio.timeline is not None:
+            ttfa_ms = find_first_audio_ms(streaming, measured_audio.timeline)
+            streaming, ttfs_ms = add_playback_measurements(streaming, measured_audio.timeline, silence_s)
         latency = msgspec.structs.replace(latency, ttfa_ms=ttfa_ms, ttfs_ms=ttfs_ms)
     return msgspec.structs.replace(
         sample,
-        audio=audio.facts,
+        audio=measured_audio.facts,
         latency=latency,
         streaming=streaming,
-        failure=sample.failure or audio.failure,
+        failure=sample.failure or measured_audio.failure,
     )
 
 
-def _declared_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
+def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
     """Return the encoding that the contract declares for audio without a header; `None` if it declares none."""
-    spec = _response_audio(target)
+    spec = _find_response_audio(target)
     if spec is None or spec.format is None or spec.sample_rate_hz is None:
         return None
     return RawAudioFormat(format=spec.format, sample_rate_hz=spec.sample_rate_hz, channels=spec.channels)
 
 
-def _response_audio(target: BaseTarget | None) -> ResponseAudio | None:
+def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
     if target is None:
         return None
     if target.response.audio is not None:

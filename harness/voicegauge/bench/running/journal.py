@@ -12,7 +12,7 @@ from voicegauge.bench.running.purchases import JournalState, SamplePurchases
 from voicegauge.client import Journal, SubmitCompleted, SubmitNotSent, SubmitStarted, read_events
 from voicegauge.model import BillingStatus, Record, Sample
 
-JOURNAL_FILE = "journal.jsonl"
+JOURNAL_FILE_NAME = "journal.jsonl"
 
 
 class JobLeftOpen(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
@@ -37,13 +37,13 @@ class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="
 JournalEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | JobLeftOpen | SampleFinished
 
 
-def open_journal(folder: Path, *, durable: bool) -> Journal:
-    """Open the journal of the run in `folder` for writing; see `Journal`."""
-    return Journal(folder / JOURNAL_FILE, durable=durable)
+def open_journal(run_folder: Path, *, durable: bool) -> Journal:
+    """Open the journal of the run in `run_folder` for writing; see `Journal`."""
+    return Journal(run_folder / JOURNAL_FILE_NAME, is_durable=durable)
 
 
-def read_journal(folder: Path) -> JournalState:
-    """Read the journal in `folder`; a last line that a crash cut short is ignored.
+def read_journal(run_folder: Path) -> JournalState:
+    """Read the journal in `run_folder`; a last line that a crash cut short is ignored.
 
     Returns:
         The state of the run; an empty state if there is no journal.
@@ -54,17 +54,17 @@ def read_journal(folder: Path) -> JournalState:
     histories: dict[str, SamplePurchases] = {}
     is_emulated = False
 
-    def history_of(sample: str) -> SamplePurchases:
-        return histories.setdefault(sample, SamplePurchases(sample))
+    def get_sample_purchases(sample_id: str) -> SamplePurchases:
+        return histories.setdefault(sample_id, SamplePurchases(sample_id))
 
-    for event in read_events(folder / JOURNAL_FILE, JournalEvent):
+    for event in read_events(run_folder / JOURNAL_FILE_NAME, JournalEvent):
         match event:
             case JobLeftOpen():
-                history_of(event.sample.id).leave_open(event.sample)
+                get_sample_purchases(event.sample.id).note_job_left_open(event.sample)
                 is_emulated |= event.is_emulated
             case SampleFinished():
-                history_of(event.sample.id).finish(event.sample, event.billing)
+                get_sample_purchases(event.sample.id).note_sample_finished(event.sample, event.billing)
                 is_emulated |= event.is_emulated
             case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
-                event.apply_to(history_of(event.id))
+                event.apply_to(get_sample_purchases(event.id))
     return JournalState(histories, is_emulated=is_emulated)

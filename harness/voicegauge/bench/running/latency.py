@@ -23,7 +23,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     submit = delivery.exchanges[delivery.submit_exchange].timing
     if submit is None:
         return None
-    job = _measure_job(delivery, target, submit.total_ms)
+    job = _measure_job_phases(delivery, target, submit.total_ms)
     audio = delivery.exchanges[delivery.audio_exchange] if delivery.audio_exchange is not None else None
     if audio is None or audio.timing is None:
         return Latency(
@@ -43,60 +43,60 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     elif is_json(audio.response.media_type):  # audio inside JSON cannot be played before the JSON is complete
         first_audio_ms = last_byte_ms
     else:
-        first_audio_ms = start_ms + _first_chunk_ms(timing)
+        first_audio_ms = start_ms + _compute_first_chunk_ms(timing)
     return Latency(
         submit_latency_ms=submit.total_ms,
         queue_ms=job.queue,
         processing_ms=job.processing,
         completion_ms=job.completion,
         download_ms=timing.total_ms if delivery.audio_exchange != delivery.submit_exchange else None,
-        ttfb_ms=start_ms + _first_byte_ms(timing),
+        ttfb_ms=start_ms + _compute_first_byte_ms(timing),
         ttfa_ms=first_audio_ms,
         total_latency_ms=last_byte_ms,
     )
 
 
-def _first_byte_ms(timing: Timing) -> float:
+def _compute_first_byte_ms(timing: Timing) -> float:
     return timing.total_ms - timing.receive_ms
 
 
-def _first_chunk_ms(timing: Timing) -> float:
-    return timing.chunks[0][0] if timing.chunks else _first_byte_ms(timing)
+def _compute_first_chunk_ms(timing: Timing) -> float:
+    return timing.chunks[0][0] if timing.chunks else _compute_first_byte_ms(timing)
 
 
-class _JobTimes(NamedTuple):
+class _JobPhaseBounds(NamedTuple):
     queue: Interval | None = None
     processing: Interval | None = None
     completion: Interval | None = None
 
 
-def _measure_job(delivery: Delivery, target: BaseTarget, submit_latency_ms: float) -> _JobTimes:
+def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_latency_ms: float) -> _JobPhaseBounds:
     """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled."""
     job = target.job_operation.job if target.job_operation else None
     observations = delivery.job.observations if delivery.job else ()
     ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
     if job is None or ended is None:
-        return _JobTimes()
-    completion = _entry_bounds(observations, ended)
+        return _JobPhaseBounds()
+    completion = _compute_entry_bounds(observations, ended)
     phases = [name for name, state in job.states.items() if state.end is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
         processing = Interval(low_ms=max(completion.low_ms - submit_latency_ms, 0.0), high_ms=completion.high_ms)
-        return _JobTimes(None, processing, completion)
+        return _JobPhaseBounds(None, processing, completion)
     started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
-    queue = _entry_bounds(observations, started)
+    queue = _compute_entry_bounds(observations, started)
     processing = Interval(low_ms=max(completion.low_ms - queue.high_ms, 0.0), high_ms=completion.high_ms - queue.low_ms)
-    return _JobTimes(queue, processing, completion)
+    return _JobPhaseBounds(queue, processing, completion)
 
 
-def _is_terminal(job: JobSpec, state: str) -> bool:
-    return state in job.states and job.states[state].end is not None
+def _is_terminal(job_spec: JobSpec, state: str) -> bool:
+    return state in job_spec.states and job_spec.states[state].end is not None
 
 
-def _entry_bounds(observations: Sequence[StateObservation], index: int) -> Interval:
-    """Return the bounds of the time at which the job entered the state of observation `index`.
+def _compute_entry_bounds(observations: Sequence[StateObservation], observation_index: int) -> Interval:
+    """Return the bounds of the time at which the job entered the state of observation `observation_index`.
 
     When the previous poll was sent, the job was still in an earlier state; this gives the lower
     bound. The response that first showed the state gives the upper bound.
     """
-    low_ms = observations[index - 1].requested_ms if index else 0.0
-    return Interval(low_ms=low_ms, high_ms=observations[index].at_ms)
+    low_ms = observations[observation_index - 1].requested_ms if observation_index else 0.0
+    return Interval(low_ms=low_ms, high_ms=observations[observation_index].at_ms)

@@ -12,25 +12,25 @@ from voicegauge.bench.running.runner import RunConfig
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__
 
-_LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
+_VERSIONED_LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
 """Libraries whose version can influence a time, an error count or an interval."""
 
 
-def make_manifest(config: RunConfig, run_id: str, created: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
+def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
     """Build the manifest of a run that is about to start.
 
     Args:
         config: plan, targets and access of the run.
         run_id: id of the run, unique among the runs of a folder.
-        created: current time, with time zone.
+        created_at: current time, with time zone.
         base_urls: base URLs set by the user, by the contract's server name or "".
     """
     plan, settings = config.plan, config.plan.settings
-    provider = next(iter(config.access), "")  # --base-url is only accepted with a single provider
+    provider = next(iter(config.access_by_provider), "")  # --base-url is only accepted with a single provider
     return Manifest(
         schema_version=RUN_SCHEMA_VERSION,
         run_id=run_id,
-        created_at=created.isoformat(timespec="seconds"),
+        created_at=created_at.isoformat(timespec="seconds"),
         finished=False,
         voicegauge=__version__,
         provenance=plan.provenance,
@@ -43,13 +43,13 @@ def make_manifest(config: RunConfig, run_id: str, created: datetime, *, base_url
         concurrency=config.concurrency,
         seed=settings.seed,
         base_urls={f"{provider}/{server}".rstrip("/"): url for server, url in base_urls.items()},
-        environment=environment(),
+        environment=describe_environment(),
         max_cost_usd=config.max_cost_usd,
         plan_sha256=plan.sha256,
     )
 
 
-def environment() -> dict[str, str]:
+def describe_environment() -> dict[str, str]:
     """Return Python version, platform, processor, number of processors and library versions."""
     system = {
         "python": platform.python_version(),
@@ -57,4 +57,4 @@ def environment() -> dict[str, str]:
         "processor": platform.processor() or platform.machine(),
         "processors": str(os.cpu_count()),
     }
-    return system | {name: metadata.version(name) for name in _LIBRARIES}
+    return system | {name: metadata.version(name) for name in _VERSIONED_LIBRARIES}

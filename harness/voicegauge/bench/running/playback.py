@@ -16,14 +16,14 @@ from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Streaming
 from voicegauge.speech.audio import PlaybackTimeline
 
-MERGE_MS = 1.0
+MAX_MERGED_GAP_MS = 1.0
 """Chunks that arrive within this time count as one chunk, because the network splits data arbitrarily."""
 MIN_STALL_MS = 1.0
 """Shortest stall that counts; shorter ones are within the precision of the timestamps."""
 
 
 def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | None:
-    """Measure the arrival of streamed audio; `add_playback` later adds the values that require decoding.
+    """Measure the arrival of streamed audio; `add_playback_measurements` later adds the values that require decoding.
 
     A stream is an event stream, or a response of bytes without a Content-Length.
     Times are milliseconds from the start of the submit.
@@ -36,13 +36,13 @@ def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | Non
         return None
     exchange = delivery.exchanges[index]
     if spec.delivered == "stream" and target.operation.stream is not None:
-        return _measure_events(exchange, target.operation.stream)
+        return _measure_event_stream(exchange, target.operation.stream)
     # A provider that knows the length has finished the audio before it sends the first byte.
     is_streamed = spec.delivered == "bytes" and exchange.response.header("content-length") is None
-    return _merge_chunks(_body_arrivals(exchange)) if is_streamed else None
+    return _merge_chunks(_read_body_arrivals(exchange)) if is_streamed else None
 
 
-def _body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
+def _read_body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
     """Return the arrivals of the body as (ms, bytes so far).
 
     The list is empty if a content encoding was removed, because the timed chunks are then not chunks of the body.
@@ -54,24 +54,24 @@ def _body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
     return [(at, size) for (at, _), size in zip(chunks, sizes, strict=True)]
 
 
-def _measure_events(exchange: Exchange, spec: StreamSpec) -> Streaming | None:
-    arrivals = _body_arrivals(exchange)
-    stream = parse_exchange(exchange).stream(spec)
+def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec) -> Streaming | None:
+    arrivals = _read_body_arrivals(exchange)
+    stream = parse_exchange(exchange).stream(stream_spec)
     if not arrivals or not stream.events:
         return None
     sizes = [size for _, size in arrivals]
 
-    def arrival_ms(end: int) -> float:
-        """Return when the body's byte before offset `end` arrived."""
-        return arrivals[bisect_left(sizes, end)][0]
+    def find_arrival_ms(end_offset: int) -> float:
+        """Return when the body's byte before offset `end_offset` arrived."""
+        return arrivals[bisect_left(sizes, end_offset)][0]
 
     try:
-        audio = [(arrival_ms(event.end), len(data)) for event, data in stream.audio_events() if data]
+        audio = [(find_arrival_ms(event.end), len(data)) for event, data in stream.audio_events() if data]
     except UnreadableBodyError:
         return None
     totals = list(accumulate(size for _, size in audio))
     chunks = [(at, total) for (at, _), total in zip(audio, totals, strict=True)]
-    return _merge_chunks(chunks, first_event_ms=arrival_ms(stream.events[0].end))
+    return _merge_chunks(chunks, first_event_ms=find_arrival_ms(stream.events[0].end))
 
 
 def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> Streaming | None:
@@ -79,7 +79,7 @@ def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float |
         return None
     chunks = [arrivals[0]]
     for at, size in arrivals[1:]:
-        if at - chunks[-1][0] < MERGE_MS:
+        if at - chunks[-1][0] < MAX_MERGED_GAP_MS:
             chunks[-1] = (chunks[-1][0], size)
         else:
             chunks.append((at, size))
@@ -92,23 +92,23 @@ def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float |
     )
 
 
-class Playback(NamedTuple):
+class SimulatedPlayback(NamedTuple):
     """Simulated playback of a stream by a player that starts with the first audio."""
 
     stalls_ms: tuple[float, ...]
     """Duration of each buffer underrun."""
-    played_ms: float
+    position_played_ms: float
     """Time at which the given moment of the audio is played."""
-    arrived_ms: float
+    position_arrived_ms: float
     """Time at which the given moment of the audio has arrived."""
 
 
-def play(chunks: Sequence[tuple[float, float]], moment_s: float) -> Playback:
+def simulate_playback(chunks: Sequence[tuple[float, float]], requested_position_s: float) -> SimulatedPlayback:
     """Simulate a player that starts with the first audio and stalls when its buffer is empty.
 
     Args:
         chunks: tuples (arrival in ms, seconds of audio that can be played by then); both values ascend.
-        moment_s: the moment of the audio to report, in seconds from its start.
+        requested_position_s: the moment of the audio to report, in seconds from its start.
     """
     stalls: list[float] = []
     buffered_s = 0.0
@@ -121,35 +121,37 @@ def play(chunks: Sequence[tuple[float, float]], moment_s: float) -> Playback:
         if empty_ms is not None and at_ms - empty_ms > MIN_STALL_MS:
             stalls.append(at_ms - empty_ms)
         start_ms = at_ms if empty_ms is None else max(at_ms, empty_ms)
-        if not found and playable_s > moment_s:
-            found, played_ms, arrived_ms = True, start_ms + (moment_s - buffered_s) * 1000, at_ms
+        if not found and playable_s > requested_position_s:
+            found, played_ms, arrived_ms = True, start_ms + (requested_position_s - buffered_s) * 1000, at_ms
         empty_ms = start_ms + (playable_s - buffered_s) * 1000
         buffered_s = playable_s
-    return Playback(tuple(stalls), played_ms, arrived_ms)
+    return SimulatedPlayback(tuple(stalls), played_ms, arrived_ms)
 
 
-def first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
+def find_first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
     """Return when the first byte of audio data arrived, after any header of the container."""
     after_header = (at for at, size in streaming.chunks if size > timeline.header_bytes)
     return next(after_header, streaming.chunks[-1][0])
 
 
-def add_playback(streaming: Streaming, timeline: PlaybackTimeline, silence_s: float) -> tuple[Streaming, float]:
+def add_playback_measurements(
+    streaming: Streaming, timeline: PlaybackTimeline, leading_silence_s: float
+) -> tuple[Streaming, float]:
     """Add buffer underruns and the arrival of the first audible speech to a measured stream.
 
     Args:
         streaming: measured arrival of the chunks.
         timeline: number of seconds of the decoded audio that can be played for each number of bytes received.
-        silence_s: duration in seconds of the leading silence of the audio.
+        leading_silence_s: duration in seconds of the leading silence of the audio.
 
     Returns:
         The stream, and the time to first audible speech in milliseconds.
     """
-    playback = play([(at, timeline.playable_s(size)) for at, size in streaming.chunks], silence_s)
+    playback = simulate_playback([(at, timeline.playable_s(size)) for at, size in streaming.chunks], leading_silence_s)
     measured = msgspec.structs.replace(
         streaming,
-        first_speech_ms=playback.arrived_ms,
+        first_speech_ms=playback.position_arrived_ms,
         underruns=len(playback.stalls_ms),
         stalled_ms=sum(playback.stalls_ms),
     )
-    return measured, playback.played_ms
+    return measured, playback.position_played_ms

@@ -14,37 +14,39 @@ from voicegauge.model import BillingStatus, OpenJob, Sample
 class SamplePurchases(PurchaseHistory):
     """The submits for one sample, in the order of sending, and the sample if it is finished."""
 
-    finished: Sample | None = None
-    left_open: Sample | None = None
+    finished_sample: Sample | None = None
+    open_sample: Sample | None = None
     """The sample as a failure, while its job can still be polled; otherwise `None`."""
 
-    def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+    def note_submit(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins; the sample does not count as finished any more."""
-        super().start(at, usd, idempotency_key)
-        self.finished = self.left_open = None
+        super().note_submit(at, usd, idempotency_key)
+        self.finished_sample = self.open_sample = None
 
-    def leave_open(self, sample: Sample) -> None:
+    def note_job_left_open(self, sample: Sample) -> None:
         """Note that the job of the last submit could not be followed to its end."""
-        self.left_open = sample
+        self.open_sample = sample
 
-    def finish(self, sample: Sample, billing: BillingStatus) -> None:
+    def note_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
         """Note the finished sample, and what is known about the charge for its last submit."""
-        self.finished, self.left_open = sample, None
+        self.finished_sample, self.open_sample = sample, None
         if self.purchases:
             last = self.purchases[-1]
             last.billing, last.is_settled = billing, True
             last.charged_usd = sample.cost.charged_usd if sample.cost.charged_usd is not None else last.charged_usd
-            last.reason = sample.failure.message if sample.failure else None
+            last.unsettled_reason = sample.failure.message if sample.failure else None
 
     @property
     def open_job(self) -> OpenJob | None:
         """The job that was paid for and not followed to its end; `None` if there is no such job."""
         last = self.purchases[-1] if self.purchases else None
-        if last is None or last.job is None or not last.is_open_job:
+        if last is None or last.job_id is None or not last.is_open_job:
             return None
-        failure = self.left_open.failure if self.left_open else None
+        failure = self.open_sample.failure if self.open_sample else None
         reason = failure.message if failure else "voicegauge was stopped before the job had ended"
-        return OpenJob(id=self.id, job=last.job, sent_at=last.at, usd=last.counted_usd, reason=reason)
+        return OpenJob(
+            id=self.sample_or_case_id, job=last.job_id, sent_at=last.submitted_at, usd=last.counted_usd, reason=reason
+        )
 
 
 class JournalState(PurchaseAccount[SamplePurchases]):
@@ -57,9 +59,9 @@ class JournalState(PurchaseAccount[SamplePurchases]):
         """A response identified itself as one of voicegauge's emulator."""
 
     @functools.cached_property
-    def finished(self) -> dict[str, Sample]:
+    def finished_samples(self) -> dict[str, Sample]:
         """The finished samples by id, including lost ones."""
-        return {name: one.finished for name, one in self.histories.items() if one.finished is not None}
+        return {name: one.finished_sample for name, one in self.histories.items() if one.finished_sample is not None}
 
     @functools.cached_property
     def open_jobs(self) -> dict[str, OpenJob]:

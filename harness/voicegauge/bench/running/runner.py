@@ -20,10 +20,10 @@ from voicegauge.bench.planning import (
     Round,
     SpokenUpload,
     SuiteText,
-    speech_request,
+    build_speech_request,
     synthesize_texts,
 )
-from voicegauge.bench.running.access import ProviderAccess, open_clients, provider_semaphores
+from voicegauge.bench.running.access import ProviderAccess, create_provider_semaphores, open_clients
 from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
 from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
@@ -35,7 +35,7 @@ from voicegauge.client import (
     Journal,
     Ledger,
     Purchase,
-    RepeatedRequest,
+    RequestToRepeat,
     Reservation,
     SubmitRecorder,
 )
@@ -64,7 +64,7 @@ class RunConfig:
     plan: BenchPlan
     targets: Mapping[str, BaseTarget]
     """The targets by target id."""
-    access: Mapping[str, ProviderAccess]
+    access_by_provider: Mapping[str, ProviderAccess]
     """Access to the providers by provider id."""
     concurrency: int = 16
     """Maximum number of requests in flight, with at most one per target. Up to 16 delay a TTFB by a few ms at most."""
@@ -92,7 +92,7 @@ class StopSignal:
         self.error: VoicegaugeError | None = None
         """The error that is the reason to stop; `None` if the user stopped the run."""
 
-    def request(self, error: VoicegaugeError | None = None) -> None:
+    def request_stop(self, error: VoicegaugeError | None = None) -> None:
         """Request the stop. If it is requested several times, the first error is reported."""
         self.error = self.error or error
         self.requested = True
@@ -110,7 +110,7 @@ class RunOutcome:
     """Whether every planned sample is measured or lost, and no job is open."""
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
-    ambiguous: tuple[AmbiguousRequest, ...] = ()
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
@@ -118,23 +118,23 @@ class RunOutcome:
 
 async def run_plan(
     config: RunConfig,
-    folder: Path,
+    run_folder: Path,
     *,
-    earlier_state: JournalState | None = None,
-    stop: StopSignal | None = None,
+    earlier_journal_state: JournalState | None = None,
+    stop_signal: StopSignal | None = None,
     on_sample: Callable[[Sample], None] = lambda _: None,
 ) -> RunOutcome:
-    """Send the requests of a plan, and write their results to the journal in `folder`.
+    """Send the requests of a plan, and write their results to the journal in `run_folder`.
 
-    If `stop` is requested, the run ends early and returns the samples so far. The user requests it;
+    If `stop_signal` is requested, the run ends early and returns the samples so far. The user requests it;
     the run itself requests it if the budget is spent, the disk is full, or no provider could be
-    reached in the first round. In these cases, `stop.error` gives the reason.
+    reached in the first round. In these cases, `stop_signal.error` gives the reason.
 
     Args:
         config: the plan, the targets and the access to them.
-        folder: folder of the run, which must exist.
-        earlier_state: journal of an interrupted run of the same plan; its samples are not paid for again.
-        stop: signal that the caller and the run itself can request.
+        run_folder: folder of the run, which must exist.
+        earlier_journal_state: journal of an interrupted run of the same plan; its samples are not paid for again.
+        stop_signal: signal that the caller and the run itself can request.
         on_sample: called with each sample as it finishes.
 
     Raises:
@@ -142,41 +142,50 @@ async def run_plan(
         UsageError: the journal cannot be opened.
     """
     is_paid = config.plan.provenance is not Provenance.EMULATED
-    with open_journal(folder, durable=is_paid) as journal:
-        runner = _Runner(config, folder, journal, earlier_state or JournalState(), stop or StopSignal(), on_sample)
+    with open_journal(run_folder, durable=is_paid) as journal:
+        runner = _PlanRunner(
+            config, run_folder, journal, earlier_journal_state or JournalState(), stop_signal or StopSignal(), on_sample
+        )
         return await runner.run()
 
 
-class _Runner:
+class _PlanRunner:
     """State of one run of a plan."""
 
     def __init__(
         self,
         config: RunConfig,
-        folder: Path,
+        run_folder: Path,
         journal: Journal,
-        earlier_state: JournalState,
-        stop: StopSignal,
+        earlier_journal_state: JournalState,
+        stop_signal: StopSignal,
         on_sample: Callable[[Sample], None],
     ) -> None:
-        self._config, self._folder, self._journal, self._earlier_state = config, folder, journal, earlier_state
-        self._stop, self._on_sample = stop, on_sample
-        is_bought_again = earlier_state.lost if config.retry_ambiguous else frozenset[str]()
-        self._samples = {name: one for name, one in earlier_state.finished.items() if name not in is_bought_again}
+        self._config, self._folder, self._journal, self._earlier_state = (
+            config,
+            run_folder,
+            journal,
+            earlier_journal_state,
+        )
+        self._stop, self._on_sample = stop_signal, on_sample
+        is_bought_again = earlier_journal_state.lost_ids if config.retry_ambiguous else frozenset[str]()
+        self._samples = {
+            name: one for name, one in earlier_journal_state.finished_samples.items() if name not in is_bought_again
+        }
         self._left_open: set[str] = set()
         self._uploads: dict[str, SpokenUpload] = {}
-        self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_state.is_emulated
-        self._repeatable = self._find_repeatable()
+        self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
+        self._repeatable = self._find_repeatable_requests()
         self._ledger: Ledger | None = None
         self._held: dict[str, Reservation] = {}
         if config.max_cost_usd is not None:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
-            pending = {name: job.usd for name, job in earlier_state.open_jobs.items()}
+            pending = {name: job.usd for name, job in earlier_journal_state.open_jobs.items()}
             pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
-            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_state.spent_usd_without(pending))
-            self._held = {name: self._ledger.hold(usd or 0.0) for name, usd in pending.items()}
+            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_without(pending))
+            self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
         self._slots = asyncio.Semaphore(config.concurrency)
-        self._provider_slots = provider_semaphores(config.access, config.concurrency)
+        self._provider_slots = create_provider_semaphores(config.access_by_provider, config.concurrency)
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
     async def run(self) -> RunOutcome:
@@ -187,7 +196,7 @@ class _Runner:
         """
         rounds = self._config.plan.rounds
         if self._config.plan.kind != "speech":  # synthesized now, so that it disturbs no measurement
-            self._uploads = await asyncio.to_thread(synthesize_texts, _texts(self._config.plan))
+            self._uploads = await asyncio.to_thread(synthesize_texts, _iterate_texts(self._config.plan))
         self._mark_lost_samples()
         task = asyncio.current_task()
         try:
@@ -205,13 +214,13 @@ class _Runner:
             spent_usd=state.spent_usd if self._ledger else 0.0,
             is_complete=not self._left_open and all(name in self._samples for name in planned_ids),
             is_emulated=self._emulated,
-            ambiguous=state.ambiguous,
+            ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
         )
 
-    def _find_repeatable(self) -> dict[str, Purchase]:
+    def _find_repeatable_requests(self) -> dict[str, Purchase]:
         """Return the last requests, by sample id, that can be sent again without being charged again."""
-        last = {name: self._earlier_state.histories[name].purchases[-1] for name in self._earlier_state.lost}
+        last = {name: self._earlier_state.histories[name].purchases[-1] for name in self._earlier_state.lost_ids}
         targets = {one.id: self._config.targets[one.target] for row in self._config.plan.rounds for one in row}
         now = datetime.now(UTC)
         return {
@@ -226,15 +235,15 @@ class _Runner:
         if self._config.retry_ambiguous:
             return
         for planned in itertools.chain.from_iterable(self._config.plan.rounds):
-            is_lost = planned.id in self._earlier_state.lost and planned.id not in self._repeatable
+            is_lost = planned.id in self._earlier_state.lost_ids and planned.id not in self._repeatable
             if is_lost and planned.id not in self._samples:
-                self._finish(_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
+                self._finish_sample(_build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
     async def _run_session(self, rounds: Iterable[Round]) -> None:
         async with self._config.open_transport() as transport:
             clients = open_clients(
                 self._contracts.values(),
-                self._config.access,
+                self._config.access_by_provider,
                 transport,
                 self._ledger,
                 self._config.plan.settings.seed,
@@ -245,11 +254,11 @@ class _Runner:
                 if not self._stop.requested:
                     await self._run_round(row, clients)
 
-    async def _run_round(self, row: Round, clients: Mapping[str, Client]) -> None:
+    async def _run_round(self, round_samples: Round, clients: Mapping[str, Client]) -> None:
         """Send one text to all its targets; a failure affects only its own target."""
         is_first = not self._samples
         async with asyncio.TaskGroup() as tasks:
-            for planned in row:
+            for planned in round_samples:
                 if planned.id not in self._samples:
                     tasks.create_task(self._measure_or_stop(planned, clients))
         if is_first:
@@ -259,30 +268,32 @@ class _Runner:
         failures = [sample.failure for sample in self._samples.values()]
         if failures and all(failure and failure.kind == "network" for failure in failures):
             assert failures[0] is not None
-            self._stop.request(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
+            self._stop.request_stop(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
 
-    async def _measure_or_stop(self, planned: PlannedSample, clients: Mapping[str, Client]) -> None:
+    async def _measure_or_stop(self, planned_sample: PlannedSample, clients: Mapping[str, Client]) -> None:
         """Measure one sample. An error of the tool stops the run, but not the requests in flight."""
-        target = self._config.targets[planned.target]
+        target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
         async with self._provider_slots[target.contract.id], self._slots:
             if self._stop.requested:
                 return
             try:
-                await self._measure(planned, target, clients[target.contract.id])
+                await self._measure_sample(planned_sample, target, clients[target.contract.id])
             except VoicegaugeError as error:
-                self._stop.request(error)
+                self._stop.request_stop(error)
 
-    async def _measure(self, planned: PlannedSample, target: BaseTarget, client: Client) -> None:
+    async def _measure_sample(self, planned_sample: PlannedSample, target: BaseTarget, client: Client) -> None:
         started = datetime.now(UTC)
-        price = self._price(planned, target)
+        price = self._quote_sample_price(planned_sample, target)
         try:
-            delivery = await self._deliver(planned, target, client, price)
+            delivery = await self._deliver(planned_sample, target, client, price)
         except DeliveryInterruptedError as error:
             if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
-                self._save_delivery(self._make_sample(planned, target, error.delivery, price, started), error.delivery)
+                self._save_delivery(
+                    self._build_sample(planned_sample, target, error.delivery, price, started), error.delivery
+                )
             raise
-        self._save_delivery(self._make_sample(planned, target, delivery, price, started), delivery)
+        self._save_delivery(self._build_sample(planned_sample, target, delivery, price, started), delivery)
 
     def _save_delivery(self, sample: Sample, delivery: Delivery) -> None:
         """Write the sample of a delivery to the journal."""
@@ -291,136 +302,145 @@ class _Runner:
         if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
             self._journal.write(JobLeftOpen(sample=sample, is_emulated=self._emulated))
             self._left_open.add(sample.id)
-            self._add(sample)
+            self._add_sample(sample)
         else:
-            self._finish(sample, delivery.billing)
+            self._finish_sample(sample, delivery.billing)
 
-    def _finish(self, sample: Sample, billing: BillingStatus) -> None:
+    def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
         self._journal.write(SampleFinished(sample=sample, billing=billing, is_emulated=self._emulated))
-        self._add(sample)
+        self._add_sample(sample)
 
-    def _add(self, sample: Sample) -> None:
+    def _add_sample(self, sample: Sample) -> None:
         self._samples[sample.id] = sample
         self._on_sample(sample)
 
-    async def _deliver(self, planned: PlannedSample, target: BaseTarget, client: Client, price: PriceQuote) -> Delivery:
-        job = self._earlier_state.open_jobs.get(planned.id)
+    async def _deliver(
+        self, planned_sample: PlannedSample, target: BaseTarget, client: Client, price_quote: PriceQuote
+    ) -> Delivery:
+        job = self._earlier_state.open_jobs.get(planned_sample.id)
         if job is not None:
-            charged_usd = self._earlier_state.histories[planned.id].purchases[-1].charged_usd
-            held = self._held.get(planned.id)
-            return await client.resume(target, job.job, reservation=held, charged_usd=charged_usd)
-        observer = SubmitRecorder(self._journal.write, planned.id, price.usd)
+            charged_usd = self._earlier_state.histories[planned_sample.id].purchases[-1].charged_usd
+            held = self._held.get(planned_sample.id)
+            return await client.resume_job(target, job.job, reservation=held, charged_usd=charged_usd)
+        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.usd)
         # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
         if isinstance(target, AudioInputTarget):
-            file, audio_s = self._uploads[planned.text.id]
+            file, audio_s = self._uploads[planned_sample.text.id]
             return await client.send_audio(
                 target,
                 file,
                 audio_s=audio_s,
                 observer=observer,
-                price_usd=price.usd,
+                price_usd=price_quote.usd,
                 cancel_on_interrupt=False,
-                repeated=self._repeated_request(planned),
+                request_to_repeat=self._find_repeated_request(planned_sample),
             )
         assert isinstance(target, Target), "a target without audio input synthesizes speech"
-        speech = speech_request(target, planned.text, self._config.voice_sample)
+        speech = build_speech_request(target, planned_sample.text, self._config.voice_sample)
         return await client.speak(
             target,
             speech,
             observer=observer,
-            price_usd=price.usd,
+            price_usd=price_quote.usd,
             cancel_on_interrupt=False,
-            repeated=self._repeated_request(planned),
+            request_to_repeat=self._find_repeated_request(planned_sample),
         )
 
-    def _repeated_request(self, planned: PlannedSample) -> RepeatedRequest | None:
-        purchase = self._repeatable.get(planned.id)
+    def _find_repeated_request(self, planned_sample: PlannedSample) -> RequestToRepeat | None:
+        purchase = self._repeatable.get(planned_sample.id)
         if purchase is None or purchase.idempotency_key is None:
             return None
-        return RepeatedRequest(purchase.idempotency_key, self._held.get(planned.id))
+        return RequestToRepeat(purchase.idempotency_key, self._held.get(planned_sample.id))
 
-    def _make_sample(
-        self, planned: PlannedSample, target: BaseTarget, delivery: Delivery, price: PriceQuote, started: datetime
+    def _build_sample(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        delivery: Delivery,
+        price_quote: PriceQuote,
+        started_at: datetime,
     ) -> Sample:
-        is_resumed = planned.id in self._earlier_state.open_jobs
+        is_resumed = planned_sample.id in self._earlier_state.open_jobs
         return Sample(
-            **_planned_fields(planned),
-            started_at=started.isoformat(timespec="milliseconds"),
-            attempts=self._earlier_state.histories[planned.id].attempts if is_resumed else delivery.attempts,
+            **_build_planned_fields(planned_sample),
+            started_at=started_at.isoformat(timespec="milliseconds"),
+            attempts=self._earlier_state.histories[planned_sample.id].attempt_count
+            if is_resumed
+            else delivery.attempts,
             polls=_count_polls(delivery),
             request_id=delivery.job.id if delivery.job else None,
             latency=measure_latency(delivery, target),
             streaming=measure_streaming(delivery, target),
-            audio=self._save_audio(planned, delivery),
+            audio=self._save_audio(planned_sample, delivery),
             transcript=delivery.text,
-            cost=_cost(price, delivery),
+            cost=_build_cost(price_quote, delivery),
             failure=delivery.failure,
             is_lost=delivery.billing is BillingStatus.AMBIGUOUS,
         )
 
-    def _save_audio(self, planned: PlannedSample, delivery: Delivery) -> AudioFacts | None:
+    def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
         """Save the received audio, or the sent audio if a transcript was received; it is measured after the run."""
         data, media_type = delivery.audio, delivery.media_type
         if delivery.text is not None:
-            sent = self._uploads[planned.text.id].file
+            sent = self._uploads[planned_sample.text.id].file
             data, media_type = sent.data, sent.media_type
         if data is None:
             return None
         digest, file = save_audio(self._folder, data)
         return AudioFacts(sha256=digest, file=file, bytes=len(data), media_type=media_type, container=None)
 
-    def _price(self, planned: PlannedSample, target: BaseTarget) -> PriceQuote:
+    def _quote_sample_price(self, planned_sample: PlannedSample, target: BaseTarget) -> PriceQuote:
         """Return the planned price, or for audio input the price for the actual duration of the audio."""
-        upload = self._uploads.get(planned.text.id)
+        upload = self._uploads.get(planned_sample.text.id)
         if upload is None:
-            return planned.price
+            return planned_sample.price
         usd = self._config.prices.get(target.id)
-        return quote_price(target, len(planned.text.text), audio_s=upload.audio_s, usd=usd)
+        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_s, usd=usd)
 
 
-def _planned_fields(planned: PlannedSample) -> dict[str, Any]:
+def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
     """Return the fields of a sample that the plan determines."""
     return {
-        "id": planned.id,
-        "target": planned.target,
-        "text_id": planned.text.id,
-        "text": planned.text.text,
-        "language": planned.text.language,
-        "category": planned.text.category,
-        "session": planned.session,
-        "repetition": planned.repetition,
-        "warmup": planned.warmup,
+        "id": planned_sample.id,
+        "target": planned_sample.target,
+        "text_id": planned_sample.text.id,
+        "text": planned_sample.text.text,
+        "language": planned_sample.text.language,
+        "category": planned_sample.text.category,
+        "session": planned_sample.session,
+        "repetition": planned_sample.repetition,
+        "warmup": planned_sample.warmup,
     }
 
 
-def _lost_sample(planned: PlannedSample, earlier_state: JournalState) -> Sample:
+def _build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: JournalState) -> Sample:
     """Return a failed sample for a request whose result was not saved because voicegauge was stopped."""
-    purchases = earlier_state.histories[planned.id]
+    purchases = earlier_journal_state.histories[planned_sample.id]
     last = purchases.purchases[-1]
     return Sample(
-        **_planned_fields(planned),
-        started_at=last.at,
-        attempts=purchases.attempts,
+        **_build_planned_fields(planned_sample),
+        started_at=last.submitted_at,
+        attempts=purchases.attempt_count,
         polls=0,
-        cost=Cost(charged_usd=last.charged_usd, disputed=planned.price.disputed),
+        cost=Cost(charged_usd=last.charged_usd, disputed=planned_sample.price.disputed),
         failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.status),
         is_lost=True,
     )
 
 
-def _cost(price: PriceQuote, delivery: Delivery) -> Cost:
+def _build_cost(price_quote: PriceQuote, delivery: Delivery) -> Cost:
     """Return the price if something was delivered, and in any case the charge that the provider reported, if any."""
     is_delivered = delivery.failure is None
     return Cost(
-        price_usd=price.usd if is_delivered else None,
-        price_credits=price.credits if is_delivered else None,
+        price_usd=price_quote.usd if is_delivered else None,
+        price_credits=price_quote.credits if is_delivered else None,
         charged_usd=delivery.charged_usd,
         charged_credits=delivery.charged_credits,
-        disputed=price.disputed,
+        disputed=price_quote.disputed,
     )
 
 
-def _texts(plan: BenchPlan) -> Iterable[SuiteText]:
+def _iterate_texts(plan: BenchPlan) -> Iterable[SuiteText]:
     return (planned.text for row in plan.rounds for planned in row)
 
 

@@ -19,20 +19,20 @@ from voicegauge.files import check_writable, read_file, write_file
 from voicegauge.model import RUN_SCHEMA_VERSION, Run
 from voicegauge.speech.audio import sniff_container
 
-RUN_FILE = "run.json"
-AUDIO_FOLDER = "audio"
+RUN_FILE_NAME = "run.json"
+AUDIO_FOLDER_NAME = "audio"
 
 
-def create_run_folder(out: Path, name: str) -> Path:
-    """Create the folder of a new run in `out`, called `name`, or `name` with a number if that exists already.
+def create_run_folder(runs_folder: Path, name: str) -> Path:
+    """Create the folder of a new run in `runs_folder`, called `name`, or `name` with a number if that exists already.
 
     Raises:
         UsageError: the folder cannot be created.
     """
     for attempt in itertools.count(1):
-        folder = out / (name if attempt == 1 else f"{name}-{attempt}")
+        folder = runs_folder / (name if attempt == 1 else f"{name}-{attempt}")
         try:
-            check_writable(folder / RUN_FILE)
+            check_writable(folder / RUN_FILE_NAME)
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
@@ -64,25 +64,25 @@ class _RunOutline(msgspec.Struct):
     manifest: ManifestOutline
 
 
-def load_outline(file: Path) -> ManifestOutline | None:
+def load_manifest_outline(run_file: Path) -> ManifestOutline | None:
     """Return the outline of a run.json of any version; `None` if the file is not one."""
     try:
-        return _decode_outline(read_file(file))
+        return _decode_manifest_outline(read_file(run_file))
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def _decode_outline(raw: bytes) -> ManifestOutline:
-    return msgspec.json.decode(raw, type=_RunOutline).manifest
+def _decode_manifest_outline(run_json: bytes) -> ManifestOutline:
+    return msgspec.json.decode(run_json, type=_RunOutline).manifest
 
 
-def run_folder(path: Path) -> Path:
+def find_run_folder(path: Path) -> Path:
     """Return the folder of a run; `path` is this folder or its run.json."""
     return path if path.is_dir() else path.parent
 
 
-def save_run(folder: Path, run: Run) -> Path:
-    """Write `run` to run.json in `folder`, completely or not at all.
+def save_run(run_folder: Path, run: Run) -> Path:
+    """Write `run` to run.json in `run_folder`, completely or not at all.
 
     Returns:
         The path of run.json.
@@ -90,7 +90,7 @@ def save_run(folder: Path, run: Run) -> Path:
     Raises:
         UsageError: the file cannot be written.
     """
-    path = folder / RUN_FILE
+    path = run_folder / RUN_FILE_NAME
     write_file(path, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     return path
 
@@ -105,69 +105,69 @@ def load_run(path: Path) -> Run:
         DataError: there is no run, the run is damaged, or an incompatible version of voicegauge wrote it;
             the message says how to solve the problem.
     """
-    file = path / RUN_FILE if path.is_dir() else path
+    file = path / RUN_FILE_NAME if path.is_dir() else path
     try:
         raw = read_file(file)
     except OSError as error:
         hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
         raise DataError(f"{file}: cannot be read: {error.strerror}{hint}") from error
-    _check_version(file, raw)
+    _check_format_version(file, raw)
     try:
         run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{file}: is a damaged run: {error}") from error
     if not run.manifest.finished and not run.samples:
-        run = _with_journal(run, read_journal(file.parent))
+        run = _add_journaled_samples(run, read_journal(file.parent))
     return run
 
 
-def _with_journal(run: Run, state: JournalState) -> Run:
-    unfinished = (one.left_open for one in state.histories.values() if one.left_open is not None)
+def _add_journaled_samples(run: Run, journal_state: JournalState) -> Run:
+    unfinished = (one.open_sample for one in journal_state.histories.values() if one.open_sample is not None)
     return msgspec.structs.replace(
         run,
-        samples=(*state.finished.values(), *unfinished),
-        ambiguous_requests=state.ambiguous,
-        open_jobs=tuple(state.open_jobs.values()),
+        samples=(*journal_state.finished_samples.values(), *unfinished),
+        ambiguous_requests=journal_state.ambiguous_requests,
+        open_jobs=tuple(journal_state.open_jobs.values()),
     )
 
 
-def _check_version(file: Path, raw: bytes) -> None:
+def _check_format_version(run_file: Path, run_json: bytes) -> None:
     """Check only the format version, so that a run of another version is not reported as damaged.
 
     Raises:
         DataError: the file is not a run, or has another format version.
     """
     try:
-        version = _decode_outline(raw).schema_version
+        version = _decode_manifest_outline(run_json).schema_version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{file}: is not a saved run: {error}") from error
+        raise DataError(f"{run_file}: is not a saved run: {error}") from error
     if version > RUN_SCHEMA_VERSION:
         raise DataError(
-            f"{file}: was written by a newer voicegauge (run format {version}, "
+            f"{run_file}: was written by a newer voicegauge (run format {version}, "
             f"this one reads {RUN_SCHEMA_VERSION}): pip install -U voicegauge"
         )
     if version < RUN_SCHEMA_VERSION:
         raise DataError(
-            f"{file}: was written by an older voicegauge (run format {version}, "
+            f"{run_file}: was written by an older voicegauge (run format {version}, "
             f"this one reads {RUN_SCHEMA_VERSION}): run the benchmark again"
         )
 
 
-def save_audio(folder: Path, audio: bytes) -> tuple[str, str]:
+def save_audio(run_folder: Path, audio: bytes) -> tuple[str, str]:
     """Save `audio` in a file named after its digest, with the file name extension of its actual container.
 
     Args:
-        folder: folder of the run.
+        run_folder: folder of the run.
         audio: the audio as it was received.
 
     Returns:
-        The SHA-256 digest, and the path of the file relative to `folder`.
+        The SHA-256 digest, and the path of the file relative to `run_folder`.
 
     Raises:
         UsageError: the file cannot be written.
     """
     digest = hashlib.sha256(audio).hexdigest()
-    name = f"{AUDIO_FOLDER}/{digest}.{sniff_container(audio) or 'bin'}"
-    if not (folder / name).exists():
-        write_file(folder / name, audio)
+    name = f"{AUDIO_FOLDER_NAME}/{digest}.{sniff_container(audio) or 'bin'}"
+    if not (run_folder / name).exists():
+        write_file(run_folder / name, audio)
     return digest, name

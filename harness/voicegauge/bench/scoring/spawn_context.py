@@ -19,12 +19,12 @@ class _IsolatedProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start the process."""
-        with _hidden_main_module():
+        with _hide_main_module():
             super().start()
 
 
 @contextmanager
-def safe_import_path() -> Iterator[None]:
+def exclude_current_folder_from_import_path() -> Iterator[None]:
     """Keep the current folder out of the import path of all Python processes that are started in this context.
 
     The folder may be a stranger's repository, and `multiprocessing` imports its own modules in a new process before it
@@ -49,7 +49,7 @@ class IsolatedSpawnContext(SpawnContext):
 
 
 @contextmanager
-def _hidden_main_module() -> Iterator[None]:
+def _hide_main_module() -> Iterator[None]:
     """Replace the main module, while the context lasts, by an empty module that has no file to import."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

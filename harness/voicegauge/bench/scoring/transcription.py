@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext, safe_import_path
+from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext, exclude_current_folder_from_import_path
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.files import read_file
 from voicegauge.model import AudioFacts
@@ -23,37 +23,41 @@ from voicegauge.speech import suppress_decoder_stderr
 from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcribe_audio
 from voicegauge.speech.audio import EncodedAudio
 
-CLUSTER_WINDOW = 64
+MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
 """Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
-CONNECT_TIMEOUT_S = 10.0
+CLUSTER_CONNECT_TIMEOUT_S = 10.0
 
 TranscriptionProgress = Callable[[int, int], None]
 """Function that is called with the number of clips transcribed so far and the number of all clips."""
 
-AudioKey = tuple[str, str]
+TranscriptCacheKey = tuple[str, str]
 """Key that identifies the sound of an audio file, and the language in which it is transcribed."""
 
 
-def audio_key(facts: AudioFacts, language: str) -> AudioKey:
+def build_transcript_cache_key(audio_facts: AudioFacts, language: str) -> TranscriptCacheKey:
     """Return the key under which a transcript is cached.
 
     For audio without a header, the digest does not determine the sound, so the declared encoding is part of the key.
     """
-    encoding = f" {facts.raw_format} {facts.sample_rate_hz} Hz {facts.channels}" if facts.raw_format else ""
-    return facts.sha256 + encoding, language
+    encoding = (
+        f" {audio_facts.raw_format} {audio_facts.sample_rate_hz} Hz {audio_facts.channels}"
+        if audio_facts.raw_format
+        else ""
+    )
+    return audio_facts.sha256 + encoding, language
 
 
 class AudioClip(NamedTuple):
     """An audio file to transcribe."""
 
     path: Path
-    facts: AudioFacts
+    audio_facts: AudioFacts
     language: str
 
     @property
-    def key(self) -> AudioKey:
+    def cache_key(self) -> TranscriptCacheKey:
         """Key of the clip. Clips with equal audio and the same language have equal keys and are transcribed once."""
-        return audio_key(self.facts, self.language)
+        return build_transcript_cache_key(self.audio_facts, self.language)
 
     def read(self) -> bytes:
         """Return the content of the file.
@@ -65,23 +69,23 @@ class AudioClip(NamedTuple):
             data = read_file(self.path)
         except OSError as error:
             raise DataError(f"{self.path}: the audio of the run cannot be read: {error.strerror}") from error
-        if hashlib.sha256(data).hexdigest() != self.facts.sha256:
+        if hashlib.sha256(data).hexdigest() != self.audio_facts.sha256:
             raise DataError(f"{self.path}: the audio of the run was changed: its digest differs")
         return data
 
 
-Transcripts = dict[AudioKey, Transcription]
+TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
 """Transcriptions by `AudioClip.key`."""
 
 
-def transcribe(
+def transcribe_clips(
     asr: Asr,
     clips: Iterable[AudioClip],
     *,
     workers: int,
     cluster: str | None = None,
     progress: TranscriptionProgress | None = None,
-) -> Transcripts:
+) -> TranscriptionsByCacheKey:
     """Return the transcriptions of `clips`; clips in the cache are not transcribed again.
 
     Args:
@@ -97,7 +101,7 @@ def transcribe(
         MissingExtraError: a cluster is given, but Dask is not installed.
         UnreachableError: no scheduler responds at `cluster`.
     """
-    unique = {clip.key: clip for clip in clips}
+    unique = {clip.cache_key: clip for clip in clips}
     cache = TranscriptCache(asr.id, asr.settings)
     transcripts = {key: cached for key in unique if (cached := cache.get(*key)) is not None}
     remaining = [clip for key, clip in unique.items() if key not in transcripts]
@@ -107,30 +111,30 @@ def transcribe(
         clip.read()  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
-    with _cluster_pool(cluster) if cluster else _process_pool(min(workers, len(remaining))) as pool:
+    with _open_cluster_pool(cluster) if cluster else _open_process_pool(min(workers, len(remaining))) as pool:
         for clip, transcription in _transcribe_all(pool, asr, remaining):
-            transcripts[clip.key] = transcription
-            cache.put(*clip.key, transcription)
+            transcripts[clip.cache_key] = transcription
+            cache.put(*clip.cache_key, transcription)
             if progress:
                 progress(len(transcripts), len(unique))
     return transcripts
 
 
-class _Pool(NamedTuple):
+class _TranscriptionPool(NamedTuple):
     executor: Executor
-    window: int
+    max_clips_in_flight: int
     """Maximum number of clips in flight."""
     is_remote: bool
     """Whether the pool's processes run on other machines and cannot read this machine's files."""
 
 
 @contextlib.contextmanager
-def _process_pool(workers: int) -> Iterator[_Pool]:
-    with safe_import_path():
+def _open_process_pool(workers: int) -> Iterator[_TranscriptionPool]:
+    with exclude_current_folder_from_import_path():
         # Spawned, because forking a process with threads can deadlock.
-        executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_begin_worker)
+        executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_prepare_worker)
         try:
-            yield _Pool(executor, 2 * workers, is_remote=False)
+            yield _TranscriptionPool(executor, 2 * workers, is_remote=False)
         except BrokenProcessPool as error:
             raise UsageError(
                 "a transcribing process died, perhaps out of memory: use --workers 1 or a smaller model"
@@ -139,13 +143,13 @@ def _process_pool(workers: int) -> Iterator[_Pool]:
             executor.shutdown(cancel_futures=True)  # after Ctrl-C too, waits only for the clips being transcribed
 
 
-def _begin_worker() -> None:
+def _prepare_worker() -> None:
     """Prepare a process that transcribes."""
     suppress_decoder_stderr()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_when_parent_exits, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _exit_when_parent_exits() -> None:
     # A killed parent cannot end its workers, and they would wait for the next clip forever.
     parent = multiprocessing.parent_process()
     assert parent is not None, "only called in a worker"
@@ -154,29 +158,33 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _cluster_pool(address: str) -> Iterator[_Pool]:
+def _open_cluster_pool(address: str) -> Iterator[_TranscriptionPool]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise MissingExtraError("Dask", "dask") from error
     try:
-        client: Any = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
     with client:
         executor = client.get_executor(pure=False)
-        yield _Pool(executor, CLUSTER_WINDOW, is_remote=True)
+        yield _TranscriptionPool(executor, MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, is_remote=True)
 
 
-def _transcribe_all(pool: _Pool, asr: Asr, clips: Iterable[AudioClip]) -> Iterator[tuple[AudioClip, Transcription]]:
+def _transcribe_all(
+    pool: _TranscriptionPool, asr: Asr, clips: Iterable[AudioClip]
+) -> Iterator[tuple[AudioClip, Transcription]]:
     """Yield clips with their transcriptions as they are finished, with at most `pool.window` clips in flight."""
     asr_id, waiting = asr.id, iter(clips)
     in_flight: dict[Future[Transcription], AudioClip] = {}
     while True:
-        with _processes_ignore_interrupts():
-            for clip in islice(waiting, pool.window - len(in_flight)):
+        with _start_processes_ignoring_interrupts():
+            for clip in islice(waiting, pool.max_clips_in_flight - len(in_flight)):
                 audio = clip.read() if pool.is_remote else clip
-                in_flight[pool.executor.submit(_transcribe, asr_id, asr, audio, clip.facts, clip.language)] = clip
+                in_flight[
+                    pool.executor.submit(_transcribe_clip, asr_id, asr, audio, clip.audio_facts, clip.language)
+                ] = clip
         if not in_flight:
             return
         for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -184,7 +192,7 @@ def _transcribe_all(pool: _Pool, asr: Asr, clips: Iterable[AudioClip]) -> Iterat
 
 
 @contextlib.contextmanager
-def _processes_ignore_interrupts() -> Iterator[None]:
+def _start_processes_ignoring_interrupts() -> Iterator[None]:
     # A new process inherits the signal mask, so that Ctrl-C never reaches it, not even while it
     # loads its model: this process ends it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -212,13 +220,17 @@ def _defer_interrupts() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-_loaded: dict[str, Asr] = {}
+_engine_by_id: dict[str, Asr] = {}
 """The ASR engines of this process by id; they are kept so that each loads its model once."""
 _transcription_lock = threading.Lock()
 """Lock for transcribing, because a Dask worker has several threads and an ASR engine transcribes one clip at a time."""
 
 
-def _transcribe(asr_id: str, asr: Asr, audio: AudioClip | bytes, facts: AudioFacts, language: str) -> Transcription:
+def _transcribe_clip(
+    asr_id: str, asr: Asr, audio: AudioClip | bytes, audio_facts: AudioFacts, language: str
+) -> Transcription:
     data = audio.read() if isinstance(audio, AudioClip) else audio
     with _transcription_lock:
-        return transcribe_audio(_loaded.setdefault(asr_id, asr), EncodedAudio.from_facts(data, facts), language)
+        return transcribe_audio(
+            _engine_by_id.setdefault(asr_id, asr), EncodedAudio.from_facts(data, audio_facts), language
+        )

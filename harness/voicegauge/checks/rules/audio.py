@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.checks.registry import Violation, rule
-from voicegauge.checks.rules.speech_duration import spoken_range_s
+from voicegauge.checks.registry import Violation, register_rule
+from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
 from voicegauge.checks.subjects import SpeechDelivery
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
@@ -13,7 +13,7 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _AUDIO_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
-def _audio_pointer(speech_delivery: SpeechDelivery) -> str:
+def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
     """Return the JSON pointer to the description of the audio in the contract."""
     status = speech_delivery.target.job_operation
     if speech_delivery.target.spec.audio is not None:
@@ -31,23 +31,23 @@ def _detect_text(data: bytes) -> str | None:
     return "JSON" if start.startswith((b"{", b"[")) and start.isascii() else None
 
 
-@rule(
+@register_rule(
     "audio-missing",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="A successful request leads to audio, in the response or at the URL that it names.",
     basis=_AUDIO_BASIS,
 )
 def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     failure = speech_delivery.delivery.failure
-    if failure is not None and speech_delivery.succeeded:
+    if failure is not None and speech_delivery.is_successful:
         yield Violation(
-            f"the request succeeded, but there is no audio: {failure.message}", _audio_pointer(speech_delivery)
+            f"the request succeeded, but there is no audio: {failure.message}", _get_audio_pointer(speech_delivery)
         )
 
 
-@rule(
+@register_rule(
     "audio-not-audio",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="Delivered audio is not HTML, XML or JSON.",
     basis=_AUDIO_BASIS,
 )
@@ -56,12 +56,12 @@ def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     kind = _detect_text(data)
     if kind:
         shown = data[:300].decode(errors="replace")
-        yield Violation(f"{kind} was delivered as audio", _audio_pointer(speech_delivery), evidence=shown)
+        yield Violation(f"{kind} was delivered as audio", _get_audio_pointer(speech_delivery), evidence=shown)
 
 
-@rule(
+@register_rule(
     "audio-undecodable",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="The audio can be decoded. Raw samples are not judged if no document states their sample rate.",
     basis=_AUDIO_BASIS,
 )
@@ -72,29 +72,29 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
     if _detect_text(data) is None:
         yield Violation(
             f"cannot be decoded: {speech_delivery.decode_error}",
-            _audio_pointer(speech_delivery),
-            evidence=_first_bytes(data),
+            _get_audio_pointer(speech_delivery),
+            evidence=_format_first_bytes(data),
         )
 
 
-@rule(
+@register_rule(
     "audio-truncated",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="The audio is as long as its container header states.",
     basis=_AUDIO_BASIS,
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    decoded = speech_delivery.decoded
+    decoded = speech_delivery.decoded_audio
     if decoded is not None and decoded.is_truncated:
         message = (
             f"the {decoded.container} header states {decoded.declared_s:.2f} s, the audio has {decoded.audio_s:.2f} s"
         )
-        yield Violation(message, _audio_pointer(speech_delivery))
+        yield Violation(message, _get_audio_pointer(speech_delivery))
 
 
-@rule(
+@register_rule(
     "audio-format",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="The audio has the requested format; if none was requested, the documented one or the default.",
     basis=(
         "x-speech.request.format, x-job.audio.format, x-speech.response.audio.format, x-speech.targets.*.audio.format"
@@ -103,83 +103,89 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
 def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
 
-    documented, at = speech_delivery.documented_audio, _audio_pointer(speech_delivery)
+    documented, at = speech_delivery.documented_audio, _get_audio_pointer(speech_delivery)
     requested = speech_delivery.requested_format
     default = speech_delivery.default_format if requested is None else None
     wanted = requested or (documented.format if documented and documented.format else default)
-    if speech_delivery.decoded is None or wanted not in AUDIO_FORMATS:
+    if speech_delivery.decoded_audio is None or wanted not in AUDIO_FORMATS:
         return
     container = {"RAW": "pcm"}.get(AUDIO_FORMATS[wanted].container, AUDIO_FORMATS[wanted].container.lower())
-    if speech_delivery.decoded.container != container:
+    if speech_delivery.decoded_audio.container != container:
         if requested or wanted == default:
             at = f"{speech_delivery.operation.pointer}/x-speech/request/format"
         expected = f"expected {wanted}, the documented default," if wanted == default else f"expected {wanted},"
         yield Violation(
-            f"{expected} got {speech_delivery.decoded.container}", at, evidence=_audio_head(speech_delivery)
+            f"{expected} got {speech_delivery.decoded_audio.container}",
+            at,
+            evidence=_quote_audio_start(speech_delivery),
         )
 
 
-def _is_other_than_audio(media_type: str, declared: str) -> bool:
+def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
     """Whether the declared media type cannot contain audio."""
     return (
-        media_type == declared
+        media_type == declared_media_type
         and not media_type.startswith(("audio/", "video/"))
         and media_type not in _GENERIC_MEDIA_TYPES
     )
 
 
-@rule(
+@register_rule(
     "audio-media-type",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="The audio matches its declared media type.",
     basis=_AUDIO_BASIS,
 )
 def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import container_of_media_type
 
-    if speech_delivery.decoded is None:
+    if speech_delivery.decoded_audio is None:
         return
-    container, at = speech_delivery.decoded.container, _audio_pointer(speech_delivery)
+    container, at = speech_delivery.decoded_audio.container, _get_audio_pointer(speech_delivery)
     declared = (speech_delivery.delivery.media_type or "").lower()
     for media_type in dict.fromkeys((declared, speech_delivery.exchange.response.media_type)):
         named = container_of_media_type(media_type)
         if named is not None and named != container:
             yield Violation(
-                f"declared as {media_type}, but it is {container}", at, evidence=_audio_head(speech_delivery)
+                f"declared as {media_type}, but it is {container}", at, evidence=_quote_audio_start(speech_delivery)
             )
-        elif named is None and _is_other_than_audio(media_type, declared):
+        elif named is None and _cannot_contain_audio(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)
 
 
-@rule(
+@register_rule(
     "audio-silent",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="The audio is not silent.",
     basis="x-speech.request.text",
 )
 def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent, rms_dbfs
 
-    decoded = speech_delivery.decoded
+    decoded = speech_delivery.decoded_audio
     if decoded is not None and speech_delivery.has_ordinary_text and is_silent(decoded.samples, decoded.sample_rate_hz):
         message = f"{decoded.audio_s:.2f} s of silence ({rms_dbfs(decoded.samples):.0f} dBFS) for the text"
-        yield Violation(message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech.text)
+        yield Violation(
+            message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech_request.text
+        )
 
 
-@rule(
+@register_rule(
     "audio-length",
-    on=SpeechDelivery,
+    subject_class=SpeechDelivery,
     description="The duration of the audio is plausible for its text, by bounds that every voice meets.",
     basis="x-speech.request.text",
 )
 def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    decoded = speech_delivery.decoded
+    decoded = speech_delivery.decoded_audio
     if decoded is None or not speech_delivery.has_ordinary_text:
         return
-    language = speech_delivery.speech.language or speech_delivery.target.spec.language
-    low, high = spoken_range_s(speech_delivery.speech.text, language, speech_delivery.speech.speed or 1.0)
+    language = speech_delivery.speech_request.language or speech_delivery.target.spec.language
+    low, high = compute_plausible_duration_range_s(
+        speech_delivery.speech_request.text, language, speech_delivery.speech_request.speed or 1.0
+    )
     at = f"{speech_delivery.operation.pointer}/x-speech"
-    text = speech_delivery.speech.text
+    text = speech_delivery.speech_request.text
     if decoded.audio_s < low:
         message = f"{decoded.audio_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
         yield Violation(message, at, evidence=text)
@@ -188,10 +194,10 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
         yield Violation(message, at, evidence=text)
 
 
-def _audio_head(speech_delivery: SpeechDelivery) -> str:
+def _quote_audio_start(speech_delivery: SpeechDelivery) -> str:
     data = speech_delivery.delivery.audio or b""
-    return f"{_first_bytes(data)}, Content-Type: {speech_delivery.exchange.response.media_type or 'none'}"
+    return f"{_format_first_bytes(data)}, Content-Type: {speech_delivery.exchange.response.media_type or 'none'}"
 
 
-def _first_bytes(data: bytes) -> str:
+def _format_first_bytes(data: bytes) -> str:
     return f"begins {data[:16].hex(' ')}"

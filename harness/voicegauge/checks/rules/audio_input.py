@@ -6,27 +6,27 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.rules.charges import read_amount
 from voicegauge.checks.subjects import AudioInputCall
 from voicegauge.contract import MISSING, quote_price
 from voicegauge.contract.extension import AudioInputField, ConversionSpec
 from voicegauge.formats import Location
 
-MAX_WER = 0.5
+MAX_TRANSCRIPT_WER = 0.5
 """Word error rate from which a transcript is wrong. On clean speech every recognizer has a lower rate, and the
 transcript of another recording has a higher one."""
 LENGTH_TOLERANCE_S = 0.5
 """Tolerance for durations in seconds, because codecs pad frames and a duration may be rounded to half a second."""
-LENGTH_TOLERANCE = 0.05
+RELATIVE_LENGTH_TOLERANCE = 0.05
 """Relative tolerance for durations, because a change of pitch or speed cuts audio at whole periods of the voice."""
-ORDER_TOLERANCE_S = 0.011
+SEGMENT_ORDER_TOLERANCE_S = 0.011
 """Tolerance in seconds for the order of timestamps, which are rounded to hundredths of a second."""
-CHARGE_PER_MINUTE_TOLERANCE = 0.02
+RELATIVE_CHARGE_TOLERANCE = 0.02
 """Relative tolerance for charges, because the duration of an MP3 can be counted with or without encoder padding."""
 
 
-def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
+def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     """Return the transcript in the response and its location; `None` if the response contains no transcript."""
     use = call.audio_target.audio_input
     location = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
@@ -34,33 +34,35 @@ def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     return (text, location) if isinstance(text, str) and location else None
 
 
-@rule(
+@register_rule(
     "transcript-wrong",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="The transcript of clean speech has a word error rate below 50%.",
     basis="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
 def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score_transcript
 
-    found = _transcript(call)
-    if call.reference is None or found is None:
+    found = _find_transcript(call)
+    if call.reference_transcript is None or found is None:
         return
     text, location = found
-    scored = score_transcript(sample_id="", reference=call.reference, transcript=text, language="en", content="speech")
-    if scored.error_rate >= MAX_WER:
+    scored = score_transcript(
+        sample_id="", reference=call.reference_transcript, transcript=text, language="en", content="speech"
+    )
+    if scored.error_rate >= MAX_TRANSCRIPT_WER:
         message = f"word error rate {scored.error_rate:.0%} against the spoken text"
         yield Violation(
             message,
             f"{call.pointer}/response",
             location.pointer,
-            f"transcript: {text!r}; reference: {call.reference!r}",
+            f"transcript: {text!r}; reference: {call.reference_transcript!r}",
         )
 
 
-@rule(
+@register_rule(
     "transcript-duration",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="The duration in a transcript is that of the uploaded audio.",
     basis="x-transcription.response.audio_s",
 )
@@ -69,14 +71,14 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     named = call.read_response(use.response.audio_s) if use else MISSING
     if use is None or call.uploaded_audio is None or not _is_number(named):
         return
-    if not _is_close(named, call.uploaded_audio.audio_s):
+    if not _is_close_in_length(named, call.uploaded_audio.audio_s):
         message = f"the response states {named:g} s, but {call.uploaded_audio.audio_s:.2f} s were sent"
         yield Violation(message, f"{call.pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2])
 
 
-@rule(
+@register_rule(
     "transcript-segments",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="Transcript segments are in order, end after they begin, and lie within the audio.",
     basis="x-transcription.response.segments",
 )
@@ -91,9 +93,9 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
             continue  # the rule response-schema reports this
-        if start < before - ORDER_TOLERANCE_S:
+        if start < before - SEGMENT_ORDER_TOLERANCE_S:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
-        if end < start - ORDER_TOLERANCE_S:
+        if end < start - SEGMENT_ORDER_TOLERANCE_S:
             yield Violation(f"ends at {end:g} s, before its start at {start:g} s", at, f"{pointer}/{index}")
         if end > call.uploaded_audio.audio_s + LENGTH_TOLERANCE_S:
             length = call.uploaded_audio.audio_s
@@ -101,15 +103,15 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
         before = start
 
 
-@rule(
+@register_rule(
     "transcript-words",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="Word timestamps are present if they were requested.",
     basis="x-transcription.request.timestamps",
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_target.transcription
-    if use is None or use.response.segment.words is None or call.input_value("timestamps") is not True:
+    if use is None or use.response.segment.words is None or call.read_input("timestamps") is not True:
         return
     listed = call.read_response(use.response.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
@@ -117,17 +119,19 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
         yield Violation("word timestamps were requested, but no segment has any", f"{call.pointer}/request/timestamps")
 
 
-@rule(
+@register_rule(
     "converted-audio",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="Converted audio can be decoded, and is not silent unless the upload was.",
     basis="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
-    if call.failure is not None:
-        yield Violation(f"accepted, but the audio cannot be downloaded: {call.failure}", f"{call.pointer}/response")
+    if call.audio_failure is not None:
+        yield Violation(
+            f"accepted, but the audio cannot be downloaded: {call.audio_failure}", f"{call.pointer}/response"
+        )
     for index, audio in enumerate(call.response_audio):
         if audio is None:
             yield Violation(
@@ -141,9 +145,9 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
         yield Violation("the result is silent, but the upload is not", f"{call.pointer}/response")
 
 
-@rule(
+@register_rule(
     "converted-format",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="Converted audio has the requested format, sample rate and number of channels.",
     basis="x-conversion.request.format, x-conversion.request.sample_rate, x-conversion.request.channels",
 )
@@ -154,16 +158,16 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
         ("channels", "channels"),
     )
     for word, attribute in facts:
-        requested = call.input_value(word)
+        requested = call.read_input(word)
         for audio in call.response_audio:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
                 yield Violation(f"requested {word} {requested}, got {actual}", f"{call.pointer}/request/{word}")
 
 
-@rule(
+@register_rule(
     "converted-length",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="Converted audio is as long as the upload, divided by the requested speed.",
     basis="x-conversion.response.audio, x-conversion.response.stems",
 )
@@ -171,17 +175,17 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_target.conversion
     if use is None or use.purpose == "translate" or call.uploaded_audio is None:
         return
-    speed = call.input_value("speed")
+    speed = call.read_input("speed")
     expected = call.uploaded_audio.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
     for audio in call.response_audio:
-        if audio is not None and not _is_close(audio.audio_s, expected):
+        if audio is not None and not _is_close_in_length(audio.audio_s, expected):
             at = f"{call.pointer}/request/speed" if speed is not None else f"{call.pointer}/response"
             yield Violation(f"expected {expected:.2f} s, got {audio.audio_s:.2f} s", at)
 
 
-@rule(
+@register_rule(
     "stems-count",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="As many stems are returned as were requested, each with a different name.",
     basis="x-conversion.response.stems",
 )
@@ -190,7 +194,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     listed = call.read_response(stems.at) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
-    requested, pointer = call.input_value("stems"), stems.at.pointer
+    requested, pointer = call.read_input("stems"), stems.at.pointer
     if _is_number(requested) and len(listed) != requested:
         yield Violation(f"requested {requested:g} stems, got {len(listed)}", f"{call.pointer}/request/stems", pointer)
     names = [item.get(stems.name) for item in listed if isinstance(item, dict)]
@@ -198,9 +202,9 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
         yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{call.pointer}/response/stems", pointer)
 
 
-@rule(
+@register_rule(
     "charge-per-minute",
-    on=AudioInputCall,
+    subject_class=AudioInputCall,
     description="The charge for audio is the documented price for its duration.",
     basis="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
 )
@@ -217,8 +221,7 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     rates = [reading.credits if unit is not None else reading.usd for reading in (price, *price.alternatives)]
     due = [(rate * call.uploaded_audio.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
     if any(
-        low * (1 - CHARGE_PER_MINUTE_TOLERANCE) <= amount <= high * (1 + CHARGE_PER_MINUTE_TOLERANCE)
-        for low, high in due
+        low * (1 - RELATIVE_CHARGE_TOLERANCE) <= amount <= high * (1 + RELATIVE_CHARGE_TOLERANCE) for low, high in due
     ):
         return
     exact = quote_price(call.audio_target, 0, audio_s=call.uploaded_audio.audio_s)
@@ -232,8 +235,8 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")
 
 
-def _is_close(seconds: float, expected: float) -> bool:
-    return abs(seconds - expected) <= max(LENGTH_TOLERANCE_S, LENGTH_TOLERANCE * expected)
+def _is_close_in_length(actual_s: float, expected_s: float) -> bool:
+    return abs(actual_s - expected_s) <= max(LENGTH_TOLERANCE_S, RELATIVE_LENGTH_TOLERANCE * expected_s)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

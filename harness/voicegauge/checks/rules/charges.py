@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target, is_rounded_amount, quote_price
 from voicegauge.contract.extension import ChatSpec, PriceSpec
@@ -18,9 +18,9 @@ CHARGE_TOLERANCE = 1e-6
 """Relative tolerance for amounts, because sums of decimal fractions are not exact in binary floating point."""
 
 
-@rule(
+@register_rule(
     "charge-wrong",
-    on=Call,
+    subject_class=Call,
     description="The charge is the documented price, and a job documented as free costs nothing.",
     basis="x-speech.response.charged, x-job.charged, x-chat.charged and x-pricing",
 )
@@ -29,24 +29,24 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
         yield from _check_chat_charge(call, call.operation.chat)
         return
     submit = call.submit or call
-    location = _charge_location(call)
+    location = _find_charge_location(call)
     if not call.ok or location is None or submit.target is None:
         return
     charged = read_amount(call.read_response(location))
     if charged is None:
         return
     target, pointer = submit.target, location.pointer or None
-    if _is_free(call):
+    if _is_free_call(call):
         if charged > 0:
             at = f"{call.operation.pointer}/x-job/states"
             yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
         return
-    amounts = list(_documented_amounts(submit, target))
+    amounts = list(_iterate_documented_amounts(submit, target))
     matching = [at for at, low, high in amounts if _is_documented_amount(charged, low, high)]
-    if not amounts or _pricing_pointer(target) in matching:
+    if not amounts or _build_pricing_pointer(target) in matching:
         return
     # An alternative price has its own pointer, at which the contract documents the dispute.
-    at = matching[0] if matching else _pricing_pointer(target)
+    at = matching[0] if matching else _build_pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in amounts if at == amounts[0][0]))
     yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{location}: {charged:g}")
@@ -64,7 +64,7 @@ def _check_chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
 
 
-def _charge_location(call: Call) -> Location | None:
+def _find_charge_location(call: Call) -> Location | None:
     if call.operation.job is not None:
         return call.operation.job.charged
     return call.operation.speech.response.charged if call.operation.speech else None
@@ -81,19 +81,19 @@ def read_amount(value: object) -> float | None:
     return amount if math.isfinite(amount) else None
 
 
-def _is_free(call: Call) -> bool:
+def _is_free_call(call: Call) -> bool:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job else None
     return state is not None and state.charged is False
 
 
-def _documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
     """Yield each right amount as (JSON pointer to the price, exact amount, amount rounded up).
 
     Providers round up to a whole credit or cent. There is one amount for the text as it was sent, and another one for
     the text without the parts that the contract's template adds.
     """
-    price, pointer = target.pricing, _pricing_pointer(target)
+    price, pointer = target.pricing, _build_pricing_pointer(target)
     slot = target.speech.request["text"]
     text = submit.read_request(slot.at)
     if price is None or not isinstance(text, str):
@@ -104,7 +104,7 @@ def _documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, flo
     prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
     for reading, at in prices:
         for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
-            amount = _documented_price(target, reading, characters)
+            amount = _compute_documented_price(target, reading, characters)
             if amount is not None:
                 whole = (
                     amount if reading.per == "request" else max(math.ceil(amount / least - CHARGE_TOLERANCE), 1) * least
@@ -112,7 +112,7 @@ def _documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, flo
                 yield at, amount, whole
 
 
-def _documented_price(target: Target, price: PriceSpec, characters: int) -> float | None:
+def _compute_documented_price(target: Target, price: PriceSpec, characters: int) -> float | None:
     """Return the documented price for a number of characters, in the provider's currency."""
     if price.per == "minute":
         return None  # the duration of the audio is not known from the request
@@ -121,11 +121,15 @@ def _documented_price(target: Target, price: PriceSpec, characters: int) -> floa
     return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
 
-def _is_documented_amount(charged: float, low: float, high: float) -> bool:
-    return is_rounded_amount(charged, low) or is_rounded_amount(charged, high) or low < charged < high
+def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up_amount: float) -> bool:
+    return (
+        is_rounded_amount(charged_amount, exact_amount)
+        or is_rounded_amount(charged_amount, rounded_up_amount)
+        or exact_amount < charged_amount < rounded_up_amount
+    )
 
 
-def _pricing_pointer(target: Target) -> str:
+def _build_pricing_pointer(target: Target) -> str:
     if target.spec.pricing is not None:
         return f"{target.pointer}/pricing"
     return f"{target.operation.pointer}/x-pricing"

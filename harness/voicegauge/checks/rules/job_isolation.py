@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import JobHistory, JobSet
 
 
-@rule(
+@register_rule(
     "job-id-reused",
-    on=JobSet,
+    subject_class=JobSet,
     description="Every accepted request gets a different job id.",
     basis="x-job.submit.id",
 )
 def _check_job_id_reused(jobs: JobSet) -> Iterator[Violation]:
-    location = jobs.latest.spec.submit.id
+    location = jobs.latest_job.job_spec.submit.id
     ids = [(job.submit.read_response(location), job) for job in jobs.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
@@ -25,23 +25,23 @@ def _check_job_id_reused(jobs: JobSet) -> Iterator[Violation]:
             yield Violation(message, at, location.pointer or None, exchange=later.submit.exchange)
 
 
-@rule(
+@register_rule(
     "job-crosstalk",
-    on=JobSet,
+    subject_class=JobSet,
     description="Requests for different speech never get the same audio.",
     basis="x-job.audio",
 )
 def _check_job_crosstalk(jobs: JobSet) -> Iterator[Violation]:
     for one, other in combinations(jobs.jobs, 2):
-        both = _audio_values(one) & _audio_values(other)
+        both = _collect_audio_values(one) & _collect_audio_values(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{jobs.operation.pointer}/x-job/audio"
-            pointer = jobs.latest.spec.audio.at.pointer or None
+            pointer = jobs.latest_job.job_spec.audio.at.pointer or None
             yield Violation("two jobs with different requests have the same audio", at, pointer, min(both))
 
 
-def _audio_values(history: JobHistory) -> set[str]:
+def _collect_audio_values(history: JobHistory) -> set[str]:
     """Return the audio in the status responses of a job, as URLs or base64; empty if the responses contain none."""
-    job = history.spec
+    job = history.job_spec
     found = [poll.read_response(job.audio.at) for poll in history.polls if poll.ok] if job.result is None else []
     return {value for value in found if isinstance(value, str) and value}

@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import Call, JobHistory
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
@@ -25,41 +25,43 @@ CLOCK_SLACK_S = 1.0
 to a second."""
 
 
-def _job_spec(call: Call) -> JobSpec | None:
+def _find_job_spec(call: Call) -> JobSpec | None:
     """Return the contract's description of the job if `call` has a status response; `None` for any other response."""
     return call.operation.job if call.ok else None
 
 
-def _reported_state(call: Call, job: JobSpec) -> str | None:
-    value = call.read_response(job.state)
+def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
+    value = call.read_response(job_spec.state)
     return value if isinstance(value, str) else None
 
 
-def _job_pointer(call: Call, *tokens: str) -> str:
-    return "/".join([f"{call.operation.pointer}/x-job", *map(escape_pointer_token, tokens)])
+def _build_job_pointer(call: Call, *pointer_suffix: str) -> str:
+    return "/".join([f"{call.operation.pointer}/x-job", *map(escape_pointer_token, pointer_suffix)])
 
 
-@rule(
+@register_rule(
     "job-state-unknown",
-    on=Call,
+    subject_class=Call,
     description="Every state of a job is documented.",
     basis="x-job.states",
 )
 def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
-    job = _job_spec(call)
+    job = _find_job_spec(call)
     if job is None:
         return
     state = call.read_response(job.state)
     if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
         yield Violation(
-            f"the state is {state!r:.80}; documented: {known}", _job_pointer(call, "states"), _body_pointer(job.state)
+            f"the state is {state!r:.80}; documented: {known}",
+            _build_job_pointer(call, "states"),
+            _get_body_pointer(job.state),
         )
 
 
-@rule(
+@register_rule(
     "job-completed-without-output",
-    on=Call,
+    subject_class=Call,
     description="A successful job has everything that the document promises, above all the audio.",
     basis="x-job.states.*.required",
 )
@@ -67,9 +69,9 @@ def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
     yield from _check_required_values(call, "success")
 
 
-@rule(
+@register_rule(
     "job-failed-without-reason",
-    on=Call,
+    subject_class=Call,
     description="A failed job has a reason.",
     basis="x-job.states.*.required",
 )
@@ -77,55 +79,57 @@ def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
     yield from _check_required_values(call, "failure")
 
 
-def _check_required_values(call: Call, end: str) -> Iterator[Violation]:
-    job = _job_spec(call)
-    state = job.states.get(_reported_state(call, job) or "") if job else None
-    if job is None or state is None or state.end != end:
+def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
+    job = _find_job_spec(call)
+    state = job.states.get(_read_reported_state(call, job) or "") if job else None
+    if job is None or state is None or state.end != job_end:
         return
-    name = _reported_state(call, job) or ""
+    name = _read_reported_state(call, job) or ""
     for location in state.required:
         value = call.read_response(location)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
             yield Violation(
                 f"{name}, but {location} {seen}",
-                _job_pointer(call, "states", name, "required"),
-                _body_pointer(location),
+                _build_job_pointer(call, "states", name, "required"),
+                _get_body_pointer(location),
             )
 
 
-@rule(
+@register_rule(
     "job-output-early",
-    on=Call,
+    subject_class=Call,
     description="A job has no audio before it ends, except in states documented as partial.",
     basis="x-job.audio",
     severity=Severity.WARNING,
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
-    job = _job_spec(call)
-    state = job.states.get(_reported_state(call, job) or "") if job else None
+    job = _find_job_spec(call)
+    state = job.states.get(_read_reported_state(call, job) or "") if job else None
     if job is None or state is None or state.end is not None or state.partial or job.result is not None:
         return
-    location, name = job.audio.at, _reported_state(call, job) or ""
+    location, name = job.audio.at, _read_reported_state(call, job) or ""
     value = call.read_response(location)
     if value is not MISSING and value not in (None, "", [], {}):
         yield Violation(
-            f"{name}, but {location} has audio already", _job_pointer(call, "states", name), _body_pointer(location)
+            f"{name}, but {location} has audio already",
+            _build_job_pointer(call, "states", name),
+            _get_body_pointer(location),
         )
 
 
-def _body_pointer(location: Location | None) -> str | None:
+def _get_body_pointer(location: Location | None) -> str | None:
     return location.pointer or None if location is not None else None
 
 
-@rule(
+@register_rule(
     "job-timestamps",
-    on=Call,
+    subject_class=Call,
     description="The timestamps of a status response are valid and in order.",
     basis="x-job.created, x-job.updated, x-job.completed",
 )
 def _check_job_timestamps(call: Call) -> Iterator[Violation]:
-    job = _job_spec(call)
+    job = _find_job_spec(call)
     if job is None:
         return
     times: dict[str, datetime] = {}
@@ -136,7 +140,9 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
         moment = read_timestamp(value)
         if moment is None:
             yield Violation(
-                f"{key} {value!r:.80} is not a valid time", _job_pointer(call, key), _body_pointer(getattr(job, key))
+                f"{key} {value!r:.80} is not a valid time",
+                _build_job_pointer(call, key),
+                _get_body_pointer(getattr(job, key)),
             )
         else:
             times[key] = moment
@@ -145,12 +151,19 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
             yield from _check_timestamp_order(call, first, second, times)
 
 
-def _check_timestamp_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Violation]:
-    early = (times[first] - times[second]).total_seconds()
+def _check_timestamp_order(
+    call: Call, earlier_name: str, later_name: str, time_by_name: dict[str, datetime]
+) -> Iterator[Violation]:
+    early = (time_by_name[earlier_name] - time_by_name[later_name]).total_seconds()
     if early > CLOCK_SLACK_S:
-        message = f"{second} ({times[second]}) is {early:.1f} s before {first} ({times[first]})"
+        message = (
+            f"{later_name} ({time_by_name[later_name]}) is {early:.1f} s before {earlier_name} "
+            f"({time_by_name[earlier_name]})"
+        )
         yield Violation(
-            message, _job_pointer(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}"
+            message,
+            _build_job_pointer(call, later_name),
+            evidence=f"{earlier_name} {time_by_name[earlier_name]}, {later_name} {time_by_name[later_name]}",
         )
 
 
@@ -170,78 +183,83 @@ def read_timestamp(value: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@rule(
+@register_rule(
     "job-transition-illegal",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A job follows the documented transitions; states between two polls may be missed.",
     basis="x-job.states.*.next",
 )
 def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
-    job = history.spec
-    for (before, _), (after, call) in pairwise(_observed_states(history)):
+    job = history.job_spec
+    for (before, _), (after, call) in pairwise(_list_observed_states(history)):
         ended = before in job.states and job.states[before].end is not None
-        if after in job.states and before in job.states and not ended and after not in _reachable_states(job, before):
+        if (
+            after in job.states
+            and before in job.states
+            and not ended
+            and after not in _find_reachable_states(job, before)
+        ):
             at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
-            yield Violation(message, at, _body_pointer(job.state), exchange=call.exchange)
+            yield Violation(message, at, _get_body_pointer(job.state), exchange=call.exchange)
 
 
-@rule(
+@register_rule(
     "job-terminal-changed",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A job stays in its terminal state, however often it is polled.",
     basis="x-job.states.*.end",
 )
 def _check_job_terminal_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.spec
-    for (before, _), (after, call) in pairwise(_observed_states(history)):
+    job = history.job_spec
+    for (before, _), (after, call) in pairwise(_list_observed_states(history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
             at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
             yield Violation(
                 f"had ended as {before}, but is {after} when polled again",
                 at,
-                _body_pointer(job.state),
+                _get_body_pointer(job.state),
                 exchange=call.exchange,
             )
 
 
-@rule(
+@register_rule(
     "job-cancel-ignored",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A job whose cancellation was accepted before its end ends as cancelled.",
     basis="x-job.cancel",
 )
 def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
-    job, after = history.spec, history.polls_before_cancel
+    job, after = history.job_spec, history.polls_before_cancel
     if job.cancel is None or after is None:
         return
     continued = False
     for poll in history.polls[after:]:
-        state = _reported_state(poll, job) if poll.ok else None
+        state = _read_reported_state(poll, job) if poll.ok else None
         known = job.states.get(state or "")
         if known is not None and known.end is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancel.state:
             at = f"{history.status_operation.pointer}/x-job/cancel/state"
             message = f"was cancelled before its end, but ended as {state}, not as {job.cancel.state}"
-            yield Violation(message, at, _body_pointer(job.state), exchange=poll.exchange)
+            yield Violation(message, at, _get_body_pointer(job.state), exchange=poll.exchange)
             return
 
 
-def _observed_states(history: JobHistory) -> list[tuple[str, Call]]:
+def _list_observed_states(history: JobHistory) -> list[tuple[str, Call]]:
     """Return the observed states with their calls in the order of observation, without states that are not text."""
-    job = history.spec
+    job = history.job_spec
     found = [(history.submit.read_response(job.submit.state), history.submit)]
     found += [(poll.read_response(job.state), poll) for poll in history.polls if poll.ok]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
 @cache
-def _following_states(states: tuple[tuple[str, tuple[str, ...]], ...], start: str) -> frozenset[str]:
-    following = dict(states)
-    found, left = {start}, [start]
+def _find_following_states(transitions: tuple[tuple[str, tuple[str, ...]], ...], start_state: str) -> frozenset[str]:
+    following = dict(transitions)
+    found, left = {start_state}, [start_state]
     while left:
         for name in following.get(left.pop(), ()):
             if name not in found:
@@ -250,34 +268,34 @@ def _following_states(states: tuple[tuple[str, tuple[str, ...]], ...], start: st
     return frozenset(found)
 
 
-def _reachable_states(job: JobSpec, start: str) -> frozenset[str]:
-    """Return the states that can follow `start` directly or indirectly, including `start`."""
-    return _following_states(tuple((name, state.next) for name, state in job.states.items()), start)
+def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str]:
+    """Return the states that can follow `start_state` directly or indirectly, including `start_state`."""
+    return _find_following_states(tuple((name, state.next) for name, state in job_spec.states.items()), start_state)
 
 
-@rule(
+@register_rule(
     "job-stuck",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A job ends within the documented time.",
     basis="x-job.poll.timeout_s",
 )
 def _check_job_stuck(history: JobHistory) -> Iterator[Violation]:
-    job = history.spec
-    if history.timed_out:
-        last = _observed_states(history)[-1][0] if _observed_states(history) else "no state"
+    job = history.job_spec
+    if history.is_timed_out:
+        last = _list_observed_states(history)[-1][0] if _list_observed_states(history) else "no state"
         message = f"still {last} after {len(history.polls)} polls and the documented {job.poll.timeout_s:g} s"
         yield Violation(message, f"{history.status_operation.pointer}/x-job/poll")
 
 
-@rule(
+@register_rule(
     "job-state-too-long",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A job stays in a state no longer than documented.",
     basis="x-job.states.*.max_s",
 )
 def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
     for name, same in groupby(history.observations, key=lambda sighting: sighting.state):
-        state, seen = history.spec.states.get(name), list(same)
+        state, seen = history.job_spec.states.get(name), list(same)
         # A lower bound, because the state was seen in the first response, and still after the last request was sent.
         duration_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
@@ -285,37 +303,37 @@ def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
             yield Violation(f"{name} for at least {duration_s:.1f} s; at most {state.max_s:g} s are documented", at)
 
 
-@rule(
+@register_rule(
     "job-charge-changed",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="The charge for a job does not change after its end.",
     basis="x-job.charged",
 )
 def _check_job_charge_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.spec
-    ended = [poll for poll in history.polls if poll.ok and _has_ended(job, _reported_state(poll, job))]
+    job = history.job_spec
+    ended = [poll for poll in history.polls if poll.ok and _is_terminal_state(job, _read_reported_state(poll, job))]
     charges = [(charge, poll) for poll in ended if (charge := poll.read_response(job.charged)) not in (MISSING, None)]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
             at = f"{history.status_operation.pointer}/x-job/charged"
             message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
-            yield Violation(message, at, _body_pointer(job.charged), exchange=poll.exchange)
+            yield Violation(message, at, _get_body_pointer(job.charged), exchange=poll.exchange)
             return
 
 
-def _has_ended(job: JobSpec, name: str | None) -> bool:
-    state = job.states.get(name or "")
+def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
+    state = job_spec.states.get(state_name or "")
     return state is not None and state.end is not None
 
 
-@rule(
+@register_rule(
     "job-id-changed",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A status response is about the requested job.",
     basis="x-job.submit.id and x-job.id",
 )
 def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.spec
+    job = history.job_spec
     given = history.submit.read_response(job.submit.id)
     if job.id is None or given is MISSING:
         return
@@ -326,20 +344,20 @@ def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
             yield Violation(
                 f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
                 at,
-                _body_pointer(job.id),
+                _get_body_pointer(job.id),
                 exchange=poll.exchange,
             )
             return
 
 
-@rule(
+@register_rule(
     "job-model-wrong",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="A status response names the requested model.",
     basis="x-job.model",
 )
 def _check_job_model_wrong(history: JobHistory) -> Iterator[Violation]:
-    location = history.spec.model
+    location = history.job_spec.model
     requested = history.target.spec.model if history.target is not None else None
     if location is None or requested is None:
         return
@@ -350,20 +368,20 @@ def _check_job_model_wrong(history: JobHistory) -> Iterator[Violation]:
             yield Violation(
                 f"requested the model {requested!r:.80}, but the response names {reported!r:.80}",
                 f"{history.status_operation.pointer}/x-job/model",
-                _body_pointer(location),
+                _get_body_pointer(location),
                 exchange=poll.exchange,
             )
             return
 
 
-@rule(
+@register_rule(
     "job-created-changed",
-    on=JobHistory,
+    subject_class=JobHistory,
     description="The creation time of a job does not change.",
     basis="x-job.created",
 )
 def _check_job_created_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.spec
+    job = history.job_spec
     if job.created is None:
         return
     moments = [
@@ -375,32 +393,32 @@ def _check_job_created_changed(history: JobHistory) -> Iterator[Violation]:
         if abs((after - before).total_seconds()) > CLOCK_SLACK_S:
             at = f"{history.status_operation.pointer}/x-job/created"
             yield Violation(
-                f"created changed from {before} to {after}", at, _body_pointer(job.created), exchange=poll.exchange
+                f"created changed from {before} to {after}", at, _get_body_pointer(job.created), exchange=poll.exchange
             )
             return
 
 
-@rule(
+@register_rule(
     "job-polling-url",
-    on=Call,
+    subject_class=Call,
     description="The polling URL in a response leads to the status of this job, at a documented server.",
     basis="x-job.submit.url",
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
-    status = _status_operation(call)
+    status = _find_status_operation(call)
     if status is None or status.job is None or status.job.submit.url is None or not call.ok:
         return
     url = call.read_response(status.job.submit.url)
     if url is MISSING or url is None:
         return
     at = f"{status.pointer}/x-job/submit/url"
-    error = _url_error(call, status, status.job.submit.id, str(url))
+    error = _explain_unusable_polling_url(call, status, status.job.submit.id, str(url))
     if error:
-        yield Violation(f"{url!r:.200} {error}", at, _body_pointer(status.job.submit.url), evidence=str(url))
+        yield Violation(f"{url!r:.200} {error}", at, _get_body_pointer(status.job.submit.url), evidence=str(url))
 
 
-def _url_error(call: Call, status: Operation, id_location: Location, url: str) -> str | None:
-    path = _path_below_base_url(call, status, url)
+def _explain_unusable_polling_url(call: Call, status: Operation, id_location: Location, url: str) -> str | None:
+    path = _get_path_below_base_url(call, status, url)
     if path is None:
         return f"is not below {status.server.url}"
     parameters = status.match(path)
@@ -410,17 +428,17 @@ def _url_error(call: Call, status: Operation, id_location: Location, url: str) -
     if (
         parameters
         and isinstance(job_id, str)
-        and quote(job_id, safe="") not in map(_percent_encoded, parameters.values())
+        and quote(job_id, safe="") not in map(_percent_encode, parameters.values())
     ):
         return f"does not name the job {job_id!r:.80}"
     return None
 
 
-def _percent_encoded(text: str) -> str:
+def _percent_encode(text: str) -> str:
     return text if re.search("%[0-9A-Fa-f]{2}", text) else quote(text, safe="")
 
 
-def _path_below_base_url(call: Call, status: Operation, url: str) -> str | None:
+def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -436,7 +454,7 @@ def _path_below_base_url(call: Call, status: Operation, url: str) -> str | None:
     return None
 
 
-def _status_operation(call: Call) -> Operation | None:
+def _find_status_operation(call: Call) -> Operation | None:
     target: Target | None = call.target
     name = target.response.job if target else call.operation.speech.response.job if call.operation.speech else None
     return call.contract.operations.get(name) if name else None

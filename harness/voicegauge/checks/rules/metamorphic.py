@@ -13,17 +13,17 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import ResponsePair, SpeechDelivery
 
 MIN_SPEED_FACTOR = 1.4
 """Smallest change of speed that is judged, as a factor. Smaller changes are lost in the variation between two
 syntheses of the same text."""
-SPEED_EXPONENTS = (1 / 3, 2.0)
+DURATION_RATIO_EXPONENT_RANGE = (1 / 3, 2.0)
 """Smallest and largest exponent to which the requested change of speed may be raised to give the measured change. At
 twice the speed, the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are
 often not shortened, and some engines scale phonemes unevenly."""
-MAX_FORMAT_RATIO = 1.6
+MAX_FORMAT_DURATION_RATIO = 1.6
 """Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
 MAX_SPEECH_MISMATCH = 0.7
 """Largest result of `measure_speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words
@@ -31,39 +31,41 @@ even if another voice speaks them, and above 0.8 for other words."""
 MIN_SEED_CORRELATION = 0.9
 """Smallest correlation of two waveforms from the same seed. Rounding on different processors and encoding change it far
 less; two syntheses with different random numbers are not correlated."""
-SEED_TOLERANCE_S = 0.05
+SEED_DURATION_TOLERANCE_S = 0.05
 """Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
-MIN_REPEATED_RATIO = 1.3
+MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
 """Smallest ratio of the duration of a text sent twice to the duration of the text. It is about 2 if all is spoken."""
 MIN_AUDIBLE_S = 0.5
 """Shortest audible speech, in seconds, whose duration is compared. In shorter speech, edges and pauses dominate."""
 
 
-class _Durations(NamedTuple):
+class _AudibleDurations(NamedTuple):
     """Durations of the audible speech in both deliveries, in seconds."""
 
     base_s: float
     changed_s: float
 
 
-def _audible_durations(pair: ResponsePair) -> _Durations | None:
+def _measure_audible_durations(pair: ResponsePair) -> _AudibleDurations | None:
     """Return the durations of the audible speech in both deliveries; `None` if a duration cannot be measured."""
     from voicegauge.speech.audio import active_duration_s
 
     durations = []
     for speech_delivery in (pair.base_delivery, pair.changed_delivery):
-        decoded = speech_delivery.decoded
-        if not _is_comparable(speech_delivery) or decoded is None or decoded.is_truncated:
+        decoded = speech_delivery.decoded_audio
+        if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
         duration_s = active_duration_s(decoded.samples, decoded.sample_rate_hz)
         if duration_s < MIN_AUDIBLE_S:
             return None
         durations.append(duration_s)
-    return _Durations(*durations)
+    return _AudibleDurations(*durations)
 
 
-def _is_comparable(speech_delivery: SpeechDelivery) -> bool:
-    return speech_delivery.succeeded and speech_delivery.delivery.failure is None and speech_delivery.has_ordinary_text
+def _has_comparable_audio(speech_delivery: SpeechDelivery) -> bool:
+    return (
+        speech_delivery.is_successful and speech_delivery.delivery.failure is None and speech_delivery.has_ordinary_text
+    )
 
 
 def _is_same_audio(pair: ResponsePair) -> bool:
@@ -75,11 +77,11 @@ def _is_same_audio(pair: ResponsePair) -> bool:
 
     from voicegauge.speech.audio import is_silent
 
-    one, other = pair.base_delivery.decoded, pair.changed_delivery.decoded
+    one, other = pair.base_delivery.decoded_audio, pair.changed_delivery.decoded_audio
     if (
         one is None
         or other is None
-        or not (_is_comparable(pair.base_delivery) and _is_comparable(pair.changed_delivery))
+        or not (_has_comparable_audio(pair.base_delivery) and _has_comparable_audio(pair.changed_delivery))
     ):
         return False
     if is_silent(one.samples, one.sample_rate_hz):
@@ -87,21 +89,21 @@ def _is_same_audio(pair: ResponsePair) -> bool:
     return one.sample_rate_hz == other.sample_rate_hz and np.array_equal(one.samples, other.samples)
 
 
-@rule(
+@register_rule(
     "speed-ignored",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description="The speed parameter changes the duration of the speech, roughly in proportion.",
     basis="x-speech.request.speed",
 )
 def _check_speed_ignored(pair: ResponsePair) -> Iterator[Violation]:
     if pair.relation != "speed":
         return
-    durations, factor = _audible_durations(pair), pair.changed_value / pair.base_value
+    durations, factor = _measure_audible_durations(pair), pair.changed_value / pair.base_value
     if durations is None or abs(math.log(factor)) < math.log(MIN_SPEED_FACTOR):
         return
     measured = durations.base_s / durations.changed_s
     exponent = math.log(measured) / math.log(factor)
-    if not SPEED_EXPONENTS[0] <= exponent <= SPEED_EXPONENTS[1]:
+    if not DURATION_RATIO_EXPONENT_RANGE[0] <= exponent <= DURATION_RATIO_EXPONENT_RANGE[1]:
         yield Violation(
             f"at speed {pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
             f"at speed {pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
@@ -110,60 +112,60 @@ def _check_speed_ignored(pair: ResponsePair) -> Iterator[Violation]:
         )
 
 
-def _same_audio_violations(pair: ResponsePair) -> Iterator[Violation]:
+def _report_same_audio(pair: ResponsePair) -> Iterator[Violation]:
     if _is_same_audio(pair):
         one = json.dumps(pair.base_value, ensure_ascii=False) if pair.base_value is not None else "the default"
         other = json.dumps(pair.changed_value, ensure_ascii=False)
         yield Violation(f"{pair.relation} {other} gives the same audio as {one}, sample by sample", pair.pointer)
 
 
-@rule(
+@register_rule(
     "voice-ignored",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description="Another voice gives other audio.",
     basis="x-speech.request.voice",
 )
 def _check_voice_ignored(pair: ResponsePair) -> Iterator[Violation]:
     if pair.relation == "voice":
-        yield from _same_audio_violations(pair)
+        yield from _report_same_audio(pair)
 
 
-@rule(
+@register_rule(
     "language-ignored",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description="The same text in another language gives other audio.",
     basis="x-speech.request.language",
 )
 def _check_language_ignored(pair: ResponsePair) -> Iterator[Violation]:
     if pair.relation == "language":
-        yield from _same_audio_violations(pair)
+        yield from _report_same_audio(pair)
 
 
-@rule(
+@register_rule(
     "seed-ignored",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description="Another seed gives other audio.",
     basis="x-speech.request.seed",
 )
 def _check_seed_ignored(pair: ResponsePair) -> Iterator[Violation]:
     if pair.relation == "seed":
-        yield from _same_audio_violations(pair)
+        yield from _report_same_audio(pair)
 
 
-@rule(
+@register_rule(
     "seed-not-reproducible",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description="The same seed gives the same audio again, if a document promises that.",
     basis="x-speech.request.seed.reproducible",
 )
 def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
     from voicegauge.speech.audio import correlate_waveforms
 
-    durations = _audible_durations(pair) if pair.relation == "repetition" else None
-    one, other = pair.base_delivery.decoded, pair.changed_delivery.decoded
+    durations = _measure_audible_durations(pair) if pair.relation == "repetition" else None
+    one, other = pair.base_delivery.decoded_audio, pair.changed_delivery.decoded_audio
     if durations is None or one is None or other is None:
         return
-    if abs(one.audio_s - other.audio_s) > SEED_TOLERANCE_S:
+    if abs(one.audio_s - other.audio_s) > SEED_DURATION_TOLERANCE_S:
         difference = f"the audio takes {other.audio_s:.2f} s, and {one.audio_s:.2f} s the first time"
     elif one.sample_rate_hz != other.sample_rate_hz:
         difference = f"the audio has {other.sample_rate_hz} Hz, and {one.sample_rate_hz} Hz the first time"
@@ -174,9 +176,9 @@ def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
     yield Violation(f"when the seed {pair.changed_value} is sent again, {difference}", pair.pointer)
 
 
-@rule(
+@register_rule(
     "format-changes-speech",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description=(
         "The same speech is delivered in every format: its duration is similar, and its spectrum can be aligned in "
         "time. Words are not recognized, so a few changed words can be missed."
@@ -184,17 +186,17 @@ def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
     basis="x-speech.request.format",
 )
 def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
-    durations = _audible_durations(pair) if pair.relation == "format" else None
+    durations = _measure_audible_durations(pair) if pair.relation == "format" else None
     if durations is None:
         return
     one = f"as {pair.base_value}" if pair.base_value is not None else "without a format"
-    if max(durations) / min(durations) > MAX_FORMAT_RATIO:
+    if max(durations) / min(durations) > MAX_FORMAT_DURATION_RATIO:
         yield Violation(
             f"the text takes {durations.changed_s:.2f} s as {pair.changed_value}, but {durations.base_s:.2f} s {one}",
             pair.pointer,
         )
         return
-    mismatch = _measure_mismatch(pair)
+    mismatch = _measure_speech_mismatch(pair)
     if mismatch is not None and mismatch > MAX_SPEECH_MISMATCH:
         yield Violation(
             f"other words are spoken as {pair.changed_value} than {one}: their spectra cannot be aligned "
@@ -203,26 +205,26 @@ def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
         )
 
 
-def _measure_mismatch(pair: ResponsePair) -> float | None:
+def _measure_speech_mismatch(pair: ResponsePair) -> float | None:
     from voicegauge.speech.audio import measure_speech_mismatch
 
-    one, other = pair.base_delivery.decoded, pair.changed_delivery.decoded
+    one, other = pair.base_delivery.decoded_audio, pair.changed_delivery.decoded_audio
     if one is None or other is None:
         return None
     return measure_speech_mismatch(one.samples, one.sample_rate_hz, other.samples, other.sample_rate_hz)
 
 
-@rule(
+@register_rule(
     "long-text-cut",
-    on=ResponsePair,
+    subject_class=ResponsePair,
     description="The same text twice takes longer than once.",
     basis="x-speech.request.text",
 )
 def _check_long_text_cut(pair: ResponsePair) -> Iterator[Violation]:
-    durations = _audible_durations(pair) if pair.relation == "text" else None
-    if durations is not None and durations.changed_s < MIN_REPEATED_RATIO * durations.base_s:
+    durations = _measure_audible_durations(pair) if pair.relation == "text" else None
+    if durations is not None and durations.changed_s < MIN_REPEATED_TEXT_DURATION_RATIO * durations.base_s:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
             pair.pointer,
-            evidence=pair.changed_delivery.speech.text,
+            evidence=pair.changed_delivery.speech_request.text,
         )

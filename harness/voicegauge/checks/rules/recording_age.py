@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import RecordingAge
 from voicegauge.model import Severity
 
 
-@rule(
+@register_rule(
     "recording-stale",
-    on=RecordingAge,
+    subject_class=RecordingAge,
     severity=Severity.WARNING,
     description="A recording is not older than its provider's limit; in CI an older one is an error.",
     basis="x-provider.recordings.max_age_days",
@@ -19,5 +19,7 @@ from voicegauge.model import Severity
 def _check_recording_stale(recording: RecordingAge) -> Iterator[Violation]:
     limit = recording.contract.provider.recordings.max_age_days
     if recording.age_days > limit:
-        message = f"{recording.name} is {recording.age_days:.0f} days old, more than {limit:g}: record it again"
+        message = (
+            f"{recording.recording_name} is {recording.age_days:.0f} days old, more than {limit:g}: record it again"
+        )
         yield Violation(message, "/x-provider")

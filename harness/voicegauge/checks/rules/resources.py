@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.checks.registry import Violation, rule
-from voicegauge.checks.rules.responses import excerpt
+from voicegauge.checks.registry import Violation, register_rule
+from voicegauge.checks.rules.responses import quote_text_body
 from voicegauge.checks.subjects import Call, ResourceStep
 from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.extension import BatchSpec, ResourceSpec
 from voicegauge.formats import Location
 
 
-def find_resource_item(value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
-    """Return the JSON object with the id of a resource at any depth of `value`; `None` if there is no such object."""
+def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
+    """Return the JSON object with the id of a resource at any depth of `json_value`; `None` if there is none."""
     name = resource.id.tokens[-1]
-    pending = [value]
+    pending = [json_value]
     while pending:
         found = pending.pop()
         if isinstance(found, dict):
@@ -28,9 +28,9 @@ def find_resource_item(value: Any, resource: ResourceSpec, resource_id: str) -> 
     return None
 
 
-@rule(
+@register_rule(
     "filter-ignored",
-    on=Call,
+    subject_class=Call,
     description="A list requested with a filter parameter has only items that match it.",
     basis="parameters",
 )
@@ -52,76 +52,90 @@ def _check_filter_ignored(call: Call) -> Iterator[Violation]:
                 yield Violation(message, parameter.pointer, f"/{name}")
 
 
-def _matches_filter(value: Any, filter_value: str) -> bool:
-    """Whether `value`, or one of its items if it is a list, is the value in the query."""
-    if isinstance(value, list):
-        return any(_matches_filter(item, filter_value) for item in value)
-    if isinstance(value, bool):
-        return filter_value.lower() in (("true", "1") if value else ("false", "0"))
-    return str(value) == filter_value
+def _matches_filter(item_value: Any, filter_value: str) -> bool:
+    """Whether `item_value`, or one of its items if it is a list, is the value in the query."""
+    if isinstance(item_value, list):
+        return any(_matches_filter(item, filter_value) for item in item_value)
+    if isinstance(item_value, bool):
+        return filter_value.lower() in (("true", "1") if item_value else ("false", "0"))
+    return str(item_value) == filter_value
 
 
-@rule(
+@register_rule(
     "resource-used-after-delete",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A deleted resource cannot be used.",
     basis="x-resource.delete, x-resource.uses",
 )
 def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "use" and step.is_deleted and step.call.ok:
+    if step.step_kind == "use" and step.is_deleted and step.call.ok:
         yield Violation(
-            f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
+            f"{step.description}: got status {step.call.status}",
+            step.contract_pointer,
+            evidence=quote_text_body(step.call),
         )
 
 
-@rule(
+@register_rule(
     "resource-listed-after-delete",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A deleted resource is not listed.",
     basis="x-resource.delete, x-resource.list",
 )
 def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "list" and step.is_deleted and step.call.ok and step.item is not None:
+    if step.step_kind == "list" and step.is_deleted and step.call.ok and step.listed_item is not None:
         yield Violation(
-            f"{step.description}: {step.resource_id} is listed", step.contract_pointer, evidence=excerpt(step.call)
+            f"{step.description}: {step.resource_id} is listed",
+            step.contract_pointer,
+            evidence=quote_text_body(step.call),
         )
 
 
-@rule(
+@register_rule(
     "resource-not-listed",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A resource is listed for the account that created it.",
     basis="x-resource.list",
 )
 def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
-    if step.kind == "list" and not step.is_deleted and not step.by_other_account and step.call.ok and step.item is None:
+    if (
+        step.step_kind == "list"
+        and not step.is_deleted
+        and not step.is_by_other_account
+        and step.call.ok
+        and step.listed_item is None
+    ):
         yield Violation(
-            f"{step.description}: {step.resource_id} is not listed", step.contract_pointer, evidence=excerpt(step.call)
+            f"{step.description}: {step.resource_id} is not listed",
+            step.contract_pointer,
+            evidence=quote_text_body(step.call),
         )
 
 
-@rule(
+@register_rule(
     "resource-state-ignored",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A resource is rejected in a state in which it must not be used.",
     basis="x-resource.uses.*.states",
 )
 def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.kind == "use"
+        step.step_kind == "use"
         and step.is_use_forbidden
         and not step.is_deleted
-        and not step.by_other_account
+        and not step.is_by_other_account
         and step.call.ok
     ):
         yield Violation(
-            f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
+            f"{step.description}: got status {step.call.status}",
+            step.contract_pointer,
+            evidence=quote_text_body(step.call),
         )
 
 
-@rule(
+@register_rule(
     "resource-state-wrong",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A resource reports the state it was last set to.",
     basis="x-resource.states, x-resource.transitions",
 )
@@ -129,50 +143,54 @@ def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
     if (
         step.resource.state is None
         or step.is_deleted
-        or step.by_other_account
+        or step.is_by_other_account
         or not step.call.ok
-        or step.kind == "use"
+        or step.step_kind == "use"
     ):
         return
     name = step.resource.state.tokens[-1]
     reported = (
-        (step.item or {}).get(name, MISSING) if step.kind == "list" else step.call.read_response(step.resource.state)
+        (step.listed_item or {}).get(name, MISSING)
+        if step.step_kind == "list"
+        else step.call.read_response(step.resource.state)
     )
-    if reported is not MISSING and reported != step.state:
+    if reported is not MISSING and reported != step.expected_state:
         yield Violation(
-            f"{step.description}: {name} is {reported!r:.80}, not {step.state!r}",
+            f"{step.description}: {name} is {reported!r:.80}, not {step.expected_state!r}",
             step.contract_pointer,
-            evidence=excerpt(step.call),
+            evidence=quote_text_body(step.call),
         )
 
 
-@rule(
+@register_rule(
     "resource-of-another-account",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A resource is neither visible to nor usable by another account.",
     basis="x-resource",
 )
 def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation]:
-    if not step.by_other_account or not step.call.ok:
+    if not step.is_by_other_account or not step.call.ok:
         return
-    if step.kind == "use" or step.item is not None:
+    if step.step_kind == "use" or step.listed_item is not None:
         yield Violation(
-            f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
+            f"{step.description}: got status {step.call.status}",
+            step.contract_pointer,
+            evidence=quote_text_body(step.call),
         )
 
 
-@rule(
+@register_rule(
     "resource-id-changed",
-    on=ResourceStep,
+    subject_class=ResourceStep,
     description="A response about a resource has the id that was assigned at its creation.",
     basis="x-resource.id, x-resource.uses.*.id",
 )
 def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.kind != "use"
+        step.step_kind != "use"
         or step.call.operation is not step.creator
         or not step.call.ok
-        or step.by_other_account
+        or step.is_by_other_account
         or step.is_deleted
     ):
         return
@@ -184,14 +202,14 @@ def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
         )
 
 
-@rule(
+@register_rule(
     "batch-count-wrong",
-    on=Call,
+    subject_class=Call,
     description="A batch has as many items as requested, and ends when all of them are done.",
     basis="x-batch.total, x-batch.completed, x-batch.results",
 )
 def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
-    submit = _batch_operation(call)
+    submit = _find_batch_operation(call)
     if submit is None or submit.batch is None or not call.ok:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
@@ -206,20 +224,22 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
 
 
 def _check_final_counts(
-    call: Call, batch: BatchSpec, batch_pointer: str, total: Any, completed: Any
+    call: Call, batch: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
 ) -> Iterator[Violation]:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job is not None else None
     if state is None or state.end != "success":
         return
-    if MISSING not in (total, completed) and completed != total:
-        yield Violation(f"ended with {completed!r:.40} of {total!r:.40} items completed", f"{batch_pointer}/completed")
+    if MISSING not in (total_count, completed_count) and completed_count != total_count:
+        yield Violation(
+            f"ended with {completed_count!r:.40} of {total_count!r:.40} items completed", f"{batch_pointer}/completed"
+        )
     results = batch.results.read_body(call.response_json)
-    if isinstance(results, list) and total not in (MISSING, len(results)):
-        yield Violation(f"ended with {len(results)} results for {total!r:.40} items", f"{batch_pointer}/results")
+    if isinstance(results, list) and total_count not in (MISSING, len(results)):
+        yield Violation(f"ended with {len(results)} results for {total_count!r:.40} items", f"{batch_pointer}/results")
 
 
-def _batch_operation(call: Call) -> Operation | None:
+def _find_batch_operation(call: Call) -> Operation | None:
     """Return the operation whose batch a call submits or polls; `None` if there is no such operation."""
     for operation in call.contract.operations.values():
         status = operation.speech.response.job if operation.batch is not None and operation.speech else None

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import Call, Callback, IncompleteResponse
 from voicegauge.contract import (
     MISSING,
@@ -17,18 +17,18 @@ from voicegauge.contract import (
 )
 from voicegauge.formats import is_json, quote_json, read_pointer, unescape_pointer_token
 
-NO_BODY = (204, 205, 304)
+STATUSES_WITHOUT_BODY = (204, 205, 304)
 """Statuses of responses that have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
-RETRY_AFTER = "retry-after"
+RETRY_AFTER_HEADER = "retry-after"
 MAX_QUOTED_CHARACTERS = 1_000
 """Maximum length of a value that is quoted as evidence, before secrets in it are masked."""
 MAX_SCHEMA_VIOLATIONS = 10
 """Maximum number of schema violations reported for one body, because a hostile body could have a million."""
 
 
-@rule(
+@register_rule(
     "status-undocumented",
-    on=Call,
+    subject_class=Call,
     description="Every status code of a response is documented for its operation.",
     basis="responses",
 )
@@ -38,13 +38,13 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
         yield Violation(
             f"got status {call.status}, which is not among the documented {known}",
             f"{call.operation.pointer}/responses",
-            evidence=excerpt(call),
+            evidence=quote_text_body(call),
         )
 
 
-@rule(
+@register_rule(
     "content-type",
-    on=Call,
+    subject_class=Call,
     description="The Content-Type of a response is documented for its status.",
     basis="responses/*/content",
 )
@@ -52,28 +52,28 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media or not call.exchange.response.body:
         return
     media_type = call.exchange.response.media_type
-    if find_media(call, media_type) is None:
+    if find_documented_body(call, media_type) is None:
         sent = f"is {media_type!r}" if media_type else "is missing"
         known = " or ".join(call.documented_response.media)
         yield Violation(f"Content-Type {sent}; documented: {known}", f"{call.documented_response.pointer}/content")
 
 
-@rule(
+@register_rule(
     "empty-body",
-    on=Call,
+    subject_class=Call,
     description="A response with a documented body has a body.",
     basis="responses/*/content",
 )
 def _check_empty_body(call: Call) -> Iterator[Violation]:
-    if call.documented_response is None or not call.documented_response.media or call.status in NO_BODY:
+    if call.documented_response is None or not call.documented_response.media or call.status in STATUSES_WITHOUT_BODY:
         return
     if not call.exchange.response.body and call.operation.method != "HEAD":
         yield Violation(f"status {call.status} with an empty body", f"{call.documented_response.pointer}/content")
 
 
-@rule(
+@register_rule(
     "response-incomplete",
-    on=IncompleteResponse,
+    subject_class=IncompleteResponse,
     description="A response that begins does not break off each time.",
     basis="responses",
 )
@@ -86,9 +86,9 @@ def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violati
     )
 
 
-@rule(
+@register_rule(
     "body-not-json",
-    on=Call,
+    subject_class=Call,
     description="A body with a JSON Content-Type is valid JSON.",
     basis="responses",
 )
@@ -96,34 +96,34 @@ def _check_body_not_json(call: Call) -> Iterator[Violation]:
     if call.json_error is not None:
         documented = call.documented_response
         pointer = f"{documented.pointer}/content" if documented else f"{call.operation.pointer}/responses"
-        yield Violation(f"the body {call.json_error}", pointer, evidence=excerpt(call))
+        yield Violation(f"the body {call.json_error}", pointer, evidence=quote_text_body(call))
 
 
-@rule(
+@register_rule(
     "response-schema",
-    on=Call,
+    subject_class=Call,
     description="The JSON body of a successful response matches its documented schema.",
     basis="responses/2XX,3XX,default/content/*/schema",
 )
 def _check_response_schema(call: Call) -> Iterator[Violation]:
     if call.status < 400:
-        yield from _body_violations(call)
+        yield from _check_body_schema(call)
 
 
-@rule(
+@register_rule(
     "error-shape",
-    on=Call,
+    subject_class=Call,
     description="The JSON body of an error response matches its documented schema.",
     basis="responses/4XX,5XX,default/content/*/schema",
 )
 def _check_error_shape(call: Call) -> Iterator[Violation]:
     if call.status >= 400 and call.documented_response is not None:
-        yield from _body_violations(call)
+        yield from _check_body_schema(call)
     elif call.status >= 400:
-        yield from _undocumented_error_violations(call)
+        yield from _check_undocumented_error_body(call)
 
 
-def _undocumented_error_violations(call: Call) -> Iterator[Violation]:
+def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
     """Compare the body of an error with an undocumented status with the documented errors.
 
     It should have the same form, because clients parse all errors in the same way.
@@ -141,7 +141,7 @@ def _undocumented_error_violations(call: Call) -> Iterator[Violation]:
         yield Violation(
             f"{prefix}: Content-Type is {media_type!r}; documented: {known}",
             f"{call.operation.pointer}/responses",
-            evidence=excerpt(call),
+            evidence=quote_text_body(call),
         )
         return
     schemas = [media for media in documented if is_json(media.name)]
@@ -149,35 +149,35 @@ def _undocumented_error_violations(call: Call) -> Iterator[Violation]:
     if value is MISSING or not schemas or any(media.fits(value) for media in schemas):
         return
     for error in itertools.islice(schemas[0].errors(value), MAX_SCHEMA_VIOLATIONS):
-        violation = schema_violation(error, value)
+        violation = build_schema_violation(error, value)
         yield violation._replace(message=f"{prefix}: {violation.message}")
 
 
-def _body_violations(call: Call) -> Iterator[Violation]:
-    media = find_media(call, call.exchange.response.media_type or "application/json")
+def _check_body_schema(call: Call) -> Iterator[Violation]:
+    media = find_documented_body(call, call.exchange.response.media_type or "application/json")
     if media is None or call.response_json is MISSING:
         return
     for error, _ in zip(media.errors(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
-        yield schema_violation(error, call.response_json)
+        yield build_schema_violation(error, call.response_json)
 
 
-@rule(
+@register_rule(
     "callback-schema",
-    on=Callback,
+    subject_class=Callback,
     description="The body of a callback matches its documented schema.",
     basis="callbacks, webhooks",
 )
 def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
     parsed = parse_exchange(callback.exchange)
     if parsed.request_json_error is not None:
-        yield Violation(f"the callback {parsed.request_json_error}", callback.media.pointer)
+        yield Violation(f"the callback {parsed.request_json_error}", callback.documented_body.pointer)
         return
     value = parsed.request_json
-    for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
-        yield schema_violation(error, value)
+    for error, _ in zip(callback.documented_body.errors(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+        yield build_schema_violation(error, value)
 
 
-def schema_violation(error: SchemaError, value: Any) -> Violation:
+def build_schema_violation(error: SchemaError, value: Any) -> Violation:
     """Return the violation that `value` does not match its schema."""
     prefix = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]])
@@ -185,9 +185,9 @@ def schema_violation(error: SchemaError, value: Any) -> Violation:
     return Violation(f"{prefix}{error.message}", error.schema_pointer, error.pointer or None, evidence)
 
 
-@rule(
+@register_rule(
     "request-schema",
-    on=Call,
+    subject_class=Call,
     description="A request that the provider documents or accepts matches its documented schema.",
     basis="requestBody, parameters",
 )
@@ -195,7 +195,7 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
     # A rejected request may be invalid on purpose. In that case the rejection was right.
     if call.request_origin != "sent" or not call.ok:
         return
-    yield from _request_body_violations(call)
+    yield from _check_request_body_schema(call)
     for parameter in call.operation.parameters:
         parsed = call.read_parameter(parameter)
         if parsed is None:
@@ -207,7 +207,7 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
             yield Violation(f"{parameter.location} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
 
 
-def _request_body_violations(call: Call) -> Iterator[Violation]:
+def _check_request_body_schema(call: Call) -> Iterator[Violation]:
     documented = call.operation.request_media
     if not documented or not call.exchange.request.body:
         return
@@ -218,46 +218,46 @@ def _request_body_violations(call: Call) -> Iterator[Violation]:
         yield Violation(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)
         return
     for error in call.request_body.errors:
-        violation = schema_violation(error, call.request_value)
+        violation = build_schema_violation(error, call.request_value)
         yield violation._replace(message=f"request {violation.message}")
 
 
-def _documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
+def _iterate_documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
     return call.documented_response.headers.items() if call.documented_response else ()
 
 
-@rule(
+@register_rule(
     "header-missing",
-    on=Call,
+    subject_class=Call,
     description="Every response header that is documented as required is present.",
     basis="responses/*/headers",
 )
 def _check_header_missing(call: Call) -> Iterator[Violation]:
-    for name, header in _documented_headers(call):
-        if header.required and name.lower() != RETRY_AFTER and call.exchange.response.header(name) is None:
+    for name, header in _iterate_documented_headers(call):
+        if header.required and name.lower() != RETRY_AFTER_HEADER and call.exchange.response.header(name) is None:
             yield Violation(f"status {call.status} without the header {name}", header.pointer)
 
 
-@rule(
+@register_rule(
     "retry-after-missing",
-    on=Call,
+    subject_class=Call,
     description="A rejection has the Retry-After header that is documented for it.",
     basis="responses/*/headers/Retry-After",
 )
 def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
-    for name, header in _documented_headers(call):
-        if name.lower() == RETRY_AFTER and call.exchange.response.header(name) is None:
+    for name, header in _iterate_documented_headers(call):
+        if name.lower() == RETRY_AFTER_HEADER and call.exchange.response.header(name) is None:
             yield Violation(f"status {call.status} without {name}", header.pointer)
 
 
-@rule(
+@register_rule(
     "header-schema",
-    on=Call,
+    subject_class=Call,
     description="The value of a documented response header matches its schema.",
     basis="responses/*/headers/*/schema",
 )
 def _check_header_schema(call: Call) -> Iterator[Violation]:
-    for name, header in _documented_headers(call):
+    for name, header in _iterate_documented_headers(call):
         text = call.exchange.response.header(name)
         if text is None:
             continue
@@ -265,7 +265,7 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
             yield Violation(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
 
 
-def find_media(call: Call, media_type: str) -> MediaType | None:
+def find_documented_body(call: Call, media_type: str) -> MediaType | None:
     """Return the documented body for `media_type`, listed by that name, by a range such as "audio/*", or by "*/*"."""
     documented = call.documented_response.media if call.documented_response else {}
     for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
@@ -274,7 +274,7 @@ def find_media(call: Call, media_type: str) -> MediaType | None:
     return None
 
 
-def excerpt(call: Call) -> str | None:
+def quote_text_body(call: Call) -> str | None:
     """Return the beginning of a text body; `None` for a binary one."""
     response = call.exchange.response
     if is_json(response.media_type) or response.media_type.startswith("text/"):

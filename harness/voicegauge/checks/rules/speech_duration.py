@@ -12,29 +12,29 @@ import unicodedata
 from typing import NamedTuple
 
 
-class SpeakingRate(NamedTuple):
+class SpeakingRateRange(NamedTuple):
     """The slowest and the fastest plausible rate, in characters per second."""
 
-    slowest: float
-    fastest: float
+    slowest_characters_per_s: float
+    fastest_characters_per_s: float
 
 
-ALPHABET = SpeakingRate(slowest=4.0, fastest=45.0)
+ALPHABETIC_SPEAKING_RATE = SpeakingRateRange(slowest_characters_per_s=4.0, fastest_characters_per_s=45.0)
 """Rates for alphabetic scripts. English is read at about 15 characters per second. A quarter of that rate is dictation,
 and three times that rate is not intelligible any more (the limit is near 400 words per minute)."""
-SYLLABIC = SpeakingRate(slowest=1.2, fastest=16.0)
+SYLLABIC_SPEAKING_RATE = SpeakingRateRange(slowest_characters_per_s=1.2, fastest_characters_per_s=16.0)
 """Rates for Chinese and Korean, which are read at 4 to 5 characters per second, and for Japanese, read at up to 8."""
 SYLLABIC_LANGUAGES = frozenset({"zh", "ja", "ko", "cmn", "yue"})
-DIGIT_WEIGHT = 6
+CHARACTERS_PER_DIGIT = 6
 """Number of letters that a digit counts as, because it is read as a word ("7" as "seven", "70" as "seventy")."""
-PAUSE_S = 1.0
+MAX_PAUSE_PER_MARK_S = 1.0
 """The longest pause at a punctuation mark, in seconds."""
 _OPENING, _CLOSING = "([\uff08", ")]\uff09"
-PADDING_S = 4.0
+MAX_PADDING_S = 4.0
 """The longest silence before and after the speech together, in seconds."""
 
 
-def spoken_range_s(text: str, language: str | None, speed: float = 1.0) -> tuple[float, float]:
+def compute_plausible_duration_range_s(text: str, language: str | None, speed: float = 1.0) -> tuple[float, float]:
     """Return the shortest and the longest plausible duration of `text`, in seconds.
 
     Args:
@@ -53,10 +53,14 @@ def spoken_range_s(text: str, language: str | None, speed: float = 1.0) -> tuple
         elif kind in "PS":
             marks += 1
     code = (language or "").lower().replace("_", "-").partition("-")[0]
-    rate = SYLLABIC if code in SYLLABIC_LANGUAGES or syllabic * 2 > letters else ALPHABET
+    rate = SYLLABIC_SPEAKING_RATE if code in SYLLABIC_LANGUAGES or syllabic * 2 > letters else ALPHABETIC_SPEAKING_RATE
     # Text in parentheses may be a direction to the voice, such as "(whispering)", which is not spoken.
-    low = max(letters - _in_parentheses(text), 0) / (rate.fastest * speed)
-    high = (letters + DIGIT_WEIGHT * digits) / (rate.slowest * speed) + PAUSE_S * marks / speed + PADDING_S
+    low = max(letters - _count_characters_in_parentheses(text), 0) / (rate.fastest_characters_per_s * speed)
+    high = (
+        (letters + CHARACTERS_PER_DIGIT * digits) / (rate.slowest_characters_per_s * speed)
+        + MAX_PAUSE_PER_MARK_S * marks / speed
+        + MAX_PADDING_S
+    )
     return low, high
 
 
@@ -65,7 +69,7 @@ def _is_syllabic(character: str) -> bool:
     return 0x3040 <= point <= 0x30FF or 0x3400 <= point <= 0x9FFF or 0xAC00 <= point <= 0xD7AF
 
 
-def _in_parentheses(text: str) -> int:
+def _count_characters_in_parentheses(text: str) -> int:
     depth = count = 0
     for character in text:
         depth += (character in _OPENING) - (character in _CLOSING)

@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from voicegauge.checks.registry import Violation, rule
-from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, schema_violation
+from voicegauge.checks.registry import Violation, register_rule
+from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, build_schema_violation
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, UnreadableBodyError, escape_pointer_token
 
-MAX_VIOLATIONS = 5
+MAX_VIOLATIONS_PER_RULE = 5
 """Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
 
 
-def _stream_pointer(call: Call, *tokens: str) -> str:
-    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape_pointer_token, tokens)])
+def _build_stream_pointer(call: Call, *pointer_suffix: str) -> str:
+    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape_pointer_token, pointer_suffix)])
 
 
-def _stream_spec(call: Call) -> StreamSpec:
+def _get_stream_spec(call: Call) -> StreamSpec:
     assert call.operation.stream is not None, "only operations with an x-stream have a stream"
     return call.operation.stream
 
 
-def _events(call: Call) -> list[StreamEvent]:
-    return call.stream.events if call.stream is not None else []
+def _list_events(call: Call) -> list[StreamEvent]:
+    return call.event_stream.events if call.event_stream is not None else []
 
 
-def _documented_events(call: Call) -> list[StreamEvent]:
-    return [event for event in _events(call) if event.type in _stream_spec(call).events]
+def _list_documented_events(call: Call) -> list[StreamEvent]:
+    return [event for event in _list_events(call) if event.type in _get_stream_spec(call).events]
 
 
-def _event_excerpt(event: StreamEvent) -> str:
+def _quote_event(event: StreamEvent) -> str:
     return f"{event.type or 'no kind'}: {event.text[:200]}"
 
 
-@rule(
+@register_rule(
     "response-kind-ignored",
-    on=Call,
+    subject_class=Call,
     description="A request field that selects a stream of events or audio alone does so.",
     basis="x-speech.targets.*.audio",
 )
@@ -62,178 +62,184 @@ def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
         )
 
 
-@rule(
+@register_rule(
     "stream-unreadable",
-    on=Call,
+    subject_class=Call,
     description="A streamed response can be parsed as server-sent events, and has at least one.",
     basis="x-stream",
 )
 def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
-    stream = call.stream
+    stream = call.event_stream
     if stream is not None and stream.error is not None:
-        yield Violation(f"the stream {stream.error}", _stream_pointer(call))
+        yield Violation(f"the stream {stream.error}", _build_stream_pointer(call))
     elif stream is not None and not stream.events:
         shown = call.exchange.response.body[:200].decode(errors="replace")
-        yield Violation("the stream has no events", _stream_pointer(call, "events"), evidence=shown)
+        yield Violation("the stream has no events", _build_stream_pointer(call, "events"), evidence=shown)
 
 
-@rule(
+@register_rule(
     "stream-event-unknown",
-    on=Call,
+    subject_class=Call,
     description="Every event of a stream is of a documented kind.",
     basis="x-stream.events",
 )
 def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
-    unknown = {event.type: event for event in _events(call) if event.type not in _stream_spec(call).events}
-    known = ", ".join(_stream_spec(call).events) if unknown else ""
-    for kind, event in list(unknown.items())[:MAX_VIOLATIONS]:
-        named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_stream_spec(call).event_type}"
+    unknown = {event.type: event for event in _list_events(call) if event.type not in _get_stream_spec(call).events}
+    known = ", ".join(_get_stream_spec(call).events) if unknown else ""
+    for kind, event in list(unknown.items())[:MAX_VIOLATIONS_PER_RULE]:
+        named = (
+            f"of the kind {kind!r}" if kind is not None else f"without a kind at {_get_stream_spec(call).event_type}"
+        )
         yield Violation(
-            f"an event {named}; documented: {known}", _stream_pointer(call, "events"), evidence=_event_excerpt(event)
+            f"an event {named}; documented: {known}",
+            _build_stream_pointer(call, "events"),
+            evidence=_quote_event(event),
         )
 
 
-@rule(
+@register_rule(
     "stream-order",
-    on=Call,
+    subject_class=Call,
     description="Events come in a documented order: the first one first, none after the end.",
     basis="x-stream.events.*.next",
 )
 def _check_stream_order(call: Call) -> Iterator[Violation]:
-    events = _documented_events(call)
+    events = _list_documented_events(call)
     if not events:
         return
-    spec, count = _stream_spec(call), 0
+    spec, count = _get_stream_spec(call), 0
     first = next(iter(spec.events))
     if events[0].type != first and spec.events[events[0].type or ""].end != "failure":
         message = f"the stream begins with {events[0].type!r}, not with {first!r}"
-        yield Violation(message, _stream_pointer(call, "events", first), evidence=_event_excerpt(events[0]))
+        yield Violation(message, _build_stream_pointer(call, "events", first), evidence=_quote_event(events[0]))
     for before, event in pairwise(events):
-        if event.type not in spec.events[before.type or ""].next and count < MAX_VIOLATIONS:
+        if event.type not in spec.events[before.type or ""].next and count < MAX_VIOLATIONS_PER_RULE:
             count += 1
             end = spec.events[before.type or ""].end
             effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.type or ''].next)}"
             message = f"{event.type!r} follows {before.type!r}, which {effect}"
-            yield Violation(message, _stream_pointer(call, "events", before.type or ""), evidence=_event_excerpt(event))
+            yield Violation(
+                message, _build_stream_pointer(call, "events", before.type or ""), evidence=_quote_event(event)
+            )
 
 
-@rule(
+@register_rule(
     "stream-end-missing",
-    on=Call,
+    subject_class=Call,
     description="A stream ends with a final event, and with its end marker if one is documented.",
     basis="x-stream.events.*.end, x-stream.end_marker",
 )
 def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
-    stream = call.stream
+    stream = call.event_stream
     if stream is None or stream.is_complete or stream.error is not None or not stream.events:
         return
     last = stream.events[-1]
     if stream.ending is not None:
         yield Violation(
-            f"the stream ends without {_stream_spec(call).end_marker!r}",
-            _stream_pointer(call, "end_marker"),
-            evidence=_event_excerpt(last),
+            f"the stream ends without {_get_stream_spec(call).end_marker!r}",
+            _build_stream_pointer(call, "end_marker"),
+            evidence=_quote_event(last),
         )
         return
-    ends = " or ".join(name for name, event in _stream_spec(call).events.items() if event.end)
+    ends = " or ".join(name for name, event in _get_stream_spec(call).events.items() if event.end)
     within = ", within an event" if stream.has_partial_event else ""
     message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
-    yield Violation(message, _stream_pointer(call, "events"), evidence=_event_excerpt(last))
+    yield Violation(message, _build_stream_pointer(call, "events"), evidence=_quote_event(last))
 
 
-@rule(
+@register_rule(
     "stream-event-schema",
-    on=Call,
+    subject_class=Call,
     description="The data of each event is JSON that matches the schema of its kind.",
     basis="x-stream.events.*.schema",
 )
 def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     seen: set[tuple[str, str]] = set()  # a violation that recurs in a hundred events is reported once
     schemas = call.contract.schemas
-    for event in _documented_events(call):
+    for event in _list_documented_events(call):
         kind = event.type or ""
-        at = _stream_pointer(call, "events", kind, "schema")
-        if _stream_spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
+        at = _build_stream_pointer(call, "events", kind, "schema")
+        if _get_stream_spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
         if event.value is MISSING:
             if (kind, "") not in seen:
                 seen.add((kind, ""))
-                yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_event_excerpt(event))
+                yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_quote_event(event))
             continue
         for error in schemas.errors(at, event.value):
             if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
                 seen.add((kind, error.schema_pointer))
-                violation = schema_violation(error, event.value)
+                violation = build_schema_violation(error, event.value)
                 yield violation._replace(message=f"event {kind!r}: {violation.message}", pointer=None)
 
 
-@rule(
+@register_rule(
     "stream-audio-unreadable",
-    on=Call,
+    subject_class=Call,
     description="Every audio event has audio in the documented encoding.",
     basis="x-stream.audio",
 )
 def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     count = 0
-    for event in _documented_events(call):
-        location = _stream_spec(call).audio
-        if event.type != location.event or count >= MAX_VIOLATIONS:
+    for event in _list_documented_events(call):
+        location = _get_stream_spec(call).audio
+        if event.type != location.event or count >= MAX_VIOLATIONS_PER_RULE:
             continue
         try:
             decode_event_audio(event, location)
         except UnreadableBodyError as error:
             count += 1
             yield Violation(
-                f"event {event.type!r} {error}", _stream_pointer(call, "audio"), evidence=_event_excerpt(event)
+                f"event {event.type!r} {error}", _build_stream_pointer(call, "audio"), evidence=_quote_event(event)
             )
 
 
-@rule(
+@register_rule(
     "stream-audio-missing",
-    on=Call,
+    subject_class=Call,
     description="A stream that ends in success has audio.",
     basis="x-stream.audio, x-stream.events.*.end",
 )
 def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
-    stream = call.stream
+    stream = call.event_stream
     if stream is None or stream.ending is None or stream.has_failed:
         return
-    if not any(event.type == _stream_spec(call).audio.event for event in stream.events):
-        message = f"the stream ends in {stream.ending.type!r} without any {_stream_spec(call).audio.event!r}"
-        yield Violation(message, _stream_pointer(call, "audio", "event"), evidence=_event_excerpt(stream.ending))
+    if not any(event.type == _get_stream_spec(call).audio.event for event in stream.events):
+        message = f"the stream ends in {stream.ending.type!r} without any {_get_stream_spec(call).audio.event!r}"
+        yield Violation(message, _build_stream_pointer(call, "audio", "event"), evidence=_quote_event(stream.ending))
 
 
-@rule(
+@register_rule(
     "stream-index",
-    on=Call,
+    subject_class=Call,
     description="The index of audio events increases by one: none is missing or repeated.",
     basis="x-stream.audio.index",
 )
 def _check_stream_index(call: Call) -> Iterator[Violation]:
-    location = _stream_spec(call).audio if call.stream is not None else None
+    location = _get_stream_spec(call).audio if call.event_stream is not None else None
     if location is None or location.index is None:
         return
-    audio = [event for event in _documented_events(call) if event.type == location.event]
+    audio = [event for event in _list_documented_events(call) if event.type == location.event]
     numbers = [event.read(location.index) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
-    for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS), strict=False):
+    for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS_PER_RULE), strict=False):
         message = f"index {after} follows index {before} at {location.index}"
-        yield Violation(message, _stream_pointer(call, "audio", "index"), evidence=_event_excerpt(event))
+        yield Violation(message, _build_stream_pointer(call, "audio", "index"), evidence=_quote_event(event))
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-@rule(
+@register_rule(
     "stream-stalled",
-    on=Call,
+    subject_class=Call,
     description="The pauses between chunks of a stream are not longer than documented.",
     basis="x-stream.max_gap_s",
 )
 def _check_stream_stalled(call: Call) -> Iterator[Violation]:
-    timing, bound = call.exchange.timing, _stream_spec(call).max_gap_s if call.stream is not None else None
+    timing, bound = call.exchange.timing, _get_stream_spec(call).max_gap_s if call.event_stream is not None else None
     if timing is None or bound is None:
         return
     gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunks)]
@@ -242,5 +248,5 @@ def _check_stream_stalled(call: Call) -> Iterator[Violation]:
         where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} chunks"
         yield Violation(
             f"no data for {longest:.2f} s {where}; at most {bound:g} s are documented",
-            _stream_pointer(call, "max_gap_s"),
+            _build_stream_pointer(call, "max_gap_s"),
         )

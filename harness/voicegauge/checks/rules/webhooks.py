@@ -6,61 +6,63 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import CaseOutcome, RequestCallbacks
 from voicegauge.contract import MISSING
 from voicegauge.formats import quote_json
 from voicegauge.model import Severity
 
-NETWORK_SLACK_S = 2.0
+NETWORK_DELAY_TOLERANCE_S = 2.0
 """Number of seconds by which the network delays of two callbacks can differ."""
 
 
-@rule(
+@register_rule(
     "webhook-missing",
-    on=RequestCallbacks,
+    subject_class=RequestCallbacks,
     description="A webhook URL gets a callback about the end of the job.",
     basis="x-webhook",
 )
 def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    end = callbacks.end
-    if not callbacks.is_complete or end is None:
+    end = callbacks.final_state
+    if not callbacks.are_all_received or end is None:
         return
     documented = callbacks.webhook.body
     if documented is not None and end[1] not in documented.states.values():
         return  # no document describes a callback for a job that ends like this
     if not callbacks.final_bodies:
-        others = f"{len(callbacks.received)} other callbacks" if callbacks.received else "no callback"
-        yield Violation(f"the job ended as {end[0]}, but its URL got {others}", _webhook_pointer(callbacks))
+        others = (
+            f"{len(callbacks.received_callbacks)} other callbacks" if callbacks.received_callbacks else "no callback"
+        )
+        yield Violation(f"the job ended as {end[0]}, but its URL got {others}", _build_webhook_pointer(callbacks))
 
 
-@rule(
+@register_rule(
     "webhook-early",
-    on=RequestCallbacks,
+    subject_class=RequestCallbacks,
     description="Subscribers to the final event get no earlier events.",
     basis="x-webhook",
 )
 def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
-        if callbacks.posts == "terminal" and callbacks.read_phase(body) == "going":
+    for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
+        if callbacks.callback_timing == "terminal" and callbacks.read_phase(body) == "going":
             state = callbacks.read_state(body)
             yield Violation(
                 f"callback about {state}, but only the end was subscribed to",
-                _webhook_pointer(callbacks),
-                evidence=_json_text(body),
+                _build_webhook_pointer(callbacks),
+                evidence=_format_json(body),
             )
         elif callbacks.read_phase(body) in ("success", "failure"):
-            for poll, state, phase in callbacks.polled_states():
+            for poll, state, phase in callbacks.iterate_polled_states():
                 timing = poll.exchange.timing
                 if phase == "going" and timing is not None and timing.started_ms > received.at_ms:
                     message = f"callback about the end, but polled afterwards the job was {state}"
-                    yield Violation(message, _webhook_pointer(callbacks), evidence=_json_text(body))
+                    yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
                     break
 
 
-@rule(
+@register_rule(
     "webhook-repeated",
-    on=RequestCallbacks,
+    subject_class=RequestCallbacks,
     description="Repeated callbacks about the end of a job are identical.",
     basis="x-webhook",
 )
@@ -69,14 +71,14 @@ def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
         if after != before:
             yield Violation(
                 "two different callbacks about the end",
-                _webhook_pointer(callbacks),
-                evidence=f"{_json_text(before)} {_json_text(after)}",
+                _build_webhook_pointer(callbacks),
+                evidence=f"{_format_json(before)} {_format_json(after)}",
             )
 
 
-@rule(
+@register_rule(
     "webhook-duplicate",
-    on=RequestCallbacks,
+    subject_class=RequestCallbacks,
     description="The final callback is sent once, unless repetition is documented.",
     basis="x-webhook",
     severity=Severity.WARNING,
@@ -85,46 +87,46 @@ def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]
     ends = callbacks.final_bodies
     if not callbacks.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
         yield Violation(
-            f"{len(ends)} callbacks about the end", _webhook_pointer(callbacks), evidence=_json_text(ends[0])
+            f"{len(ends)} callbacks about the end", _build_webhook_pointer(callbacks), evidence=_format_json(ends[0])
         )
 
 
-@rule(
+@register_rule(
     "webhook-progress-late",
-    on=RequestCallbacks,
+    subject_class=RequestCallbacks,
     description="Progress callbacks come as often as documented.",
     basis="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
 def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     longest_s = callbacks.webhook.progress_max_s
-    if callbacks.posts != "progress" or longest_s is None:
+    if callbacks.callback_timing != "progress" or longest_s is None:
         return
     timing = callbacks.submit.exchange.timing if callbacks.submit is not None else None
     moments = [timing.started_ms] if timing is not None else []
-    for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
+    for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
         moments.append(received.at_ms)
         if callbacks.read_phase(body) in ("success", "failure"):
             break  # repetitions after the end may come at any time
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
-    if gap_s > longest_s + NETWORK_SLACK_S:
+    if gap_s > longest_s + NETWORK_DELAY_TOLERANCE_S:
         message = f"no callback for {gap_s:.1f} s; at most {longest_s:g} s are documented"
-        yield Violation(message, f"{_webhook_pointer(callbacks)}/progress_max_s")
+        yield Violation(message, f"{_build_webhook_pointer(callbacks)}/progress_max_s")
 
 
-@rule(
+@register_rule(
     "webhook-contradicts",
-    on=RequestCallbacks,
+    subject_class=RequestCallbacks,
     description="A callback and the status response agree about the state of the job.",
     basis="x-webhook",
 )
 def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    end, given = callbacks.end, callbacks.submitted_job_id
-    for body in callbacks.bodies:
+    end, given = callbacks.final_state, callbacks.submitted_job_id
+    for body in callbacks.callback_bodies:
         named = callbacks.read_job_id(body)
         if MISSING not in (given, named) and named != given:
             yield Violation(
-                f"callback about {named!r:.80}, but the request was {given!r:.80}", _webhook_pointer(callbacks)
+                f"callback about {named!r:.80}, but the request was {given!r:.80}", _build_webhook_pointer(callbacks)
             )
             return
         phase, state = callbacks.read_phase(body), callbacks.read_state(body)
@@ -133,26 +135,26 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
         has_own_states = callbacks.webhook.body is not None
         if phase != end[1] or (not has_own_states and state != end[0]):
             message = f"the callback reports the end as {state}, but the status response {end[0]}"
-            yield Violation(message, _webhook_pointer(callbacks), evidence=_json_text(body))
+            yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
             return
 
 
-@rule(
+@register_rule(
     "webhook-plain-http",
-    on=CaseOutcome,
+    subject_class=CaseOutcome,
     description="A webhook URL with plain http is rejected if the document requires https.",
     basis="x-webhook.https_only",
 )
 def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
-    if outcome.expected.kind == "plain-http" and outcome.call.ok:
+    if outcome.expected.case_kind == "plain-http" and outcome.call.ok:
         yield Violation(
             f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.contract_pointer
         )
 
 
-def _webhook_pointer(callbacks: RequestCallbacks) -> str:
+def _build_webhook_pointer(callbacks: RequestCallbacks) -> str:
     return f"{callbacks.operation.pointer}/x-webhook"
 
 
-def _json_text(body: Any) -> str:
+def _format_json(body: Any) -> str:
     return quote_json(body, 1_000)

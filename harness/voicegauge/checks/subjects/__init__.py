@@ -9,7 +9,7 @@ from voicegauge.checks.subjects.job import JobHistory
 from voicegauge.checks.subjects.job_set import JobSet
 from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
 from voicegauge.checks.subjects.recording_age import RecordingAge
-from voicegauge.checks.subjects.request_schema import documented_default, request_schema
+from voicegauge.checks.subjects.request_schema import find_documented_default, find_request_schema
 from voicegauge.checks.subjects.resource import ResourceStep, ResourceStepKind
 from voicegauge.checks.subjects.response_pair import PairRelation, ResponsePair
 from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
@@ -33,6 +33,6 @@ __all__ = [
     "ResourceStepKind",
     "ResponsePair",
     "SpeechDelivery",
-    "documented_default",
-    "request_schema",
+    "find_documented_default",
+    "find_request_schema",
 ]

@@ -20,29 +20,29 @@ class AudioInputCall(Call):
     """An accepted call that sent audio to be transcribed or converted, with the audio of its response."""
 
     audio_target: AudioInputTarget
-    reference: str | None = None
+    reference_transcript: str | None = None
     """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
     response_files: tuple[bytes, ...] = ()
     """The encoded audio files that the response contains or links to, in the order of the response."""
-    failure: str | None = None
+    audio_failure: str | None = None
     """The reason why audio could not be downloaded; `None` if nothing failed."""
 
     @functools.cached_property
     def uploaded_audio(self) -> DecodedAudio | None:
         """The samples of the upload; `None` if it is not audio."""
-        file = self._file()
+        file = self._find_uploaded_file()
         return _decode_upload(file.data) if file is not None else None
 
-    def _file(self) -> UploadedFile | None:
+    def _find_uploaded_file(self) -> UploadedFile | None:
         field = self.audio_target.audio_input.request["audio"].at.tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
     def response_audio(self) -> tuple[DecodedAudio | None, ...]:
         """The samples of each file of the response; `None` for a file that cannot be decoded."""
-        return tuple(_decode(data) for data in self.response_files)
+        return tuple(_decode_audio(data) for data in self.response_files)
 
-    def input_value(self, name: AudioInputField) -> Any:
+    def read_input(self, name: AudioInputField) -> Any:
         """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
         mapping = self.audio_target.audio_input.request.get(name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING
@@ -59,10 +59,10 @@ class AudioInputCall(Call):
 
 @functools.lru_cache(maxsize=4)  # the cases of a plan upload the same few recordings many times
 def _decode_upload(data: bytes) -> DecodedAudio | None:
-    return _decode(data)
+    return _decode_audio(data)
 
 
-def _decode(data: bytes) -> DecodedAudio | None:
+def _decode_audio(data: bytes) -> DecodedAudio | None:
     from voicegauge.speech.audio import EncodedAudio
 
     return EncodedAudio(data).decoded

@@ -42,7 +42,7 @@ class Call(CheckSubject):
     """For a status request, the call that submitted the job; `None` for other requests, or if it is not known."""
 
     @functools.cached_property
-    def parsed(self) -> ParsedExchange:
+    def parsed_exchange(self) -> ParsedExchange:
         """The exchange with its bodies parsed."""
         return parse_exchange(self.exchange)
 
@@ -82,24 +82,24 @@ class Call(CheckSubject):
     @functools.cached_property
     def response_json(self) -> Any:
         """The JSON value of the response body; `MISSING` if JSON is not expected, or the body is not valid JSON."""
-        return self.parsed.response_json if self._has_json else MISSING
+        return self.parsed_exchange.response_json if self._has_json else MISSING
 
     @property
     def json_error(self) -> str | None:
         """The reason why a response body that should be JSON cannot be parsed; `None` if there is no such error."""
-        return self.parsed.response_json_error if self._has_json else None
+        return self.parsed_exchange.response_json_error if self._has_json else None
 
     @property
     def _has_json(self) -> bool:
         return bool(self.exchange.response.body) and self.expects_json
 
     @functools.cached_property
-    def stream(self) -> EventStreamParser | None:
+    def event_stream(self) -> EventStreamParser | None:
         """The events of a streamed response; `None` if the response is not an event stream, or is empty."""
         spec, response = self.operation.stream, self.exchange.response
         if spec is None or not self.ok or response.media_type != EVENT_STREAM_MEDIA_TYPE or not response.body:
             return None
-        return self.parsed.stream(spec)
+        return self.parsed_exchange.stream(spec)
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is none."""
@@ -113,7 +113,7 @@ class Call(CheckSubject):
     @functools.cached_property
     def request_body(self) -> RequestBody:
         """The request body, read by the documentation of the operation."""
-        return self.parsed.request_body(self.operation)
+        return self.parsed_exchange.request_body(self.operation)
 
     @property
     def request_value(self) -> Any:
@@ -123,7 +123,7 @@ class Call(CheckSubject):
     @property
     def form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
-        return self.parsed.request_form
+        return self.parsed_exchange.request_form
 
     @functools.cached_property
     def path_parameters(self) -> dict[str, str]:
@@ -151,7 +151,9 @@ class Call(CheckSubject):
         if parameter.location == "header":
             text = self.exchange.request.header(parameter.name)
         else:
-            text = (self.path_parameters if parameter.location == "path" else self.parsed.query).get(parameter.name)
+            text = (self.path_parameters if parameter.location == "path" else self.parsed_exchange.query).get(
+                parameter.name
+            )
         return None if text is None else parameter.parse_text(text)
 
     @property
@@ -180,7 +182,7 @@ class _RequestValues:
 
     @property
     def query(self) -> Mapping[str, str]:
-        return self._call.parsed.query
+        return self._call.parsed_exchange.query
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call
-from voicegauge.checks.subjects.request_schema import documented_default
+from voicegauge.checks.subjects.request_schema import find_documented_default
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio
 from voicegauge.model import Delivery, Exchange, SpeechRequest
@@ -22,9 +22,9 @@ class SpeechDelivery(CheckSubject):
     """A speech request with its delivery. The audio is decoded only once for all rules."""
 
     target: Target
-    speech: SpeechRequest
+    speech_request: SpeechRequest
     delivery: Delivery
-    succeeded: bool = True
+    is_successful: bool = True
     """Whether the provider reports success: the job ended in success, or the response was 2xx."""
     has_ordinary_text: bool = True
     """Whether the text consists mostly of words, so that the speech is audible and the duration can be estimated."""
@@ -58,8 +58,8 @@ class SpeechDelivery(CheckSubject):
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
-        sent = self.submit.read_request(mapping.at) if self.submit is not None else self.speech.format
-        return _neutral_value(mapping, sent)
+        sent = self.submit.read_request(mapping.at) if self.submit is not None else self.speech_request.format
+        return _find_neutral_value(mapping, sent)
 
     @functools.cached_property
     def default_format(self) -> str | None:
@@ -68,7 +68,7 @@ class SpeechDelivery(CheckSubject):
         if mapping is None:
             return None
         media_type = self.submit.exchange.request.media_type if self.submit is not None else None
-        return _neutral_value(mapping, documented_default(self.operation, mapping.at, media_type))
+        return _find_neutral_value(mapping, find_documented_default(self.operation, mapping.at, media_type))
 
     @property
     def has_unknown_encoding(self) -> bool:
@@ -102,7 +102,7 @@ class SpeechDelivery(CheckSubject):
         return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=self._raw_format)
 
     @property
-    def decoded(self) -> DecodedAudio | None:
+    def decoded_audio(self) -> DecodedAudio | None:
         """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
         return None if self._audio is None else self._audio.decoded
 
@@ -119,8 +119,8 @@ class SpeechDelivery(CheckSubject):
         return (*scopes, f"{job.pointer}/x-job/audio") if job else scopes
 
 
-def _neutral_value(mapping: FieldMapping, value: object) -> str | None:
+def _find_neutral_value(field_mapping: FieldMapping, value: object) -> str | None:
     """Return the provider-independent name of a value in a request; `None` if it is not text."""
     if not isinstance(value, str):
         return None
-    return next((neutral for neutral, native in mapping.map.items() if native == value), value)
+    return next((neutral for neutral, native in field_mapping.map.items() if native == value), value)

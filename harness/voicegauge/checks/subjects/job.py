@@ -18,7 +18,7 @@ class JobHistory(CheckSubject):
     submit: Call
     polls: tuple[Call, ...]
     status_operation: Operation
-    timed_out: bool = False
+    is_timed_out: bool = False
     """Whether no terminal state was seen within the time that the contract allows."""
     observations: tuple[StateObservation, ...] = ()
     """The states with the times at which they were seen; empty if times were not measured."""
@@ -31,7 +31,7 @@ class JobHistory(CheckSubject):
         return self.status_operation
 
     @property
-    def spec(self) -> JobSpec:
+    def job_spec(self) -> JobSpec:
         """The description of the job in the contract."""
         assert self.status_operation.job is not None, "a status operation has an x-job"
         return self.status_operation.job

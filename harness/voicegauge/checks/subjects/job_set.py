@@ -15,25 +15,25 @@ class JobSet(CheckSubject):
     """Jobs of one account that were in progress at the same time, each with what was seen of it so far."""
 
     jobs: tuple[JobHistory, ...]
-    latest: JobHistory
+    latest_job: JobHistory
     """The job that was polled last."""
 
     @property
     def operation(self) -> Operation:
         """The operation that reports the status of the jobs."""
-        return self.latest.operation
+        return self.latest_job.operation
 
     @property
     def target(self) -> Target | None:
         """The target of the latest job."""
-        return self.latest.target
+        return self.latest_job.target
 
     @property
     def exchange(self) -> Exchange:
         """The last exchange of the latest job."""
-        return self.latest.exchange
+        return self.latest_job.exchange
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the latest job."""
-        return self.latest.dispute_scopes
+        return self.latest_job.dispute_scopes

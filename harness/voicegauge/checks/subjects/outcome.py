@@ -16,7 +16,9 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     """`either` means that no document says whether the request is accepted, so only a server error is wrong."""
     statuses: tuple[int, ...] = ()
     """The documented statuses that are right; empty if any status that fits `verdict` is right."""
-    kind: Literal["valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"]
+    case_kind: Literal[
+        "valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"
+    ]
     """The property that the case tests.
 
     `authentication`: a missing or wrong key; `unknown-id`: an id that the provider has not given out;

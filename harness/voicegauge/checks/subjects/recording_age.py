@@ -16,7 +16,7 @@ class RecordingAge(CheckSubject):
     operation: Operation
     exchange: Exchange
     """The oldest exchange of the recording with the live service."""
-    name: str
+    recording_name: str
     """Name of the file that contains the recording."""
     age_days: float
     target: Target | None = None

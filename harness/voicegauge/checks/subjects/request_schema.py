@@ -8,7 +8,7 @@ from voicegauge.contract import MISSING, Operation
 from voicegauge.formats import Location
 
 
-def request_schema(operation: Operation, location: Location, media_type: str | None = None) -> dict[str, Any]:
+def find_request_schema(operation: Operation, location: Location, media_type: str | None = None) -> dict[str, Any]:
     """Return the schema of the value at `location` of requests to `operation`; empty if none is documented.
 
     Schemas inside `anyOf` and `oneOf` are not read, because other fields decide which branch applies.
@@ -27,22 +27,22 @@ def request_schema(operation: Operation, location: Location, media_type: str | N
     media = documented.get(media_type or "") or next(iter(documented.values()), None)
     schema = media.schema if media is not None else None
     for token in location.tokens:
-        schema = operation.contract.schemas.resolve(_member_schema(schema, token))[0]
+        schema = operation.contract.schemas.resolve(_find_member_schema(schema, token))[0]
     return schema if isinstance(schema, dict) else {}
 
 
-def documented_default(operation: Operation, location: Location, media_type: str | None = None) -> Any:
+def find_documented_default(operation: Operation, location: Location, media_type: str | None = None) -> Any:
     """Return the default of the value at `location`; `MISSING` if none is documented.
 
-    The arguments are the same as those of `request_schema`.
+    The arguments are the same as those of `find_request_schema`.
     """
-    return request_schema(operation, location, media_type).get("default", MISSING)
+    return find_request_schema(operation, location, media_type).get("default", MISSING)
 
 
-def _member_schema(schema: Any, token: str) -> Any:
+def _find_member_schema(schema: Any, member_name: str) -> Any:
     if not isinstance(schema, dict):
         return {}
     properties = schema.get("properties", {})
-    if token not in properties and token.isdecimal():
+    if member_name not in properties and member_name.isdecimal():
         return schema.get("items", {})
-    return properties.get(token, {})
+    return properties.get(member_name, {})

@@ -21,19 +21,19 @@ class ResourceStep(CallSubject):
     creator: Operation
     """The operation that created the resource."""
     resource_id: str
-    kind: ResourceStepKind
+    step_kind: ResourceStepKind
     description: str
     """A phrase that names the operation and what happened to the resource before."""
     contract_pointer: str
     """JSON pointer to the statement in the contract that the call tests."""
-    state: str | None = None
+    expected_state: str | None = None
     """The state that was set last; `None` if the resource has no documented states."""
-    item: dict[str, Any] | None = None
+    listed_item: dict[str, Any] | None = None
     """The resource as it is listed; `None` if it is not listed."""
     is_use_forbidden: bool = False
     """Whether the resource is in a state in which the documents forbid using it."""
     is_deleted: bool = False
-    by_other_account: bool = False
+    is_by_other_account: bool = False
     """Whether the call was made by another account than the one that created the resource."""
 
     @property

@@ -31,7 +31,7 @@ JobPhase = Literal["success", "failure", "going"]
 class Callback(CheckSubject):
     """One request of a provider to a webhook URL, with its documented body."""
 
-    media: MediaType
+    documented_body: MediaType
     """The documented body."""
     exchange: Exchange
     operation: Operation
@@ -42,7 +42,7 @@ class Callback(CheckSubject):
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
         """JSON pointer to the documented body."""
-        return (self.media.pointer,)
+        return (self.documented_body.pointer,)
 
     @property
     def can_be_sent_again(self) -> bool:
@@ -56,14 +56,14 @@ class RequestCallbacks(CheckSubject):
 
     operation: Operation
     """The operation of the request, with an `x-webhook`."""
-    received: tuple[ReceivedCallback, ...]
-    posts: CallbackTiming
+    received_callbacks: tuple[ReceivedCallback, ...]
+    callback_timing: CallbackTiming
     """The callbacks that the request subscribed to."""
     submit: Call | None = None
     """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
     """The status requests about the job of the request."""
-    is_complete: bool = False
+    are_all_received: bool = False
     """Whether the receiver has waited long enough for all callbacks."""
 
     @property
@@ -80,7 +80,7 @@ class RequestCallbacks(CheckSubject):
     @property
     def exchange(self) -> Exchange:
         """The exchange of the submit, or the first callback if the submit was not observed."""
-        return self.submit.exchange if self.submit is not None else self.callbacks[0].exchange
+        return self.submit.exchange if self.submit is not None else self.callback_subjects[0].exchange
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
@@ -93,16 +93,16 @@ class RequestCallbacks(CheckSubject):
         return self.submit is not None
 
     @functools.cached_property
-    def media(self) -> MediaType:
+    def documented_body(self) -> MediaType:
         """The documented body."""
         return callback_media(self.operation)
 
     @functools.cached_property
-    def callbacks(self) -> tuple[Callback, ...]:
+    def callback_subjects(self) -> tuple[Callback, ...]:
         """The callbacks as subjects of their own. The receiver responds to every callback with 200."""
         return tuple(
             Callback(
-                self.media,
+                self.documented_body,
                 Exchange(
                     provider=self.contract.id,
                     operation=self.webhook.callback,
@@ -112,24 +112,26 @@ class RequestCallbacks(CheckSubject):
                 self.operation,
                 self.target,
             )
-            for received in self.received
+            for received in self.received_callbacks
         )
 
     @functools.cached_property
-    def bodies(self) -> tuple[Any, ...]:
+    def callback_bodies(self) -> tuple[Any, ...]:
         """The body of each callback; `MISSING` for one that is not valid JSON."""
-        return tuple(parse_exchange(callback.exchange).request_json for callback in self.callbacks)
+        return tuple(parse_exchange(callback.exchange).request_json for callback in self.callback_subjects)
 
     def read_job_id(self, body: Any) -> Any:
         """Return the job id in the body of a callback; `MISSING` if it contains none."""
         documented, job = self.webhook.body, self._job_spec
-        return _read_body(body, documented.id if documented is not None else job.id if job is not None else None)
+        return _read_callback_value(
+            body, documented.id if documented is not None else job.id if job is not None else None
+        )
 
     def read_state(self, body: Any) -> str | None:
         """Return the state that the body of a callback reports; `None` if it reports none."""
         documented, job = self.webhook.body, self._job_spec
         location = documented.state if documented is not None else job.state if job is not None else None
-        found = _read_body(body, location)
+        found = _read_callback_value(body, location)
         return found if isinstance(found, str) else None
 
     def read_phase(self, body: Any) -> JobPhase | None:
@@ -137,33 +139,33 @@ class RequestCallbacks(CheckSubject):
         state, documented = self.read_state(body), self.webhook.body
         if documented is not None:
             return documented.states.get(state or "")
-        return _phase(self._states.get(state or ""))
+        return _phase_of_state(self._state_by_name.get(state or ""))
 
     @property
     def final_bodies(self) -> list[Any]:
         """The bodies of callbacks that report the end of the job."""
-        return [body for body in self.bodies if self.read_phase(body) in ("success", "failure")]
+        return [body for body in self.callback_bodies if self.read_phase(body) in ("success", "failure")]
 
     @property
     def submitted_job_id(self) -> Any:
         """The job id in the response to the submit; `MISSING` if it is not known."""
         return self.submit.read_response(callback_id_location(self.operation)) if self.submit is not None else MISSING
 
-    def polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
+    def iterate_polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
         """Yield the status requests whose response has a documented state, with that state and its phase."""
         job = self._job_spec
         for poll in self.polls:
             state = poll.read_response(job.state) if job is not None and poll.ok else None
-            phase = _phase(self._states.get(state)) if isinstance(state, str) else None
+            phase = _phase_of_state(self._state_by_name.get(state)) if isinstance(state, str) else None
             if phase is not None:
                 yield poll, str(state), phase
 
     @property
-    def end(self) -> tuple[str, JobPhase] | None:
+    def final_state(self) -> tuple[str, JobPhase] | None:
         """The final state and its phase, as the response to the submit or a poll reported it; `None` if not seen."""
         if status_operation(self.operation) is None:
             return ("success", "success") if self.submit is not None and self.submit.ok else None
-        return next(((state, phase) for _, state, phase in self.polled_states() if phase != "going"), None)
+        return next(((state, phase) for _, state, phase in self.iterate_polled_states() if phase != "going"), None)
 
     @property
     def _job_spec(self) -> JobSpec | None:
@@ -171,13 +173,13 @@ class RequestCallbacks(CheckSubject):
         return status.job if status is not None else None
 
     @property
-    def _states(self) -> dict[str, JobState]:
+    def _state_by_name(self) -> dict[str, JobState]:
         return self._job_spec.states if self._job_spec is not None else {}
 
 
-def _phase(state: JobState | None) -> JobPhase | None:
+def _phase_of_state(state: JobState | None) -> JobPhase | None:
     return None if state is None else state.end or "going"
 
 
-def _read_body(body: Any, location: Location | None) -> Any:
+def _read_callback_value(body: Any, location: Location | None) -> Any:
     return MISSING if location is None else location.read_body(body)

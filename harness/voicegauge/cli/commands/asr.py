@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import echo, show
-from voicegauge.cli.options import json_option
+from voicegauge.cli.console import print_escaped, show_record
+from voicegauge.cli.options import add_json_option
 
 if TYPE_CHECKING:
-    from voicegauge.api import Recognizers
+    from voicegauge.api import AsrEngines
 
 
 @click.group("asr")
@@ -20,24 +20,24 @@ def command() -> None:
 
 
 @command.command("list")
-@json_option
+@add_json_option
 def list_installed(json_path: str | None) -> None:
     """List the speech recognizers that can transcribe on this machine without a download."""
     from voicegauge import api
 
-    result = api.list_recognizers()
-    show(result, json_path, lambda: _print(result))
+    result = api.list_asr_engines()
+    show_record(result, json_path, lambda: _print_engines(result))
 
 
-def _print(result: Recognizers) -> None:
-    from voicegauge.cli.console import console, table
+def _print_engines(result: AsrEngines) -> None:
+    from voicegauge.cli.console import create_console, create_table
 
-    rows = table("--asr", "what it is", "used for live services")
+    rows = create_table("--asr", "what it is", "used for live services")
     for one in result.installed:
         rows.add_row(one.spec, one.description, "yes" if one.judges_live else "only if named")
-    console().print(rows)
+    create_console().print(rows)
     for extra in result.missing:
-        console().print(f"not installed: {extra}", soft_wrap=True)
+        create_console().print(f"not installed: {extra}", soft_wrap=True)
 
 
 @command.command("install")
@@ -58,4 +58,4 @@ def install(model: str, source: Path | None) -> None:
     from voicegauge.cli.progress import TerminalProgress
 
     path = api.install_weights(model, source, progress=TerminalProgress())
-    echo(f"{path}: ready; --asr auto uses it, --asr whisper:{model} names it")
+    print_escaped(f"{path}: ready; --asr auto uses it, --asr whisper:{model} names it")

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import console, show
+from voicegauge.cli.console import create_console, show_record
 from voicegauge.cli.options import (
-    asr_option,
-    base_url_option,
-    contracts_option,
-    insecure_http_option,
-    json_option,
-    live_options,
-    max_cost_option,
-    max_wait_option,
-    plan_option,
-    price_option,
+    add_asr_option,
+    add_base_url_option,
+    add_contracts_option,
+    add_insecure_http_option,
+    add_json_option,
+    add_max_cost_option,
+    add_max_wait_option,
+    add_plan_option,
+    add_price_option,
+    add_seed_option,
+    build_live_options,
     require_flags,
-    seed_option,
 )
 from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError, UsageError
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("bench")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@contracts_option
+@add_contracts_option
 @click.option("--suite", default="smoke", show_default=True, help="A bundled suite of texts, or a YAML file.")
 @click.option("--language", "languages", multiple=True, help="Only texts in this language. May be repeated.")
 @click.option(
@@ -54,19 +54,19 @@ if TYPE_CHECKING:
 @click.option(
     "--live/--emulated", default=False, help="Measure the live services, which costs money; by default the emulator."
 )
-@base_url_option
-@insecure_http_option
-@plan_option
-@max_cost_option
-@max_wait_option
-@price_option
+@add_base_url_option
+@add_insecure_http_option
+@add_plan_option
+@add_max_cost_option
+@add_max_wait_option
+@add_price_option
 @click.option(
     "--voice-sample",
     metavar="FILE",
     help="Audio file (or its URL) for targets that clone a voice. Default: a bundled recording.",
 )
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Inject a fault into the emulator.")
-@asr_option
+@add_asr_option
 @click.option(
     "--text-length",
     type=click.IntRange(min=1),
@@ -88,8 +88,8 @@ if TYPE_CHECKING:
     help="Pay again for requests of the last such run that were sent without a result.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
-@seed_option
-@json_option
+@add_seed_option
+@add_json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -137,7 +137,7 @@ def command(
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
 
-    permission = live_options(
+    permission = build_live_options(
         live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
     )
     catalogue = api.load_contracts(contracts)
@@ -149,7 +149,7 @@ def command(
             suite=suite,
             languages=languages,
             categories=categories,
-            limit=limit,
+            max_texts=limit,
             sessions=sessions,
             repetitions=repetitions,
             warmup=warmup,
@@ -158,7 +158,7 @@ def command(
             seed=seed,
             progress=TerminalProgress(),
         )
-        show(plan, json_path, lambda: print_plan(plan))
+        show_record(plan, json_path, lambda: print_plan(plan))
         return
     result = api.benchmark(
         targets,
@@ -167,7 +167,7 @@ def command(
         suite=suite,
         languages=languages,
         categories=categories,
-        limit=limit,
+        max_texts=limit,
         sessions=sessions,
         repetitions=repetitions,
         warmup=warmup,
@@ -195,9 +195,9 @@ def _show_result(result: BenchResult, json_path: str | None, *, live: bool) -> N
     from voicegauge.model import describe_unresolved
 
     if result.stop_reason != "interrupted":
-        show(result, json_path, lambda: _print(result))
+        show_record(result, json_path, lambda: _print_result(result))
         return
-    errors = console(stderr=True)
+    errors = create_console(to_stderr=True)
     for line in (*describe_unresolved(result.ambiguous_requests), _describe_resumption(result, live=live)):
         errors.print(line, soft_wrap=True, markup=False)
 
@@ -209,14 +209,14 @@ def _describe_resumption(result: BenchResult, *, live: bool) -> str:
     return f"{saved}; score them with: voicegauge score {result.folder}"
 
 
-def _print(result: BenchResult) -> None:
+def _print_result(result: BenchResult) -> None:
     from voicegauge.api import load_run
     from voicegauge.cli.bench_tables import print_summaries
     from voicegauge.model import describe_unresolved
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
     print_summaries(result.targets, score_sets[-1] if score_sets else None, result.provenance)
-    out = console()
+    out = create_console()
     for line in describe_unresolved(result.ambiguous_requests, result.open_jobs):
         out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)

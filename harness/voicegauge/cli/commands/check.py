@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import echo, show
-from voicegauge.cli.exit_status import STOP_STATUS
+from voicegauge.cli.console import print_escaped, show_record
+from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import (
     OutputFolder,
-    base_url_option,
-    contracts_option,
-    insecure_http_option,
-    json_option,
-    live_options,
-    max_cost_option,
-    max_wait_option,
-    plan_option,
-    price_option,
-    public_url_option,
+    add_base_url_option,
+    add_contracts_option,
+    add_insecure_http_option,
+    add_json_option,
+    add_max_cost_option,
+    add_max_wait_option,
+    add_plan_option,
+    add_price_option,
+    add_public_url_option,
+    add_seed_option,
+    build_live_options,
     require_flags,
-    seed_option,
 )
-from voicegauge.cli.output_options import FailedWrites, OutputFlags, output_options, severity_option
+from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options, add_severity_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import write_file
 
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 )
 @click.option("--select", multiple=True, metavar="RULE", help="Apply only this rule. May be repeated.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not apply this rule. May be repeated.")
-@severity_option
+@add_severity_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @click.option(
     "--fail-under",
@@ -87,7 +87,7 @@ if TYPE_CHECKING:
     help="Fail if less of the contract was tried: operations, statuses, states, constraints and rules.",
 )
 @click.option("--strict-baseline", is_flag=True, help="With --baseline: fail if an entry of it is not found any more.")
-@output_options
+@add_output_options
 @click.option(
     "--retry-ambiguous",
     is_flag=True,
@@ -100,9 +100,9 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Folder of HAR files to check instead of the bundled ones. May be repeated.",
 )
-@base_url_option
-@insecure_http_option
-@public_url_option
+@add_base_url_option
+@add_insecure_http_option
+@add_public_url_option
 @click.option(
     "--listen-port",
     type=click.IntRange(0, 65535),
@@ -110,13 +110,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --public-url: local port that the tunnel leads to.",
 )
-@plan_option
-@max_cost_option
-@max_wait_option
-@price_option
-@seed_option
-@contracts_option
-@json_option
+@add_plan_option
+@add_max_cost_option
+@add_max_wait_option
+@add_price_option
+@add_seed_option
+@add_contracts_option
+@add_json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -170,7 +170,7 @@ def command(
     from voicegauge.cli.progress import TerminalProgress
 
     catalogue = api.load_contracts(contracts)
-    permission = live_options(
+    permission = build_live_options(
         live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
     )
     if dry_run:
@@ -189,7 +189,7 @@ def command(
         )
         from voicegauge.cli.check_tables import print_plan
 
-        show(plan, json_path, lambda: print_plan(plan))
+        show_record(plan, json_path, lambda: print_plan(plan))
         return
 
     printed: list[CheckReport] = []
@@ -214,7 +214,7 @@ def command(
             full=full,
             large_uploads=large_uploads,
             fuzz=fuzz,
-            failures=_failures_folder(failures),
+            failures=_choose_failures_folder(failures),
             faults=faults,
             cases=cases,
             prices=prices,
@@ -239,8 +239,8 @@ def command(
         print_report(report)
     failed_writes.raise_error()
     report = printed[-1]
-    status = _exit_status(report, strict=strict)
-    ctx.exit(status or _gate_status(report, fail_under, strict_baseline=strict_baseline))
+    status = _determine_exit_status(report, fail_on_warnings=strict)
+    ctx.exit(status or _determine_exit_status_by_limits(report, fail_under, strict_baseline=strict_baseline))
 
 
 def _validate_flags(ctx: click.Context) -> None:
@@ -258,31 +258,36 @@ def _validate_flags(ctx: click.Context) -> None:
         raise UsageError("--recordings excludes --emulated and --live: recordings are checked if nothing is sent")
 
 
-def _failures_folder(name: str | None) -> Path | None:
+def _choose_failures_folder(folder_name: str | None) -> Path | None:
     """Return the folder in which failing requests are saved; `None` if they are not saved.
 
     The default is a folder in the cache. In CI, where the cache starts empty, the default is not to save them.
     """
     from voicegauge.data import cache_folder
 
-    if name is None:
+    if folder_name is None:
         return None if os.environ.get("CI") else cache_folder() / "failures"
-    return None if name == "none" else Path(name)
+    return None if folder_name == "none" else Path(folder_name)
 
 
 def _write_outputs(
-    report: CheckReport, files: OutputFlags, tests: Path | None, failed_writes: FailedWrites, *, strict: bool
+    report: CheckReport,
+    output_flags: OutputFlags,
+    tests_folder: Path | None,
+    failed_writes: FailedWrites,
+    *,
+    strict: bool,
 ) -> None:
     from voicegauge.api import to_exported_report
     from voicegauge.cli.check_tables import format_summary, print_report
     from voicegauge.outputs import format_step_summary
 
     with failed_writes.collect():
-        show(report, files.json_path, lambda: print_report(report))
-    if tests is not None:
+        show_record(report, output_flags.json_path, lambda: print_report(report))
+    if tests_folder is not None:
         with failed_writes.collect():
-            _write_tests(report, tests)
-    files.write_files(
+            _write_tests(report, tests_folder)
+    output_flags.write_files(
         report,
         lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)),
         failed_writes,
@@ -294,15 +299,15 @@ def _write_tests(report: CheckReport, folder: Path) -> None:
     files = {f"test_{f.rule.replace('-', '_')}_{f.fingerprint[:8]}.py": f.test for f in report.findings if f.test}
     for name, text in files.items():
         write_file(folder / name, text.encode())
-    echo(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", err=True)
+    print_escaped(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", to_stderr=True)
 
 
-def _exit_status(report: CheckReport, *, strict: bool) -> int:
+def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> int:
     from voicegauge.model import Severity
 
     if report.stop_reason is not None:
-        return STOP_STATUS[report.stop_reason]
-    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+        return EXIT_STATUS_BY_STOP_REASON[report.stop_reason]
+    failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
     if report.count(*failing):
         return EXIT_FINDINGS
     if report.no_verdict_reason is not None:
@@ -310,7 +315,7 @@ def _exit_status(report: CheckReport, *, strict: bool) -> int:
     return EXIT_OK
 
 
-def _gate_status(report: CheckReport, fail_under: float | None, *, strict_baseline: bool) -> int:
+def _determine_exit_status_by_limits(report: CheckReport, fail_under: float | None, *, strict_baseline: bool) -> int:
     """Return the exit status of a check without failing findings, according to the other limits that the user set."""
     problems = []
     percent = report.coverage_percent or 0.0
@@ -321,5 +326,5 @@ def _gate_status(report: CheckReport, fail_under: float | None, *, strict_baseli
         entries = "1 entry" if count == 1 else f"{count} entries"
         problems.append(f"{entries} of the baseline no longer found: write it again with --write-baseline")
     for problem in problems:
-        echo(f"voicegauge: {problem}", err=True)
+        print_escaped(f"voicegauge: {problem}", to_stderr=True)
     return EXIT_FINDINGS if problems else EXIT_OK

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import console, emulated_label, show, table
-from voicegauge.cli.options import FiniteRange, json_option, seed_option
+from voicegauge.cli.console import build_emulated_label, create_console, create_table, show_record
+from voicegauge.cli.options import FiniteRange, add_json_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
     from voicegauge.bench.analysis import MetricComparison, RunComparison
 
-_COLORS = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
-MAX_CHANGE = 10
+_COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
+MAX_CHANGE_SHOWN = 10
 """Relative changes above this are printed as ">+1000%", because the exact factor would add no information."""
 
 
@@ -51,8 +51,8 @@ MAX_CHANGE = 10
     help="Relative spread of times between sessions, assumed unless the runs have several sessions.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Print every verdict, not only regressions and improvements.")
-@seed_option
-@json_option
+@add_seed_option
+@add_json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -86,18 +86,20 @@ def command(
         session_drift=session_drift,
         seed=seed,
     )
-    show(result, json_path, lambda: _print(result, show_all=show_all))
+    show_record(result, json_path, lambda: _print_comparison(result, show_all=show_all))
     if result.regressions:
         ctx.exit(EXIT_FINDINGS)
 
 
-def _print(result: RunComparison, *, show_all: bool) -> None:
+def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     from rich.text import Text
 
-    out = console()
+    out = create_console()
     if result.provenance == "emulated":
-        out.print(emulated_label("both runs measured the emulator, not a provider"))
-    rows = table("target", "metric", "baseline", "run", "change", "interval", "verdict", "", right=("baseline", "run"))
+        out.print(build_emulated_label("both runs measured the emulator, not a provider"))
+    rows = create_table(
+        "target", "metric", "baseline", "run", "change", "interval", "verdict", "", right_aligned=("baseline", "run")
+    )
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
     for metric in shown:
         rows.add_row(
@@ -109,12 +111,12 @@ def _print(result: RunComparison, *, show_all: bool) -> None:
             ""
             if metric.low is None
             else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}",
-            Text(metric.verdict, style=_COLORS[metric.verdict]),
+            Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict]),
             metric.note,
         )
     if shown:
         out.print(rows)
-    counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLORS}
+    counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
     out.print(
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f" (alpha {result.settings.alpha:g})"
     )
@@ -141,4 +143,4 @@ def _format_change(metric: MetricComparison, change: float | None) -> str:
         return ""
     if metric.unit == "rate":
         return f"{100 * change:+.1f} points"
-    return ">+1000%" if change > MAX_CHANGE else f"{change:+.1%}"
+    return ">+1000%" if change > MAX_CHANGE_SHOWN else f"{change:+.1%}"

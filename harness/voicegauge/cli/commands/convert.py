@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import console, write_json
-from voicegauge.cli.options import OutputFolder, base_url_option, contracts_option, json_option
+from voicegauge.cli.console import create_console, write_json
+from voicegauge.cli.options import OutputFolder, add_base_url_option, add_contracts_option, add_json_option
 
 if TYPE_CHECKING:
     from voicegauge.api import ConvertedFile
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--mask", multiple=True, metavar="NAME", help="Mask this field, parameter or header too. May be repeated."
 )
-@functools.partial(base_url_option, help="Where the provider was reached, if not at its own servers. May be repeated.")
-@contracts_option
-@json_option
+@functools.partial(
+    add_base_url_option, help="Where the provider was reached, if not at its own servers. May be repeated."
+)
+@add_contracts_option
+@add_json_option
 def command(
     *,
     files: tuple[Path, ...],
@@ -66,13 +68,13 @@ def command(
         )
         converted.append(one)
         if json_path != "-":
-            _print(one)
+            _print_converted_file(one)
     if json_path:
         write_json(api.Conversion(files=tuple(converted)), json_path)
 
 
-def _print(converted: ConvertedFile) -> None:
-    out = console()
+def _print_converted_file(converted: ConvertedFile) -> None:
+    out = create_console()
     for remark in converted.remarks:
         verb = "" if remark.imported else "left out: "
         position = f"{remark.number} ({remark.request})" if remark.number else remark.request

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import console, echo, show
-from voicegauge.cli.options import OutputFile, contracts_option, json_option
-from voicegauge.cli.output_options import FailedWrites, OutputFlags, output_options
+from voicegauge.cli.console import create_console, print_escaped, show_record
+from voicegauge.cli.options import OutputFile, add_contracts_option, add_json_option
+from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options
 from voicegauge.errors import EXIT_FINDINGS
 from voicegauge.files import write_file
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from voicegauge.drift import ContractPatch, DriftChange, DriftReport
 
-_STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
+_STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
 
 
 @click.command("drift")
@@ -26,7 +26,7 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": 
 @click.argument("new")
 @click.option(
     "--fail-on",
-    type=click.Choice(list(_STYLES)),
+    type=click.Choice(list(_STYLE_BY_LEVEL)),
     default="breaking",
     show_default=True,
     help="The mildest change for which the exit status is 1.",
@@ -45,9 +45,9 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": 
     metavar="FILE",
     help="If OLD is a contract and NEW is traffic: write a patch that adds what the contract lacks, for `patch -p0`.",
 )
-@output_options
-@contracts_option
-@json_option
+@add_output_options
+@add_contracts_option
+@add_json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -86,14 +86,14 @@ def command(
 
     def print_report() -> None:
         if format_name == "markdown":
-            echo(render_markdown(report), nl=False)
+            print_escaped(render_markdown(report), with_newline=False)
             return
-        _print(report)
+        _print_drift_report(report)
         if propose is not None and patch is not None:
             _print_patch(propose, patch)
 
     with failed_writes.collect():
-        show(report, json_path, print_report)
+        show_record(report, json_path, print_report)
     level = DriftLevel(fail_on)
     files.write_files(report, lambda: render_markdown(report), failed_writes, fail_on=level)
     failed_writes.raise_error()
@@ -101,8 +101,8 @@ def command(
         ctx.exit(EXIT_FINDINGS)
 
 
-def _print(report: DriftReport) -> None:
-    out = console()
+def _print_drift_report(report: DriftReport) -> None:
+    out = create_console()
     for change in report.changes:
         _print_change(out, change)
     for entry in report.unused_baseline:
@@ -117,15 +117,17 @@ def _print(report: DriftReport) -> None:
 def _print_patch(file: Path, patch: ContractPatch) -> None:
     count = len(patch.unpatched_changes)
     left = f"; {count} changes must be made by hand" if count else ""
-    console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True)
+    create_console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True)
 
 
-def _print_change(out: Console, change: DriftChange) -> None:
+def _print_change(terminal: Console, change: DriftChange) -> None:
     from rich.text import Text
 
     title = Text.assemble(
-        (change.level.value, _STYLES[change.level.value]), f" {change.rule}  ", (change.qualified_location, "bold")
+        (change.level.value, _STYLE_BY_LEVEL[change.level.value]),
+        f" {change.rule}  ",
+        (change.qualified_location, "bold"),
     )
-    out.print(title, soft_wrap=True)
-    out.print(f"  {change.message}", soft_wrap=True)
-    out.print(f"  {change.positions}", style="dim", soft_wrap=True)
+    terminal.print(title, soft_wrap=True)
+    terminal.print(f"  {change.message}", soft_wrap=True)
+    terminal.print(f"  {change.positions}", style="dim", soft_wrap=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import console, echo, write_json
-from voicegauge.cli.options import FiniteRange, contracts_option, json_option, public_url_option
+from voicegauge.cli.console import create_console, print_escaped, write_json
+from voicegauge.cli.options import FiniteRange, add_contracts_option, add_json_option, add_public_url_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_INTERRUPTED, NothingMeasuredError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from voicegauge.conformance.running import JudgedCallback
 
-MAX_CHARACTERS = 80
+MAX_CHARACTERS_SHOWN = 80
 """Number of characters printed of an id or a state; these come from outside and could otherwise fill the terminal."""
 
 
@@ -26,7 +26,7 @@ MAX_CHARACTERS = 80
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="Local port; 0 chooses a free one."
 )
-@public_url_option
+@add_public_url_option
 @click.option(
     "--mode",
     type=click.Choice(["any", "terminal", "progress"]),
@@ -36,8 +36,8 @@ MAX_CHARACTERS = 80
 )
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N webhooks that fit a contract.")
 @click.option("--timeout", type=FiniteRange(min=0), metavar="S", help="Stop after S seconds.")
-@contracts_option
-@json_option
+@add_contracts_option
+@add_json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -63,55 +63,55 @@ def command(
     from voicegauge import api
     from voicegauge.model import Severity
 
-    out = console(stderr=json_path == "-")
+    out = create_console(to_stderr=json_path == "-")
     result = api.listen(
         providers,
         contracts=contracts,
         port=port,
         public_url=public_url,
-        mode=mode,
-        count=count,
+        subscribed_events=mode,
+        max_webhooks=count,
         timeout_s=timeout,
-        ready=lambda url: _print_url(out, url),
-        on_webhook=lambda webhook: _print(out, webhook),
+        on_ready=lambda url: _print_url(out, url),
+        on_webhook=lambda webhook: _print_webhook(out, webhook),
     )
     if json_path:
         write_json(result, json_path)
     if result.stop_reason == "interrupted" and (count or timeout is not None or not result.assigned_webhooks):
         reason = " before --count or --timeout was reached"
         if not result.assigned_webhooks:
-            reason = f": {_nothing_received(len(result.webhooks), None)}"
-        echo(f"voicegauge: stopped{reason}", err=True)
+            reason = f": {_describe_missing_webhooks(len(result.webhooks), None)}"
+        print_escaped(f"voicegauge: stopped{reason}", to_stderr=True)
         ctx.exit(EXIT_INTERRUPTED)
     if not result.assigned_webhooks:
-        raise NothingMeasuredError(_nothing_received(len(result.webhooks), timeout))
+        raise NothingMeasuredError(_describe_missing_webhooks(len(result.webhooks), timeout))
     if any(finding.severity is Severity.ERROR for webhook in result.webhooks for finding in webhook.findings):
         ctx.exit(EXIT_FINDINGS)
 
 
-def _print_url(out: Console, url: str) -> None:
-    out.print(f"listening for webhooks at {url} (Ctrl-C to stop)", soft_wrap=True)
-    out.print("the senders are unverified: anyone who knows this URL can send webhooks to it", soft_wrap=True)
+def _print_url(terminal: Console, url: str) -> None:
+    terminal.print(f"listening for webhooks at {url} (Ctrl-C to stop)", soft_wrap=True)
+    terminal.print("the senders are unverified: anyone who knows this URL can send webhooks to it", soft_wrap=True)
 
 
-def _nothing_received(count: int, timeout_s: float | None) -> str:
+def _describe_missing_webhooks(max_webhooks: int, timeout_s: float | None) -> str:
     within = "" if timeout_s is None else f" within {timeout_s:g} s"
-    if not count:
+    if not max_webhooks:
         return f"no webhook was received{within}"
-    others = "1 other body" if count == 1 else f"{count} other bodies"
+    others = "1 other body" if max_webhooks == 1 else f"{max_webhooks} other bodies"
     return f"no webhook that fits a contract was received{within}, only {others}"
 
 
-def _print(out: Console, webhook: JudgedCallback) -> None:
+def _print_webhook(terminal: Console, webhook: JudgedCallback) -> None:
     time = datetime.fromtimestamp(webhook.at).astimezone().strftime("%H:%M:%S")
     operation = f"{webhook.provider}/{webhook.operation}" if webhook.operation else "matches no contract"
-    id_, state = _printable(webhook.id), _printable(webhook.state)
+    id_, state = _remove_control_characters(webhook.id), _remove_control_characters(webhook.state)
     verdict = f"{webhook.verdict}  {webhook.sender}"
-    out.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {verdict}", soft_wrap=True)
+    terminal.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {verdict}", soft_wrap=True)
     for finding in webhook.findings:
-        out.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True)
+        terminal.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True)
 
 
-def _printable(text: str | None) -> str:
+def _remove_control_characters(text: str | None) -> str:
     """Return a text from outside without control characters, which could move the cursor."""
-    return "".join(sign if sign.isprintable() else "?" for sign in (text or "-")[:MAX_CHARACTERS])
+    return "".join(sign if sign.isprintable() else "?" for sign in (text or "-")[:MAX_CHARACTERS_SHOWN])

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import console, echo, show
-from voicegauge.cli.exit_status import STOP_STATUS
+from voicegauge.cli.console import create_console, print_escaped, show_record
+from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import (
     OutputFolder,
-    base_url_option,
-    contracts_option,
-    insecure_http_option,
-    json_option,
-    live_options,
-    max_cost_option,
-    max_wait_option,
-    plan_option,
-    price_option,
+    add_base_url_option,
+    add_contracts_option,
+    add_insecure_http_option,
+    add_json_option,
+    add_max_cost_option,
+    add_max_wait_option,
+    add_plan_option,
+    add_price_option,
+    add_seed_option,
+    build_live_options,
     require_flags,
-    seed_option,
 )
 from voicegauge.model import describe_unresolved
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from voicegauge.api import Overwrite, RecordResult
     from voicegauge.recording import RecordingChanges
 
-MAX_FIELDS = 4
+MAX_FIELDS_SHOWN = 4
 """Number of changed fields printed for each file; --json has all."""
 
 
@@ -63,15 +63,15 @@ MAX_FIELDS = 4
     help="With --live: pay again for requests of earlier recordings into DIR that were sent without a result.",
 )
 @click.option("--yes", is_flag=True, help="Overwrite recordings without asking.")
-@base_url_option
-@insecure_http_option
-@plan_option
-@max_cost_option
-@max_wait_option
-@price_option
-@seed_option
-@contracts_option
-@json_option
+@add_base_url_option
+@add_insecure_http_option
+@add_plan_option
+@add_max_cost_option
+@add_max_wait_option
+@add_price_option
+@add_seed_option
+@add_contracts_option
+@add_json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -111,7 +111,7 @@ def command(
     result = api.record(
         names,
         emulated=emulated,
-        live=live_options(
+        live=build_live_options(
             live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
         ),
         contracts=contracts,
@@ -119,43 +119,43 @@ def command(
         refresh=refresh,
         full=full,
         mask=mask,
-        overwrite=True if yes else _confirm if sys.stdin.isatty() else False,
+        overwrite=True if yes else _confirm_overwrite if sys.stdin.isatty() else False,
         prices=prices,
         seed=seed,
         retry_ambiguous=retry_ambiguous,
         # Before the recording counts as ended, so that what it has spent is not forgotten if it is killed earlier.
-        on_result=lambda result: show(result, json_path, lambda: _print(result)),
+        on_result=lambda result: show_record(result, json_path, lambda: _print_record_result(result)),
         max_wait_s=max_wait,
         progress=TerminalProgress(),
     )
     if result.stop_reason is not None:
-        ctx.exit(STOP_STATUS[result.stop_reason])
+        ctx.exit(EXIT_STATUS_BY_STOP_REASON[result.stop_reason])
 
 
-def _confirm(overwrite: Overwrite) -> bool:
+def _confirm_overwrite(overwrite: Overwrite) -> bool:
     old, new = overwrite.old_provenance, overwrite.new_provenance
     provenance = "" if old is new else f" ({old.value}, to be replaced by {new.value})"
-    echo(f"{overwrite.path}{provenance}: {_describe(overwrite.changes)}", err=True)
+    print_escaped(f"{overwrite.path}{provenance}: {_describe_changes(overwrite.changes)}", to_stderr=True)
     return click.confirm("Overwrite it?", default=True, err=True)
 
 
-def _describe(changes: RecordingChanges) -> str:
+def _describe_changes(changes: RecordingChanges) -> str:
     counts = f"{changes.added} added, {changes.removed} removed, {changes.changed} changed, {changes.same} the same"
     if not changes.fields:
         return counts
-    more = len(changes.fields) - MAX_FIELDS
-    shown = ", ".join(changes.fields[:MAX_FIELDS])
+    more = len(changes.fields) - MAX_FIELDS_SHOWN
+    shown = ", ".join(changes.fields[:MAX_FIELDS_SHOWN])
     return f"{counts}; changed: {shown}{f' and {more} more' if more > 0 else ''}"
 
 
-def _print(result: RecordResult) -> None:
+def _print_record_result(result: RecordResult) -> None:
     from voicegauge.cli.check_tables import print_resources
 
-    out = console()
+    out = create_console()
     for file in result.files:
         verb = "wrote" if file.written else "left"
         provenance = file.provenance.value.upper()
-        line = f"{verb} {file.path}  {provenance}  {file.exchanges} exchanges: {_describe(file.changes)}"
+        line = f"{verb} {file.path}  {provenance}  {file.exchanges} exchanges: {_describe_changes(file.changes)}"
         out.print(line, soft_wrap=True)
     for case, reason in result.skipped.items():
         out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)

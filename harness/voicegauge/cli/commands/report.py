@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import OutputFile, json_option, reject_same_file
+from voicegauge.cli.options import OutputFile, add_json_option, reject_outputs_to_same_file
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from voicegauge.api import ReportFormat
 
-FORMATS_BY_SUFFIX: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
 """Formats by suffix of the output file; they apply if `--format` is not given."""
-PAGE_NAME = "report.html"
+DEFAULT_PAGE_NAME = "report.html"
 
 
 @click.command("report")
@@ -25,7 +25,7 @@ PAGE_NAME = "report.html"
     "--out",
     type=OutputFile(),
     metavar="FILE",
-    help=f"Where to write; - for standard output.  [default: a page goes to {PAGE_NAME} in the first "
+    help=f"Where to write; - for standard output.  [default: a page goes to {DEFAULT_PAGE_NAME} in the first "
     "run's folder, other formats to standard output]",
 )
 @click.option(
@@ -46,7 +46,7 @@ PAGE_NAME = "report.html"
     metavar="N",
     help="Number of the worst clips of each run to include; they make up most of a page's size.  [default: 24]",
 )
-@json_option
+@add_json_option
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def command(
     *,
@@ -60,17 +60,17 @@ def command(
 ) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge import api
-    from voicegauge.cli.console import echo, write_json
+    from voicegauge.cli.console import print_escaped, write_json
 
     only_json = json_path == "-" and not (out or format_name or open_page)
-    report_format = format_name or FORMATS_BY_SUFFIX.get(Path(out or "").suffix.lower(), "html")
+    report_format = format_name or FORMAT_BY_SUFFIX.get(Path(out or "").suffix.lower(), "html")
     to_stdout = out == "-" or (out is None and report_format != "html")
     if open_page and (report_format != "html" or out == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
     if json_path == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
-    reject_same_file(json=json_path, out=out)
-    report = api.build_report(runs, text_length=text_length, clips=clips)
+    reject_outputs_to_same_file(json=json_path, out=out)
+    report = api.build_report(runs, text_length=text_length, max_clips=clips)
     if json_path:
         write_json(report, json_path)
     if only_json:
@@ -79,8 +79,8 @@ def command(
     if to_stdout:
         click.echo(text.encode(), nl=False)
         return
-    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / PAGE_NAME
+    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
     write_file(page, text.encode())
-    echo(f"wrote {page}", err=json_path == "-")
+    print_escaped(f"wrote {page}", to_stderr=json_path == "-")
     if open_page:
         click.launch(page.resolve().as_uri())

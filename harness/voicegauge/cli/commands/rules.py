@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import console, show, table
-from voicegauge.cli.options import json_option
+from voicegauge.cli.console import create_console, create_table, show_record
+from voicegauge.cli.options import add_json_option
 
 if TYPE_CHECKING:
     from voicegauge.api import RuleList
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("rules")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@json_option
+@add_json_option
 def command(words: tuple[str, ...], json_path: str | None) -> None:
     """List every rule: what it proves and how severe it is.
 
@@ -25,20 +25,20 @@ def command(words: tuple[str, ...], json_path: str | None) -> None:
     from voicegauge import api
 
     result = api.list_rules(words)
-    show(result, json_path, lambda: _print(result, with_drift=bool(words)))
+    show_record(result, json_path, lambda: _print_rules(result, with_drift=bool(words)))
 
 
-def _print(result: RuleList, *, with_drift: bool) -> None:
-    out = console()
+def _print_rules(result: RuleList, *, with_drift: bool) -> None:
+    out = create_console()
     if result.rules:
-        rows = table("rule", "severity", "what it proves")
+        rows = create_table("rule", "severity", "what it proves")
         for rule in result.rules:
             rows.add_row(rule.id, rule.severity.value, rule.description)
         out.print(rows)
     if not with_drift:
         out.print(f"and {len(result.drift):,} rules of drift: voicegauge rules drift, or words of their ids")
     elif result.drift:
-        rows = table("rule of drift", "level", "what changed")
+        rows = create_table("rule of drift", "level", "what changed")
         for row in result.drift:
             rows.add_row(row.id, row.level.value, row.description)
         out.print(rows)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import show
-from voicegauge.cli.options import asr_option, json_option
+from voicegauge.cli.console import show_record
+from voicegauge.cli.options import add_asr_option, add_json_option
 
 if TYPE_CHECKING:
     from voicegauge.api import ScoreResult
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("score")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@asr_option
+@add_asr_option
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Transcribe on a Dask cluster, such as tcp://HOST:8786, whose workers have voicegauge and the weights.",
 )
-@json_option
+@add_json_option
 def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_path: str | None) -> None:
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
@@ -45,18 +45,18 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     from voicegauge.cli.progress import TerminalProgress
 
     result = api.score(run, asr=asr, workers=workers, cluster=cluster, progress=TerminalProgress())
-    show(result, json_path, lambda: _print(result))
+    show_record(result, json_path, lambda: _print_scores(result))
 
 
-def _print(result: ScoreResult) -> None:
+def _print_scores(result: ScoreResult) -> None:
     from voicegauge.api import load_run
-    from voicegauge.bench.analysis import summarize
+    from voicegauge.bench.analysis import summarize_targets
     from voicegauge.cli.bench_tables import print_summaries
-    from voicegauge.cli.console import console
+    from voicegauge.cli.console import create_console
 
     scores = result.scores
-    print_summaries(summarize(load_run(result.run), scores), scores, result.provenance)
-    out = console()
+    print_summaries(summarize_targets(load_run(result.run), scores), scores, result.provenance)
+    out = create_console()
     for floor in scores.floor:
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
     if scores.left_out:

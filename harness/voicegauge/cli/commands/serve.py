@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 from click.core import ParameterSource
 
-from voicegauge.cli.console import console, table
-from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
+from voicegauge.cli.console import create_console, create_table
+from voicegauge.cli.options import FiniteRange, add_contracts_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
 from voicegauge.hosts import EMULATOR_PORT
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EMULATOR_OPTIONS = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
 """Options that affect only the emulator, not the replay of recordings."""
-MAX_UNUSED = 10
+MAX_UNUSED_SHOWN = 10
 """Maximum number of recorded requests that are listed at the end because they were not sent."""
 
 
@@ -83,8 +83,8 @@ MAX_UNUSED = 10
 )
 @click.option("--plan", metavar="NAME", help="Plan of every account. Default: the one with the highest rate limit.")
 @click.option("--credits", type=FiniteRange(min=0), help="Balance of a new account. Default: as documented.")
-@seed_option
-@contracts_option
+@add_seed_option
+@add_contracts_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -112,24 +112,24 @@ def command(
     status is then 1 if any other request was received.
     """
     if "list" in faults:
-        _list_faults()
+        _print_faults()
         return
-    _validate_flags(ctx, replayed=bool(replay))
+    _validate_flags(ctx, serves_recordings=bool(replay))
     from voicegauge import api
 
     chosen = api.select_providers(api.load_contracts(contracts), providers)
     if replay:
-        errors = console(stderr=True)
+        errors = create_console(to_stderr=True)
         replayed = api.serve_replay(
             replay,
             chosen,
             host=host,
             port=port,
-            pace=pace,
-            ready=_announce_replay,
+            pause_factor=pace,
+            on_ready=_announce_replay,
             on_unmatched=lambda text: errors.print(text, style="yellow"),
         )
-        _print_usage(replayed)
+        _print_unused_requests(replayed)
         if replayed.unmatched:
             ctx.exit(EXIT_FINDINGS)
         return
@@ -145,15 +145,17 @@ def command(
         webhook_http=webhook_http,
         webhook_hosts=webhook_hosts,
     )
-    api.serve_emulator(chosen, settings, host=host, port=port, ready=lambda url: _announce_emulator(chosen, url))
+    api.serve_emulator(chosen, settings, host=host, port=port, on_ready=lambda url: _announce_emulator(chosen, url))
 
 
-def _validate_flags(ctx: click.Context, *, replayed: bool) -> None:
+def _validate_flags(ctx: click.Context, *, serves_recordings: bool) -> None:
     """Reject options on the command line that would have no effect."""
-    unused = _EMULATOR_OPTIONS if replayed else ("pace",)
+    unused = _EMULATOR_OPTIONS if serves_recordings else ("pace",)
     for option in ctx.command.params:
         if option.name in unused and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
-            reason = "excludes --replay: recordings are served as they are" if replayed else "goes with --replay"
+            reason = (
+                "excludes --replay: recordings are served as they are" if serves_recordings else "goes with --replay"
+            )
             raise UsageError(f"{option.opts[0]} {reason}")
 
 
@@ -169,17 +171,17 @@ def _parse_loopback_host(host: str) -> str:
     return host
 
 
-def _list_faults() -> None:
+def _print_faults() -> None:
     from voicegauge.emulator import FAULTS
 
-    rows = table("fault", "what the emulator then does wrong")
+    rows = create_table("fault", "what the emulator then does wrong")
     for fault in FAULTS.values():
         rows.add_row(fault.id, fault.description)
-    console().print(rows)
+    create_console().print(rows)
 
 
 def _announce_emulator(contracts: Sequence[Contract], url: str) -> None:
-    out = console()
+    out = create_console()
     out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
@@ -189,7 +191,7 @@ def _announce_emulator(contracts: Sequence[Contract], url: str) -> None:
 
 
 def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> None:
-    out = console()
+    out = create_console()
     out.print(f"REPLAYED providers at {server.url} (Ctrl-C to stop)\n", soft_wrap=True)
     for provider in dict.fromkeys(recording.provider for recording in recordings):
         kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
@@ -198,11 +200,11 @@ def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> 
         out.print(line, soft_wrap=True)
 
 
-def _print_usage(replay: Replay) -> None:
-    out = console()
+def _print_unused_requests(replay: Replay) -> None:
+    out = create_console()
     total, unused = len(replay.recorded_requests), replay.unused
     out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {len(replay.unmatched)} others")
-    for name in unused[:MAX_UNUSED]:
+    for name in unused[:MAX_UNUSED_SHOWN]:
         out.print(f"  not sent: {name}", style="dim", soft_wrap=True)
-    if len(unused) > MAX_UNUSED:
-        out.print(f"  ... and {len(unused) - MAX_UNUSED} more", style="dim")
+    if len(unused) > MAX_UNUSED_SHOWN:
+        out.print(f"  ... and {len(unused) - MAX_UNUSED_SHOWN} more", style="dim")

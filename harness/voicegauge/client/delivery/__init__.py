@@ -5,11 +5,11 @@ from voicegauge.client.delivery.delivery import DeliveryInterruptedError, Delive
 from voicegauge.client.delivery.links import (
     find_id_parameter,
     group_parameters_by_location,
-    is_id,
     is_storable_id,
+    is_usable_id,
     read_link_parameters,
 )
-from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits_s
+from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
 
 __all__ = [
     "MAX_RETRY_AFTER_S",
@@ -19,10 +19,10 @@ __all__ = [
     "build_audio_input_request",
     "fetch_response_audio",
     "find_id_parameter",
+    "get_retry_after_s",
     "group_parameters_by_location",
-    "is_id",
     "is_storable_id",
+    "is_usable_id",
+    "iterate_retry_waits_s",
     "read_link_parameters",
-    "retry_after_s",
-    "retry_waits_s",
 ]

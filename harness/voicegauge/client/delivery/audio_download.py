@@ -10,7 +10,7 @@ from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal_host, resolve_public_addresses
-from voicegauge.client.requests import RequestParts, build_request_without_key, origin
+from voicegauge.client.requests import RequestParts, build_request_without_key, parse_origin
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
@@ -22,7 +22,7 @@ from voicegauge.transport import find_proxy
 MAX_REDIRECTS = 5
 """Maximum number of redirects that are followed. Storage services redirect once or twice; browsers give up after 20.
 The limit is low, because each redirect is a chance to probe the user's network."""
-_REDIRECTS = (301, 302, 303, 307, 308)
+_REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 """Statuses with a `Location` to follow (RFC 9110, section 15.4). 300 and 304 are not among them."""
 
 
@@ -31,105 +31,119 @@ class DownloadedAudio(NamedTuple):
 
     data: bytes
     media_type: str | None
-    exchange: int
+    exchange_index: int
     """Index of the exchange whose response contained the audio."""
 
 
-def _protocol_failure(message: str) -> DeliveryFailedError:
+def _build_protocol_failure(message: str) -> DeliveryFailedError:
     return DeliveryFailedError(Failure(kind="protocol", message=message))
 
 
 async def fetch_audio(
-    log: ExchangeLog, source: ParsedExchange, location: ResponseAudio, operation: Operation, index: int
+    exchange_log: ExchangeLog,
+    source_exchange: ParsedExchange,
+    response_audio: ResponseAudio,
+    operation: Operation,
+    exchange_index: int,
 ) -> DownloadedAudio:
     """Return the audio that a response contains or links to.
 
     Args:
-        log: sends and keeps download requests.
-        source: the exchange with the response.
-        location: where the response has the audio, as the contract documents.
-        operation: the operation that `source` requested.
-        index: the index of `source` in the log.
+        exchange_log: sends and keeps download requests.
+        source_exchange: the exchange with the response.
+        response_audio: where the response has the audio, as the contract documents.
+        operation: the operation that `source_exchange` requested.
+        exchange_index: the index of `source_exchange` in the log.
 
     Raises:
         DeliveryFailedError: there is no audio, or it could not be downloaded.
     """
-    response, secrets = source.exchange.response, log.connection.secrets
-    declared_media_type = source.read_text(location.media_type)
-    if location.delivered == "stream":
-        audio = DownloadedAudio(join_stream_audio(source, operation, secrets), declared_media_type, index)
-    elif location.delivered == "bytes":
-        audio = DownloadedAudio(response.body, declared_media_type or response.media_type or None, index)
+    response, secrets = source_exchange.exchange.response, exchange_log.connection.secrets
+    declared_media_type = source_exchange.read_text(response_audio.media_type)
+    if response_audio.delivered == "stream":
+        audio = DownloadedAudio(
+            join_stream_audio(source_exchange, operation, secrets), declared_media_type, exchange_index
+        )
+    elif response_audio.delivered == "bytes":
+        audio = DownloadedAudio(response.body, declared_media_type or response.media_type or None, exchange_index)
     else:
-        text = source.read_text(location.at)
+        text = source_exchange.read_text(response_audio.at)
         if text is None:
             shown = describe_response(response, secrets)
-            raise _protocol_failure(f"the response of {operation.id} has no audio at {location.at}: {shown}")
-        if location.delivered == "base64" or text.startswith("data:"):
-            data, media_type = _decode_inline(text)
-            audio = DownloadedAudio(data, declared_media_type or media_type, index)
+            raise _build_protocol_failure(
+                f"the response of {operation.id} has no audio at {response_audio.at}: {shown}"
+            )
+        if response_audio.delivered == "base64" or text.startswith("data:"):
+            data, media_type = _decode_inline_audio(text)
+            audio = DownloadedAudio(data, declared_media_type or media_type, exchange_index)
         else:
-            audio = await _Download(log, location).fetch(text, source, declared_media_type)
+            audio = await _AudioDownload(exchange_log, response_audio).download(
+                text, source_exchange, declared_media_type
+            )
     if not audio.data:
-        raise _protocol_failure(f"the audio of {operation.id} is empty")
+        raise _build_protocol_failure(f"the audio of {operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
-    if not log.connection.transport.in_process and find_secret(audio.data, secrets) is not None:
-        raise _protocol_failure(f"the audio of {operation.id} contains the API key, so it is not saved")
+    if not exchange_log.connection.transport.in_process and find_secret(audio.data, secrets) is not None:
+        raise _build_protocol_failure(f"the audio of {operation.id} contains the API key, so it is not saved")
     return audio
 
 
-def _decode_inline(text: str) -> tuple[bytes, str | None]:
+def _decode_inline_audio(text: str) -> tuple[bytes, str | None]:
     """Decode base64 or a data URL (RFC 2397); return the bytes, and the media type that the data URL names."""
     media_type = None
     if text.startswith("data:"):
         head, comma, text = text[len("data:") :].partition(",")
         if not comma:
-            raise _protocol_failure("the data URL of the audio has no data")
+            raise _build_protocol_failure("the data URL of the audio has no data")
         media_type = head.split(";")[0].strip().lower() or None
         if not head.endswith(";base64"):
             return unquote_to_bytes(text), media_type
     try:
         return decode_base64(text), media_type
     except (binascii.Error, ValueError) as error:
-        raise _protocol_failure(f"the audio is not valid base64: {error}") from error
+        raise _build_protocol_failure(f"the audio is not valid base64: {error}") from error
 
 
-def _join_url(base: str, url: str) -> str:
+def _resolve_url(base_url: str, url: str) -> str:
     try:
-        return urljoin(base, url)
+        return urljoin(base_url, url)
     except ValueError as error:
-        raise _protocol_failure(f"the URL of the audio is not valid: {error}") from error
+        raise _build_protocol_failure(f"the URL of the audio is not valid: {error}") from error
 
 
-class _Download:
+class _AudioDownload:
     """Downloads from a URL that a response names. The URL is untrusted.
 
     The key is sent only to a documented download from the provider itself. Private addresses are not contacted, and
     the number of redirects is limited.
     """
 
-    def __init__(self, log: ExchangeLog, location: ResponseAudio) -> None:
-        self._log, self._connection = log, log.connection
-        self._download_operation = self._connection.contract.operation(location.download) if location.download else None
+    def __init__(self, exchange_log: ExchangeLog, response_audio: ResponseAudio) -> None:
+        self._log, self._connection = exchange_log, exchange_log.connection
+        self._download_operation = (
+            self._connection.contract.operation(response_audio.download) if response_audio.download else None
+        )
 
-    async def fetch(self, url: str, source: ParsedExchange, declared_media_type: str | None) -> DownloadedAudio:
-        """Follow `url`, relative to the URL of `source`, and its redirects to the audio."""
-        url = _join_url(source.exchange.request.url, url)
+    async def download(
+        self, url: str, source_exchange: ParsedExchange, declared_media_type: str | None
+    ) -> DownloadedAudio:
+        """Follow `url`, relative to the URL of `source_exchange`, and its redirects to the audio."""
+        url = _resolve_url(source_exchange.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
             request, addresses = self._build_request(url), await self._addresses_to_connect_to(url)
-            exchange = await self._log.send_with_retries(request, self._operation_id(url), addresses)
+            exchange = await self._log.send_with_retries(request, self._find_operation_id(url), addresses)
             response = exchange.exchange.response
             redirect = response.header("location")
-            if response.status in _REDIRECTS and redirect:
-                url = _join_url(url, redirect)
+            if response.status in _REDIRECT_STATUSES and redirect:
+                url = _resolve_url(url, redirect)
                 continue
             if not 200 <= response.status < 300:
-                raise self._log.error_of_rejection(exchange, "downloading the audio")
+                raise self._log.build_rejection_error(exchange, "downloading the audio")
             media_type = declared_media_type or response.media_type or None
             return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
-        raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
+        raise _build_protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
-    def _operation_id(self, url: str) -> str:
+    def _find_operation_id(self, url: str) -> str:
         """Return the documented download if `url` has its path. A provider may name any other URL as well."""
         operation = self._download_operation
         is_documented = operation is not None and operation.match_end(urlsplit(url).path) is not None
@@ -137,10 +151,10 @@ class _Download:
 
     def _build_request(self, url: str) -> Request:
         """Return a plain GET, with the key only for a documented download from the provider itself."""
-        url_origin = origin(url)
+        url_origin = parse_origin(url)
         if url_origin is None:
             shown = self._connection.mask_secrets(url)[:100]
-            raise _protocol_failure(f"the URL of the audio is not a plain http(s) URL: {shown!r}")
+            raise _build_protocol_failure(f"the URL of the audio is not a plain http(s) URL: {shown!r}")
         if (
             self._download_operation is not None
             and self._download_operation.needs_key
@@ -154,7 +168,7 @@ class _Download:
 
         The only item is `None` if the URL is the provider's own or a proxy resolves the host name.
         """
-        if origin(url) in self._connection.origins or self._connection.transport.in_process:
+        if parse_origin(url) in self._connection.origins or self._connection.transport.in_process:
             return (None,)
         try:
             if find_proxy(url) is not None:
@@ -162,7 +176,7 @@ class _Download:
                 return (None,)
             return await resolve_public_addresses(url)
         except ForbiddenAddressError as error:
-            raise _protocol_failure(f"the URL of the audio is not followed: {error}") from error
+            raise _build_protocol_failure(f"the URL of the audio is not followed: {error}") from error
         except UnreachableError as error:
             message = f"downloading the audio from {urlsplit(url).hostname}: {error}"
             raise DeliveryFailedError(Failure(kind="network", message=message)) from error

@@ -25,7 +25,7 @@ thousands must not cause as many downloads."""
 class FetchedAudio(NamedTuple):
     """The audio that a response contains or links to."""
 
-    files: tuple[bytes, ...]
+    audio_files: tuple[bytes, ...]
     """The audio files in the order of the response; empty for a transcript or an analysis."""
     exchanges: tuple[Exchange, ...]
     """The exchanges of the downloads."""
@@ -70,7 +70,7 @@ async def fetch_response_audio(
     files: list[bytes] = []
     failure = None
     try:
-        for location in _audio_locations(audio_input_target, source):
+        for location in _list_audio_locations(audio_input_target, source):
             audio = await fetch_audio(log, source, location, audio_input_target.operation, 0)
             files.append(audio.data)
     except DeliveryFailedError as error:
@@ -78,14 +78,14 @@ async def fetch_response_audio(
     return FetchedAudio(tuple(files), tuple(log.exchanges[1:]), failure)
 
 
-def _audio_locations(audio_input_target: AudioInputTarget, source: ParsedExchange) -> list[ResponseAudio]:
+def _list_audio_locations(audio_input_target: AudioInputTarget, source_exchange: ParsedExchange) -> list[ResponseAudio]:
     conversion = audio_input_target.conversion
     if conversion is None:
         return []
     stems = conversion.response.stems
     locations = [conversion.response.audio] if conversion.response.audio else []
     if stems is not None:
-        listed = source.read_response(stems.at)
+        listed = source_exchange.read_response(stems.at)
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         locations += [
             ResponseAudio(at=stems.at.child(str(index), stems.url), delivered="url", download=stems.download)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, masked_excerpt
+from voicegauge.client.delivery.failures import DeliveryFailedError, build_masked_excerpt, describe_response
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, UnreadableBodyError
 from voicegauge.model import Failure, FailureKind
@@ -26,20 +26,20 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     assert operation.stream is not None, "audio delivered as stream has an x-stream"
     response = exchange.exchange.response
 
-    def fail(kind: FailureKind, message: str) -> DeliveryFailedError:
+    def build_failure(kind: FailureKind, message: str) -> DeliveryFailedError:
         return DeliveryFailedError(Failure(kind=kind, message=mask_credentials(message, secrets)))
 
     if response.media_type != EVENT_STREAM_MEDIA_TYPE:
-        raise fail(
+        raise build_failure(
             "protocol", f"the response of {operation.id} is not an event stream: {describe_response(response, secrets)}"
         )
     stream = exchange.stream(operation.stream)
     if stream.error is not None:
-        raise fail("protocol", f"the stream {stream.error}")
+        raise build_failure("protocol", f"the stream {stream.error}")
     if stream.has_failed and stream.ending is not None:
         reason = stream.ending.read(operation.stream.reason)
-        shown = masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
-        raise fail("failed", f"{stream.ending.type}: {shown or 'no reason given'}")
+        shown = build_masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
+        raise build_failure("failed", f"{stream.ending.type}: {shown or 'no reason given'}")
     if not stream.is_complete:
         kinds = [event.type for event in stream.events]
         last = (
@@ -47,8 +47,8 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
             if kinds
             else "it has no events"
         )
-        raise fail("protocol", f"the stream broke off without an event that ends it: {last}")
+        raise build_failure("protocol", f"the stream broke off without an event that ends it: {last}")
     try:
         return b"".join(piece for _, piece in stream.audio_events())
     except UnreadableBodyError as error:
-        raise fail("protocol", f"an event of the stream {error}") from error
+        raise build_failure("protocol", f"an event of the stream {error}") from error

@@ -14,14 +14,14 @@ retries and a download."""
 class Deadline:
     """The moment at which a delivery ends, on the clock of its client. No request is sent after that moment."""
 
-    def __init__(self, connection: ProviderConnection, *, job_s: float = 0.0) -> None:
+    def __init__(self, connection: ProviderConnection, *, max_job_s: float = 0.0) -> None:
         """Start the time limit.
 
         Args:
             connection: the connection of the delivery, whose `max_wait_s` is respected.
-            job_s: the documented maximum time of the job in seconds; 0 if there is no job.
+            max_job_s: the documented maximum time of the job in seconds; 0 if there is no job.
         """
-        documented_s, set_s = MAX_TRANSFER_S + job_s, connection.max_wait_s
+        documented_s, set_s = MAX_TRANSFER_S + max_job_s, connection.max_wait_s
         self.limit_s = documented_s if set_s is None else min(documented_s, set_s)
         self._clock = connection.clock
         self._ends_at_s = self._clock.monotonic() + self.limit_s

@@ -10,10 +10,10 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import DownloadedAudio, fetch_audio
 from voicegauge.client.delivery.deadline import Deadline
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, failure_of_rejection
+from voicegauge.client.delivery.failures import DeliveryFailedError, build_rejection_failure, describe_response
 from voicegauge.client.delivery.job_tracking import JobTracker
 from voicegauge.client.delivery.polling import JobPoller
-from voicegauge.client.delivery.retry_policy import retry_waits_s
+from voicegauge.client.delivery.retry_policy import iterate_retry_waits_s
 from voicegauge.client.spending import PaymentObserver, Settlement, should_send_again
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
@@ -22,7 +22,7 @@ from voicegauge.formats import Location
 from voicegauge.model import BillingStatus, Delivery, Failure, Request
 from voicegauge.recording import mask_record
 
-CANCEL_S = 5.0
+MAX_CANCEL_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
 
@@ -30,7 +30,7 @@ class ReceivedTranscript(NamedTuple):
     """The transcript of audio that was sent."""
 
     text: str
-    exchange: int
+    exchange_index: int
     """Index of the exchange whose response contained the transcript."""
 
 
@@ -74,24 +74,24 @@ class DeliveryTask:
         self._started_s = connection.clock.monotonic()
         status = target.job_operation
         job_s = status.job.poll.timeout_s if status is not None and status.job is not None else 0.0
-        self._deadline = Deadline(connection, job_s=job_s)
+        self._deadline = Deadline(connection, max_job_s=job_s)
         self._log = ExchangeLog(connection, self._deadline)
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0
         self._submit_index: int | None = None
 
-    async def run(self, request: Request, idempotency_key: str | None = None) -> Delivery:
+    async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
         """Submit `request`, which has the given idempotency key if any, and return its delivery."""
-        return await self._finish(self._submit_and_fetch(request, idempotency_key))
+        return await self._run_to_delivery(self._submit_and_fetch(request, idempotency_key))
 
-    async def resume(self, job_id: str) -> Delivery:
+    async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._finish(self._poll_and_fetch(job_id))
+        return await self._run_to_delivery(self._poll_and_fetch(job_id))
 
-    async def _finish(self, steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
+    async def _run_to_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
         try:
-            return self._build_delivery(result=await steps)
+            return self._build_delivery(result=await remaining_steps)
         except DeliveryFailedError as error:
             has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
             return self._build_delivery(failure=error.failure, has_open_job=has_open_job)
@@ -111,13 +111,13 @@ class DeliveryTask:
             return self._read_transcript(submit)
         return await self._follow_job(self._job, submit)
 
-    def _read_transcript(self, submit: ParsedExchange) -> ReceivedTranscript:
+    def _read_transcript(self, submit_exchange: ParsedExchange) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
         transcription = self._target.transcription
-        text = submit.read_response(transcription.response.text) if transcription else None
+        text = submit_exchange.read_response(transcription.response.text) if transcription else None
         if not isinstance(text, str):
             location = transcription.response.text if transcription else "body"
-            shown = describe_response(submit.exchange.response, self._connection.secrets)
+            shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
             message = self._connection.mask_secrets(f"the response has no text at {location}: {shown}")
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._last_exchange_index)
@@ -141,7 +141,7 @@ class DeliveryTask:
         With an idempotency key, repeat it as well while the connection is lost, because it is charged once.
         """
         retry = self._target.contract.provider.retry
-        for wait in (*retry_waits_s(retry, self._connection.retry_random), None):
+        for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
             if self._observer is not None:
@@ -157,17 +157,17 @@ class DeliveryTask:
                 if self._observer is not None and is_not_sent:
                     self._observer.submit_not_sent()
                 if wait is None or (error.sent and idempotency_key is None):
-                    raise self._log.transport_failure(
+                    raise self._log.build_transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error
                 await self._log.wait(wait, self._connection.mask_secrets(str(error)))
                 continue
             if self._note_submit_response(submit):
                 return submit
-            rejection = failure_of_rejection(submit.exchange.response, self._connection.secrets)
+            rejection = build_rejection_failure(submit.exchange.response, self._connection.secrets)
             if wait is None or not should_send_again(submit.exchange.response.status, retry):
                 raise DeliveryFailedError(rejection)
-            await self._log.wait(self._log.requested_wait_s(submit, wait), rejection.message)
+            await self._log.wait(self._log.get_requested_wait_s(submit, wait), rejection.message)
         raise AssertionError("the last attempt has no wait")
 
     async def _wait_for_rate_limit(self) -> None:
@@ -176,18 +176,18 @@ class DeliveryTask:
         await self._connection.wait_for_rate_limit(self._target.operation)
         self._deadline.extend(self._clock.monotonic() - started_s)
 
-    def _note_submit_response(self, submit: ParsedExchange) -> bool:
+    def _note_submit_response(self, submit_exchange: ParsedExchange) -> bool:
         """Note the response to a submit; return whether the submit was accepted.
 
         The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
         """
-        status = submit.exchange.response.status
+        status = submit_exchange.exchange.response.status
         self._submit_index = self._last_exchange_index
         self._settlement.note_status(status, self._target.contract.provider.retry)
-        self._read_charge(submit, self._target.response.charged)
+        self._note_reported_charge(submit_exchange, self._target.response.charged)
         accepted = 200 <= status < 300
         if accepted and self._job is not None:
-            self._job.read_id(submit)
+            self._job.read_job_id(submit_exchange)
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
             self._observer.after_submit(status, self._settlement, job_id)
@@ -195,47 +195,56 @@ class DeliveryTask:
 
     # Jobs
 
-    async def _follow_job(self, job: JobTracker, submit: ParsedExchange) -> DownloadedAudio:
-        if submit.exchange.response.media_type.startswith("audio/"):
+    async def _follow_job(self, job_tracker: JobTracker, submit_exchange: ParsedExchange) -> DownloadedAudio:
+        if submit_exchange.exchange.response.media_type.startswith("audio/"):
             # Some providers return cached or short audio at once, instead of a job.
             location = ResponseAudio(at=Location("body"), delivered="bytes")
-            return await self._fetch_audio(submit, location, self._target.operation)
-        if job.observe_submit(submit, at_ms=self._elapsed_ms(), exchange=self._last_exchange_index):
-            return await self._fetch_result(job, submit)
+            return await self._fetch_audio(submit_exchange, location, self._target.operation)
+        if job_tracker.observe_submit(
+            submit_exchange, received_ms=self._get_elapsed_ms(), exchange_index=self._last_exchange_index
+        ):
+            return await self._fetch_result(job_tracker, submit_exchange)
         return await self._fetch_result(
-            job, await self._poll_until_done(job, job.build_poll_request(submit), poll_immediately=False)
+            job_tracker,
+            await self._poll_until_done(
+                job_tracker, job_tracker.build_poll_request(submit_exchange), poll_immediately=False
+            ),
         )
 
-    async def _poll_until_done(self, job: JobTracker, request: Request, *, poll_immediately: bool) -> ParsedExchange:
+    async def _poll_until_done(
+        self, job_tracker: JobTracker, status_request: Request, *, poll_immediately: bool
+    ) -> ParsedExchange:
         poller = JobPoller(
             self._log,
-            job,
+            job_tracker,
             started_s=self._started_s,
             stop_at_undocumented_state=self._stop_at_undocumented_state,
         )
-        return await poller.poll_until_done(request, poll_immediately=poll_immediately)
+        return await poller.poll_until_done(status_request, poll_immediately=poll_immediately)
 
-    async def _fetch_result(self, job: JobTracker, finished: ParsedExchange) -> DownloadedAudio:
-        job.has_ended = True
-        if job.spec.result is None:
-            return await self._fetch_audio(finished, job.spec.audio, job.status_operation)
-        operation = self._target.contract.operation(job.spec.result)
-        result = await self._log.send_with_retries(job.build_result_request(finished, operation), operation.id)
+    async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
+        job_tracker.has_ended = True
+        if job_tracker.job_spec.result is None:
+            return await self._fetch_audio(final_poll, job_tracker.job_spec.audio, job_tracker.status_operation)
+        operation = self._target.contract.operation(job_tracker.job_spec.result)
+        result = await self._log.send_with_retries(
+            job_tracker.build_result_request(final_poll, operation), operation.id
+        )
         if not 200 <= result.exchange.response.status < 300:
-            raise self._log.error_of_rejection(result, "fetching the result")
-        self._read_charge(result, job.spec.charged)
-        return await self._fetch_audio(result, job.spec.audio, operation)
+            raise self._log.build_rejection_error(result, "fetching the result")
+        self._note_reported_charge(result, job_tracker.job_spec.charged)
+        return await self._fetch_audio(result, job_tracker.job_spec.audio, operation)
 
     async def _cancel_job(self) -> None:
         """Cancel the job, if the provider documents how, because nobody is waiting for the result any more."""
         job = self._job
-        if job is None or job.spec.cancel is None or job.has_ended:
+        if job is None or job.job_spec.cancel is None or job.has_ended:
             return
-        operation = self._target.contract.operation(job.spec.cancel.operation)
+        operation = self._target.contract.operation(job.job_spec.cancel.operation)
         try:
             request = job.build_request_by_id(operation)
             if request is not None:
-                async with asyncio.timeout(CANCEL_S):
+                async with asyncio.timeout(MAX_CANCEL_S):
                     await self._log.send(request, operation.id)
         except (TransportError, DeliveryFailedError, TimeoutError):
             return  # the job continues, as it would have without the attempt
@@ -243,14 +252,14 @@ class DeliveryTask:
     # Shared
 
     async def _fetch_audio(
-        self, source: ParsedExchange, location: ResponseAudio, operation: Operation
+        self, source_exchange: ParsedExchange, response_audio: ResponseAudio, operation: Operation
     ) -> DownloadedAudio:
-        return await fetch_audio(self._log, source, location, operation, self._last_exchange_index)
+        return await fetch_audio(self._log, source_exchange, response_audio, operation, self._last_exchange_index)
 
-    def _read_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
+    def _note_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
         self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)
 
-    def _elapsed_ms(self) -> float:
+    def _get_elapsed_ms(self) -> float:
         return (self._clock.monotonic() - self._started_s) * 1000
 
     @property
@@ -271,7 +280,7 @@ class DeliveryTask:
         failure: Failure | None = None,
         has_open_job: bool = False,
     ) -> Delivery:
-        job = self._job.record() if self._job is not None else None
+        job = self._job.build_job_record() if self._job is not None else None
         text = result.text if isinstance(result, ReceivedTranscript) else None
         media_type = result.media_type if isinstance(result, DownloadedAudio) else None
         # What is saved and printed, unlike the exchanges.
@@ -284,7 +293,7 @@ class DeliveryTask:
             audio=result.data if isinstance(result, DownloadedAudio) else None,
             text=text,
             media_type=media_type,
-            audio_exchange=result.exchange if result else None,
+            audio_exchange=result.exchange_index if result else None,
             submit_exchange=self._submit_index,
             charged_usd=self._settlement.charged_usd,
             charged_credits=self._settlement.charged_credits,

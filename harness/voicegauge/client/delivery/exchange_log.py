@@ -9,16 +9,16 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.deadline import Deadline
 from voicegauge.client.delivery.failures import (
     DeliveryFailedError,
+    build_rejection_failure,
     describe_response,
     failure_kind_of_error,
-    failure_of_rejection,
 )
-from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits_s
+from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
 from voicegauge.contract import ParsedExchange, parse_exchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
 
-MIN_EXCHANGE_S = 0.01
+MIN_TIME_FOR_EXCHANGE_S = 0.01
 """Time limit, in seconds, of a request that is sent at the very end of a delivery."""
 
 
@@ -35,23 +35,26 @@ class ExchangeLog:
         """Index of the last exchange."""
         return len(self.exchanges) - 1
 
-    async def send(self, request: Request, operation_id: str, address: str | None = None) -> ParsedExchange:
+    async def send(self, request: Request, operation_id: str, ip_address: str | None = None) -> ParsedExchange:
         """Send `request` once and log the exchange; see `ProviderConnection.send`."""
         exchange = await self.connection.send(
-            request, operation_id, pinned_address=address, max_total_s=max(self.deadline.left_s, MIN_EXCHANGE_S)
+            request,
+            operation_id,
+            pinned_address=ip_address,
+            max_total_s=max(self.deadline.left_s, MIN_TIME_FOR_EXCHANGE_S),
         )
         self.exchanges.append(exchange)
         return parse_exchange(exchange)
 
     async def send_with_retries(
-        self, request: Request, operation_id: str, addresses: Sequence[str | None] = (None,)
+        self, request: Request, operation_id: str, ip_addresses: Sequence[str | None] = (None,)
     ) -> ParsedExchange:
         """Send a request that costs nothing, and send it again while it fails for a temporary reason.
 
         Args:
             request: an idempotent request: for a status, a result or a download.
             operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
-            addresses: IP addresses to try in turn; `None` means that the host name is resolved.
+            ip_addresses: IP addresses to try in turn; `None` means that the host name is resolved.
 
         Raises:
             DeliveryFailedError: no attempt got a response, the provider asks for too long a wait, or the deadline has
@@ -59,19 +62,19 @@ class ExchangeLog:
         """
         self.deadline.require_time("no time is left for the next request")
         retry = self.connection.contract.provider.retry
-        waits = (*retry_waits_s(retry, self.connection.retry_random), None)
-        for wait, address in zip(waits, itertools.cycle(addresses), strict=False):
+        waits = (*iterate_retry_waits_s(retry, self.connection.retry_random), None)
+        for wait, address in zip(waits, itertools.cycle(ip_addresses), strict=False):
             try:
                 exchange = await self.send(request, operation_id, address)
             except TransportError as error:
                 if wait is None:
-                    raise self.transport_failure(error, is_temporary=True) from error
+                    raise self.build_transport_failure(error, is_temporary=True) from error
                 await self.wait(wait, self.connection.mask_secrets(str(error)))
                 continue
-            if wait is None or not self.is_temporary(exchange.exchange.response.status):
+            if wait is None or not self.is_temporary_status(exchange.exchange.response.status):
                 return exchange
             reason = describe_response(exchange.exchange.response, self.connection.secrets)
-            await self.wait(self.requested_wait_s(exchange, wait), reason)
+            await self.wait(self.get_requested_wait_s(exchange, wait), reason)
         raise AssertionError("the last attempt has no wait")
 
     async def wait(self, seconds: float, reason: str) -> None:
@@ -87,7 +90,7 @@ class ExchangeLog:
         self.deadline.require_time(reason, needed_s=seconds)
         await self.connection.clock.sleep(seconds)
 
-    def is_temporary(self, status: int) -> bool:
+    def is_temporary_status(self, status: int) -> bool:
         """Whether a later attempt may get another status.
 
         408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
@@ -96,14 +99,14 @@ class ExchangeLog:
         temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
         return status in temporary or (status >= 500 and status != 501)
 
-    def error_of_rejection(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
+    def build_rejection_error(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
         """Return the failure for a response other than 2xx to a free request; `step` says what was requested."""
         response = exchange.exchange.response
-        failure = failure_of_rejection(response, self.connection.secrets, step)
+        failure = build_rejection_failure(response, self.connection.secrets, step)
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
-        return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary(response.status))
+        return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary_status(response.status))
 
-    def requested_wait_s(self, exchange: ParsedExchange, default_s: float, step: str = "") -> float:
+    def get_requested_wait_s(self, exchange: ParsedExchange, default_s: float, step: str = "") -> float:
         """Return the wait that `Retry-After` requests, or `default_s` without that header.
 
         `step` says what was requested, if it was not the submit.
@@ -112,15 +115,15 @@ class ExchangeLog:
             DeliveryFailedError: the requested wait is longer than `MAX_RETRY_AFTER_S`.
         """
         response = exchange.exchange.response
-        requested = retry_after_s(response)
+        requested = get_retry_after_s(response)
         if requested is not None and requested > MAX_RETRY_AFTER_S:
-            failure = failure_of_rejection(response, self.connection.secrets, step)
+            failure = build_rejection_failure(response, self.connection.secrets, step)
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
             too_long = Failure(kind=failure.kind, message=message, status=failure.status)
             raise DeliveryFailedError(too_long, is_temporary=True)
         return default_s if requested is None else requested
 
-    def transport_failure(
+    def build_transport_failure(
         self, error: TransportError, note_if_sent: str = "", *, is_temporary: bool = False
     ) -> DeliveryFailedError:
         """Return the failure for a connection error.

@@ -8,9 +8,9 @@ from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.model import Failure, FailureKind, Response
 from voicegauge.recording import mask_credentials
 
-_EXCERPT_CHARACTERS = 200
+_MAX_EXCERPT_CHARACTERS = 200
 """Maximum length of an excerpt: two to three lines of a terminal."""
-_MASKED_CHARACTERS = 4_096
+_MAX_MASKED_CHARACTERS = 4_096
 """Number of characters that are masked before the excerpt is cut. It exceeds the excerpt, because white space is
 collapsed."""
 
@@ -45,7 +45,7 @@ def failure_kind_of_error(error: TransportError) -> FailureKind:
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
 
-def failure_of_rejection(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
+def build_rejection_failure(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
     """Return the failure for a response other than 2xx.
 
     Args:
@@ -60,16 +60,16 @@ def failure_of_rejection(response: Response, secrets: Sequence[str], step: str =
 def describe_response(response: Response, secrets: Sequence[str]) -> str:
     """Return the status and an excerpt of the body."""
     # A character of UTF-8 has at most four bytes. One more is read, so that
-    # `masked_excerpt` sees whether the text continues.
-    text = masked_excerpt(response.body[: 4 * _MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
+    # `build_masked_excerpt` sees whether the text continues.
+    text = build_masked_excerpt(response.body[: 4 * _MAX_MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
     return f"HTTP {response.status}: {text}" if text else f"HTTP {response.status} with an empty body"
 
 
-def masked_excerpt(text: str, secrets: Sequence[str]) -> str:
+def build_masked_excerpt(text: str, secrets: Sequence[str]) -> str:
     """Return the beginning of a provider's text on one line, with secrets masked before it is cut."""
-    shown = mask_credentials(text[:_MASKED_CHARACTERS], secrets)
-    if len(text) > _MASKED_CHARACTERS:
+    shown = mask_credentials(text[:_MAX_MASKED_CHARACTERS], secrets)
+    if len(text) > _MAX_MASKED_CHARACTERS:
         # The cut may have split a secret, which is then not recognized: drop as many characters as it could have.
         shown = shown[: -max(map(len, secrets), default=1)]
     line = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
-    return f"{line[:_EXCERPT_CHARACTERS]}{'...' if len(line) > _EXCERPT_CHARACTERS else ''}"
+    return f"{line[:_MAX_EXCERPT_CHARACTERS]}{'...' if len(line) > _MAX_EXCERPT_CHARACTERS else ''}"

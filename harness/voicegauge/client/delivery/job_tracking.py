@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response, masked_excerpt
+from voicegauge.client.delivery.failures import DeliveryFailedError, build_masked_excerpt, describe_response
 from voicegauge.client.delivery.links import (
     find_id_parameter,
     group_parameters_by_location,
     is_storable_id,
     read_link_parameters,
 )
-from voicegauge.client.requests import RequestParts, origin
+from voicegauge.client.requests import RequestParts, parse_origin
 from voicegauge.client.spending import Settlement
 from voicegauge.contract import BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import JobSpec
@@ -35,7 +35,7 @@ class JobTracker:
         self._observations: list[StateObservation] = []
 
     @property
-    def spec(self) -> JobSpec:
+    def job_spec(self) -> JobSpec:
         """The description of the job in the contract."""
         assert self.status_operation.job is not None, "a target's job operation has an x-job"
         return self.status_operation.job
@@ -48,7 +48,7 @@ class JobTracker:
     @property
     def undocumented_state(self) -> str | None:
         """The state observed last, if the contract does not name it."""
-        return None if self.last_state is None or self.last_state in self.spec.states else self.last_state
+        return None if self.last_state is None or self.last_state in self.job_spec.states else self.last_state
 
     @property
     def can_be_resumed(self) -> bool:
@@ -61,23 +61,23 @@ class JobTracker:
         except DeliveryFailedError:  # an id that cannot be sent
             return False
 
-    def record(self) -> Job | None:
+    def build_job_record(self) -> Job | None:
         """Return what was seen of the job; `None` if nothing was seen."""
         if self.id is None and not self._observations:
             return None
         return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
 
-    def read_id(self, submit: ParsedExchange) -> None:
+    def read_job_id(self, submit_exchange: ParsedExchange) -> None:
         """Take the job id from the response to the submit, if it has a usable one.
 
         An id that contains the key is not usable: it would be saved, so that the job can be resumed.
         """
-        found = submit.read_text(self.spec.submit.id)
+        found = submit_exchange.read_text(self.job_spec.submit.id)
         self.id = found if is_storable_id(found, self._connection.secrets) else None
 
     # Requests about the job
 
-    def build_poll_request(self, submit: ParsedExchange) -> Request:
+    def build_poll_request(self, submit_exchange: ParsedExchange) -> Request:
         """Return the status request.
 
         The documented link comes first. A URL from the response is used only if it is the provider's own, because
@@ -86,42 +86,42 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the response has neither a link, nor a URL, nor an id to poll the job with.
         """
-        by_link = read_link_parameters(submit, self._target.operation, self.status_operation)
+        by_link = read_link_parameters(submit_exchange, self._target.operation, self.status_operation)
         if by_link is not None:
-            return self.request(self.status_operation, by_link)
-        url = submit.read_text(self.spec.submit.url)
-        if url is not None and origin(url) in self._connection.origins:
+            return self.build_request_with_values(self.status_operation, by_link)
+        url = submit_exchange.read_text(self.job_spec.submit.url)
+        if url is not None and parse_origin(url) in self._connection.origins:
             return self._connection.build_request(self.status_operation, RequestParts(), url=url)
         request = self.build_poll_request_by_id(self.id) if self.id is not None else None
         if request is None:
-            shown = describe_response(submit.exchange.response, self._connection.secrets)
-            raise self.protocol_error(
-                f"the response to the submit has no usable job id at {self.spec.submit.id}: {shown}"
+            shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
+            raise self.build_protocol_error(
+                f"the response to the submit has no usable job id at {self.job_spec.submit.id}: {shown}"
             )
         return request
 
     def build_poll_request_by_id(self, job_id: str) -> Request | None:
         """Return the status request for a job id; `None` if the contract does not say which parameter takes the id."""
-        name = find_id_parameter(self._target.operation, self.status_operation, self.spec.submit.id)
-        return None if name is None else self.request(self.status_operation, {name: job_id})
+        name = find_id_parameter(self._target.operation, self.status_operation, self.job_spec.submit.id)
+        return None if name is None else self.build_request_with_values(self.status_operation, {name: job_id})
 
     def build_request_by_id(self, operation: Operation) -> Request | None:
         """Return the request of another operation about the job, such as its cancellation.
 
         Return `None` if the job id or the parameter that takes it is not known.
         """
-        name = find_id_parameter(self._target.operation, operation, self.spec.submit.id)
-        return None if name is None or self.id is None else self.request(operation, {name: self.id})
+        name = find_id_parameter(self._target.operation, operation, self.job_spec.submit.id)
+        return None if name is None or self.id is None else self.build_request_with_values(operation, {name: self.id})
 
-    def build_result_request(self, finished: ParsedExchange, operation: Operation) -> Request:
-        """Return the request that fetches the result of the job that `finished` reports."""
-        values = read_link_parameters(finished, self.status_operation, operation)
+    def build_result_request(self, final_poll: ParsedExchange, operation: Operation) -> Request:
+        """Return the request that fetches the result of the job that `final_poll` reports."""
+        values = read_link_parameters(final_poll, self.status_operation, operation)
         if values is None:
-            name = find_id_parameter(self._target.operation, operation, self.spec.submit.id)
+            name = find_id_parameter(self._target.operation, operation, self.job_spec.submit.id)
             values = {name: self.id} if name is not None and self.id is not None else {}
-        return self.request(operation, values)
+        return self.build_request_with_values(operation, values)
 
-    def request(self, operation: Operation, values: dict[str, object]) -> Request:
+    def build_request_with_values(self, operation: Operation, values: dict[str, object]) -> Request:
         """Return the request of `operation` with parameters from a response.
 
         Raises:
@@ -132,26 +132,30 @@ class JobTracker:
         try:
             return self._connection.build_request(operation, parts)
         except UsageError as error:
-            raise self.protocol_error(str(error)) from error
+            raise self.build_protocol_error(str(error)) from error
 
     # States
 
-    def observe_submit(self, submit: ParsedExchange, *, at_ms: float, exchange: int) -> bool:
+    def observe_submit(self, submit_exchange: ParsedExchange, *, received_ms: float, exchange_index: int) -> bool:
         """Note the state in the response to the submit; return whether the result is available already.
 
         Raises:
             DeliveryFailedError: the job has failed.
         """
-        state = submit.read_text(self.spec.submit.state)
+        state = submit_exchange.read_text(self.job_spec.submit.state)
         if state is None:
             return False
-        self._observe(state, submit, requested_ms=0.0, at_ms=at_ms, exchange=exchange)
-        known = self.spec.states.get(state)
+        self._note_state(
+            state, submit_exchange, requested_ms=0.0, received_ms=received_ms, exchange_index=exchange_index
+        )
+        known = self.job_spec.states.get(state)
         if known is None or known.end != "success":
             return False
-        return bool(self.spec.result or submit.read_text(self.spec.audio.at))
+        return bool(self.job_spec.result or submit_exchange.read_text(self.job_spec.audio.at))
 
-    def observe_poll(self, poll: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> bool:
+    def observe_poll(
+        self, poll_exchange: ParsedExchange, *, requested_ms: float, received_ms: float, exchange_index: int
+    ) -> bool:
         """Note the state in a status response; return whether the job has succeeded.
 
         A state that the contract does not name is noted as well.
@@ -159,37 +163,49 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
         """
-        state = poll.read_text(self.spec.state)
+        state = poll_exchange.read_text(self.job_spec.state)
         if state is None:
-            shown = describe_response(poll.exchange.response, self._connection.secrets)
-            problem = "is not JSON" if poll.response_json_error else f"has no state at {self.spec.state}"
-            failure = self.protocol_error(f"the status response {problem}: {shown}").failure
+            shown = describe_response(poll_exchange.exchange.response, self._connection.secrets)
+            problem = "is not JSON" if poll_exchange.response_json_error else f"has no state at {self.job_spec.state}"
+            failure = self.build_protocol_error(f"the status response {problem}: {shown}").failure
             raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
-        self._observe(state, poll, requested_ms=requested_ms, at_ms=at_ms, exchange=exchange)
-        known = self.spec.states.get(state)
+        self._note_state(
+            state, poll_exchange, requested_ms=requested_ms, received_ms=received_ms, exchange_index=exchange_index
+        )
+        known = self.job_spec.states.get(state)
         return known is not None and known.end == "success"
 
-    def _observe(self, state: str, source: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> None:
+    def _note_state(
+        self,
+        state: str,
+        source_exchange: ParsedExchange,
+        *,
+        requested_ms: float,
+        received_ms: float,
+        exchange_index: int,
+    ) -> None:
         self._observations.append(
             StateObservation(
                 state=self._connection.mask_secrets(state)[:MAX_STATE_CHARACTERS],
-                at_ms=at_ms,
+                at_ms=received_ms,
                 requested_ms=requested_ms,
-                exchange=exchange,
+                exchange=exchange_index,
             )
         )
-        known = self.spec.states.get(state)
+        known = self.job_spec.states.get(state)
         if known is None or known.end is None:
             return
         self.has_ended = True
-        self._settlement.note_charge(source, self.spec.charged, self._target.contract.provider.credits)
+        self._settlement.note_charge(source_exchange, self.job_spec.charged, self._target.contract.provider.credits)
         if known.end == "failure":
             if known.charged is False:
                 self._settlement.status = BillingStatus.REJECTED
-            reason = masked_excerpt(source.read_text(self.spec.reason) or "", self._connection.secrets)
+            reason = build_masked_excerpt(
+                source_exchange.read_text(self.job_spec.reason) or "", self._connection.secrets
+            )
             message = f"{state}: {reason or 'no reason given'}"
             raise DeliveryFailedError(Failure(kind="failed", message=message))
 
-    def protocol_error(self, message: str) -> DeliveryFailedError:
+    def build_protocol_error(self, message: str) -> DeliveryFailedError:
         """Return a failure for a response that violates the provider's own protocol."""
         return DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))

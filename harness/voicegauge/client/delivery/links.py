@@ -13,48 +13,52 @@ from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer
 from voicegauge.formats import Location, is_json, unescape_pointer_token
 from voicegauge.recording import find_secret
 
-_EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
+_RUNTIME_EXPRESSION_PATTERN = re.compile(
+    r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$"
+)
 MAX_ID_CHARACTERS = 512
 """Maximum length of an id, which becomes part of a URL. Servers commonly reject URLs over 2,000 characters; real ids
 are far shorter."""
 
 
-def is_id(value: Any) -> bool:
+def is_usable_id(value: Any) -> bool:
     """Whether `value` can be a job id: a short text without control characters."""
     return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()
 
 
 def is_storable_id(value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
     """Whether `value` can be an id and contains no secret, so that it can be saved and printed."""
-    return is_id(value) and find_secret(value.encode(), secrets) is None
+    return is_usable_id(value) and find_secret(value.encode(), secrets) is None
 
 
 def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
     """Return the value of an OpenAPI runtime expression (OpenAPI 3.1, section 4.8.20.4), or a constant unchanged."""
     if not isinstance(expression, str) or not expression.startswith("$"):
         return expression
-    found = _EXPRESSION.match(expression)
+    found = _RUNTIME_EXPRESSION_PATTERN.match(expression)
     if not found:
         return MISSING
     source, rest = found["source"], found["rest"]
     if found["side"] == "request":
-        return _request_value(exchange, source, rest)
+        return _read_request_value(exchange, source, rest)
     if source == "header.":
         return exchange.read_response(Location("header", rest))
     return exchange.read_response(Location("body", tokens=_pointer_tokens(rest))) if source == "body" else MISSING
 
 
-def _request_value(exchange: ParsedExchange, source: str, rest: str) -> Any:
+def _read_request_value(exchange: ParsedExchange, value_source: str, value_name: str) -> Any:
     request = exchange.exchange.request
-    if source == "header.":
-        value = request.header(rest)
+    if value_source == "header.":
+        value = request.header(value_name)
         return MISSING if value is None else value
-    if source == "query.":
-        return exchange.query.get(rest, MISSING)
-    return read_pointer(_request_body(exchange), _pointer_tokens(rest)) if source == "body" else MISSING
+    if value_source == "query.":
+        return exchange.query.get(value_name, MISSING)
+    return (
+        read_pointer(_read_request_body(exchange), _pointer_tokens(value_name)) if value_source == "body" else MISSING
+    )
 
 
-def _request_body(exchange: ParsedExchange) -> Any:
+def _read_request_body(exchange: ParsedExchange) -> Any:
     if is_json(exchange.exchange.request.media_type):
         return exchange.request_json
     return exchange.request_form.fields if exchange.request_form is not None else MISSING
@@ -64,19 +68,21 @@ def _pointer_tokens(fragment: str) -> list[str]:
     return [unescape_pointer_token(token) for token in fragment.removeprefix("#").split("/")[1:]]
 
 
-def read_link_parameters(exchange: ParsedExchange, source: Operation, destination: Operation) -> dict[str, Any] | None:
-    """Return the parameters of `destination` according to the link that the response of `source` documents.
+def read_link_parameters(
+    exchange: ParsedExchange, source_operation: Operation, target_operation: Operation
+) -> dict[str, Any] | None:
+    """Return the parameters of `target_operation`, as a link in the response of `source_operation` documents them.
 
-    Return `None` if no link names `destination`, or if a value that the link needs is missing from the exchange.
+    Return `None` if no link names `target_operation`, or if a value that the link needs is missing from the exchange.
     """
-    response = source.response(exchange.exchange.response.status)
+    response = source_operation.response(exchange.exchange.response.status)
     if response is None:
         return None
     for link in response.links.values():
-        if link.get("operationId") != destination.id:
+        if link.get("operationId") != target_operation.id:
             continue
         values = {name: evaluate_expression(exchange, value) for name, value in link.get("parameters", {}).items()}
-        usable = {name: value for name, value in values.items() if is_id(value) or _is_constant(value)}
+        usable = {name: value for name, value in values.items() if is_usable_id(value) or _is_constant(value)}
         return usable if len(usable) == len(values) else None
     return None
 
@@ -86,24 +92,26 @@ def _is_constant(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def find_id_parameter(source: Operation | None, destination: Operation, id_location: Location | None) -> str | None:
-    """Return the name of the parameter of `destination` that takes the job id.
+def find_id_parameter(
+    source_operation: Operation | None, target_operation: Operation, id_location: Location | None
+) -> str | None:
+    """Return the name of the parameter of `target_operation` that takes the job id.
 
-    This is the parameter to which a link of `source` assigns the value at `id_location`. Without such a link it is the
-    only required parameter of `destination`. Return `None` if neither exists.
+    This is the parameter to which a link of `source_operation` assigns the value at `id_location`. Without such a link
+    it is the only required parameter of `target_operation`. Return `None` if neither exists.
     """
     expression = f"$response.{id_location}"
-    for response in source.responses.values() if source else ():
+    for response in source_operation.responses.values() if source_operation else ():
         for link in response.links.values():
-            if link.get("operationId") == destination.id:
+            if link.get("operationId") == target_operation.id:
                 for name, value in link.get("parameters", {}).items():
                     if value == expression:
-                        return _without_location(str(name))
-    required = [parameter.name for parameter in destination.parameters if parameter.required]
+                        return _remove_location_prefix(str(name))
+    required = [parameter.name for parameter in target_operation.parameters if parameter.required]
     return required[0] if len(required) == 1 else None
 
 
-def _without_location(name: str) -> str:
+def _remove_location_prefix(name: str) -> str:
     """Remove the location from a parameter name such as "path.id" (allowed in links by OpenAPI 3.1)."""
     location, _, rest = name.partition(".")
     return rest if location in ("path", "query", "header") and rest else name
@@ -114,7 +122,7 @@ def group_parameters_by_location(operation: Operation, values: dict[str, Any]) -
     grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     documented = {parameter.name: parameter.location for parameter in operation.parameters}
     for name, value in values.items():
-        bare = _without_location(name)
+        bare = _remove_location_prefix(name)
         location = documented.get(name) or documented.get(bare) or "query"
         if location in grouped:
             grouped[location][name if name in documented else bare] = value

@@ -5,14 +5,14 @@ from __future__ import annotations
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.client.delivery.job_tracking import JobTracker
-from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, poll_waits_s, retry_after_s
+from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_poll_waits_s
 from voicegauge.contract import ParsedExchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Failure, Request
 
 MAX_FAILED_POLLS = 5
 """Number of consecutive polls that may fail. A charged job is not given up because of a short network outage."""
-MIN_POLL_S = 0.2
+MIN_TIME_FOR_POLL_S = 0.2
 """Lower bound for a requested wait in seconds. `Retry-After: 0` must not turn polling into a flood of requests."""
 
 
@@ -20,57 +20,57 @@ class JobPoller:
     """Polls one job with its status operation. An instance is used once."""
 
     def __init__(
-        self, log: ExchangeLog, job: JobTracker, *, started_s: float, stop_at_undocumented_state: bool
+        self, exchange_log: ExchangeLog, job_tracker: JobTracker, *, started_s: float, stop_at_undocumented_state: bool
     ) -> None:
         """Prepare to poll.
 
         Args:
-            log: sends and keeps the status requests.
-            job: gets the observed states.
+            exchange_log: sends and keeps the status requests.
+            job_tracker: gets the observed states.
             started_s: time of the submit on the clock of the client, from which observations are timed.
             stop_at_undocumented_state: whether a state that the contract does not name ends the wait. Otherwise it is
                 waited for the end of the job, because the provider may have added the state.
         """
-        self._log, self._job, self._started_s = log, job, started_s
+        self._log, self._job, self._started_s = exchange_log, job_tracker, started_s
         self._stop_at_undocumented_state = stop_at_undocumented_state
-        self._clock, self._deadline = log.connection.clock, log.deadline
+        self._clock, self._deadline = exchange_log.connection.clock, exchange_log.deadline
         self._failed_polls = 0
         self._last_response = "no poll was sent"
 
-    async def poll_until_done(self, request: Request, *, poll_immediately: bool) -> ParsedExchange:
-        """Send the status request `request` until the job has succeeded, and return the last exchange.
+    async def poll_until_done(self, status_request: Request, *, poll_immediately: bool) -> ParsedExchange:
+        """Send the status request `status_request` until the job has succeeded, and return the last exchange.
 
         Raises:
             DeliveryFailedError: the job failed, did not end in time, or is in an undocumented state.
         """
-        schedule = self._job.spec.poll
+        schedule = self._job.job_spec.poll
         is_documented = schedule.timeout_s <= self._deadline.left_s
         limit_s = min(schedule.timeout_s, self._deadline.left_s)
         ends_at_s = self._clock.monotonic() + limit_s
         requested_s = 0.0 if poll_immediately else None
-        for wait_s in poll_waits_s(schedule):
+        for wait_s in iterate_poll_waits_s(schedule):
             left_s = ends_at_s - self._clock.monotonic()
             if left_s <= 0:
                 break
             await self._clock.sleep(min(wait_s if requested_s is None else requested_s, left_s))
             if not self._deadline.left_s:
                 break
-            poll, is_done = await self._poll_once(request)
+            poll, is_done = await self._poll_once(status_request)
             if poll is not None and is_done:
                 return poll
-            requested_s = None if poll is None else self._requested_wait_s(poll)
-        raise self._timeout_error(limit_s, is_documented=is_documented)
+            requested_s = None if poll is None else self._get_requested_wait_s(poll)
+        raise self._build_timeout_error(limit_s, is_documented=is_documented)
 
-    async def _poll_once(self, request: Request) -> tuple[ParsedExchange | None, bool]:
+    async def _poll_once(self, status_request: Request) -> tuple[ParsedExchange | None, bool]:
         """Poll once; return the exchange, which is `None` without a response, and whether the job has succeeded."""
         requested_ms = self._elapsed_ms
-        poll = await self._send_poll(request)
+        poll = await self._send_poll(status_request)
         if poll is None or not 200 <= poll.exchange.response.status < 300:
             self._failed_polls += 1
             return poll, False
         self._failed_polls = 0
         is_done = self._job.observe_poll(
-            poll, requested_ms=requested_ms, at_ms=self._elapsed_ms, exchange=self._log.last_index
+            poll, requested_ms=requested_ms, received_ms=self._elapsed_ms, exchange_index=self._log.last_index
         )
         undocumented = self._job.undocumented_state
         self._last_response = f"state {self._job.last_state!r}"
@@ -81,28 +81,28 @@ class JobPoller:
                 raise DeliveryFailedError(failure, is_temporary=True)
         return poll, is_done
 
-    async def _send_poll(self, request: Request) -> ParsedExchange | None:
+    async def _send_poll(self, status_request: Request) -> ParsedExchange | None:
         """Send one status request; return `None` if there was no response.
 
         Status requests cost nothing, so failures are tolerated.
         """
         is_last_try = self._failed_polls >= MAX_FAILED_POLLS
         try:
-            poll = await self._log.send(request, self._job.status_operation.id)
+            poll = await self._log.send(status_request, self._job.status_operation.id)
         except TransportError as error:
             if is_last_try:
                 note = f" in {MAX_FAILED_POLLS + 1} consecutive polls"
-                raise self._log.transport_failure(error, note, is_temporary=True) from error
+                raise self._log.build_transport_failure(error, note, is_temporary=True) from error
             self._last_response = f"no response: {error}"
             return None
         response = poll.exchange.response
         if not 200 <= response.status < 300:
-            if is_last_try or not self._log.is_temporary(response.status):
-                raise self._log.error_of_rejection(poll, "polling the job")
+            if is_last_try or not self._log.is_temporary_status(response.status):
+                raise self._log.build_rejection_error(poll, "polling the job")
             self._last_response = describe_response(response, self._log.connection.secrets)
         return poll
 
-    def _requested_wait_s(self, poll: ParsedExchange) -> float | None:
+    def _get_requested_wait_s(self, poll_exchange: ParsedExchange) -> float | None:
         """Return the wait that a status response requests with `Retry-After`, in seconds.
 
         A wait longer than `MAX_RETRY_AFTER_S` is ignored if the response reports a state, since the next poll may
@@ -111,16 +111,16 @@ class JobPoller:
         Raises:
             DeliveryFailedError: the response is a rejection that requests such a long wait.
         """
-        requested_s = retry_after_s(poll.exchange.response)
+        requested_s = get_retry_after_s(poll_exchange.exchange.response)
         if requested_s is None:
             return None
-        if not 200 <= poll.exchange.response.status < 300:
-            requested_s = self._log.requested_wait_s(poll, requested_s, "polling the job")
+        if not 200 <= poll_exchange.exchange.response.status < 300:
+            requested_s = self._log.get_requested_wait_s(poll_exchange, requested_s, "polling the job")
         elif requested_s > MAX_RETRY_AFTER_S:
             return None
-        return max(requested_s, min(MIN_POLL_S, self._job.spec.poll.min_s))
+        return max(requested_s, min(MIN_TIME_FOR_POLL_S, self._job.job_spec.poll.min_s))
 
-    def _timeout_error(self, limit_s: float, *, is_documented: bool) -> DeliveryFailedError:
+    def _build_timeout_error(self, limit_s: float, *, is_documented: bool) -> DeliveryFailedError:
         origin = "the contract's limit" if is_documented else f"a delivery may take {self._deadline.limit_s:g} s"
         message = f"job not done after {limit_s:.4g} s ({origin}), last seen: {self._last_response}"
         if self._failed_polls and self._job.last_state is not None:

@@ -19,14 +19,14 @@ MAX_JITTER_FRACTION = 0.1
 """Maximum fraction by which a wait is randomly extended, so that clients that failed together do not retry together."""
 
 
-def retry_after_s(response: Response, *, now: float | None = None) -> float | None:
+def get_retry_after_s(response: Response, *, now_unix_s: float | None = None) -> float | None:
     """Return the wait that `Retry-After` requests, in seconds; `None` if the header is missing or not valid.
 
     The header is a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
 
     Args:
         response: the response whose header is read.
-        now: Unix time in seconds; the current time by default.
+        now_unix_s: Unix time in seconds; the current time by default.
     """
     value = (response.header("retry-after") or "").strip()
     if not value:
@@ -41,21 +41,21 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
         date = (
             date if date.tzinfo else date.replace(tzinfo=UTC)
         )  # the asctime form has no zone and means GMT (RFC 9110, section 5.6.7)
-        seconds = date.timestamp() - (time.time() if now is None else now)
+        seconds = date.timestamp() - (time.time() if now_unix_s is None else now_unix_s)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def retry_waits_s(retry: RetryPolicy, retry_random: random.Random) -> Iterator[float]:
+def iterate_retry_waits_s(retry_policy: RetryPolicy, retry_random: random.Random) -> Iterator[float]:
     """Yield the waits between attempts in seconds, one fewer than attempts. No wait is shorter than documented."""
-    wait = retry.initial_delay_s
-    for _ in range(retry.max_attempts - 1):
+    wait = retry_policy.initial_delay_s
+    for _ in range(retry_policy.max_attempts - 1):
         yield wait * (1 + MAX_JITTER_FRACTION * retry_random.random())
-        wait = min(wait * retry.factor, retry.max_delay_s)
+        wait = min(wait * retry_policy.factor, retry_policy.max_delay_s)
 
 
-def poll_waits_s(poll: PollSchedule) -> Iterator[float]:
+def iterate_poll_waits_s(poll_schedule: PollSchedule) -> Iterator[float]:
     """Yield the wait before each poll in seconds, without end, growing from `min_s` to `max_s`."""
-    wait = poll.min_s
+    wait = poll_schedule.min_s
     while True:
         yield wait
-        wait = min(wait * poll.factor, max(poll.max_s, poll.min_s))
+        wait = min(wait * poll_schedule.factor, max(poll_schedule.max_s, poll_schedule.min_s))

@@ -49,18 +49,18 @@ def require_public_address(host: str, address: str) -> None:
         ForbiddenAddressError: an address is not public.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    for candidate in (ip, *_embedded_ipv4(ip)):
+    for candidate in (ip, *_list_embedded_ipv4(ip)):
         if not candidate.is_global or candidate.is_multicast:
             raise ForbiddenAddressError(f"{host} is {address}, which is not a public address")
 
 
-def _embedded_ipv4(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+def _list_embedded_ipv4(ip_address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     """Return the IPv4 addresses to which an IPv6 address is translated or tunneled."""
-    if isinstance(ip, ipaddress.IPv4Address):
+    if isinstance(ip_address, ipaddress.IPv4Address):
         return []
-    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if any(ip in network for network in _IPV4_IN_IPV6_NETWORKS):
-        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    found = [ip_address.ipv4_mapped, ip_address.sixtofour, *(ip_address.teredo or ())]
+    if any(ip_address in network for network in _IPV4_IN_IPV6_NETWORKS):
+        found.append(ipaddress.IPv4Address(int(ip_address) & 0xFFFFFFFF))
     return [address for address in found if address is not None]
 
 

@@ -16,9 +16,9 @@ from voicegauge.model import Request
 from voicegauge.transport import encode_body
 from voicegauge.version import __version__
 
-_PRINTABLE = re.compile(r"[ -~]*")
+_PRINTABLE_ASCII_PATTERN = re.compile(r"[ -~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_OWN_HEADERS = {
+_DEFAULT_HEADERS = {
     "User-Agent": f"voicegauge/{__version__}",
     "Accept": "*/*",
     # Without compression the arrival of chunks can be timed as bytes of audio.
@@ -31,7 +31,7 @@ http://host."""
 
 
 @functools.lru_cache(maxsize=256)
-def origin(url: str) -> Origin | None:
+def parse_origin(url: str) -> Origin | None:
     """Return the origin of an absolute http(s) URL; `None` for any other text.
 
     Return `None` for URLs with user information or control characters too, because parsers disagree about the host.
@@ -63,19 +63,19 @@ class RequestBuilder:
         for name, url in base_urls.items():
             if name:
                 contract.server(name)
-            if origin(url) is None:
+            if parse_origin(url) is None:
                 raise UsageError(f"--base-url {url!r} must be absolute, with http or https and without a user")
         self._bases = {
             name: base_urls.get(name, base_urls.get("", server.url)).rstrip("/")
             for name, server in contract.servers.items()
         }
-        found = [origin(url) for url in self._bases.values()]
-        self._headers = dict(_OWN_HEADERS)
+        found = [parse_origin(url) for url in self._bases.values()]
+        self._headers = dict(_DEFAULT_HEADERS)
         _set_headers(self._headers, contract.provider.headers)
         self.origins = frozenset(one for one in found if one is not None)
         """The origins of the servers. Only these receive the key."""
 
-    def url(self, operation: Operation, path: Mapping[str, Any], server: str | None = None) -> str:
+    def build_url(self, operation: Operation, path_values: Mapping[str, Any], server: str | None = None) -> str:
         """Return the URL of `operation` with the given path parameters.
 
         The server is the one named `server`, by default the operation's own.
@@ -87,7 +87,7 @@ class RequestBuilder:
         for parameter in operation.parameters:
             if parameter.location != "path":
                 continue
-            text = _text(path.get(parameter.name, ""))
+            text = _format_parameter_value(path_values.get(parameter.name, ""))
             if not text:
                 raise UsageError(f"{operation.contract.id} {operation.id} needs path.{parameter.name}")
             # A segment of one or two dots would be removed with its parent (RFC 3986, section 5.2.4).
@@ -96,13 +96,13 @@ class RequestBuilder:
         return self._bases[server or operation.server.name] + filled
 
     def build_request(
-        self, operation: Operation, parts: RequestParts, key: str | None, *, url: str | None = None
+        self, operation: Operation, request_parts: RequestParts, key: str | None, *, url: str | None = None
     ) -> Request:
         """Return the HTTP request.
 
         Args:
             operation: the operation to call.
-            parts: values of the operation's parameters and body.
+            request_parts: values of the operation's parameters and body.
             key: the API key, which is sent as the operation's security scheme documents, and only if the URL is the
                 provider's own; `None` sends no key.
             url: replaces the operation's URL.
@@ -111,15 +111,19 @@ class RequestBuilder:
             UsageError: a value cannot be sent.
         """
         headers = dict(self._headers)
-        media_type = parts.media_type or choose_media_type(operation, parts.body)
+        media_type = request_parts.media_type or choose_media_type(operation, request_parts.body)
         body = b""
-        if parts.body is not None and media_type is not None:
-            content_type, body = encode_body(media_type, parts.body)
+        if request_parts.body is not None and media_type is not None:
+            content_type, body = encode_body(media_type, request_parts.body)
             headers["Content-Type"] = content_type
-        _set_headers(headers, {name: _text(value) for name, value in parts.headers.items()})
-        query = [(name, _text(item)) for name, value in parts.query.items() for item in _items(value)]
-        target = url or self.url(operation, parts.path)
-        if key is not None and origin(target) in self.origins:
+        _set_headers(headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()})
+        query = [
+            (name, _format_parameter_value(item))
+            for name, value in request_parts.query.items()
+            for item in _to_list(value)
+        ]
+        target = url or self.build_url(operation, request_parts.path)
+        if key is not None and parse_origin(target) in self.origins:
             for credential in build_credentials(operation, key):
                 if credential.location == "query":
                     query.append((credential.name, credential.value))
@@ -129,44 +133,44 @@ class RequestBuilder:
                     _set_headers(headers, {credential.name: credential.value})
         if query:
             target += ("&" if "?" in target else "?") + _urlencode(query)
-        return Request(method=operation.method, url=target, headers=_check_headers(headers), body=body)
+        return Request(method=operation.method, url=target, headers=_require_valid_headers(headers), body=body)
 
 
-def _items(value: Any) -> list[Any]:
+def _to_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _text(value: Any) -> str:
+def _format_parameter_value(value: Any) -> str:
     """Return a path, query or header value as text: booleans as in JSON, lists joined with commas."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return ",".join(_text(item) for item in value)
+        return ",".join(_format_parameter_value(item) for item in value)
     return str(value)
 
 
-def _urlencode(query: list[tuple[str, str]]) -> str:
+def _urlencode(query_pairs: list[tuple[str, str]]) -> str:
     try:
-        return urlencode(query, quote_via=quote)
+        return urlencode(query_pairs, quote_via=quote)
     except UnicodeEncodeError as error:
         raise UsageError(f"a query parameter cannot be encoded as UTF-8: {error.reason}") from None
 
 
-def _set_headers(headers: dict[str, str], more: Mapping[str, str]) -> None:
-    """Add the headers in `more`. A header replaces one whose name is the same apart from upper and lower case."""
-    for name, value in more.items():
+def _set_headers(headers: dict[str, str], added_headers: Mapping[str, str]) -> None:
+    """Add `added_headers`. A header replaces one whose name is the same apart from upper and lower case."""
+    for name, value in added_headers.items():
         for present in [present for present in headers if present.lower() == name.lower()]:
             del headers[present]
         headers[name] = value
 
 
-def _check_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _require_valid_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
-        if not _PRINTABLE.fullmatch(value):
+        if not _PRINTABLE_ASCII_PATTERN.fullmatch(value):
             raise UsageError(f"the header {name} can only have printable ASCII characters")
     return tuple(headers.items())
 
 
 def build_request_without_key(url: str) -> Request:
     """Return a GET of `url` without a key or other provider-specific headers."""
-    return Request(method="GET", url=url, headers=tuple(_OWN_HEADERS.items()))
+    return Request(method="GET", url=url, headers=tuple(_DEFAULT_HEADERS.items()))

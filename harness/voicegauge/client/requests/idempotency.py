@@ -15,9 +15,13 @@ def create_idempotency_key(operation: Operation) -> str | None:
     return None if operation.idempotency is None else str(uuid.uuid4())
 
 
-def with_idempotency_key(operation: Operation, parts: RequestParts, key: str | None) -> RequestParts:
-    """Return `parts` with the key in the documented header; unchanged without a key, or if the header is set."""
+def add_idempotency_key(operation: Operation, request_parts: RequestParts, idempotency_key: str | None) -> RequestParts:
+    """Return the request with the key in the documented header; unchanged without a key, or if the header is set."""
     spec = operation.idempotency
-    if spec is None or key is None or any(name.lower() == spec.header.lower() for name in parts.headers):
-        return parts
-    return msgspec.structs.replace(parts, headers={**parts.headers, spec.header: key})
+    if (
+        spec is None
+        or idempotency_key is None
+        or any(name.lower() == spec.header.lower() for name in request_parts.headers)
+    ):
+        return request_parts
+    return msgspec.structs.replace(request_parts, headers={**request_parts.headers, spec.header: idempotency_key})

@@ -12,7 +12,7 @@ from voicegauge.contract import Contract, Operation
 from voicegauge.errors import MissingKeyError, UsageError
 
 
-def client_key(contract: Contract, environment: Mapping[str, str] = os.environ) -> str | None:
+def read_client_key(contract: Contract, environment: Mapping[str, str] = os.environ) -> str | None:
     """Return the API key of a provider; `None` if the key is not set and the provider accepts requests without a key.
 
     Raises:
@@ -44,13 +44,13 @@ def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
     """Return the credentials for the first documented security requirement of `operation` that uses a key."""
     schemes = operation.contract.security_schemes
     requirement = next((requirement for requirement in operation.security if requirement), {})
-    return tuple(_credential(schemes.get(name, {}), key) for name in requirement)
+    return tuple(_build_credential(schemes.get(name, {}), key) for name in requirement)
 
 
-def _credential(scheme: Mapping[str, Any], key: str) -> Credential:
-    if scheme.get("type") == "apiKey":
-        return Credential(str(scheme.get("in", "header")), str(scheme["name"]), key)
-    word = str(scheme.get("scheme", "Bearer"))
+def _build_credential(security_scheme: Mapping[str, Any], key: str) -> Credential:
+    if security_scheme.get("type") == "apiKey":
+        return Credential(str(security_scheme.get("in", "header")), str(security_scheme["name"]), key)
+    word = str(security_scheme.get("scheme", "Bearer"))
     if word.lower() == "basic":
         pair = key if ":" in key else f"{key}:"
         return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")

@@ -10,7 +10,7 @@ from voicegauge.contract.extension import FieldMapping, SpeechField, TargetSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
-_REMEDIES: dict[SpeechField, str] = {
+_REMEDY_BY_FIELD: dict[SpeechField, str] = {
     "text": "give it a text",
     "voice": "name a voice",
     "voice_description": "describe the voice in words",
@@ -36,52 +36,55 @@ class RequestParts(Record, frozen=True, kw_only=True):
     """Media type of the body; `None` for multipart with an upload, otherwise the first documented one."""
 
 
-def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
-    """Return the request of `target` for `speech`.
+def map_speech_request(target: Target, speech_request: SpeechRequest) -> RequestParts:
+    """Return the request of `target` for `speech_request`.
 
-    The target's constants come first, then the fields of `speech` with the target's defaults, then `speech.extra`.
+    The target's constants come first, then the fields of `speech_request` with the target's defaults, then
+    `speech_request.extra`.
 
     Raises:
         UsageError: a required field is missing, the target has no parameter for a given field, or a location in
-            `speech.extra` cannot be written.
+            `speech_request.extra` cannot be written.
     """
-    fields = _speech_fields(target, speech)
+    fields = _collect_speech_fields(target, speech_request)
     _require_fields(target, fields)
     draft = _RequestDraft(target)
     for constant, value in target.spec.constants.items():
-        draft.write(constant, copy.deepcopy(value))
+        draft.set_value(constant, copy.deepcopy(value))
     for name, value in fields.items():
         mapping = target.speech.request.get(name)
         if mapping is not None:
-            draft.write(mapping.at, _provider_value(mapping, value))
-        elif not _is_implied(target.spec, name, value):
-            raise UsageError(f"{target.id} takes no {_display_name(name)}; it takes {_accepted_fields(target)}")
-    for written, value in speech.extra.items():
+            draft.set_value(mapping.at, _convert_to_provider_value(mapping, value))
+        elif not _is_implied_by_target(target.spec, name, value):
+            raise UsageError(
+                f"{target.id} takes no {_get_display_name(name)}; it takes {_describe_accepted_fields(target)}"
+            )
+    for written, value in speech_request.extra.items():
         try:
             location = parse_location(written)
         except ValueError as error:
             raise UsageError(f"extra parameter: {error}") from None
-        draft.write(location, copy.deepcopy(value))
-    return draft.finish()
+        draft.set_value(location, copy.deepcopy(value))
+    return draft.build_parts()
 
 
-def _speech_fields(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
-    """Return the fields of `speech`, with the target's defaults for fields that the target has a parameter for."""
+def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
+    """Return the fields of a request, with the target's defaults for fields that the target has a parameter for."""
     spec = target.spec
     given: dict[SpeechField, Any] = {
-        "text": speech.text,
-        "voice": speech.voice,
-        "voice_description": speech.voice_description,
-        "language": speech.language,
-        "format": speech.format,
-        "speed": speech.speed,
-        "seed": speech.seed,
-        **_voice_sample_field(target, speech),
+        "text": speech_request.text,
+        "voice": speech_request.voice,
+        "voice_description": speech_request.voice_description,
+        "language": speech_request.language,
+        "format": speech_request.format,
+        "speed": speech_request.speed,
+        "seed": speech_request.seed,
+        **_choose_voice_sample_field(target, speech_request),
     }
     defaults: dict[SpeechField, Any] = {
-        "voice": spec.voices.get(speech.language or "", spec.voice),
+        "voice": spec.voices.get(speech_request.language or "", spec.voice),
         "voice_description": spec.voice_description,
-        "voice_sample_url": spec.voice_sample_url if speech.voice_sample is None else None,
+        "voice_sample_url": spec.voice_sample_url if speech_request.voice_sample is None else None,
         "language": spec.language,
         "format": spec.format,
     }
@@ -91,9 +94,9 @@ def _speech_fields(target: Target, speech: SpeechRequest) -> dict[SpeechField, A
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _voice_sample_field(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
+def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
     """Return the voice sample in the form that the target accepts: a URL or a file."""
-    sample = speech.voice_sample
+    sample = speech_request.voice_sample
     if sample is None:
         return {}
     accepted = target.speech.request
@@ -112,35 +115,35 @@ def _voice_sample_field(target: Target, speech: SpeechRequest) -> dict[SpeechFie
 def _require_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
     for name in target.spec.required_fields:
         if name not in fields:
-            raise UsageError(f"{target.id} needs a {_display_name(name)}: {_REMEDIES[name]}")
+            raise UsageError(f"{target.id} needs a {_get_display_name(name)}: {_REMEDY_BY_FIELD[name]}")
 
 
-def _is_implied(spec: TargetSpec, name: SpeechField, value: Any) -> bool:
+def _is_implied_by_target(spec: TargetSpec, field_name: SpeechField, value: Any) -> bool:
     """Whether the target does what the field requests although it has no parameter for the field.
 
     The language is implied by the text and the voice. A target with only one format always uses that format.
     """
-    if name == "language":
+    if field_name == "language":
         return value in (spec.languages or (spec.language,))
-    if name == "format":
+    if field_name == "format":
         return [value] == [*(spec.formats or [spec.format])]
     return False
 
 
-def _display_name(name: SpeechField) -> str:
-    return name.replace("_", " ")
+def _get_display_name(field_name: SpeechField) -> str:
+    return field_name.replace("_", " ")
 
 
-def _accepted_fields(target: Target) -> str:
-    return ", ".join(_display_name(name) for name in target.speech.request)
+def _describe_accepted_fields(target: Target) -> str:
+    return ", ".join(_get_display_name(name) for name in target.speech.request)
 
 
-def _provider_value(mapping: FieldMapping, value: Any) -> Any:
+def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
     """Return the provider's value for a neutral one; the template "{}" keeps the type of numbers and files."""
-    if isinstance(value, UploadedFile):
-        return value
-    mapped = mapping.map.get(str(value), value)
-    return mapped if mapping.template == "{}" else mapping.template.replace("{}", str(mapped))
+    if isinstance(neutral_value, UploadedFile):
+        return neutral_value
+    mapped = field_mapping.map.get(str(neutral_value), neutral_value)
+    return mapped if field_mapping.template == "{}" else field_mapping.template.replace("{}", str(mapped))
 
 
 class _RequestDraft:
@@ -151,7 +154,7 @@ class _RequestDraft:
         self._parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
         self._body: Any = None
 
-    def write(self, location: Location, value: Any) -> None:
+    def set_value(self, location: Location, value: Any) -> None:
         """Set the value at `location`."""
         if location.kind != "body":
             self._parameters[location.kind][location.name] = value
@@ -162,7 +165,7 @@ class _RequestDraft:
             reason = "a value on the way is neither a mapping nor a list"
             raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None
 
-    def finish(self) -> RequestParts:
+    def build_parts(self) -> RequestParts:
         """Return the collected values."""
         media_type = self._target.spec.media_type or choose_media_type(self._target.operation, self._body)
         return RequestParts(

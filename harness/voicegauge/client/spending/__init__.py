@@ -11,12 +11,12 @@ from voicegauge.client.spending.journal import (
 )
 from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, PurchaseHistory
-from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
+from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plans
 from voicegauge.client.spending.settlement import (
     PaymentObserver,
     Settlement,
-    settle_responses,
-    settlement_of,
+    open_settlement,
+    send_and_settle,
     should_send_again,
 )
 from voicegauge.client.spending.shared_budget import SharedBudget
@@ -37,10 +37,10 @@ __all__ = [
     "SubmitNotSent",
     "SubmitRecorder",
     "SubmitStarted",
-    "account_plans",
-    "rate_limiter_for",
+    "create_rate_limiter",
+    "find_account_plans",
+    "open_settlement",
     "read_events",
-    "settle_responses",
-    "settlement_of",
+    "send_and_settle",
     "should_send_again",
 ]

@@ -28,7 +28,7 @@ from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable, read_file
 from voicegauge.model import BillingStatus, Record
 
-_Dollars = Annotated[float, msgspec.Meta(ge=0)]
+_NonNegativeUsd = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
@@ -38,14 +38,14 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
     """Id of the sample or case that the submit is for."""
     at: str
     """Time of the submit: UTC, ISO 8601."""
-    usd: _Dollars | None
+    usd: _NonNegativeUsd | None
     """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
     idempotency_key: str | None = None
     """The key in the request; `None` without one. Submits with the same key are charged once."""
 
     def apply_to(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.start(self.at, self.usd, self.idempotency_key)
+        history.note_submit(self.at, self.usd, self.idempotency_key)
 
 
 class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
@@ -56,7 +56,7 @@ class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="s
 
     def apply_to(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.mark_not_sent()
+        history.note_not_sent()
 
 
 class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
@@ -69,12 +69,12 @@ class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag=
     """Whether the request is charged, according to the response."""
     job: str | None
     """Id with which the job can be polled again; `None` if the response did not accept such a job."""
-    charged_usd: _Dollars | None = None
+    charged_usd: _NonNegativeUsd | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
 
     def apply_to(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.respond(self.status, self.billing, self.job, self.charged_usd)
+        history.note_response(self.status, self.billing, self.job, self.charged_usd)
 
 
 SubmitEvent = SubmitStarted | SubmitNotSent | SubmitCompleted
@@ -83,15 +83,15 @@ SubmitEvent = SubmitStarted | SubmitNotSent | SubmitCompleted
 class SubmitRecorder:
     """A `PaymentObserver` that records each submit for one sample or case."""
 
-    def __init__(self, record: Callable[[SubmitEvent], None], name: str, usd: float | None) -> None:
-        """Record the submits with the function `record`.
+    def __init__(self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, usd: float | None) -> None:
+        """Record the submits with the function `record_event`.
 
         Args:
-            record: called with each event, such as `Journal.write`.
-            name: id of the sample or case.
+            record_event: called with each event, such as `Journal.write`.
+            sample_or_case_id: id of the sample or case.
             usd: price of each submit in dollars; `None` if it is not known.
         """
-        self._record, self._name, self._usd = record, name, usd
+        self._record, self._name, self._usd = record_event, sample_or_case_id, usd
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
@@ -118,19 +118,19 @@ class SubmitRecorder:
 class Journal:
     """A journal that is open for writing; a context manager. Only one process at a time can open it."""
 
-    def __init__(self, path: Path, *, durable: bool) -> None:
+    def __init__(self, path: Path, *, is_durable: bool) -> None:
         """Open the journal, or create it.
 
         Args:
             path: the file of the journal. Its folder must exist.
-            durable: whether to wait until each line is on disk; used for whatever costs money.
+            is_durable: whether to wait until each line is on disk; used for whatever costs money.
 
         Raises:
             DataError: another process is writing the journal.
             StorageError: the journal cannot be written.
         """
         self.path = path
-        self._durable = durable
+        self._durable = is_durable
         self._write_error: StorageError | None = None
         check_writable(self.path)
         try:

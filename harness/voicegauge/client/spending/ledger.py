@@ -10,7 +10,7 @@ MICRO_USD = 1_000_000
 """Amounts are whole millionths of a dollar, because sums of binary floats would drift from the budget."""
 
 
-def _micro_dollars(usd: float) -> int:
+def _to_microdollars(usd: float) -> int:
     """Convert dollars to millionths and round up, so that a reservation is never smaller than the price."""
     if not math.isfinite(usd) or usd < 0:
         raise ValueError(f"{usd} is not a valid price: it must be a finite number of dollars, zero or more")
@@ -21,9 +21,9 @@ def _micro_dollars(usd: float) -> int:
 class Reservation:
     """Money held for one request until `settle` is called for the first time."""
 
-    def __init__(self, ledger: Ledger, micro_usd: int) -> None:
-        """Hold `micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
-        self._ledger, self._micro_usd, self._is_open = ledger, micro_usd, True
+    def __init__(self, ledger: Ledger, microdollars: int) -> None:
+        """Hold `microdollars` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
+        self._ledger, self._micro_usd, self._is_open = ledger, microdollars, True
 
     def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
         """Turn the reservation into spending. Later calls do nothing.
@@ -37,7 +37,7 @@ class Reservation:
             return
         self._is_open = False
         spent = self._micro_usd if may_be_charged else 0
-        spent = spent if charged_usd is None else _micro_dollars(charged_usd)
+        spent = spent if charged_usd is None else _to_microdollars(charged_usd)
         self._ledger.change(-self._micro_usd, spent)
 
 
@@ -55,7 +55,7 @@ class Ledger:
             spent_usd: the part of the budget in dollars that an interrupted run has spent already.
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * MICRO_USD, 3))
-        self._spent, self._reserved = _micro_dollars(spent_usd), 0
+        self._spent, self._reserved = _to_microdollars(spent_usd), 0
 
     @property
     def spent_usd(self) -> float:
@@ -72,25 +72,25 @@ class Ledger:
         """The amount that can still be reserved, in dollars; infinite without a budget."""
         return math.inf if self._limit is None else (self._limit - self._spent - self._reserved) / MICRO_USD
 
-    def reserve(self, usd: float) -> Reservation:
-        """Hold `usd` for one request.
+    def reserve(self, amount_usd: float) -> Reservation:
+        """Hold `amount_usd` for one request.
 
         Raises:
-            BudgetError: less than `usd` is left.
+            BudgetError: less than `amount_usd` is left.
         """
-        micro_usd = _micro_dollars(usd)
+        micro_usd = _to_microdollars(amount_usd)
         if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
             held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
-                f"the next request costs ${usd:g}, but of the budget of ${self._limit / MICRO_USD:g} "
+                f"the next request costs ${amount_usd:g}, but of the budget of ${self._limit / MICRO_USD:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
         self.change(micro_usd, 0)
         return Reservation(self, micro_usd)
 
-    def hold(self, usd: float) -> Reservation:
-        """Hold `usd` for a request that an earlier process sent. The money is held even if it exceeds the budget."""
-        micro_usd = _micro_dollars(usd)
+    def reserve_unconditionally(self, amount_usd: float) -> Reservation:
+        """Hold an amount for a request that an earlier process sent, even if it exceeds the budget."""
+        micro_usd = _to_microdollars(amount_usd)
         self.change(micro_usd, 0)
         return Reservation(self, micro_usd)
 

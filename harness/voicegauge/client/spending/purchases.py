@@ -20,14 +20,14 @@ _AMBIGUOUS = BillingStatus.AMBIGUOUS
 class Purchase:
     """One submit, and what the journal says about its price and its result."""
 
-    at: str
+    submitted_at: str
     """Time of the submit: UTC, ISO 8601."""
-    usd: float | None
+    price_usd: float | None
     """The price in dollars; `None` if it is not known."""
     billing: BillingStatus = BillingStatus.AMBIGUOUS
     status: int | None = None
     """HTTP status of the response; `None` if no response was received."""
-    job: str | None = None
+    job_id: str | None = None
     """Id with which the submit's job can be polled; `None` if there is no such job."""
     is_job_resumable: bool = True
     """Whether a later command polls the job; otherwise its result is lost if voicegauge is stopped."""
@@ -35,7 +35,7 @@ class Purchase:
     """The charge in dollars that the provider reported; `None` if it reported none."""
     is_settled: bool = False
     """Whether the result of the submit is known and saved."""
-    reason: str | None = None
+    unsettled_reason: str | None = None
     """Why the submit brought no result; `None` if the journal does not say why."""
     idempotency_key: str | None = None
     """The key in the request; `None` without one."""
@@ -43,7 +43,7 @@ class Purchase:
     @property
     def is_open_job(self) -> bool:
         """Whether a later command polls the submit's job."""
-        return self.job is not None and self.is_job_resumable and not self.is_settled
+        return self.job_id is not None and self.is_job_resumable and not self.is_settled
 
     @property
     def is_ambiguous(self) -> bool:
@@ -57,56 +57,64 @@ class Purchase:
         spec = operation.idempotency
         if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.valid_s is None:
             return False
-        return (now - datetime.fromisoformat(self.at)).total_seconds() < spec.valid_s
+        return (now - datetime.fromisoformat(self.submitted_at)).total_seconds() < spec.valid_s
 
     @property
     def counted_usd(self) -> float | None:
         """The amount in dollars that counts if the submit is charged: the reported charge, or else the price."""
-        return self.usd if self.charged_usd is None else self.charged_usd
+        return self.price_usd if self.charged_usd is None else self.charged_usd
 
     @property
     def ambiguous_reason(self) -> str:
         """Why the result of an ambiguous submit is unknown or was not saved."""
-        if self.reason is not None:
-            return self.reason
+        if self.unsettled_reason is not None:
+            return self.unsettled_reason
         if self.status is None:
             return "voicegauge was stopped before a response arrived"
         if self.billing is BillingStatus.ACCEPTED:
-            if self.job is not None:
+            if self.job_id is not None:
                 return "the job was not finished when voicegauge was stopped"
             return f"the response (HTTP {self.status}) arrived and could not be saved"
         return f"the service may have performed the request before it failed (HTTP {self.status})"
 
-    def settle_in(self, ledger: Ledger) -> None:
+    def add_to_ledger(self, ledger: Ledger) -> None:
         """Add the cost of the submit to `ledger`, with the same rule as when it was sent."""
-        ledger.hold(self.usd or 0.0).settle(may_be_charged=self.billing.may_be_charged, charged_usd=self.charged_usd)
+        ledger.reserve_unconditionally(self.price_usd or 0.0).settle(
+            may_be_charged=self.billing.may_be_charged, charged_usd=self.charged_usd
+        )
 
 
 @dataclass
 class PurchaseHistory:
     """The submits for one sample or case, in the order of sending."""
 
-    id: str
+    sample_or_case_id: str
     purchases: list[Purchase] = field(default_factory=list)
 
-    def start(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+    def note_submit(self, submitted_at: str, usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
         last = self.purchases[-1] if self.purchases else None
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
-            last.billing, last.status, last.job, last.is_settled, last.reason = _AMBIGUOUS, None, None, False, None
+            last.billing, last.status, last.job_id, last.is_settled, last.unsettled_reason = (
+                _AMBIGUOUS,
+                None,
+                None,
+                False,
+                None,
+            )
         else:
-            self.purchases.append(Purchase(at, usd, idempotency_key=idempotency_key))
+            self.purchases.append(Purchase(submitted_at, usd, idempotency_key=idempotency_key))
 
-    def mark_not_sent(self) -> None:
+    def note_not_sent(self) -> None:
         """Note that the last submit never left this machine."""
         if self.purchases:
             self.purchases[-1].billing = BillingStatus.NOT_SENT
 
-    def respond(self, status: int, billing: BillingStatus, job: str | None, charged_usd: float | None) -> None:
+    def note_response(self, status: int, billing: BillingStatus, job: str | None, charged_usd: float | None) -> None:
         """Note the response to the last submit."""
         if self.purchases:
             last = self.purchases[-1]
-            last.status, last.billing, last.job, last.charged_usd = status, billing, job, charged_usd
+            last.status, last.billing, last.job_id, last.charged_usd = status, billing, job, charged_usd
 
     @property
     def is_lost(self) -> bool:
@@ -114,18 +122,18 @@ class PurchaseHistory:
         return bool(self.purchases) and self.purchases[-1].is_ambiguous
 
     @property
-    def attempts(self) -> int:
+    def attempt_count(self) -> int:
         """Number of submits of the last delivery: the last submit and the rejected ones immediately before it."""
         rejected = itertools.takewhile(lambda one: not one.billing.may_be_charged, reversed(self.purchases[:-1]))
         return 1 + sum(1 for _ in rejected)
 
     @property
-    def ambiguous(self) -> list[AmbiguousRequest]:
+    def ambiguous_requests(self) -> list[AmbiguousRequest]:
         """Return the ambiguous requests for the sample or case, oldest first."""
         return [
             AmbiguousRequest(
-                id=self.id,
-                sent_at=one.at,
+                id=self.sample_or_case_id,
+                sent_at=one.submitted_at,
                 usd=one.counted_usd,
                 reason=one.ambiguous_reason,
                 bought_again=index < len(self.purchases) - 1,
@@ -135,37 +143,39 @@ class PurchaseHistory:
         ]
 
 
-AnyHistory = TypeVar("AnyHistory", bound=PurchaseHistory)
+HistoryType = TypeVar("HistoryType", bound=PurchaseHistory)
 
 
-class PurchaseAccount(Generic[AnyHistory]):
+class PurchaseAccount(Generic[HistoryType]):
     """The submits of all samples or cases, as read from a journal."""
 
-    def __init__(self, histories: Mapping[str, AnyHistory] | None = None) -> None:
+    def __init__(self, histories: Mapping[str, HistoryType] | None = None) -> None:
         """Keep the submits by the id of their sample or case."""
-        self.histories: Mapping[str, AnyHistory] = {} if histories is None else histories
+        self.histories: Mapping[str, HistoryType] = {} if histories is None else histories
 
     @functools.cached_property
-    def lost(self) -> frozenset[str]:
+    def lost_ids(self) -> frozenset[str]:
         """Ids of the samples or cases, finished or not, whose last request is ambiguous."""
         return frozenset(name for name, one in self.histories.items() if one.is_lost)
 
     @functools.cached_property
-    def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
+    def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:
         """All ambiguous requests, oldest first."""
-        return tuple(sorted((a for one in self.histories.values() for a in one.ambiguous), key=lambda one: one.sent_at))
+        return tuple(
+            sorted((a for one in self.histories.values() for a in one.ambiguous_requests), key=lambda one: one.sent_at)
+        )
 
     @property
     def spent_usd(self) -> float:
         """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
-        return self.spent_usd_without(())
+        return self.sum_spent_usd_without(())
 
-    def spent_usd_without(self, pending: Collection[str]) -> float:
-        """Return `spent_usd` without the last request of each sample or case in `pending`."""
+    def sum_spent_usd_without(self, pending_ids: Collection[str]) -> float:
+        """Return `spent_usd` without the last request of each sample or case in `pending_ids`."""
         ledger = Ledger()
         for name, one in self.histories.items():
-            for purchase in one.purchases[: -1 if name in pending else None]:
-                purchase.settle_in(ledger)
+            for purchase in one.purchases[: -1 if name in pending_ids else None]:
+                purchase.add_to_ledger(ledger)
         return ledger.spent_usd
 
     @property

@@ -11,7 +11,7 @@ from voicegauge.contract.extension import PlanLimits
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Clock, RealClock
 
-WINDOW_S = 60.0
+RATE_LIMIT_WINDOW_S = 60.0
 """Length of the window in seconds, because plans state requests per minute. Providers may count in fixed or sliding
 windows; a sliding window satisfies both."""
 
@@ -31,34 +31,35 @@ class RateLimiter:
         """Times of the last requests, at most as many as one window may have."""
         self._queue = asyncio.Lock()
 
-    async def acquire(self) -> None:
+    async def wait_for_request(self) -> None:
         """Wait until one more request may be sent, and count that request."""
         async with self._queue:
             if len(self._times) == self._times.maxlen:
-                left_s = self._times[0] + WINDOW_S - self._clock.monotonic()
+                left_s = self._times[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
                 if left_s > 0:
                     await self._clock.sleep(left_s)
             self._times.append(self._clock.monotonic())
 
 
-def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) -> dict[str, PlanLimits]:
+def find_account_plans(contracts: Iterable[Contract], plan_names: Collection[str] = ()) -> dict[str, PlanLimits]:
     """Return the limits of the user's plan with each provider, by provider id.
 
     Args:
         contracts: the contracts of the providers.
-        names: names of the user's plans. For a provider without a named plan, the first plan of its contract counts.
+        plan_names: names of the user's plans. For a provider without a named plan, the first plan of its contract
+            counts.
 
     Raises:
         UnknownNameError: no contract has a plan of a given name.
     """
     limits = {contract.id: contract.limits for contract in contracts}
     known = [name for spec in limits.values() for name in spec.plans]
-    for name in names:
+    for name in plan_names:
         if name not in known:
             raise UnknownNameError("plan", name, known)
-    return {provider: spec.plan(names) for provider, spec in limits.items()}
+    return {provider: spec.plan(plan_names) for provider, spec in limits.items()}
 
 
-def rate_limiter_for(plan: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
-    """Return the rate limiter for `plan`; `None` if no rate is documented, or if `base_urls` replaces the servers."""
-    return RateLimiter(plan.requests_per_minute) if plan.requests_per_minute and not base_urls else None
+def create_rate_limiter(plan_limits: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
+    """Return the rate limiter for a plan; `None` if no rate is documented, or if `base_urls` replaces the servers."""
+    return RateLimiter(plan_limits.requests_per_minute) if plan_limits.requests_per_minute and not base_urls else None

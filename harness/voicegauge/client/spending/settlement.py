@@ -23,7 +23,7 @@ from voicegauge.formats import Location
 from voicegauge.model import BillingStatus, Exchange
 
 
-def billing_status(status: int, retry: RetryPolicy) -> BillingStatus:
+def classify_billing_status(status: int, retry_policy: RetryPolicy) -> BillingStatus:
     """Return what an HTTP status says about the charge for a request.
 
     503 means that the server does not handle the request for now (RFC 9110, section 15.6.4), such as "queue full" or
@@ -34,13 +34,13 @@ def billing_status(status: int, retry: RetryPolicy) -> BillingStatus:
     """
     if 200 <= status < 300:
         return BillingStatus.ACCEPTED
-    is_refused = status == HTTPStatus.SERVICE_UNAVAILABLE and status in retry.statuses
+    is_refused = status == HTTPStatus.SERVICE_UNAVAILABLE and status in retry_policy.statuses
     return BillingStatus.AMBIGUOUS if status >= 500 and not is_refused else BillingStatus.REJECTED
 
 
-def should_send_again(status: int, retry: RetryPolicy) -> bool:
+def should_send_again(status: int, retry_policy: RetryPolicy) -> bool:
     """Whether a billable request is sent again after a response: a retry is documented, and it cannot be charged."""
-    return status in retry.statuses and not billing_status(status, retry).may_be_charged
+    return status in retry_policy.statuses and not classify_billing_status(status, retry_policy).may_be_charged
 
 
 class Settlement:
@@ -64,9 +64,9 @@ class Settlement:
         self._is_repeated = self.status is BillingStatus.AMBIGUOUS
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
 
-    def note_status(self, status: int, retry: RetryPolicy) -> None:
+    def note_status(self, status: int, retry_policy: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
-        self._update(billing_status(status, retry))
+        self._update(classify_billing_status(status, retry_policy))
 
     def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
@@ -126,7 +126,7 @@ class PaymentObserver(Protocol):
 
 
 @contextmanager
-def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
+def open_settlement(reservation: Reservation | None) -> Iterator[Settlement]:
     """Yield a settlement, and settle `reservation` with it when the context ends, even if an exception ends it."""
     settlement = Settlement()
     try:
@@ -139,7 +139,7 @@ def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
             )
 
 
-def charge_location(operation: Operation) -> Location | None:
+def find_charge_location(operation: Operation) -> Location | None:
     """Return where a response to `operation` reports the charge; `None` if the contract does not document it."""
     if operation.chat is not None:
         return operation.chat.charged
@@ -150,10 +150,10 @@ def charge_location(operation: Operation) -> Location | None:
     return operation.job.charged if operation.job is not None else None
 
 
-async def settle_responses(
+async def send_and_settle(
     reservation: Reservation | None,
     operation: Operation,
-    send: Callable[[], Awaitable[Sequence[Exchange]]],
+    send_request: Callable[[], Awaitable[Sequence[Exchange]]],
     observer: PaymentObserver | None = None,
     idempotency_key: str | None = None,
     *,
@@ -164,7 +164,7 @@ async def settle_responses(
     Args:
         reservation: the reserved price; `None` for a free request.
         operation: the operation that is called.
-        send: sends the request and returns its exchanges, all of which except the last were rejected.
+        send_request: sends the request and returns its exchanges, all of which except the last were rejected.
         observer: notified before the first attempt and after the last one, unless the request is free.
         idempotency_key: the key in the request, for the observer; `None` without a key.
         is_repeated: whether an earlier process may have been charged for a request with the same key.
@@ -175,16 +175,16 @@ async def settle_responses(
         StorageError: the observer could not note the request.
     """
     if reservation is None:
-        return await send()
+        return await send_request()
     provider = operation.contract.provider
-    with settlement_of(reservation) as settlement:
+    with open_settlement(reservation) as settlement:
         if is_repeated:
             settlement.status = BillingStatus.AMBIGUOUS
         if observer is not None:
             observer.before_submit(idempotency_key)
         settlement.note_sending()
         try:
-            exchanges = await send()
+            exchanges = await send_request()
         except TransportError as error:
             settlement.note_failure(error)
             if observer is not None and settlement.status is BillingStatus.NOT_SENT:
@@ -197,7 +197,7 @@ async def settle_responses(
             raise
         last = exchanges[-1]
         settlement.note_status(last.response.status, provider.retry)
-        settlement.note_charge(parse_exchange(last), charge_location(operation), provider.credits)
+        settlement.note_charge(parse_exchange(last), find_charge_location(operation), provider.credits)
         if observer is not None:
             observer.after_submit(last.response.status, settlement, None)
         return exchanges

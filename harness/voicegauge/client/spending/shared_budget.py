@@ -53,14 +53,14 @@ class SharedBudget:
         return sum(change.reserved_micro_usd + change.spent_micro_usd for change in changes) / MICRO_USD
 
     @contextmanager
-    def ledger(self) -> Iterator[Ledger]:
+    def open_ledger(self) -> Iterator[Ledger]:
         """Wait until no other process uses the budget, and yield its ledger, which writes the journal.
 
         Raises:
             DataError: the journal is damaged.
             StorageError: the journal cannot be written.
         """
-        with self._lock(), Journal(self._file, durable=True) as journal:
+        with self._lock(), Journal(self._file, is_durable=True) as journal:
             yield _JournaledLedger(journal, self._limit, spent_usd=self.spent_usd)
 
     @contextmanager

@@ -122,7 +122,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
             return "fuzzing"
         if self.is_lifecycle:
             return "lifecycle"
-        return "delivery" if self.speech is not None else self.expected.kind
+        return "delivery" if self.speech is not None else self.expected.case_kind
 
     @property
     def is_billable(self) -> bool:
@@ -168,7 +168,7 @@ def make_case(
 def expect_accepted(description: str, contract_pointer: str) -> ExpectedResponse:
     """Return the expected response to a valid request."""
     return ExpectedResponse(
-        verdict="accepted", kind="valid", description=description, contract_pointer=contract_pointer
+        verdict="accepted", case_kind="valid", description=description, contract_pointer=contract_pointer
     )
 
 
@@ -177,7 +177,7 @@ def expect_undocumented(description: str, contract_pointer: str, statuses: tuple
     return ExpectedResponse(
         verdict="either",
         statuses=statuses,
-        kind="undocumented",
+        case_kind="undocumented",
         description=description,
         contract_pointer=contract_pointer,
     )
@@ -188,7 +188,7 @@ def expect_invalid(operation: Operation, description: str, contract_pointer: str
     return ExpectedResponse(
         verdict="rejected",
         statuses=rejection_statuses(operation, "invalid"),
-        kind="invalid",
+        case_kind="invalid",
         description=description,
         contract_pointer=contract_pointer,
     )

@@ -72,7 +72,7 @@ def _unknown_id_case(operation: Operation, request: RequestParts) -> Conformance
     expected = ExpectedResponse(
         verdict="rejected",
         statuses=statuses,
-        kind="unknown-id",
+        case_kind="unknown-id",
         description="an id that does not exist",
         contract_pointer=operation.pointer,
     )
@@ -138,6 +138,6 @@ def mark_billable(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[Co
             yield case
             continue
         media_type = case.request.media_type if case.request is not None else None
-        is_first = case.expected.kind == "valid" and media_type not in shown
+        is_first = case.expected.case_kind == "valid" and media_type not in shown
         shown |= {media_type} if is_first else set()
         yield msgspec.structs.replace(case, is_billable_operation=True, is_representative=is_first)

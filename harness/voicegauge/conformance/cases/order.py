@@ -161,7 +161,7 @@ def _request_fields(request: RequestParts | None) -> dict[str, object]:
 
 
 def _case_content(case: ConformanceCase, names: Sequence[str]) -> CaseContent:
-    if case.expected.kind == "undocumented":
+    if case.expected.case_kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
         return CaseContent(values=(), pairs=((case.operation, case.expected.description),))
     fields = _request_fields(case.request)

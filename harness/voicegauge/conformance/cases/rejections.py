@@ -28,7 +28,7 @@ def plan_authentication_cases(
         expected = ExpectedResponse(
             verdict="rejected",
             statuses=statuses,
-            kind="authentication",
+            case_kind="authentication",
             description=description,
             contract_pointer=pointer,
         )
@@ -56,7 +56,7 @@ def plan_rejection_reason_cases(
         target: the target of the request.
         other_cases: the other cases of the operation. Reasons that they test are left out.
     """
-    kinds = {case.expected.kind for case in other_cases}
+    kinds = {case.expected.case_kind for case in other_cases}
     for reason in REJECTION_REASONS:
         statuses = rejection_statuses(operation, reason)
         if not statuses or _CASE_KINDS.get(reason) in kinds:
@@ -64,7 +64,7 @@ def plan_rejection_reason_cases(
         expected = ExpectedResponse(
             verdict="rejected",
             statuses=statuses,
-            kind="rejection-reason",
+            case_kind="rejection-reason",
             description=f"rejected as {reason}",
             contract_pointer=f"{operation.pointer}/responses/{statuses[0]}",
         )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.checks import PairRelation, documented_default, request_schema
+from voicegauge.checks import PairRelation, find_documented_default, find_request_schema
 from voicegauge.client import map_speech_request
 from voicegauge.conformance.cases.valid_requests import is_valid_body
 from voicegauge.contract import MISSING, Location, Target
@@ -70,8 +70,8 @@ def _other_speed(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
     mapping = target.speech.request.get("speed")
     if mapping is None:
         return None
-    schema = request_schema(target.operation, mapping.at, target.spec.media_type)
-    default = documented_default(target.operation, mapping.at, target.spec.media_type)
+    schema = find_request_schema(target.operation, mapping.at, target.spec.media_type)
+    default = find_documented_default(target.operation, mapping.at, target.spec.media_type)
     base = float(default) if isinstance(default, int | float) and default > 0 else DEFAULT_SPEED_FACTOR
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
@@ -87,7 +87,7 @@ def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
     used = target.spec.voice
     if mapping is None or used is None or speech.voice_sample is not None or target.spec.voice_sample_url is not None:
         return None
-    schema = request_schema(target.operation, mapping.at, target.spec.media_type)
+    schema = find_request_schema(target.operation, mapping.at, target.spec.media_type)
     # A voice whose name ends with the same language mark as the used one, such as "[EN]", is tried first.
     named = sorted(schema.get("enum", ()), key=lambda name: str(name)[-4:] != used[-4:])
     known = (
@@ -163,7 +163,7 @@ def _other_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None
     mapping = target.speech.request.get("seed")
     if mapping is None:
         return None
-    default = documented_default(target.operation, mapping.at, target.spec.media_type)
+    default = find_documented_default(target.operation, mapping.at, target.spec.media_type)
     base = None if default is MISSING else default
     for seed in _SEEDS_TO_TRY:
         changed = msgspec.structs.replace(speech, seed=seed)

@@ -255,7 +255,7 @@ def _expected_response(operation: Operation, field: str, variant: UploadVariant)
     return ExpectedResponse(
         verdict="rejected",
         statuses=rejection_statuses(operation, variant.rejection_reason) or rejection_statuses(operation, "invalid"),
-        kind="invalid",
+        case_kind="invalid",
         description=variant.description,
         contract_pointer=pointer,
     )

@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_text_value, write_pointer
-from voicegauge.data import data_dir
+from voicegauge.data import find_bundled_folder
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_form, read_pointer
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
@@ -40,7 +40,7 @@ def valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> SpeechR
 
 def voice_sample() -> VoiceSample:
     """Return the bundled recording of a voice, which lasts fourteen seconds, for targets that clone voices."""
-    path = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
+    path = find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
 
@@ -62,7 +62,7 @@ def spoken_sentence(name: str = "wav") -> SpokenSentence:
     """
     from voicegauge.speech.audio import decode, encode_at_bitrate, media_type_of  # numpy takes long to import
 
-    text = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
+    text = (find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(voice_sample().data or b"")
     samples = decoded.samples[: round(SENTENCE_DURATION_S * decoded.sample_rate_hz)]
     data = encode_at_bitrate(samples, decoded.sample_rate_hz, name)

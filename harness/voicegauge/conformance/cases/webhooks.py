@@ -70,7 +70,7 @@ def _plain_http_case(base: ConformanceCase, operation: Operation, name: str, loc
     expected = ExpectedResponse(
         verdict="rejected",
         statuses=rejection_statuses(operation, "invalid"),
-        kind="plain-http",
+        case_kind="plain-http",
         description=f"a webhook with plain http at {location}",
         contract_pointer=f"{operation.pointer}/x-webhook/https_only",
     )

@@ -17,7 +17,7 @@ from voicegauge.client import (
     RequestParts,
     find_id_parameter,
     group_parameters_by_location,
-    is_id,
+    is_usable_id,
     map_speech_request,
     read_link_parameters,
 )
@@ -169,10 +169,10 @@ class StatefulJobs:
 
     def _read_job(self, submit: Call, submitted_s: float) -> _AcceptedJob | None:
         """Read the job from the response to its submit; `None` if it has no usable id."""
-        job_id = submit.parsed.read_text(self._spec.submit.id)
-        if not submit.ok or job_id is None or not is_id(job_id):
+        job_id = submit.parsed_exchange.read_text(self._spec.submit.id)
+        if not submit.ok or job_id is None or not is_usable_id(job_id):
             return None
-        parameters = read_link_parameters(submit.parsed, self._target.operation, self._status)
+        parameters = read_link_parameters(submit.parsed_exchange, self._target.operation, self._status)
         if parameters is None:
             name = find_id_parameter(self._target.operation, self._status, self._spec.submit.id)
             parameters = {name: job_id} if name is not None else None
@@ -227,7 +227,7 @@ class StatefulJobs:
             return ExpectedResponse(
                 verdict="rejected",
                 statuses=self._expired_statuses,
-                kind="unknown-id",
+                case_kind="unknown-id",
                 description=f"{status.id} for a job that ended more than {LIFETIME_TOLERANCE * limit_s:g} s ago",
                 contract_pointer=pointer,
             )
@@ -269,7 +269,7 @@ class StatefulJobs:
         expected = ExpectedResponse(
             verdict="rejected",
             statuses=statuses,
-            kind="unknown-id",
+            case_kind="unknown-id",
             description="an id similar to that of a job, which does not exist",
             contract_pointer=self._status.pointer,
         )

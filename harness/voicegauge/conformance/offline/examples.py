@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from voicegauge.checks import RULES, Call, Callback, Checker, Rule
+from voicegauge.checks import RULE_BY_ID, Call, Callback, Checker, Rule
 from voicegauge.conformance.cases import sample_value
 from voicegauge.conformance.offline.callback_examples import documented_callbacks
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation
@@ -59,17 +59,17 @@ def judge_documented_examples(
         rules: the rules to apply, by id; all by default.
         inferred: whether to include examples that no document contains.
     """
-    chosen = {name: rule for name, rule in (rules or RULES).items() if name not in HEADER_RULES}
+    chosen = {name: rule for name, rule in (rules or RULE_BY_ID).items() if name not in HEADER_RULES}
     checker = Checker(Provenance.DOCUMENTED, chosen)
     responses: Iterator[Call | Callback] = chain(
         documented_calls(contract, inferred=inferred), documented_callbacks(contract, inferred=inferred)
     )
     for subject in responses:
-        yield subject.exchange, list(checker.findings(subject))
+        yield subject.exchange, list(checker.iterate_findings(subject))
     # Documented requests have no response that other rules could judge.
     request_checker = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
     for call in documented_requests(contract, inferred=inferred):
-        yield call.exchange, list(request_checker.findings(call))
+        yield call.exchange, list(request_checker.iterate_findings(call))
 
 
 def _status_code(status: str) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
-from voicegauge.client import curl_command
+from voicegauge.client import build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
 from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
@@ -102,7 +102,7 @@ def _repeat(contract: Contract, path: Path, exchange: Exchange) -> str | None:
     """
     operation = contract.operations.get(exchange.operation)
     if operation is not None and not operation.needs_id:
-        return curl_command(exchange.request, contract)
+        return build_curl_command(exchange.request, contract)
     options = build_contract_options([contract])
     return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
 
@@ -124,7 +124,7 @@ def _age_findings(
     command = (
         f"voicegauge record {target.id if target else contract.id} --live --out {shlex.quote(str(path.parent.parent))}"
     )
-    for finding in checker.findings(age, case=path.name):
+    for finding in checker.iterate_findings(age, case_id=path.name):
         severity = Severity.ERROR if ci else finding.severity
         yield msgspec.structs.replace(finding, severity=severity, reproduce=command)
 

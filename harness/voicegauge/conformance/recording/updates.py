@@ -59,8 +59,8 @@ def _similarity_key(case: ConformanceCase) -> object:
     expected = case.expected
     if expected.verdict == "accepted":
         return case.id
-    description = expected.description if expected.kind == "rejection-reason" else ""
-    return case.provider, case.operation, expected.kind, expected.statuses, case.key, description
+    description = expected.description if expected.case_kind == "rejection-reason" else ""
+    return case.provider, case.operation, expected.case_kind, expected.statuses, case.key, description
 
 
 def _is_upload_within_limit(case: ConformanceCase) -> bool:

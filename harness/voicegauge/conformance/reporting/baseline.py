@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
@@ -42,7 +42,7 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
     Findings accepted by an earlier baseline are moved back. An entry of the baseline is unused only if its rule was
     applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
     """
-    rules = report.rules or RULES
+    rules = report.rules or RULE_BY_ID
     findings = (*report.findings, *report.accepted)
     accepted = tuple(
         f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE_SEVERITIES

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from voicegauge.checks import (
-    RULES,
+    RULE_BY_ID,
     AudioInputCall,
     Call,
     Callback,
@@ -20,7 +20,7 @@ from voicegauge.checks import (
     ResourceStep,
     Rule,
     SpeechDelivery,
-    applicable_rules,
+    find_applicable_rules,
 )
 from voicegauge.conformance.reporting.constraints import ConstrainedRequest, TriedConstraints, request_constraints
 from voicegauge.contract import Contract, Operation
@@ -203,7 +203,7 @@ class CoverageCounter:
         for (subject_class, operation), count in self._judged.items():
             if operation.contract.id != contract.id:
                 continue
-            applicable = {rule.id for rule in applicable_rules(operation)}
+            applicable = {rule.id for rule in find_applicable_rules(operation)}
             for rule in self._rules_for_subject(subject_class):
                 broke = self._broken[subject_class, operation, rule.id]
                 broken[rule.id] += broke
@@ -212,16 +212,16 @@ class CoverageCounter:
 
     def _rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
         operations = list(self._covered_operations(contract))
-        stated = {rule.id for operation in operations for rule in applicable_rules(operation)}
+        stated = {rule.id for operation in operations for rule in find_applicable_rules(operation)}
         if not any(operation.resource is not None for operation in operations):
             # An operation may accept the id of a resource that the check does not create.
-            stated -= {rule.id for rule in RULES.values() if rule.subject is ResourceStep}
+            stated -= {rule.id for rule in RULE_BY_ID.values() if rule.subject_class is ResourceStep}
         followed, broken = self._judged_by_rule(contract)
-        for rule in RULES.values():
+        for rule in RULE_BY_ID.values():
             inside, outside = followed[rule.id], broken[rule.id]
             reason, applies = None, True
             if not inside + outside:
-                reason = _NO_SUBJECT.get(rule.subject, "it had nothing to judge")
+                reason = _NO_SUBJECT.get(rule.subject_class, "it had nothing to judge")
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
@@ -291,7 +291,7 @@ def _missing_side(inside: int, outside: int) -> str | None:
 def _rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:
     # A response that broke off has a subject of its own; every complete one follows the rules over those.
     classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
-    return (rule for rule in RULES.values() if rule.subject in classes)
+    return (rule for rule in RULE_BY_ID.values() if rule.subject_class in classes)
 
 
 def _full_name(operation: Operation) -> str:

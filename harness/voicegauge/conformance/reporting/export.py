@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.checks import RULES, Rule
+from voicegauge.checks import RULE_BY_ID, Rule
 from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
@@ -38,7 +38,7 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
         findings=tuple(_reported_finding(finding, failing) for finding in ordered),
         accepted=tuple(_reported_finding(finding, ()) for finding in report.accepted),
         cases=tuple(_junit_cases(report)),
-        rules=tuple(map(_describe_rule, RULES.values())),
+        rules=tuple(map(_describe_rule, RULE_BY_ID.values())),
     )
 
 

@@ -73,7 +73,7 @@ class SpendingAccount:
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
         """Also report the spending for each of `rules`."""
-        self._rules |= {rule.id: rule.subject for rule in rules}
+        self._rules |= {rule.id: rule.subject_class for rule in rules}
 
     def add(self, case: ConformanceCase, spent: SpendingTotal, subject_classes: Iterable[type[Any]] = ()) -> None:
         """Add the spending of a case.

@@ -77,7 +77,7 @@ class ResourceCleanup:
             return ResourceSummary()
         history = left_journal.history
         with left_journal:
-            resources = [one for one in history.resources if self._service.client.reaches(one.requested.origin)]
+            resources = [one for one in history.resources if self._service.client.is_provider_url(one.requested.origin)]
             if history.account != self._account:
                 reason = "it was created with another API key: run the command again with that key"
                 return ResourceSummary(left=tuple(self._describe(resource, reason) for resource in resources))

@@ -49,7 +49,7 @@ class ResourceJournal:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
-            self._journal = Journal(self._path, durable=True)
+            self._journal = Journal(self._path, is_durable=True)
             self._journal.write(JournalAccount(checksum=self._checksum))
         self._journal.write(event)
 
@@ -98,7 +98,7 @@ def lock_journals(folder: Path) -> Iterator[Journal]:
     """Yield the journals in the folder of a provider whose run has ended, locked. The caller closes them."""
     for path in sorted(folder.glob("*.jsonl")):
         try:
-            yield Journal(path, durable=True)
+            yield Journal(path, is_durable=True)
         except (DataError, StorageError):
             continue  # its run is still active, or it belongs to another user
 

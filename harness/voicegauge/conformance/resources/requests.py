@@ -7,12 +7,12 @@ from typing import Any
 
 from voicegauge.client import (
     MAX_RETRY_AFTER_S,
-    KeyChoice,
+    ApiKeyChoice,
     RequestParts,
+    get_retry_after_s,
     is_storable_id,
-    retry_after_s,
-    retry_waits_s,
-    settle_responses,
+    iterate_retry_waits_s,
+    send_and_settle,
 )
 from voicegauge.conformance.cases import CaseKey, operation_request
 from voicegauge.conformance.running import KEY_CHOICES, CheckedService, step_price_usd, with_resource_id
@@ -93,25 +93,27 @@ class ResourceRequests:
         is_gone = 200 <= status < 300 or status in gone_statuses
         return None if is_gone else f"{operation.id} responded with status {status}"
 
-    async def _send(self, operation: Operation, request: RequestParts, key: KeyChoice) -> Exchange:
+    async def _send(self, operation: Operation, request: RequestParts, key: ApiKeyChoice) -> Exchange:
         ledger = self._service.ledger
         price_usd = step_price_usd(operation, request, self._service.prices) if ledger is not None else None
         reservation = ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
-        exchanges = await settle_responses(
+        exchanges = await send_and_settle(
             reservation, operation, lambda: self._send_with_retries(operation, request, key)
         )
         return exchanges[-1]
 
-    async def _send_with_retries(self, operation: Operation, request: RequestParts, key: KeyChoice) -> list[Exchange]:
+    async def _send_with_retries(
+        self, operation: Operation, request: RequestParts, key: ApiKeyChoice
+    ) -> list[Exchange]:
         client, retry = self._service.client, self._contract.provider.retry
-        exchanges = [await client.call(operation, request, key=key)]
-        for wait_s in retry_waits_s(retry, client.retry_random):
-            requested_s = retry_after_s(exchanges[-1].response)
+        exchanges = [await client.send_operation(operation, request, key=key)]
+        for wait_s in iterate_retry_waits_s(retry, client.retry_random):
+            requested_s = get_retry_after_s(exchanges[-1].response)
             wait_s = wait_s if requested_s is None else requested_s
             if exchanges[-1].response.status not in retry.statuses or wait_s > MAX_RETRY_AFTER_S:
                 break
             await client.clock.sleep(wait_s)
-            exchanges.append(await client.call(operation, request, key=key))
+            exchanges.append(await client.send_operation(operation, request, key=key))
         return exchanges
 
 

@@ -21,8 +21,8 @@ async def fetch_audio_input_call(
         request_origin=call.request_origin,
         audio_target=target,
         # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
-        reference=sentence.text if uploaded_audio(target, case) == sentence.file.data else None,
-        response_files=response_files.files,
-        failure=response_files.failure.message if response_files.failure else None,
+        reference_transcript=sentence.text if uploaded_audio(target, case) == sentence.file.data else None,
+        response_files=response_files.audio_files,
+        audio_failure=response_files.failure.message if response_files.failure else None,
     )
     return subject, list(response_files.exchanges)

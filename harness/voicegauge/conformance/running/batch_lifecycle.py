@@ -59,7 +59,7 @@ async def follow_batch(
     if submit.ok:
         has_waited = client.clock.monotonic() - started_s >= limit_s
         timed_out = has_waited and bool(polls) and polls[-1].ok and not ended
-        yield JobHistory(submit, tuple(polls), status, timed_out=timed_out)
+        yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out)
     for item in _batch_items(operation.batch, polls[-1]) if ended else ():
         async for subject in _follow_item(operation, item, send):
             yield subject

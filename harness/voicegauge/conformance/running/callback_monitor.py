@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
+from voicegauge.checks import RULE_BY_ID, Checker, RequestCallbacks, Rule
 from voicegauge.contract import MISSING, Contract, Operation, status_operation
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_HEADER
@@ -60,7 +60,7 @@ class CallbackMonitor:
     """Assigns callbacks to operations and judges them together with earlier ones about the same id."""
 
     def __init__(
-        self, contracts: Iterable[Contract], *, posts: CallbackTiming = "any", rules: Mapping[str, Rule] = RULES
+        self, contracts: Iterable[Contract], *, posts: CallbackTiming = "any", rules: Mapping[str, Rule] = RULE_BY_ID
     ) -> None:
         """Prepare to judge callbacks.
 
@@ -80,7 +80,7 @@ class CallbackMonitor:
         single = self._match_operation(received)
         if single is None:
             return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
-        value = single.bodies[0]
+        value = single.callback_bodies[0]
         job_id = single.read_job_id(value)
         known_id = job_id if isinstance(job_id, str) else None
         # Without an id, callbacks to the same URL belong together: every request should have its own URL.
@@ -89,7 +89,10 @@ class CallbackMonitor:
         together = RequestCallbacks(single.operation, recent.with_next(received), self._posts)
         recent.add(received, is_final=bool(single.final_bodies))
         checker = Checker(provenance, self._rules)
-        findings = (*checker.findings(single.callbacks[0]), *self._unreported(checker.findings(together), key))
+        findings = (
+            *checker.iterate_findings(single.callback_subjects[0]),
+            *self._unreported(checker.iterate_findings(together), key),
+        )
         return JudgedCallback(
             at=received.at,
             provenance=provenance,
@@ -124,8 +127,8 @@ def _matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, b
 
     These are: whether it has an id and a documented state, names a model of the operation, and has a valid body.
     """
-    value = candidate.bodies[0]
-    errors = candidate.media.errors(value) if value is not MISSING else iter((None,))
+    value = candidate.callback_bodies[0]
+    errors = candidate.documented_body.errors(value) if value is not MISSING else iter((None,))
     return (
         isinstance(candidate.read_job_id(value), str),
         candidate.read_phase(value) is not None,

@@ -20,19 +20,19 @@ from voicegauge.checks import (
     SpeechDelivery,
 )
 from voicegauge.client import (
-    DEFAULT_KEY,
     MAX_RETRY_AFTER_S,
+    USE_CLIENT_KEY,
+    ApiKeyChoice,
     DeliveryInterruptedError,
-    KeyChoice,
     PaymentObserver,
-    RepeatedRequest,
     RequestParts,
+    RequestToRepeat,
     Reservation,
+    add_idempotency_key,
     create_idempotency_key,
-    retry_after_s,
-    retry_waits_s,
-    settle_responses,
-    with_idempotency_key,
+    get_retry_after_s,
+    iterate_retry_waits_s,
+    send_and_settle,
 )
 from voicegauge.conformance.cases import (
     CaseKey,
@@ -69,7 +69,7 @@ from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
-KEY_CHOICES: Mapping[CaseKey, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
+KEY_CHOICES: Mapping[CaseKey, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
 """The key that is sent for each value of `ConformanceCase.key`."""
 MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
@@ -246,7 +246,9 @@ class CaseRunner:
         for subject in subjects:
             self._running.subject_classes.add(type(subject))
             self._running.calls += [subject] if isinstance(subject, Call) else []
-            of_subject = list(self._checker.findings(subject, case=case.id, reproduce=reproduce))
+            of_subject = list(
+                self._checker.iterate_findings(subject, case_id=case.id, build_reproduction_command=reproduce)
+            )
             self._collector.coverage.add_subject(subject, {finding.rule for finding in of_subject})
             findings += of_subject
         return findings
@@ -316,7 +318,7 @@ class CaseRunner:
         price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
         earlier_key = self._find_repeatable_key(case)
         idempotency_key = earlier_key or create_idempotency_key(operation)
-        *retried, exchange = await settle_responses(
+        *retried, exchange = await send_and_settle(
             self._reserve(price_usd),
             operation,
             lambda: self._send_with_retries(case, idempotency_key),
@@ -333,7 +335,7 @@ class CaseRunner:
         self._add_exchanges(case, [*retried, exchange, *fetched], skipped)
         subjects: list[CheckSubject] = [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
         subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
-        has_documented_text = case.expected.kind == "valid"
+        has_documented_text = case.expected.case_kind == "valid"
         delivered = (
             read_response_delivery(call, has_documented_text=has_documented_text)
             if origin == "sent" and not skipped
@@ -367,12 +369,14 @@ class CaseRunner:
         request = padded_request(case)
         assert request is not None, "a single call has a request"
         operation = self._contract.operation(case.operation)
-        request = with_idempotency_key(operation, request, idempotency_key)
-        return await self._retry(case, lambda: self._client.call(operation, request, key=KEY_CHOICES[case.key]))
+        request = add_idempotency_key(operation, request, idempotency_key)
+        return await self._retry(
+            case, lambda: self._client.send_operation(operation, request, key=KEY_CHOICES[case.key])
+        )
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
-        waits_s = retry_waits_s(self._contract.provider.retry, self._client.retry_random)
+        waits_s = iterate_retry_waits_s(self._contract.provider.retry, self._client.retry_random)
         exchanges: list[Exchange] = []
         max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
         while True:
@@ -380,7 +384,7 @@ class CaseRunner:
             wait_s = next(waits_s, None)
             if wait_s is None or not should_retry(case, exchanges[-1].response.status, self._contract):
                 return exchanges
-            requested_s = retry_after_s(exchanges[-1].response)
+            requested_s = get_retry_after_s(exchanges[-1].response)
             wait_s = wait_s if requested_s is None else requested_s
             if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
                 return exchanges
@@ -392,15 +396,17 @@ class CaseRunner:
         async def send(
             operation: Operation, request: RequestParts, account: CallingAccount, server: str | None
         ) -> Exchange:
-            key: KeyChoice = OTHER_ACCOUNT_KEY if account == "other" else DEFAULT_KEY
+            key: ApiKeyChoice = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
             has_budget = self.service.ledger is not None
             price_usd = step_price_usd(operation, request, self.service.prices) if has_budget else None
             idempotency_key = create_idempotency_key(operation)
-            parts = with_idempotency_key(operation, request, idempotency_key)
-            attempts = await settle_responses(
+            parts = add_idempotency_key(operation, request, idempotency_key)
+            attempts = await send_and_settle(
                 self._reserve(price_usd),
                 operation,
-                lambda: self._retry(case, lambda: self._client.call(operation, parts, key=key, server=server)),
+                lambda: self._retry(
+                    case, lambda: self._client.send_operation(operation, parts, key=key, server=server)
+                ),
                 self._observer(case, price_usd),
                 idempotency_key,
             )
@@ -451,7 +457,7 @@ class CaseRunner:
         )
         if callbacks is None:
             return judged
-        findings = self._judge_and_collect([*callbacks.callbacks, callbacks], case)
+        findings = self._judge_and_collect([*callbacks.callback_subjects, callbacks], case)
         return judged._replace(findings=[*judged.findings, *findings])
 
     async def _judge_delivery(self, case: ConformanceCase) -> JudgedCase:
@@ -467,7 +473,7 @@ class CaseRunner:
                 speech,
                 observer=self._observer(case, price_usd),
                 price_usd=self.service.prices.get(target.id),
-                repeated=RepeatedRequest(earlier_key, reservation=None) if earlier_key is not None else None,
+                request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
                 # A recording should have the whole job.
                 stop_at_undocumented_state=self.service.save_exchanges is None,
             )

@@ -52,7 +52,7 @@ class Collector:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
         for subject in subjects:
-            of_subject = list(checker.findings(subject, case=case))
+            of_subject = list(checker.iterate_findings(subject, case_id=case))
             self.coverage.add_subject(subject, {finding.rule for finding in of_subject})
             findings += of_subject
         self._findings += findings

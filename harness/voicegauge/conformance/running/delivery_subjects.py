@@ -40,11 +40,11 @@ def delivery_subjects(
         if status is not None and submit.ok:
             observations = delivery.job.observations if delivery.job is not None else ()
             timed_out = _has_exceeded_limit(observations, status)
-            yield JobHistory(submit, tuple(polls), status, timed_out=timed_out, observations=observations)
+            yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out, observations=observations)
     if delivery.exchanges and not (delivery.failure is not None and delivery.failure.kind == "interrupted"):
         # If success was only reported after the client had stopped waiting for it, no audio is expected.
         before_end = polls[: len(polls) - len(polls_after_end)]
-        yield SpeechDelivery(target, speech, delivery, succeeded=_is_audio_ready(submit, before_end, status))
+        yield SpeechDelivery(target, speech, delivery, is_successful=_is_audio_ready(submit, before_end, status))
 
 
 def _has_exceeded_limit(observations: Sequence[StateObservation], status: Operation) -> bool:
@@ -76,7 +76,11 @@ def _outcome_of_call(call: Call) -> Iterator[CaseOutcome]:
 def _is_audio_ready(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
     """Whether the service reports that the audio is ready."""
     if status is None or status.job is None:
-        return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.has_failed)
+        return (
+            submit is not None
+            and submit.ok
+            and not (submit.event_stream is not None and submit.event_stream.has_failed)
+        )
     return any(state.end == "success" for state in _documented_states(submit, polls, status))
 
 

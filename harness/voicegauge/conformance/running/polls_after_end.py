@@ -65,7 +65,7 @@ async def poll_without_key(client: Client, target: Target, polls: Sequence[Excha
         return []  # the verdict on the delivery does not depend on this poll
     expected = ExpectedResponse(
         verdict="rejected",
-        kind="authentication",
+        case_kind="authentication",
         description=f"{status.id} of an existing job, without a key",
         contract_pointer=f"{status.pointer}/security" if "security" in status.data else "/security",
     )

@@ -69,10 +69,10 @@ def read_streamed_audio(call: Call) -> bytes:
 
     It is empty for any other stream, and for an unreadable one, which other rules judge.
     """
-    if call.stream is None or not call.stream.is_complete or call.stream.has_failed:
+    if call.event_stream is None or not call.event_stream.is_complete or call.event_stream.has_failed:
         return b""
     try:
-        return b"".join(chunk for _, chunk in call.stream.audio_events())
+        return b"".join(chunk for _, chunk in call.event_stream.audio_events())
     except UnreadableBodyError:
         return b""
 

@@ -75,10 +75,10 @@ class WebhookSession:
 
         def callbacks(received: Sequence[ReceivedCallback], *, is_complete: bool = False) -> RequestCallbacks:
             return RequestCallbacks(
-                operation, tuple(received), self._parameter.posts, submit, polls, is_complete=is_complete
+                operation, tuple(received), self._parameter.posts, submit, polls, are_all_received=is_complete
             )
 
-        if callbacks(()).end is not None:
+        if callbacks(()).final_state is not None:
             timeout_s = EMULATED_CALLBACK_TIMEOUT_S if self._emulated else CALLBACK_TIMEOUT_S
             timeout_s = timeout_s if max_wait_s is None else min(timeout_s, max_wait_s)
             await self._receiver.wait_until(
