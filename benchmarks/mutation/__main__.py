@@ -16,11 +16,13 @@ from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
     ("maxLength 100001", "the text gives more audio than a response may have, so there is no verdict"),
-    ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT`, ten minutes of speech, is never sent as valid"),
+    ("maxLength 99999", "a text of more than 10,000 characters, ten minutes of speech, is never sent as valid"),
     ("streamSpeech: voice is required", "a saved voice is documented only for queued speech"),
     ("streamSpeech: fails where voice is missing", "a saved voice is documented only for queued speech"),
+    ("and user_voice_id is sent", "a saved voice is documented only for queued speech"),
+    ("embed_id has minLength 0", "an empty id is rejected anyway, but as unknown"),
     ("target_language has minLength 1", "a value that is not a language is rejected anyway"),
-    ("has minLength", "a text of one character may refer to a missing resource, and is never sent as valid"),
+    ("has minLength", "a text of one character may have to name something that exists, and is never sent as valid"),
     ("sample_rate takes any value", "MP3 has no other rates, so they are rejected anyway"),
     ("webhook_url is sent", "there is no webhook receiver here, so no URL is sent"),
     ("chat: audio is required", "messages in text are sent as JSON, never as a form"),

@@ -137,13 +137,14 @@ def main() -> None:
     """Print the runs, the exchanges and every finding, of which there must be none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--first-seed", type=int, default=0, help="seed of the first run; each one has the next seed")
     options = parser.parse_args()
     started, false_alarms, coverage = time.perf_counter(), 0, Coverage()
     contracts = list(load_catalogue())
     plans = [
         plan_cases(list(contract.targets.values()), emulated=True, all_billable=True).cases for contract in contracts
     ]
-    for seed in range(options.runs):
+    for seed in range(options.first_seed, options.first_seed + options.runs):
         index = seed % len(contracts)
         findings = asyncio.run(check_correct_provider(contracts[index], plans[index], seed, coverage))
         false_alarms += bool(findings)

@@ -18,7 +18,7 @@ from voicegauge.conformance import (
 )
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import load_catalogue
-from voicegauge.emulator import create_app
+from voicegauge.emulator import EmulatorSettings, create_app, running_emulator
 from voicegauge.model import Exchange, Provenance, Request, Response
 from voicegauge.recording import save_har
 from voicegauge.transport import VirtualClock
@@ -158,6 +158,27 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
     report = collector.report()
     assert list(report.not_judged) == ["pixelapi/voice-design"]
     assert report.no_verdict_reason is not None
+
+
+def test_an_emulated_account_without_credit_is_named_with_the_option_that_helps(voicegauge, monkeypatch) -> None:
+    monkeypatch.setenv("PIXELAPI_KEY", KEY)
+    settings = EmulatorSettings(clock="per-poll", rate_limits=False, credits=0)
+    with running_emulator([load_catalogue().provider("pixelapi")], settings) as emulator:
+        url = emulator.base_url("pixelapi")
+        status, report, out, _ = voicegauge(
+            "pixelapi/voice-design", "--live", "--base-url", url, "--price", "pixelapi=0"
+        )
+    assert (status, report["findings"], list(report["not_judged"])) == (3, [], ["pixelapi/voice-design"])
+    assert report["notice"] == (
+        "the emulated account has no credit left (1 request rejected with 402): start the emulator with more, "
+        "for example voicegauge serve --credits 1000000"
+    )
+    assert out.count(report["notice"]) == 1
+
+
+def test_a_check_that_starts_its_own_emulator_does_not_run_out_of_credit(voicegauge) -> None:
+    _, report, _, _ = voicegauge("pixelapi/voice-design", "--emulated", "--max-calls", "1")
+    assert report["notice"] is None
 
 
 def _as_failed(body: bytes) -> bytes:

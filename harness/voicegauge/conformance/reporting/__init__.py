@@ -13,6 +13,7 @@ from voicegauge.conformance.reporting.report import (
     CaseResult,
     CheckReport,
     describe_doubtful_statuses,
+    describe_empty_account,
     find_targets_not_judged,
     merge_findings,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "coverage_percent",
     "coverage_totals",
     "describe_doubtful_statuses",
+    "describe_empty_account",
     "export_check_report",
     "find_targets_not_judged",
     "make_baseline",

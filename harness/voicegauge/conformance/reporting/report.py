@@ -61,7 +61,8 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Targets, recordings and folders that should have been judged but were not, with the reason. The check proves
     nothing about them, so it does not pass."""
     notice: str | None = None
-    """What makes the whole check doubtful, such as a wrong key, in one line; `None` if nothing does."""
+    """What makes the whole check doubtful, such as a wrong key or an emulated account without credit, in one line;
+    `None` if nothing does."""
     coverage: tuple[CoverageEntry, ...] = ()
     """What was tried of the contracts, and what was not tried with the reason. Documented examples are not counted,
     because they are never sent."""
@@ -140,6 +141,21 @@ def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult])
         if of_target and all(case.reason is not None for case in of_target):
             reasons[target] = f"no delivery was judged; the first: {of_target[0].reason}"
     return reasons
+
+
+def describe_empty_account(rejected: int) -> str | None:
+    """Return a notice if the emulator rejected requests because the account had no credit left, otherwise `None`.
+
+    Args:
+        rejected: the number of these requests, without those that were meant to be rejected.
+    """
+    if not rejected:
+        return None
+    requests = "1 request" if rejected == 1 else f"{rejected} requests"
+    return (
+        f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
+        "for example voicegauge serve --credits 1000000"
+    )
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

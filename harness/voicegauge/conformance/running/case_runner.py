@@ -7,6 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import NamedTuple
 
 from voicegauge.checks import (
@@ -525,6 +526,9 @@ class CaseRunner:
         for exchange in exchanges:
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
             self._collector.coverage.add_exchange(exchange)
+            status = exchange.response.status
+            if status == HTTPStatus.PAYMENT_REQUIRED and status not in case.expected.statuses and is_emulated(exchange):
+                self._collector.count_rejection_without_credit()
         if self.service.save_exchanges is not None and skipped is None:
             self.service.save_exchanges(case, exchanges)
 

@@ -17,6 +17,7 @@ from voicegauge.conformance.reporting import (
     SpendingTotal,
     coverage_percent,
     describe_doubtful_statuses,
+    describe_empty_account,
     find_targets_not_judged,
     merge_findings,
 )
@@ -40,6 +41,7 @@ class Collector:
         self._not_judged: dict[str, str] = {}
         self._left_out_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
+        self._rejections_without_credit = 0
         self.coverage = CoverageCounter()
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
@@ -66,6 +68,10 @@ class Collector:
         """Count one exchange with an operation."""
         self._exchanges[provenance] += 1
         self._operations.setdefault(f"{provider}/{operation}")
+
+    def count_rejection_without_credit(self) -> None:
+        """Count a request that the emulator rejected because the account has no credit left."""
+        self._rejections_without_credit += 1
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
         """Register the rules that are applied to live or emulated traffic, so that spending is reported by rule."""
@@ -133,7 +139,10 @@ class Collector:
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
             not_judged={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
-            notice=describe_doubtful_statuses(self.coverage.statuses),
+            notice=(
+                describe_doubtful_statuses(self.coverage.statuses)
+                or describe_empty_account(self._rejections_without_credit)
+            ),
             coverage=coverage,
             coverage_percent=coverage_percent(coverage),
             emulator_command=self.emulator_command,
