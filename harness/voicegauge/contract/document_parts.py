@@ -55,7 +55,7 @@ class MediaType(ContractPart):
     name: str
     """The media type in lower case, without parameters such as a charset."""
 
-    @property
+    @functools.cached_property
     def schema_pointer(self) -> str | None:
         """JSON pointer to the schema; `None` if the document has no schema for this media type."""
         return f"{self.pointer}/schema" if "schema" in self.data else None
@@ -66,14 +66,13 @@ class MediaType(ContractPart):
         return self.schemas.resolve(self.data.get("schema", {}))[0]
 
     def errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Yield an error for every part of `instance` that violates the schema."""
-        if self.schema_pointer is not None:
-            yield from self.schemas.errors(self.schema_pointer, instance)
+        """Iterate over an error for every part of `instance` that violates the schema."""
+        return iter(()) if self.schema_pointer is None else self.schemas.errors(self.schema_pointer, instance)
 
     def violated_keywords(self, instance: Any) -> Iterator[str]:
-        """Yield JSON pointers to the keywords that `instance` violates. This is faster than collecting the errors."""
-        if self.schema_pointer is not None:
-            yield from self.schemas.violated_keywords(self.schema_pointer, instance)
+        """Iterate over JSON pointers to the keywords that `instance` violates, without the cost of messages."""
+        pointer = self.schema_pointer
+        return iter(()) if pointer is None else self.schemas.violated_keywords(pointer, instance)
 
     def fits(self, instance: Any) -> bool:
         """Whether `instance` is valid against the schema. This is faster than collecting the errors."""

@@ -90,6 +90,8 @@ class Schemas:
 
         What a condition requires is left out if the condition holds only because a required key is missing.
         """
+        if self.fits(pointer, instance):  # most values are valid, which is found out faster than what is wrong
+            return iter(())
         return omit_consequences_of_missing_keys(self._all_errors(pointer, instance), instance, self._read_schema)
 
     def _read_schema(self, tokens: list[str]) -> Any:
@@ -103,8 +105,7 @@ class Schemas:
 
     def violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without the cost of messages."""
-        for error in self._validator(pointer).iter_errors(instance):
-            yield to_pointer(error.schema_path)
+        return (to_pointer(error.schema_path) for error in self._validator(pointer).iter_errors(instance))
 
     def resolve(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.

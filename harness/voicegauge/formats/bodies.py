@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import functools
 import io
 import logging
 import re
@@ -185,12 +186,18 @@ logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 """Without a handler, Python would print the parser's warnings about a malformed body to the terminal."""
 
 
-def _read_multipart(content_type: str, body: bytes) -> Form:
-    from python_multipart.exceptions import FormParserError
+@functools.lru_cache(maxsize=256)
+def _parse_header_options(value: bytes | str) -> dict[bytes, bytes]:
+    """Return the options in the value of a header. They are cached, because the forms of a run have the same fields."""
     from python_multipart.multipart import parse_options_header
 
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary")
+    return parse_options_header(value)[1]
+
+
+def _read_multipart(content_type: str, body: bytes) -> Form:
+    from python_multipart.exceptions import FormParserError
+
+    boundary = _parse_header_options(content_type).get(b"boundary")
     if not boundary:
         raise UnreadableBodyError("is multipart, but its Content-Type has no boundary")
     form = Form({}, {})
@@ -202,7 +209,7 @@ def _read_multipart(content_type: str, body: bytes) -> Form:
 
 
 def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
-    from python_multipart.multipart import MultipartParser, parse_options_header
+    from python_multipart.multipart import MultipartParser
 
     headers: dict[str, bytes] = {}
     name, value = bytearray(), bytearray()
@@ -222,7 +229,7 @@ def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
         parts += 1
         if parts > MAX_FORM_PARTS:
             raise UnreadableBodyError(f"has more than {MAX_FORM_PARTS} parts")
-        _, options = parse_options_header(headers.get("content-disposition", b""))
+        options = _parse_header_options(headers.get("content-disposition", b""))
         field = options.get(b"name", b"").decode()
         if b"filename" in options:
             media_type = headers.get("content-type", b"application/octet-stream").decode()

@@ -25,6 +25,11 @@ from voicegauge.speech.stderr_redirect import silent_decoders
 
 _BLOCK_FRAMES = 4096
 """Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
+_LARGE_BLOCK_FRAMES = 65_536
+"""Number of frames for containers without damaged blocks. soundfile seeks after each block, and to seek, the MP3
+decoder decodes some frames again, so that small blocks of MP3 take twice the time."""
+_LARGE_BLOCK_CONTAINERS = ("MP3", "WAV", "WAVEX", "RF64", "AIFF", "RAW")
+"""Samples of these are not compressed, or the decoder conceals damage (MP3)."""
 _TRUNCATION_TOLERANCE_S = 0.05
 """Seconds by which a file may be shorter than declared. Encoders pad and trim by up to two frames of 1152 samples,
 which are 0.048 s at 48 kHz."""
@@ -183,7 +188,8 @@ def _read_samples(file: Any) -> Samples:
     import soundfile
 
     buffer = SampleBuffer(file.samplerate)
-    block = np.empty((_BLOCK_FRAMES, file.channels), np.float32)
+    frames = _LARGE_BLOCK_FRAMES if file.format in _LARGE_BLOCK_CONTAINERS else _BLOCK_FRAMES
+    block = np.empty((frames, file.channels), np.float32)
     while True:
         try:
             read = file.read(out=block)
