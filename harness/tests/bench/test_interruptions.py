@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from crashes.provider import CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, Stand
 from voicegauge.bench.running import load_run, read_journal
 from voicegauge.bench.running.journal import Journal, JournalEvent, SubmitStarted
 from voicegauge.cli import run as voicegauge
+from voicegauge.client import SubmitRecorder
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.errors import UsageError
 from voicegauge.speech.audio import encode
@@ -148,6 +150,34 @@ def test_an_ambiguous_request_is_listed_with_its_price_and_bought_again_on_deman
     assert again["manifest"]["spent_usd"] == pytest.approx(0.01 + 3 * 0.008)
     assert submits(provider) == 4
     assert "(bought again)" in capsys.readouterr().out
+
+
+def test_a_resumed_run_announces_what_is_left_to_spend_and_what_was_spent(
+    bench: Bench, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit, answered = SubmitRecorder.after_submit, itertools.count(1)
+
+    def die_after_two(recorder: SubmitRecorder, *arguments: Any) -> None:
+        submit(recorder, *arguments)
+        if next(answered) == 2:
+            raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SubmitRecorder, "after_submit", die_after_two)
+        with pytest.raises(BaseException):  # noqa: B017,PT011 - a group of the killed tasks
+            bench("sync")
+    assert "LIVE: 3 requests to acme, $0.0300 of at most $1\n" in capsys.readouterr().err
+    assert bench("sync") == 0
+    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0160 are spent already, of at most $1\n"
+    assert announced in capsys.readouterr().err
+    assert submits(provider) == 3
+
+    provider.faults.submits = [None, "connection lost after charging"]  # type: ignore[union-attr]
+    assert bench("sync") == 0
+    capsys.readouterr()
+    assert bench("sync", more=("--asr", "none", "--retry-ambiguous")) == 0
+    announced = "LIVE: 1 of 3 requests to acme are left, $0.0100; $0.0260 are spent already, of at most $1\n"
+    assert announced in capsys.readouterr().err
 
 
 def test_a_request_with_an_idempotency_key_is_repeated_and_charged_once(

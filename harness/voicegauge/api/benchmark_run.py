@@ -194,6 +194,7 @@ def benchmark(
     unscored_reason = _find_reason_not_to_transcribe(asr, planned)
     found = _find_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()
+    _announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with _open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
@@ -363,10 +364,6 @@ def _open_services(
         ),
         planned_benchmark.live_options.max_cost_usd,
     )
-    cost = f"${planned_benchmark.plan.usd:.4f} of at most ${budget:g}"
-    planned_benchmark.listener.notice(
-        f"LIVE: {planned_benchmark.plan.requests} requests to {', '.join(access)}, {cost}"
-    )
     announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
     yield RunConfig(
         planned_benchmark.plan,
@@ -376,6 +373,23 @@ def _open_services(
         budget,
         planned_benchmark.prices,
         planned_benchmark.voice_sample,
+    )
+
+
+def _announce_cost(planned_benchmark: _PlannedBenchmark, found: RunToContinue | None, *, retry_ambiguous: bool) -> None:
+    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
+    if planned_benchmark.live_options is None:
+        return
+    plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
+    providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
+    if found is None or found.state.is_empty:
+        planned_benchmark.listener.notice(f"LIVE: {plan.requests} requests to {providers}, ${plan.usd:.4f} {limit}")
+        return
+    unpaid = found.state.find_unpaid(plan, retry_ambiguous=retry_ambiguous)
+    left_usd = sum(one.price.usd or 0.0 for one in unpaid)
+    planned_benchmark.listener.notice(
+        f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${left_usd:.4f}; "
+        f"${found.state.spent_usd:.4f} are spent already, {limit}"
     )
 
 
@@ -412,10 +426,7 @@ def _send_requests(
     done = 0
     if journal_state is not None and not journal_state.is_empty:
         done = len(journal_state.finished_samples)
-        spent = f"${journal_state.spent_usd:.4f} are spent"
-        listener.notice(
-            f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open, {spent}"
-        )
+        listener.notice(f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open")
     with report_phase(listener, "sending requests", config.plan.requests, done) as sending:
         return run_coroutine(
             _run_until_interrupted(

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from voicegauge.bench.planning import BenchPlan, PlannedSample
 from voicegauge.client import PurchaseAccount, PurchaseHistory
 from voicegauge.model import BillingStatus, OpenJob, Sample
 
@@ -62,6 +63,17 @@ class JournalState(PurchaseAccount[SamplePurchases]):
     def finished_samples(self) -> dict[str, Sample]:
         """The finished samples by id, including lost ones."""
         return {name: one.finished_sample for name, one in self.histories.items() if one.finished_sample is not None}
+
+    def find_unpaid(self, plan: BenchPlan, *, retry_ambiguous: bool) -> list[PlannedSample]:
+        """Return the planned samples whose next request is yet to be paid.
+
+        Args:
+            plan: the plan of the run.
+            retry_ambiguous: whether samples without a result of their last request are bought again.
+        """
+        paid = {*self.finished_samples, *self.open_jobs, *self.lost_ids}
+        paid -= self.lost_ids if retry_ambiguous else frozenset()
+        return [planned for row in plan.rounds for planned in row if planned.id not in paid]
 
     @functools.cached_property
     def open_jobs(self) -> dict[str, OpenJob]:
