@@ -382,14 +382,14 @@ def _announce_cost(planned_benchmark: _PlannedBenchmark, found: RunToContinue | 
         return
     plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
-    if found is None or found.state.is_empty:
+    if found is None or found.journal_state.is_empty:
         planned_benchmark.listener.notice(f"LIVE: {plan.requests} requests to {providers}, ${plan.usd:.4f} {limit}")
         return
-    unpaid = found.state.find_unpaid(plan, retry_ambiguous=retry_ambiguous)
+    unpaid = found.journal_state.find_unpaid(plan, retry_ambiguous=retry_ambiguous)
     left_usd = sum(one.price.usd or 0.0 for one in unpaid)
     planned_benchmark.listener.notice(
         f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${left_usd:.4f}; "
-        f"${found.state.spent_usd:.4f} are spent already, {limit}"
+        f"${found.journal_state.spent_usd:.4f} are spent already, {limit}"
     )
 
 
