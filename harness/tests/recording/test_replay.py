@@ -14,7 +14,8 @@ from voicegauge.client import Client
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, UploadedFile
-from voicegauge.recording import BAD_KEY, Recording, Replay, ReplayApp
+from voicegauge.recording import BAD_KEY, Recording, Replay, ReplayApp, group_exchanges
+from voicegauge.recording.replay.request_matching import RequestSignature
 from voicegauge.transport import Transport, VirtualClock, encode_body
 
 CATALOGUE = load_catalogue()
@@ -260,3 +261,31 @@ async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
         spoken = await client.speak(target, SpeechRequest(text="never recorded"))
     assert spoken.failure.status == 501
     assert "nearest" in played.unmatched[0]
+
+
+def test_a_request_is_compared_with_few_recorded_ones_however_many_there_are(monkeypatch):
+    exchanges = [submit(f"Text {number}.", f"job-number-{number}", group=None) for number in range(200)]
+    masked = [submit(f"[redacted] {number}", f"job-masked-{number}", group=None) for number in range(5)]
+    replayed = replay(*exchanges, *masked)
+    compared = []
+    matches = RequestSignature.matches
+
+    def count(self, recorded):
+        compared.append(recorded)
+        return matches(self, recorded)
+
+    monkeypatch.setattr(RequestSignature, "matches", count)
+    assert replayed.next_exchange("pixazo", asked(exchanges[150])) == exchanges[150]
+    assert replayed.next_exchange("pixazo", asked(submit("anything 3"))) == masked[3]
+    assert len(compared) <= 2 * (1 + len(masked))
+
+
+def test_exchanges_are_grouped_by_ids_and_urls_wherever_they_are_in_a_response():
+    first = submit(job="job-first-1", group=None)
+    sentence = submit(group=None, answer={"message": "see job-second-2, please", "request_id": 1234567})
+    download = made("(download)", "GET", AUDIO + "?signature=x", b"RIFF", group=None)
+    done = poll("COMPLETED", "job-second-2", group=None)
+    numbered = poll("QUEUED", "1234567", group=None)
+    other = poll("QUEUED", "job-unknown", group=None)
+    groups = group_exchanges(PIXAZO, [first, sentence, done, numbered, download, other])
+    assert groups == [[first], [sentence, done, numbered, download], [other]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from voicegauge.client import build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
 from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
-from voicegauge.contract import Contract
+from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
@@ -147,17 +148,17 @@ def recording_subjects(
     calls = [call for call in parsed if call is not None]
     yield from calls
     yield from _case_outcomes(calls, known)
+    index = _ExchangeIndex(calls, recording.exchanges)
     for submit in calls:
         if submit.target is None or not submit.ok:
             continue
         status = submit.target.job_operation
         polls: list[Call] = []
         if status is not None and status.job is not None:
-            job_id = submit.read_response(status.job.submit.id)
-            polls = [call for call in calls if call.operation is status and _is_poll_of(call, submit, job_id)]
+            polls = index.polls(status, submit, submit.read_response(status.job.submit.id))
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
             yield JobHistory(submit, tuple(polls), status, observations=_state_observations(submit, polls, status.job))
-        delivery = _speech_delivery(submit, polls, recording.exchanges)
+        delivery = _speech_delivery(submit, polls, index)
         if delivery is not None:
             yield delivery
 
@@ -188,10 +189,30 @@ def _case_outcomes(calls: Sequence[Call], cases: Mapping[str, ConformanceCase]) 
             yield CaseOutcome(call, case.expected)
 
 
-def _is_poll_of(poll: Call, submit: Call, job_id: object) -> bool:
-    if poll.exchange.group != submit.exchange.group:
-        return False
-    return isinstance(job_id, str) and job_id in unquote(poll.exchange.request.url)
+_URL_SEPARATORS = re.compile(r"[/?&=#]")
+
+
+class _ExchangeIndex:
+    """The calls of a recording by the ids in their URLs, and the downloads by path."""
+
+    def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
+        self.downloads: dict[str, Exchange] = {}
+        """The first successful exchange of each path. Only paths are compared, because recordings contain the
+        contract's servers and signatures in queries are masked."""
+        for exchange in exchanges:
+            if exchange.response.status == 200:
+                self.downloads.setdefault(urlsplit(exchange.request.url).path, exchange)
+        self._calls: dict[tuple[str, str | None, str], list[Call]] = defaultdict(list)
+        for call in calls:
+            for part in set(_URL_SEPARATORS.split(unquote(call.exchange.request.url))):
+                self._calls[call.operation.id, call.exchange.group, part].append(call)
+
+    def polls(self, status: Operation, submit: Call, job_id: object) -> list[Call]:
+        """Return the calls of `status` for the job of `submit`, in their order."""
+        # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
+        parts = _URL_SEPARATORS.split(job_id) if isinstance(job_id, str) else []
+        found = self._calls.get((status.id, submit.exchange.group, parts[-1]), []) if parts else []
+        return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
 
 def _state_observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[StateObservation, ...]:
@@ -209,7 +230,7 @@ def _state_observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tu
     return tuple(observations)
 
 
-def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> SpeechDelivery | None:
+def _speech_delivery(submit: Call, polls: Sequence[Call], index: _ExchangeIndex) -> SpeechDelivery | None:
     """Return the delivery that a submit requested; `None` if its audio was not recorded."""
     target = submit.target
     location = target.response.audio if target is not None else None
@@ -218,7 +239,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
         location, carrier = polls[-1].operation.job.audio, polls[-1]
     if target is None or location is None:
         return None
-    exchange = _audio_exchange(carrier, location, exchanges)
+    exchange = _audio_exchange(carrier, location, index)
     if exchange is None:
         return None
     is_stream = location.delivered == "stream"
@@ -239,7 +260,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
     return SpeechDelivery(target, read_speech_request(submit, target), delivery)
 
 
-def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[Exchange]) -> Exchange | None:
+def _audio_exchange(carrier: Call, location: ResponseAudio, index: _ExchangeIndex) -> Exchange | None:
     """Return the exchange whose body is the audio; `None` if there is none. Audio inside JSON is only checked live."""
     if location.delivered == "stream":
         return carrier.exchange
@@ -248,6 +269,4 @@ def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[
     url = carrier.read_response(location.at)
     if location.delivered != "url" or not isinstance(url, str):
         return None
-    # Only paths are compared, because recordings contain the contract's servers and signatures in queries are masked.
-    path = urlsplit(url).path
-    return next((e for e in exchanges if urlsplit(e.request.url).path == path and e.response.status == 200), None)
+    return index.downloads.get(urlsplit(url).path)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from voicegauge.contract import Contract
-from voicegauge.formats import is_json
+from voicegauge.formats import UnreadableBodyError, is_json, read_json
 from voicegauge.model import Exchange
 from voicegauge.recording.redaction import relative_path
 
 MIN_ID_CHARACTERS = 6
 """Number of characters that an id needs to link exchanges. A shorter one, such as "1", occurs in any response by
 chance."""
+MAX_LINK_CHARACTERS = 4096
+"""Maximum length of a text in a response that is searched for ids and URLs. A longer one is audio or a document."""
+_SEPARATORS = re.compile(r"[\s/?&=#,;'<>()]+")
+"""What stands around an id in a URL or a sentence."""
 
 
 def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
@@ -25,15 +31,17 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     exchange starts a new group.
     """
     groups: list[list[Exchange]] = []
-    named: dict[str, list[Exchange]] = {}
+    named: dict[str, int] = {}
+    links = _LinkIndex()
     for exchange in exchanges:
-        group = named.get(exchange.group) if exchange.group else _find_linked_group(contract, exchange, groups)
-        if group is None:
-            group = []
-            groups.append(group)
+        number = named.get(exchange.group) if exchange.group else links.find(_find_links(contract, exchange))
+        if number is None:
+            number = len(groups)
+            groups.append([])
             if exchange.group:
-                named[exchange.group] = group
-        group.append(exchange)
+                named[exchange.group] = number
+        groups[number].append(exchange)
+        links.add(exchange, number)
     return groups
 
 
@@ -47,15 +55,46 @@ def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator
         yield msgspec.structs.replace(exchange, group=exchange.group or names.get(id(exchange)))
 
 
-def _find_linked_group(contract: Contract, exchange: Exchange, groups: list[list[Exchange]]) -> list[Exchange] | None:
-    links = [link.encode() for link in _find_links(contract, exchange)]
-    for group in reversed(groups):
-        for earlier in group:
-            response = earlier.response
-            body = response.body.replace(b"\\/", b"/") if is_json(response.media_type) else b""
-            if any(link in body for link in links):
-                return group
-    return None
+class _LinkIndex:
+    """The ids and URLs in JSON responses, each with the latest group that has it."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, int] = {}
+
+    def add(self, exchange: Exchange, group: int) -> None:
+        if not is_json(exchange.response.media_type):
+            return
+        try:
+            values = _texts(read_json(exchange.response.body))
+        except UnreadableBodyError:
+            return
+        for value in values:
+            for link in {value, _url_path(value), *_SEPARATORS.split(value)}:
+                if len(link) >= MIN_ID_CHARACTERS:
+                    self._groups[link] = max(group, self._groups.get(link, 0))
+
+    def find(self, links: Iterable[str]) -> int | None:
+        """Return the number of the latest group with one of `links`; `None` if there is none."""
+        return max((self._groups[link] for link in links if link in self._groups), default=None)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text and number in a JSON value, as text."""
+    if isinstance(value, str):
+        if len(value) <= MAX_LINK_CHARACTERS:
+            yield value
+    elif isinstance(value, int):
+        yield str(value)
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(item)
+
+
+def _url_path(text: str) -> str:
+    """Return the path of a URL; an empty text if `text` is not a URL."""
+    try:
+        return urlsplit(text).path
+    except ValueError:
+        return ""
 
 
 def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from voicegauge.contract import Contract, Operation
@@ -20,34 +19,10 @@ from voicegauge.formats import MISSING, UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request
 from voicegauge.recording.har import Recording
 from voicegauge.recording.redaction import Redactor, relative_path
+from voicegauge.recording.replay.request_index import RecordedRequest, RequestIndex
 from voicegauge.recording.replay.request_matching import RequestSignature, build_request_signature
 
 _MAX_DIFFERENCES_SHOWN = 6
-
-
-@dataclass
-class RecordedRequest:
-    """A recorded request with its exchanges, which are replayed in their order."""
-
-    signature: RequestSignature
-    group: str | None
-    is_poll: bool
-    exchanges: list[Exchange] = field(default_factory=list)
-    replayed: int = 0
-    """Number of times that the request was replayed since its job was last submitted."""
-    used: bool = False
-    """Whether the request was ever replayed."""
-
-    def next_exchange(self) -> Exchange:
-        """Return the next exchange; once all were replayed, return the last one again."""
-        self.used = True
-        self.replayed += 1
-        return self.exchanges[min(self.replayed, len(self.exchanges)) - 1]
-
-    @property
-    def name(self) -> str:
-        """Provider, operation and group of the request, for messages."""
-        return f"{self.signature.provider} {self.signature.operation}{f' ({self.group})' if self.group else ''}"
 
 
 class Replay:
@@ -64,7 +39,7 @@ class Replay:
             DataError: a provider has no contract, or no recording contains an exchange.
         """
         self.contracts = {contract.id: contract for contract in contracts}
-        self._requests: dict[str, list[RecordedRequest]] = {}
+        self._indexes: dict[str, RequestIndex] = {}
         self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
         self._submit_numbers: dict[str | None, int] = {}
         self._counter = itertools.count(1)
@@ -72,7 +47,7 @@ class Replay:
         """A description of each request that was not recorded, with the nearest recorded one."""
         for recording in recordings:
             self._add_recording(recording)
-        if not self._requests:
+        if not self._indexes:
             raise DataError("there is nothing to replay: the recordings contain no exchange")
         for recorded in self.recorded_requests:
             operation = self._find_operation(recorded.signature)
@@ -87,25 +62,14 @@ class Replay:
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
             request = self._redactors[contract.id].request(exchange.request)
-            self._add_exchange(build_request_signature(contract, request, operation), operation, exchange)
-
-    def _add_exchange(self, signature: RequestSignature, operation: Operation | None, exchange: Exchange) -> None:
-        """Add an exchange to the equal recorded request, or as a new one.
-
-        Polls of different groups are kept apart, because job ids may repeat.
-        """
-        recorded_requests = self._requests.setdefault(signature.provider, [])
-        is_poll = operation is not None and operation.job is not None
-        for recorded in recorded_requests:
-            if recorded.signature == signature and (not is_poll or recorded.group == exchange.group):
-                recorded.exchanges.append(exchange)
-                return
-        recorded_requests.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
+            signature = build_request_signature(contract, request, operation)
+            is_poll = operation is not None and operation.job is not None
+            self._indexes.setdefault(contract.id, RequestIndex()).add(signature, exchange, is_poll=is_poll)
 
     @property
     def recorded_requests(self) -> list[RecordedRequest]:
         """All recorded requests, in the order of the recordings."""
-        return list(itertools.chain.from_iterable(self._requests.values()))
+        return list(itertools.chain.from_iterable(self._indexes.values()))
 
     @property
     def unused(self) -> list[str]:
@@ -138,7 +102,7 @@ class Replay:
         exchange = recorded.next_exchange()
         operation = self._find_operation(signature)
         if operation is not None and operation.speech is not None:
-            self._restart_job(exchange.group)
+            self._restart_job(signature, exchange.group)
         return exchange
 
     @staticmethod
@@ -148,26 +112,28 @@ class Replay:
         return build_request_signature(contract, request, match[0] if match else None, path)
 
     def _find_matching(self, signature: RequestSignature) -> list[RecordedRequest]:
-        return [one for one in self._requests.get(signature.provider, []) if signature.matches(one.signature)]
+        return self._index(signature).find(signature)
+
+    def _index(self, signature: RequestSignature) -> RequestIndex:
+        return self._indexes.get(signature.provider, RequestIndex())
 
     def _find_operation(self, signature: RequestSignature) -> Operation | None:
         return self.contracts[signature.provider].operations.get(signature.operation)
 
-    def _restart_job(self, group: str | None) -> None:
+    def _restart_job(self, signature: RequestSignature, group: str | None) -> None:
         """Make the polls of the submitted job in `group` start with the first state again."""
         if group is None:
             return
         self._submit_numbers[group] = next(self._counter)
-        for recorded in self.recorded_requests:
-            if recorded.group == group and recorded.is_poll:
-                recorded.replayed = 0
+        for recorded in self._index(signature).polls(group):
+            recorded.replayed = 0
 
     def _describe_nearest(self, signature: RequestSignature, request: Request) -> str:
         """Describe an unmatched request and its differences from the most similar recorded request."""
         # Without the query, because it may contain a key.
         sent = f"{signature.operation}: {request.method} {urlsplit(request.url).path}"
         headline = f"no recorded request of {signature.provider} matches {sent}"
-        others = self._requests.get(signature.provider, [])
+        others = list(self._index(signature))
         if not others:
             return f"{headline}; nothing is recorded of {signature.provider}"
         nearest = min(others, key=lambda one: _distance(signature, one.signature))

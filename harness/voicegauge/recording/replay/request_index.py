@@ -1,0 +1,87 @@
+"""Finds the recorded requests that equal a request, in a time that does not grow with the number of recordings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from voicegauge.model import Exchange
+from voicegauge.recording.redaction import MASK
+from voicegauge.recording.replay.request_matching import RequestSignature
+
+_Key = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
+
+
+@dataclass
+class RecordedRequest:
+    """A recorded request with its exchanges, which are replayed in their order."""
+
+    signature: RequestSignature
+    group: str | None
+    is_poll: bool
+    exchanges: list[Exchange] = field(default_factory=list)
+    replayed: int = 0
+    """Number of times that the request was replayed since its job was last submitted."""
+    used: bool = False
+    """Whether the request was ever replayed."""
+
+    def next_exchange(self) -> Exchange:
+        """Return the next exchange; once all were replayed, return the last one again."""
+        self.used = True
+        self.replayed += 1
+        return self.exchanges[min(self.replayed, len(self.exchanges)) - 1]
+
+    @property
+    def name(self) -> str:
+        """Provider, operation and group of the request, for messages."""
+        return f"{self.signature.provider} {self.signature.operation}{f' ({self.group})' if self.group else ''}"
+
+
+class RequestIndex:
+    """The recorded requests of one provider."""
+
+    def __init__(self) -> None:
+        self._requests: list[RecordedRequest] = []
+        self._by_key: dict[_Key, list[int]] = defaultdict(list)
+        self._masked_names: dict[str, set[frozenset[str]]] = defaultdict(set)
+        """By operation, the sets of values that are masked together: few, however many requests there are."""
+        self._polls: dict[str | None, list[RecordedRequest]] = defaultdict(list)
+
+    def __iter__(self) -> Iterator[RecordedRequest]:
+        """Iterate over the requests in the order of the recordings."""
+        return iter(self._requests)
+
+    def add(self, signature: RequestSignature, exchange: Exchange, *, is_poll: bool) -> None:
+        """Add an exchange to the equal recorded request, or as a new one.
+
+        Polls of different groups are kept apart, because job ids may repeat.
+        """
+        masked = frozenset(name for name, value in signature.content.items() if MASK in value)
+        key = _build_key(signature, masked)
+        for number in self._by_key.get(key, ()):
+            recorded = self._requests[number]
+            if recorded.signature == signature and (not is_poll or recorded.group == exchange.group):
+                recorded.exchanges.append(exchange)
+                return
+        self._masked_names[signature.operation].add(masked)
+        self._by_key[key].append(len(self._requests))
+        self._requests.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
+        if is_poll:
+            self._polls[exchange.group].append(self._requests[-1])
+
+    def find(self, signature: RequestSignature) -> list[RecordedRequest]:
+        """Return the recorded requests that `signature` matches, in the order of the recordings."""
+        keys = {_build_key(signature, masked) for masked in self._masked_names.get(signature.operation, ())}
+        numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
+        return [self._requests[n] for n in numbers if signature.matches(self._requests[n].signature)]
+
+    def polls(self, group: str) -> list[RecordedRequest]:
+        """Return the polls of the jobs in `group`."""
+        return self._polls.get(group, [])
+
+
+def _build_key(signature: RequestSignature, masked_names: frozenset[str]) -> _Key:
+    """Return a key that is equal for requests that differ in the values of `masked_names` alone."""
+    values = frozenset(item for item in signature.content.items() if item[0] not in masked_names)
+    return signature.operation, masked_names.intersection(signature.content), values
