@@ -22,14 +22,17 @@ from reader_fuzzing.document import (
     cassette_document,
     json_document,
     json_lines_document,
+    to_json,
+    to_json_lines,
     to_toml,
+    to_yaml,
     yaml_document,
 )
 from voicegauge.bench.planning import load_suite
 from voicegauge.bench.running import load_run
 from voicegauge.cli import COMMANDS
 from voicegauge.cli.settings import collect_command_defaults, load_settings
-from voicegauge.conformance import plan_cases
+from voicegauge.conformance import CaseJournals, plan_cases
 from voicegauge.contract import Catalogue, Contract, EventStreamParser, load_catalogue, load_contract
 from voicegauge.errors import VoicegaugeError
 from voicegauge.formats import UnreadableBodyError, read_form, read_json
@@ -185,6 +188,98 @@ def _read_contract(data: bytes, folder: Path) -> None:
     plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
 
 
+_OFFICIAL_DOCUMENT = {
+    "openapi": "3.0.3",
+    "info": {"title": "Acme", "version": "7"},
+    "servers": [{"url": "https://api.acme.test"}],
+    "paths": {
+        "/speech/{voice}": {
+            "parameters": [{"name": "voice", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "post": {
+                "operationId": "create",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Speech"}}},
+                },
+                "responses": {
+                    "200": {"description": "audio", "content": {"audio/wav": {}}},
+                    "400": {"$ref": "#/components/responses/Invalid"},
+                },
+            },
+        },
+        "/users": {"post": {"responses": {"200": {"description": "done"}}}},
+    },
+    "components": {
+        "responses": {"Invalid": {"description": "invalid", "content": {"application/json": {"schema": {}}}}},
+        "schemas": {
+            "Speech": {
+                "type": "object",
+                "required": ["text"],
+                "properties": {
+                    "text": {"type": "string", "maxLength": 200},
+                    "speed": {"type": "number", "minimum": 0.2, "exclusiveMinimum": True, "maximum": 4},
+                    "style": {"type": "string", "enum": ["calm", "glad"], "nullable": True},
+                },
+            },
+        },
+    },
+}
+_OVERLAY = {
+    "overlay": "1.0.0",
+    "info": {"title": "Acme as a contract", "version": "1"},
+    "extends": "official.json",
+    "actions": [
+        {
+            "target": "$",
+            "update": {
+                "x-provider": {
+                    "id": "acme",
+                    "title": "Acme",
+                    "key_env": "ACME_KEY",
+                    "sources": {"openapi.yaml": {"title": "Acme", "date": "2026-01-01"}},
+                },
+                "security": [{"key": []}],
+            },
+        },
+        {"target": "$.components", "update": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}},
+        {"target": "$.paths['/users']", "remove": True},
+        {
+            "target": "$.paths['/speech/{voice}'].post",
+            "update": {
+                "x-speech": {
+                    "request": {"text": "body#/text", "voice": "path.voice", "speed": "body#/speed"},
+                    "response": {"audio": {"at": "body", "delivered": "bytes"}},
+                    "targets": {
+                        "one": {"title": "One", "voice": "anna", "pricing": {"per": "request", "usd": 0.01}},
+                    },
+                },
+            },
+        },
+    ],
+}
+
+
+def _overlay_documents() -> list[Document]:
+    return [Document(to_yaml(_OVERLAY), _OVERLAY, to_yaml)]
+
+
+def _read_overlay(data: bytes, folder: Path) -> None:
+    _write(folder, "official.json", to_json(_OFFICIAL_DOCUMENT))
+    contract = load_contract(_write(folder, "overlay.yaml", data))
+    plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+
+
+def _official_documents() -> list[Document]:
+    return [Document(to_json(_OFFICIAL_DOCUMENT), _OFFICIAL_DOCUMENT, to_json)]
+
+
+def _read_official_document(data: bytes, folder: Path) -> None:
+    """Read an official document below an overlay."""
+    _write(folder, "official.json", data)
+    contract = load_contract(_write(folder, "overlay.yaml", to_yaml(_OVERLAY)))
+    plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+
+
 def _har_documents() -> list[Document]:
     names = ("pixelapi/getSpeechStatus.har", "ttsai/downloadResult.har", "ttsai/stt-sensevoice.har")
     return [json_document((ROOT / "fixtures" / name).read_bytes()) for name in names]
@@ -199,9 +294,11 @@ def _read_har(data: bytes, folder: Path) -> None:
     voicegauge.check(recording.provider, recordings=[folder], contracts=_catalogue())
 
 
-def _foreign_documents() -> list[Document]:
+def _foreign_documents(*prefixes: str) -> list[Document]:
+    """Return the recordings of other tools whose file names start so."""
     make = {".json": json_document, ".har": json_document, ".yaml": cassette_document, ".yml": cassette_document}
-    return [make[path.suffix](path.read_bytes()) for path in sorted(SAMPLES.iterdir())]
+    files = [path for path in sorted(SAMPLES.iterdir()) if path.name.startswith(prefixes)]
+    return [make[path.suffix](path.read_bytes()) for path in files]
 
 
 def _read_foreign(data: bytes, folder: Path) -> None:
@@ -256,6 +353,31 @@ def _read_journal(data: bytes, folder: Path) -> None:
     _write(folder, "run.json", _unfinished_run())
     _write(folder, "journal.jsonl", data)
     _use_run(folder)
+
+
+def _case_journal_documents() -> list[Document]:
+    events = [
+        {"event": "submit_started", "id": "case", "at": "2026-01-01T00:00:00Z", "usd": 0.1, "idempotency_key": "k"},
+        {
+            "event": "submit_completed",
+            "id": "case",
+            "status": 200,
+            "billing": "accepted",
+            "job": "job-1",
+            "charged_usd": 0.1,
+        },
+        {"event": "case_finished", "id": "case", "reason": None},
+        {"event": "case_repeated", "id": "case"},
+    ]
+    return [Document(to_json_lines(events), events, to_json_lines)]
+
+
+def _read_case_journal(data: bytes, folder: Path) -> None:
+    contract = _contract()
+    (folder / contract.id).mkdir()
+    _write(folder / contract.id, "journal.jsonl", data)
+    with CaseJournals(folder, [contract]) as journals:
+        _ = journals.spent_before_usd
 
 
 def _settings_documents() -> list[Document]:
@@ -374,11 +496,16 @@ def _read_body(data: bytes, _folder: Path) -> None:
 
 READERS = (
     Reader("contract", _contract_documents, _read_contract, YAML_TOKENS),
+    Reader("overlay", _overlay_documents, _read_overlay, YAML_TOKENS),
+    Reader("official-document", _official_documents, _read_official_document, JSON_TOKENS),
     Reader("recording", _har_documents, _read_har, JSON_TOKENS),
-    Reader("foreign-recording", _foreign_documents, _read_foreign, (*YAML_TOKENS, *JSON_TOKENS)),
+    Reader("foreign-har", functools.partial(_foreign_documents, "har"), _read_foreign, JSON_TOKENS),
+    Reader("vcr", functools.partial(_foreign_documents, "vcr", "ruby"), _read_foreign, (*YAML_TOKENS, *JSON_TOKENS)),
+    Reader("tape", functools.partial(_foreign_documents, "tape", "betamax"), _read_foreign, JSON_TOKENS),
     Reader("suite", _suite_documents, _read_suite, YAML_TOKENS),
     Reader("run", lambda: [json_document(_saved_run()[0])], _read_run, JSON_TOKENS),
     Reader("journal", lambda: [json_lines_document(_saved_run()[1])], _read_journal, JSON_TOKENS),
+    Reader("case-journal", _case_journal_documents, _read_case_journal, JSON_TOKENS),
     Reader("settings", _settings_documents, _read_settings, TOML_TOKENS),
     Reader("baseline", _baseline_documents, _read_baseline, JSON_TOKENS),
     Reader("audio", _container_documents, _read_container, AUDIO_TOKENS),
