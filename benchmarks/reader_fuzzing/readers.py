@@ -374,9 +374,10 @@ def _case_journal_documents() -> list[Document]:
 
 def _read_case_journal(data: bytes, folder: Path) -> None:
     contract = _contract()
-    (folder / contract.id).mkdir()
-    _write(folder / contract.id, "journal.jsonl", data)
-    with CaseJournals(folder, [contract]) as journals:
+    journals_folder = folder / "journals"  # empty folders are deleted
+    (journals_folder / contract.id).mkdir(parents=True)
+    _write(journals_folder / contract.id, "journal.jsonl", data)
+    with CaseJournals(journals_folder, [contract]) as journals:
         _ = journals.spent_before_usd
 
 
