@@ -48,9 +48,15 @@ async def detect_all(contract: Contract, every: int = 1) -> list[DetectionResult
         results.append(await detect(mutant, contract, cases_for(mutant, cases, traffic), traffic))
         if len(results) % PROGRESS_INTERVAL == 0 or results[-1].found is None:
             found = sum(result.found is not None for result in results)
-            last = "" if results[-1].found is not None else f"; not found: {mutant.id}"
-            print(f"{contract.id}: {found}/{len(results)} of {len(chosen)}{last}", file=sys.stderr, flush=True)
+            print(f"{contract.id}: {found}/{len(results)} of {len(chosen)}{_miss(results[-1])}", file=sys.stderr)
     return results
+
+
+def _miss(result: DetectionResult) -> str:
+    """Return how progress names a fault that was not found; the empty text if it was."""
+    if result.has_crashed:
+        return f"; crash: {result.mutant.id}: {result.error}"
+    return "" if result.found is not None else f"; not found: {result.mutant.id}"
 
 
 def main() -> None:

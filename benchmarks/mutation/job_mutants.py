@@ -145,7 +145,7 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
     """Iterate over audio faults: truncated, silent, in another format, or not audio."""
     for share in (0.1, 0.5, 0.8):
         yield _of_target(target, "audio truncated", f"{share:.0%} of the file", AUDIO_RULES, reply=_cut(share))
-    yield _of_target(target, "audio silenced", "digital silence", {"audio-silent"}, speech=_changed(silent=True))
+    yield _of_target(target, "audio silenced", "digital silence", {"audio-silent"}, speech=_changed(is_silent=True))
     for name in ("wav", "flac", "ogg", "mp3"):
         description = f"always {name}"
         place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None

@@ -10,12 +10,13 @@ from mutation.__main__ import print_results
 from mutation.derivation import derive_mutants
 from mutation.detection import cases_for, detect, run_correct_provider
 from mutation.false_alarms import Coverage, check_correct_provider
-from mutation.job_mutants import job_mutants, parameter_mutants
+from mutation.job_mutants import audio_mutants, job_mutants, parameter_mutants
 from mutation.mutant import Mutant, response_fault
 from mutation.request_mutants import request_mutants
 
 from voicegauge.conformance import build_emulator_settings, plan_cases
 from voicegauge.contract import load_catalogue
+from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.responses import EmulatedResponse
 
 CATALOGUE = load_catalogue()
@@ -96,6 +97,24 @@ async def test_a_crash_is_the_result_of_one_mutant(traffic, capsys) -> None:
     assert result.has_crashed
     print_results([result])
     assert "crash: pixelapi/crash: ZeroDivisionError: no such luck (test_mutation.py:" in capsys.readouterr().out
+
+
+def test_every_audio_fault_changes_the_synthesis() -> None:
+    request = SynthesisRequest(
+        text="Hello.",
+        language="en",
+        voice="klatt",
+        words_per_minute=170,
+        pitch=50,
+        sample_rate_hz=8000,
+        leading_silence_s=0.0,
+        format="opus",
+        seed=0,
+    )
+    mutants = [mutant for target in CATALOGUE.targets.values() for mutant in audio_mutants(target)]
+    changes = [fault.change_synthesis for mutant in mutants for fault in mutant.faults if fault.change_synthesis]
+    assert len(changes) > len(CATALOGUE.targets)
+    assert all(change(request) != request for change in changes)
 
 
 RESOURCE_FAULTS = (
