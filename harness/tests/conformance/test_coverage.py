@@ -15,6 +15,7 @@ import yaml
 from voicegauge import cli
 from voicegauge.client import Ledger
 from voicegauge.conformance import CheckSettings, Collector, build_emulator_check_settings, check_service, plan_cases
+from voicegauge.conformance.reporting import describe_doubtful_statuses
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.model import Exchange, Provenance
 
@@ -218,13 +219,45 @@ def test_the_coverage_is_one_line_and_can_be_required(live) -> None:
     assert f"tried {percent:g}% of the contract, less than --fail-under 99.5" in err
 
 
-@pytest.mark.parametrize("status_of_all", [401, 404])
-def test_a_check_whose_responses_are_nearly_all_401_or_404_says_so_first(live, acme, status_of_all) -> None:
+@pytest.mark.parametrize(
+    ("status_of_all", "cause"),
+    [(401, "the key"), (403, "the key"), (404, "the base URL"), (405, "the base URL"), (502, "the base URL")],
+)
+def test_a_wrong_key_or_base_url_is_named_first_and_its_consequences_in_one_line_each(
+    live, acme, status_of_all, cause
+) -> None:
     acme.status_of_all = status_of_all
     status, report, out, _ = live()
     assert status == 1
-    assert out.splitlines()[0].endswith("have status 401 or 404: check the key and the base URL first")
-    assert report["notice"] == out.splitlines()[0]
+    first, *lines = out.splitlines()
+    assert first.endswith(f"have status {status_of_all}: check {cause} first")
+    assert report["notice"] == first
+    groups = {(one["severity"], one["rule"], one["where"]["operation"]) for one in report["findings"]}
+    assert [line.split()[:2] for line in lines[: len(groups)]] == sorted(
+        ([severity, rule] for severity, rule, _ in groups),
+        key=lambda pair: (["error", "warning", "disputed", "info"].index(pair[0]), pair[1]),
+    )
+    assert lines[len(groups)].startswith("without details")
+    assert "curl" not in out
+    assert out.count(first) == 1
+
+
+@pytest.mark.parametrize(
+    ("statuses", "notice"),
+    [
+        ({404: 30}, "30 of 30 responses have status 404: check the base URL first"),
+        (
+            {401: 2, 404: 27, 200: 1},
+            "29 of 30 responses have status 401 or 404: check the key and the base URL first",
+        ),
+        ({401: 3, 404: 20, 200: 7}, None),
+        ({404: 9}, None),
+        ({400: 30}, None),
+        ({500: 30}, None),
+    ],
+)
+def test_nine_of_ten_responses_decide_whether_a_check_is_doubtful(statuses, notice) -> None:
+    assert describe_doubtful_statuses(statuses) == notice
 
 
 def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp_path) -> None:

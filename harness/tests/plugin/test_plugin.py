@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from voicegauge.checks import RULE_BY_ID
@@ -229,6 +230,19 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
     with pytest.raises(pytest.fail.Exception) as failed:
         fail_on_findings(Collector([], 0).report(), [finding])
     assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
+
+
+def test_a_doubtful_check_fails_with_its_cause_instead_of_its_consequences() -> None:
+    where = FindingLocation(provider="acme", file="openapi.yaml", line=7)
+    findings = [
+        Finding(rule=rule, severity=Severity.ERROR, message="404", where=where, provenance=Provenance.LIVE)
+        for rule in ("rejects-valid", "error-shape", "error-shape")
+    ]
+    notice = "30 of 30 responses have status 404: check the base URL first"
+    report = msgspec.structs.replace(Collector([], 0).report(), notice=notice)
+    with pytest.raises(pytest.fail.Exception) as failed:
+        fail_on_findings(report, findings)
+    assert str(failed.value) == f"{notice}\nerrors that may all be consequences: rejects-valid, error-shape"
 
 
 def test_after_an_emulated_failure_a_line_starts_the_emulator_with_the_same_fault(run_pytest) -> None:

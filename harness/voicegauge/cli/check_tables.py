@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
     from voicegauge.conformance import CheckReport, PricedPlan, ResourceSummary, SpendingTotal
 
@@ -72,7 +73,12 @@ def print_report(report: CheckReport) -> None:
         terminal.print(report.notice, style="bold red", soft_wrap=True)
     ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
     for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f))):
-        _print_findings_of_rule(terminal, list(group))
+        if report.notice is None:
+            _print_findings_of_rule(terminal, list(group))
+        else:
+            terminal.print(_describe_findings_of_rule(list(group)), soft_wrap=True)
+    if report.notice is not None and report.findings:
+        terminal.print("without details, because these may all be consequences (--json has all)\n", style="dim")
     if report.emulator_notice is not None:
         terminal.print(report.emulator_notice, soft_wrap=True)
     _print_skipped(terminal, report)
@@ -128,16 +134,24 @@ def _format_operation(finding: Finding) -> str:
     return f"{finding.where.provider}/{finding.where.operation or ''}"
 
 
-def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
+def _describe_findings_of_rule(findings: list[Finding]) -> Text:
+    """Return the severity, the rule, the operation and the number of findings in one line."""
+    count = sum(finding.occurrences for finding in findings)
+    return _format_title(findings[0]).append(f"  {count} time{_choose_plural_ending(count)}")
+
+
+def _format_title(finding: Finding) -> Text:
     from rich.text import Text
 
-    first = findings[0]
-    title = Text.assemble(
-        (first.severity.value, _STYLE_BY_SEVERITY[first.severity]),
-        f" {first.rule}  ",
-        (_format_operation(first), "bold"),
+    return Text.assemble(
+        (finding.severity.value, _STYLE_BY_SEVERITY[finding.severity]),
+        f" {finding.rule}  ",
+        (_format_operation(finding), "bold"),
     )
-    terminal.print(title, soft_wrap=True)
+
+
+def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
+    terminal.print(_format_title(findings[0]), soft_wrap=True)
     for finding in findings[:MAX_FINDINGS_SHOWN]:
         _print_finding(terminal, finding)
     if len(findings) > MAX_FINDINGS_SHOWN:

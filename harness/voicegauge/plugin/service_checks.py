@@ -117,7 +117,10 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
         f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})" + (f"\n    {f.reproduce}" if f.reproduce else "")
         for f in errors
     ]
-    if errors and report.emulator_notice is not None:
+    if errors and report.notice is not None:
+        rules = ", ".join(dict.fromkeys(finding.rule for finding in errors))
+        lines = [report.notice, f"errors that may all be consequences: {rules}"]
+    elif errors and report.emulator_notice is not None:
         lines.append(report.emulator_notice)
     incomplete = report.stopped_by or report.no_verdict_reason
     if incomplete:

@@ -117,16 +117,32 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
 
 def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
-    """Return a notice if at least nine of ten responses have status 401 or 404, otherwise `None`.
+    """Return a notice if nine of ten responses have a status of a wrong key or a wrong base URL, otherwise `None`.
 
-    The key or the base URL is then probably wrong, and hardly anything of the contract was tried. The result is always
-    `None` for fewer than ten responses.
+    Hardly anything of the contract was tried then, and the findings are consequences. The result is always `None` for
+    fewer than ten responses.
+
+    Args:
+        statuses: number of responses by HTTP status.
     """
     total = sum(statuses.values())
-    doubtful = statuses.get(401, 0) + statuses.get(404, 0)
-    if total < 10 or doubtful < 0.9 * total:
+    doubtful = {status: count for status, count in sorted(statuses.items()) if status in _CAUSES_BY_STATUS}
+    if total < 10 or sum(doubtful.values()) < 0.9 * total:
         return None
-    return f"{doubtful} of {total} responses have status 401 or 404: check the key and the base URL first"
+    named = " or ".join(map(str, doubtful))
+    causes = " and ".join(dict.fromkeys(_CAUSES_BY_STATUS[status] for status in doubtful))
+    return f"{sum(doubtful.values())} of {total} responses have status {named}: check {causes} first"
+
+
+_CAUSES_BY_STATUS = {
+    401: "the key",
+    403: "the key",
+    404: "the base URL",
+    405: "the base URL",
+    501: "the base URL",
+    502: "the base URL",
+}
+"""What is probably wrong if nearly all responses have a status."""
 
 
 def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
