@@ -33,7 +33,7 @@ from voicegauge.client import (
 )
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
-from voicegauge.errors import StorageError
+from voicegauge.errors import DataError, StorageError
 from voicegauge.files import write_file
 from voicegauge.model import AmbiguousRequest, Record
 
@@ -151,8 +151,12 @@ class CaseJournal:
         if path is not None:
             self._created_folders = _create_folders(path.parent)
             self._journal = Journal(path, is_durable=True)
-            for event in read_events(path, CaseEvent):
-                apply_event(event, self._histories)
+            try:
+                for event in read_events(path, CaseEvent):
+                    apply_event(event, self._histories)
+            except DataError:
+                self._journal.close()
+                raise
         self.spent_before_usd = self._account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
         self.lost_before = self._account.lost_ids
