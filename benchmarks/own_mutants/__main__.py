@@ -63,7 +63,8 @@ def _is_chosen(module: str, parts: list[str]) -> bool:
 
 def _run_pytest(runner: MutantRunner, folder: Path) -> None:
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler", "-m", "not slow"]
-    options += [f"--basetemp={folder / 'tests'}", "-o", "tmp_path_retention_policy=none"]
+    options += ["-o", "tmp_path_retention_policy=none"]
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)  # in which each process makes a folder of its own
     with contextlib.redirect_stdout(sys.stderr):
         pytest.main([*options, *TESTS], plugins=[runner])
 
