@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voicegauge.client import Ledger
-from voicegauge.client.spending import Settlement, settle_responses
+from voicegauge.client.spending import Settlement, send_and_settle
 from voicegauge.contract import Contract
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import BillingStatus, Exchange, Request, Response
@@ -57,7 +57,7 @@ class Settled:
             return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
         reservation = self.ledger.reserve(PRICE_USD)
-        return await settle_responses(
+        return await send_and_settle(
             reservation, contract.operation(operation), send, more.pop("observer", self.notes), **more
         )
 
@@ -167,5 +167,5 @@ async def test_a_free_request_is_neither_observed_nor_reserved(contract: Callabl
     async def send() -> list[Exchange]:
         return exchanges
 
-    assert await settle_responses(None, contract().operation("say"), send, notes) == exchanges
+    assert await send_and_settle(None, contract().operation("say"), send, notes) == exchanges
     assert notes.calls == []
