@@ -125,7 +125,7 @@ def history(submit, poll, acme) -> Callable[..., JobHistory]:
 
 def shown(judge: Callable[..., list[Finding]], subject: Any) -> list[tuple[Said, dict[str, Any]]]:
     """The findings, each with the body of the response that shows it."""
-    found = judge(subject, reproduce=lambda exchange: exchange.response.body.decode())
+    found = judge(subject, build_reproduction_command=lambda exchange: exchange.response.body.decode())
     return [(said(finding), json.loads(finding.reproduce or "null")) for finding in found]
 
 
@@ -209,10 +209,10 @@ def test_a_state_that_is_not_documented_is_not_compared_with_the_next(history, r
 
 
 def test_a_stuck_job_names_its_last_state(history, judge) -> None:
-    made = history(BUSY, BUSY, timed_out=True)
+    made = history(BUSY, BUSY, is_timed_out=True)
     expected = "still busy after 2 polls and the documented 300 s"
     assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll", None)]
-    made = history({"state": 1}, first={"id": "j1", "state": None}, timed_out=True)
+    made = history({"state": 1}, first={"id": "j1", "state": None}, is_timed_out=True)
     expected = "still no state after 1 polls and the documented 300 s"
     assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll", None)]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from voicegauge.client import SharedBudget
-from voicegauge.errors import BudgetError
+from voicegauge.errors import BudgetError, StorageError
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    return tmp_path / "budget"
+    return tmp_path / "budget.jsonl"
 
 
 def test_a_budget_goes_on_where_the_last_process_left_it(file: Path) -> None:
@@ -42,25 +42,29 @@ def test_an_error_while_spending_gives_the_rest_of_the_budget_back(file: Path) -
         assert ledger.spent_usd == 0.25
 
 
-def test_a_shorter_amount_replaces_a_longer_one(file: Path) -> None:
-    file.write_text("0.123456".ljust(32))
-    with SharedBudget(file, 1.0).open_ledger() as ledger:
-        ledger.reserve(0.376544).settle(may_be_charged=True)
-    assert file.read_text() == "0.5".ljust(32)
-
-
-def test_the_file_is_locked_and_marked_while_the_budget_is_in_use(file: Path) -> None:
-    with SharedBudget(file, 1.0).open_ledger():
-        assert file.read_text() == "held".ljust(32)
-        with file.open() as other, pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    with file.open() as other:
+def test_no_other_process_uses_the_budget_at_the_same_time(file: Path) -> None:
+    lock = file.with_suffix(".lock")
+    with SharedBudget(file, 1.0).open_ledger(), lock.open() as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    with lock.open() as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_the_budget_of_a_process_that_died_stays_held(file: Path) -> None:
-    file.write_text("held".ljust(32))
-    for _ in range(2):
-        with pytest.raises(BudgetError) as caught, SharedBudget(file, 1.0).open_ledger():
-            pass
-        assert str(caught.value) == "a process died while it was spending, so the rest of the budget is unknown"
+def test_each_change_is_written_before_it_takes_effect(file: Path) -> None:
+    budget = SharedBudget(file, 1.0)
+    with budget.open_ledger() as ledger:
+        first = ledger.reserve(0.25)
+        assert budget.spent_usd == 0.25
+        first.settle(may_be_charged=False)
+        assert budget.spent_usd == 0.0
+        ledger.reserve(0.5).settle(may_be_charged=True, charged_usd=0.125)
+        assert budget.spent_usd == 0.125
+        ledger.reserve(0.0).settle(may_be_charged=True)
+    assert len(file.read_bytes().splitlines()) == 4
+
+
+def test_a_budget_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "budget.jsonl"
+    with pytest.raises(StorageError) as caught, SharedBudget(file, 1.0).open_ledger():
+        pass
+    assert str(caught.value) == f"cannot write {file.with_suffix('.lock')}: No such file or directory"
