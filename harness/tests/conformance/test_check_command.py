@@ -69,6 +69,8 @@ def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
         (["check", "--dry-run"], "--dry-run goes with --emulated or --live"),
         (["check", "--emulated", "--max-calls", "-1"], "--max-calls"),
         (["check", "pixelapi/voice-desing"], "did you mean pixelapi/voice-design?"),
+        (["check", "ttsai/chat"], "ttsai/chat is an operation, not a target: name ttsai, which stands for"),
+        (["check", "ttsai/cloneVoice"], "name a target of it (ttsai/clone-chatterbox, ttsai/clone-cosyvoice2"),
         (["check", "--select", "job-stuk"], "did you mean job-stuck?"),
         (["check", "--emulated", "pixelapi", "--fault", "sloww"], "did you mean slow?"),
         (["check", "--contracts", "/nonexistent"], "/nonexistent"),

@@ -11,7 +11,7 @@ from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract,
 from voicegauge.contract.documents import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.data import find_bundled_folder
-from voicegauge.errors import UnknownNameError
+from voicegauge.errors import UnknownNameError, UsageError
 
 
 class Catalogue:
@@ -53,6 +53,7 @@ class Catalogue:
 
         Raises:
             UnknownNameError: a name is neither a provider nor a target.
+            UsageError: a name is that of an operation; the message names its targets.
         """
         if not names:
             return list(self.targets.values())
@@ -64,8 +65,18 @@ class Catalogue:
             elif name in self._contracts:
                 chosen.update({t.id: t for t in self._contracts[name].targets.values()})
             else:
-                raise UnknownNameError("target", name, [*targets, *self._contracts])
+                raise self._unknown_target(name, targets)
         return list(chosen.values())
+
+    def _unknown_target(self, name: str, targets: Iterable[str]) -> UsageError:
+        provider, _, operation_id = name.partition("/")
+        contract = self._contracts.get(provider)
+        operation = contract.operations.get(operation_id) if contract is not None else None
+        if operation is None:
+            return UnknownNameError("target", name, [*targets, *self._contracts])
+        served = ", ".join(target.id for target in operation.targets)
+        hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
+        return UsageError(f"{name} is an operation, not a target: {hint}")
 
 
 def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
