@@ -73,9 +73,9 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
         started("unsent"),
         SubmitNotSent(id="unsent"),
     )
-    assert set(past.finished) == {"done"}
+    assert set(past.finished_samples) == {"done"}
     assert {name: job.job for name, job in past.open_jobs.items()} == {"under way": "j1"}
-    assert past.lost == {"unknown", "unsaved"}
+    assert past.lost_ids == {"unknown", "unsaved"}
     assert past.spent_usd == pytest.approx(4 * 0.01)
     assert past.may_have_been_charged
     assert not past.is_empty
@@ -85,7 +85,7 @@ def test_every_ambiguous_request_of_one_sample_is_spent_and_listed(state) -> Non
     """A later request of the same sample does not replace the price of an earlier one."""
     past = state(started("a", at="1"), started("a", at="2"), started("a", at="3"))
     assert past.spent_usd == pytest.approx(0.03)
-    assert [(one.id, one.sent_at, one.usd, one.bought_again) for one in past.ambiguous] == [
+    assert [(one.id, one.sent_at, one.usd, one.bought_again) for one in past.ambiguous_requests] == [
         ("a", "1", 0.01, True),
         ("a", "2", 0.01, True),
         ("a", "3", 0.01, False),
@@ -93,21 +93,21 @@ def test_every_ambiguous_request_of_one_sample_is_spent_and_listed(state) -> Non
 
 
 def test_a_sample_that_is_bought_again_is_no_longer_finished_nor_lost(state) -> None:
-    assert state(started("a"), finished("a", AMBIGUOUS, LOST)).lost == {"a"}
+    assert state(started("a"), finished("a", AMBIGUOUS, LOST)).lost_ids == {"a"}
     past = state(started("a"), completed("a", job="j1"))
-    assert past.finished == {}
-    assert past.lost == frozenset()
+    assert past.finished_samples == {}
+    assert past.lost_ids == frozenset()
     assert set(past.open_jobs) == {"a"}
     past = state(finished("a"))
-    assert set(past.finished) == {"a"}
+    assert set(past.finished_samples) == {"a"}
     assert past.spent_usd == pytest.approx(0.02)
-    assert [(one.reason, one.bought_again) for one in past.ambiguous] == [("connection reset", True)]
+    assert [(one.reason, one.bought_again) for one in past.ambiguous_requests] == [("connection reset", True)]
 
 
 def test_a_server_error_is_spent_and_ambiguous(state) -> None:
     past = state(started("a"), completed("a", AMBIGUOUS), finished("a", AMBIGUOUS, LOST))
     assert past.spent_usd == pytest.approx(0.01)
-    assert past.lost == {"a"}
+    assert past.lost_ids == {"a"}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_reported_charge_replaces_the_price(
 
 def test_a_job_whose_status_could_not_be_fetched_stays_open(state) -> None:
     past = state(started("a"), completed("a", job="j1"), JobLeftOpen(sample=named("a", LOST)))
-    assert past.finished == {}
+    assert past.finished_samples == {}
     assert (past.open_jobs["a"].job, past.open_jobs["a"].reason) == ("j1", "connection reset")
     assert state(finished("a")).open_jobs == {}
 
@@ -151,7 +151,7 @@ def test_a_job_whose_status_could_not_be_fetched_stays_open(state) -> None:
     ],
 )
 def test_an_ambiguous_request_has_a_reason(state, events: list[JournalEvent], reason: str) -> None:
-    assert [one.reason for one in state(*events).ambiguous] == [reason]
+    assert [one.reason for one in state(*events).ambiguous_requests] == [reason]
 
 
 def test_attempts_count_the_submits_of_the_last_delivery(state) -> None:
@@ -165,7 +165,7 @@ def test_attempts_count_the_submits_of_the_last_delivery(state) -> None:
         started("a"),
         completed("a", job="j1"),
     )
-    assert past.histories["a"].attempts == 3
+    assert past.histories["a"].attempt_count == 3
 
 
 def test_a_run_that_paid_for_nothing_is_known_as_such(state) -> None:

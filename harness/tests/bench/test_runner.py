@@ -144,7 +144,7 @@ async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
     asked = order(suite, targets, url, "now", "unpriced", concurrency=concurrency)
     access = {"acme": ProviderAccess({"": url}, "key", plan_allows)}
-    outcome = await run_plan(changed(asked, access=access), tmp_path)
+    outcome = await run_plan(changed(asked, access_by_provider=access), tmp_path)
     assert outcome.is_complete
     assert most == 1
 

@@ -29,7 +29,7 @@ def test_the_digest_is_of_the_file_whatever_is_selected(suite: Suite) -> None:
         ({"languages": ["fr"]}, ["un"]),
         ({"categories": ["questions"]}, ["three"]),
         ({"languages": ["en"], "categories": ["plain"]}, ["one", "two"]),
-        ({"limit": 1}, ["one", "un"]),
+        ({"max_texts": 1}, ["one", "un"]),
         ({}, ["one", "two", "three", "un"]),
     ],
 )

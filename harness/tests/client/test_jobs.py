@@ -125,7 +125,7 @@ async def test_polls_that_keep_failing_are_not(speak, script, status, code, kind
 
 async def test_a_job_paid_for_before_is_resumed(speak, script, status):
     job_script(script, speak.base, status, "working")
-    delivery, clock = await speak(speech="j1", method="resume")
+    delivery, clock = await speak(speech="j1", method="resume_job")
     assert delivery.audio == WAV
     assert script.routes == ["GET /jobs/j1", "GET /jobs/j1", "GET /files/a.wav"]
     assert (delivery.attempts, delivery.submit_exchange, delivery.job.id) == (0, None, "j1")
@@ -177,13 +177,13 @@ async def test_the_price_of_a_resumed_job_is_settled_by_its_end(speak, script, s
     held = ledger.reserve_unconditionally(0.01)  # more than the budget: it was spent before
     with pytest.raises(BudgetError):
         ledger.reserve(0.001)
-    await speak(speech="j1", method="resume", ledger=ledger, reservation=held)
+    await speak(speech="j1", method="resume_job", ledger=ledger, reservation=held)
     assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
 
 
 async def test_a_target_without_jobs_cannot_be_resumed(speak):
     with pytest.raises(UsageError, match="acme/sync has no jobs"):
-        await speak("sync", speech="j1", method="resume")
+        await speak("sync", speech="j1", method="resume_job")
 
 
 def cancellable(document):

@@ -180,7 +180,7 @@ async def test_retries_do_not_outlast_the_deadline(contract):
 
 async def test_the_wait_for_a_rate_limit_does_not_count(contract):
     class Limiter:
-        async def acquire(self):
+        async def wait_for_request(self):
             await clock.sleep(1000)
 
     def respond(_path):

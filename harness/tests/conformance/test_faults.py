@@ -136,7 +136,7 @@ def test_a_slow_service_has_no_findings(check_over_sockets) -> None:
     report = check_over_sockets(
         ["pixazo/chatterbox"],
         faults=["slow@pixazo/chatterbox"],
-        only=lambda case: case.expected.kind == "authentication",
+        only=lambda case: case.expected.case_kind == "authentication",
     )
     assert not report.findings
 

@@ -44,7 +44,7 @@ def test_expectations_agree_with_the_schema(plan) -> None:
     for case in plan.cases:
         if (
             case.request is None
-            or case.expected.kind not in ("valid", "invalid")
+            or case.expected.case_kind not in ("valid", "invalid")
             or "/x-limits/" in case.expected.contract_pointer
         ):
             continue

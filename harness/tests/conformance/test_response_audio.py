@@ -10,7 +10,7 @@ TARGET = "ttsai/kokoro-sync"
 
 
 def _is_single_speech_call(case) -> bool:
-    return case.speech is None and case.operation == "createSpeech" and case.expected.kind in ("valid", "undocumented")
+    return case.speech is None and case.operation == "createSpeech" and case.expected.case_kind in ("valid", "undocumented")
 
 
 def _leaves_format_out(case) -> bool:
@@ -23,7 +23,7 @@ def _leaves_format_out(case) -> bool:
 )
 def test_a_fault_of_audio_is_found_in_single_responses(check, fault, rule) -> None:
     report = check(
-        [TARGET], faults=[fault], only=lambda case: _is_single_speech_call(case) and case.expected.kind == "valid"
+        [TARGET], faults=[fault], only=lambda case: _is_single_speech_call(case) and case.expected.case_kind == "valid"
     )
     assert rule in {finding.rule for finding in report.findings}
 

@@ -124,7 +124,7 @@ def benchmark(
     call can resume an interrupted run without paying twice. After the first Ctrl-C, the requests in flight are
     finished; a second Ctrl-C stops at once.
 
-    >>> result = voicegauge.benchmark("pixelapi/voice-design", limit=1, warmup=0, asr="none", html=False, out=folder)
+    >>> result = voicegauge.benchmark("pixelapi/voice-design", max_texts=1, warmup=0, asr="none", out=folder)
     >>> result.provenance.value, result.targets[0].failures
     ('emulated', 0)
 
@@ -247,7 +247,7 @@ def plan_benchmark(
 ) -> BenchPlanResult:
     """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
 
-    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", limit=2, warmup=0)
+    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=2, warmup=0)
     >>> plan.requests
     2
 
