@@ -10,7 +10,11 @@ TARGET = "ttsai/kokoro-sync"
 
 
 def _is_single_speech_call(case) -> bool:
-    return case.speech is None and case.operation == "createSpeech" and case.expected.case_kind in ("valid", "undocumented")
+    return (
+        case.speech is None
+        and case.operation == "createSpeech"
+        and case.expected.case_kind in ("valid", "undocumented")
+    )
 
 
 def _leaves_format_out(case) -> bool:
