@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Sequence
@@ -57,7 +58,6 @@ from voicegauge.transport import VirtualClock
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(__file__).with_name("samples")
-SIDECAR = ROOT / "fixtures" / "ttsai" / "7503c2c3090ce16a5c5816e9b184edec46de49a57dc9612d46504d521fc77375.mp3"
 RAW_FORMATS = ("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw")
 PROVIDER = "pixelapi"
 EXPECTED_ERRORS = (VoicegaugeError, UnreadableBodyError, UndecodableAudioError)
@@ -280,13 +280,26 @@ def _read_official_document(data: bytes, folder: Path) -> None:
     plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
 
 
+RECORDINGS = [
+    ROOT / "fixtures" / name
+    for name in ("pixelapi/getSpeechStatus.har", "ttsai/downloadResult.har", "ttsai/stt-sensevoice.har")
+]
+
+
 def _har_documents() -> list[Document]:
-    names = ("pixelapi/getSpeechStatus.har", "ttsai/downloadResult.har", "ttsai/stt-sensevoice.har")
-    return [json_document((ROOT / "fixtures" / name).read_bytes()) for name in names]
+    return [json_document(path.read_bytes()) for path in RECORDINGS]
+
+
+@functools.cache
+def _body_files() -> dict[str, bytes]:
+    """Return the files beside the recordings that contain their bodies, by name."""
+    names = [(path, name) for path in RECORDINGS for name in re.findall(r'"_file": *"([^"]+)"', path.read_text())]
+    return {name: path.with_name(name).read_bytes() for path, name in names}
 
 
 def _read_har(data: bytes, folder: Path) -> None:
-    _write(folder, SIDECAR.name, SIDECAR.read_bytes())
+    for name, body in _body_files().items():
+        _write(folder, name, body)
     path = _write(folder, "recording.har", data)
     recording = load_har(path)
     Replay([recording], _catalogue())
