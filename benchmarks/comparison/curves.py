@@ -93,7 +93,7 @@ def _axes(faults: int) -> list[str]:
 
 def _curve(result: ToolResult, faults: int, color: str, index: int) -> list[str]:
     quartiles = {paid: result.quartiles(paid) for paid in range(1, BUDGETS[-1] + 1)}
-    median, low, high = ([(_x(paid), _y(q[i], faults)) for paid, q in quartiles.items()] for i in (1, 0, 2))
+    median, low, high = (_steps([(_x(paid), _y(q[i], faults)) for paid, q in quartiles.items()]) for i in (1, 0, 2))
     x, y = _WIDTH - _RIGHT + 14, _TOP + 14 + index * 22
     return [
         f'<polygon points="{_render_points([*low, *reversed(high)])}" fill="{color}" fill-opacity="0.2"/>',
@@ -103,11 +103,15 @@ def _curve(result: ToolResult, faults: int, color: str, index: int) -> list[str]
     ]
 
 
+def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the corners of a line that keeps each height until the next point with another one."""
+    corners = [points[0]]
+    for x, y in points[1:]:
+        height = corners[-1][1]
+        if y != height:
+            corners += [(x, height), (x, y)]
+    return [*corners, (points[-1][0], corners[-1][1])]
+
+
 def _render_points(points: Sequence[tuple[float, float]]) -> str:
-    """Return the points of a line in SVG, without those in the middle of a horizontal part."""
-    kept = [
-        point
-        for index, point in enumerate(points)
-        if index in (0, len(points) - 1) or not points[index - 1][1] == point[1] == points[index + 1][1]
-    ]
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

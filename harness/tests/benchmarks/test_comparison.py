@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import comparison
 import httpx
 import pytest
 from comparison import schemathesis
@@ -146,6 +147,16 @@ def test_the_table_of_faults_shows_the_seeds_that_found_each() -> None:
     results = [ToolResult("one", {"a": [1, 4, 9], "b": [None, 400, 20]}, 40, frozenset())]
     results.append(ToolResult("other", {"a": [None, 301, None], "b": [0, 0, 1]}, 40, frozenset()))
     assert render_faults(results).splitlines()[2:] == ["| a | 4 | - |", "| b | 20 (1 of 3) | 0 |"]
+
+
+def test_the_published_table_and_curves_are_those_of_the_published_runs() -> None:
+    folder = Path(comparison.__file__).parent
+    runs = RunFile(folder / "runs.jsonl").runs
+    faults = list(dict.fromkeys(saved.fault for saved in runs if saved.fault is not None))
+    tools = dict.fromkeys(saved.tool for saved in runs)
+    results = [summarize_tool(tool, runs, faults, range(5)) for tool in tools]
+    assert render_table(results) in (folder.parent / "README.md").read_text(encoding="utf-8")
+    assert render_svg(results, len(faults)) == (folder / "curves.svg").read_text(encoding="utf-8")
 
 
 def _events(*cases):
