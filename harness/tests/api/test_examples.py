@@ -22,6 +22,7 @@ WITHOUT = {
     "list_asr_engines": "depends on the weights that are installed",
     "listen": "waits for webhooks",
     "propose_contract_patch": "needs traffic that differs from a contract",
+    "propose_overlay": "needs a document of a provider",
     "render_report": "shown by write_report",
     "score": "depends on the weights that are installed",
     "write_sarif": "shown by write_junit",

@@ -63,6 +63,7 @@ NAMES = [
     "plan_benchmark",
     "plan_check",
     "propose_contract_patch",
+    "propose_overlay",
     "record",
     "render_report",
     "replay",

@@ -12,11 +12,14 @@ from voicegauge.contract import (
     Catalogue,
     Contract,
     Operation,
+    OverlayProposal,
     Target,
     describe_price,
     load_catalogue,
     quote_price,
+    read_openapi_document,
 )
+from voicegauge.contract import propose_overlay as propose_overlay_of
 from voicegauge.errors import UnknownNameError, UsageError
 
 ContractsOrFolders = Catalogue | Sequence[PathLike]
@@ -40,6 +43,26 @@ def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
         ContractError: a document is not a usable contract; the message gives file, line and reason.
     """
     return load_catalogue([Path(folder) for folder in folders])
+
+
+def propose_overlay(document: PathLike, *, provider: str = "", operations: str | Sequence[str] = ()) -> OverlayProposal:
+    """Propose the OpenAPI Overlay that makes a provider's OpenAPI document a contract.
+
+    Args:
+        document: path of the document.
+        provider: id of the provider; by default derived from the document's first server or title.
+        operations: paths or operation ids to propose; by default all whose request has a text and whose response has
+            audio.
+
+    Returns:
+        The text of the overlay, and what the document does not state. `extends` names the document without its folder,
+        so the overlay belongs beside it.
+
+    Raises:
+        ContractError: the document cannot be read.
+        UsageError: the document has no such operation.
+    """
+    return propose_overlay_of(read_openapi_document(Path(document)), provider=provider, operations=to_names(operations))
 
 
 def to_catalogue(contracts: ContractsOrFolders) -> Catalogue:

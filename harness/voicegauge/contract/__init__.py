@@ -5,7 +5,13 @@ from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
-from voicegauge.contract.documents import find_contract_files, read_openapi_document
+from voicegauge.contract.documents import (
+    OverlayProposal,
+    ProposedOperation,
+    find_contract_files,
+    propose_overlay,
+    read_openapi_document,
+)
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
 from voicegauge.contract.loading import is_bundled, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
@@ -39,11 +45,13 @@ __all__ = [
     "Location",
     "MediaType",
     "Operation",
+    "OverlayProposal",
     "Parameter",
     "ParsedExchange",
     "ParsedText",
     "PathMatch",
     "PriceQuote",
+    "ProposedOperation",
     "RequestBody",
     "ResponseSpec",
     "SchemaError",
@@ -69,6 +77,7 @@ __all__ = [
     "parse_price_override",
     "parse_text_value",
     "price_sources",
+    "propose_overlay",
     "quote_price",
     "read_openapi_document",
     "read_pointer",

@@ -9,5 +9,13 @@ from voicegauge.contract.documents.assembly import (
     read_contract_document,
     read_openapi_document,
 )
+from voicegauge.contract.documents.overlay_proposal import OverlayProposal, ProposedOperation, propose_overlay
 
-__all__ = ["find_contract_files", "read_contract_document", "read_openapi_document"]
+__all__ = [
+    "OverlayProposal",
+    "ProposedOperation",
+    "find_contract_files",
+    "propose_overlay",
+    "read_contract_document",
+    "read_openapi_document",
+]

@@ -1,0 +1,164 @@
+"""`voicegauge init`: an overlay is proposed for an official document, which stays as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import voicegauge
+from voicegauge.cli import run
+from voicegauge.formats import parse_location
+
+DOCUMENT = """
+openapi: 3.1.0
+info: {title: Acme API, version: "7"}
+servers: [{url: "https://api.acme.test/v1"}]
+security: [{bearer: []}]
+paths:
+  /tts/{voice_id}/stream:
+    post:
+      operationId: speak
+      parameters:
+        - {name: voice_id, in: path, required: true, schema: {type: string, examples: [anna]}}
+        - {name: output_format, in: query, schema: {enum: [mp3, wav]}}
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/Request"}}}}
+      responses: {"200": {description: audio, content: {audio/mpeg: {}}}}
+  /speech-to-text:
+    post:
+      operationId: transcribe
+      requestBody: {content: {application/json: {schema: {properties: {text: {type: string}}}}}}
+      responses: {"200": {description: text, content: {application/json: {}}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Request:
+      allOf:
+        - {type: object, required: [text], properties: {text: {type: string, maxLength: 500}}}
+        - type: object
+          required: [model_id]
+          properties: {model_id: {anyOf: [{type: string}, {type: string, enum: ["One v1", "two: #2"]}]}}
+"""
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "acme.yaml"
+    path.write_text(DOCUMENT)
+    return path
+
+
+def propose(document: Path, **options: Any) -> str:
+    return voicegauge.propose_overlay(document, **options).overlay
+
+
+def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["init", str(document)]) == 0
+    printed = capsys.readouterr().out
+    overlay = document.with_name("overlay.yaml")
+    assert "POST /tts/{voice_id}/stream: one-v1, two-2" in printed
+    assert f"next: voicegauge check acme --emulated --contracts {overlay}" in printed
+    assert document.read_text() == DOCUMENT
+    contract = voicegauge.load_contracts([overlay]).provider("acme")
+    request = contract.operations["speak"].speech
+    assert request is not None
+    assert {field: str(mapping.at) for field, mapping in request.request.items()} == {
+        "text": "body#/text",
+        "voice": "path.voice_id",
+        "format": "query.output_format",
+    }
+    assert [target.spec.voice for target in contract.targets.values()] == ["anna", "anna"]
+    assert [dict(target.spec.constants) for target in contract.targets.values()] == [
+        {parse_location("body#/model_id"): model} for model in ("One v1", "two: #2")
+    ]
+    responses = "{'400': {description: invalid}, '401': {description: no key}, '200': {content: {audio/*: {}}}}"
+    completed = overlay.read_text().replace('{"401": {description: The key is unknown}}', responses)
+    overlay.write_text(completed)
+    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
+
+
+def test_what_the_document_does_not_state_is_listed_and_marked(document: Path) -> None:
+    document.write_text(
+        DOCUMENT.replace("examples: [anna]", "").replace('servers: [{url: "https://api.acme.test/v1"}]', "")
+    )
+    proposal = voicegauge.propose_overlay(document)
+    assert proposal.provider == "acme-api"
+    assert "the server, which the document does not name" in proposal.todo
+    assert "a voice of /tts/{voice_id}/stream" in proposal.todo
+    assert proposal.overlay.count("voice: TODO") == 2
+    assert "usd: TODO" in proposal.overlay
+
+
+def test_prices_are_never_guessed(document: Path) -> None:
+    assert [
+        line for line in propose(document).splitlines() if "pricing" in line and not line.lstrip().startswith("#")
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "audio"),
+    [
+        ("{properties: {audio_url: {type: string}}}", "audio: {at: body#/audio_url, delivered: url}"),
+        ("{properties: {result: {properties: {audio: {type: string}}}}}", "body#/result/audio, delivered: base64"),
+        ("{properties: {id: {type: string}}}", "response: {audio: {at: body, delivered: bytes}}  # TODO"),
+    ],
+)
+def test_the_audio_is_found_in_the_response(document: Path, schema: str, audio: str) -> None:
+    document.write_text(DOCUMENT.replace("{audio/mpeg: {}}", f"{{application/json: {{schema: {schema}}}}}"))
+    assert audio in propose(document)
+
+
+def test_operation_ids_that_are_used_twice_are_replaced(document: Path) -> None:
+    twice = (
+        DOCUMENT.replace("/speech-to-text", "/v2/speak")
+        .replace("transcribe", "speak")
+        .replace("application/json: {}}}}", "audio/wav: {}}}}")
+    )
+    document.write_text(twice)
+    overlay = document.with_name("overlay.yaml")
+    assert run(["init", str(document)]) == 0
+    assert list(voicegauge.load_contracts([overlay]).provider("acme").operations) == ["speak", "post-v2-speak"]
+
+
+def test_operations_can_be_named(document: Path) -> None:
+    proposal = voicegauge.propose_overlay(document, operations="/speech-to-text", provider="other")
+    assert [operation.request for operation in proposal.operations] == ["POST /speech-to-text"]
+    assert proposal.provider == "other"
+
+
+def test_the_proposal_as_json(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", str(document), "--json", "-"]) == 0
+    proposal = msgspec.json.decode(capsys.readouterr().out)
+    assert proposal["operations"][0]["line"] == 1 + DOCUMENT[: DOCUMENT.index("    post:")].count("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["acme.yaml"], "overlay.yaml exists: name another file with --out, or delete it"),
+        (["acme.yaml", "--out", "other/o.yaml"], "must be in the folder of"),
+        (["acme.yaml", "--operation", "/nothing", "--out", "o.yaml"], "no operation among /nothing with a text"),
+        (["missing.yaml"], "does not exist"),
+        (["text.yaml", "--out", "o.yaml"], "must be a mapping"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    document: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    reason: str,
+) -> None:
+    monkeypatch.chdir(document.parent)
+    (document.parent / "text.yaml").write_text("only a text")
+    (document.parent / "overlay.yaml").write_text("mine")
+    (document.parent / "other").mkdir()
+    assert run(["init", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert reason in error
+    assert "Traceback" not in error
+    assert (document.parent / "overlay.yaml").read_text() == "mine"

@@ -1,0 +1,72 @@
+"""`voicegauge init`: propose a contract for a provider's OpenAPI document."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.cli.console import create_console, show_record
+from voicegauge.cli.options import OutputFile, add_json_option
+from voicegauge.errors import ContractError, UsageError
+from voicegauge.files import write_file
+
+if TYPE_CHECKING:
+    from voicegauge.contract import OverlayProposal
+
+
+@click.command("init")
+@click.argument("document", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--provider", metavar="ID", default="", help="Id of the provider. Default: from the document's server.")
+@click.option(
+    "--operation",
+    "operations",
+    multiple=True,
+    metavar="PATH|ID",
+    help="Propose this operation. May be repeated. Default: all with a text in the request and audio in the response.",
+)
+@click.option(
+    "--out",
+    type=OutputFile(path_type=Path),
+    metavar="FILE",
+    help="Overlay to write, in the folder of the document. Default: overlay.yaml there.",
+)
+@add_json_option
+def command(
+    *, document: Path, provider: str, operations: tuple[str, ...], out: Path | None, json_path: str | None
+) -> None:
+    """Propose a contract for a provider's OpenAPI document.
+
+    DOCUMENT stays as it is. An OpenAPI Overlay beside it adds what OpenAPI cannot say:
+    which operation speaks, and where its request and response have text, voice and audio.
+    What the document does not state is marked TODO. Prices are never guessed.
+    """
+    from voicegauge import api
+
+    out = out or document.with_name("overlay.yaml")
+    if out.resolve().parent != document.resolve().parent:
+        raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
+    if out.exists():
+        raise UsageError(f"{out} exists: name another file with --out, or delete it")
+    proposal = api.propose_overlay(document, provider=provider, operations=operations)
+    write_file(out, proposal.overlay.encode())
+    show_record(proposal, json_path, lambda: _print_proposal(proposal, out))
+
+
+def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
+    from voicegauge import api
+
+    out = create_console()
+    for operation in proposal.operations:
+        out.print(f"{operation.request}: {', '.join(operation.targets)}", soft_wrap=True)
+    out.print(f"wrote {path}: complete in it", soft_wrap=True)
+    for item in proposal.todo:
+        out.print(f"  {item}", soft_wrap=True)
+    try:
+        api.load_contracts([path])
+    except ContractError as error:
+        out.print(f"it cannot be loaded yet: {error}", soft_wrap=True)
+    file = shlex.quote(str(path))
+    out.print(f"next: voicegauge check {proposal.provider} --emulated --contracts {file}", soft_wrap=True)

@@ -1,0 +1,392 @@
+"""Proposes the overlay that makes a provider's OpenAPI document a contract, for a person to complete.
+
+Only what the document states is filled in. What it does not state is marked with TODO and listed. A price is never
+guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from voicegauge.contract.documents.selection import METHODS
+from voicegauge.contract.schemas import Schemas
+from voicegauge.errors import UsageError
+from voicegauge.formats import Document, escape_pointer_token
+from voicegauge.model import Record
+
+_FIELD_NAMES: Mapping[str, Sequence[str]] = {
+    "text": ("text", "input", "prompt", "script", "transcript", "content", "ssml"),
+    "voice": ("voice", "voice_id", "voiceid", "voice_name", "speaker", "speaker_id", "reference_id"),
+    "language": ("language", "language_code", "languagecode", "lang", "locale"),
+    "format": ("response_format", "output_format", "audio_format", "format", "encoding", "audio_encoding", "codec"),
+    "speed": ("speed", "speaking_rate", "speakingrate"),
+    "seed": ("seed",),
+}
+"""Names of request fields, in lower case, by provider-independent field. An earlier name takes precedence."""
+_MODEL_NAMES = ("model", "model_id", "modelid", "engine")
+_SPEECH_WORDS = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
+_NO_SPEECH_WORDS = re.compile(r"transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
+_YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+_MAX_MODELS = 10
+_MAX_DEPTH = 8
+"""Maximum nesting of alternatives; schemas may refer to themselves."""
+_SPEECH_PATH = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
+"""Paths that certainly produce speech, even if the document describes the response wrongly."""
+_AUDIO_BODY = "{at: body, delivered: bytes}"
+TODO = "TODO"
+
+
+class ProposedOperation(Record, frozen=True, kw_only=True):
+    """An operation that produces speech, judged by its request and response."""
+
+    id: str
+    request: str
+    """Method and path: "POST /v1/speech"."""
+    line: int | None
+    """Line in the document."""
+    targets: tuple[str, ...]
+
+
+class OverlayProposal(Record, frozen=True, kw_only=True):
+    """A proposed overlay, and what a person has to complete in it."""
+
+    provider: str
+    """The proposed id of the provider."""
+    overlay: str
+    """The text of the overlay, in YAML."""
+    operations: tuple[ProposedOperation, ...]
+    todo: tuple[str, ...]
+    """What the document does not state; each is marked in the overlay."""
+
+
+class _Field(NamedTuple):
+    location: str
+    schema: Mapping[str, Any]
+    required: bool
+
+
+class _Candidate(NamedTuple):
+    path: str
+    method: str
+    data: Mapping[str, Any]
+    fields: dict[str, _Field]
+    """The fields of the request by location."""
+    audio: str
+    """The value of `x-speech.response.audio`; empty if the document describes no audio."""
+
+
+def propose_overlay(document: Document, *, provider: str = "", operations: Sequence[str] = ()) -> OverlayProposal:
+    """Propose an overlay for an OpenAPI document.
+
+    Args:
+        document: the whole document.
+        provider: id of the provider; by default derived from the first server.
+        operations: paths or operation ids to propose; by default all whose request has a text and whose response has
+            audio.
+
+    Raises:
+        UsageError: no such operation was found.
+    """
+    candidates = list(_candidates(document, operations))
+    found = [c for c in candidates if c.audio] or [c for c in candidates if operations or _SPEECH_PATH.search(c.path)]
+    if not found:
+        wanted = f" among {', '.join(operations)}" if operations else ""
+        raise UsageError(
+            f"{document.path}: no operation{wanted} with a text in its request and audio in its response; "
+            "docs/contract.md describes how to write x-speech by hand, also for jobs"
+        )
+    provider = provider or _provider_id(document)
+    writer = _OverlayWriter(document, provider)
+    return writer.write(found)
+
+
+def _candidates(document: Document, operations: Sequence[str]) -> Iterator[_Candidate]:
+    schemas = Schemas(document)
+    paths = document.data.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method in METHODS:
+            node = item.get(method) if isinstance(item, dict) else None
+            if not isinstance(node, dict) or method not in ("post", "put", "get"):
+                continue
+            if operations and not {path, node.get("operationId")} & set(operations):
+                continue
+            names = f"{path} {node.get('operationId', '')} {node.get('summary', '')}"
+            if not operations and (not _SPEECH_WORDS.search(names) or _NO_SPEECH_WORDS.search(names)):
+                continue
+            fields = dict(_request_fields(schemas, item, node))
+            if _find_field(fields, "text") is not None:
+                yield _Candidate(path, method, node, fields, _find_audio(schemas, node))
+
+
+def _request_fields(schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple[str, _Field]]:
+    for parameter in [*item.get("parameters", ()), *node.get("parameters", ())]:
+        data = schemas.resolve(parameter)[0]
+        if data.get("in") in ("query", "path", "header"):
+            schema = schemas.resolve(data.get("schema", {}))[0]
+            location = f"{data['in']}.{data['name']}"
+            yield location, _Field(location, schema, bool(data.get("required")) or data["in"] == "path")
+    content = schemas.resolve(node.get("requestBody", {}))[0].get("content", {})
+    for media_type in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
+        if isinstance(content.get(media_type), dict):
+            schema = content[media_type].get("schema", {})
+            yield from _body_fields(schemas, schema, "body#", 0, required=True)
+            return
+
+
+def _body_fields(
+    schemas: Schemas, schema: Any, location: str, depth: int, *, required: bool
+) -> Iterator[tuple[str, _Field]]:
+    """Yield the properties of an object, and those of the objects in it."""
+    resolved = _merge_branches(schemas, schema)
+    names = resolved.get("required", ())
+    for name, node in resolved.get("properties", {}).items():
+        at = f"{location}/{escape_pointer_token(name)}"
+        value = _merge_branches(schemas, node)
+        is_required = required and name in names
+        yield at, _Field(at, value, is_required)
+        if depth == 0:
+            yield from _body_fields(schemas, value, at, depth + 1, required=is_required)
+
+
+def _merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
+    """Return a schema with the keywords of its `allOf`, and of the branches of its `anyOf` or `oneOf`.
+
+    If a branch is a text, the branches that are objects are left out, because a text is easier to send.
+    """
+    resolved = schemas.resolve(schema)[0]
+    if not isinstance(resolved, dict) or depth > _MAX_DEPTH:
+        return {}
+    merged = dict(resolved)
+    whole = [_merge_branches(schemas, branch, depth + 1) for branch in resolved.get("allOf", ())]
+    alternatives = [
+        _merge_branches(schemas, branch, depth + 1) for key in ("anyOf", "oneOf") for branch in resolved.get(key, ())
+    ]
+    texts = [branch for branch in alternatives if branch.get("type") == "string"]
+    for part in [*whole, *(texts or alternatives)]:
+        for key, value in part.items():
+            if key == "properties":
+                merged[key] = {**value, **merged.get(key, {})}
+            elif key != "required" or part in whole:
+                merged.setdefault(key, value)
+    return merged
+
+
+def _find_field(fields: Mapping[str, _Field], field: str) -> _Field | None:
+    return _find_named(fields, _FIELD_NAMES[field])
+
+
+def _find_named(fields: Mapping[str, _Field], names: Sequence[str]) -> _Field | None:
+    for name in names:
+        for location, field in fields.items():
+            if re.split(r"[/.]", location)[-1].lower() == name and not field.schema.get("properties"):
+                return field
+    return None
+
+
+def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
+    """Return the value of `x-speech.response.audio`; empty if no response has audio that a request gets at once."""
+    responses = node.get("responses")
+    for status, response in responses.items() if isinstance(responses, dict) else ():
+        content = schemas.resolve(response)[0].get("content", {}) if str(status).startswith("2") else {}
+        if any(name.startswith("audio/") or name == "application/octet-stream" for name in content):
+            return _AUDIO_BODY
+        for name, media in content.items():
+            if "json" in name and (found := _find_audio_property(schemas, media.get("schema", {}))):
+                return found
+    return ""
+
+
+def _find_audio_property(schemas: Schemas, schema: Any) -> str:
+    for location, field in _body_fields(schemas, schema, "body#", 0, required=True):
+        name = location.rpartition("/")[2].lower()
+        if "audio" in name and field.schema.get("type") in ("string", ["string", "null"]):
+            is_url = "url" in name or field.schema.get("format") in ("uri", "url")
+            return f"{{at: {location}, delivered: {'url' if is_url else 'base64'}}}"
+    return ""
+
+
+def _provider_id(document: Document) -> str:
+    """Derive an id from the host of the first server, else from the title: api.acme.com becomes acme."""
+    hosts = [urlsplit(url).hostname for url in _server_urls(document.data)]
+    parts = (hosts[0] or "").split(".") if hosts else []
+    if len(parts) > 1:
+        return _to_name(parts[-2])
+    info = document.data.get("info")
+    return _to_name(str(info.get("title", "") if isinstance(info, dict) else "")) or "my-provider"
+
+
+def _server_urls(data: Mapping[str, Any]) -> list[str]:
+    servers = data.get("servers")
+    urls = [str(s.get("url", "")) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
+    return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
+
+
+def _to_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _last_fixed_part(path: str) -> str:
+    """Return the last part of a path that is not a parameter, as a name."""
+    parts = [_to_name(part) for part in path.split("/") if part and "{" not in part]
+    return parts[-1] if parts else "speech"
+
+
+def _quote(value: Any) -> str:
+    """Write a value as YAML."""
+    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
+    return str(value) if is_plain else json.dumps(value)
+
+
+def _first_value(schema: Mapping[str, Any]) -> Any:
+    """Return a value that the document names for a field; `None` if it names none."""
+    examples = schema.get("examples")
+    values = [schema.get("default"), schema.get("example"), *(examples if isinstance(examples, list) else ())]
+    enum = schema.get("enum")
+    values += enum if isinstance(enum, list) else []
+    return next((value for value in values if isinstance(value, str) and value), None)
+
+
+class _OverlayWriter:
+    """Writes one overlay, and notes what a person has to complete."""
+
+    def __init__(self, document: Document, provider: str) -> None:
+        self._document, self._provider = document, provider
+        self._todo: list[str] = []
+        self._used_targets: set[str] = set()
+        self._used_operation_ids: set[str] = set()
+
+    def write(self, candidates: Sequence[_Candidate]) -> OverlayProposal:
+        lines = [*self._head(), *self._root()]
+        operations = []
+        for candidate in candidates:
+            targets = list(self._targets(candidate))
+            lines += self._operation(candidate, targets)
+            pointer = f"/paths/{escape_pointer_token(candidate.path)}/{candidate.method}"
+            operations.append(
+                ProposedOperation(
+                    id=str(candidate.data.get("operationId", "")),
+                    request=f"{candidate.method.upper()} {candidate.path}",
+                    line=self._document.line(pointer),
+                    targets=tuple(name for name, _ in targets),
+                )
+            )
+        self._todo.append("prices, if you want costs: x-pricing beside x-speech")
+        return OverlayProposal(
+            provider=self._provider,
+            overlay="\n".join(lines) + "\n",
+            operations=tuple(operations),
+            todo=tuple(dict.fromkeys(self._todo)),
+        )
+
+    def _head(self) -> list[str]:
+        return [
+            "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
+            "overlay: 1.0.0",
+            f"info: {{title: {_quote(self._provider)} as a contract, version: {_quote(_today())}}}",
+            f"extends: {_quote(self._document.path.name)}",
+            "actions:",
+        ]
+
+    def _root(self) -> list[str]:
+        name = self._provider
+        info = self._document.data.get("info")
+        title = str(info.get("title", name)) if isinstance(info, dict) else name
+        key_env = re.sub(r"[^A-Z0-9]", "_", name.upper())
+        source = f"{{title: {_quote(title)}, date: {_quote(_today())}}}"
+        lines = [
+            "  - target: $",
+            "    update:",
+            "      x-provider:",
+            f"        id: {_quote(name)}",
+            f"        title: {_quote(title)}",
+            f"        key_env: {key_env if key_env[:1].isalpha() else '_' + key_env}_API_KEY",
+            f"        sources: {{{_quote(self._document.path.name)}: {source}}}",
+        ]
+        if not _server_urls(self._document.data):
+            self._todo.append("the server, which the document does not name")
+            lines.append(f'      servers: [{{url: "https://{TODO.lower()}.example"}}]  # TODO')
+        components = self._document.data.get("components")
+        if not (isinstance(components, dict) and components.get("securitySchemes")):
+            self._todo.append("how the key is sent: the document has no security scheme")
+            lines.append("      security: [{key: []}]  # TODO: and the scheme below")
+            lines.append("  - target: $" if not isinstance(components, dict) else "  - target: $.components")
+            scheme = "securitySchemes: {key: {type: http, scheme: bearer}}"
+            lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
+        return lines
+
+    def _operation(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
+        mapped = {name: field for name in _FIELD_NAMES if (field := _find_field(candidate.fields, name))}
+        request = ", ".join(f"{name}: {_quote(field.location)}" for name, field in mapped.items())
+        path = candidate.path.replace("\\", "\\\\").replace("'", "\\'")
+        target = f"$.paths['{path}'].{candidate.method}"
+        yield f"  - target: {json.dumps(target, ensure_ascii=False)}"
+        yield "    update:"
+        yield from self._operation_id(candidate)
+        if not {"401", "403", "4XX", "default"} & candidate.data.get("responses", {}).keys():
+            self._todo.append(f"the response of {candidate.path} to a wrong key, which the document does not state")
+            yield '      responses: {"401": {description: The key is unknown}}  # TODO: not in the document'
+        if not candidate.audio:
+            self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
+            yield '      # responses: {"200": {content: {audio/*: {}}}}  # TODO'
+        elif "format" in mapped:
+            self._todo.append(f"the media types of other formats of {candidate.path}, if the document lacks them")
+            yield '      # responses: {"200": {content: {audio/*: {}}}}  # TODO: media types of other formats'
+        yield "      # x-pricing: {per: 1k_characters, usd: TODO}"
+        yield "      x-speech:"
+        yield f"        request: {{{request}}}"
+        audio = candidate.audio or _AUDIO_BODY
+        yield f"        response: {{audio: {audio}}}{'' if candidate.audio else '  # TODO'}"
+        yield "        targets:"
+        yield from (f"          {_quote(name)}: {text}" for name, text in targets)
+
+    def _operation_id(self, candidate: _Candidate) -> Iterator[str]:
+        """Yield an operation id, if the document has none or uses it for another proposed operation, too."""
+        name = str(candidate.data.get("operationId") or "")
+        if not name or name in self._used_operation_ids:
+            name = _to_name(f"{candidate.method} {candidate.path}")
+            yield f"      operationId: {_quote(name)}"
+        self._used_operation_ids.add(name)
+
+    def _targets(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
+        """Yield a target for each documented model; one target if no models are documented."""
+        model = _find_named(candidate.fields, _MODEL_NAMES)
+        voice = _find_field(candidate.fields, "voice")
+        voice_text = self._voice(candidate, voice) if voice is not None and voice.required else ""
+        enum = model.schema.get("enum") if model is not None else None
+        models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
+        if len(models) > _MAX_MODELS:
+            self._todo.append(f"{len(models) - _MAX_MODELS} more models of {candidate.path}, each as a target")
+        if model is not None and not models and model.required:
+            models = [_first_value(model.schema) or TODO]
+            self._todo.append(f"the models of {candidate.path}")
+        for name in models[:_MAX_MODELS] or [None]:
+            own_name = _to_name(name) if name and name != TODO else _last_fixed_part(candidate.path)
+            target = self._unused_target(own_name)
+            title = name or candidate.path
+            constants = f", constants: {{{_quote(model.location)}: {_quote(name)}}}" if model and name else ""
+            yield target, f"{{title: {_quote(title)}{constants}{voice_text}}}"
+
+    def _voice(self, candidate: _Candidate, voice: _Field) -> str:
+        value = _first_value(voice.schema)
+        if value is None:
+            self._todo.append(f"a voice of {candidate.path}")
+        return f", voice: {_quote(value or TODO)}"
+
+    def _unused_target(self, name: str) -> str:
+        number = 1
+        unused = name
+        while unused in self._used_targets:
+            number += 1
+            unused = f"{name}-{number}"
+        self._used_targets.add(unused)
+        return unused
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
