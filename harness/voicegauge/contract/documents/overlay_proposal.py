@@ -365,7 +365,8 @@ class _OverlayWriter:
         if model is not None and not models and model.required:
             models = [_first_value(model.schema) or TODO]
             self._todo.append(f"the models of {candidate.path}")
-        for name in models[:_MAX_MODELS] or [None]:
+        names: list[str | None] = [*models[:_MAX_MODELS]] or [None]
+        for name in names:
             own_name = _to_name(name) if name and name != TODO else _last_fixed_part(candidate.path)
             target = self._unused_target(own_name)
             title = name or candidate.path
