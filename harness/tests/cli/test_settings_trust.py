@@ -213,3 +213,13 @@ def test_an_own_contract_does_not_take_over_the_key_of_a_bundled_one(
     line = one_line(capsys)
     assert line.startswith("voicegauge: pixelapi.yaml:4: ")
     assert words in line
+
+
+@pytest.mark.parametrize("name", ["voicegauge.toml", "pyproject.toml"])
+@pytest.mark.parametrize("text", ["seed = " + "9" * 5000, "seed = [" * 5000, "seed = 2026-02-30", "seed = 'x", "\xff"])
+def test_a_settings_file_that_cannot_be_parsed_is_one_line(
+    folder: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / name).write_text(text, encoding="latin-1")
+    assert run(["providers"]) == 2
+    assert one_line(capsys).startswith(f"voicegauge: {name}: ")

@@ -93,7 +93,7 @@ def _read_toml(path: Path, label: str) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise UsageError(f"{label}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
         raise UsageError(f"{label}: {error}") from error
 
 
