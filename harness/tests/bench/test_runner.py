@@ -18,10 +18,12 @@ from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
 from voicegauge.contract import Target
-from voicegauge.emulator import RunningEmulator
+from voicegauge.emulator import EmulatorSettings, RunningEmulator, create_app
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model import Provenance
 
+from ..builders.servers import serving
+from ..builders.virtual_time import in_virtual_time
 from .conftest import Faulty
 
 ENGLISH = {"languages": ["en"]}
@@ -77,14 +79,26 @@ async def test_every_planned_sample_is_timed_and_saved(
             assert sample.request_id.startswith("job-")
             assert sample.polls >= 1
             assert latency.completion_ms is not None
-            # The emulator takes 60 + 60 ms from the moment it takes the job on, at the latest when it says so.
-            assert latency.completion_ms.low_ms <= latency.submit_latency_ms + 130
-            assert latency.completion_ms.high_ms >= 120
-            assert latency.submit_latency_ms < latency.total_latency_ms
+            bounds = latency.completion_ms
+            assert latency.submit_latency_ms <= bounds.low_ms <= bounds.high_ms <= latency.total_latency_ms
             assert sample.cost.price_usd == 0.01
         else:
             assert (sample.polls, latency.completion_ms) == (0, None)
             assert sample.cost.price_usd == pytest.approx(len(sample.text) * 0.0001)
+
+
+@in_virtual_time
+async def test_a_job_is_known_to_be_complete_between_two_polls(
+    suite: Suite, targets: dict[str, Target], tmp_path: Path
+) -> None:
+    """The emulator accepts a job after 5 ms and completes it 60 + 60 ms later; it is polled every 100 ms."""
+    async with serving(create_app([targets["acme/job"].contract], EmulatorSettings(rate_limits=False))) as url:
+        outcome = await run_plan(order(suite, targets, f"{url}/acme", "job"), tmp_path)
+    for sample in outcome.samples:
+        assert sample.latency is not None
+        assert sample.latency.completion_ms is not None
+        assert sample.latency.submit_latency_ms == pytest.approx(5, abs=1e-3)
+        assert sample.latency.completion_ms.low_ms <= 125 <= sample.latency.completion_ms.high_ms
 
 
 async def test_each_session_opens_new_connections(
@@ -104,8 +118,9 @@ async def test_each_session_opens_new_connections(
     assert peers[0] != peers[4]
 
 
+@in_virtual_time
 async def test_the_targets_of_a_round_run_concurrently_and_rounds_in_sequence(
-    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
+    suite: Suite, targets: dict[str, Target], tmp_path: Path
 ) -> None:
     under_way: Counter[str] = Counter()
     seen: list[set[str]] = []
@@ -117,19 +132,20 @@ async def test_the_targets_of_a_round_run_concurrently_and_rounds_in_sequence(
         under_way[body["text"]] += 1
         most = max(most, sum(under_way.values()))
         seen.append({text for text, count in under_way.items() if count})
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
         under_way[body["text"]] -= 1
         return Response(b"RIFF", media_type="audio/wav")
 
-    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
-    await run_plan(order(suite, targets, url, "now", "unpriced"), tmp_path)
+    async with serving(Starlette(routes=[Route("/now", now, methods=["POST"])])) as url:
+        await run_plan(order(suite, targets, url, "now", "unpriced"), tmp_path)
     assert most == 2
     assert all(len(texts) == 1 for texts in seen)
 
 
 @pytest.mark.parametrize(("concurrency", "plan_allows"), [(1, None), (8, 1)])
+@in_virtual_time
 async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
-    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path, concurrency: int, plan_allows: int | None
+    suite: Suite, targets: dict[str, Target], tmp_path: Path, concurrency: int, plan_allows: int | None
 ) -> None:
     under_way = most = 0
 
@@ -137,14 +153,14 @@ async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(1)
         under_way -= 1
         return Response(b"RIFF", media_type="audio/wav")
 
-    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
-    asked = order(suite, targets, url, "now", "unpriced", concurrency=concurrency)
-    access = {"acme": ProviderAccess({"": url}, "key", plan_allows)}
-    outcome = await run_plan(changed(asked, access_by_provider=access), tmp_path)
+    async with serving(Starlette(routes=[Route("/now", now, methods=["POST"])])) as url:
+        asked = order(suite, targets, url, "now", "unpriced", concurrency=concurrency)
+        access = {"acme": ProviderAccess({"": url}, "key", plan_allows)}
+        outcome = await run_plan(changed(asked, access_by_provider=access), tmp_path)
     assert outcome.is_complete
     assert most == 1
 

@@ -17,6 +17,9 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 async def serving(app: Any) -> AsyncIterator[str]:
     """Serve an ASGI application; yields its root URL."""
     listening_socket = socket.create_server(("127.0.0.1", 0))
+    # Or the second small write of a response waits for the delayed acknowledgement of the first one. asyncio sets
+    # this option itself, but only for sockets with a protocol number, which `create_server` leaves out.
+    listening_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", lifespan="off"))
     task = asyncio.create_task(server.serve(sockets=[listening_socket]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import time
+import threading
 from typing import Any
 
 import numpy as np
@@ -22,23 +23,27 @@ URL = "http://127.0.0.1:9"
 RATE_HZ = 16_000
 
 
-class Slow:
-    """A slow ASR engine that counts its transcriptions."""
+class WaitingAsr:
+    """An ASR engine that counts its transcriptions, each of which waits until it is released."""
 
     count = 0
+    started, released = threading.Event(), threading.Event()
 
     def supports_language(self, language: str) -> bool:
         return language == "en"
 
     def transcribe(self, samples: object, language: str) -> str:
         type(self).count += 1
-        time.sleep(0.3)
+        self.started.set()
+        self.released.wait()
         return "four words were spoken"
 
 
 @pytest.fixture
 def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
-    monkeypatch.setattr(transcription, "embedded_asr", Slow)
+    monkeypatch.setattr(transcription, "embedded_asr", WaitingAsr)
+    WaitingAsr.started.clear()
+    WaitingAsr.released.set()
     transcription._transcript_cache.clear()
     return load_catalogue().provider("ttsai")
 
@@ -49,10 +54,20 @@ def recording(seconds: float = 1.0, *, silent: bool = False) -> UploadedFile:
 
 
 async def sent(
-    contract: Contract, *wanted: tuple[str, UploadedFile, dict[Any, Any]], credits: float = 1e9
+    contract: Contract,
+    *wanted: tuple[str, UploadedFile, dict[Any, Any]],
+    credits: float = 1e9,
+    all_arrived: threading.Event | None = None,
 ) -> list[Exchange]:
-    """Send requests concurrently and return their exchanges."""
-    app = create_app([contract], EmulatorSettings(clock="per-poll", credits=credits, rate_limits=False))
+    """Send requests concurrently and return their exchanges; `all_arrived` is set when the emulator has all of them."""
+    emulator = create_app([contract], EmulatorSettings(clock="per-poll", credits=credits, rate_limits=False))
+    arrived = itertools.count(1)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if next(arrived) == len(wanted) and all_arrived is not None:
+            all_arrived.set()
+        await emulator(scope, receive, send)
+
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         wires = [
@@ -97,13 +112,16 @@ async def test_audio_is_charged_by_duration_and_an_empty_account_is_rejected(tts
 
 
 async def test_a_recording_is_transcribed_once(ttsai) -> None:
-    before = Slow.count
-    responses = await sent(ttsai, *(("stt-whisper", recording(), {}) for _ in range(6)))
+    before = WaitingAsr.count
+    WaitingAsr.released.clear()
+    uploads = (("stt-whisper", recording(), {}) for _ in range(6))
+    responses = await sent(ttsai, *uploads, all_arrived=WaitingAsr.released)
     assert {body(response)["text"] for response in responses} == {"four words were spoken"}
-    assert Slow.count == before + 1
+    assert WaitingAsr.count == before + 1
 
 
 async def test_other_requests_are_served_during_transcription(ttsai) -> None:
+    WaitingAsr.released.clear()
     app = create_app([ttsai], EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False))
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
@@ -111,10 +129,11 @@ async def test_other_requests_are_served_during_transcription(ttsai) -> None:
         listening = asyncio.create_task(
             client.send_operation(intake.operation, build_audio_input_request(intake, recording()))
         )
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(WaitingAsr.started.wait)
         response = await client.send_operation(ttsai.operation("getHealth"), RequestParts())
         assert response.response.status == 200
         assert not listening.done()
+        WaitingAsr.released.set()
         assert body(await listening)["text"] == "four words were spoken"
 
 
@@ -131,15 +150,16 @@ async def test_uploads_are_decoded_one_at_a_time(ttsai, monkeypatch: pytest.Monk
     """A small file may decode to hundreds of megabytes."""
     from voicegauge.speech import audio
 
-    decode, active, most = audio.decode, [0], [0]
+    decode, active, most, all_arrived = audio.decode, [0], [0], threading.Event()
 
     def count(data: bytes) -> Any:
         active[0] += 1
         most[0] = max(most[0], active[0])
-        time.sleep(0.02)
+        all_arrived.wait()
         active[0] -= 1
         return decode(data)
 
     monkeypatch.setattr(audio, "decode", count)
-    await sent(ttsai, *(("stt-whisper", recording(0.5 + number / 100, silent=True), {}) for number in range(4)))
+    uploads = (("stt-whisper", recording(0.5 + number / 100, silent=True), {}) for number in range(4))
+    await sent(ttsai, *uploads, all_arrived=all_arrived)
     assert most == [1]

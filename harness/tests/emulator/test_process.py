@@ -8,11 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from typing import Any
 
 import httpx
 import msgspec
+import psutil
 import pytest
 
 from voicegauge.contract import Contract
@@ -26,15 +26,6 @@ def _is_serving(url: str) -> bool:
         return httpx.get(url, timeout=2).status_code == 200
     except httpx.TransportError:
         return False
-
-
-def _gone(url: str, limit_s: float = 10) -> bool:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        if not _is_serving(url):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 @pytest.mark.usefixtures("own_processes")
@@ -97,9 +88,11 @@ def test_it_exits_when_its_parent_is_killed(plain_acme: Contract) -> None:
         assert parent.stdout is not None
         url = f"{parent.stdout.readline().strip()}/health"
         assert _is_serving(url)
+        children = psutil.Process(parent.pid).children()
+        assert children
         parent.send_signal(signal.SIGKILL)
-        parent.wait()
-        assert _gone(url)
+        psutil.wait_procs(children)
+        assert not _is_serving(url)
 
 
 def test_faults_can_be_changed_while_it_runs(plain_acme: Contract) -> None:
