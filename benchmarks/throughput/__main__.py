@@ -6,6 +6,8 @@ audio. Time is CPU time, and the fastest round counts, since other processes onl
 cases are first timed with the emulator, and then with its responses replayed from memory, which leaves voicegauge's own
 work. "Decoding" is the share of libsndfile and ffmpeg in that. Over a socket, it is the client's CPU time, for both
 tools. Speech is synthesized before the timing starts.
+
+`--against FOLDER` compares this version with another checkout instead, see `version_comparison`.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from comparison.service import serve_provider
 from comparison.tools import ComparedTarget
 
 from throughput.response_replay import ReplayingApp
+from throughput.version_comparison import compare_versions, print_comparison
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
@@ -216,7 +219,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("providers", nargs="*", help="ids of providers; default: all")
     parser.add_argument("--alone", action="store_true", help="skip Schemathesis, which needs a package index")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="only compare with this checkout, in one run")
     options = parser.parse_args()
+    if options.against is not None:
+        print_comparison(KINDS, compare_versions(options.against, options.providers))
+        return
     catalogue = load_catalogue()
     provider, _, name = TARGET.partition("/")
     target = catalogue.provider(provider).target(name)

@@ -7,6 +7,8 @@ the second recording played backwards, which has the same voice and codec but no
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,8 +54,9 @@ def measure_speech_mismatch(first: Samples, first_rate_hz: int, second: Samples,
     other = _features(resample(second, second_rate_hz, _RATE_HZ))
     if one is None or other is None:
         return None
-    backwards = _alignment_cost(one, other[::-1])
-    return _alignment_cost(one, other) / backwards if backwards > 0 else None
+    distances = _distances(one, other)
+    forwards, backwards = _alignment_costs(np.stack([distances, distances[:, ::-1]]))
+    return forwards / backwards if backwards > 0 else None
 
 
 def correlate_waveforms(first: Samples, second: Samples) -> float:
@@ -83,6 +86,7 @@ def _features(samples: Samples) -> Features | None:
     return levels / spread if spread > 0 else None
 
 
+@functools.cache
 def _band_weights() -> NDArray[np.float64]:
     """Return triangular weights of shape (frequencies, bands), equally spaced on the mel scale."""
     mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _RATE_HZ) / 700)
@@ -93,18 +97,34 @@ def _band_weights() -> NDArray[np.float64]:
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))
 
 
-def _alignment_cost(first: Features, second: Features) -> float:
-    """Return the mean distance of the frames of two recordings along their best alignment.
+def _distances(first: Features, second: Features) -> NDArray[np.float64]:
+    """Return the distance between every frame of `first` and every frame of `second`."""
+    distances = np.empty((len(first), len(second)))
+    for row, frame in zip(distances, first, strict=True):  # by rows, because all differences at once take 20 times more
+        differences = second - frame
+        np.einsum("ij,ij->i", differences, differences, out=row)
+    return np.asarray(np.sqrt(distances / _BANDS))
+
+
+def _alignment_costs(distances: NDArray[np.float64]) -> list[float]:
+    """Return the mean distance of the frames of two recordings along their best alignment, for several pairs at once.
 
     The costs are computed by diagonals, whose entries do not depend on each other.
+
+    Args:
+        distances: the distances between the frames, of shape (pairs, frames of the first, frames of the second).
     """
-    rows, columns = len(first), len(second)
-    before, last = np.full(rows + 1, np.inf), np.full(rows + 1, np.inf)  # two diagonals back, and one
-    before[0] = 0.0  # the alignment begins with the first frames
+    pairs, rows, columns = distances.shape
+    flat, step = distances.reshape(pairs, -1), max(columns - 1, 1)  # entries of a diagonal are `step` apart
+    # The costs on two diagonals back, on the last one and on the current one, after an entry that no alignment reaches.
+    before, last, current = (np.full((pairs, rows + 1), np.inf) for _ in range(3))
+    before[:, 0] = 0.0  # the alignment begins with the first frames
     for diagonal in range(rows + columns - 1):
-        index = np.arange(max(0, diagonal - columns + 1), min(rows - 1, diagonal) + 1)
-        distances = np.sqrt(np.mean((first[index] - second[diagonal - index]) ** 2, axis=1))
-        current = np.full(rows + 1, np.inf)
-        current[index + 1] = distances + np.minimum(np.minimum(last[index], last[index + 1]), before[index])
-        before, last = last, current
-    return float(last[rows]) / (rows + columns)
+        low, high = max(0, diagonal - columns + 1), min(rows - 1, diagonal) + 1
+        start = low * columns + diagonal - low
+        on_diagonal = flat[:, start : start + (high - low - 1) * step + 1 : step]
+        cheapest = np.minimum(np.minimum(last[:, low:high], last[:, low + 1 : high + 1]), before[:, low:high])
+        current.fill(np.inf)
+        np.add(cheapest, on_diagonal, out=current[:, low + 1 : high + 1])
+        before, last, current = last, current, before
+    return [float(cost) / (rows + columns) for cost in last[:, rows]]
