@@ -98,6 +98,11 @@ class TimedGroup:
         return seconds
 
 
+def _read_indices(file: str) -> dict[str, list[int]]:
+    indices: dict[str, list[int]] = json.loads(Path(file).read_text())
+    return indices
+
+
 async def serve() -> None:
     """Execute the commands from the standard input."""
     contracts = {contract.id: contract for contract in load_catalogue()}
@@ -114,7 +119,7 @@ async def serve() -> None:
         if command == "keys":
             result = {group: [build_key(case) for case in of_group] for group, of_group in cases.items()}
         elif command == "prepare":
-            for group, indices in json.loads(Path(argument).read_text()).items():
+            for group, indices in _read_indices(argument).items():
                 contract = contracts[group.partition("|")[0]]
                 groups[group] = TimedGroup(contract, [cases[group][index] for index in indices])
                 await groups[group].time_round()

@@ -86,8 +86,7 @@ def compare_versions(other: Path, providers: Collection[str] = ()) -> list[Group
     with contextlib.ExitStack() as stack:
         before = stack.enter_context(_running_worker(other.resolve(), ()))
         now = {
-            variant: stack.enter_context(_running_worker(_CHECKOUT, left_out))
-            for variant, left_out in VARIANTS.items()
+            variant: stack.enter_context(_running_worker(_CHECKOUT, left_out)) for variant, left_out in VARIANTS.items()
         }
         old_keys, new_keys = before.ask("keys"), now["whole"].ask("keys")
         common = {
@@ -98,11 +97,9 @@ def compare_versions(other: Path, providers: Collection[str] = ()) -> list[Group
         common = {group: pairs for group, pairs in sorted(common.items()) if pairs}
         timed = {group: pairs[:: -(-len(pairs) // GROUP_SIZE)] for group, pairs in common.items()}
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _prepare([before], folder / "before.json", {group: [old for old, _ in pairs] for group, pairs in timed.items()})
-        _prepare(now.values(), folder / "now.json", {group: [new for _, new in pairs] for group, pairs in timed.items()})
-        return [
-            _time_group(group, len(common[group]), len(pairs), before, now) for group, pairs in timed.items()
-        ]
+        _prepare([before], folder / "before.json", {group: [old for old, _ in timed[group]] for group in timed})
+        _prepare(now.values(), folder / "now.json", {group: [new for _, new in timed[group]] for group in timed})
+        return [_time_group(group, len(common[group]), len(pairs), before, now) for group, pairs in timed.items()]
 
 
 def _find_common(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:

@@ -180,7 +180,7 @@ class Transport:
         try:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
-                    response, timing = await self._call_app(request, url, host), None
+                    response, timing = await self._call_app(request, host), None
                 else:
                     response, timing = await self._call_host(request, url, host, trace, pinned_address, ends_stream)
         except TimeoutError:
@@ -190,8 +190,8 @@ class Transport:
             raise _to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
-    async def _call_app(self, request: Request, url: httpx.URL, host: str) -> Response:
-        status, headers, body = await call_app(self._app, request, url, self._max_body_bytes)
+    async def _call_app(self, request: Request, host: str) -> Response:
+        status, headers, body = await call_app(self._app, request, self._max_body_bytes)
         return self._build_response(status, headers, body, host)
 
     async def _call_host(

@@ -5,32 +5,31 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import httpx
 
 from voicegauge.errors import OversizeError, UnreachableError
-
-if TYPE_CHECKING:
-    import httpx
-
-    from voicegauge.model import Request
+from voicegauge.model import Request
 
 AppResponse = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body of a response."""
 
 
-async def call_app(app: Any, request: Request, url: httpx.URL, max_bytes: int) -> AppResponse:
+async def call_app(app: Any, request: Request, max_bytes: int) -> AppResponse:
     """Return the response of `app` to `request`.
 
     Args:
         app: an ASGI 3 application; exceptions of the application propagate.
-        request: the request; its body is sent in one message.
-        url: the parsed URL of the request.
+        request: the request, with a valid URL; its body is sent in one message.
         max_bytes: maximum size of the response body in bytes.
 
     Raises:
         UnreachableError: the application returns before its response is complete, or a header cannot be encoded.
         OversizeError: the response body exceeds `max_bytes`.
     """
+    url = _build_url_scope(request.url)
     response = _ResponseCollector(url.host, max_bytes)
     messages = [{"type": "http.request", "body": request.body, "more_body": False}]
 
@@ -75,13 +74,35 @@ def _encode_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
     return header[0].lower().encode("latin-1"), header[1].encode("latin-1")
 
 
-def _build_scope(request: Request, url: httpx.URL) -> dict[str, Any]:
+class _UrlScope(NamedTuple):
+    """The parts of an ASGI scope that depend on the URL alone."""
+
+    host: str
+    host_header: bytes
+    scope: Mapping[str, Any]
+
+
+@functools.lru_cache(maxsize=256)
+def _build_url_scope(url: str) -> _UrlScope:
+    """Parse a URL. The result is cached, because the requests of a run share a small number of URLs."""
+    parsed = httpx.URL(url)
+    scope = {
+        "scheme": parsed.scheme,
+        "path": parsed.path,
+        "raw_path": parsed.raw_path.partition(b"?")[0],
+        "query_string": parsed.query,
+        "server": (parsed.host, parsed.port),
+    }
+    return _UrlScope(parsed.host, parsed.netloc, scope)
+
+
+def _build_scope(request: Request, url: _UrlScope) -> dict[str, Any]:
     try:
         headers = list(map(_encode_header, request.headers))
     except UnicodeEncodeError as error:
         raise UnreachableError(f"the request cannot be sent: a header: {error.reason}", sent=False) from error
     if not any(name == b"host" for name, _ in headers):
-        headers.insert(0, (b"host", url.netloc))
+        headers.insert(0, (b"host", url.host_header))
     if request.body:
         headers.append((b"content-length", b"%d" % len(request.body)))
     return {
@@ -89,12 +110,8 @@ def _build_scope(request: Request, url: httpx.URL) -> dict[str, Any]:
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
         "method": request.method,
-        "scheme": url.scheme,
-        "path": url.path,
-        "raw_path": url.raw_path.partition(b"?")[0],
-        "query_string": url.query,
         "root_path": "",
         "headers": headers,
-        "server": (url.host, url.port),
         "client": ("127.0.0.1", 0),
+        **url.scope,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -16,7 +15,6 @@ from voicegauge.model import Request
 from voicegauge.transport import encode_body
 from voicegauge.version import __version__
 
-_PRINTABLE_ASCII_PATTERN = re.compile(r"[ -~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DEFAULT_HEADERS = {
     "User-Agent": f"voicegauge/{__version__}",
@@ -166,7 +164,7 @@ def _set_headers(headers: dict[str, str], added_headers: Mapping[str, str]) -> N
 
 def _require_valid_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
-        if not _PRINTABLE_ASCII_PATTERN.fullmatch(value):
+        if not (value.isascii() and value.isprintable()):
             raise UsageError(f"the header {name} can only have printable ASCII characters")
     return tuple(headers.items())
 

@@ -78,7 +78,7 @@ def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
 def _frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
     """Mean square of each frame of `length` samples, after subtracting `offset`."""
     frames = samples.astype(np.float64).reshape(-1, length) - offset
-    return np.asarray(np.mean(np.square(frames), axis=1), dtype=np.float64)
+    return np.asarray(np.einsum("ij,ij->i", frames, frames) / length)  # without an array of squares
 
 
 def _blocks(samples: Samples, size: int) -> Iterator[Samples]:
