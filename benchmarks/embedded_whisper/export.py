@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from create_embedded_whisper.batches import FULL_FRAMES
+from create_embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
+from create_embedded_whisper.spelling import tokens
+from create_embedded_whisper.words import vocabulary
 from whisper.tokenizer import get_tokenizer
 
-from embedded_whisper.batches import FULL_FRAMES
-from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
-from embedded_whisper.spelling import tokens
-from embedded_whisper.words import vocabulary
 from voicegauge.speech.asr.ctranslate2_conversion import byte_to_character
-from voicegauge.speech.asr.embedded import WEIGHTS
+from voicegauge.speech.asr.embedded import WEIGHTS_PATH
 
 CONTEXT = 448
 """Tokens of Whisper's text context."""
@@ -52,7 +52,7 @@ def main() -> None:
         for name, value in average.items()
         if name.startswith("whisper.")
     }
-    destination = Path(sys.argv[2]) if len(sys.argv) > 2 else WEIGHTS
+    destination = Path(sys.argv[2]) if len(sys.argv) > 2 else WEIGHTS_PATH
     np.savez_compressed(
         destination,
         dims=json.dumps(dims()),

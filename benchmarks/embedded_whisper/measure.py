@@ -21,19 +21,19 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
+from create_embedded_whisper import sentences
+from create_embedded_whisper.corpus import VOICES, Voice
 from numpy.typing import NDArray
 
-from embedded_whisper import sentences
-from embedded_whisper.corpus import VOICES, Voice
 from voicegauge.bench.planning.suite import load_suite
 from voicegauge.contract import load_catalogue
-from voicegauge.speech.asr import RATE_HZ, Asr
-from voicegauge.speech.asr.embedded import embedded_faster_whisper, embedded_whisper
+from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.asr.embedded import create_embedded_faster_whisper, create_embedded_whisper
 from voicegauge.speech.synthesis.espeak import synthesize
 from voicegauge.speech.transcripts.error_counts import score_transcript
 
 HELD_OUT, HELD_OUT_SEED = 200, 7
-FRAME = RATE_HZ // 50
+FRAME = ASR_SAMPLE_RATE_HZ // 50
 """A lost frame is 20 ms."""
 Samples = NDArray[np.float32]
 Worsen = Callable[[Samples, int], Samples]
@@ -67,7 +67,7 @@ def say(spoken: SpokenText) -> Samples:
         voice=voice.variant,
         words_per_minute=voice.words_per_minute,
         pitch=voice.pitch,
-        sample_rate_hz=RATE_HZ,
+        sample_rate_hz=ASR_SAMPLE_RATE_HZ,
         seed=0,
     )
 
@@ -170,7 +170,7 @@ def print_damage(asr: Asr, clips: Sequence[SpokenText]) -> None:
 
 def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
     """Transcripts of audio that does not contain the text."""
-    silence = np.zeros(3 * RATE_HZ, np.float32)
+    silence = np.zeros(3 * ASR_SAMPLE_RATE_HZ, np.float32)
     print("\nnot the text")
     print(f"  silence: {measure(asr, clips, lambda _, __: silence)}")
     print(f"  noise: {measure(asr, clips, lambda _, seed: _noise(len(silence), 0.05, seed))}")
@@ -183,7 +183,7 @@ def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
 
 def print_engines(clips: Sequence[SpokenText]) -> None:
     """Whether both engines give the same words."""
-    first, second = embedded_whisper(), embedded_faster_whisper()
+    first, second = create_embedded_whisper(), create_embedded_faster_whisper()
     same = sum(first.transcribe(say(clip), "en") == second.transcribe(say(clip), "en") for clip in clips)
     print(f"\nopenai-whisper and faster-whisper give the same words on {same} of {len(clips)} clips")
 
@@ -217,7 +217,7 @@ def _peak_mib() -> float:
 
 
 def _embedded(faster: bool) -> Callable[[Samples], Any]:
-    asr = embedded_faster_whisper() if faster else embedded_whisper()
+    asr = create_embedded_faster_whisper() if faster else create_embedded_whisper()
     return lambda samples: asr.transcribe(samples, "en")
 
 
@@ -241,7 +241,7 @@ def main() -> None:
     """Print all figures; --quick measures every eighth text."""
     warnings.filterwarnings("ignore", category=UserWarning)
     share = 8 if "--quick" in sys.argv[1:] else 1
-    asr = embedded_whisper()
+    asr = create_embedded_whisper()
     print(f"{asr.id}: EMULATED speech alone")
     clips = in_turn((suite_texts("smoke") + held_out_texts()[: 2 * 40 : 2])[::share])
     print_texts(asr, share)

@@ -6,8 +6,7 @@ import ctypes
 from functools import cache
 
 import espeakng_loader
-
-from embedded_whisper.words import vocabulary
+from create_embedded_whisper.words import vocabulary
 
 _RETRIEVAL = 1
 _IPA = 0x02

@@ -10,7 +10,18 @@ import re
 from functools import cache
 from random import Random
 
-from embedded_whisper.words import DAYS, MONTHS, ONES, ORDINALS, TEENS, TENS, common_words, suite_words, vocabulary
+from create_embedded_whisper.words import (
+    DAYS,
+    MONTHS,
+    ONES,
+    ORDINALS,
+    TEENS,
+    TENS,
+    common_words,
+    suite_words,
+    vocabulary,
+)
+
 from voicegauge.bench.planning.suite import load_suite
 
 SUITE_SHARE = 0.5

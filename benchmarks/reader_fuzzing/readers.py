@@ -45,14 +45,14 @@ from voicegauge.speech.audio import (
     DecodedAudio,
     RawAudioFormat,
     UndecodableAudioError,
-    active_duration_s,
     build_playback_timeline,
+    compute_rms_dbfs,
     decode,
     encode,
     encode_at_bitrate,
     is_silent,
-    leading_silence_s,
-    rms_dbfs,
+    measure_active_duration_s,
+    measure_leading_silence_s,
 )
 from voicegauge.transport import VirtualClock
 
@@ -462,7 +462,11 @@ def _use_audio(data: bytes, decoded: DecodedAudio) -> None:
     build_playback_timeline(data, decoded)
     samples, rate = decoded.samples, decoded.sample_rate_hz
     assert np.isfinite(samples).all()
-    for measured in (rms_dbfs(samples), leading_silence_s(samples, rate), active_duration_s(samples, rate)):
+    for measured in (
+        compute_rms_dbfs(samples),
+        measure_leading_silence_s(samples, rate),
+        measure_active_duration_s(samples, rate),
+    ):
         assert not np.isnan(measured)
     is_silent(samples, rate)
 

@@ -61,12 +61,12 @@ class UsageError(VoicegaugeError):
 class UnknownNameError(UsageError):
     """A name is unknown; the message suggests the most similar known name, if any is similar."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Report that `name` is not among the `known` names of a `kind` such as "target" or "rule"."""
-        choices, name = sorted(known), _shorten(name)
+    def __init__(self, name_kind: str, name: str, known_names: Iterable[str]) -> None:
+        """Report that `name` is not among the `known_names` names of a `name_kind` such as "target" or "rule"."""
+        choices, name = sorted(known_names), _shorten(name)
         near = difflib.get_close_matches(name, choices, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
+        super().__init__(f"unknown {name_kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
 
 
 class StorageError(UsageError):
@@ -94,10 +94,10 @@ class DataError(VoicegaugeError):
 class MissingKeyError(VoicegaugeError):
     """The environment variable that holds a provider's key is not set."""
 
-    def __init__(self, provider: str, variable: str) -> None:
-        """Report the environment `variable` to set for `provider`."""
-        super().__init__(f"{provider} needs a key: set the environment variable {variable}")
-        self.variable = variable
+    def __init__(self, provider: str, environment_variable: str) -> None:
+        """Report the environment `environment_variable` to set for `provider`."""
+        super().__init__(f"{provider} needs a key: set the environment variable {environment_variable}")
+        self.variable = environment_variable
 
 
 class MissingExtraError(VoicegaugeError):

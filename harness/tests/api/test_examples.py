@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import voicegauge
-from voicegauge.speech.asr.embedded import embedded_faster_whisper
+from voicegauge.speech.asr.embedded import create_embedded_faster_whisper
 
 FUNCTIONS = [name for name in voicegauge.__all__ if inspect.isfunction(getattr(voicegauge, name))]
 EXAMPLES = [name for name in FUNCTIONS if ">>>" in (getattr(voicegauge, name).__doc__ or "")]
@@ -72,7 +72,7 @@ def test_a_script_without_a_main_guard_runs_once(
 ) -> None:
     """The processes that transcribe do not run the script again."""
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
-    embedded_faster_whisper()  # faster to import than openai-whisper
+    create_embedded_faster_whisper()  # faster to import than openai-whisper
     (model,) = (tmp_path / "embedded").iterdir()
     (tmp_path / "script.py").write_text(SCRIPT)
     shutil.copytree(saved_run, tmp_path / "run")

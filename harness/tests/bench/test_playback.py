@@ -39,7 +39,7 @@ from voicegauge.speech.audio import (
     build_playback_timeline,
     decode,
     encode,
-    leading_silence_s,
+    measure_leading_silence_s,
 )
 from voicegauge.transport import Transport
 
@@ -222,7 +222,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
     found = measure_streaming(delivery, target)
     assert found is not None
     decoded = decode(delivery.audio)
-    lead_s = leading_silence_s(decoded.samples, decoded.sample_rate_hz)
+    lead_s = measure_leading_silence_s(decoded.samples, decoded.sample_rate_hz)
     return add_playback_measurements(found, build_playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
 
 

@@ -20,7 +20,7 @@ from voicegauge.contract import (
 )
 from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.speech.audio import container_of_media_type, decode, encode, is_silent
+from voicegauge.speech.audio import decode, encode, find_container_of_media_type, is_silent
 
 CONTRACTS = list(load_catalogue())
 TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]
@@ -134,7 +134,7 @@ def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator,
     else:
         data, declared = _follow(target, body, base, http)
     audio = decode(data)
-    assert audio.container == container_of_media_type(declared)
+    assert audio.container == find_container_of_media_type(declared)
     assert not is_silent(audio.samples, audio.sample_rate_hz)
     assert 1 < audio.audio_s < 6
 

@@ -396,7 +396,7 @@ def test_the_journal_forgets_old_requests_before_it_takes_much_memory(monkeypatc
     headers = {f"x-{'y' * 140}-{number}": "" for number in range(90)}
     for number in range(60):
         incoming = IncomingRequest("GET", f"/{number}", {}, headers, b"", "http://h/acme", "127.0.0.1")
-        requests.record(contract, incoming, EmulatedResponse("error", 404), 0.0)
+        requests.record_request(contract, incoming, EmulatedResponse("error", 404), 0.0)
     paths = [entry["path"] for entry in requests]
     assert 20 < len(paths) < 40
     assert paths[-1] == "/59"

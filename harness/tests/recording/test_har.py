@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Exchange, Provenance, Request, Response, Timing, UploadedFile
-from voicegauge.recording import MASK, exchanges_by_group, load_har, save_har
+from voicegauge.recording import MASK, collect_exchanges_by_group, load_har, save_har
 from voicegauge.transport import encode_body
 
 KEY = "pk/live+0123456789"
@@ -282,7 +282,7 @@ def test_groups_and_what_was_masked_come_back(tmp_path):
     save(tmp_path / "a.har", grouped, exchange())
     loaded = load_har(tmp_path / "a.har")
     assert [one.group for one in loaded.exchanges] == ["a job", None]
-    assert exchanges_by_group(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
+    assert collect_exchanges_by_group(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
     assert loaded.redactions == {"request header authorization": 1}
 
 

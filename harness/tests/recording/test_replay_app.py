@@ -18,7 +18,7 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp
 from voicegauge.recording.replay.response_schedule import enable_realtime_scheduling
-from voicegauge.recording.replay.respx_router import UnmatchedRequestError, replay_router
+from voicegauge.recording.replay.respx_router import UnmatchedRequestError, create_replay_router
 from voicegauge.transport import Transport, VirtualClock
 
 from ..builders.servers import serving
@@ -211,7 +211,7 @@ async def test_headers_of_the_recorded_connection_are_not_replayed(serve) -> Non
 def test_an_httpx_client_is_replayed_through_respx() -> None:
     played = replay(*job())
     headers = {"Ocp-Apim-Subscription-Key": "mine"}
-    with replay_router(played), httpx.Client(headers=headers) as client:
+    with create_replay_router(played), httpx.Client(headers=headers) as client:
         accepted = client.post(SUBMIT, json={"text": "Good morning."}).json()
         while (status := client.get(accepted["polling_url"]).json())["status"] != "COMPLETED":
             pass
@@ -223,7 +223,7 @@ def test_an_httpx_client_is_replayed_through_respx() -> None:
 
 @in_virtual_time
 async def test_streams_keep_their_pace_through_respx() -> None:
-    with replay_router(replay(streamed([0, 60, 60])), pace=1.0):
+    with create_replay_router(replay(streamed([0, 60, 60])), pace=1.0):
         async with httpx.AsyncClient() as client, client.stream("GET", "https://cdn.example/stream") as answer:
             came = [time.perf_counter() async for _ in answer.aiter_raw()]
     assert [at - came[0] for at in came] == pytest.approx([0, 0.06, 0.12])
@@ -232,7 +232,7 @@ async def test_streams_keep_their_pace_through_respx() -> None:
 def test_without_respx_the_extra_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "respx", None)
     with pytest.raises(MissingExtraError, match=r"voicegauge\[replay\]"):
-        replay_router(replay(*job()))
+        create_replay_router(replay(*job()))
 
 
 async def test_concurrent_requests(serve) -> None:

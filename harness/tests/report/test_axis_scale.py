@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.report.axis_scale import linear_scale, log_scale, point_scale
+from voicegauge.report.axis_scale import build_linear_scale, build_log_scale, build_point_scale
 
 numbers = st.lists(st.floats(1e-3, 1e7), min_size=1, max_size=30)
 
 
-@given(values=numbers, make=st.sampled_from([linear_scale, log_scale, point_scale]))
+@given(values=numbers, make=st.sampled_from([build_linear_scale, build_log_scale, build_point_scale]))
 def test_positions_keep_the_order_of_the_numbers(values: list[float], make: object) -> None:
     scale = make(values)  # type: ignore[operator]
     assert scale.low <= min(values) * 1.0011
@@ -30,12 +30,12 @@ def test_positions_keep_the_order_of_the_numbers(values: list[float], make: obje
     ],
 )
 def test_linear_ticks_are_round_and_start_at_zero(values: list[float], ticks: tuple[float, ...]) -> None:
-    assert linear_scale(values).ticks == pytest.approx(ticks)
+    assert build_linear_scale(values).ticks == pytest.approx(ticks)
 
 
 def test_a_wide_spread_is_logarithmic_and_a_narrow_one_linear() -> None:
-    assert point_scale([300, 9_000]).log
-    assert point_scale([300, 9_000]).ticks == pytest.approx((200, 500, 1_000, 2_000, 5_000, 10_000))
-    near = point_scale([900, 1_300])
-    assert not near.log
+    assert build_point_scale([300, 9_000]).is_logarithmic
+    assert build_point_scale([300, 9_000]).ticks == pytest.approx((200, 500, 1_000, 2_000, 5_000, 10_000))
+    near = build_point_scale([900, 1_300])
+    assert not near.is_logarithmic
     assert (near.low, near.high) == pytest.approx((900, 1_300))

@@ -24,7 +24,7 @@ points = st.lists(
 def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
     points: list[tuple[float, float, str]], important: int
 ) -> None:
-    labels = [label for label in place_labels(points, FRAME, range(len(points)), important=important) if label]
+    labels = [label for label in place_labels(points, FRAME, range(len(points)), important_count=important) if label]
     assert not any(a.box.overlaps(b.box) for a, b in combinations(labels, 2))
     assert all(label.box.is_within(FRAME) for label in labels)
     for x, y, _ in points:
@@ -37,12 +37,12 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
 @given(points=points)
 @settings(deadline=None)
 def test_up_to_twenty_important_labels_are_all_placed(points: list[tuple[float, float, str]]) -> None:
-    assert None not in place_labels(points, FRAME, range(len(points)), important=len(points))
+    assert None not in place_labels(points, FRAME, range(len(points)), important_count=len(points))
 
 
 def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
     crowd = [(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
-    found = place_labels(crowd, FRAME, range(12), important=3)
+    found = place_labels(crowd, FRAME, range(12), important_count=3)
     assert None not in found[:3]
     assert any(label is None for label in found[3:])
     assert all(label.leader is None for label in found[3:] if label)
@@ -50,7 +50,7 @@ def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
 
 def test_a_single_label_is_next_to_its_point_and_off_a_line_through_it() -> None:
     line = Rectangle(400, 200, 900, 200)
-    (label,) = place_labels([(400.0, 200.0, "name")], FRAME, [0], lines=[line])
+    (label,) = place_labels([(400.0, 200.0, "name")], FRAME, [0], avoided_lines=[line])
     assert label is not None
     assert label.leader is None
     assert not label.box.overlaps(line)

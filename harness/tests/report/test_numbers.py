@@ -11,10 +11,10 @@ from voicegauge.bench.analysis.statistics import Estimate
 from voicegauge.bench.analysis.summary import TargetSummary
 from voicegauge.model import Streaming
 from voicegauge.report import summarize_runs
-from voicegauge.report.comparison_table import build_comparison_columns, build_comparison_rows, column_groups
+from voicegauge.report.comparison_table import build_comparison_columns, build_comparison_rows, count_columns_by_group
 from voicegauge.report.latency_bars import build_latency_chart, choose_shared_time_axis
-from voicegauge.report.run_facts import incomparable_facts, select_highlights
-from voicegauge.report.scatter_plot import NARROW, WIDE, build_scatter, choose_shared_axes
+from voicegauge.report.run_facts import list_incomparable_facts, select_highlights
+from voicegauge.report.scatter_plot import NARROW_PLOT_SIZE, WIDE_PLOT_SIZE, build_scatter, choose_shared_axes
 from voicegauge.report.text_format import DASH, MISSING, format_interval, format_ms, format_percent, format_usd
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
@@ -39,14 +39,14 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
             assert cells["million"].text == format_usd(summary.cost.usd_per_1m_characters)
             assert cells["latency95"].detail.endswith("?")  # fewer than 100 samples
         else:
-            assert cells["latency"].sort is None
+            assert cells["latency"].sort_value is None
 
 
 def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(targets: tuple[TargetSummary, ...]) -> None:
     shown = build_comparison_columns(targets, 500)
     assert "cer" not in [column.key for column in shown]
-    assert sum(count for _, count in column_groups(shown)) == len(shown)
-    assert sum(column.starts_group for column in shown) == len(column_groups(shown))
+    assert sum(count for _, count in count_columns_by_group(shown)) == len(shown)
+    assert sum(column.starts_group for column in shown) == len(count_columns_by_group(shown))
     assert [column.key for column in build_comparison_columns([t for t in targets if t.target == BROKEN.id], 500)] == [
         "request",
         "million",
@@ -82,11 +82,11 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
     one = make_run(tmp_path / "a", VOICES[:1], repetitions=1)
     same = make_run(tmp_path / "b", VOICES[:1], repetitions=1, seed=9)
     other = make_run(tmp_path / "c", VOICES[:1], repetitions=1, closed=False)
-    assert incomparable_facts(summarize_runs([one, same])) == ()
-    assert incomparable_facts(summarize_runs([one, other])) == ("ASR engine",)
+    assert list_incomparable_facts(summarize_runs([one, same])) == ()
+    assert list_incomparable_facts(summarize_runs([one, other])) == ("ASR engine",)
 
 
-@pytest.mark.parametrize("size", [WIDE, NARROW])
+@pytest.mark.parametrize("size", [WIDE_PLOT_SIZE, NARROW_PLOT_SIZE])
 def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     targets: tuple[TargetSummary, ...], size: tuple[float, float]
 ) -> None:
@@ -101,7 +101,7 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
 
 def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
     found = summarize_runs([make_run(tmp_path, crowd(20), repetitions=2)]).runs[0].targets
-    for size in (WIDE, NARROW):
+    for size in (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE):
         picture = build_scatter(found, choose_shared_axes(found), size)
         assert len(picture.points) == 20
         assert all(mark.label for mark in picture.points if mark.pareto)
@@ -170,7 +170,7 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     ]
     summaries = summarize_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets
     shown = build_comparison_columns(summaries, 500)
-    assert ("Streams", 4) in column_groups(shown)
+    assert ("Streams", 4) in count_columns_by_group(shown)
     keys = [column.key for column in shown]
     for row in build_comparison_rows(summaries, shown):
         cells = dict(zip(keys, row.cells, strict=True))
@@ -179,7 +179,7 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         assert texts == (("310", "21", "43", "1.00") if streams else (MISSING,) * 4)
         assert ("77 ms stalled" in cells["underrun"].detail) == streams
     assert "Streams" not in dict(
-        column_groups(build_comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
+        count_columns_by_group(build_comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import render_page, summarize_runs
-from voicegauge.report.worst_clips import CLIPS, CLIPS_PER_TARGET, WorstClip, load_players, select_worst_clips
+from voicegauge.report.worst_clips import MAX_CLIPS, MAX_CLIPS_PER_TARGET, WorstClip, load_players, select_worst_clips
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
 from ..builders.report_runs import BROKEN, VOICES, crowd, make_run
@@ -34,9 +34,9 @@ def test_worst_clips_come_first_with_a_few_per_target_and_no_warm_up(tmp_path: P
     clips = worst(run)
     rates = [clip.error_rate for clip in clips]
     assert rates == sorted(rates, reverse=True)
-    assert len(clips) == CLIPS
+    assert len(clips) == MAX_CLIPS
     counts = [sum(clip.target == target.id for clip in clips) for target in run.manifest.targets]
-    assert max(counts) == CLIPS_PER_TARGET
+    assert max(counts) == MAX_CLIPS_PER_TARGET
     warm = {sample.id for sample in run.samples if sample.warmup}
     assert not warm & {clip.sample_id for clip in clips}
     assert BROKEN.id not in {clip.target for clip in clips}  # it left nothing to listen to

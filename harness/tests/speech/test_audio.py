@@ -17,13 +17,13 @@ from voicegauge.speech.audio import (
     EncodedAudio,
     RawAudioFormat,
     UndecodableAudioError,
-    container_of_media_type,
+    compute_rms_dbfs,
     decode,
     encode,
+    find_container_of_media_type,
     is_silent,
-    leading_silence_s,
+    measure_leading_silence_s,
     resample,
-    rms_dbfs,
     sniff_container,
 )
 from voicegauge.speech.audio.limits import MAX_AUDIO_S, MAX_CHANNELS
@@ -49,10 +49,10 @@ def test_every_format_round_trips(name: str) -> None:
     found = decode(data, declared_format=declared(name))
     assert found.channels == 1
     assert found.audio_s == pytest.approx(2.2, abs=0.001)
-    assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound), abs=0.5)
-    assert leading_silence_s(found.samples, found.sample_rate_hz) == pytest.approx(0.2, abs=0.025)
+    assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(sound), abs=0.5)
+    assert measure_leading_silence_s(found.samples, found.sample_rate_hz) == pytest.approx(0.2, abs=0.025)
     assert not found.is_truncated
-    assert container_of_media_type(media_type) == found.container
+    assert find_container_of_media_type(media_type) == found.container
     assert sniff_container(data) == (None if name in RAW else found.container)
 
 
@@ -75,7 +75,7 @@ def test_a_codec_takes_any_rate(rate: int) -> None:
     for name in ("mp3", "opus"):
         found = decode(encode(tone(rate=rate), rate, name)[0])
         assert found.audio_s == pytest.approx(2.0, abs=0.001)
-        assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(tone()), abs=0.5)
+        assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(tone()), abs=0.5)
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
@@ -119,7 +119,7 @@ def test_channels_are_averaged() -> None:
     soundfile.write(file, np.stack([sound, np.zeros_like(sound)], axis=1), RATE, format="WAV")
     found = decode(file.getvalue())
     assert found.channels == 2
-    assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound) - 6.02, abs=0.01)
+    assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(sound) - 6.02, abs=0.01)
 
 
 def test_a_header_wins_over_what_is_declared() -> None:
@@ -241,21 +241,21 @@ def test_leading_silence_ignores_clicks_and_noise() -> None:
     sound = tone(1.0, lead_s=0.5)
     sound[2400:2410] = 0.8
     noise = np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
-    assert leading_silence_s(sound + noise * np.float32(0.002), RATE) == pytest.approx(0.5, abs=0.02)
-    assert leading_silence_s(np.zeros(RATE, np.float32), RATE) == 1.0
+    assert measure_leading_silence_s(sound + noise * np.float32(0.002), RATE) == pytest.approx(0.5, abs=0.02)
+    assert measure_leading_silence_s(np.zeros(RATE, np.float32), RATE) == 1.0
 
 
 def test_levels_are_those_of_full_scale() -> None:
     time = np.arange(RATE) / RATE
-    assert rms_dbfs(np.sin(2 * math.pi * 100 * time).astype(np.float32)) == pytest.approx(-3.01, abs=0.01)
-    assert rms_dbfs(np.zeros(10, np.float32)) == -math.inf
+    assert compute_rms_dbfs(np.sin(2 * math.pi * 100 * time).astype(np.float32)) == pytest.approx(-3.01, abs=0.01)
+    assert compute_rms_dbfs(np.zeros(10, np.float32)) == -math.inf
 
 
 def test_resampling_keeps_length_and_level() -> None:
     sound = tone()
     made = resample(sound, RATE, 16_000)
     assert len(made) == pytest.approx(32_000, abs=2)
-    assert rms_dbfs(made) == pytest.approx(rms_dbfs(sound), abs=0.05)
+    assert compute_rms_dbfs(made) == pytest.approx(compute_rms_dbfs(sound), abs=0.05)
     assert resample(sound, RATE, RATE) is sound
 
 
@@ -308,7 +308,7 @@ def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_media_types_name_containers(media_type: str | None, container: str | None) -> None:
-    assert container_of_media_type(media_type) == container
+    assert find_container_of_media_type(media_type) == container
 
 
 def by_ffmpeg(container: str, codec: str, sound: np.ndarray) -> bytes:
@@ -336,7 +336,7 @@ def test_formats_that_libsndfile_cannot_read_are_read_by_ffmpeg(container: str, 
     found = decode(data)
     assert (found.container, found.sample_rate_hz, found.channels) == (name, 48_000, 1)
     assert found.audio_s == pytest.approx(2.0, abs=0.06)
-    assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound), abs=0.5)
+    assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(sound), abs=0.5)
     with pytest.raises(UndecodableAudioError):
         decode(data[:40])
 

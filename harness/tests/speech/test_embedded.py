@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 
 from voicegauge.bench.planning.suite import load_suite
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr import RATE_HZ, Asr
-from voicegauge.speech.asr.embedded import WEIGHTS, embedded_faster_whisper, embedded_whisper, known_words
+from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.asr.embedded import (
+    WEIGHTS_PATH,
+    create_embedded_faster_whisper,
+    create_embedded_whisper,
+    list_known_words,
+)
 from voicegauge.speech.synthesis.espeak import synthesize
 from voicegauge.speech.transcripts.error_counts import score_transcript
 
@@ -26,7 +31,7 @@ Worsen = Callable[[Samples], Samples]
 @pytest.fixture(scope="module")
 def engines() -> dict[str, Asr]:
     """Both engines, each loaded once: earlier transcriptions do not matter, as a test proves."""
-    return {"openai-whisper": embedded_whisper(), "faster-whisper": embedded_faster_whisper()}
+    return {"openai-whisper": create_embedded_whisper(), "faster-whisper": create_embedded_faster_whisper()}
 
 
 @pytest.fixture(params=["openai-whisper", "faster-whisper"])
@@ -37,7 +42,7 @@ def asr(request: pytest.FixtureRequest, engines: dict[str, Asr]) -> Asr:
 @functools.cache
 def speech(text: str) -> Samples:
     return synthesize(
-        text, language="en", voice="klatt4", words_per_minute=170, pitch=55, sample_rate_hz=RATE_HZ, seed=0
+        text, language="en", voice="klatt4", words_per_minute=170, pitch=55, sample_rate_hz=ASR_SAMPLE_RATE_HZ, seed=0
     )
 
 
@@ -68,7 +73,7 @@ def truncated(share: float) -> Worsen:
 
 def with_lost_frames(share: float) -> Worsen:
     def worsen(samples: Samples) -> Samples:
-        frame = RATE_HZ // 50
+        frame = ASR_SAMPLE_RATE_HZ // 50
         frames = samples[: len(samples) // frame * frame].reshape(-1, frame).copy()
         frames[np.random.default_rng(1).random(len(frames)) < share] = 0
         return frames.reshape(-1)
@@ -97,14 +102,14 @@ def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: d
 )
 def test_the_error_rises_with_the_damage(steps: list[Worsen]) -> None:
     texts = [*TEXTS, *(text.text for text in load_suite("standard").texts[:20] if text.language == "en")]
-    rates = [error_rate(embedded_whisper(), texts, worsen) for worsen in steps]
+    rates = [error_rate(create_embedded_whisper(), texts, worsen) for worsen in steps]
     assert all(after >= before - 0.01 for before, after in pairwise(rates)), rates  # little noise does it no harm
     assert rates[0] < 0.1
     assert rates[-1] > 0.5
 
 
 def test_silence_and_noise_have_no_words_of_a_suite(asr: Asr) -> None:
-    silence = np.zeros(3 * RATE_HZ, np.float32)
+    silence = np.zeros(3 * ASR_SAMPLE_RATE_HZ, np.float32)
     assert asr.transcribe(silence, "en") == ""
     for level in (0.001, 0.1):
         assert len(asr.transcribe(noise(silence, level), "en").split()) <= 2
@@ -131,14 +136,14 @@ def test_it_declares_its_closed_vocabulary(asr: Asr) -> None:
 
 def test_it_knows_the_words_of_the_suites() -> None:
     words = {word.strip(".,!?") for text in TEXTS for word in text.lower().split() if word.isalpha()}
-    assert words <= known_words()
+    assert words <= list_known_words()
 
 
 def test_the_package_carries_at_most_6_mb() -> None:
-    assert WEIGHTS.stat().st_size <= 6_000_000
+    assert WEIGHTS_PATH.stat().st_size <= 6_000_000
 
 
-@pytest.mark.parametrize("make", [embedded_whisper, embedded_faster_whisper])
+@pytest.mark.parametrize("make", [create_embedded_whisper, create_embedded_faster_whisper])
 def test_it_is_unpacked_once_by_concurrent_processes(
     make: Callable[[], Asr], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,4 +164,4 @@ def test_an_unwritable_cache_is_reported_in_one_line_with_the_remedy(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(UsageError, match=r"cannot be written .*: set VOICEGAUGE_CACHE"):
-        embedded_whisper()
+        create_embedded_whisper()

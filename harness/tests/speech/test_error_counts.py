@@ -31,7 +31,7 @@ def test_swapping_reference_and_hypothesis_preserves_the_number_of_errors(one: s
 
 @given(words, words, st.sampled_from(["silence", "missing", "undecodable"]))
 def test_audio_without_speech_counts_as_all_deleted(text: str, transcript: str, content: str) -> None:
-    found = score_transcript(sample_id="a", reference=text, transcript=transcript, language="en", content=content)
+    found = score_transcript(sample_id="a", reference=text, transcript=transcript, language="en", audio_content=content)
     assert (found.deletions, found.errors) == (found.units, found.units)
     assert (found.transcript, found.hypothesis) == ("", "")
 

@@ -8,10 +8,10 @@ from voicegauge.speech.audio import (
     TranscodingTarget,
     UndecodableAudioError,
     apply_filters,
+    compute_rms_dbfs,
     decode,
     encode_at_bitrate,
     read_channels,
-    rms_dbfs,
     transcode,
 )
 
@@ -36,7 +36,7 @@ def test_format_rate_and_channels_are_those_of_the_target(name, rate, channels) 
     made = decode(transcode(source, TranscodingTarget(name, rate, channels, 64)))
     assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
     assert made.audio_s == pytest.approx(0.5, abs=0.1)
-    assert rms_dbfs(made.samples) > -20
+    assert compute_rms_dbfs(made.samples) > -20
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -46,7 +46,7 @@ def test_webm_holds_opus_and_equal_samples_give_equal_bytes(channels) -> None:
     made = decode(data)
     assert (made.container, made.sample_rate_hz, made.channels) == ("webm", 48_000, channels)
     assert made.audio_s == pytest.approx(0.5, abs=0.1)
-    assert rms_dbfs(made.samples) > -20
+    assert compute_rms_dbfs(made.samples) > -20
     assert encode_at_bitrate(samples, RATE_HZ, "webm") == data
 
 

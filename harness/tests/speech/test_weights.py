@@ -77,8 +77,8 @@ def test_a_failed_download_is_reported_in_one_line_with_the_remedy(weights: Offi
 
 
 def test_the_official_digests_are_openai_whispers() -> None:
-    assert find_official_weights("tiny.en").file == "tiny.en.pt"
-    assert find_official_weights("turbo").file == "large-v3-turbo.pt"
+    assert find_official_weights("tiny.en").file_name == "tiny.en.pt"
+    assert find_official_weights("turbo").file_name == "large-v3-turbo.pt"
     assert find_official_weights("base.en").sha256.startswith("25a8566e")
     with pytest.raises(UnknownNameError, match=r"did you mean base\.en"):
         find_official_weights("bass.en")

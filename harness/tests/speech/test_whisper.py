@@ -12,7 +12,7 @@ from voicegauge.bench.scoring.scores import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.base import RATE_HZ, short_sha256
+from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, compute_short_sha256
 from voicegauge.speech.audio import EncodedAudio, encode
 
 from ..builders.runs import build_run, build_sample
@@ -75,9 +75,11 @@ def test_everything_that_decides_a_transcript_is_stated(spec: str) -> None:
 
 
 def test_the_id_names_engine_model_and_weights(checkpoint: Path, converted: Path) -> None:
-    assert asr_of(f"whisper:{checkpoint}").id == f"whisper:own@{short_sha256(checkpoint)}"
+    assert asr_of(f"whisper:{checkpoint}").id == f"whisper:own@{compute_short_sha256(checkpoint)}"
     weights = converted / "model.bin"
-    assert asr_of(f"faster-whisper:{converted}").id == f"faster-whisper:{converted.name}@{short_sha256(weights)}"
+    assert (
+        asr_of(f"faster-whisper:{converted}").id == f"faster-whisper:{converted.name}@{compute_short_sha256(weights)}"
+    )
 
 
 def test_an_english_checkpoint_supports_only_english(spec: str) -> None:
@@ -97,7 +99,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
     for provenance in (Provenance.EMULATED, Provenance.LIVE):
         asr, reason = choose("auto", provenance)
         assert asr is not None
-        assert asr.id == f"whisper:tiny.en@{short_sha256(checkpoint)}"
+        assert asr.id == f"whisper:tiny.en@{compute_short_sha256(checkpoint)}"
         assert reason == "the weights of Whisper are installed"
     french = choose("auto", texts=[*TEXT, SpokenText("fr", "Bonjour.")]).asr
     assert french is not None
@@ -108,7 +110,7 @@ def test_auto_takes_what_the_environment_names(bare: Path, checkpoint: Path, mon
     monkeypatch.setenv("VOICEGAUGE_WHISPER", str(checkpoint))
     asr, reason = choose("auto", Provenance.LIVE)
     assert asr is not None
-    assert (asr.id, reason) == (f"whisper:own@{short_sha256(checkpoint)}", "named by VOICEGAUGE_WHISPER")
+    assert (asr.id, reason) == (f"whisper:own@{compute_short_sha256(checkpoint)}", "named by VOICEGAUGE_WHISPER")
 
 
 def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Path) -> None:
@@ -117,7 +119,7 @@ def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Pa
     folder.symlink_to(converted)
     asr = choose("auto", Provenance.LIVE).asr
     assert asr is not None
-    assert asr.id == f"faster-whisper:tiny.en@{short_sha256(converted / 'model.bin')}"
+    assert asr.id == f"faster-whisper:tiny.en@{compute_short_sha256(converted / 'model.bin')}"
     assert asr.transcribe(sound("high"), "en") == TEXTS["high"].strip()
 
 
@@ -186,7 +188,7 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
 def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_processes: None) -> None:
     spec, samples = f"faster-whisper:{converted}", []  # openai-whisper: bench/test_scoring.py
     for name, text in TEXTS.items():
-        audio, media_type = encode(sound(name), RATE_HZ, "wav")
+        audio, media_type = encode(sound(name), ASR_SAMPLE_RATE_HZ, "wav")
         _, file = save_audio(bare, audio)
         measured = EncodedAudio(audio, media_type=media_type).facts(file)
         samples.append(msgspec.structs.replace(build_sample(name, words=text), audio=measured))

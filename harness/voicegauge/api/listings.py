@@ -166,7 +166,7 @@ def list_asr_engines() -> AsrEngines:
     Returns:
         The engines with their installed weights, and the extras that are missing.
     """
-    from voicegauge.speech.asr import EMBEDDED, PREFERRED_MODELS, cached_models, find_cached_weights
+    from voicegauge.speech.asr import EMBEDDED_ENGINE, PREFERRED_MODELS, find_cached_weights, list_cached_models
 
     installed, missing = [], []
     if find_spec("whisper"):
@@ -178,12 +178,12 @@ def list_asr_engines() -> AsrEngines:
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")
     if find_spec("faster_whisper"):
-        installed += [_describe_official_whisper(f"faster-whisper:{name}") for name in cached_models()]
+        installed += [_describe_official_whisper(f"faster-whisper:{name}") for name in list_cached_models()]
     else:
         missing.append("faster-whisper: pip install 'voicegauge[faster-whisper]'")
     if len(missing) < 2:  # the embedded weights run on either engine
         text = "a small bundled Whisper, for emulated English speech"
-        installed.append(AsrEngineRow(spec=EMBEDDED, description=text, judges_live=False))
+        installed.append(AsrEngineRow(spec=EMBEDDED_ENGINE, description=text, judges_live=False))
     return AsrEngines(installed=tuple(installed), missing=tuple(missing))
 
 

@@ -160,7 +160,7 @@ def replay(
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.
     """
-    recorded = Replay(load_recordings(to_paths(paths), only=group_name_part), to_catalogue(contracts))
+    recorded = Replay(load_recordings(to_paths(paths), group_text=group_name_part), to_catalogue(contracts))
     return LocalServer(_serve_loaded_replay(recorded, pause_factor, port, on_unmatched))
 
 

@@ -110,7 +110,11 @@ class _Converter:
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
         contract = self.catalogue.provider(recording.provider)
         recording = save_vcr_cassette(
-            out_file, recording, contract=contract, secrets=_find_keys_to_mask(contract), mask=self.names_to_mask
+            out_file,
+            recording,
+            contract=contract,
+            secrets=_find_keys_to_mask(contract),
+            masked_names=self.names_to_mask,
         )
         return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
 
@@ -127,7 +131,7 @@ class _Converter:
                 provenance=provenance,
                 contract=contract,
                 secrets=keys,
-                mask=self.names_to_mask,
+                masked_names=self.names_to_mask,
                 recorded_at=recorded_at,
             )
         else:
@@ -139,7 +143,9 @@ class _Converter:
                 recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
                 exchanges=imported.exchanges,
             )
-            recording = save_vcr_cassette(out_file, read, contract=contract, secrets=keys, mask=self.names_to_mask)
+            recording = save_vcr_cassette(
+                out_file, read, contract=contract, secrets=keys, masked_names=self.names_to_mask
+            )
         return _build_converted_file(file, imported.format, out_file, recording, remarks)
 
 

@@ -24,7 +24,7 @@ from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Record, Run, ScoreSet
-from voicegauge.report import CLIPS, BenchReport, render_csv, render_markdown, render_page, summarize_runs
+from voicegauge.report import MAX_CLIPS, BenchReport, render_csv, render_markdown, render_page, summarize_runs
 
 ReportFormat = Literal["html", "csv", "markdown"]
 
@@ -181,7 +181,9 @@ def build_report(
         DataError: a run cannot be read.
     """
     loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
-    return summarize_runs(loaded, characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS, clips=max_clips or CLIPS)
+    return summarize_runs(
+        loaded, characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS, clips=max_clips or MAX_CLIPS
+    )
 
 
 def render_report(

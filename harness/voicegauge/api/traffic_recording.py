@@ -402,5 +402,5 @@ class _RecordingRun:
             provenance=self.provenance,
             contract=self.contracts[update.provider],
             secrets=secrets,
-            mask=self.names_to_mask,
+            masked_names=self.names_to_mask,
         )

@@ -43,11 +43,11 @@ class Form(NamedTuple):
 
 _DECODED_PIECE_BYTES = 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_JSON_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_JSON_TEXT_PATTERN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
 character."""
-_INVALID_CONSTANT = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
-_UNPAIRED_SURROGATE = re.compile(rb"\\u[dD](?:[c-fC-F]|[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
+_INVALID_CONSTANT_PATTERN = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
+_UNPAIRED_SURROGATE_PATTERN = re.compile(rb"\\u[dD](?:[c-fC-F]|[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
 
 
 def read_json(json_bytes: bytes) -> Any:
@@ -86,7 +86,7 @@ def count_json_nodes(body: bytes, limit: int) -> int:
         return highest
     # Count again, without the punctuation inside texts. Each text is a node too, so there are few steps.
     nodes = end = 0
-    for text in _JSON_TEXT.finditer(body):
+    for text in _JSON_TEXT_PATTERN.finditer(body):
         nodes += max(_count_max_nodes(body, end, text.start()), 1)
         end = text.end()
         if nodes > limit:
@@ -106,7 +106,7 @@ def _count_wide_text_bytes(body: bytes) -> int:
     """Return the total size of the texts in a JSON body that have characters outside of ASCII, or such escapes."""
     if body.isascii() and b"\\u" not in body:
         return 0
-    texts = (text[0] for text in _JSON_TEXT.finditer(body))
+    texts = (text[0] for text in _JSON_TEXT_PATTERN.finditer(body))
     return sum(len(text) for text in texts if not text.isascii() or b"\\u" in text)
 
 
@@ -114,10 +114,10 @@ def _describe_invalid_json(body: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"is nested deeper than {MAX_JSON_DEPTH}"
     # The search for a constant is slow, and a body that is not JSON may be minutes of audio.
-    constant = _INVALID_CONSTANT.search(body) if b"NaN" in body or b"Infinity" in body else None
+    constant = _INVALID_CONSTANT_PATTERN.search(body) if b"NaN" in body or b"Infinity" in body else None
     if constant is not None:
         return f"has {constant[0].decode()}, which is not valid JSON"
-    if _UNPAIRED_SURROGATE.search(body):
+    if _UNPAIRED_SURROGATE_PATTERN.search(body):
         return "has an unpaired surrogate"
     reason = str(error).removeprefix("JSON is malformed: ")
     return f"is not valid JSON: {'it ends early' if reason == 'Input data was truncated' else reason}"

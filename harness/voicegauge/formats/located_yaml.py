@@ -34,10 +34,12 @@ _Event = Any
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML's C loader if it is installed, which is ten times as fast. Use `YAML_LOADER` everywhere, because the C loader
 and the Python loader accept different documents."""
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_CONSTANTS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
+_INTEGER_PATTERN = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT_PATTERN = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_SURROGATE_PAIR_PATTERN = re.compile(
+    rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+_YAML_CONSTANTS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
 _TAG_PREFIX = "tag:yaml.org,2002:"
 _SUPPORTED_TAGS = ("!", *(f"{_TAG_PREFIX}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
 
@@ -57,7 +59,7 @@ class SourcePosition(NamedTuple):
 
     path: Path
     line: int | None
-    """Counted from 1; `None` if the position is the file as a whole."""
+    """Line number, counted from 1; `None` if the position is the file as a whole."""
 
 
 class Document:
@@ -227,13 +229,13 @@ class _DocumentBuilder:
         text, tag = event.value, event.tag
         if tag in ("!", f"{_TAG_PREFIX}str") or (tag is None and not event.implicit[0]):
             return text
-        if text in _CONSTANTS:
-            return _CONSTANTS[text]
+        if text in _YAML_CONSTANTS:
+            return _YAML_CONSTANTS[text]
         try:
             value: Any = text
-            if _INTEGER.fullmatch(text):
+            if _INTEGER_PATTERN.fullmatch(text):
                 value = int(text)
-            elif _FLOAT.fullmatch(text):
+            elif _FLOAT_PATTERN.fullmatch(text):
                 value = float(text)
         except ValueError as error:  # Python converts at most 4,300 digits to an integer
             raise self._create_error(event, f"the number {text[:20]}... is too long") from error
@@ -253,7 +255,7 @@ def _convert_json_to_yaml(json_bytes: bytes) -> bytes:
             + bytes.fromhex((surrogate_pair[2] + surrogate_pair[3]).decode()).decode("utf-16-be").encode()
         )
 
-    return _SURROGATES.sub(decode_surrogates, json_bytes.replace(b"\t", b" "))
+    return _SURROGATE_PAIR_PATTERN.sub(decode_surrogates, json_bytes.replace(b"\t", b" "))
 
 
 def read_document(path: Path) -> Document:

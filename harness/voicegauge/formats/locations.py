@@ -32,7 +32,7 @@ MAX_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
 _INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
-_INVALID_ESCAPE = re.compile("~(?![01])")
+_INVALID_ESCAPE_PATTERN = re.compile("~(?![01])")
 _AnyLocation = TypeVar("_AnyLocation")
 
 
@@ -174,17 +174,17 @@ class EventLocation(_LocationBase):
         """Whether the value is in the event's data."""
         return self.kind == "data"
 
-    def read(self, event_type: str | None, data: bytes, value: Any) -> Any:
+    def read(self, event_type: str | None, data_bytes: bytes, json_value: Any) -> Any:
         """Return the value in one event; `MISSING` if there is no value.
 
         Args:
             event_type: the event field of the message.
-            data: the data as it was received, as UTF-8.
-            value: the data as JSON; `MISSING` if the data is not JSON.
+            data_bytes: the data as it was received, as UTF-8.
+            json_value: the data as JSON; `MISSING` if the data is not JSON.
         """
         if self.kind == "event":
             return MISSING if event_type is None else event_type
-        return read_pointer(value, self.tokens) if self.tokens else data.decode()
+        return read_pointer(json_value, self.tokens) if self.tokens else data_bytes.decode()
 
 
 @final
@@ -227,7 +227,7 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
 
 def _split_pointer(pointer: str) -> tuple[str, ...] | None:
     """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
-    if not pointer.startswith("/") or _INVALID_ESCAPE.search(pointer):
+    if not pointer.startswith("/") or _INVALID_ESCAPE_PATTERN.search(pointer):
         return None
     return tuple(unescape_pointer_token(token) for token in pointer.split("/")[1:])
 

@@ -23,7 +23,7 @@ _MIN_FIELD_BYTES = 64
 """Minimum number of bytes that a field counts towards the size of its message, because even an empty field takes about
 as much memory."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_END = re.compile(rb"[\r\n]")
+_LINE_END_PATTERN = re.compile(rb"[\r\n]")
 
 
 class Message(NamedTuple):
@@ -103,7 +103,7 @@ class MessageParser:
         """Return the end of the line that begins at `start`; `None` if it has not been received yet."""
         at = max(start, self._searched)
         self._searched = 0
-        found = _LINE_END.search(self._buffer, at)
+        found = _LINE_END_PATTERN.search(self._buffer, at)
         return found.start() if found else None
 
     def _process_line(self, line: bytes, end_offset: int) -> Message | None:

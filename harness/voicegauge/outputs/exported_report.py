@@ -45,7 +45,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     severity: str
     """Severity as the command's own report names it, such as "disputed" or "breaking"."""
     message: str
-    """One sentence."""
+    """One sentence that states the violation."""
     other_messages: tuple[str, ...] = ()
     """Messages of further occurrences that differ from `message`, each with its number of occurrences."""
     suite: str
@@ -98,7 +98,7 @@ class RuleDescription(Record, frozen=True, kw_only=True):
     level: ResultLevel
     """Default level of the rule's findings."""
     summary: str
-    """One sentence."""
+    """One sentence that states what the rule requires."""
     help: str
     """A longer explanation of the rule."""
 

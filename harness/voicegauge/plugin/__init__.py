@@ -139,7 +139,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Forget what was spent: the results were printed."""
+    """Delete the record of what was spent, because the results were printed."""
     close_budget(config)
 
 

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from voicegauge.client import SharedBudget
 
-_WORKER_INPUT = "voicegauge_budget"
+_WORKER_INPUT_KEY = "voicegauge_budget"
 """Key of the path of the budget's file in the input of a worker of pytest-xdist."""
 
 
@@ -25,7 +25,7 @@ class _OpenBudget(NamedTuple):
     """Size of the file in bytes when the run began."""
 
 
-_OPEN_BUDGET = pytest.StashKey[_OpenBudget]()
+_OPEN_BUDGET_KEY = pytest.StashKey[_OpenBudget]()
 
 
 def open_budget(config: pytest.Config) -> float:
@@ -53,7 +53,7 @@ def open_budget(config: pytest.Config) -> float:
         lock.close()
         message = f"another test run with --vg-live in {config.rootpath} has not ended: wait until it has"
         raise pytest.UsageError(message) from error
-    config.stash[_OPEN_BUDGET] = _OpenBudget(file, lock, _size(file))
+    config.stash[_OPEN_BUDGET_KEY] = _OpenBudget(file, lock, _measure_file_size(file))
     try:
         return find_budget(config).spent_usd
     except VoicegaugeError as error:
@@ -65,7 +65,7 @@ def find_budget(config: pytest.Config) -> SharedBudget:
     from voicegauge.client import SharedBudget
 
     worker = getattr(config, "workerinput", None)
-    file = Path(worker[_WORKER_INPUT]) if worker else config.stash[_OPEN_BUDGET].file
+    file = Path(worker[_WORKER_INPUT_KEY]) if worker else config.stash[_OPEN_BUDGET_KEY].file
     return SharedBudget(file, config.getoption("--vg-max-cost"))
 
 
@@ -74,21 +74,21 @@ def close_budget(config: pytest.Config) -> None:
 
     What killed runs have spent is only forgotten at the end of a run that has spent something itself.
     """
-    budget = config.stash.get(_OPEN_BUDGET, None)
+    budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is None:
         return
-    if _size(budget.file) > budget.size_before:
+    if _measure_file_size(budget.file) > budget.size_before:
         budget.file.unlink()
     budget.lock.close()
-    del config.stash[_OPEN_BUDGET]
+    del config.stash[_OPEN_BUDGET_KEY]
 
 
 def share_budget(config: pytest.Config, worker_input: dict[str, object]) -> None:
     """Tell a worker of pytest-xdist where the budget of the test run is; without a budget, do nothing."""
-    budget = config.stash.get(_OPEN_BUDGET, None)
+    budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is not None:
-        worker_input[_WORKER_INPUT] = str(budget.file)
+        worker_input[_WORKER_INPUT_KEY] = str(budget.file)
 
 
-def _size(file: Path) -> int:
+def _measure_file_size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0

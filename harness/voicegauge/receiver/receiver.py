@@ -127,7 +127,7 @@ class Receiver:
     async def _accept_callback(
         self, token: str, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
     ) -> None:
-        with self._body_memory.share() as share:
+        with self._body_memory.open_share() as share:
             try:
                 body = await read_body(scope, receive, MAX_BODY_BYTES, share)
             except ConnectionError:

@@ -3,17 +3,17 @@
 The sub-packages depend on each other in one direction only: `har` uses `redaction`; `replay` and `importing` use both.
 """
 
-from voicegauge.recording.age import age_days
+from voicegauge.recording.age import compute_age_days
 from voicegauge.recording.comparison import RecordingChanges, compare_recordings
 from voicegauge.recording.discovery import find_recordings, load_recordings
-from voicegauge.recording.har import Recording, exchanges_by_group, group_exchanges, load_har, save_har
+from voicegauge.recording.har import Recording, collect_exchanges_by_group, group_exchanges, load_har, save_har
 from voicegauge.recording.redaction import (
     BAD_KEY,
     MASK,
     Redactor,
     UrlCanonicalizer,
-    bare_media_type,
     find_secret,
+    get_bare_media_type,
     mask_credentials,
     mask_record,
 )
@@ -29,12 +29,12 @@ __all__ = [
     "Replay",
     "ReplayApp",
     "UrlCanonicalizer",
-    "age_days",
-    "bare_media_type",
+    "collect_exchanges_by_group",
     "compare_recordings",
-    "exchanges_by_group",
+    "compute_age_days",
     "find_recordings",
     "find_secret",
+    "get_bare_media_type",
     "group_exchanges",
     "load_har",
     "load_recordings",

@@ -9,7 +9,7 @@ from voicegauge.model import Exchange
 from voicegauge.recording.har import Recording
 
 
-def recorded_at(recording: Recording, exchange: Exchange) -> dt.datetime:
+def get_recording_time(recording: Recording, exchange: Exchange) -> dt.datetime:
     """The UTC time at which `exchange` was sent; the time of `recording` if the exchange has no timing.
 
     Raises:
@@ -24,6 +24,6 @@ def recorded_at(recording: Recording, exchange: Exchange) -> dt.datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
 
 
-def age_days(recording: Recording, exchange: Exchange, now: dt.datetime) -> float:
+def compute_age_days(recording: Recording, exchange: Exchange, now: dt.datetime) -> float:
     """Number of days from the time at which `exchange` was recorded to `now`."""
-    return (now - recorded_at(recording, exchange)).total_seconds() / 86_400
+    return (now - get_recording_time(recording, exchange)).total_seconds() / 86_400

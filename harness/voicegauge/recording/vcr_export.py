@@ -17,13 +17,18 @@ from voicegauge.recording.har import Recording
 from voicegauge.recording.redaction import Redactor
 from voicegauge.version import __version__
 
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_YAML_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers that describe the bytes on the wire. They are omitted, because recorded bodies are decoded and complete."""
 
 
 def save_vcr_cassette(
-    path: Path, recording: Recording, *, contract: Contract, secrets: Iterable[str] = (), mask: Iterable[str] = ()
+    path: Path,
+    recording: Recording,
+    *,
+    contract: Contract,
+    secrets: Iterable[str] = (),
+    masked_names: Iterable[str] = (),
 ) -> Recording:
     """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
 
@@ -35,7 +40,7 @@ def save_vcr_cassette(
         recording: the recording to write.
         contract: contract of the provider of `recording`.
         secrets: API keys that were in use during the recording.
-        mask: names of additional fields, parameters and headers to mask.
+        masked_names: names of additional fields, parameters and headers to mask.
 
     Returns:
         The recording as it was written. It is redacted, so it may differ from `recording`.
@@ -44,17 +49,17 @@ def save_vcr_cassette(
         DataError: a secret remains after redaction, so nothing is written. The message names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), mask)
-    masked = [redactor.exchange(exchange) for exchange in recording.exchanges]
+    redactor = Redactor(contract, tuple(secrets), masked_names)
+    masked = [redactor.mask_exchange(exchange) for exchange in recording.exchanges]
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
     data = {"interactions": [_to_interaction(exchange) for exchange in masked], "version": 1}
-    text = yaml.dump(data, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=120)
+    text = yaml.dump(data, Dumper=_YAML_DUMPER, sort_keys=True, allow_unicode=True, width=120)
     about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
     redactor.check_bytes(str(path), "the file", document)
     write_file(path, document)
-    return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactor.sorted_redactions())
+    return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactor.sort_redactions())
 
 
 def _to_interaction(exchange: Exchange) -> dict[str, Any]:
@@ -65,12 +70,12 @@ def _to_interaction(exchange: Exchange) -> dict[str, Any]:
             "method": request.method,
             "uri": request.url,
             "headers": _group_headers(request.headers),
-            "body": _text_or_bytes(request.body) if request.body else None,
+            "body": _decode_if_text(request.body) if request.body else None,
         },
         "response": {
-            "status": {"code": response.status, "message": _reason_phrase(response.status)},
+            "status": {"code": response.status, "message": _find_reason_phrase(response.status)},
             "headers": {**_group_headers(response.headers, omitted_names=_TRANSFER_HEADERS), **length},
-            "body": {"string": _text_or_bytes(response.body)},
+            "body": {"string": _decode_if_text(response.body)},
         },
     }
 
@@ -83,14 +88,14 @@ def _group_headers(headers: Headers, omitted_names: frozenset[str] = frozenset()
     return values
 
 
-def _text_or_bytes(body: bytes) -> str | bytes:
+def _decode_if_text(body: bytes) -> str | bytes:
     try:
         return body.decode()
     except UnicodeDecodeError:
         return body
 
 
-def _reason_phrase(status: int) -> str:
+def _find_reason_phrase(status: int) -> str:
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

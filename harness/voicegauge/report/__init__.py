@@ -3,10 +3,10 @@
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import BenchReport, summarize_runs
-from voicegauge.report.worst_clips import CLIPS
+from voicegauge.report.worst_clips import MAX_CLIPS
 
 __all__ = [
-    "CLIPS",
+    "MAX_CLIPS",
     "BenchReport",
     "render_csv",
     "render_markdown",

@@ -16,60 +16,62 @@ class AxisScale(NamedTuple):
     low: float
     high: float
     ticks: tuple[float, ...]
-    log: bool = False
+    is_logarithmic: bool = False
 
     def position(self, value: float) -> float:
         """Return the position of `value`, from 0 at `low` to 1 at `high`; clipped to the axis."""
         value = min(max(value, self.low), self.high)
-        if self.log:
+        if self.is_logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
-def linear_scale(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> AxisScale:
-    """Return a linear axis from `low`, rounded down, to a round number above all `values`.
+def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, lowest_value: float = 0.0) -> AxisScale:
+    """Return a linear axis from `lowest_value`, rounded down, to a round number above all `values`.
 
     Args:
         values: the numbers to fit.
-        ticks: approximate number of ticks.
-        low: lowest number of the axis.
+        tick_count: approximate number of ticks.
+        lowest_value: lowest number of the axis.
     """
-    top = max(values, default=low)
-    top = top if top > low else low + max(abs(low), 1.0)  # an axis without width could not be drawn
-    raw_step = (top - low) / ticks
+    top = max(values, default=lowest_value)
+    top = (
+        top if top > lowest_value else lowest_value + max(abs(lowest_value), 1.0)
+    )  # an axis without width could not be drawn
+    raw_step = (top - lowest_value) / tick_count
     power = 10.0 ** math.floor(math.log10(raw_step))
     # 1e-9 tolerates float errors, which would otherwise skip to the next step or add a tick.
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw_step * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(top / step - 1e-9)
+    first, last = math.floor(lowest_value / step + 1e-9), math.ceil(top / step - 1e-9)
     positions = tuple(step * i for i in range(first, last + 1))
     return AxisScale(positions[0], positions[-1], positions)
 
 
-def log_scale(values: Iterable[float]) -> AxisScale:
+def build_log_scale(values: Iterable[float]) -> AxisScale:
     """Return a logarithmic axis whose ends are 1, 2 or 5 times a power of ten around all `values`."""
     positive = [value for value in values if value > 0] or [1.0]
-    low, high = _round_down(min(positive)), _round_up(max(positive))
+    low, high = _round_down_to_tick(min(positive)), _round_up_to_tick(max(positive))
     high = high if high > low else low * 10
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) <= 3 else (1,)  # beyond three decades, 2 and 5 would be too dense
     positions = (m * 10.0**d for d in decades for m in steps)
-    return AxisScale(low, high, tuple(m for m in positions if low * 0.999 <= m <= high * 1.001), log=True)
+    return AxisScale(low, high, tuple(m for m in positions if low * 0.999 <= m <= high * 1.001), is_logarithmic=True)
 
 
-def point_scale(values: Iterable[float]) -> AxisScale:
+def build_point_scale(values: Iterable[float]) -> AxisScale:
     """Return an axis for points, which need not begin at zero; it is logarithmic if the values spread widely."""
     positive = [value for value in values if value > 0]
     if not positive:
-        return linear_scale(())
+        return build_linear_scale(())
     is_wide = max(positive) / min(positive) >= LOG_SPREAD
-    return log_scale(positive) if is_wide else linear_scale(positive, low=min(positive))
+    return build_log_scale(positive) if is_wide else build_linear_scale(positive, lowest_value=min(positive))
 
 
-def _round_down(value: float) -> float:
+def _round_down_to_tick(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     return max(m * power for m in (1, 2, 5) if m * power <= value * 1.001)
 
 
-def _round_up(value: float) -> float:
+def _round_up_to_tick(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
     return min(m * power for m in (1, 2, 5, 10) if m * power >= value * 0.999)

@@ -22,7 +22,7 @@ class TableCell(NamedTuple):
     """One number of the table."""
 
     text: str
-    sort: float | None
+    sort_value: float | None
     """Number by which the cell is sorted; `None` is sorted last."""
     detail: str = ""
     """Second line of the cell: the interval, or a remark."""
@@ -44,7 +44,7 @@ class TableColumn(NamedTuple):
     """Heading above several columns."""
     label: str
     unit: str
-    better: int
+    better_direction: int
     """-1 if less is better, 1 if more is better, 0 if neither is better."""
     read: Callable[[TargetSummary], TableCell]
     starts_group: bool = False
@@ -60,57 +60,61 @@ class TableRow(NamedTuple):
     """For each cell, whether it is the best of this run or its interval overlaps that of the best."""
 
 
-def build_comparison_columns(targets: Sequence[TargetSummary], characters: int) -> tuple[TableColumn, ...]:
+def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int) -> tuple[TableColumn, ...]:
     """Return the columns for which at least one of `targets` has a number, and the column of failures.
 
     Args:
         targets: the targets of all runs in the table.
-        characters: text length at which prices are stated.
+        text_length: text length at which prices are stated.
     """
     candidates = (
-        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _rate_cell(t.wer)),
-        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _rate_cell(t.cer)),
-        TableColumn("latency", "Total latency", "p50", "ms", -1, lambda t: _time_cell(t.total_latency_ms)),
-        TableColumn("latency95", "Total latency", "p95", "ms", -1, lambda t: _time_cell(t.total_latency_p95_ms)),
-        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _time_cell(t.ttfb_ms)),
-        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _time_cell(t.ttfa_ms)),
-        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _time_cell(t.submit_latency_ms)),
-        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _processing_cell),
-        TableColumn("speech", "Streams", "First speech", "ms", -1, lambda t: _stream_cell(t, _first_speech_ms)),
-        TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _stream_cell(t, _gap_p50_ms)),
-        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _stream_cell(t, _gap_max_ms)),
-        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _underruns_cell),
-        TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _number_cell(t.rtf, 2)),
-        TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _number_cell(t.characters_per_s, 1)),
-        TableColumn("request", "Price", "per request", "mean", -1, _price_per_request_cell),
-        TableColumn("minute", "Price", "per minute", "of audio", -1, _price_per_minute_cell),
-        TableColumn("million", "Price", "1M chars", f"at {characters:,}", -1, _price_per_million_cell),
+        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _build_rate_cell(t.wer)),
+        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _build_rate_cell(t.cer)),
+        TableColumn("latency", "Total latency", "p50", "ms", -1, lambda t: _build_time_cell(t.total_latency_ms)),
+        TableColumn("latency95", "Total latency", "p95", "ms", -1, lambda t: _build_time_cell(t.total_latency_p95_ms)),
+        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),
+        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _build_time_cell(t.ttfa_ms)),
+        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
+        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_cell),
+        TableColumn(
+            "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _read_first_speech_ms)
+        ),
+        TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_p50_ms)),
+        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_max_ms)),
+        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
+        TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
+        TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
+        TableColumn("request", "Price", "per request", "mean", -1, _build_price_per_request_cell),
+        TableColumn("minute", "Price", "per minute", "of audio", -1, _build_price_per_minute_cell),
+        TableColumn("million", "Price", "1M chars", f"at {text_length:,}", -1, _build_price_per_million_cell),
     )
-    failures = TableColumn("failures", "", "Failed", "of all", 0, _failures_cell)
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell)
     columns = [c for c in candidates if any(c.read(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
     previous_groups = ["", *(column.group for column in columns)]
     return tuple(c._replace(starts_group=c.group != group) for c, group in zip(columns, previous_groups, strict=False))
 
 
-def column_groups(columns: Sequence[TableColumn]) -> tuple[tuple[str, int], ...]:
+def count_columns_by_group(columns: Sequence[TableColumn]) -> tuple[tuple[str, int], ...]:
     """Return the group headings, each with the number of columns below it."""
     return tuple((name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group))
 
 
 def build_comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
-    """Return one row per target of one run, sorted by `row_sort_key`."""
+    """Return one row per target of one run, sorted by `get_row_sort_key`."""
     table = [(target, tuple(column.read(target) for column in columns)) for target in targets]
-    best = [_best_cells([cells[i] for _, cells in table], column.better) for i, column in enumerate(columns)]
+    best = [
+        _find_best_cells([cells[i] for _, cells in table], column.better_direction) for i, column in enumerate(columns)
+    ]
     rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
-    return tuple(sorted(rows, key=row_sort_key))
+    return tuple(sorted(rows, key=get_row_sort_key))
 
 
 SORT_KEYS = ("wer", "cer", "latency")
 """Keys of the columns by which rows are sorted, most important first; columns that are not shown are skipped."""
 
 
-def row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
+def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
     """Return the key that sorts rows of one or more runs by `SORT_KEYS`, then by name; missing numbers are last."""
     target = row.summary
     last = float("inf")
@@ -122,16 +126,19 @@ def row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
     )
 
 
-def _best_cells(cells: Sequence[TableCell], better: int) -> list[bool]:
+def _find_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
     """Return which cells to mark: the best one, and those whose interval overlaps that of the best.
 
     If these are all cells, none is marked.
     """
-    known = [cell for cell in cells if cell.sort is not None]
-    if not better or len(known) < 2:
+    known = [cell for cell in cells if cell.sort_value is not None]
+    if not better_direction or len(known) < 2:
         return [False] * len(cells)
-    best = min(known, key=lambda cell: -better * (cell.sort or 0.0))
-    marked = [cell.sort is not None and (cell.sort == best.sort or _intervals_overlap(cell, best)) for cell in cells]
+    best = min(known, key=lambda cell: -better_direction * (cell.sort_value or 0.0))
+    marked = [
+        cell.sort_value is not None and (cell.sort_value == best.sort_value or _intervals_overlap(cell, best))
+        for cell in cells
+    ]
     return marked if sum(marked) < len(known) else [False] * len(cells)
 
 
@@ -141,52 +148,66 @@ def _intervals_overlap(cell: TableCell, other: TableCell) -> bool:
     return cell.low <= other.high and other.low <= cell.high
 
 
-def _rate_cell(rate: ErrorRate | None) -> TableCell:
+def _build_rate_cell(rate: ErrorRate | None) -> TableCell:
     if rate is None:
         return EMPTY_CELL
     e = rate.corpus
     return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_samples(e), e.low, e.high)
 
 
-def _time_cell(e: Estimate | None) -> TableCell:
-    if e is None:
+def _build_time_cell(estimate: Estimate | None) -> TableCell:
+    if estimate is None:
         return EMPTY_CELL
-    return TableCell(format_ms(e.value), e.value, format_interval(e), _describe_samples(e), e.low, e.high)
+    return TableCell(
+        format_ms(estimate.value),
+        estimate.value,
+        format_interval(estimate),
+        _describe_samples(estimate),
+        estimate.low,
+        estimate.high,
+    )
 
 
-def _stream_cell(target: TargetSummary, value: Callable[[StreamSummary], Estimate | None]) -> TableCell:
-    return EMPTY_CELL if target.streaming is None else _time_cell(value(target.streaming))
+def _build_stream_cell(target: TargetSummary, read_estimate: Callable[[StreamSummary], Estimate | None]) -> TableCell:
+    return EMPTY_CELL if target.streaming is None else _build_time_cell(read_estimate(target.streaming))
 
 
-def _first_speech_ms(stream: StreamSummary) -> Estimate | None:
+def _read_first_speech_ms(stream: StreamSummary) -> Estimate | None:
     return stream.first_speech_ms
 
 
-def _gap_p50_ms(stream: StreamSummary) -> Estimate | None:
+def _read_gap_p50_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_p50_ms
 
 
-def _gap_max_ms(stream: StreamSummary) -> Estimate | None:
+def _read_gap_max_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_max_ms
 
 
-def _underruns_cell(target: TargetSummary) -> TableCell:
+def _build_underruns_cell(target: TargetSummary) -> TableCell:
     if target.streaming is None or target.streaming.underruns is None:
         return EMPTY_CELL
     stalled = target.streaming.stalled_ms
-    cell = _number_cell(target.streaming.underruns, 2)
+    cell = _build_number_cell(target.streaming.underruns, 2)
     return cell._replace(detail=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
 
 
-def _number_cell(e: Estimate | None, decimals: int) -> TableCell:
-    if e is None:
+def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
+    if estimate is None:
         return EMPTY_CELL
-    text = format_number(e.value, decimals)
-    return TableCell(text, e.value, format_interval(e, 1, decimals), _describe_samples(e), e.low, e.high)
+    text = format_number(estimate.value, decimals)
+    return TableCell(
+        text,
+        estimate.value,
+        format_interval(estimate, 1, decimals),
+        _describe_samples(estimate),
+        estimate.low,
+        estimate.high,
+    )
 
 
-def _describe_samples(e: Estimate) -> str:
-    return f"{e.n} samples" + (f"; {e.note}" if e.note else "")
+def _describe_samples(estimate: Estimate) -> str:
+    return f"{estimate.n} samples" + (f"; {estimate.note}" if estimate.note else "")
 
 
 def format_bounds(bounds: IntervalEstimate | None) -> str:
@@ -196,7 +217,7 @@ def format_bounds(bounds: IntervalEstimate | None) -> str:
     return f"{format_ms(bounds.low.value)}{DASH}{format_ms(bounds.high.value)}"
 
 
-def _processing_cell(target: TargetSummary) -> TableCell:
+def _build_processing_cell(target: TargetSummary) -> TableCell:
     bounds = target.processing_ms
     if bounds is None:
         return EMPTY_CELL
@@ -204,37 +225,37 @@ def _processing_cell(target: TargetSummary) -> TableCell:
     return TableCell(format_bounds(bounds), bounds.high.value, "", note)
 
 
-def _price_per_request_cell(target: TargetSummary) -> TableCell:
+def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
     cost = target.cost
     if cost.usd_per_request is None:
-        return _credits_cell(cost.credits_per_request)
+        return _build_credits_cell(cost.credits_per_request)
     charged = cost.charged_usd_per_request
     detail = f"charged {format_usd(charged)}" if cost.charge_differs and charged is not None else ""
-    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _disputed_label(target))
+    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _format_disputed_label(target))
 
 
-def _price_per_million_cell(target: TargetSummary) -> TableCell:
+def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_1m_characters
-    return EMPTY_CELL if price is None else TableCell(format_usd(price), price, _disputed_label(target))
+    return EMPTY_CELL if price is None else TableCell(format_usd(price), price, _format_disputed_label(target))
 
 
-def _price_per_minute_cell(target: TargetSummary) -> TableCell:
+def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_audio_minute
     if price is None:
-        return _credits_cell(target.cost.credits_per_audio_minute)
-    return TableCell(format_usd(price), price, _disputed_label(target))
+        return _build_credits_cell(target.cost.credits_per_audio_minute)
+    return TableCell(format_usd(price), price, _format_disputed_label(target))
 
 
-def _credits_cell(amount: float | None) -> TableCell:
+def _build_credits_cell(amount: float | None) -> TableCell:
     # No sort key: credits of different providers are not comparable.
     return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
 
 
-def _disputed_label(target: TargetSummary) -> str:
+def _format_disputed_label(target: TargetSummary) -> str:
     return "disputed" if target.cost.disputed else ""
 
 
-def _failures_cell(target: TargetSummary) -> TableCell:
+def _build_failures_cell(target: TargetSummary) -> TableCell:
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_kinds.items())
     share = target.failures / target.samples if target.samples else 0.0
     return TableCell(f"{target.failures}/{target.samples}", share, "", kinds)

@@ -11,12 +11,12 @@ from pathlib import Path
 from voicegauge.model import Interval, Record, Run, Sample, Score, describe_unresolved
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
-from voicegauge.report.report_data import BenchReport, RunReport, latest_scores
+from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores
 from voicegauge.report.run_facts import has_uneven_languages
 
 CsvValue = str | int | float | None
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_START_CHARACTERS = ("=", "+", "-", "@", "\t", "\r")
 """Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
 
 
@@ -28,10 +28,12 @@ def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
     out = io.StringIO()
     writer: csv.DictWriter[str] | None = None
     for _, run in runs:
-        scores = latest_scores(run)
+        scores = find_latest_scores(run)
         by_id = {score.sample_id: score for score in scores.scores} if scores else {}
         for sample in run.samples:
-            row = _sample_row(run, sample) | _score_row(scores.asr if scores else None, by_id.get(sample.id))
+            row = _build_sample_row(run, sample) | _build_score_row(
+                scores.asr if scores else None, by_id.get(sample.id)
+            )
             if writer is None:
                 writer = csv.DictWriter(out, list(row), lineterminator="\n")
                 writer.writeheader()
@@ -43,10 +45,10 @@ def _escape_csv(value: CsvValue) -> CsvValue:
     if not isinstance(value, str):
         return value
     text = escape_unprintable(value)
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if text.startswith(_FORMULA_START_CHARACTERS) else text
 
 
-def _sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
+def _build_sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
     return {
         "run_id": run.manifest.run_id,
         "provenance": run.manifest.provenance.value,
@@ -66,9 +68,9 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
         "failure_status": sample.failure.status if sample.failure else None,
         "failure_message": sample.failure.message if sample.failure else None,
         "is_lost": int(sample.is_lost),
-        **_latency_columns(sample),
-        **_streaming_columns(sample),
-        **_audio_columns(sample),
+        **_build_latency_columns(sample),
+        **_build_streaming_columns(sample),
+        **_build_audio_columns(sample),
         "price_usd": sample.cost.price_usd,
         "price_credits": sample.cost.price_credits,
         "charged_usd": sample.cost.charged_usd,
@@ -77,7 +79,7 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
     }
 
 
-def _latency_columns(sample: Sample) -> dict[str, CsvValue]:
+def _build_latency_columns(sample: Sample) -> dict[str, CsvValue]:
     latency = sample.latency
     names = ("submit_latency_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "total_latency_ms", "download_ms")
     columns = _select_fields(latency, *names)
@@ -88,12 +90,12 @@ def _latency_columns(sample: Sample) -> dict[str, CsvValue]:
     return columns
 
 
-def _streaming_columns(sample: Sample) -> dict[str, CsvValue]:
+def _build_streaming_columns(sample: Sample) -> dict[str, CsvValue]:
     names = ("first_event_ms", "first_speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
     return {f"stream_{name}": value for name, value in _select_fields(sample.streaming, *names).items()}
 
 
-def _audio_columns(sample: Sample) -> dict[str, CsvValue]:
+def _build_audio_columns(sample: Sample) -> dict[str, CsvValue]:
     facts = _select_fields(
         sample.audio, "sha256", "bytes", "container", "sample_rate_hz", "channels", "leading_silence_s"
     )
@@ -101,7 +103,7 @@ def _audio_columns(sample: Sample) -> dict[str, CsvValue]:
     return {"audio_s": audio_s, **{f"audio_{name}": value for name, value in facts.items()}}
 
 
-def _score_row(asr: str | None, score: Score | None) -> dict[str, CsvValue]:
+def _build_score_row(asr: str | None, score: Score | None) -> dict[str, CsvValue]:
     counts = ("units", "hits", "substitutions", "deletions", "insertions", "error_rate")
     texts = ("reference", "hypothesis", "transcript")
     return {"asr": asr if score else None, **_select_fields(score, "audio_content", "unit", *counts, *texts)}
@@ -113,47 +115,47 @@ def _select_fields(record: Record | None, *names: str) -> dict[str, CsvValue]:
 
 def render_markdown(report: BenchReport) -> str:
     """Render the comparison of each run as a table, preceded by its suite, date and ASR engine."""
-    return "\n".join(line for run in report.runs for line in _run_lines(run, report.characters))
+    return "\n".join(line for run in report.runs for line in _format_run(run, report.characters))
 
 
-def _run_lines(run: RunReport, characters: int) -> list[str]:
+def _format_run(run: RunReport, characters: int) -> list[str]:
     columns = build_comparison_columns(run.targets, characters)
-    heads = ["Target", *(" ".join(filter(None, (_column_head(c.group, c.label), c.unit))) for c in columns)]
+    heads = ["Target", *(" ".join(filter(None, (_format_column_head(c.group, c.label), c.unit))) for c in columns)]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
         for row in build_comparison_rows(run.targets, columns)
     ]
     return [
-        f"### {_heading(run)}",
+        f"### {_format_heading(run)}",
         "",
-        _escape_markdown(_scoring_line(run)),
+        _escape_markdown(_format_scoring(run)),
         "",
-        _table_line(heads),
-        _table_line(["---", *("---:" for _ in columns)]),
-        *(_table_line(cells) for cells in rows),
+        _format_table_line(heads),
+        _format_table_line(["---", *("---:" for _ in columns)]),
+        *(_format_table_line(cells) for cells in rows),
         "",
-        *_unresolved_lines(run),
+        *_format_unresolved_requests(run),
     ]
 
 
-def _unresolved_lines(run: RunReport) -> list[str]:
+def _format_unresolved_requests(run: RunReport) -> list[str]:
     """Return a Markdown list of the requests that were paid for without a result; empty if there are none."""
     lines = describe_unresolved(run.ambiguous_requests, run.open_jobs)
     return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []
 
 
-def _column_head(group: str, label: str) -> str:
+def _format_column_head(group: str, label: str) -> str:
     # Markdown has no spanning heads: "p50" or "Request" would not be clear without the group.
     return f"{group} {label}" if group in {"Total latency", "Price"} else label
 
 
-def _heading(run: RunReport) -> str:
+def _format_heading(run: RunReport) -> str:
     manifest = run.manifest
     prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}: "
     return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
 
 
-def _scoring_line(run: RunReport) -> str:
+def _format_scoring(run: RunReport) -> str:
     if run.scoring is None:
         return "Not scored."
     closed = " (closed vocabulary: made for the bundled suites)" if run.scoring.closed_vocabulary else ""
@@ -166,15 +168,15 @@ def _format_cell(cell: TableCell) -> str:
     return text.replace("$", "&#36;")  # GitHub renders text between two dollar signs as math
 
 
-def _table_line(cells: Sequence[str]) -> str:
+def _format_table_line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def _escape_markdown(text: str) -> str:
     """Escape `text` so that it renders as plain words, without HTML, links, mentions, code or table borders."""
     line = " ".join(escape_unprintable(text).split())
-    return re.sub(r"([\\`*_\[\]<>#|~@&$])", _character_reference, line)
+    return re.sub(r"([\\`*_\[\]<>#|~@&$])", _format_character_reference, line)
 
 
-def _character_reference(found: re.Match[str]) -> str:
+def _format_character_reference(found: re.Match[str]) -> str:
     return f"&#{ord(found[1])};"

@@ -40,25 +40,25 @@ def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]
     For each language with several categories, also build a table by category.
     """
     languages = list(dict.fromkeys(s.language for t in targets for s in t.categories))
-    tables = [_table_by_language(targets, languages)] if len(languages) > 1 else []
+    tables = [_build_table_by_language(targets, languages)] if len(languages) > 1 else []
     for language in languages:
         categories = list(dict.fromkeys(s.category for t in targets for s in t.categories if s.language == language))
         if len(categories) > 1 or len(languages) == 1:
-            tables.append(_table_by_category(targets, language, categories))
+            tables.append(_build_table_by_category(targets, language, categories))
     return tuple(tables)
 
 
-def _table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
+def _build_table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
     rates = {(t.target, s.category): s.rate for t in targets for s in t.categories if s.language == language}
-    return _heat_table(f"By category, {language}", targets, categories, rates)
+    return _build_heat_table(f"By category, {language}", targets, categories, rates)
 
 
-def _table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
+def _build_table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
     rates = {(t.target, language.language): language.rate for t in targets for language in t.languages}
-    return _heat_table("By language", targets, languages, rates)
+    return _build_heat_table("By language", targets, languages, rates)
 
 
-def _heat_table(
+def _build_heat_table(
     title: str,
     targets: Sequence[TargetSummary],
     columns: Sequence[str],
@@ -72,11 +72,11 @@ def _heat_table(
         title=title,
         columns=tuple(columns),
         units=tuple(unit(column) for column in columns),
-        rows=tuple((t, tuple(_heat_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
+        rows=tuple((t, tuple(_build_heat_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
     )
 
 
-def _heat_cell(rate: ErrorRate | None) -> HeatCell:
+def _build_heat_cell(rate: ErrorRate | None) -> HeatCell:
     if rate is None:
         return HeatCell(MISSING, "", None, "not scored")
     shade = sum(rate.corpus.value >= step for step in SHADE_STEPS)

@@ -23,9 +23,9 @@ from voicegauge.report.comparison_table import (
     TableRow,
     build_comparison_columns,
     build_comparison_rows,
-    column_groups,
+    count_columns_by_group,
     format_bounds,
-    row_sort_key,
+    get_row_sort_key,
 )
 from voicegauge.report.error_heatmap import SHADE_STEPS, HeatTable, build_heat_tables
 from voicegauge.report.latency_bars import PHASE_LABELS, LatencyChart, build_latency_chart, choose_shared_time_axis
@@ -33,15 +33,15 @@ from voicegauge.report.report_data import BenchReport, RunReport, summarize_runs
 from voicegauge.report.run_facts import (
     RunFact,
     RunHighlight,
-    environment,
     has_uneven_languages,
-    incomparable_facts,
+    list_environment_facts,
+    list_incomparable_facts,
     list_key_facts,
     select_highlights,
 )
 from voicegauge.report.scatter_plot import (
-    NARROW,
-    WIDE,
+    NARROW_PLOT_SIZE,
+    WIDE_PLOT_SIZE,
     Scatter,
     ScatterAxes,
     build_scatter,
@@ -109,13 +109,13 @@ class RunView(NamedTuple):
 
 
 def write_report(
-    runs: Sequence[tuple[Path, Run]], out: Path, *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS
+    runs: Sequence[tuple[Path, Run]], out_path: Path, *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS
 ) -> Path:
     """Write `runs` as one HTML page that needs no other file and no network.
 
     Args:
         runs: each run with its folder.
-        out: the file to write, completely or not at all.
+        out_path: the file to write, completely or not at all.
         characters: text length at which prices are stated.
 
     Returns:
@@ -125,8 +125,8 @@ def write_report(
         DataError: there are no runs, or a run's scores do not contain every sample.
         UsageError: the file cannot be written.
     """
-    write_file(out, render_page(summarize_runs(runs, characters=characters), runs).encode())
-    return out
+    write_file(out_path, render_page(summarize_runs(runs, characters=characters), runs).encode())
+    return out_path
 
 
 def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
@@ -143,18 +143,18 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
     views = [
         _build_run_view(
-            run, _run_letter(i, len(report.runs)), columns, axes, time_axis, clip_players, is_mixed=is_mixed
+            run, _format_run_letter(i, len(report.runs)), columns, axes, time_axis, clip_players, is_mixed=is_mixed
         )
         for i, (run, clip_players) in enumerate(zip(report.runs, players, strict=True))
     ]
-    return _render(report, views, columns)
+    return _render_template(report, views, columns)
 
 
-def _run_letter(index: int, runs: int) -> str:
+def _format_run_letter(run_index: int, run_count: int) -> str:
     """Return a letter from A to Z for the first 26 runs and a number for later runs; empty for a single run."""
-    if runs == 1:
+    if run_count == 1:
         return ""
-    return chr(ord("A") + index) if index < 26 else str(index + 1)
+    return chr(ord("A") + run_index) if run_index < 26 else str(run_index + 1)
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
@@ -174,7 +174,7 @@ def _build_run_view(
     *,
     is_mixed: bool,
 ) -> RunView:
-    sizes = (WIDE, NARROW) if filter_plottable_targets(run.targets) else ()
+    sizes = (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE) if filter_plottable_targets(run.targets) else ()
     rows = build_comparison_rows(run.targets, columns)
     ordered = [row.summary for row in rows]
     return RunView(
@@ -190,14 +190,14 @@ def _build_run_view(
     )
 
 
-def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
+def _render_template(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
     from markupsafe import Markup
 
     style, script = (_read_asset(name) for name in ("style.css", "script.js"))
-    rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: row_sort_key(pair[1]))
+    rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: get_row_sort_key(pair[1]))
     keys = {column.key for column in columns}
     return (
-        _template_environment()
+        _create_template_environment()
         .get_template("page.html.j2")
         .render(
             report=report,
@@ -205,16 +205,16 @@ def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[Tab
             table=rows,
             sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
             columns=columns,
-            groups=column_groups(columns),
-            incomparable=incomparable_facts(report),
-            facts=_nonempty_facts(list_key_facts(report)),
-            environment=_nonempty_facts(environment(report)),
+            groups=count_columns_by_group(columns),
+            incomparable=list_incomparable_facts(report),
+            facts=_remove_empty_facts(list_key_facts(report)),
+            environment=_remove_empty_facts(list_environment_facts(report)),
             lengths=[length for length in COST_LENGTHS if length != report.characters],
             phase_labels=PHASE_LABELS,
             shade_steps=SHADE_STEPS,
             style=Markup(style),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file
-            policy=_content_security_policy(style, script),
+            policy=_build_content_security_policy(style, script),
             clips_shown=CLIPS_SHOWN,
             failures_shown=FAILURES_SHOWN,
         )
@@ -222,7 +222,7 @@ def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[Tab
 
 
 @cache
-def _template_environment() -> Environment:
+def _create_template_environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     jinja = Environment(
@@ -244,7 +244,7 @@ def _template_environment() -> Environment:
     return jinja
 
 
-def _nonempty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
+def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
     """Return the facts that have a value for at least one run."""
     return [fact for fact in facts if any(fact.values)]
 
@@ -259,13 +259,13 @@ def _read_asset(name: str) -> str:
     return (files("voicegauge.report") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _content_security_policy(style: str, script: str) -> str:
+def _build_content_security_policy(style: str, script: str) -> str:
     """Return a policy that allows our own style and script by their digest, audio in the page, and nothing else."""
     return (
-        f"default-src 'none'; style-src '{_csp_digest(style)}'; script-src '{_csp_digest(script)}'; "
+        f"default-src 'none'; style-src '{_compute_csp_digest(style)}'; script-src '{_compute_csp_digest(script)}'; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
-def _csp_digest(content: str) -> str:
+def _compute_csp_digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -62,25 +62,23 @@ def estimate_text_width(text: str) -> float:
 def place_labels(
     points: Sequence[tuple[float, float, str]],
     frame: Rectangle,
-    order: Sequence[int],
+    placement_order: Sequence[int],
     *,
-    important: int = 0,
-    lines: Sequence[Rectangle] = (),
+    important_count: int = 0,
+    avoided_lines: Sequence[Rectangle] = (),
 ) -> list[PointLabel | None]:
     """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
 
-    Args:
-        points: x, y and label text of each point.
-        frame: rectangle that the labels must stay within.
-        order: indices of the points, most important first.
-        important: number of points at the start of `order` whose label may be placed apart, joined by a line.
-        lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
+    Args: points: x, y and label text of each point. frame: rectangle that the labels must stay within. placement_order:
+        indices of the points, most important first. important_count: number of points at the start of `placement_order`
+        whose label may be placed apart, joined by a line. avoided_lines: rectangles that labels avoid if there is room;
+        otherwise a label may cross them.
     """
-    occupied = [_point_box(x, y) for x, y, _ in points]
+    occupied = [_build_point_box(x, y) for x, y, _ in points]
     labels: list[PointLabel | None] = [None] * len(points)
-    for rank, index in enumerate(order):
+    for rank, index in enumerate(placement_order):
         x, y, text = points[index]
-        label = _place_label(x, y, text, frame, occupied, lines, allow_leader=rank < important)
+        label = _place_label(x, y, text, frame, occupied, avoided_lines, allow_leader=rank < important_count)
         if label:
             occupied.append(label.box)
             labels[index] = label
@@ -88,50 +86,52 @@ def place_labels(
 
 
 def _place_label(
-    x: float,
-    y: float,
+    point_x: float,
+    point_y: float,
     text: str,
     frame: Rectangle,
-    occupied: Sequence[Rectangle],
-    lines: Sequence[Rectangle],
+    occupied_boxes: Sequence[Rectangle],
+    avoided_lines: Sequence[Rectangle],
     *,
     allow_leader: bool,
 ) -> PointLabel | None:
     free = [
-        PointLabel(text, box, _leader_line(x, y, box))
-        for box in _candidate_boxes(x, y, estimate_text_width(text))
-        if box.is_within(frame) and not any(box.overlaps(other) for other in occupied)
+        PointLabel(text, box, _build_leader_line(point_x, point_y, box))
+        for box in _generate_candidate_boxes(point_x, point_y, estimate_text_width(text))
+        if box.is_within(frame) and not any(box.overlaps(other) for other in occupied_boxes)
     ]
     adjacent = [label for label in free if label.leader is None]
-    clear = [label for label in adjacent if not any(label.box.overlaps(line) for line in lines)]
+    clear = [label for label in adjacent if not any(label.box.overlaps(line) for line in avoided_lines)]
     candidates = clear or adjacent or (free if allow_leader else [])
     return candidates[0] if candidates else None
 
 
-def _point_box(x: float, y: float) -> Rectangle:
-    return Rectangle(x - POINT_RADIUS - 1, y - POINT_RADIUS - 1, x + POINT_RADIUS + 1, y + POINT_RADIUS + 1)
+def _build_point_box(point_x: float, point_y: float) -> Rectangle:
+    return Rectangle(
+        point_x - POINT_RADIUS - 1, point_y - POINT_RADIUS - 1, point_x + POINT_RADIUS + 1, point_y + POINT_RADIUS + 1
+    )
 
 
-def _candidate_boxes(x: float, y: float, width: float) -> list[Rectangle]:
+def _generate_candidate_boxes(point_x: float, point_y: float, width: float) -> list[Rectangle]:
     """Return possible boxes for a label, around the point in rings of increasing distance, starting on the right."""
     boxes = []
     near = POINT_RADIUS + _LABEL_GAP
     for distance in _RING_DISTANCES:
         for direction in range(_DIRECTIONS):
             angle = math.tau * direction / _DIRECTIONS
-            middle_x = x + math.cos(angle) * (near + distance + width / 2)
-            middle_y = y + math.sin(angle) * (near + distance + LINE_HEIGHT / 2)
+            middle_x = point_x + math.cos(angle) * (near + distance + width / 2)
+            middle_y = point_y + math.sin(angle) * (near + distance + LINE_HEIGHT / 2)
             left, top = middle_x - width / 2, middle_y - LINE_HEIGHT / 2
             boxes.append(Rectangle(left, top, left + width, top + LINE_HEIGHT))
     return boxes
 
 
-def _leader_line(x: float, y: float, box: Rectangle) -> tuple[float, float, float, float] | None:
+def _build_leader_line(point_x: float, point_y: float, box: Rectangle) -> tuple[float, float, float, float] | None:
     """Return the line from a point to its label; `None` if they are so close that no line is needed."""
-    near_x = min(max(x, box.left), box.right)
-    near_y = min(max(y, box.top), box.bottom)
-    length = math.hypot(near_x - x, near_y - y)
+    near_x = min(max(point_x, box.left), box.right)
+    near_y = min(max(point_y, box.top), box.bottom)
+    length = math.hypot(near_x - point_x, near_y - point_y)
     if length <= POINT_RADIUS + _LABEL_GAP + LINE_HEIGHT / 2:
         return None
     start = POINT_RADIUS / length
-    return (x + (near_x - x) * start, y + (near_y - y) * start, near_x, near_y)
+    return (point_x + (near_x - point_x) * start, point_y + (near_y - point_y) * start, near_x, near_y)

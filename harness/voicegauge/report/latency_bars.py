@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.report.axis_scale import AxisScale, linear_scale
+from voicegauge.report.axis_scale import AxisScale, build_linear_scale
 from voicegauge.report.text_format import format_duration
 
 LatencyPhase = Literal[
@@ -42,7 +42,7 @@ class LatencySegment(NamedTuple):
 
 
 class LatencyBar(NamedTuple):
-    """The median phases of one target."""
+    """One target's median durations of the phases of a request, as segments of a bar."""
 
     target: TargetSummary
     segments: tuple[LatencySegment, ...]
@@ -60,12 +60,12 @@ class LatencyChart(NamedTuple):
 
 def choose_shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
     """Return an axis that fits the bars of all `targets`."""
-    return linear_scale([end for t in targets for _, end in _phase_ends(t)], ticks=4)
+    return build_linear_scale([end for t in targets for _, end in _compute_phase_ends(t)], tick_count=4)
 
 
 def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
     """Build a bar for each of `targets` that has a total latency."""
-    bars = tuple(LatencyBar(t, _segments(t, axis)) for t in targets if t.total_latency_ms)
+    bars = tuple(LatencyBar(t, _build_segments(t, axis)) for t in targets if t.total_latency_ms)
     seen = {segment.phase for bar in bars for segment in bar.segments}
     return LatencyChart(
         bars=bars,
@@ -74,9 +74,9 @@ def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> La
     )
 
 
-def _segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, ...]:
+def _build_segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, ...]:
     segments, start = [], 0.0
-    for phase, end in _phase_ends(target):
+    for phase, end in _compute_phase_ends(target):
         if end > start:  # medians of single phases need not be in order
             left = 100 * axis.position(start)
             segments.append(LatencySegment(phase, left, 100 * (axis.position(end) - axis.position(start))))
@@ -84,7 +84,7 @@ def _segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, .
     return tuple(segments)
 
 
-def _phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
+def _compute_phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
     """Return the median end of each phase in ms from the start of the submit; empty if there is no total latency."""
     if target.total_latency_ms is None:
         return []

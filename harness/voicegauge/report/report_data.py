@@ -23,7 +23,7 @@ from voicegauge.model import (
     ScoreSet,
 )
 from voicegauge.report.text_format import shorten
-from voicegauge.report.worst_clips import CLIPS, WorstClip, select_worst_clips
+from voicegauge.report.worst_clips import MAX_CLIPS, WorstClip, select_worst_clips
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
@@ -95,7 +95,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
 
 def summarize_runs(
-    runs: Sequence[tuple[Path, Run]], *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS, clips: int = CLIPS
+    runs: Sequence[tuple[Path, Run]], *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS, clips: int = MAX_CLIPS
 ) -> BenchReport:
     """Compute the data of a report.
 
@@ -113,25 +113,25 @@ def summarize_runs(
     return BenchReport(voicegauge=__version__, characters=characters, runs=reports)
 
 
-def latest_scores(run: Run) -> ScoreSet | None:
+def find_latest_scores(run: Run) -> ScoreSet | None:
     """Return the latest score set, which is the one that is reported; `None` if nothing was scored."""
     return run.score_sets[-1] if run.score_sets else None
 
 
 def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
-    scores = latest_scores(run)
+    scores = find_latest_scores(run)
     return RunReport(
         manifest=run.manifest,
-        scoring=_scoring_info(run, scores) if scores else None,
+        scoring=_build_scoring_info(run, scores) if scores else None,
         targets=summarize_targets(run, scores, text_length_characters=characters),
         failures=_group_failures(run),
-        worst=select_worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
+        worst=select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else (),
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
     )
 
 
-def _scoring_info(run: Run, scores: ScoreSet) -> ScoringInfo:
+def _build_scoring_info(run: Run, scores: ScoreSet) -> ScoringInfo:
     return ScoringInfo(
         asr=scores.asr,
         reason=scores.asr_reason,

@@ -46,7 +46,7 @@ _RUN_KIND_NOTES: dict[RunKind, str] = {
 
 
 def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
-    """Return what was run, and how it was scored."""
+    """Return the facts that state what was run and how it was scored."""
     return _read_facts(
         report,
         {
@@ -77,22 +77,22 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
     )
 
 
-def environment(report: BenchReport) -> tuple[RunFact, ...]:
+def list_environment_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return where the runs were measured, and the digests that show whether two runs are comparable."""
     names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
     readers: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
     for name in names:
-        readers[name] = partial(_environment_value, name)
+        readers[name] = partial(_read_environment_value, name)
     readers["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
     readers["Plan, SHA-256"] = lambda r: r.manifest.plan_sha256
     return _read_facts(report, readers)
 
 
-def _environment_value(name: str, run: RunReport) -> str:
+def _read_environment_value(name: str, run: RunReport) -> str:
     return run.manifest.environment.get(name, "")
 
 
-def incomparable_facts(report: BenchReport) -> tuple[str, ...]:
+def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
     """Return the names of what differs between the runs and influences error rates; empty for comparable runs."""
     readers: dict[str, Callable[[RunReport], str]] = {
         "kind of target": lambda r: r.manifest.kind,
@@ -148,10 +148,15 @@ def _format_spent(run: RunReport) -> str:
 def select_highlights(run: RunReport) -> tuple[RunHighlight, ...]:
     """Return the lowest error rate, latency and price of the targets that delivered something, and the failures."""
     targets = [target for target in run.targets if target.failures < target.samples]
-    return (*_lowest_error_rate(targets), *_lowest_latency(targets), *_lowest_price(targets), _failure_highlight(run))
+    return (
+        *_find_lowest_error_rate(targets),
+        *_find_lowest_latency(targets),
+        *_find_lowest_price(targets),
+        _build_failure_highlight(run),
+    )
 
 
-def _lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+def _find_lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     words = [(t, t.wer.corpus) for t in targets if t.wer]
     rates = words or [(t, t.cer.corpus) for t in targets if t.cer]
     if not rates:
@@ -164,7 +169,7 @@ def _lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     ]
 
 
-def _lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+def _find_lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     times = [(t, t.total_latency_ms) for t in targets if t.total_latency_ms]
     if not times:
         return []
@@ -175,7 +180,7 @@ def _lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     ]
 
 
-def _lowest_price(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+def _find_lowest_price(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     prices = [(t, price) for t in targets if (price := t.cost.usd_per_1m_characters) is not None]
     if not prices:
         return []
@@ -196,7 +201,7 @@ def _format_ties(count: int, reason: str) -> str:
     return f"tied with {count} other{'' if count == 1 else 's'} ({reason})" if count else ""
 
 
-def _failure_highlight(run: RunReport) -> RunHighlight:
+def _build_failure_highlight(run: RunReport) -> RunHighlight:
     failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
     worst = max(run.targets, key=lambda t: t.failures, default=None)
     name = worst.target if worst and worst.failures else ""

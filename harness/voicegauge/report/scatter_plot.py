@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
 from voicegauge.printable import escape_unprintable
-from voicegauge.report.axis_scale import AxisScale, linear_scale, point_scale
+from voicegauge.report.axis_scale import AxisScale, build_linear_scale, build_point_scale
 from voicegauge.report.label_placement import PointLabel, Rectangle, place_labels
 from voicegauge.report.text_format import format_duration, format_number, shorten
 
@@ -17,8 +17,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
 _TICK_LABEL_WIDTH = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
-WIDE = (960.0, 460.0)
-NARROW = (340.0, 400.0)
+WIDE_PLOT_SIZE = (960.0, 460.0)
+NARROW_PLOT_SIZE = (340.0, 400.0)
 """Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
 
 
@@ -79,32 +79,34 @@ def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
     plottable = filter_plottable_targets(targets)
     times = [end for _, time, _ in plottable for end in (time.value, time.low, time.high) if end is not None]
     rates = [end for _, _, rate in plottable for end in (rate.value, rate.high) if end is not None]
-    return ScatterAxes(point_scale(times), linear_scale(rates))
+    return ScatterAxes(build_point_scale(times), build_linear_scale(rates))
 
 
-def build_scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE) -> Scatter:
+def build_scatter(
+    targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE_PLOT_SIZE
+) -> Scatter:
     """Lay out the plot of `targets`; targets in the Pareto set are labeled first."""
     width, height = size
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
     points = [_build_point(target, time, rate, frame, axes) for target, time, rate in filter_plottable_targets(targets)]
-    front = _pareto_front(points, frame)
+    front = _build_pareto_front(points, frame)
     order = sorted(range(len(points)), key=lambda i: (not points[i].pareto, -points[i].y))
     labels = place_labels(
         [(point.x, point.y, point.name) for point in points],
         frame,
         order,
-        important=sum(point.pareto for point in points),
-        lines=_lines_to_avoid(points, front),
+        important_count=sum(point.pareto for point in points),
+        avoided_lines=_find_lines_to_avoid(points, front),
     )
     return Scatter(
         width=width,
         height=height,
         frame=frame,
-        x_ticks=_x_ticks(frame, axes),
-        y_ticks=tuple(AxisTick(_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
-        log=axes.x.log,
+        x_ticks=_build_x_ticks(frame, axes),
+        y_ticks=tuple(AxisTick(_compute_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
+        log=axes.x.is_logarithmic,
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
-        front=_svg_path(front),
+        front=_format_svg_path(front),
     )
 
 
@@ -112,37 +114,39 @@ def _build_point(
     target: TargetSummary, time: Estimate, rate: Estimate, frame: Rectangle, axes: ScatterAxes
 ) -> ScatterPoint:
     return ScatterPoint(
-        x=_x_position(frame, axes, time.value),
-        y=_y_position(frame, axes, rate.value),
+        x=_compute_x_position(frame, axes, time.value),
+        y=_compute_y_position(frame, axes, rate.value),
         name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
         pareto=target.pareto,
         description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
-        x_whisker=_whisker(time, lambda value: _x_position(frame, axes, value)),
-        y_whisker=_whisker(rate, lambda value: _y_position(frame, axes, value)),
+        x_whisker=_build_whisker(time, lambda value: _compute_x_position(frame, axes, value)),
+        y_whisker=_build_whisker(rate, lambda value: _compute_y_position(frame, axes, value)),
     )
 
 
-def _x_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+def _compute_x_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
     return frame.left + axes.x.position(value) * (frame.right - frame.left)
 
 
-def _y_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+def _compute_y_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
     return frame.bottom - axes.y.position(value) * (frame.bottom - frame.top)
 
 
-def _x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
+def _build_x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
     """Return the ticks of the x axis; if there is not enough room for all, only every n-th one."""
     step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH // int(frame.right - frame.left)) or 1  # rounded up
-    return tuple(AxisTick(_x_position(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step])
+    return tuple(
+        AxisTick(_compute_x_position(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step]
+    )
 
 
-def _whisker(estimate: Estimate, position: Callable[[float], float]) -> tuple[float, float] | None:
+def _build_whisker(estimate: Estimate, compute_position: Callable[[float], float]) -> tuple[float, float] | None:
     if estimate.low is None or estimate.high is None:
         return None
-    return position(estimate.low), position(estimate.high)
+    return compute_position(estimate.low), compute_position(estimate.high)
 
 
-def _pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
+def _build_pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
     """Return the corners of the steps through the Pareto set; every point above and right of them is dominated."""
     best = sorted({(point.x, point.y) for point in points if point.pareto})
     if len(best) < 2:
@@ -153,11 +157,11 @@ def _pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tupl
     return [*corners, (frame.right, corners[-1][1])]
 
 
-def _svg_path(corners: Sequence[tuple[float, float]]) -> str:
+def _format_svg_path(corners: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
 
 
-def _lines_to_avoid(points: Sequence[ScatterPoint], front: Sequence[tuple[float, float]]) -> list[Rectangle]:
+def _find_lines_to_avoid(points: Sequence[ScatterPoint], front: Sequence[tuple[float, float]]) -> list[Rectangle]:
     """Return the Pareto front and the whiskers as rectangles without width or height, which labels should not cross."""
     boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
     boxes += [Rectangle(min(p.x_whisker), p.y, max(p.x_whisker), p.y) for p in points if p.x_whisker]

@@ -14,10 +14,10 @@ UNKNOWN_END = "?"
 """Text shown instead of an end of an interval for which there are too few samples."""
 
 
-def shorten(text: str, length: int) -> str:
-    """Join `text` into one line and cut it to `length` characters."""
+def shorten(text: str, max_characters: int) -> str:
+    """Join `text` into one line and cut it to `max_characters` characters."""
     line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + "…"
 
 
 def format_number(value: float | None, decimals: int = 0) -> str:
@@ -66,9 +66,9 @@ def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None =
     if estimate.low is None and estimate.high is None:
         return ""
 
-    def end(value: float | None) -> str:
-        if value is None:
+    def format_end(interval_end: float | None) -> str:
+        if interval_end is None:
             return UNKNOWN_END
-        return format_ms(value * scale) if decimals is None else format_number(value * scale, decimals)
+        return format_ms(interval_end * scale) if decimals is None else format_number(interval_end * scale, decimals)
 
-    return f"{end(estimate.low)}{DASH}{end(estimate.high)}"
+    return f"{format_end(estimate.low)}{DASH}{format_end(estimate.high)}"

@@ -13,9 +13,9 @@ from voicegauge.files import read_file
 from voicegauge.model import AudioFacts, Record, Sample, Score
 from voicegauge.report.word_diff import DiffSegment, diff_words
 
-CLIPS_PER_TARGET = 3
+MAX_CLIPS_PER_TARGET = 3
 """Maximum number of clips per target, so that a bad target does not displace all others."""
-CLIPS = 24
+MAX_CLIPS = 24
 """Default number of clips of a run: about as many as a person listens to."""
 MAX_ORIGINAL_BYTES = 64 * 1024
 """Size in bytes above which clips are re-encoded as MP3, which is about a tenth of the size of WAV."""
@@ -57,9 +57,9 @@ class ClipPlayer(NamedTuple):
 
 
 def select_worst_clips(
-    samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS
+    samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = MAX_CLIPS
 ) -> tuple[WorstClip, ...]:
-    """Return up to `limit` samples with audio and errors, highest error rates first, a few per target."""
+    """Return up to `max_clips` samples with audio and errors, highest error rates first, a few per target."""
     by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
     ranked = sorted(
         (score for score in scores if score.errors and score.sample_id in by_id),
@@ -70,12 +70,12 @@ def select_worst_clips(
     for score in ranked:
         sample = by_id[score.sample_id]
         clips_of_target[sample.target] += 1
-        if clips_of_target[sample.target] <= CLIPS_PER_TARGET:
-            clips.append(_worst_clip(sample, score))
-    return tuple(clips[:limit])
+        if clips_of_target[sample.target] <= MAX_CLIPS_PER_TARGET:
+            clips.append(_build_worst_clip(sample, score))
+    return tuple(clips[:max_clips])
 
 
-def _worst_clip(sample: Sample, score: Score) -> WorstClip:
+def _build_worst_clip(sample: Sample, score: Score) -> WorstClip:
     assert sample.audio  # the caller selects samples with audio
     return WorstClip(
         sample_id=sample.id,

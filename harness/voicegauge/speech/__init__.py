@@ -1,8 +1,8 @@
 """Decodes and encodes audio, recognizes and synthesizes speech, and counts errors in transcripts."""
 
-from voicegauge.speech.stderr_redirect import silent_decoders, suppress_decoder_stderr
+from voicegauge.speech.stderr_redirect import silence_decoders, suppress_decoder_stderr
 
 __all__ = [
-    "silent_decoders",
+    "silence_decoders",
     "suppress_decoder_stderr",
 ]

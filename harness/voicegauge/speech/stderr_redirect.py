@@ -37,14 +37,14 @@ class _StderrSwitch:
         self._replacement: TextIO | None = None
         self._is_redirected = False
 
-    def enter(self) -> None:
+    def start_redirecting(self) -> None:
         with self._lock:
             self._users += 1
             if self._users == 1:
                 with contextlib.suppress(OSError):  # without a standard error there is nothing to redirect
                     self._redirect()
 
-    def leave(self) -> None:
+    def stop_redirecting(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
@@ -59,7 +59,7 @@ class _StderrSwitch:
         if _writes_to_stderr_fd(sys.stderr):
             sys.stderr.flush()
             self._replaced = sys.stderr
-            self._replacement = sys.stderr = _open_text(self._original_fd, like=sys.stderr)
+            self._replacement = sys.stderr = _open_text_stream(self._original_fd, original_stream=sys.stderr)
         os.dup2(self._devnull_fd, _STDERR_FD)
         self._is_redirected = True
 
@@ -73,17 +73,17 @@ class _StderrSwitch:
         self._replaced = self._replacement = None
 
 
-_switch = _StderrSwitch()
+_stderr_switch = _StderrSwitch()
 
 
 @contextlib.contextmanager
-def silent_decoders() -> Iterator[None]:
+def silence_decoders() -> Iterator[None]:
     """Discard what C libraries write to standard error in the block; messages of Python are still printed."""
-    _switch.enter()
+    _stderr_switch.start_redirecting()
     try:
         yield
     finally:
-        _switch.leave()
+        _stderr_switch.stop_redirecting()
 
 
 def _writes_to_stderr_fd(stream: TextIO | None) -> bool:
@@ -94,6 +94,6 @@ def _writes_to_stderr_fd(stream: TextIO | None) -> bool:
         return False
 
 
-def _open_text(fd: int, like: TextIO) -> TextIO:
-    raw = open(fd, "wb", buffering=0, closefd=False)  # noqa: SIM115 - stays open, see above
-    return io.TextIOWrapper(raw, encoding=like.encoding, errors=like.errors, write_through=True)
+def _open_text_stream(file_descriptor: int, original_stream: TextIO) -> TextIO:
+    raw = open(file_descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 - stays open, see above
+    return io.TextIOWrapper(raw, encoding=original_stream.encoding, errors=original_stream.errors, write_through=True)

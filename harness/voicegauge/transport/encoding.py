@@ -78,7 +78,8 @@ def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
 
 
 _FORM_URL = httpx.URL("http://form")
-"""Only the body of the request with this URL is used. Parsing the URL takes as long as encoding a small form."""
+"""URL of the request that httpx builds in order to encode a form. The request is never sent; only its body is used. The
+URL is parsed once, because that takes as long as encoding a small form."""
 
 
 def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:

@@ -46,7 +46,9 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
                 if operation.needs_key:
                     exchanges.append(await client.send_operation(operation, wire, key=BAD_KEY))
         canonical, redactor = UrlCanonicalizer(contract, base), Redactor(contract, ("emulated-key",))
-        return with_latency([redactor.exchange(canonical.exchange(one)) for one in exchanges], contract, rng)
+        return with_latency(
+            [redactor.mask_exchange(canonical.rewrite_exchange(one)) for one in exchanges], contract, rng
+        )
 
 
 async def _later(transport: Transport, seconds: float) -> None:

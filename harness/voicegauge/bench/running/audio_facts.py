@@ -22,7 +22,7 @@ from voicegauge.speech.audio import (
     EncodedAudio,
     PlaybackTimeline,
     RawAudioFormat,
-    container_of_media_type,
+    find_container_of_media_type,
     sniff_container,
 )
 
@@ -89,7 +89,7 @@ def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
     """Whether `data` is raw audio whose encoding no document states; decoding it fails, but the provider has not."""
     head = data[:_MAX_TEXT_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
-    return container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
+    return find_container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
 
 
 def count_samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:

@@ -23,7 +23,7 @@ from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
 from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, encode
-from voicegauge.speech.transcripts import normalizer_for, score_transcript
+from voicegauge.speech.transcripts import choose_normalizer, score_transcript
 
 OWN_TRANSCRIPTS_LABEL = "each target's own transcripts"
 """Name given instead of an ASR engine for speech to text, because the targets themselves transcribe."""
@@ -117,7 +117,7 @@ def score_run(
 
 
 def _list_normalizer_ids(samples: Sequence[Sample]) -> str:
-    return ", ".join(sorted({normalizer_for(sample.language).id for sample in samples}))
+    return ", ".join(sorted({choose_normalizer(sample.language).id for sample in samples}))
 
 
 def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
@@ -192,7 +192,7 @@ def _score_transcription(sample: Sample, transcription: Transcription) -> Score:
         reference=sample.text,
         transcript=transcription.transcript,
         language=sample.language,
-        content=transcription.content,
+        audio_content=transcription.content,
     )
 
 
@@ -209,7 +209,7 @@ def _measure_error_floor(
                 reference=text.text,
                 transcript=transcription.transcript,
                 language=text.language,
-                content=transcription.content,
+                audio_content=transcription.content,
             )
         )
     return tuple(

@@ -137,14 +137,14 @@ def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
     basis=_AUDIO_BASIS,
 )
 def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.audio import container_of_media_type
+    from voicegauge.speech.audio import find_container_of_media_type
 
     if speech_delivery.decoded_audio is None:
         return
     container, at = speech_delivery.decoded_audio.container, _get_audio_pointer(speech_delivery)
     declared = (speech_delivery.delivery.media_type or "").lower()
     for media_type in dict.fromkeys((declared, speech_delivery.exchange.response.media_type)):
-        named = container_of_media_type(media_type)
+        named = find_container_of_media_type(media_type)
         if named is not None and named != container:
             yield Violation(
                 f"declared as {media_type}, but it is {container}", at, evidence=_quote_audio_start(speech_delivery)
@@ -160,11 +160,11 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
     basis="x-speech.request.text",
 )
 def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.audio import is_silent, rms_dbfs
+    from voicegauge.speech.audio import compute_rms_dbfs, is_silent
 
     decoded = speech_delivery.decoded_audio
     if decoded is not None and speech_delivery.has_ordinary_text and is_silent(decoded.samples, decoded.sample_rate_hz):
-        message = f"{decoded.audio_s:.2f} s of silence ({rms_dbfs(decoded.samples):.0f} dBFS) for the text"
+        message = f"{decoded.audio_s:.2f} s of silence ({compute_rms_dbfs(decoded.samples):.0f} dBFS) for the text"
         yield Violation(
             message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech_request.text
         )

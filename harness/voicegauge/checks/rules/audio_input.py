@@ -48,7 +48,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
         return
     text, location = found
     scored = score_transcript(
-        sample_id="", reference=call.reference_transcript, transcript=text, language="en", content="speech"
+        sample_id="", reference=call.reference_transcript, transcript=text, language="en", audio_content="speech"
     )
     if scored.error_rate >= MAX_TRANSCRIPT_WER:
         message = f"word error rate {scored.error_rate:.0%} against the spoken text"

@@ -48,14 +48,14 @@ class _AudibleDurations(NamedTuple):
 
 def _measure_audible_durations(pair: ResponsePair) -> _AudibleDurations | None:
     """Return the durations of the audible speech in both deliveries; `None` if a duration cannot be measured."""
-    from voicegauge.speech.audio import active_duration_s
+    from voicegauge.speech.audio import measure_active_duration_s
 
     durations = []
     for speech_delivery in (pair.base_delivery, pair.changed_delivery):
         decoded = speech_delivery.decoded_audio
         if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
-        duration_s = active_duration_s(decoded.samples, decoded.sample_rate_hz)
+        duration_s = measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
         if duration_s < MIN_AUDIBLE_S:
             return None
         durations.append(duration_s)

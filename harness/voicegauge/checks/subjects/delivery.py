@@ -73,7 +73,12 @@ class SpeechDelivery(CheckSubject):
     @property
     def has_unknown_encoding(self) -> bool:
         """Whether the audio consists of raw samples whose sample rate no document states."""
-        from voicegauge.speech.audio import AUDIO_FORMATS, container_of_media_type, is_weak_detection, sniff_container
+        from voicegauge.speech.audio import (
+            AUDIO_FORMATS,
+            find_container_of_media_type,
+            is_weak_detection,
+            sniff_container,
+        )
 
         data = self.delivery.audio
         if self._raw_format is not None or data is None:
@@ -82,7 +87,7 @@ class SpeechDelivery(CheckSubject):
             return False
         name = self.requested_format or self.default_format or ""
         is_raw = name in AUDIO_FORMATS and AUDIO_FORMATS[name].container == "RAW"
-        return is_raw or name in ("pcm", "raw") or container_of_media_type(self.delivery.media_type) == "pcm"
+        return is_raw or name in ("pcm", "raw") or find_container_of_media_type(self.delivery.media_type) == "pcm"
 
     @property
     def _raw_format(self) -> RawAudioFormat | None:

@@ -172,13 +172,13 @@ def _repeat_recording(decoded: DecodedAudio, duration_s: float) -> Samples:
 
 def _format_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
-    from voicegauge.speech.audio import encode_at_bitrate, media_type_of
+    from voicegauge.speech.audio import encode_at_bitrate, find_media_type
 
     documented = {name.lower() for name in limits.formats}
 
     def encode_as(name: str) -> UploadedFile:
         data = encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, name)
-        return UploadedFile(filename=f"voice.{name}", media_type=media_type_of(name), data=data)
+        return UploadedFile(filename=f"voice.{name}", media_type=find_media_type(name), data=data)
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:

@@ -60,13 +60,13 @@ def spoken_sentence(name: str = "wav") -> SpokenSentence:
 
     The sentence is long enough to be transcribed, and short enough to be uploaded many times.
     """
-    from voicegauge.speech.audio import decode, encode_at_bitrate, media_type_of  # numpy takes long to import
+    from voicegauge.speech.audio import decode, encode_at_bitrate, find_media_type  # numpy takes long to import
 
     text = (find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(voice_sample().data or b"")
     samples = decoded.samples[: round(SENTENCE_DURATION_S * decoded.sample_rate_hz)]
     data = encode_at_bitrate(samples, decoded.sample_rate_hz, name)
-    file = UploadedFile(filename=f"sentence.{name}", media_type=media_type_of(name), data=data)
+    file = UploadedFile(filename=f"sentence.{name}", media_type=find_media_type(name), data=data)
     return SpokenSentence(file, f"{text.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 

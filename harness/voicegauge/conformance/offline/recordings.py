@@ -22,7 +22,7 @@ from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
-from voicegauge.recording import Recording, age_days, load_har
+from voicegauge.recording import Recording, compute_age_days, load_har
 
 
 def check_recordings(
@@ -118,10 +118,10 @@ def _age_findings(
     known = [exchange for exchange in recording.exchanges if exchange.operation in contract.operations]
     if recording.provenance is not Provenance.RECORDED or not known:
         return
-    oldest = max(known, key=lambda exchange: age_days(recording, exchange, now))
+    oldest = max(known, key=lambda exchange: compute_age_days(recording, exchange, now))
     target = contract.targets.get(path.stem)
     operation = contract.operation(oldest.operation)
-    age = RecordingAge(operation, oldest, path.name, age_days(recording, oldest, now), target)
+    age = RecordingAge(operation, oldest, path.name, compute_age_days(recording, oldest, now), target)
     command = (
         f"voicegauge record {target.id if target else contract.id} --live --out {shlex.quote(str(path.parent.parent))}"
     )

@@ -20,7 +20,7 @@ from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError
 from voicegauge.files import check_writable
 from voicegauge.model import Exchange, Provenance
-from voicegauge.recording import age_days, load_har, save_har
+from voicegauge.recording import compute_age_days, load_har, save_har
 
 UNFINISHED_FOLDER = ".unfinished"
 CASE_FILE = "exchanges.part"
@@ -52,7 +52,7 @@ class UnfinishedRecording:
                 provenance=Provenance.RECORDED,
                 contract=self.contracts[case.provider],
                 secrets=self.secrets,
-                mask=self.mask,
+                masked_names=self.mask,
             )
         except DataError:
             # The case contains something that looks like a credential. Writing its recording raises the error.
@@ -71,7 +71,7 @@ class UnfinishedRecording:
             if path.exists():
                 recording = load_har(path)
                 limit_days = self.contracts[case.provider].provider.recordings.max_age_days
-                if all(age_days(recording, exchange, now) <= limit_days for exchange in recording.exchanges):
+                if all(compute_age_days(recording, exchange, now) <= limit_days for exchange in recording.exchanges):
                     saved[case.id] = recording.exchanges
         return saved
 

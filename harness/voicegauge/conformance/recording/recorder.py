@@ -42,6 +42,6 @@ class Recorder:
         self.is_emulated_service |= any(map(is_emulated, exchanges))
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, group=case.id) for exchange in exchanges)
-        self.groups[case.id] = tuple(canonical.exchange(exchange) for exchange in grouped)
+        self.groups[case.id] = tuple(canonical.rewrite_exchange(exchange) for exchange in grouped)
         if self._unfinished is not None:
             self._unfinished.save(case, self.groups[case.id])

@@ -19,7 +19,7 @@ from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
 from voicegauge.conformance.offline import cases_by_id
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
-from voicegauge.recording import Recording, age_days, exchanges_by_group
+from voicegauge.recording import Recording, collect_exchanges_by_group, compute_age_days
 
 Refresh = Literal["stale", "all"]
 """Which of the planned cases to record: `stale` for those that are missing or stale, or `all`."""
@@ -105,7 +105,7 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
         due = {case.id for case in self.cases_to_record}
         groups: dict[str | None, Sequence[Exchange]] = {}
         existing = self.existing_recording.exchanges if self.existing_recording else ()
-        for name, group in exchanges_by_group(existing).items():
+        for name, group in collect_exchanges_by_group(existing).items():
             if name in self.unchanged_groups or name in due:
                 groups[name] = recorded.get(name or "", group)
         for name in sorted(due & recorded.keys(), key=list(recorded).index):
@@ -159,7 +159,7 @@ class RefreshPolicy:
                 cases_to_record=tuple(cases) if is_replaced else (),
                 unchanged_groups=frozenset(),
             )
-        groups = exchanges_by_group(recording.exchanges if recording else ())
+        groups = collect_exchanges_by_group(recording.exchanges if recording else ())
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
         planned = {case.id for case in cases}
         due = [case for case in cases if self.refresh == "all" or case.id in stale or case.id not in groups]
@@ -182,5 +182,5 @@ class RefreshPolicy:
         contract = self.contracts[recording.provider]
         if recording.provenance is Provenance.RECORDED:
             limit_days = contract.provider.recordings.max_age_days
-            return any(age_days(recording, exchange, self.now) > limit_days for exchange in exchanges)
+            return any(compute_age_days(recording, exchange, self.now) > limit_days for exchange in exchanges)
         return recording.contract_sha256 != contract.document.sha256

@@ -11,7 +11,7 @@ from voicegauge.drift.report import DriftChange, make_change
 from voicegauge.drift.traffic.contradictions import contract_position
 from voicegauge.drift.traffic.reading import RecordedExchange, body_schemas, undocumented_properties
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.recording import bare_media_type
+from voicegauge.recording import get_bare_media_type
 
 
 def request_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
@@ -24,7 +24,7 @@ def request_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange
         if name not in documented:
             yield _make_change(recorded_exchange, f"query.{name}", operation.pointer, value)
     content_type = recorded_exchange.exchange.request.header("content-type") or ""
-    media_type = operation.request_media.get(bare_media_type(content_type))
+    media_type = operation.request_media.get(get_bare_media_type(content_type))
     if media_type is None:
         return
     body = _read_body(recorded_exchange, media_type)

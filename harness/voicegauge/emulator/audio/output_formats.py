@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from voicegauge.speech.audio import (
     AUDIO_FORMATS,
-    container_of_media_type,
     encode,
     encode_at_bitrate,
-    media_type_of,
+    find_container_of_media_type,
+    find_media_type,
     resample,
 )
 
@@ -106,7 +106,7 @@ def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str 
         known to mean another format. `None` if there is none of these.
     """
     documented_types = tuple(documented_types)
-    actual = media_type_of(format_name)
+    actual = find_media_type(format_name)
     specific = (actual, *_MEDIA_TYPES.get(format_name, ()))
     if format_name in _MEDIA_TYPES:
         specific = (*_MEDIA_TYPES[format_name], actual)
@@ -129,14 +129,14 @@ def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str 
 
 def _is_container_of_format(media_type: str, format_name: str) -> bool:
     """Whether `media_type` names the container of the format, and no other format in the same container."""
-    container = container_of_media_type(media_type)
-    if container is None or container != container_of_media_type(media_type_of(format_name)):
+    container = find_container_of_media_type(media_type)
+    if container is None or container != find_container_of_media_type(find_media_type(format_name)):
         return False
     return not any(media_type in names for other, names in _MEDIA_TYPES.items() if other != format_name)
 
 
 def _belongs_to_known_format(media_type: str) -> bool:
-    return container_of_media_type(media_type) is not None or find_format(media_type) is not None
+    return find_container_of_media_type(media_type) is not None or find_format(media_type) is not None
 
 
 def choose_deliverable_format(format_name: str, documented_types: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechFie
 from voicegauge.emulator.audio.output_formats import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator.http import ParsedRequest, Rejection, find_default_value, is_documented_value
 from voicegauge.model import Record, UploadedFile
-from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, voice_variants
+from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, list_voice_variants
 
 if TYPE_CHECKING:
     import numpy as np
@@ -241,7 +241,7 @@ def check_emulation_settings(target: Target) -> None:
     """
     emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
     document = target.contract.document
-    if emulation.voice is not None and emulation.voice not in voice_variants():
+    if emulation.voice is not None and emulation.voice not in list_voice_variants():
         raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
     if emulation.format is not None and find_format(emulation.format) is None:
         raise document.error(f"{at}/format", f"the emulator has no format {emulation.format!r}")

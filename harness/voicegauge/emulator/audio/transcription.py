@@ -63,7 +63,7 @@ async def transcribe_samples(samples: Samples, rate_hz: int, language: str = ASR
 def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
     import numpy as np
 
-    from voicegauge.speech.asr import RATE_HZ
+    from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ
     from voicegauge.speech.audio import is_silent, resample
 
     key = f"{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}/{rate_hz}/{language}"
@@ -74,7 +74,9 @@ def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
             elif not embedded_asr().supports_language(language):
                 _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
-                _transcript_cache[key] = embedded_asr().transcribe(resample(samples, rate_hz, RATE_HZ), language)
+                _transcript_cache[key] = embedded_asr().transcribe(
+                    resample(samples, rate_hz, ASR_SAMPLE_RATE_HZ), language
+                )
         while len(_transcript_cache) > MAX_CACHED_TRANSCRIPTS:
             _transcript_cache.popitem(last=False)
         return _transcript_cache.get(key, "")
@@ -87,8 +89,8 @@ def embedded_asr() -> Asr:
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    from voicegauge.speech.asr import EMBEDDED, choose_asr
+    from voicegauge.speech.asr import EMBEDDED_ENGINE, choose_asr
 
-    asr = choose_asr(EMBEDDED, provenance=Provenance.EMULATED, texts=[]).asr
+    asr = choose_asr(EMBEDDED_ENGINE, provenance=Provenance.EMULATED, texts=[]).asr
     assert asr is not None, "an engine requested by name is always returned"
     return asr

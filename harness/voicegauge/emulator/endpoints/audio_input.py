@@ -48,7 +48,7 @@ support higher rates."""
 
 
 class DecodedUpload(NamedTuple):
-    """An accepted upload."""
+    """An accepted upload, and the audio that was decoded from it."""
 
     file: UploadedFile
     decoded_audio: DecodedAudio

@@ -64,7 +64,7 @@ class ChatEndpoint:
             now, rng = context.clock.now(), context.job_store.create_rng()
             conversation = conversations[0] if conversations else None
             if conversation is None:
-                conversation = context.resources.create(request, response, account, now, rng)
+                conversation = context.resources.create_resource(request, response, account, now, rng)
             conversation.messages.append(message)
             messages = conversation.messages
             response.body = write_at(response.body, conversation.resource_spec.id, conversation.id)

@@ -10,7 +10,7 @@ from voicegauge.emulator.endpoints.job_store import JobStore
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import AudioFileStore, EmulatedJob
-from voicegauge.speech.audio import media_type_of
+from voicegauge.speech.audio import find_media_type
 
 MAX_SPEECH_FILES = 20_000
 """Number of speech files that can be downloaded; older files are forgotten, so that memory stays bounded. Only the
@@ -38,7 +38,7 @@ class AudioDownloads:
         """Return encoded speech, changed by the faults of `target`."""
         return await self.synthesizer.synthesize(self._fault_injector.change_synthesis(synthesis, target))
 
-    async def find(self, file_name: str) -> EmulatedResponse | None:
+    async def find_download(self, file_name: str) -> EmulatedResponse | None:
         """Return the response with the file `file_name`, which may have an extension.
 
         Return `None` if the file does not exist or is not ready yet.
@@ -49,7 +49,7 @@ class AudioDownloads:
                 return await self._build_speech_download(job.target, job.synthesis, job)
             generated = self.files.find_file(media_id)
             if generated is not None:
-                response = EmulatedResponse("audio", 200, generated.data, media_type_of(generated.format))
+                response = EmulatedResponse("audio", 200, generated.data, find_media_type(generated.format))
                 response.audio_format = generated.format
                 return response
             if media_id in self._speech:
@@ -60,6 +60,8 @@ class AudioDownloads:
         self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None
     ) -> EmulatedResponse:
         speech = await self.synthesize_with_faults(target, synthesis)
-        response = EmulatedResponse("audio", 200, speech.data, media_type_of(synthesis.format), target=target, job=job)
+        response = EmulatedResponse(
+            "audio", 200, speech.data, find_media_type(synthesis.format), target=target, job=job
+        )
         response.audio_format = synthesis.format
         return response

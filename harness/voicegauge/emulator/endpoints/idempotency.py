@@ -24,7 +24,7 @@ class IdempotentResponses:
         """Start without responses."""
         self._responses: dict[_ResponseKey, tuple[float, EmulatedResponse]] = {}
 
-    def find(
+    def find_response(
         self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
     ) -> EmulatedResponse | None:
         """Return a copy of the response to the first request with the same key; `None` if this request is the first."""
@@ -35,7 +35,7 @@ class IdempotentResponses:
             return None
         return _copy_response(response)
 
-    def save(
+    def save_response(
         self,
         request: IncomingRequest,
         operation: Operation,

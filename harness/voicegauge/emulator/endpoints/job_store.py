@@ -157,7 +157,7 @@ class JobStore:
         self._ids += 1
         return create_seeded_random(self._settings.seed, self._contract.id, self._ids)
 
-    def find(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
+    def find_job(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
         """Return the job that one of the path or query parameters names.
 
         Raises:
@@ -186,7 +186,7 @@ class JobStore:
         if ended is not None and self._clock.now() - ended > spec.expires_s:
             raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
 
-    def cancel(self, job: EmulatedJob, job_spec: JobSpec) -> None:
+    def cancel_job(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
         self.update_state(job)
         if job_spec.cancel is not None and not self._fault_injector.skips_check("cancelling", job.target.operation):

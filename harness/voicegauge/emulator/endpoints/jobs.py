@@ -46,10 +46,10 @@ class JobEndpoint:
         if role.name == "status":
             return self._respond_to_poll(request, account)
         context = self._context
-        job = context.job_store.find(request, account)
+        job = context.job_store.find_job(request, account)
         assert role.job_spec is not None
         if role.name == "cancel":
-            context.job_store.cancel(job, role.job_spec)
+            context.job_store.cancel_job(job, role.job_spec)
             return context.response_builder.build_cancel_response(request, role.job_spec, job)
         if not context.job_store.has_succeeded(job):
             raise Rejection("not-found", None, "the job has no result yet")
@@ -58,7 +58,7 @@ class JobEndpoint:
 
     def _respond_to_poll(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         context = self._context
-        job = context.job_store.find(request, account)
+        job = context.job_store.find_job(request, account)
         job = context.fault_injector.choose_job(job, context.job_store.jobs.values())
         if context.clock.is_per_poll:
             context.clock.advance(POLL_STEP_S)
@@ -67,7 +67,7 @@ class JobEndpoint:
 
     async def _respond_to_download(self, request: ParsedRequest) -> EmulatedResponse:
         for value in request.path.values():
-            response = await self._context.downloads.find(str(value))
+            response = await self._context.downloads.find_download(str(value))
             if response is not None:
                 self._context.response_builder.mark_as_download(response, request)
                 return response

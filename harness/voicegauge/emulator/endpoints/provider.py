@@ -152,11 +152,11 @@ class EmulatedProvider:
     ) -> tuple[bool, EmulatedResponse]:
         """Return whether the request repeats one with the same idempotency key, and its response."""
         now = self._clock.now()
-        earlier = self._idempotent_responses.find(incoming_request, operation, account, now)
+        earlier = self._idempotent_responses.find_response(incoming_request, operation, account, now)
         if earlier is not None:
             return True, earlier
         response = await self._check_and_perform(incoming_request, operation, path_parameters, account)
-        self._idempotent_responses.save(incoming_request, operation, account, now, response)
+        self._idempotent_responses.save_response(incoming_request, operation, account, now, response)
         return False, response
 
     async def _check_and_perform(

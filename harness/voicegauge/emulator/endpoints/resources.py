@@ -89,7 +89,7 @@ class ResourceStore:
                 resource_id = request.read(use.id)
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
-                stored = self._find(maker.resource, resource_id, account, request.operation, use.id)
+                stored = self._find_stored_resource(maker.resource, resource_id, account, request.operation, use.id)
                 if use.states and stored.state not in use.states and not self._skips_check("state", request.operation):
                     raise Rejection(
                         "invalid", use.id.field_name, f"the {stored.resource_spec.name} {stored.id} is {stored.state}"
@@ -108,12 +108,12 @@ class ResourceStore:
         role = self._roles[request.operation.id]
         if role.action == "create":
             response = build_success_response(request.operation, "other", build_default_body)
-            self.create(request, response, account, now_s, rng)
+            self.create_resource(request, response, account, now_s, rng)
             return response
         if role.action == "list":
             return self._build_list_response(request, account, role.resource_spec)
         assert role.id_location is not None, "an operation that deletes or sets names its resource"
-        stored = self._find(
+        stored = self._find_stored_resource(
             role.resource_spec, request.read(role.id_location), account, request.operation, role.id_location
         )
         if role.action == "delete":
@@ -122,7 +122,7 @@ class ResourceStore:
         stored.state = role.new_state
         return self._build_change_response(request, stored)
 
-    def create(
+    def create_resource(
         self,
         request: ParsedRequest,
         response: EmulatedResponse,
@@ -155,15 +155,20 @@ class ResourceStore:
             self._stored.popitem(last=False)
         return stored
 
-    def _check_quota(self, stored: StoredResource) -> None:
-        listing = stored.resource_spec.list
+    def _check_quota(self, stored_resource: StoredResource) -> None:
+        listing = stored_resource.resource_spec.list
         if not self._quota or listing is None or listing.limit is None:
             return
         example = build_success_response(self._contract.operation(listing.operation), "other", build_default_body)
         most = read_at(example.body, listing.limit)
-        if isinstance(most, int) and len(list(self._list_owned(stored.account, stored.resource_spec))) >= most:
+        if (
+            isinstance(most, int)
+            and len(list(self._list_owned(stored_resource.account, stored_resource.resource_spec))) >= most
+        ):
             raise Rejection(
-                "forbidden", None, f"the account has reached its limit of {most} of: {stored.resource_spec.name}"
+                "forbidden",
+                None,
+                f"the account has reached its limit of {most} of: {stored_resource.resource_spec.name}",
             )
 
     def _list_owned(
@@ -176,7 +181,7 @@ class ResourceStore:
         )
         return (stored for stored in mine if include_deleted or not stored.is_deleted)
 
-    def _find(
+    def _find_stored_resource(
         self,
         resource_spec: ResourceSpec,
         resource_id: Any,
@@ -211,13 +216,13 @@ class ResourceStore:
             response.body = write_at(response.body, resource_spec.list.count, len(shown))
         return response
 
-    def _build_change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
+    def _build_change_response(self, request: ParsedRequest, stored_resource: StoredResource) -> EmulatedResponse:
         response = build_success_response(request.operation, "other", build_default_body)
-        resource = stored.resource_spec
-        for location, value in ((resource.id, stored.id), (resource.state, stored.state)):
+        resource = stored_resource.resource_spec
+        for location, value in ((resource.id, stored_resource.id), (resource.state, stored_resource.state)):
             if location is not None and response.is_json and has_location(response.media, response.body, location):
                 response.body = write_at(response.body, location, value)
-        for name, value in stored.body.items():
+        for name, value in stored_resource.body.items():
             if (
                 isinstance(response.body, dict)
                 and name in response.body
@@ -231,9 +236,13 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
     return {location.tokens[-1] for location in (resource_spec.id, resource_spec.state) if location is not None}
 
 
-def _write_state_into_body(stored: StoredResource) -> Any:
-    body = dict(stored.body)
-    return write_at(body, stored.resource_spec.state, stored.state) if stored.resource_spec.state is not None else body
+def _write_state_into_body(stored_resource: StoredResource) -> Any:
+    body = dict(stored_resource.body)
+    return (
+        write_at(body, stored_resource.resource_spec.state, stored_resource.state)
+        if stored_resource.resource_spec.state is not None
+        else body
+    )
 
 
 def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:

@@ -152,15 +152,15 @@ class SpeechEndpoint:
         operation = response.request.operation
         pacer = StreamPacer(
             operation=operation,
-            spec=response.target.stream,
+            stream_spec=response.target.stream,
             audio_s=audio_s,
             first_audio_delay_s=first_audio_delay_s,
-            pace=audio_pacing,
+            audio_pacing=audio_pacing,
             jitter=response.target.spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
-            scale=self._context.clock.scale,
-            end=read_requested_end_event(
+            scale_duration=self._context.clock.scale,
+            end_event=read_requested_end_event(
                 response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
             ),
         )
-        response.split_into_pieces = pacer.pieces
+        response.split_into_pieces = pacer.split_into_pieces

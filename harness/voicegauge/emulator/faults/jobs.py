@@ -51,7 +51,7 @@ def succeed_after_failure(job_spec: JobSpec, _state_path: tuple[str, ...]) -> tu
 
 
 def end_in_failure(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
-    """Take the shortest path to a failure."""
+    """Return the shortest sequence of states that ends in a failure."""
     failed = next(iter(find_failure_states(job_spec)), None)
     return find_shortest_state_path(job_spec, failed) if failed is not None else state_path
 

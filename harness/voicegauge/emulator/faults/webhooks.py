@@ -15,7 +15,7 @@ from voicegauge.formats import Location
 
 
 def drop_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send nothing."""
+    """Send no callback."""
     yield replace(callback, is_due=False)
 
 

@@ -14,7 +14,7 @@ from voicegauge.emulator.http import format_timestamp, has_location, read_at, sc
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
 from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, Location
-from voicegauge.speech.audio import media_type_of
+from voicegauge.speech.audio import find_media_type
 
 FILE_EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File name extensions of the formats whose extension differs from the format name."""
@@ -60,7 +60,7 @@ def write_audio(
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
     """Set the Content-Type of a response whose body is audio to the documented media type that fits best."""
     documented = response.spec.media if response.spec is not None else {}
-    response.media_type = choose_media_type(format_name, documented) or media_type_of(format_name)
+    response.media_type = choose_media_type(format_name, documented) or find_media_type(format_name)
     response.media = documented.get(response.media_type)
 
 
@@ -76,7 +76,7 @@ def _choose_media_type_value(response: EmulatedResponse, location: Location, for
             return value
     shown = read_at(response.body, location)
     is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
-    return FILE_EXTENSIONS.get(format_name, format_name) if is_short_name else media_type_of(format_name)
+    return FILE_EXTENSIONS.get(format_name, format_name) if is_short_name else find_media_type(format_name)
 
 
 def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:

@@ -38,7 +38,7 @@ class StreamPiece:
 
 @dataclass
 class EmulatedResponse:
-    """A response under construction."""
+    """A response that is built from the contract, changed by faults and then sent."""
 
     kind: ResponseKind
     status: int

@@ -40,37 +40,39 @@ class StreamPacer:
     """Splits an audio body into pieces and decides when each is sent."""
 
     operation: Operation
-    spec: StreamSpec | None
+    stream_spec: StreamSpec | None
     """The events of the response; `None` for chunks of plain audio."""
     audio_s: float
     first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
-    pace: AudioPacing
+    audio_pacing: AudioPacing
     jitter: float
     rng: random.Random
-    scale: Callable[[float], float]
+    scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""
-    end: str | None = None
+    end_event: str | None = None
     """Type of the event with which the stream must end; `None` if the request does not ask for one."""
 
-    def pieces(self, body: bytes) -> list[StreamPiece]:
+    def split_into_pieces(self, body: bytes) -> list[StreamPiece]:
         """Split `body` into the pieces to send."""
         waits = self._generate_waits_s()
-        spec = self.spec
+        spec = self.stream_spec
         if spec is None:
             return [StreamPiece(next(waits), audio=chunk) for chunk in self._split_into_chunks(body)]
-        return list(_EventSequence(self.operation, spec).pieces(self._split_into_chunks(body), waits, self.end))
+        return list(
+            _EventSequence(self.operation, spec).build_pieces(self._split_into_chunks(body), waits, self.end_event)
+        )
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
-        count = max(1, math.ceil(self.audio_s / self.pace.chunk_s))
+        count = max(1, math.ceil(self.audio_s / self.audio_pacing.chunk_s))
         size = max(_CHUNK_UNIT_BYTES, math.ceil(len(body) / count / _CHUNK_UNIT_BYTES) * _CHUNK_UNIT_BYTES)
         return [body[start : start + size] for start in range(0, len(body), size)]
 
     def _generate_waits_s(self) -> Iterator[float]:
         yield self.first_audio_delay_s
-        step_s = self.pace.chunk_s / self.pace.speed
+        step_s = self.audio_pacing.chunk_s / self.audio_pacing.speed
         while True:
-            yield self.scale(step_s * self.rng.lognormvariate(0, self.jitter))
+            yield self.scale_duration(step_s * self.rng.lognormvariate(0, self.jitter))
 
 
 class _EventSequence:
@@ -80,7 +82,9 @@ class _EventSequence:
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_TEXT)
 
-    def pieces(self, chunks: Sequence[bytes], waits_s: Iterator[float], end_event: str | None) -> Iterator[StreamPiece]:
+    def build_pieces(
+        self, chunks: Sequence[bytes], waits_s: Iterator[float], end_event: str | None
+    ) -> Iterator[StreamPiece]:
         spec, audio = self._spec, self._spec.audio.event
         ends = [end_event] if end_event else [name for name, known in spec.events.items() if known.end == "success"]
         fails = end_event is not None and spec.events[end_event].end == "failure"

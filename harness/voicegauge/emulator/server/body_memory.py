@@ -26,38 +26,38 @@ class BodyMemory:
         self._waiting: list[asyncio.Future[None]] = []
 
     @contextmanager
-    def share(self) -> Iterator[BodyShare]:
+    def open_share(self) -> Iterator[BodyShare]:
         """Give one request its share, which is free again when the context ends."""
-        share = BodyShare(self)
+        open_share = BodyShare(self)
         try:
-            yield share
+            yield open_share
         finally:
-            self._free_bytes += share.counted_bytes
-            if self._exempt is share:
+            self._free_bytes += open_share.counted_bytes
+            if self._exempt is open_share:
                 self._exempt = None
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def take(self, share: BodyShare, size_bytes: int) -> None:
-        """Wait until `size_bytes` more are free for `share`, or no other request exceeds the limit."""
-        while size_bytes > self._free_bytes and self._exempt not in (None, share):
+    async def reserve(self, open_share: BodyShare, size_bytes: int) -> None:
+        """Wait until `size_bytes` more are free for `open_share`, or no other request exceeds the limit."""
+        while size_bytes > self._free_bytes and self._exempt not in (None, open_share):
             # Futures belong to the running event loop; a lock would belong to the loop that used it first.
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
         if size_bytes > self._free_bytes:
-            self._exempt = share
+            self._exempt = open_share
         self._free_bytes -= size_bytes
-        share.counted_bytes += size_bytes
+        open_share.counted_bytes += size_bytes
 
 
 class BodyShare:
     """The part of the memory that one request has."""
 
     def __init__(self, memory: BodyMemory) -> None:
-        """Start with nothing."""
+        """Start with a share of 0 bytes."""
         self._memory = memory
         self.counted_bytes = 0
 
@@ -65,4 +65,4 @@ class BodyShare:
         """Wait until the request may store `size_bytes` of its body."""
         missing_bytes = size_bytes - UNCOUNTED_BYTES - self.counted_bytes
         if missing_bytes > 0:
-            await self._memory.take(self, missing_bytes)
+            await self._memory.reserve(self, missing_bytes)

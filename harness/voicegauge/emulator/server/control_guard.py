@@ -40,7 +40,7 @@ class ControlGuard:
         if reason is not None:
             await _build_error_response(403, reason)(scope, receive, send)
             return
-        with self._body_memory.share() as share:
+        with self._body_memory.open_share() as share:
             try:
                 body = await read_body(scope, receive, MAX_CONTROL_BYTES, share)
             except ConnectionError:

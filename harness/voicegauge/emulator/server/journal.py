@@ -63,7 +63,7 @@ class RequestJournal:
     """The latest requests to all providers, in the order of their responses."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without entries."""
         self._entries: deque[tuple[dict[str, Any], int]] = deque()
         self._size_bytes = 0
 
@@ -82,7 +82,7 @@ class RequestJournal:
         while len(self._entries) > MAX_JOURNAL_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
             self._size_bytes -= self._entries.popleft()[1]
 
-    def record(
+    def record_request(
         self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
     ) -> None:
         """Add a request; credentials are masked, and its body is not stored."""

@@ -83,14 +83,16 @@ class EmulatedProviders:
         Raises:
             ConnectionError: the client disconnected.
         """
-        with self._body_memory.share() as share:  # not while the response is sent, for which the client may take hours
+        with (
+            self._body_memory.open_share() as share
+        ):  # not while the response is sent, for which the client may take hours
             body = await read_body(scope, receive, find_body_limit(scope), share)
             if body is None:
                 return None
             incoming_request = _build_incoming_request(scope, provider.contract.id, path, body)
             del body
             response = await provider.handle(incoming_request)
-            self.journal.record(provider.contract, incoming_request, response, self.clock.now())
+            self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
             return response
 
 

@@ -21,7 +21,7 @@ class AudioFileStore:
     """Stores audio files under their names, up to a total size."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without files."""
         self._files: OrderedDict[str, GeneratedAudio] = OrderedDict()
         self._bytes = 0
 

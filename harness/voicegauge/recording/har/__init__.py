@@ -3,12 +3,12 @@
 from voicegauge.recording.har.grouping import assign_groups, group_exchanges
 from voicegauge.recording.har.har_reading import load_har
 from voicegauge.recording.har.har_writing import save_har
-from voicegauge.recording.har.recording import Recording, exchanges_by_group
+from voicegauge.recording.har.recording import Recording, collect_exchanges_by_group
 
 __all__ = [
     "Recording",
     "assign_groups",
-    "exchanges_by_group",
+    "collect_exchanges_by_group",
     "group_exchanges",
     "load_har",
     "save_har",

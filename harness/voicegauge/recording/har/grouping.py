@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.contract import Contract
 from voicegauge.formats import UnreadableBodyError, is_json, read_json
 from voicegauge.model import Exchange
-from voicegauge.recording.redaction import relative_path
+from voicegauge.recording.redaction import find_relative_path
 
 MIN_ID_CHARACTERS = 6
 """Number of characters that an id needs to link exchanges. A shorter one, such as "1", occurs in any response by
@@ -20,7 +20,7 @@ chance."""
 MAX_LINK_CHARACTERS = 4096
 """Maximum length of a text in a response that is searched for ids and URLs. A longer one is audio or a document."""
 _SEPARATORS = re.compile(r"[\s/?&=#,;'<>()]+")
-"""What stands around an id in a URL or a sentence."""
+"""Matches the characters that separate an id from the rest of a URL or a sentence."""
 
 
 def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
@@ -65,11 +65,11 @@ class _LinkIndex:
         if not is_json(exchange.response.media_type):
             return
         try:
-            values = _texts(read_json(exchange.response.body))
+            values = _iterate_texts(read_json(exchange.response.body))
         except UnreadableBodyError:
             return
         for value in values:
-            for link in {value, _url_path(value), *_SEPARATORS.split(value)}:
+            for link in {value, _parse_url_path(value), *_SEPARATORS.split(value)}:
                 if len(link) >= MIN_ID_CHARACTERS:
                     self._groups[link] = max(group, self._groups.get(link, 0))
 
@@ -78,7 +78,7 @@ class _LinkIndex:
         return max((self._groups[link] for link in links if link in self._groups), default=None)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _iterate_texts(value: Any) -> Iterator[str]:
     """Yield every text and number in a JSON value, as text."""
     if isinstance(value, str):
         if len(value) <= MAX_LINK_CHARACTERS:
@@ -86,10 +86,10 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, int):
         yield str(value)
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _texts(item)
+        yield from _iterate_texts(item)
 
 
-def _url_path(text: str) -> str:
+def _parse_url_path(text: str) -> str:
     """Return the path of a URL; an empty text if `text` is not a URL."""
     try:
         return urlsplit(text).path
@@ -105,7 +105,7 @@ def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:
         yield url
         yield urlsplit(url).path
         return
-    values = [unquote(value) for value in (operation.match(relative_path(contract, url) or "") or {}).values()]
+    values = [unquote(value) for value in (operation.match(find_relative_path(contract, url) or "") or {}).values()]
     if operation.job is not None:  # in other operations, a query parameter may name a model or a language
         values += [value for _, value in parse_qsl(urlsplit(url).query)]
     yield from (value for value in values if len(value) >= MIN_ID_CHARACTERS)

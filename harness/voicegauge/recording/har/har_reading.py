@@ -40,12 +40,12 @@ def load_har(path: Path) -> Recording:
         contract_version=log.metadata.contract_version,
         contract_sha256=log.metadata.contract_sha256,
         recorded_at=log.metadata.recorded_at,
-        exchanges=tuple(_exchange_from_entry(sidecars, entry) for entry in log.entries),
+        exchanges=tuple(_build_exchange(sidecars, entry) for entry in log.entries),
         redactions=log.metadata.redactions,
     )
 
 
-def _exchange_from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
+def _build_exchange(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
         provider=entry.provider,
@@ -53,33 +53,33 @@ def _exchange_from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchan
         request=Request(
             method=entry.request.method,
             url=entry.request.url,
-            headers=_headers_from_pairs(entry.request.headers),
-            body=b"" if post is msgspec.UNSET else _body_from_post_data(sidecars, post),
+            headers=_build_headers(entry.request.headers),
+            body=b"" if post is msgspec.UNSET else _build_request_body(sidecars, post),
         ),
         response=Response(
             status=entry.response.status,
-            headers=_headers_from_pairs(entry.response.headers),
-            body=sidecars.read(content.text, content.file),
+            headers=_build_headers(entry.response.headers),
+            body=sidecars.read_body(content.text, content.file),
         ),
         timing=entry.timing,
         group=entry.group,
     )
 
 
-def _body_from_post_data(sidecars: SidecarReader, post: har.HarPostData) -> bytes:
-    if not post.params:
-        return sidecars.read(post.text, post.file)
-    fields = {param.name: _field_from_param(sidecars, param) for param in post.params}
-    return encode_body(post.mime_type, fields)[1]
+def _build_request_body(sidecars: SidecarReader, post_data: har.HarPostData) -> bytes:
+    if not post_data.params:
+        return sidecars.read_body(post_data.text, post_data.file)
+    fields = {param.name: _build_field(sidecars, param) for param in post_data.params}
+    return encode_body(post_data.mime_type, fields)[1]
 
 
-def _field_from_param(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedFile:
+def _build_field(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedFile:
     if param.file_name is None:
         return param.value
     media_type = param.content_type or "application/octet-stream"
-    data = sidecars.read(param.value, param.file)
+    data = sidecars.read_body(param.value, param.file)
     return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
 
 
-def _headers_from_pairs(pairs: tuple[har.HarNameValue, ...]) -> Headers:
+def _build_headers(pairs: tuple[har.HarNameValue, ...]) -> Headers:
     return tuple((pair.name, pair.value) for pair in pairs)

@@ -14,8 +14,8 @@ from voicegauge.files import write_file
 from voicegauge.model import Exchange, Headers, Provenance, Request, Response, UploadedFile
 from voicegauge.recording.har import har_structs as har
 from voicegauge.recording.har.recording import Recording
-from voicegauge.recording.har.sidecar_files import SidecarWriter, remove_orphans, sidecar_names_in
-from voicegauge.recording.redaction import Redactor, bare_media_type, multipart_fields
+from voicegauge.recording.har.sidecar_files import SidecarWriter, find_sidecar_names, remove_orphaned_sidecars
+from voicegauge.recording.redaction import Redactor, get_bare_media_type, read_multipart_fields
 from voicegauge.transport import encode_body
 from voicegauge.version import __version__
 
@@ -27,7 +27,7 @@ def save_har(
     provenance: Provenance,
     contract: Contract,
     secrets: Iterable[str] = (),
-    mask: Iterable[str] = (),
+    masked_names: Iterable[str] = (),
     recorded_at: dt.datetime | None = None,
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
@@ -42,7 +42,7 @@ def save_har(
         provenance: where the exchanges came from.
         contract: contract of the provider. Headers that it documents are not masked.
         secrets: API keys that were in use during the recording.
-        mask: names of additional fields, parameters and headers to mask.
+        masked_names: names of additional fields, parameters and headers to mask.
         recorded_at: time of the recording; the current time if `None`.
 
     Returns:
@@ -53,8 +53,8 @@ def save_har(
             names its location.
         UsageError: `path` cannot be written.
     """
-    redactor = Redactor(contract, tuple(secrets), mask)
-    masked = tuple(redactor.exchange(exchange) for exchange in exchanges)
+    redactor = Redactor(contract, tuple(secrets), masked_names)
+    masked = tuple(redactor.mask_exchange(exchange) for exchange in exchanges)
     when = recorded_at or dt.datetime.now(dt.UTC)
     recording = Recording(
         provenance=provenance,
@@ -63,19 +63,19 @@ def save_har(
         contract_sha256=contract.document.sha256,
         recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
         exchanges=masked,
-        redactions=redactor.sorted_redactions(),
+        redactions=redactor.sort_redactions(),
     )
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
     sidecars = SidecarWriter()
     document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
     redactor.check_bytes(str(path), "the file", document)
-    previous = sidecar_names_in(path)
+    previous = find_sidecar_names(path)
     # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.
     for name, body in sidecars.files.items():
         write_file(path.parent / name, body)
     write_file(path, document + b"\n")
-    remove_orphans(path.parent, previous)
+    remove_orphaned_sidecars(path.parent, previous)
     return recording
 
 
@@ -127,23 +127,23 @@ def _to_request(request: Request, sidecars: SidecarWriter) -> har.HarRequest:
 def _to_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
     """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
     mime_type = request.header("content-type") or ""
-    fields = multipart_fields(mime_type, request.body)
+    fields = read_multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
         params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
         return har.HarPostData(mime_type=mime_type, params=params)
-    text, name = sidecars.store(request.body, bare_media_type(mime_type))
+    text, name = sidecars.store_body(request.body, get_bare_media_type(mime_type))
     return har.HarPostData(mime_type=mime_type, text=text, file=name)
 
 
 def _to_param(name: str, value: str | UploadedFile, sidecars: SidecarWriter) -> har.HarParam:
     if isinstance(value, str):
         return har.HarParam(name=name, value=value)
-    text, file = sidecars.store(value.data, bare_media_type(value.media_type))
+    text, file = sidecars.store_body(value.data, get_bare_media_type(value.media_type))
     return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
 def _to_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse:
-    text, name = sidecars.store(response.body, response.media_type)
+    text, name = sidecars.store_body(response.body, response.media_type)
     mime_type = response.header("content-type") or ""
     return har.HarResponse(
         status=response.status,
@@ -154,5 +154,5 @@ def _to_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse
     )
 
 
-def _to_pairs(pairs: Headers) -> tuple[har.HarNameValue, ...]:
-    return tuple(har.HarNameValue(name=name, value=value) for name, value in pairs)
+def _to_pairs(header_pairs: Headers) -> tuple[har.HarNameValue, ...]:
+    return tuple(har.HarNameValue(name=name, value=value) for name, value in header_pairs)

@@ -23,7 +23,7 @@ class Recording(Record, frozen=True, kw_only=True):
     """Number of masked values by location, such as "request header authorization"."""
 
 
-def exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
+def collect_exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
     """The exchanges of each group in original order, by group name; `None` is the key of those without a group."""
     groups: dict[str | None, list[Exchange]] = {}
     for exchange in exchanges:

@@ -17,7 +17,7 @@ MAX_INLINE_BYTES = 256 * 2**10
 """Maximum size of a body inside the HAR file. Larger bodies are written to sidecar files, so that editors can open the
 HAR file."""
 _SIDECAR_REFERENCE = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
-_EXTENSIONS = {
+_EXTENSION_BY_MEDIA_TYPE = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
     "audio/mpeg": "mp3",
@@ -34,14 +34,14 @@ class SidecarWriter:
         self.files: dict[str, bytes] = {}
         """The collected bodies by the name of their sidecar file."""
 
-    def store(self, body: bytes, media_type: str) -> tuple[str, str | None]:
+    def store_body(self, body: bytes, media_type: str) -> tuple[str, str | None]:
         """Store `body`; return (text, `None`) if it is short text, otherwise ("", name of its sidecar file)."""
         if len(body) <= MAX_INLINE_BYTES:
             try:
                 return body.decode(), None
             except UnicodeDecodeError:
                 pass
-        name = f"{hashlib.sha256(body).hexdigest()}.{_EXTENSIONS.get(media_type, 'bin')}"
+        name = f"{hashlib.sha256(body).hexdigest()}.{_EXTENSION_BY_MEDIA_TYPE.get(media_type, 'bin')}"
         self.files[name] = body
         return "", name
 
@@ -56,7 +56,7 @@ class SidecarReader:
         self._har_path = har_path
         self._bodies: dict[str, bytes] = {}
 
-    def read(self, text: str, name: str | None) -> bytes:
+    def read_body(self, text: str, name: str | None) -> bytes:
         """Return the body, which is the content of the sidecar file `name`, or `text` if `name` is `None`.
 
         Raises:
@@ -89,7 +89,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
     return raw
 
 
-def sidecar_names_in(har_path: Path) -> set[str]:
+def find_sidecar_names(har_path: Path) -> set[str]:
     """Names of the sidecar files that a HAR file refers to; empty if the HAR file cannot be read."""
     try:
         return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(read_file(har_path))}
@@ -97,9 +97,9 @@ def sidecar_names_in(har_path: Path) -> set[str]:
         return set()
 
 
-def remove_orphans(folder: Path, names: set[str]) -> None:
+def remove_orphaned_sidecars(folder: Path, names: set[str]) -> None:
     """Delete each of the sidecar files `names` that no HAR file in `folder` refers to any more."""
     for har_path in folder.glob("*.har") if names else ():
-        names -= sidecar_names_in(har_path)
+        names -= find_sidecar_names(har_path)
     for name in names:
         (folder / name).unlink(missing_ok=True)

@@ -18,14 +18,14 @@ from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
-    as_mapping,
-    as_status,
-    as_text,
-    from_base64,
-    to_bytes,
-    to_time,
+    encode_text,
+    parse_base64,
+    parse_status_code,
+    parse_time,
+    require_mapping,
+    require_text,
 )
-from voicegauge.recording.redaction import bare_media_type
+from voicegauge.recording.redaction import get_bare_media_type
 from voicegauge.transport import encode_body
 
 _REPLACEMENT_CHARACTER = "\ufffd"
@@ -48,7 +48,7 @@ def parse_har(data: Any) -> InteractionFile | None:
 
 def _sort_by_start_time(entries: list[Any]) -> list[Any]:
     # Some proxies write entries in the order in which they ended.
-    times = [to_time(entry.get("startedDateTime")) if isinstance(entry, dict) else None for entry in entries]
+    times = [parse_time(entry.get("startedDateTime")) if isinstance(entry, dict) else None for entry in entries]
     if any(time is None for time in times):
         return entries
     return [entry for _, entry in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] or 0)]
@@ -62,30 +62,33 @@ def _iterate_interactions(entries: list[Any]) -> Iterator[UnparsedInteraction]:
         yield UnparsedInteraction(method, url, functools.partial(_parse_interaction, entry))
 
 
-def _parse_interaction(value: Any) -> ParsedInteraction:
-    entry = as_mapping(value, "request and response")
-    request, response = as_mapping(entry.get("request"), "request"), as_mapping(entry.get("response"), "response")
-    status = as_status(response.get("status"))
+def _parse_interaction(har_entry: Any) -> ParsedInteraction:
+    entry = require_mapping(har_entry, "request and response")
+    request, response = (
+        require_mapping(entry.get("request"), "request"),
+        require_mapping(entry.get("response"), "response"),
+    )
+    status = parse_status_code(response.get("status"))
     if status == 101 or "_webSocketMessages" in entry:
         raise NotImportedError("is a WebSocket, whose messages cannot be imported")
-    content = as_mapping(response.get("content") or {}, "content")
+    content = require_mapping(response.get("content") or {}, "content")
     response_headers = _add_content_type(_parse_headers(response.get("headers")), content.get("mimeType"))
-    post = as_mapping(request.get("postData") or {}, "postData")
+    post = require_mapping(request.get("postData") or {}, "postData")
     request_headers = _add_content_type(_parse_headers(request.get("headers")), post.get("mimeType"))
     content_type, body, notes = _decode_request_body(post, header(request_headers, "content-type") or "", request)
     if content_type:
         request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
         request_headers = (*request_headers, ("Content-Type", content_type))
     return ParsedInteraction(
-        method=as_text(request.get("method"), "method").upper(),
-        url=as_text(request.get("url"), "URL").partition("#")[0],
+        method=require_text(request.get("method"), "method").upper(),
+        url=require_text(request.get("url"), "URL").partition("#")[0],
         request_headers=request_headers,
         request_body=body,
         status=status,
         response_headers=response_headers,
         response_body=_decode_response_body(content, response, status, header(response_headers, "content-type") or ""),
-        recorded_at=to_time(entry.get("startedDateTime")),
-        timing=_parse_timing(to_time(entry.get("startedDateTime")), entry.get("timings")),
+        recorded_at=parse_time(entry.get("startedDateTime")),
+        timing=_parse_timing(parse_time(entry.get("startedDateTime")), entry.get("timings")),
         notes=notes,
     )
 
@@ -118,17 +121,17 @@ def _parse_timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
     )
 
 
-def _parse_milliseconds(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and 0 <= value <= MAX_PHASE_MS else None
+def _parse_milliseconds(duration_ms: Any) -> float | None:
+    is_number = isinstance(duration_ms, int | float) and not isinstance(duration_ms, bool)
+    return float(duration_ms) if is_number and 0 <= duration_ms <= MAX_PHASE_MS else None
 
 
-def _parse_headers(value: Any) -> Headers:
+def _parse_headers(header_list: Any) -> Headers:
     # The pseudo-headers of HTTP/2 (":path") are omitted. They repeat the request line (RFC 9113, section 8.3).
-    pairs = value if isinstance(value, list) else []
+    pairs = header_list if isinstance(header_list, list) else []
     named = [pair for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("name"), str)]
     return tuple(
-        (pair["name"], as_text(pair.get("value") or "", "header value"))
+        (pair["name"], require_text(pair.get("value") or "", "header value"))
         for pair in named
         if not pair["name"].startswith(":")
     )
@@ -158,10 +161,10 @@ def _decode_response_body(
     if status == 304:
         raise NotImportedError("was served from a cache")
     if content.get("encoding") == "base64":
-        body = from_base64(text, "content")
+        body = parse_base64(text, "content")
     else:
-        text = as_text(text, "content")
-        body = to_bytes(text)
+        text = require_text(text, "content")
+        body = encode_text(text)
         if _REPLACEMENT_CHARACTER in text and not any(word in content_type for word in _TEXT_MEDIA_TYPES):
             raise NotImportedError("its response body was saved as text and is damaged")
     # Proxies write the compressed size, which is smaller. A larger size means that the rest was cut off.
@@ -170,18 +173,18 @@ def _decode_response_body(
     return body
 
 
-def _parse_size(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
+def _parse_size(size_value: Any) -> int:
+    return int(size_value) if isinstance(size_value, int | float) else 0
 
 
 def _decode_request_body(
-    post: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
+    post_data: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
 ) -> tuple[str | None, bytes, tuple[str, ...]]:
     """Return (a new content type if the body had to be encoded again, the body, notes on what is missing)."""
-    text, params = post.get("text"), post.get("params")
+    text, params = post_data.get("text"), post_data.get("params")
     if text:
-        is_base64 = post.get("encoding") == "base64"
-        body = from_base64(text, "request body") if is_base64 else to_bytes(as_text(text, "request body"))
+        is_base64 = post_data.get("encoding") == "base64"
+        body = parse_base64(text, "request body") if is_base64 else encode_text(require_text(text, "request body"))
         sent = _parse_size(request.get("bodySize"))
         if sent > len(body):
             return None, body, (f"the request body is truncated: {len(body)} of {sent} bytes are in the file",)
@@ -195,16 +198,16 @@ def _decode_request_body(
 
 def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
     """Encode the fields of a form, because HAR does not store the bytes. A multipart body gets a new boundary."""
-    is_multipart = bare_media_type(content_type) == "multipart/form-data"
+    is_multipart = get_bare_media_type(content_type) == "multipart/form-data"
     fields: dict[str, str | UploadedFile] = {}
     notes = []
     for item in params:
-        param = as_mapping(item, "field")
-        name, value = as_text(param.get("name"), "field name"), as_text(param.get("value") or "", "field")
+        param = require_mapping(item, "field")
+        name, value = require_text(param.get("name"), "field name"), require_text(param.get("value") or "", "field")
         filename = param.get("fileName")
         if is_multipart and isinstance(filename, str):
             media_type = " ".join(str(param.get("contentType") or "application/octet-stream").split())
-            fields[name] = UploadedFile(filename=filename, media_type=media_type, data=to_bytes(value))
+            fields[name] = UploadedFile(filename=filename, media_type=media_type, data=encode_text(value))
             notes += [] if value else [f"the bytes of the uploaded file {name!r} are not in the file"]
         else:
             fields[name] = value

@@ -19,11 +19,11 @@ from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
-    as_mapping,
-    as_status,
-    as_text,
-    from_base64,
-    to_bytes,
+    encode_text,
+    parse_base64,
+    parse_status_code,
+    require_mapping,
+    require_text,
 )
 
 
@@ -49,29 +49,35 @@ def _iterate_interactions(tapes: list[dict[str, Any]]) -> Iterator[UnparsedInter
 
 
 def _parse_interaction(tape: dict[str, Any]) -> ParsedInteraction:
-    init, response = as_mapping(tape.get("init") or {}, "init"), tape["response"]
-    method = as_text(init.get("method") or "GET", "method").upper()
+    init, response = require_mapping(tape.get("init") or {}, "init"), tape["response"]
+    method = require_text(init.get("method") or "GET", "method").upper()
     body = init.get("body")
     notes: tuple[str, ...] = ()
     if body is None and method in ("POST", "PUT", "PATCH"):
         notes = ("the request body is not in the file",)
     return ParsedInteraction(
         method=method,
-        url=as_text(tape["url"], "URL"),
+        url=require_text(tape["url"], "URL"),
         request_headers=_parse_headers(init.get("headers")),
-        request_body=to_bytes(body) if isinstance(body, str) else b"",
-        status=as_status(response.get("status")),
+        request_body=encode_text(body) if isinstance(body, str) else b"",
+        status=parse_status_code(response.get("status")),
         response_headers=_parse_headers(response.get("headers")),
         response_body=_decode_response_body(response),
         notes=notes,
     )
 
 
-def _parse_headers(value: Any) -> Headers:
-    pairs = [*value.items()] if isinstance(value, dict) else value if isinstance(value, list) else []
+def _parse_headers(header_mapping: Any) -> Headers:
+    pairs = (
+        [*header_mapping.items()]
+        if isinstance(header_mapping, dict)
+        else header_mapping
+        if isinstance(header_mapping, list)
+        else []
+    )
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise NotImportedError("its headers are not pairs")
-    return tuple((as_text(name, "header name"), as_text(text, "header value")) for name, text in pairs)
+    return tuple((require_text(name, "header name"), require_text(text, "header value")) for name, text in pairs)
 
 
 def _decode_response_body(response: Mapping[str, Any]) -> bytes:
@@ -83,11 +89,11 @@ def _decode_response_body(response: Mapping[str, Any]) -> bytes:
         if response.get("status") in (204, 304) or length == "0":
             return b""
         raise NotImportedError("its response body is not in the file")
-    text = as_text(body, "response body")
+    text = require_text(body, "response body")
     if text.startswith("data:"):
         head, comma, rest = text.partition(",")
-        return from_base64(rest, "response body") if comma and head.endswith(";base64") else to_bytes(rest)
-    return to_bytes(text) if headers else _decode_if_base64(text)
+        return parse_base64(rest, "response body") if comma and head.endswith(";base64") else encode_text(rest)
+    return encode_text(text) if headers else _decode_if_base64(text)
 
 
 def _decode_if_base64(text: str) -> bytes:
@@ -99,4 +105,4 @@ def _decode_if_base64(text: str) -> bytes:
             return base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             pass
-    return to_bytes(text)
+    return encode_text(text)

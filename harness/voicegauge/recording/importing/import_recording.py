@@ -20,11 +20,11 @@ from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
-    to_time,
+    parse_time,
 )
-from voicegauge.recording.importing.plain_data import read_plain
+from voicegauge.recording.importing.plain_data import read_plain_data
 from voicegauge.recording.importing.vcr_cassettes import parse_vcr_cassette
-from voicegauge.recording.redaction import MASK, UrlCanonicalizer, relative_path
+from voicegauge.recording.redaction import MASK, UrlCanonicalizer, find_relative_path
 from voicegauge.transport import decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -76,7 +76,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     file = _parse_file(path)
     importer = _InteractionImporter(contract, base_urls or {})
     for interaction in file.interactions:
-        importer.add(interaction)
+        importer.add_interaction(interaction)
     exchanges = tuple(assign_groups(contract, importer.exchanges))
     return ImportedRecording(
         format=file.format,
@@ -93,13 +93,13 @@ def is_recording(path: Path) -> bool:
     Raises:
         DataError: the file cannot be read.
     """
-    data = read_plain(path)
+    data = read_plain_data(path)
     log = data.get("log") if isinstance(data, dict) else None
     return isinstance(log, dict) and "_voicegauge" in log
 
 
 def _parse_file(path: Path) -> InteractionFile:
-    data = read_plain(path)
+    data = read_plain_data(path)
     for parse in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
         file = parse(data)
         if file is not None:
@@ -121,23 +121,23 @@ class _InteractionImporter:
         self.remarks: list[ImportRemark] = []
         self.times: list[dt.datetime] = []
 
-    def add(self, unparsed: UnparsedInteraction) -> None:
+    def add_interaction(self, unparsed_interaction: UnparsedInteraction) -> None:
         """Convert one interaction. This adds an exchange, or remarks, or both."""
         self._number += 1
         try:
-            interaction = unparsed.parse()
+            interaction = unparsed_interaction.parse()
             exchange = self._to_exchange(interaction)
         except NotImportedError as reason:
-            self._add_remark(unparsed, imported=False, message=str(reason))
+            self._add_remark(unparsed_interaction, imported=False, message=str(reason))
             return
         self.exchanges.append(exchange)
-        sent_at = to_time(exchange.response.header("date"))
+        sent_at = parse_time(exchange.response.header("date"))
         self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
         for note in (*interaction.notes, *_describe_losses(exchange)):
-            self._add_remark(unparsed, imported=True, message=note)
+            self._add_remark(unparsed_interaction, imported=True, message=note)
 
-    def _add_remark(self, unparsed: UnparsedInteraction, *, imported: bool, message: str) -> None:
-        request = f"{unparsed.method[:20]} {unparsed.url.partition('?')[0][:200]}"
+    def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, imported: bool, message: str) -> None:
+        request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
         self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
 
     def _to_exchange(self, interaction: ParsedInteraction) -> Exchange:
@@ -152,7 +152,7 @@ class _InteractionImporter:
         exchange = Exchange(
             provider=self._contract.id, operation=DOWNLOAD_OPERATION, request=request, response=response
         )
-        exchange = self._canonicalizer.exchange(exchange)
+        exchange = self._canonicalizer.rewrite_exchange(exchange)
         return Exchange(
             provider=self._contract.id,
             operation=self._find_operation_id(exchange.request),
@@ -162,7 +162,7 @@ class _InteractionImporter:
         )
 
     def _find_operation_id(self, request: Request) -> str:
-        path = relative_path(self._contract, request.url)
+        path = find_relative_path(self._contract, request.url)
         match = self._contract.match(request.method, path) if path is not None else None
         if match is not None:
             return match[0].id
@@ -189,7 +189,7 @@ class _InteractionImporter:
         return False
 
 
-_DEFAULT_PORT = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
+_DEFAULT_PORT_PATTERN = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
 
 
 def _remove_default_port(url: str) -> str:
@@ -198,10 +198,10 @@ def _remove_default_port(url: str) -> str:
         urlsplit(url)
     except ValueError:
         raise NotImportedError("its URL cannot be read") from None
-    return _DEFAULT_PORT.sub(lambda found: found[1] or found[2], url)
+    return _DEFAULT_PORT_PATTERN.sub(lambda found: found[1] or found[2], url)
 
 
-def _decompress(headers: Headers, body: bytes, name: str) -> bytes:
+def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
     """Decompress `body` if the tool stored it compressed."""
     encoding = header(headers, "content-encoding") or ""
     if not body or not encoding:
@@ -209,11 +209,11 @@ def _decompress(headers: Headers, body: bytes, name: str) -> bytes:
     try:
         decoded = decode_body(body, encoding, max_bytes=MAX_BODY_BYTES, host="the file")
     except OversizeError:
-        raise NotImportedError(f"its {name} decompresses to more than {MAX_BODY_BYTES} bytes") from None
+        raise NotImportedError(f"its {body_name} decompresses to more than {MAX_BODY_BYTES} bytes") from None
     encodings = encoding.lower().replace(" ", "").split(",")
     unsupported = [encoding for encoding in encodings if encoding in _UNSUPPORTED_ENCODINGS]
     if decoded == body and unsupported and not _is_decompressed(headers, body):
-        raise NotImportedError(f"its {name} is compressed with {unsupported[0]}, which is not supported")
+        raise NotImportedError(f"its {body_name} is compressed with {unsupported[0]}, which is not supported")
     return decoded
 
 
@@ -222,11 +222,11 @@ def _is_decompressed(headers: Headers, body: bytes) -> bool:
     try:
         body.decode()
     except UnicodeDecodeError:
-        return (header(headers, "content-type") or "").startswith("audio/") and body[:4] in _AUDIO_MAGIC
+        return (header(headers, "content-type") or "").startswith("audio/") and body[:4] in _AUDIO_MAGIC_BYTES
     return True
 
 
-_AUDIO_MAGIC = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
+_AUDIO_MAGIC_BYTES = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 
 
 def _describe_losses(exchange: Exchange) -> Iterator[str]:

@@ -56,31 +56,31 @@ class InteractionFile(NamedTuple):
     interactions: Iterator[UnparsedInteraction]
 
 
-def as_mapping(value: Any, name: str) -> dict[str, Any]:
+def require_mapping(value: Any, value_name: str) -> dict[str, Any]:
     """Return `value` if it is a mapping.
 
     Raises:
-        NotImportedError: `value` is not a mapping. The message contains `name`.
+        NotImportedError: `value` is not a mapping. The message contains `value_name`.
     """
     if isinstance(value, dict):
         return value
-    raise NotImportedError(f"has no {name}" if value is None else f"its {name} is not a mapping")
+    raise NotImportedError(f"has no {value_name}" if value is None else f"its {value_name} is not a mapping")
 
 
-def as_text(value: Any, name: str) -> str:
+def require_text(value: Any, value_name: str) -> str:
     """Return `value` if it is text; bytes are decoded as UTF-8.
 
     Raises:
-        NotImportedError: `value` is neither text nor bytes. The message contains `name`.
+        NotImportedError: `value` is neither text nor bytes. The message contains `value_name`.
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, str):
         return value
-    raise NotImportedError(f"has no {name}" if value is None else f"its {name} is not text")
+    raise NotImportedError(f"has no {value_name}" if value is None else f"its {value_name} is not text")
 
 
-def as_status(value: Any) -> int:
+def parse_status_code(value: Any) -> int:
     """Return a status code that is stored as a number or as text.
 
     Raises:
@@ -97,7 +97,7 @@ def as_status(value: Any) -> int:
     return status
 
 
-def to_bytes(text: str, encoding: str | None = None) -> bytes:
+def encode_text(text: str, encoding: str | None = None) -> bytes:
     """Encode `text` in `encoding`; if that is unknown or cannot represent `text`, encode it in UTF-8."""
     if encoding:
         try:
@@ -107,19 +107,19 @@ def to_bytes(text: str, encoding: str | None = None) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def from_base64(text: Any, name: str) -> bytes:
+def parse_base64(text: Any, value_name: str) -> bytes:
     """Decode base64, ignoring line breaks.
 
     Raises:
-        NotImportedError: `text` is not valid base64. The message contains `name`.
+        NotImportedError: `text` is not valid base64. The message contains `value_name`.
     """
     try:
-        return base64.b64decode("".join(as_text(text, name).split()), validate=True)
+        return base64.b64decode("".join(require_text(text, value_name).split()), validate=True)
     except (binascii.Error, ValueError):
-        raise NotImportedError(f"its {name} is not valid base64") from None
+        raise NotImportedError(f"its {value_name} is not valid base64") from None
 
 
-def to_time(text: Any) -> dt.datetime | None:
+def parse_time(text: Any) -> dt.datetime | None:
     """Parse an ISO 8601 or HTTP date and convert it to UTC; `None` if `text` is neither."""
     if not isinstance(text, str):
         return None

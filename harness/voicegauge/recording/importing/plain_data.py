@@ -16,12 +16,12 @@ from voicegauge.files import open_file
 from voicegauge.formats import YAML_LOADER
 
 MAX_FILE_BYTES = 64 * 2**20
-MAX_DEPTH = 60
+MAX_NESTING_DEPTH = 60
 """Maximum depth of nested YAML values. Real cassettes have 8 levels; far deeper files would exhaust the stack."""
 _NULL_SCALARS = ("", "~", "null", "Null", "NULL")
 
 
-def read_plain(path: Path) -> Any:
+def read_plain_data(path: Path) -> Any:
     """Read a JSON or YAML file.
 
     YAML scalars other than null stay text ("200", "no"), and `!binary` becomes bytes. All other tags, such as
@@ -46,9 +46,9 @@ def read_plain(path: Path) -> Any:
     return _read_yaml(path, raw)
 
 
-def _read_yaml(path: Path, raw: bytes) -> Any:
+def _read_yaml(path: Path, yaml_bytes: bytes) -> Any:
     try:
-        return _PlainYamlBuilder(path, iter(yaml.parse(raw, Loader=YAML_LOADER))).build_document()
+        return _PlainYamlBuilder(path, iter(yaml.parse(yaml_bytes, Loader=YAML_LOADER))).build_document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -76,8 +76,8 @@ class _PlainYamlBuilder:
             if event.anchor not in self._anchors:
                 raise self._build_error(event, f"the alias *{event.anchor} has no anchor before it")
             return self._anchors[event.anchor]
-        if depth > MAX_DEPTH:
-            raise self._build_error(event, f"is nested deeper than {MAX_DEPTH}")
+        if depth > MAX_NESTING_DEPTH:
+            raise self._build_error(event, f"is nested deeper than {MAX_NESTING_DEPTH}")
         if isinstance(event, yaml.ScalarEvent):
             value: Any = self._build_scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -90,14 +90,14 @@ class _PlainYamlBuilder:
             self._anchors[event.anchor] = value
         return value
 
-    def _build_mapping(self, start: Any, depth: int) -> dict[str, Any]:
+    def _build_mapping(self, start_event: Any, depth: int) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._build_value(event, depth + 1)
             if isinstance(key, bytes):
                 key = key.decode("utf-8", "replace")
             if not isinstance(key, str):
-                raise self._build_error(start, "a key is neither text nor bytes")
+                raise self._build_error(start_event, "a key is neither text nor bytes")
             mapping[key] = self._build_value(next(self._events), depth + 1)
         return mapping
 

@@ -22,12 +22,12 @@ from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
-    as_mapping,
-    as_status,
-    as_text,
-    from_base64,
-    to_bytes,
-    to_time,
+    encode_text,
+    parse_base64,
+    parse_status_code,
+    parse_time,
+    require_mapping,
+    require_text,
 )
 
 _MAX_LIST_DEPTH = 4
@@ -51,43 +51,47 @@ def _iterate_interactions(items: list[Any]) -> Iterator[UnparsedInteraction]:
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
         method = str(request.get("method", "?")).lstrip(":").upper()  # a Ruby symbol begins with a colon
-        yield UnparsedInteraction(method, _url_for_messages(request), functools.partial(_parse_interaction, item))
+        yield UnparsedInteraction(method, _describe_url(request), functools.partial(_parse_interaction, item))
 
 
-def _url_for_messages(request: Mapping[str, Any]) -> str:
+def _describe_url(request: Mapping[str, Any]) -> str:
     try:
         return _build_url(request)
     except NotImportedError:
         return "?"
 
 
-def _parse_interaction(value: Any) -> ParsedInteraction:
-    item = as_mapping(value, "request and response")
-    request, response = as_mapping(item.get("request"), "request"), as_mapping(item.get("response"), "response")
+def _parse_interaction(interaction: Any) -> ParsedInteraction:
+    item = require_mapping(interaction, "request and response")
+    request, response = (
+        require_mapping(item.get("request"), "request"),
+        require_mapping(item.get("response"), "response"),
+    )
     status = response.get("status", response.get("status_code"))
     if isinstance(status, dict):
         status = status.get("code")
     if "ignored" in item:
         raise NotImportedError("is marked as ignored")
     return ParsedInteraction(
-        method=as_text(request.get("method"), "method").lstrip(":").upper(),
+        method=require_text(request.get("method"), "method").lstrip(":").upper(),
         url=_build_url(request),
         request_headers=_parse_headers(request.get("headers")),
         request_body=_decode_body(request.get("body"), "request body"),
-        status=as_status(status),
+        status=parse_status_code(status),
         response_headers=_parse_headers(response.get("headers")),
         response_body=_decode_body(response.get("body", response.get("content")), "response body"),
-        recorded_at=to_time(item.get("recorded_at")),
+        recorded_at=parse_time(item.get("recorded_at")),
     )
 
 
 def _build_url(request: Mapping[str, Any]) -> str:
     if "host" not in request or "uri" in request:
-        return as_text(request.get("uri"), "URL")
-    scheme = as_text(request.get("protocol"), "protocol")
+        return require_text(request.get("uri"), "URL")
+    scheme = require_text(request.get("protocol"), "protocol")
     port = str(request.get("port") or "")
     port_suffix = "" if port == _DEFAULT_PORTS.get(scheme) or not port else f":{port}"
-    return f"{scheme}://{as_text(request['host'], 'host')}{port_suffix}{as_text(request.get('path', '/'), 'path')}"
+    host, path = require_text(request["host"], "host"), require_text(request.get("path", "/"), "path")
+    return f"{scheme}://{host}{port_suffix}{path}"
 
 
 def _parse_headers(value: Any) -> Headers:
@@ -103,44 +107,44 @@ def _parse_headers(value: Any) -> Headers:
 def _parse_header_values(value: Any) -> Iterator[str]:
     for item in value if isinstance(value, list) else [value]:
         if item is not None:
-            yield str(item) if isinstance(item, int | float) else as_text(item, "header value")
+            yield str(item) if isinstance(item, int | float) else require_text(item, "header value")
 
 
 def _parse_vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
     """Yield headers of vcrpy 0: from lines ("Content-Type: text/plain"), or from pairs in a pickled frozenset."""
     for item in value:
         if isinstance(item, str | bytes):
-            name, _, text = as_text(item, "header").strip().partition(":")
+            name, _, text = require_text(item, "header").strip().partition(":")
             yield name, text.strip()
         elif isinstance(item, list) and len(item) == 2 and not isinstance(item[0], list):
-            yield as_text(item[0], "header name"), next(_parse_header_values(item[1]), "")
+            yield require_text(item[0], "header name"), next(_parse_header_values(item[1]), "")
         elif isinstance(item, list) and depth < _MAX_LIST_DEPTH:
             yield from _parse_vcrpy_0_headers(item, depth + 1)
         else:
             raise NotImportedError("its headers cannot be read")
 
 
-def _decode_body(value: Any, name: str) -> bytes:
+def _decode_body(value: Any, body_name: str) -> bytes:
     if isinstance(value, dict):
-        return _decode_body_mapping(value, name)
+        return _decode_body_mapping(value, body_name)
     if isinstance(value, str):
-        return to_bytes(value)
+        return encode_text(value)
     if value is None or isinstance(value, bytes):
         return value or b""
-    raise NotImportedError(f"its {name} is neither text nor bytes")
+    raise NotImportedError(f"its {body_name} is neither text nor bytes")
 
 
-def _decode_body_mapping(value: dict[str, Any], name: str) -> bytes:
+def _decode_body_mapping(value: dict[str, Any], body_name: str) -> bytes:
     if "base64_string" in value:
-        return from_base64(value["base64_string"], name)
+        return parse_base64(value["base64_string"], body_name)
     if isinstance(value.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
-        return _decode_body(next(iter(value["state"]), None), name)
+        return _decode_body(next(iter(value["state"]), None), body_name)
     if "str" in value:  # a Ruby string with instance variables
-        return _decode_body(value["str"], name)
+        return _decode_body(value["str"], body_name)
     if "string" not in value:
-        raise NotImportedError(f"its {name} has neither string nor base64_string")
+        raise NotImportedError(f"its {body_name} has neither string nor base64_string")
     inner, encoding = value["string"], value.get("encoding")
     # ASCII-8BIT is Ruby's name for bytes of unknown encoding.
     if isinstance(inner, str) and isinstance(encoding, str) and encoding != "ASCII-8BIT":
-        return to_bytes(inner, encoding)
-    return _decode_body(inner, name)
+        return encode_text(inner, encoding)
+    return _decode_body(inner, body_name)

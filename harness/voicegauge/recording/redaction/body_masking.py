@@ -21,14 +21,14 @@ _MIN_PIECE_BYTES = 2**20
 _MAX_PIECE_BYTES = 4 * 2**20
 
 
-def bare_media_type(content_type: str) -> str:
+def get_bare_media_type(content_type: str) -> str:
     """The media type in a Content-Type value: in lower case and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
-def multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
+def read_multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
     """The fields and files of a multipart body in their original order; `None` if `body` is not a valid one."""
-    if bare_media_type(content_type) != "multipart/form-data":
+    if get_bare_media_type(content_type) != "multipart/form-data":
         return None
     try:
         form = read_form(content_type, body)
@@ -39,39 +39,39 @@ def multipart_fields(content_type: str, body: bytes) -> dict[str, str | Uploaded
     return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
 
 
-def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
-    """Pass every text in `body` through `mask`; if no text changes, the bytes are returned unchanged.
+def mask_body(content_type: str, body: bytes, mask_text: MaskText) -> tuple[str, bytes]:
+    """Pass every text in `body` through `mask_text`; if no text changes, the bytes are returned unchanged.
 
     Returns:
         The content type (with a new boundary if a multipart body changed) and the body.
     """
-    media_type = bare_media_type(content_type)
+    media_type = get_bare_media_type(content_type)
     try:
         if is_json(media_type) and body:
             value = read_json(body)
-            masked = _mask_json(value, "", mask)
-            return content_type, body if masked == value else _dump_json(masked)
+            masked = _mask_json(value, "", mask_text)
+            return content_type, body if masked == value else _encode_json(masked)
         if is_form(media_type) and body:
-            return _mask_form(content_type, body, mask)
+            return _mask_form(content_type, body, mask_text)
     except (UnreadableBodyError, UnicodeDecodeError):
         pass  # the body is not what its media type declares, so it is masked as plain text
-    return content_type, _mask_plain_text(body, mask)
+    return content_type, _mask_plain_text(body, mask_text)
 
 
-def _mask_plain_text(body: bytes, mask: MaskText) -> bytes:
+def _mask_plain_text(body: bytes, mask_text: MaskText) -> bytes:
     if not is_utf8(body):
         return body
     parts, copied = [], 0
-    for start, end in _split_text(body):
+    for start, end in _find_text_pieces(body):
         text = body[start:end].decode()
-        masked = mask(text, "")
+        masked = mask_text(text, "")
         if masked != text:  # only then are the unchanged bytes before it copied
             parts += [body[copied:start], masked.encode()]
             copied = end
     return b"".join([*parts, body[copied:]]) if parts else body
 
 
-def _split_text(body: bytes) -> Iterator[tuple[int, int]]:
+def _find_text_pieces(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield the start and the end of each piece of a text in UTF-8, which may need four times its size as `str`.
 
     Pieces end at line ends. A line that is longer than a piece may be is divided between two characters.
@@ -86,38 +86,38 @@ def _split_text(body: bytes) -> Iterator[tuple[int, int]]:
         start = line_end or end
 
 
-def _dump_json(value: Any) -> bytes:
+def _encode_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _mask_json(value: Any, location: str, mask: MaskText) -> Any:
+def _mask_json(value: Any, location: str, mask_text: MaskText) -> Any:
     if isinstance(value, str):
-        return mask(value, location)
+        return mask_text(value, location)
     if isinstance(value, list):
-        return [_mask_json(item, f"{location}/*", mask) for item in value]
+        return [_mask_json(item, f"{location}/*", mask_text) for item in value]
     if isinstance(value, dict):
-        return {mask(key, ""): _mask_json(item, f"{location}/{key}", mask) for key, item in value.items()}
+        return {mask_text(key, ""): _mask_json(item, f"{location}/{key}", mask_text) for key, item in value.items()}
     return value
 
 
-def _mask_form(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
-    if bare_media_type(content_type) == "application/x-www-form-urlencoded":
+def _mask_form(content_type: str, body: bytes, mask_text: MaskText) -> tuple[str, bytes]:
+    if get_bare_media_type(content_type) == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
-        masked_pairs = [(name, mask(value, f"/{name}")) for name, value in pairs]
+        masked_pairs = [(name, mask_text(value, f"/{name}")) for name, value in pairs]
         return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()
-    fields = multipart_fields(content_type, body)
+    fields = read_multipart_fields(content_type, body)
     if fields is None:
         raise UnreadableBodyError("is not a valid multipart body")
-    masked = {name: _mask_part(name, value, mask) for name, value in fields.items()}
+    masked = {name: _mask_part(name, value, mask_text) for name, value in fields.items()}
     return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
 
 
-def _mask_part(name: str, value: str | UploadedFile, mask: MaskText) -> str | UploadedFile:
+def _mask_part(name: str, value: str | UploadedFile, mask_text: MaskText) -> str | UploadedFile:
     if isinstance(value, str):
-        return mask(value, f"/{name}")
-    filename = mask(value.filename, f"/{name}, file name")
+        return mask_text(value, f"/{name}")
+    filename = mask_text(value.filename, f"/{name}, file name")
     try:
-        data = mask(value.data.decode(), f"/{name}, file").encode()
+        data = mask_text(value.data.decode(), f"/{name}, file").encode()
     except UnicodeDecodeError:
         data = value.data
     return msgspec.structs.replace(value, filename=filename, data=data)

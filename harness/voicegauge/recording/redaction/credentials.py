@@ -22,34 +22,34 @@ _CREDENTIAL_NAMES = (
 _CREDENTIAL_QUERY_NAMES = rf"(?:{_CREDENTIAL_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
 """Names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In bodies
 these have other meanings, such as the "key" of a song."""
-_CREDENTIAL_NAME = re.compile(_CREDENTIAL_NAMES, re.IGNORECASE)
-_CREDENTIAL_QUERY_NAME = re.compile(_CREDENTIAL_QUERY_NAMES, re.IGNORECASE)
+_CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAMES, re.IGNORECASE)
+_CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAMES, re.IGNORECASE)
 _CREDENTIAL_IN_QUERY = re.compile(rf"([?&;]{_CREDENTIAL_QUERY_NAMES}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE)
 _CREDENTIAL_IN_JSON = re.compile(rf"(\"{_CREDENTIAL_NAMES}\"\s*:\s*\")(?!\[redacted\])(?:[^\"\\]|\\.)+", re.IGNORECASE)
-_AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_PREFIXED_KEY = re.compile(
+_AUTHORIZATION_PATTERN = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_PREFIXED_KEY_PATTERN = re.compile(
     r"\b(?:(?:sk|pk|rk|xi|gh[opsur]|hf|r8|glpat|xox[abeoprs]|github_pat)[-_][A-Za-z0-9_-]{12,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
     r"|eyJ[A-Za-z0-9_-]{8,2000}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?)(?![A-Za-z0-9])"
 )
 """Prefixes that issuers give their keys (OpenAI, Stripe, ElevenLabs, GitHub, Hugging Face, Replicate, GitLab, Slack,
 AWS, Google), and JSON Web Tokens (RFC 7519). The possessive bound avoids quadratic matching on hostile text."""
-_PRIVATE_KEY = re.compile(
+_PRIVATE_KEY_PATTERN = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
-_KEY_IN_SENTENCE = re.compile(
+_KEY_IN_SENTENCE_PATTERN = re.compile(
     r"(\b(?:api|access|secret|subscription|private)?[ _-]?(?:key|token|secret|password|credential|signature)s?\b"
     r"[\s:=]{1,3}(?:is |was |of )?[\"'`]?)(?=[A-Za-z_./+-]{0,200}\d)(?=[\d_./+-]{0,200}[A-Za-z])"
     r"[A-Za-z0-9_./+-]{16,200}={0,2}",
     re.IGNORECASE,
 )
 """A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
-_URL_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
-_RANDOM_TEXT = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
-MAX_RUN_CHARACTERS = 16_384
+_URL_USER_PATTERN = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
+_RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
+MAX_BASE64_RUN_CHARACTERS = 16_384
 """Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
 certificates, which have a few thousand."""
-_LONG_BASE64_RUN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_RUN_CHARACTERS + 1},}}+")
+_LONG_BASE64_RUN_PATTERN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_BASE64_RUN_CHARACTERS + 1},}}+")
 """The look-behind and the possessive quantifier keep the search linear."""
 _MIN_CREDENTIAL_CHARACTERS = 14
 """Number of characters in the shortest credential that is recognized by its form: "Bearer" and eight characters."""
@@ -57,7 +57,11 @@ _MIN_ENTROPY_BITS = 4.2
 """Entropy in bits per character from which a text could be a key. Hexadecimal ids have at most 4, words and file names
 have less, and a random base64 string of 32 characters has about 4.7."""
 
-_CREDENTIAL_PATTERNS = ((_PREFIXED_KEY, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization"))
+_CREDENTIAL_PATTERNS = (
+    (_PREFIXED_KEY_PATTERN, "a key"),
+    (_PRIVATE_KEY_PATTERN, "a private key"),
+    (_AUTHORIZATION_PATTERN, "an authorization"),
+)
 
 
 def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
@@ -68,7 +72,7 @@ def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
     a key, a token or a signature.
     """
     text = replace_secrets(text, secrets, MASK)
-    if len(text) <= MAX_RUN_CHARACTERS:
+    if len(text) <= MAX_BASE64_RUN_CHARACTERS:
         return _mask_likely_credentials(text)
     return "".join(part if is_run else _mask_likely_credentials(part) for part, is_run in split_at_base64_runs(text))
 
@@ -80,7 +84,7 @@ def split_at_base64_runs(text: str) -> Iterator[tuple[str, bool]]:
         Each part of the text, and whether this part is a long run of base64.
     """
     end = 0
-    for run in _LONG_BASE64_RUN.finditer(text):
+    for run in _LONG_BASE64_RUN_PATTERN.finditer(text):
         yield text[end : run.start()], False
         yield run[0], True
         end = run.end()
@@ -90,17 +94,17 @@ def split_at_base64_runs(text: str) -> Iterator[tuple[str, bool]]:
 def _mask_likely_credentials(text: str) -> str:
     # Each pattern requires a certain character or length. Checking for that first is faster.
     if "@" in text:
-        text = _URL_USER.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
+        text = _URL_USER_PATTERN.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
     if "=" in text:
         text = _CREDENTIAL_IN_QUERY.sub(rf"\1{MASK}", text)
     if '"' in text:
         text = _CREDENTIAL_IN_JSON.sub(rf"\1{MASK}", text)
     if len(text) < _MIN_CREDENTIAL_CHARACTERS:
         return text
-    text = _PRIVATE_KEY.sub(MASK, text)
-    text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
-    text = _PREFIXED_KEY.sub(MASK, text)
-    return _KEY_IN_SENTENCE.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
+    text = _PRIVATE_KEY_PATTERN.sub(MASK, text)
+    text = _AUTHORIZATION_PATTERN.sub(rf"\1 {MASK}", text)
+    text = _PREFIXED_KEY_PATTERN.sub(MASK, text)
+    return _KEY_IN_SENTENCE_PATTERN.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
 
 
 def mask_parameter(url: str, name: str) -> str:
@@ -108,19 +112,23 @@ def mask_parameter(url: str, name: str) -> str:
     return re.sub(rf"([?&]{re.escape(name)}=)[^&#]*", rf"\1{MASK}", url)
 
 
-def is_credential_name(name: str, *, allow_short: bool = False) -> bool:
+def is_credential_name(name: str, *, allow_short_names: bool = False) -> bool:
     """Whether the name of a field means a key, a token or a signature.
 
     Args:
         name: name of a JSON or form field, a query parameter or a header.
-        allow_short: whether short names such as "key" and "sig" also count, as in URLs.
+        allow_short_names: whether short names such as "key" and "sig" also count, as in URLs.
     """
-    return (_CREDENTIAL_QUERY_NAME if allow_short else _CREDENTIAL_NAME).fullmatch(name) is not None
+    return (_CREDENTIAL_QUERY_NAME_PATTERN if allow_short_names else _CREDENTIAL_NAME_PATTERN).fullmatch(
+        name
+    ) is not None
 
 
 def looks_random(text: str) -> bool:
     """Whether `text` is a single random string of the length of a key, so that it could be a key."""
-    if not _RANDOM_TEXT.fullmatch(text) or not all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
+    if not _RANDOM_TEXT_PATTERN.fullmatch(text) or not all(
+        re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")
+    ):
         return False
     counts = Counter(text).values()
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) >= _MIN_ENTROPY_BITS

@@ -21,18 +21,18 @@ def mask_record(record: AnyRecord, secrets: Sequence[str]) -> AnyRecord:
         record: a record, or a tuple, list or dictionary of records. Nested records are masked too, but bytes are not.
         secrets: API keys that were in use.
     """
-    masked: AnyRecord = _mask(record, secrets) if any(secrets) else record
+    masked: AnyRecord = _mask_value(record, secrets) if any(secrets) else record
     return masked
 
 
-def _mask(value: Any, secrets: Sequence[str]) -> Any:
+def _mask_value(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
         return value if isinstance(value, enum.Enum) else replace_secrets(value, secrets, MASK)
     if isinstance(value, tuple | list):
-        return type(value)(_mask(item, secrets) for item in value)
+        return type(value)(_mask_value(item, secrets) for item in value)
     if isinstance(value, dict):
-        return {_mask(key, secrets): _mask(item, secrets) for key, item in value.items()}
+        return {_mask_value(key, secrets): _mask_value(item, secrets) for key, item in value.items()}
     if isinstance(value, msgspec.Struct):
-        fields = {name: _mask(getattr(value, name), secrets) for name in value.__struct_fields__}
+        fields = {name: _mask_value(getattr(value, name), secrets) for name in value.__struct_fields__}
         return msgspec.structs.replace(value, **fields)
     return value

@@ -16,7 +16,7 @@ from voicegauge.recording.redaction.body_masking import mask_body
 from voicegauge.recording.redaction.credentials import (
     BAD_KEY,
     MASK,
-    MAX_RUN_CHARACTERS,
+    MAX_BASE64_RUN_CHARACTERS,
     find_credential,
     is_credential_name,
     looks_random,
@@ -66,47 +66,47 @@ MAX_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
 takes about a second per MiB."""
 _KEY_FIELD_NAME = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
-_REMEDY = "mask the field by its name with --mask, or leave the case out"
+_REMEDY_HINT = "mask the field by its name with --mask, or leave the case out"
 
 
 class Redactor:
     """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains."""
 
-    def __init__(self, contract: Contract, secrets: Sequence[str] = (), mask: Iterable[str] = ()) -> None:
+    def __init__(self, contract: Contract, secrets: Sequence[str] = (), masked_names: Iterable[str] = ()) -> None:
         """Prepare for one contract. Headers and query parameters of the contract's security schemes are always masked.
 
         Args:
             contract: contract of the provider. Headers that it documents are not masked.
             secrets: API keys that were in use. They are masked in any encoding. If one remains, nothing is written.
-            mask: names of additional fields, parameters and headers to mask.
+            masked_names: names of additional fields, parameters and headers to mask.
         """
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._masked_names = frozenset(name.lower() for name in mask)
+        self._masked_names = frozenset(name.lower() for name in masked_names)
         schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]
         self._masked_queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
         self._masked_queries += self._masked_names
         credential_headers = _CREDENTIAL_HEADERS | {str(s.get("name")).lower() for s in schemes}
-        harmless = (_COMMON_HEADERS | _documented_headers(contract)) - credential_headers - self._masked_names
+        harmless = (_COMMON_HEADERS | _list_documented_headers(contract)) - credential_headers - self._masked_names
         self._harmless_headers = {name for name in harmless if not is_credential_name(name)}
         self._redactions: Counter[str] = Counter()
 
-    def sorted_redactions(self) -> dict[str, int]:
+    def sort_redactions(self) -> dict[str, int]:
         """Number of masked values by location, sorted by location."""
         return dict(sorted(self._redactions.items()))
 
-    def exchange(self, exchange: Exchange) -> Exchange:
+    def mask_exchange(self, exchange: Exchange) -> Exchange:
         """Mask everything in `exchange` that is, or looks like, a secret."""
-        request, response = self.request(exchange.request), exchange.response
+        request, response = self.mask_request(exchange.request), exchange.response
         headers, body = self._mask_message("response", response.headers, response.body)
         masked = Response(status=response.status, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request, response=masked)
 
-    def request(self, request: Request) -> Request:
+    def mask_request(self, request: Request) -> Request:
         """Mask everything in `request` that is, or looks like, a secret."""
         headers, body = self._mask_message("request", request.headers, request.body)
         return Request(method=request.method, url=self._mask_url(request.url), headers=headers, body=body)
 
-    def _mask_message(self, side: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    def _mask_message(self, message_kind: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
 
         searched_characters = 0
@@ -115,34 +115,36 @@ class Redactor:
             nonlocal searched_characters
             searched_characters += _count_searched_characters(value)
             _require_searchable(searched_characters)
-            return self._mask_field(value, location, f"{side} body {location[:_MAX_LOCATION_CHARACTERS]}".strip())
+            return self._mask_field(
+                value, location, f"{message_kind} body {location[:_MAX_LOCATION_CHARACTERS]}".strip()
+            )
 
         new_type, new_body = mask_body(content_type, body, mask)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
         current = ((name, changed.get(name.lower(), value)) for name, value in headers)
-        return tuple((name, self._mask_header(side, name.lower(), value)) for name, value in current), new_body
+        return tuple((name, self._mask_header(message_kind, name.lower(), value)) for name, value in current), new_body
 
-    def _count_redaction(self, before: str, after: str, location: str) -> str:
-        """Return `after`; count a redaction at `location` if `after` differs from `before`."""
-        if before != after:
+    def _count_redaction(self, original_text: str, masked_text: str, location: str) -> str:
+        """Return `masked_text`; count a redaction at `location` if `masked_text` differs from `original_text`."""
+        if original_text != masked_text:
             self._redactions[self._mask_text(location)] += 1  # the location itself may contain a secret as a name
-        return after
+        return masked_text
 
-    def _mask_field(self, value: str, path: str, location: str) -> str:
+    def _mask_field(self, value: str, field_path: str, location: str) -> str:
         # Everything below a field with the name of a secret is masked, however deeply nested.
-        if value and value != BAD_KEY and any(self._is_masked_name(name) for name in path.split("/")):
+        if value and value != BAD_KEY and any(self._is_masked_name(name) for name in field_path.split("/")):
             return self._count_redaction(value, MASK, location)
-        if self._is_short_secret(value, path):
+        if self._is_short_secret(value, field_path):
             return self._count_redaction(value, MASK, location)
         return self._count_redaction(value, self._mask_text(value), location)
 
-    def _is_short_secret(self, value: str, path: str) -> bool:
+    def _is_short_secret(self, value: str, field_path: str) -> bool:
         """Whether a field contains a short key that is in use.
 
         The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
         """
         is_short = len(value) < MIN_DISTINCT_CHARACTERS and value in self._secrets
-        return is_short and _KEY_FIELD_NAME.search(path.rpartition("/")[2]) is not None
+        return is_short and _KEY_FIELD_NAME.search(field_path.rpartition("/")[2]) is not None
 
     def _is_masked_name(self, name: str) -> bool:
         return is_credential_name(name) or name.lower() in self._masked_names
@@ -157,10 +159,10 @@ class Redactor:
     def _mask_url(self, url: str) -> str:
         return url if BAD_KEY in url else self._count_redaction(url, self._mask_text(url), "request URL")
 
-    def _mask_header(self, side: str, name: str, value: str) -> str:
+    def _mask_header(self, message_kind: str, name: str, value: str) -> str:
         if BAD_KEY in value:
             return value
-        location = f"{side} header {name}"
+        location = f"{message_kind} header {name}"
         if name in self._harmless_headers or name.startswith(_EMULATOR_HEADERS):
             return self._count_redaction(value, self._mask_text(value), location)
         scheme = _AUTH_SCHEME.match(value) if name == "authorization" else None
@@ -168,18 +170,18 @@ class Redactor:
 
     # Verification of what masking left
 
-    def check_exchange(self, file: str, number: int, exchange: Exchange) -> None:
+    def check_exchange(self, file: str, exchange_number: int, exchange: Exchange) -> None:
         """Verify that nothing in a masked exchange is, or looks like, a credential.
 
         Args:
             file: name of the file that is about to be written, for the message.
-            number: position of the exchange in the file, counted from 1.
+            exchange_number: position of the exchange in the file, counted from 1.
             exchange: the exchange after masking.
 
         Raises:
             DataError: something is, or looks like, a credential. The message names its location, never the secret.
         """
-        where = f"exchange {number} ({exchange.operation})"
+        where = f"exchange {exchange_number} ({exchange.operation})"
         request, response = exchange.request, exchange.response
         self.check_bytes(file, f"{where}, URL", request.url.encode())
         for key, value in parse_qsl(request.url.partition("?")[2]):
@@ -190,37 +192,39 @@ class Redactor:
                 self._check_random_text(file, f"{where}, {side} header {key}", value)
             self._check_body(file, f"{where}, {side} body", message)
 
-    def _check_body(self, file: str, where: str, message: Request | Response) -> None:
-        self.check_bytes(file, where, message.body)
+    def _check_body(self, file: str, location_text: str, message: Request | Response) -> None:
+        self.check_bytes(file, location_text, message.body)
 
         def check(value: str, location: str) -> str:
-            self._check_random_text(file, f"{where} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
+            self._check_random_text(file, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
             return value
 
         mask_body(message.header("content-type") or "", message.body, check)
 
-    def _check_random_text(self, file: str, where: str, value: str) -> None:
+    def _check_random_text(self, file: str, location_text: str, value: str) -> None:
         if looks_random(value):
-            raise DataError(f"{file} is not written: {where} holds what looks like a credential; {_REMEDY}")
+            raise DataError(
+                f"{file} is not written: {location_text} holds what looks like a credential; {_REMEDY_HINT}"
+            )
 
-    def check_bytes(self, file: str, where: str, data: bytes) -> None:
+    def check_bytes(self, file: str, location_text: str, data: bytes) -> None:
         """Verify that `data` contains no known secret in any encoding, and no text with the form of a credential.
 
         Raises:
-            DataError: `data` contains a secret or such a text. The message contains `where`.
+            DataError: `data` contains a secret or such a text. The message contains `location_text`.
         """
         encoding = find_secret(data, self._secrets)
         if encoding is not None:
-            raise DataError(f"{file} is not written: {where} holds a key ({encoding})")
+            raise DataError(f"{file} is not written: {location_text} holds a key ({encoding})")
         kind = find_credential(data)
         if kind is not None:
-            raise DataError(f"{file} is not written: {where} holds what looks like {kind}; {_REMEDY}")
+            raise DataError(f"{file} is not written: {location_text} holds what looks like {kind}; {_REMEDY_HINT}")
 
 
 def _count_searched_characters(text: str) -> int:
     return (
         len(text)
-        if len(text) <= MAX_RUN_CHARACTERS
+        if len(text) <= MAX_BASE64_RUN_CHARACTERS
         else sum(len(part) for part, is_run in split_at_base64_runs(text) if not is_run)
     )
 
@@ -231,7 +235,7 @@ def _require_searchable(characters: int) -> None:
         raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")
 
 
-def _documented_headers(contract: Contract) -> frozenset[str]:
+def _list_documented_headers(contract: Contract) -> frozenset[str]:
     names = {*contract.provider.headers, *contract.limits.headers.values()}
     for operation in contract.operations.values():
         names |= {parameter.name for parameter in operation.parameters if parameter.location == "header"}

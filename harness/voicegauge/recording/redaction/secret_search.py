@@ -12,29 +12,33 @@ from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 MIN_DISTINCT_CHARACTERS = 8
-"""Number of characters from which a secret is searched for everywhere. A shorter one, such as "test", also occurs in
-ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least twenty."""
+"""Minimum length, in characters, of a secret that is searched for everywhere. A shorter one, such as "test", also
+occurs in ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least
+twenty."""
 _MAX_CONTEXT_BYTES = 48
 """Number of bytes before and after a short secret that are searched for a word such as "key"."""
 _WINDOW_BYTES = 2**20
-"""Number of bytes that are searched at a time, because the offsets of escapes take fifty times as much memory."""
+"""Number of bytes that are searched at a time. The offsets of decoded escapes, which are kept meanwhile, take up to
+fifty times as much memory."""
 _OVERLAP_BYTES = 2**16
 """Number of bytes that two windows share, so that one of them has the whole secret. A secret of 64 characters may be
 written with a thousand bytes per character."""
 
-_ESCAPE = re.compile(
+_ESCAPE_PATTERN = re.compile(
     rb"[%\\&](?:"  # a set of first characters, which makes the search several times faster
     rb"(?<=%)(?:25)*([0-9a-fA-F]{2})"  # URL encoding (RFC 3986), once or several times
     rb"|(?<=\\)\\*(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2}))"  # JSON, JavaScript, Python
     rb"|(?<=&)#(?:[xX]0*([0-9a-fA-F]{2})|0*([0-9]{2,3}));"  # HTML
     rb"|(?<=\\)\\*([\"/\\]))"  # JSON; PHP escapes slashes
 )
-_WHOLE_ESCAPE = re.compile(b"(" + _ESCAPE.pattern.replace(b"([", b"(?:[") + b")")
+_WHOLE_ESCAPE_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([", b"(?:[") + b")")
 """The same with a single group, as `split` needs it."""
-_BASE64_DIGIT = re.compile(rb"[A-Za-z0-9+/_-]")
+_BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
-_CREDENTIAL_WORD_BEFORE = re.compile(rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD, re.IGNORECASE)
-_CREDENTIAL_WORD_AFTER = re.compile(
+_CREDENTIAL_WORD_BEFORE_PATTERN = re.compile(
+    rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD, re.IGNORECASE
+)
+_CREDENTIAL_WORD_AFTER_PATTERN = re.compile(
     rb"\W*(?:(?:is|was|as|in|not|no|an?|your|the|valid|invalid|unknown|expired|wrong|api|access|secret)\W+){0,5}%b\b"
     % _CREDENTIAL_WORD,
     re.IGNORECASE,
@@ -56,7 +60,7 @@ class _Spelling(NamedTuple):
     description: str
     """How the secret is written, in words: "as plain text", "in base64", ..."""
     data: bytes
-    any_case: bool
+    is_any_case: bool
     """Whether letters match in either case. If so, `data` is in lower case."""
     shares_first_digit: bool = False
     """Whether the base64 digit before `data` encodes some bits of the secret's first character."""
@@ -91,13 +95,13 @@ def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatc
     yield from _find_matches(window, secrets)
     if not any(sign in window for sign in (b"%", b"\\", b"&#")):
         return
-    parts = _WHOLE_ESCAPE.split(window)
+    parts = _WHOLE_ESCAPE_PATTERN.split(window)
     parts[1::2] = map(_unescape, parts[1::2])
     if len(parts) == 1 or next(_find_matches(b"".join(parts), secrets), None) is None:
         return  # nearly always, and faster than with the offsets
     decoded = _decode_escapes(window)
     for match in _find_matches(decoded.data, secrets):
-        start, end = decoded.source_offset(match.start), decoded.source_offset(match.end)
+        start, end = decoded.find_source_offset(match.start), decoded.find_source_offset(match.end)
         yield SecretMatch(start, end, f"{match.spelling}, with escapes")
 
 
@@ -135,9 +139,9 @@ def _find_cut_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     for secret in secrets:
         if len(secret) < MIN_DISTINCT_CHARACTERS:
             continue
-        for spelling in _spellings(secret):
+        for spelling in _list_spellings(secret):
             tail = data[-len(spelling.data) + 1 :]
-            tail = tail.lower() if spelling.any_case else tail
+            tail = tail.lower() if spelling.is_any_case else tail
             start = tail.find(spelling.data[: len(spelling.data) // 3])
             while start >= 0 and not spelling.data.startswith(tail[start:]):
                 start = tail.find(spelling.data[: len(spelling.data) // 3], start + 1)
@@ -150,8 +154,8 @@ def _find_matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
     lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
     for secret in secrets:
         is_short = len(secret) < MIN_DISTINCT_CHARACTERS
-        for spelling in _spellings(secret):
-            searched = lowered if spelling.any_case else data
+        for spelling in _list_spellings(secret):
+            searched = lowered if spelling.is_any_case else data
             start = searched.find(spelling.data)
             while start >= 0:
                 end = start + len(spelling.data)
@@ -162,8 +166,10 @@ def _find_matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
 
 def _extend_by_shared_digits(data: bytes, start: int, end: int, spelling: _Spelling) -> tuple[int, int]:
     """Extend the range by the adjacent base64 digits that also encode a few bits of the secret."""
-    shares_first_digit = spelling.shares_first_digit and start > 0 and _BASE64_DIGIT.match(data, start - 1) is not None
-    shares_last_digit = spelling.shares_last_digit and _BASE64_DIGIT.match(data, end) is not None
+    shares_first_digit = (
+        spelling.shares_first_digit and start > 0 and _BASE64_DIGIT_PATTERN.match(data, start - 1) is not None
+    )
+    shares_last_digit = spelling.shares_last_digit and _BASE64_DIGIT_PATTERN.match(data, end) is not None
     return start - shares_first_digit, end + shares_last_digit
 
 
@@ -172,29 +178,36 @@ def _is_named_credential(data: bytes, start: int, end: int) -> bool:
     before, after = data[max(start - _MAX_CONTEXT_BYTES, 0) : start], data[end : end + _MAX_CONTEXT_BYTES]
     if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
         return False
-    return _CREDENTIAL_WORD_BEFORE.search(before) is not None or _CREDENTIAL_WORD_AFTER.match(after) is not None
+    return (
+        _CREDENTIAL_WORD_BEFORE_PATTERN.search(before) is not None
+        or _CREDENTIAL_WORD_AFTER_PATTERN.match(after) is not None
+    )
 
 
 @functools.lru_cache(maxsize=64)
-def _spellings(secret: str) -> tuple[_Spelling, ...]:
+def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
     """Return all spellings of `secret` without duplicates."""
-    found = _short_secret_spellings(secret) if len(secret) < MIN_DISTINCT_CHARACTERS else _long_secret_spellings(secret)
+    found = (
+        _generate_short_secret_spellings(secret)
+        if len(secret) < MIN_DISTINCT_CHARACTERS
+        else _generate_long_secret_spellings(secret)
+    )
     unique: dict[tuple[bytes, bool], _Spelling] = {}
     for spelling in found:
-        unique.setdefault((spelling.data, spelling.any_case), spelling)
+        unique.setdefault((spelling.data, spelling.is_any_case), spelling)
     return tuple(unique.values())
 
 
-def _short_secret_spellings(secret: str) -> Iterator[_Spelling]:
+def _generate_short_secret_spellings(secret: str) -> Iterator[_Spelling]:
     value = secret.encode("utf-8", "surrogatepass")
     # Other letter cases are not searched for, because they may be ordinary words, such as "Test".
-    yield _Spelling("as plain text", value, any_case=False)
-    yield _any_case_spelling("in hexadecimal", value.hex())
-    yield _Spelling("in base64", base64.b64encode(value).rstrip(b"="), any_case=False)
+    yield _Spelling("as plain text", value, is_any_case=False)
+    yield _build_any_case_spelling("in hexadecimal", value.hex())
+    yield _Spelling("in base64", base64.b64encode(value).rstrip(b"="), is_any_case=False)
 
 
-def _long_secret_spellings(secret: str) -> Iterator[_Spelling]:
-    yield _any_case_spelling("as plain text", secret)
+def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
+    yield _build_any_case_spelling("as plain text", secret)
     # Escapes are decoded before the search, which fails if the secret itself contains what looks like one.
     encoded = quote(secret, safe="", errors="surrogatepass")
     for text in (
@@ -203,21 +216,21 @@ def _long_secret_spellings(secret: str) -> Iterator[_Spelling]:
         quote_plus(secret, errors="surrogatepass"),
         quote(encoded, safe=""),
     ):
-        yield _any_case_spelling("as plain text, with escapes", text)
+        yield _build_any_case_spelling("as plain text, with escapes", text)
     for variant in (secret, secret.lower(), secret.upper()):
         value = variant.encode("utf-8", "surrogatepass")
         for separator in ((), (":",), (" ",)):
-            yield _any_case_spelling("in hexadecimal", value.hex(*separator))
-        yield from _base64_spellings(value)
+            yield _build_any_case_spelling("in hexadecimal", value.hex(*separator))
+        yield from _generate_base64_spellings(value)
         for name in ("utf-16-le", "utf-16-be"):
-            yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), any_case=True)
+            yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), is_any_case=True)
 
 
-def _any_case_spelling(description: str, text: str) -> _Spelling:
-    return _Spelling(description, text.encode("utf-8", "surrogatepass").lower(), any_case=True)
+def _build_any_case_spelling(description: str, text: str) -> _Spelling:
+    return _Spelling(description, text.encode("utf-8", "surrogatepass").lower(), is_any_case=True)
 
 
-def _base64_spellings(secret: bytes) -> Iterator[_Spelling]:
+def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
     """Yield the base64 of `secret` at each alignment, without the digits that also encode neighboring bytes."""
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + secret)
@@ -236,18 +249,18 @@ class _DecodedText(NamedTuple):
     source_ends: list[int]
     """Offset in the original bytes after each escape."""
 
-    def source_offset(self, at: int) -> int:
-        """Return the offset in the original bytes that corresponds to the offset `at` in `data`."""
-        index = bisect_right(self.ends, at) - 1
-        return at if index < 0 else self.source_ends[index] + at - self.ends[index]
+    def find_source_offset(self, decoded_offset: int) -> int:
+        """Return the offset in the original bytes that corresponds to the offset `decoded_offset` in `data`."""
+        index = bisect_right(self.ends, decoded_offset) - 1
+        return decoded_offset if index < 0 else self.source_ends[index] + decoded_offset - self.ends[index]
 
 
 def _decode_escapes(data: bytes) -> _DecodedText:
     """Replace every escape of an ASCII character with that character."""
     out, text = bytearray(), _DecodedText(data, [], [])
     end = 0
-    for escape in _ESCAPE.finditer(data):
-        code = _escaped_character(escape)
+    for escape in _ESCAPE_PATTERN.finditer(data):
+        code = _decode_escaped_character(escape)
         if code >= 128:
             continue
         out += data[end : escape.start()]
@@ -262,12 +275,12 @@ def _decode_escapes(data: bytes) -> _DecodedText:
 @functools.lru_cache(maxsize=4096)
 def _unescape(escape: bytes) -> bytes:
     """Return the ASCII character of an escape, or the escape itself if it stands for another character."""
-    found = _ESCAPE.match(escape)
-    code = _escaped_character(found) if found is not None else 128
+    found = _ESCAPE_PATTERN.match(escape)
+    code = _decode_escaped_character(found) if found is not None else 128
     return bytes([code]) if code < 128 else escape
 
 
-def _escaped_character(escape: re.Match[bytes]) -> int:
+def _decode_escaped_character(escape: re.Match[bytes]) -> int:
     *hexadecimal, decimal, literal = escape.groups()
     if literal is not None:
         return int(literal[0])

@@ -14,7 +14,7 @@ from voicegauge.model import Exchange, Headers, Request, Response
 
 UrlRewriter = Callable[[str], str]
 """Function that replaces base URLs in a text."""
-OTHER_HOSTS_PREFIX = "_at"
+OTHER_HOSTS_PATH_PREFIX = "_at"
 """First path segment after the provider in replayed URLs of hosts outside the contract: "_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
 _PATH_PATTERN = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
@@ -43,21 +43,21 @@ def build_url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlR
     return lambda text: pattern.sub(replace, text)
 
 
-def rewrite_response_urls(response: Response, rewrite: UrlRewriter) -> Response:
+def rewrite_response_urls(response: Response, rewrite_urls: UrlRewriter) -> Response:
     """Rewrite the URLs in the text body and the headers of `response`."""
     body = response.body
     if is_json(response.media_type) or response.media_type.startswith("text/"):
         text = body.decode("latin-1")  # URLs are ASCII, and each byte stays one character
-        rewritten = rewrite(text)
+        rewritten = rewrite_urls(text)
         body = body if rewritten == text else rewritten.encode("latin-1")
     length = {"content-length": str(len(body))} if body != response.body else {}
-    headers = _rewrite_headers(response.headers, rewrite, length)
+    headers = _rewrite_headers(response.headers, rewrite_urls, length)
     return Response(status=response.status, headers=headers, body=body)
 
 
-def _rewrite_headers(headers: Headers, rewrite: UrlRewriter, replaced: Mapping[str, str]) -> Headers:
+def _rewrite_headers(headers: Headers, rewrite_urls: UrlRewriter, replaced_values: Mapping[str, str]) -> Headers:
     return tuple(
-        (name, replaced.get(name.lower(), rewrite(value) if name.lower() in _URL_HEADERS else value))
+        (name, replaced_values.get(name.lower(), rewrite_urls(value) if name.lower() in _URL_HEADERS else value))
         for name, value in headers
     )
 
@@ -83,27 +83,27 @@ class UrlCanonicalizer:
         replacements: dict[str, Callable[[str], str]] = {}
         for name, url in base_urls.items():
             server_url = contract.server(name).url if name else default
-            replacements[url.rstrip("/")] = self._rewrite_to_server(server_url, by_operation=not name)
+            replacements[url.rstrip("/")] = self._build_server_rewriter(server_url, by_operation=not name)
             parts, server = urlsplit(url), urlsplit(server_url)
             # Responses may contain URLs outside the base path, such as downloads. These keep their path.
             origin = f"{parts.scheme}://{parts.netloc}"
             server_origin = f"{server.scheme}://{server.netloc}"
-            replacements.setdefault(origin, self._rewrite_to_server(server_origin, by_operation=False))
+            replacements.setdefault(origin, self._build_server_rewriter(server_origin, by_operation=False))
         self._rewrite = build_url_rewriter(replacements)
 
-    def _rewrite_to_server(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
+    def _build_server_rewriter(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
         def to_url(path: str) -> str:
             match = self._contract.match("GET", path) if by_operation and path else None
             return f"{match[0].server.url if match else server_url}{path}"
 
         return to_url
 
-    def exchange(self, exchange: Exchange) -> Exchange:
+    def rewrite_exchange(self, exchange: Exchange) -> Exchange:
         """Rewrite `exchange` as if it had been sent to the servers of the contract."""
         request = exchange.request
         url = self._rewrite(request.url)
         operation = self._contract.operations.get(exchange.operation)
-        path = relative_path(self._contract, url)
+        path = find_relative_path(self._contract, url)
         if operation is not None and path is not None:
             query = urlsplit(url).query
             url = f"{operation.server.url}{path}{'?' if query else ''}{query}"
@@ -114,7 +114,7 @@ class UrlCanonicalizer:
         return msgspec.structs.replace(exchange, request=rewritten, response=response)
 
 
-def relative_path(contract: Contract, url: str) -> str | None:
+def find_relative_path(contract: Contract, url: str) -> str | None:
     """The path of `url` relative to the server of `contract` that serves it; `None` if no server does."""
     parts = urlsplit(url)
     # Longest first, because the URL of one server may be below the path of another.

@@ -18,7 +18,7 @@ from voicegauge.errors import DataError
 from voicegauge.formats import MISSING, UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request
 from voicegauge.recording.har import Recording
-from voicegauge.recording.redaction import Redactor, relative_path
+from voicegauge.recording.redaction import Redactor, find_relative_path
 from voicegauge.recording.replay.request_index import RecordedRequest, RequestIndex
 from voicegauge.recording.replay.request_matching import RequestSignature, build_request_signature
 
@@ -61,7 +61,7 @@ class Replay:
             raise DataError(f"a recording is of {recording.provider!r}, which has no contract; known: {known}")
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
-            request = self._redactors[contract.id].request(exchange.request)
+            request = self._redactors[contract.id].mask_request(exchange.request)
             signature = build_request_signature(contract, request, operation)
             is_poll = operation is not None and operation.job is not None
             self._indexes.setdefault(contract.id, RequestIndex()).add(signature, exchange, is_poll=is_poll)
@@ -74,7 +74,7 @@ class Replay:
     @property
     def unused(self) -> list[str]:
         """Names of the recorded requests that were never replayed."""
-        return [recorded.name for recorded in self.recorded_requests if not recorded.used]
+        return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 
     def next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
@@ -89,13 +89,13 @@ class Replay:
         """
         contract = self.contracts[provider]
         signature = self._build_signature(contract, request, path)
-        matching = self._find_matching(signature)
+        matching = self._find_matching_requests(signature)
         if not matching:
             # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
-            signature = self._build_signature(contract, self._redactors[provider].request(request), path)
-            matching = self._find_matching(signature)
+            signature = self._build_signature(contract, self._redactors[provider].mask_request(request), path)
+            matching = self._find_matching_requests(signature)
         if not matching:
-            self.unmatched.append(self._describe_nearest(signature, request))
+            self.unmatched.append(self._describe_nearest_request(signature, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
         recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group, 0))
@@ -107,11 +107,11 @@ class Replay:
 
     @staticmethod
     def _build_signature(contract: Contract, request: Request, path: str | None) -> RequestSignature:
-        path = path if path is not None else relative_path(contract, request.url)
+        path = path if path is not None else find_relative_path(contract, request.url)
         match = contract.match(request.method, path) if path is not None else None
         return build_request_signature(contract, request, match[0] if match else None, path)
 
-    def _find_matching(self, signature: RequestSignature) -> list[RecordedRequest]:
+    def _find_matching_requests(self, signature: RequestSignature) -> list[RecordedRequest]:
         return self._index(signature).find(signature)
 
     def _index(self, signature: RequestSignature) -> RequestIndex:
@@ -125,10 +125,10 @@ class Replay:
         if group is None:
             return
         self._submit_numbers[group] = next(self._counter)
-        for recorded in self._index(signature).polls(group):
-            recorded.replayed = 0
+        for recorded in self._index(signature).list_polls(group):
+            recorded.replay_count = 0
 
-    def _describe_nearest(self, signature: RequestSignature, request: Request) -> str:
+    def _describe_nearest_request(self, signature: RequestSignature, request: Request) -> str:
         """Describe an unmatched request and its differences from the most similar recorded request."""
         # Without the query, because it may contain a key.
         sent = f"{signature.operation}: {request.method} {urlsplit(request.url).path}"
@@ -136,7 +136,7 @@ class Replay:
         others = list(self._index(signature))
         if not others:
             return f"{headline}; nothing is recorded of {signature.provider}"
-        nearest = min(others, key=lambda one: _distance(signature, one.signature))
+        nearest = min(others, key=lambda one: _measure_difference(signature, one.signature))
         differences = signature.differences(nearest.signature)
         omitted = len(differences) - _MAX_DIFFERENCES_SHOWN
         more = [f"... and {omitted} more"] if omitted > 0 else []
@@ -144,7 +144,7 @@ class Replay:
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
-def _distance(signature: RequestSignature, recorded: RequestSignature) -> tuple[bool, int]:
+def _measure_difference(signature: RequestSignature, recorded: RequestSignature) -> tuple[bool, int]:
     return signature.operation != recorded.operation, len(signature.differences(recorded))
 
 
@@ -154,14 +154,14 @@ def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[
     Returns:
         At most `ceil(len(polls) / 2)` of `polls`, in their order. The last state is always included.
     """
-    states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _poll_state(operation, poll))]
+    states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _read_poll_state(operation, poll))]
     limit = max(1, math.ceil(len(polls) / 2))
     if len(states) <= limit:
         return states
     return [states[math.ceil(number * len(states) / limit) - 1] for number in range(1, limit + 1)]
 
 
-def _poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
+def _read_poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
     """The status code and the job state of a response; if the response contains no state, its whole body instead."""
     assert operation.job is not None
     location = operation.job.state

@@ -10,13 +10,18 @@ import msgspec
 
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording.redaction import OTHER_HOSTS_PREFIX, UrlRewriter, build_url_rewriter, rewrite_response_urls
+from voicegauge.recording.redaction import (
+    OTHER_HOSTS_PATH_PREFIX,
+    UrlRewriter,
+    build_url_rewriter,
+    rewrite_response_urls,
+)
 from voicegauge.recording.replay.replay import Replay
 from voicegauge.recording.replay.response_schedule import (
-    chunks_on_schedule,
-    replayable_headers,
     schedule_response,
+    select_replayable_headers,
     sleep_until,
+    yield_chunks_on_schedule,
 )
 from voicegauge.transport import Clock, RealClock
 
@@ -68,15 +73,15 @@ class ReplayApp:
         if body is None:
             await self._send_error(send, 413, "the request is too large")
             return
-        request, host, path = _parse_scope(scope, body)
+        request, host, path = _build_request(scope, body)
         exchange = self._find_exchange(request, host, path)
         if exchange is None:
             await self._send_error(send, UNMATCHED_STATUS, self.replay.unmatched[-1])
             return
         schedule = schedule_response(exchange, self._pace)
         await sleep_until(self._clock, received_at + schedule.headers_after_s)
-        await _send_head(send, exchange.response)
-        async for chunk in chunks_on_schedule(schedule, self._clock, received_at):
+        await _send_response_start(send, exchange.response)
+        async for chunk in yield_chunks_on_schedule(schedule, self._clock, received_at):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -90,9 +95,9 @@ class ReplayApp:
             return self._find_download(request)
         relative: str | None = f"/{rest}"
         base_url = f"{urlsplit(request.url).scheme}://{host}/{provider}"
-        if rest.startswith(f"{OTHER_HOSTS_PREFIX}/"):
+        if rest.startswith(f"{OTHER_HOSTS_PATH_PREFIX}/"):
             query = urlsplit(request.url).query
-            url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PREFIX}/')}{'?' if query else ''}{query}"
+            url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PATH_PREFIX}/')}{'?' if query else ''}{query}"
             request, relative = msgspec.structs.replace(request, url=url), None
         exchange = self.replay.next_exchange(provider, request, relative)
         if exchange is None:
@@ -118,7 +123,7 @@ class ReplayApp:
             host = recorded.signature.content.get("url", "").partition("/")[0]
             if recorded.signature.provider == contract.id and host:
                 for scheme in ("http", "https"):
-                    replacements[f"{scheme}://{host}"] = _prepend(f"{base_url}/{OTHER_HOSTS_PREFIX}/{host}")
+                    replacements[f"{scheme}://{host}"] = _prepend(f"{base_url}/{OTHER_HOSTS_PATH_PREFIX}/{host}")
         for server in contract.servers.values():
             replacements[server.url.rstrip("/")] = _prepend(base_url)
         return build_url_rewriter(replacements)
@@ -126,7 +131,7 @@ class ReplayApp:
     async def _send_error(self, send: Send, status: int, message: str) -> None:
         self._on_unmatched(message)
         headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_HEADER, "unmatched"))
-        await _send_head(send, Response(status=status, headers=headers))
+        await _send_response_start(send, Response(status=status, headers=headers))
         await send({"type": "http.response.body", "body": f"{message}\n".encode()})
 
 
@@ -134,7 +139,7 @@ def _prepend(base_url: str) -> Callable[[str], str]:
     return lambda path: f"{base_url}{path}"
 
 
-def _parse_scope(scope: Scope, body: bytes) -> tuple[Request, str, str]:
+def _build_request(scope: Scope, body: bytes) -> tuple[Request, str, str]:
     """Return the request, its Host header and its path. The path is still percent-encoded."""
     headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
     host = next((value for name, value in headers if name == "host"), "")
@@ -159,7 +164,7 @@ async def _read_body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _send_head(send: Send, response: Response) -> None:
-    pairs = replayable_headers(response)
+async def _send_response_start(send: Send, response: Response) -> None:
+    pairs = select_replayable_headers(response)
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

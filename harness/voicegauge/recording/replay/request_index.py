@@ -21,16 +21,16 @@ class RecordedRequest:
     group: str | None
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
-    replayed: int = 0
+    replay_count: int = 0
     """Number of times that the request was replayed since its job was last submitted."""
-    used: bool = False
+    was_replayed: bool = False
     """Whether the request was ever replayed."""
 
     def next_exchange(self) -> Exchange:
         """Return the next exchange; once all were replayed, return the last one again."""
-        self.used = True
-        self.replayed += 1
-        return self.exchanges[min(self.replayed, len(self.exchanges)) - 1]
+        self.was_replayed = True
+        self.replay_count += 1
+        return self.exchanges[min(self.replay_count, len(self.exchanges)) - 1]
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class RequestIndex:
         numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
         return [self._requests[n] for n in numbers if signature.matches(self._requests[n].signature)]
 
-    def polls(self, group: str) -> list[RecordedRequest]:
+    def list_polls(self, group: str) -> list[RecordedRequest]:
         """Return the polls of the jobs in `group`."""
         return self._polls.get(group, [])
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract import Contract, Operation
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import DOWNLOAD_OPERATION, Record, Request, UploadedFile
-from voicegauge.recording.redaction import BAD_KEY, MASK, bare_media_type, relative_path
+from voicegauge.recording.redaction import BAD_KEY, MASK, find_relative_path, get_bare_media_type
 
 _EMULATOR_HEADERS = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
@@ -29,36 +29,36 @@ class RequestSignature(Record, frozen=True, kw_only=True):
     content: dict[str, str]
     """The compared values by name, such as "path id", "query page", "body /text", "file voice" or "key"."""
 
-    def matches(self, recorded: RequestSignature) -> bool:
-        """Whether this request equals `recorded`. A masked part of a recorded value matches any text."""
-        if (self.provider, self.operation) != (recorded.provider, recorded.operation):
+    def matches(self, recorded_signature: RequestSignature) -> bool:
+        """Whether this request equals `recorded_signature`. A masked part of a recorded value matches any text."""
+        if (self.provider, self.operation) != (recorded_signature.provider, recorded_signature.operation):
             return False
-        return self.content.keys() == recorded.content.keys() and not self.differences(recorded)
+        return self.content.keys() == recorded_signature.content.keys() and not self.differences(recorded_signature)
 
-    def differences(self, recorded: RequestSignature) -> list[str]:
+    def differences(self, recorded_signature: RequestSignature) -> list[str]:
         """Describe each difference from the recorded request in one line."""
         lines = []
-        if self.operation != recorded.operation:
-            lines.append(f"operation: recorded {recorded.operation}, sent {self.operation}")
-        for name in {**recorded.content, **self.content}:
-            before, now = recorded.content.get(name), self.content.get(name)
+        if self.operation != recorded_signature.operation:
+            lines.append(f"operation: recorded {recorded_signature.operation}, sent {self.operation}")
+        for name in {**recorded_signature.content, **self.content}:
+            before, now = recorded_signature.content.get(name), self.content.get(name)
             if before is None or now is None or not _is_same_value(before, now):
-                lines.append(f"{name}: {_describe('recorded', before)}, {_describe('sent', now)}")
+                lines.append(f"{name}: {_describe_value('recorded', before)}, {_describe_value('sent', now)}")
         return lines
 
 
-def _is_same_value(recorded: str, sent: str) -> bool:
-    if MASK not in recorded:
-        return recorded == sent
-    pattern = ".*".join(re.escape(part) for part in recorded.split(MASK))
-    return re.fullmatch(pattern, sent, re.DOTALL) is not None
+def _is_same_value(recorded_value: str, sent_value: str) -> bool:
+    if MASK not in recorded_value:
+        return recorded_value == sent_value
+    pattern = ".*".join(re.escape(part) for part in recorded_value.split(MASK))
+    return re.fullmatch(pattern, sent_value, re.DOTALL) is not None
 
 
-def _describe(verb: str, value: str | None) -> str:
+def _describe_value(verb_phrase: str, value: str | None) -> str:
     if value is None:
-        return f"not {verb}"
+        return f"not {verb_phrase}"
     shown = value if len(value) <= _MAX_VALUE_CHARACTERS else value[: _MAX_VALUE_CHARACTERS - 3] + "..."
-    return f"{verb} {shown}"
+    return f"{verb_phrase} {shown}"
 
 
 def build_request_signature(
@@ -73,27 +73,29 @@ def build_request_signature(
         path: path of the request relative to the base URL. If `None`, it is derived from the URL of `request` and the
             contract's servers.
     """
-    path = path or relative_path(contract, request.url)
+    path = path or find_relative_path(contract, request.url)
     if operation is None:
         parts = urlsplit(request.url)
         url = path if path is not None else f"{parts.netloc}{parts.path}"
         content = {
             "method": request.method.upper(),
             "url": url,
-            **dict(_query_values(contract, request, include_keys=True)),
+            **dict(_read_query_values(contract, request, include_keys=True)),
         }
         return RequestSignature(provider=contract.id, operation=DOWNLOAD_OPERATION, content=content)
     match = operation.match_end(path or urlsplit(request.url).path)
     content = {f"path {name}": value for name, value in match.parameters.items()} if match is not None else {}
-    content |= _query_values(contract, request)
-    content |= _header_values(operation, request)
-    content["key"] = _key_status(contract, request)
-    content |= _body_values(request)
+    content |= _read_query_values(contract, request)
+    content |= _read_header_values(operation, request)
+    content["key"] = _classify_key(contract, request)
+    content |= _read_body_values(request)
     return RequestSignature(provider=contract.id, operation=operation.id, content=content)
 
 
-def _query_values(contract: Contract, request: Request, *, include_keys: bool = False) -> Iterator[tuple[str, str]]:
-    keys = set() if include_keys else {name for kind, name in _key_locations(contract) if kind == "query"}
+def _read_query_values(
+    contract: Contract, request: Request, *, include_keys: bool = False
+) -> Iterator[tuple[str, str]]:
+    keys = set() if include_keys else {name for kind, name in _list_key_locations(contract) if kind == "query"}
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
         if name not in keys:
@@ -102,16 +104,16 @@ def _query_values(contract: Contract, request: Request, *, include_keys: bool = 
         yield f"query {name}", ", ".join(repeated)
 
 
-def _header_values(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
+def _read_header_values(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
     """Yield documented headers and those for the emulator. Other headers depend on the HTTP client."""
     documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
-    documented -= {name.lower() for kind, name in _key_locations(operation.contract) if kind == "header"}
+    documented -= {name.lower() for kind, name in _list_key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
         if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADERS):
             yield f"header {name.lower()}", value
 
 
-def _key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
+def _list_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
     """Yield ("header" or "query", name) for each security scheme."""
     for scheme in contract.security_schemes.values():
         if scheme.get("type") == "apiKey":
@@ -120,10 +122,10 @@ def _key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
             yield "header", "Authorization"
 
 
-def _key_status(contract: Contract, request: Request) -> str:
+def _classify_key(contract: Contract, request: Request) -> str:
     """Return "none" without a key, "bad" for the deliberately invalid key, and "sent" for any other key."""
     query = dict(parse_qsl(urlsplit(request.url).query))
-    locations = _key_locations(contract)
+    locations = _list_key_locations(contract)
     values = [query.get(name) if kind == "query" else request.header(name) for kind, name in locations]
     sent = [value for value in values if value]
     if not sent:
@@ -131,15 +133,15 @@ def _key_status(contract: Contract, request: Request) -> str:
     return "bad" if any(BAD_KEY in value for value in sent) else "sent"
 
 
-def _body_values(request: Request) -> Iterator[tuple[str, str]]:
+def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
     if not request.body:
         return
     content_type = request.header("content-type") or ""
-    media_type = bare_media_type(content_type)
+    media_type = get_bare_media_type(content_type)
     yield "media type", media_type
     try:
         if is_json(media_type):
-            yield from _flatten(read_json(request.body), "body ")
+            yield from _flatten_json(read_json(request.body), "body ")
             return
         if is_form(media_type):
             form = read_form(content_type, request.body)
@@ -155,7 +157,7 @@ def _describe_file(value: UploadedFile) -> str:
     return f"{value.filename}, SHA-256 {hashlib.sha256(value.data).hexdigest()}"
 
 
-def _flatten(value: Any, location: str) -> Iterator[tuple[str, str]]:
+def _flatten_json(value: Any, location: str) -> Iterator[tuple[str, str]]:
     """Yield the location and the JSON text of every scalar and every empty container in `value`."""
     items: Mapping[Any, Any] = value if isinstance(value, dict) else {}
     if isinstance(value, list):
@@ -165,4 +167,4 @@ def _flatten(value: Any, location: str) -> Iterator[tuple[str, str]]:
         is_whole = isinstance(value, float) and value.is_integer()
         yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
     for key, item in items.items():
-        yield from _flatten(item, f"{location}/{key}")
+        yield from _flatten_json(item, f"{location}/{key}")

@@ -68,25 +68,27 @@ def _split_body(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: fl
         yield total_ms, body
 
 
-def replayable_headers(response: Response) -> Headers:
+def select_replayable_headers(response: Response) -> Headers:
     """The recorded headers that are sent again."""
     return tuple((name, value) for name, value in response.headers if name.lower() not in _CONNECTION_HEADERS)
 
 
-async def chunks_on_schedule(schedule: ResponseSchedule, clock: Clock, received_at: float) -> AsyncIterator[bytes]:
+async def yield_chunks_on_schedule(
+    schedule: ResponseSchedule, clock: Clock, received_at_s: float
+) -> AsyncIterator[bytes]:
     """Yield each chunk at its scheduled time.
 
-    `received_at` is the time of `clock` at which the request was received, in seconds. All times are relative to it, so
-    a late chunk does not delay the following ones.
+    `received_at_s` is the time of `clock` at which the request was received, in seconds. All times are relative to it,
+    so a late chunk does not delay the following ones.
     """
     for chunk in schedule.chunks:
-        await sleep_until(clock, received_at + chunk.after_s)
+        await sleep_until(clock, received_at_s + chunk.after_s)
         yield chunk.data
 
 
-async def sleep_until(clock: Clock, time: float) -> None:
-    """Sleep until `time` in seconds of `clock`; return at once if it has passed."""
-    remaining_s = time - clock.monotonic()
+async def sleep_until(clock: Clock, deadline_s: float) -> None:
+    """Sleep until `deadline_s` in seconds of `clock`; return at once if it has passed."""
+    remaining_s = deadline_s - clock.monotonic()
     if remaining_s > 0:
         await clock.sleep(remaining_s)
 

@@ -12,7 +12,7 @@ import httpx
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Request
 from voicegauge.recording.replay.replay import Replay
-from voicegauge.recording.replay.response_schedule import ResponseSchedule, replayable_headers, schedule_response
+from voicegauge.recording.replay.response_schedule import ResponseSchedule, schedule_response, select_replayable_headers
 
 if TYPE_CHECKING:
     import respx
@@ -43,7 +43,7 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
             yield data
 
 
-def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
+def create_replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
     """Create a respx router that responds to every httpx request with a response from `replay`.
 
     The router is a context manager. The client must send its requests to the contract's servers, or to URLs that
@@ -73,7 +73,7 @@ def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
             exchange = replay.next_exchange(contract.id, request)
             if exchange is not None:
                 body = _ScheduledBody(schedule_response(exchange, pace))
-                response_headers = httpx.Headers([*replayable_headers(exchange.response)])
+                response_headers = httpx.Headers([*select_replayable_headers(exchange.response)])
                 return httpx.Response(exchange.response.status, headers=response_headers, stream=body)
         raise UnmatchedRequestError(replay.unmatched[-1])
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from voicegauge.files import open_file
 
-RATE_HZ = 16_000
+ASR_SAMPLE_RATE_HZ = 16_000
 """Sample rate of the mono float32 samples that every engine expects. Whisper was trained with this rate."""
 
 Samples = NDArray[np.float32]
@@ -44,10 +44,10 @@ class Asr(Protocol):
         """Whether the engine can transcribe `language`, a tag such as "en" or "pt-BR"."""
 
     def transcribe(self, samples: Samples, language: str) -> str:
-        """Transcribe mono samples of shape (frames,) at `RATE_HZ`, full scale at 1.0."""
+        """Transcribe mono samples of shape (frames,) at `ASR_SAMPLE_RATE_HZ`, full scale at 1.0."""
 
 
-def short_sha256(*paths: Path) -> str:
+def compute_short_sha256(*paths: Path) -> str:
     """The first eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
     sha256 = hashlib.sha256()
     for path in paths:
@@ -57,6 +57,6 @@ def short_sha256(*paths: Path) -> str:
     return sha256.hexdigest()[:8]
 
 
-def package_versions(*packages: str) -> dict[str, str]:
+def read_package_versions(*packages: str) -> dict[str, str]:
     """The installed version of each of `packages`."""
     return {name: metadata.version(name) for name in packages}

@@ -17,7 +17,7 @@ from voicegauge.speech.asr.transcription import TRANSCRIPTION_VERSION, Transcrip
 
 _LOCK_TIMEOUT_S = 30.0
 """Seconds for which a process waits while another process is writing."""
-_TABLE = """CREATE TABLE IF NOT EXISTS transcription (
+_CREATE_TABLE_SQL = """CREATE TABLE IF NOT EXISTS transcription (
     key TEXT PRIMARY KEY, content TEXT NOT NULL, transcript TEXT NOT NULL
 ) WITHOUT ROWID"""
 
@@ -39,38 +39,38 @@ class TranscriptCache:
         self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
         self._path = (folder or cache_folder()) / "transcripts.sqlite3"
 
-    def get(self, audio: str, language: str) -> Transcription | None:
-        """Return the saved transcription of the audio with the key `audio`; `None` if no transcription is saved.
+    def get(self, audio_key: str, language: str) -> Transcription | None:
+        """Return the saved transcription of the audio with the key `audio_key`; `None` if no transcription is saved.
 
         Args:
-            audio: digest of the audio. If the samples have no header, their declared format is appended.
+            audio_key: digest of the audio. If the samples have no header, their declared format is appended.
             language: language of the speech.
         """
-        with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
+        with contextlib.suppress(sqlite3.Error, OSError), self._open_connection() as connection:
             row = connection.execute(
-                "SELECT content, transcript FROM transcription WHERE key = ?", (self._key(audio, language),)
+                "SELECT content, transcript FROM transcription WHERE key = ?", (self._build_key(audio_key, language),)
             ).fetchone()
             return Transcription(row[0], row[1]) if row else None
         return None
 
-    def put(self, audio: str, language: str, transcription: Transcription) -> None:
-        """Save a transcription; `get` returns it for the same `audio` and `language`."""
-        with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
+    def put(self, audio_key: str, language: str, transcription: Transcription) -> None:
+        """Save a transcription; `get` returns it for the same `audio_key` and `language`."""
+        with contextlib.suppress(sqlite3.Error, OSError), self._open_connection() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO transcription VALUES (?, ?, ?)",
-                (self._key(audio, language), transcription.content, transcription.transcript),
+                (self._build_key(audio_key, language), transcription.content, transcription.transcript),
             )
 
-    def _key(self, audio: str, language: str) -> str:
-        return f"{TRANSCRIPTION_VERSION} {audio} {language} {self._asr}"
+    def _build_key(self, audio_key: str, language: str) -> str:
+        return f"{TRANSCRIPTION_VERSION} {audio_key} {language} {self._asr}"
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _open_connection(self) -> Iterator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)
         try:
             with connection:  # commits, or rolls back after an error
-                connection.execute(_TABLE)
+                connection.execute(_CREATE_TABLE_SQL)
                 yield connection
         finally:
             connection.close()

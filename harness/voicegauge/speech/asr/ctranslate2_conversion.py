@@ -23,7 +23,11 @@ class TransformerShape(NamedTuple):
 
 
 def convert_to_ctranslate2(
-    weights: WeightArrays, shape: TransformerShape, tokens: Sequence[str], suppressed: Sequence[int], folder: Path
+    weights: WeightArrays,
+    shape: TransformerShape,
+    tokens: Sequence[str],
+    suppressed_token_ids: Sequence[int],
+    folder: Path,
 ) -> None:
     """Write the model and its tokenizer to `folder`, which must not exist.
 
@@ -32,7 +36,7 @@ def convert_to_ctranslate2(
         shape: numbers of layers and attention heads of the model.
         tokens: all tokens of the vocabulary in the order of their ids. Each byte of a token is written as the printable
             character that `byte_to_character` assigns to it.
-        suppressed: ids of the tokens with which no transcript may start.
+        suppressed_token_ids: ids of the tokens with which no transcript may start.
         folder: the folder to create. It receives model.bin, config.json, the vocabulary and tokenizer.json.
     """
     from ctranslate2.specs import whisper_spec
@@ -41,7 +45,7 @@ def convert_to_ctranslate2(
     _set_encoder(spec.encoder, weights)
     _set_decoder(spec.decoder, weights)
     spec.register_vocabulary(list(tokens))
-    spec.config.suppress_ids, spec.config.suppress_ids_begin = [], list(suppressed)
+    spec.config.suppress_ids, spec.config.suppress_ids_begin = [], list(suppressed_token_ids)
     spec.config.lang_ids, spec.config.alignment_heads = [], [(0, 0)]
     spec.validate()
     spec.optimize()
@@ -50,49 +54,49 @@ def convert_to_ctranslate2(
     _write_tokenizer(tokens, folder / "tokenizer.json")
 
 
-def _set_linear(spec: Any, weights: WeightArrays, *names: str) -> None:
+def _set_linear_layer(layer_spec: Any, weights: WeightArrays, *names: str) -> None:
     # CTranslate2 stacks the projections of one attention layer in one matrix. Whisper's key projections have no bias.
-    spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
-    spec.bias = np.concatenate(
+    layer_spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
+    layer_spec.bias = np.concatenate(
         [weights.get(f"{name}.bias", np.zeros(len(weights[f"{name}.weight"]), np.float32)) for name in names]
     )
 
 
-def _set_norm(spec: Any, weights: WeightArrays, name: str) -> None:
-    spec.gamma, spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+def _set_normalization(layer_spec: Any, weights: WeightArrays, name: str) -> None:
+    layer_spec.gamma, layer_spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _set_attention(spec: Any, weights: WeightArrays, name: str, *, is_self_attention: bool) -> None:
-    _set_norm(spec.layer_norm, weights, f"{name}_ln")
+def _set_attention(layer_spec: Any, weights: WeightArrays, name: str, *, is_self_attention: bool) -> None:
+    _set_normalization(layer_spec.layer_norm, weights, f"{name}_ln")
     if is_self_attention:
-        _set_linear(spec.linear[0], weights, f"{name}.query", f"{name}.key", f"{name}.value")
+        _set_linear_layer(layer_spec.linear[0], weights, f"{name}.query", f"{name}.key", f"{name}.value")
     else:
-        _set_linear(spec.linear[0], weights, f"{name}.query")
-        _set_linear(spec.linear[1], weights, f"{name}.key", f"{name}.value")
-    _set_linear(spec.linear[-1], weights, f"{name}.out")
+        _set_linear_layer(layer_spec.linear[0], weights, f"{name}.query")
+        _set_linear_layer(layer_spec.linear[1], weights, f"{name}.key", f"{name}.value")
+    _set_linear_layer(layer_spec.linear[-1], weights, f"{name}.out")
 
 
-def _set_feed_forward(spec: Any, weights: WeightArrays, name: str) -> None:
-    _set_norm(spec.layer_norm, weights, f"{name}.mlp_ln")
-    _set_linear(spec.linear_0, weights, f"{name}.mlp.0")
-    _set_linear(spec.linear_1, weights, f"{name}.mlp.2")
+def _set_feed_forward(layer_spec: Any, weights: WeightArrays, name: str) -> None:
+    _set_normalization(layer_spec.layer_norm, weights, f"{name}.mlp_ln")
+    _set_linear_layer(layer_spec.linear_0, weights, f"{name}.mlp.0")
+    _set_linear_layer(layer_spec.linear_1, weights, f"{name}.mlp.2")
 
 
-def _set_encoder(spec: Any, weights: WeightArrays) -> None:
-    for conv, name in ((spec.conv1, "conv1"), (spec.conv2, "conv2")):
+def _set_encoder(layer_spec: Any, weights: WeightArrays) -> None:
+    for conv, name in ((layer_spec.conv1, "conv1"), (layer_spec.conv2, "conv2")):
         conv.weight, conv.bias = weights[f"encoder.{name}.weight"], weights[f"encoder.{name}.bias"]
-    spec.position_encodings.encodings = weights["encoder.positional_embedding"]
-    _set_norm(spec.layer_norm, weights, "encoder.ln_post")
-    for index, layer in enumerate(spec.layer):
+    layer_spec.position_encodings.encodings = weights["encoder.positional_embedding"]
+    _set_normalization(layer_spec.layer_norm, weights, "encoder.ln_post")
+    for index, layer in enumerate(layer_spec.layer):
         _set_attention(layer.self_attention, weights, f"encoder.blocks.{index}.attn", is_self_attention=True)
         _set_feed_forward(layer.ffn, weights, f"encoder.blocks.{index}")
 
 
-def _set_decoder(spec: Any, weights: WeightArrays) -> None:
-    spec.embeddings.weight = spec.projection.weight = weights["decoder.token_embedding.weight"]
-    spec.position_encodings.encodings = weights["decoder.positional_embedding"]
-    _set_norm(spec.layer_norm, weights, "decoder.ln")
-    for index, layer in enumerate(spec.layer):
+def _set_decoder(layer_spec: Any, weights: WeightArrays) -> None:
+    layer_spec.embeddings.weight = layer_spec.projection.weight = weights["decoder.token_embedding.weight"]
+    layer_spec.position_encodings.encodings = weights["decoder.positional_embedding"]
+    _set_normalization(layer_spec.layer_norm, weights, "decoder.ln")
+    for index, layer in enumerate(layer_spec.layer):
         _set_attention(layer.self_attention, weights, f"decoder.blocks.{index}.attn", is_self_attention=True)
         _set_attention(layer.attention, weights, f"decoder.blocks.{index}.cross_attn", is_self_attention=False)
         _set_feed_forward(layer.ffn, weights, f"decoder.blocks.{index}")

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
-from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short_sha256
-from voicegauge.speech.asr.whisper import WINDOW_S, describe_token_limit, max_window_tokens, pad_to_window
-from voicegauge.speech.transcripts import base_language
+from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Samples, compute_short_sha256, read_package_versions
+from voicegauge.speech.asr.whisper import WINDOW_S, compute_max_window_tokens, describe_token_limit, pad_to_window
+from voicegauge.speech.transcripts import get_base_language
 
-_WEIGHTS = "model.bin"
+_WEIGHTS_FILE_NAME = "model.bin"
 _REQUIRED_FILES = {
-    _WEIGHTS: "convert a model with ct2-transformers-converter, or give its folder",
+    _WEIGHTS_FILE_NAME: "convert a model with ct2-transformers-converter, or give its folder",
     "tokenizer.json": "without it faster-whisper downloads one: convert with --copy_files tokenizer.json",
 }
 
@@ -59,18 +59,18 @@ class FasterWhisperAsr:
             "whole_windows": str(self.whole_windows),
             "vad_filter": "False",
             "threads": "1",
-            **package_versions("faster-whisper", "ctranslate2"),
+            **read_package_versions("faster-whisper", "ctranslate2"),
         }
 
     def supports_language(self, language: str) -> bool:
         """Whether the model was trained for `language`."""
-        return base_language(language) in self._model.supported_languages
+        return get_base_language(language) in self._load_model.supported_languages
 
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe samples at 16 kHz."""
-        segments, _ = self._model.transcribe(
+        segments, _ = self._load_model.transcribe(
             pad_to_window(samples) if self.whole_windows else samples,
-            language=base_language(language),
+            language=get_base_language(language),
             task="transcribe",
             beam_size=1,
             temperature=0.0,
@@ -78,8 +78,8 @@ class FasterWhisperAsr:
             compression_ratio_threshold=None,
             log_prob_threshold=None,
             no_speech_threshold=self.no_speech_threshold,
-            max_new_tokens=max_window_tokens(len(samples), self.tokens_per_s),
-            without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
+            max_new_tokens=compute_max_window_tokens(len(samples), self.tokens_per_s),
+            without_timestamps=len(samples) <= WINDOW_S * ASR_SAMPLE_RATE_HZ,
             vad_filter=False,
         )
         return " ".join(segment.text.strip() for segment in segments)
@@ -89,7 +89,7 @@ class FasterWhisperAsr:
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
-    def _model(self) -> Any:
+    def _load_model(self) -> Any:
         import faster_whisper
 
         try:
@@ -100,7 +100,7 @@ class FasterWhisperAsr:
             raise UsageError(f"faster-whisper:{self.folder}: cannot be loaded: {error}") from error
 
 
-def faster_whisper_asr(model: str) -> FasterWhisperAsr:
+def create_faster_whisper_asr(model: str) -> FasterWhisperAsr:
     """Create the engine for a model. If the model is not in the Hugging Face cache, it is downloaded.
 
     Args:
@@ -116,8 +116,8 @@ def faster_whisper_asr(model: str) -> FasterWhisperAsr:
     if "/" not in model or not folder.is_dir():  # a folder in the current one never replaces a model of that name
         if model.startswith(("/", "./", "../", "~")):
             raise UsageError(f"faster-whisper:{model}: there is no such folder")
-        return _from_folder(model, cached_models().get(model) or _download(model))
-    return _from_folder(folder.resolve().name, folder)
+        return _create_from_folder(model, list_cached_models().get(model) or _download(model))
+    return _create_from_folder(folder.resolve().name, folder)
 
 
 def require_faster_whisper() -> None:
@@ -130,21 +130,21 @@ def require_faster_whisper() -> None:
         raise MissingExtraError("faster-whisper", "faster-whisper")
 
 
-def cached_models() -> dict[str, Path]:
+def list_cached_models() -> dict[str, Path]:
     """Folders of the models in the Hugging Face cache, by model name."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     folders = {}
-    for weights in sorted(hub.glob(f"models--Systran--faster-whisper-*/snapshots/*/{_WEIGHTS}")):
+    for weights in sorted(hub.glob(f"models--Systran--faster-whisper-*/snapshots/*/{_WEIGHTS_FILE_NAME}")):
         folders[weights.parents[2].name.removeprefix("models--Systran--faster-whisper-")] = weights.parent
     return folders
 
 
-def _from_folder(name: str, folder: Path) -> FasterWhisperAsr:
+def _create_from_folder(name: str, folder: Path) -> FasterWhisperAsr:
     for file, remedy in _REQUIRED_FILES.items():
         if not (folder / file).is_file():
             raise UsageError(f"faster-whisper:{folder}: has no {file}: {remedy}")
-    return FasterWhisperAsr(name, folder, short_sha256(folder / _WEIGHTS))
+    return FasterWhisperAsr(name, folder, compute_short_sha256(folder / _WEIGHTS_FILE_NAME))
 
 
 def _download(model: str) -> Path:

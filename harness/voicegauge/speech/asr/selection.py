@@ -18,15 +18,15 @@ from typing import NamedTuple
 from voicegauge.errors import UnknownNameError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr.base import Asr
-from voicegauge.speech.asr.embedded import EMBEDDED, embedded_asr
-from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
+from voicegauge.speech.asr.embedded import EMBEDDED_ENGINE, create_embedded_asr
+from voicegauge.speech.asr.faster_whisper import create_faster_whisper_asr, list_cached_models
 from voicegauge.speech.asr.weights import find_cached_weights
-from voicegauge.speech.asr.whisper import whisper_asr
-from voicegauge.speech.transcripts import base_language
+from voicegauge.speech.asr.whisper import create_whisper_asr
+from voicegauge.speech.transcripts import get_base_language
 
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
 """Name of the environment variable that contains the model or checkpoint file for `auto` and `whisper`."""
-NONE = "none"
+NO_ASR = "none"
 PREFERRED_MODELS = (
     "small.en",
     "small",
@@ -61,11 +61,11 @@ class SpokenText(NamedTuple):
     text: str
 
 
-def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
-    """Choose the ASR engine that `spec` requests. No model is loaded yet, and "auto" downloads nothing.
+def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
+    """Choose the ASR engine that `requested_asr` requests. No model is loaded yet, and "auto" downloads nothing.
 
     Args:
-        spec: "auto", "none", or an engine with an optional model, as the docstring of this module describes.
+        requested_asr: "auto", "none", or an engine with an optional model, as the docstring of this module describes.
         provenance: provenance of the run; "auto" does not use the embedded Whisper for a live run.
         texts: the spoken texts. English-only models are used only if all of them are English.
 
@@ -74,62 +74,62 @@ def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[SpokenText]
         UsageError: the weights of the engine cannot be found, downloaded or saved.
         MissingExtraError: the package of the engine is not installed.
     """
-    engine, _, model = spec.partition(":")
+    engine, _, model = requested_asr.partition(":")
     if engine == "auto":
         return _choose_automatically(provenance, texts)
-    if engine == NONE:
+    if engine == NO_ASR:
         return AsrChoice(None, "none requested")
     factories: dict[str, Callable[[], Asr]] = {
-        "whisper": lambda: whisper_asr(model or _default_whisper(texts)),
-        "faster-whisper": lambda: faster_whisper_asr(model or _default_faster_whisper(texts)),
-        EMBEDDED: embedded_asr,
+        "whisper": lambda: create_whisper_asr(model or _choose_default_whisper(texts)),
+        "faster-whisper": lambda: create_faster_whisper_asr(model or _choose_default_faster_whisper(texts)),
+        EMBEDDED_ENGINE: create_embedded_asr,
     }
     if engine not in factories:
-        raise UnknownNameError("ASR", engine, ("auto", *factories, NONE))
+        raise UnknownNameError("ASR", engine, ("auto", *factories, NO_ASR))
     return AsrChoice(factories[engine](), "requested")
 
 
 def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
     named = os.environ.get(WHISPER_VARIABLE)
     if named:
-        return AsrChoice(whisper_asr(named), f"named by {WHISPER_VARIABLE}")
+        return AsrChoice(create_whisper_asr(named), f"named by {WHISPER_VARIABLE}")
     if importlib.util.find_spec("whisper"):
-        for model in _preferred(texts):
+        for model in _list_preferred_models(texts):
             if find_cached_weights(model).is_file():
-                return AsrChoice(whisper_asr(model), "the weights of Whisper are installed")
+                return AsrChoice(create_whisper_asr(model), "the weights of Whisper are installed")
     if importlib.util.find_spec("faster_whisper"):
-        installed = cached_models()
-        for model in _preferred(texts):
+        installed = list_cached_models()
+        for model in _list_preferred_models(texts):
             if model in installed:
-                return AsrChoice(faster_whisper_asr(model), "weights for faster-whisper are installed")
+                return AsrChoice(create_faster_whisper_asr(model), "weights for faster-whisper are installed")
     if provenance is Provenance.EMULATED:
-        return AsrChoice(embedded_asr(), "no official weights of Whisper are installed, and the run is emulated")
+        return AsrChoice(create_embedded_asr(), "no official weights of Whisper are installed, and the run is emulated")
     return AsrChoice(
         None,
         "no official weights of Whisper are installed, and the embedded Whisper cannot judge a live service: "
-        f"install them with `voicegauge asr install {_default_name(texts)}`, use a file with --asr whisper:FILE, "
-        f"or force the embedded one with --asr {EMBEDDED}",
+        f"install them with `voicegauge asr install {_choose_default_model(texts)}`, use a file with "
+        f"--asr whisper:FILE, or force the embedded one with --asr {EMBEDDED_ENGINE}",
     )
 
 
-def _preferred(texts: Sequence[SpokenText]) -> list[str]:
-    return [name for name in PREFERRED_MODELS if _all_english(texts) or not name.endswith(".en")]
+def _list_preferred_models(texts: Sequence[SpokenText]) -> list[str]:
+    return [name for name in PREFERRED_MODELS if _are_all_english(texts) or not name.endswith(".en")]
 
 
-def _all_english(texts: Sequence[SpokenText]) -> bool:
-    return all(base_language(spoken.language) == "en" for spoken in texts)
+def _are_all_english(texts: Sequence[SpokenText]) -> bool:
+    return all(get_base_language(spoken.language) == "en" for spoken in texts)
 
 
-def _default_whisper(texts: Sequence[SpokenText]) -> str:
+def _choose_default_whisper(texts: Sequence[SpokenText]) -> str:
     named = os.environ.get(WHISPER_VARIABLE)
-    installed = (name for name in _preferred(texts) if find_cached_weights(name).is_file())
-    return named or next(installed, _default_name(texts))
+    installed = (name for name in _list_preferred_models(texts) if find_cached_weights(name).is_file())
+    return named or next(installed, _choose_default_model(texts))
 
 
-def _default_faster_whisper(texts: Sequence[SpokenText]) -> str:
-    installed = cached_models()
-    return next((name for name in _preferred(texts) if name in installed), _default_name(texts))
+def _choose_default_faster_whisper(texts: Sequence[SpokenText]) -> str:
+    installed = list_cached_models()
+    return next((name for name in _list_preferred_models(texts) if name in installed), _choose_default_model(texts))
 
 
-def _default_name(texts: Sequence[SpokenText]) -> str:
-    return "base.en" if _all_english(texts) else "base"
+def _choose_default_model(texts: Sequence[SpokenText]) -> str:
+    return "base.en" if _are_all_english(texts) else "base"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from voicegauge.speech.asr.base import RATE_HZ, Asr
+from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Asr
 from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 
@@ -31,5 +31,5 @@ def transcribe_audio(asr: Asr, audio: EncodedAudio, language: str) -> Transcript
         return Transcription("undecodable", "")
     if audio.is_silent:
         return Transcription("silence", "")
-    samples = resample(decoded.samples, decoded.sample_rate_hz, RATE_HZ)
+    samples = resample(decoded.samples, decoded.sample_rate_hz, ASR_SAMPLE_RATE_HZ)
     return Transcription("speech", asr.transcribe(samples, language))

@@ -18,7 +18,7 @@ ProgressCallback = Callable[[int, int], None]
 """Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
-_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
+_MODEL_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
 """Names under which weights are saved, for models whose own name differs."""
 
 
@@ -30,7 +30,7 @@ class OfficialWeights(NamedTuple):
     sha256: str
 
     @property
-    def file(self) -> str:
+    def file_name(self) -> str:
         """Name of the checkpoint file."""
         return self.url.rpartition("/")[2]
 
@@ -48,7 +48,7 @@ def require_whisper() -> None:
 def find_cached_weights(model: str) -> Path:
     """The path at which openai-whisper expects the weights of the official `model`. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
-    return folder / f"{_ALIASES.get(model, model)}.pt"
+    return folder / f"{_MODEL_ALIASES.get(model, model)}.pt"
 
 
 def find_official_weights(model: str) -> OfficialWeights:
@@ -85,11 +85,11 @@ def install_weights(model: str, source: Path | None = None, progress: ProgressCa
         UsageError: the weights could not be read or downloaded, or differ from the official weights.
     """
     weights, path = find_official_weights(model), find_cached_weights(model)
-    if path.is_file() and _sha256(path) == weights.sha256:
+    if path.is_file() and _compute_sha256(path) == weights.sha256:
         return path
     if source is None:
         return download_weights(weights, path, progress)
-    return copy_weights(weights, source / weights.file if source.is_dir() else source, path, progress)
+    return copy_weights(weights, source / weights.file_name if source.is_dir() else source, path, progress)
 
 
 def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
@@ -100,13 +100,13 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
     """
     try:
         with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
-            return _save(weights, response, int(response.headers.get("Content-Length") or 0), path, progress)
+            return _save_verified(weights, response, int(response.headers.get("Content-Length") or 0), path, progress)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise UsageError(
             f"whisper:{weights.model}: the weights are not installed and could not be downloaded ({reason}): "
             f"download {weights.url} on another machine, then `voicegauge asr install {weights.model} --from FOLDER` "
-            f"or --asr whisper:/path/{weights.file}"
+            f"or --asr whisper:/path/{weights.file_name}"
         ) from error
 
 
@@ -118,23 +118,23 @@ def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: P
     """
     try:
         with open_file(source) as file:
-            return _save(weights, file, source.stat().st_size, path, progress)
+            return _save_verified(weights, file, source.stat().st_size, path, progress)
     except OSError as error:
         raise UsageError(f"{error.filename or source}: {error.strerror}") from error
 
 
-def _save(
-    weights: OfficialWeights, source: BinaryIO, total: int, path: Path, progress: ProgressCallback | None
+def _save_verified(
+    weights: OfficialWeights, source: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
 ) -> Path:
     sha256, received = hashlib.sha256(), 0
-    with _partial_path(path) as partial:
+    with _use_partial_path(path) as partial:
         with partial.open("wb") as file:
             while block := source.read(_BLOCK_BYTES):
                 file.write(block)
                 sha256.update(block)
                 received += len(block)
                 if progress is not None:
-                    progress(received, total)
+                    progress(received, total_bytes)
         if sha256.hexdigest() != weights.sha256:
             raise UsageError(
                 f"{weights.model}: the {received} bytes received are not the official weights: "
@@ -145,7 +145,7 @@ def _save(
 
 
 @contextlib.contextmanager
-def _partial_path(path: Path) -> Iterator[Path]:
+def _use_partial_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -154,6 +154,6 @@ def _partial_path(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _sha256(path: Path) -> str:
+def _compute_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short_sha256
+from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Samples, compute_short_sha256, read_package_versions
 from voicegauge.speech.asr.weights import find_cached_weights, install_weights, require_whisper
-from voicegauge.speech.transcripts import base_language
+from voicegauge.speech.transcripts import get_base_language
 
 MAX_WINDOW_TOKENS = 224
 """Maximum number of tokens per window. This is Whisper's default, half of its text context, and is pinned here."""
@@ -25,11 +25,11 @@ WINDOW_S = 30
 needs timestamps to find the start of the next window."""
 
 
-def max_window_tokens(samples: int, tokens_per_s: float | None) -> int:
+def compute_max_window_tokens(samples: int, tokens_per_s: float | None) -> int:
     """The maximum number of tokens in a window of audio with `samples` samples at 16 kHz."""
     if tokens_per_s is None:
         return MAX_WINDOW_TOKENS
-    return min(MAX_WINDOW_TOKENS, 12 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
+    return min(MAX_WINDOW_TOKENS, 12 + round(tokens_per_s * min(samples / ASR_SAMPLE_RATE_HZ, WINDOW_S)))
 
 
 def describe_token_limit(tokens_per_s: float | None) -> str:
@@ -39,7 +39,7 @@ def describe_token_limit(tokens_per_s: float | None) -> str:
 
 def pad_to_window(samples: Samples) -> Samples:
     """Pad `samples` at 16 kHz with silence to a multiple of the window length."""
-    return np.pad(samples, (0, -len(samples) % (WINDOW_S * RATE_HZ)))
+    return np.pad(samples, (0, -len(samples) % (WINDOW_S * ASR_SAMPLE_RATE_HZ)))
 
 
 @dataclass
@@ -80,12 +80,12 @@ class WhisperAsr:
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.whole_windows),
             "threads": "1",
-            **package_versions("openai-whisper", "torch"),
+            **read_package_versions("openai-whisper", "torch"),
         }
 
     def supports_language(self, language: str) -> bool:
         """Whether the checkpoint was trained for `language`."""
-        base = base_language(language)
+        base = get_base_language(language)
         if base == "en" or self.english_only:
             return base == "en"
         from whisper.tokenizer import LANGUAGES
@@ -97,18 +97,18 @@ class WhisperAsr:
         import torch
 
         torch.set_num_threads(1)  # with more threads, sums are rounded in another order, which can change a word
-        result = self._model.transcribe(
+        result = self._load_model.transcribe(
             pad_to_window(samples) if self.whole_windows else samples,
-            language=base_language(language),
+            language=get_base_language(language),
             task="transcribe",
             temperature=0.0,
-            sample_len=max_window_tokens(len(samples), self.tokens_per_s),
+            sample_len=compute_max_window_tokens(len(samples), self.tokens_per_s),
             fp16=False,
             condition_on_previous_text=False,
             compression_ratio_threshold=None,
             logprob_threshold=None,
             no_speech_threshold=self.no_speech_threshold,
-            without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
+            without_timestamps=len(samples) <= WINDOW_S * ASR_SAMPLE_RATE_HZ,
             verbose=None,
         )
         return str(result["text"]).strip()
@@ -118,7 +118,7 @@ class WhisperAsr:
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
-    def _model(self) -> Any:
+    def _load_model(self) -> Any:
         import whisper
 
         try:
@@ -127,7 +127,7 @@ class WhisperAsr:
             raise UsageError(f"whisper:{self.weights}: is not a Whisper checkpoint") from error
 
 
-def whisper_asr(model: str) -> WhisperAsr:
+def create_whisper_asr(model: str) -> WhisperAsr:
     """Create the engine for a model. If an official model is not in the cache, it is downloaded.
 
     Args:
@@ -143,11 +143,11 @@ def whisper_asr(model: str) -> WhisperAsr:
         path = Path(model).expanduser()
         if not path.is_file():
             raise UsageError(f"whisper:{model}: there is no such file")
-        return WhisperAsr(path.stem, path, short_sha256(path), _is_english_only(path))
+        return WhisperAsr(path.stem, path, compute_short_sha256(path), _is_english_only(path))
     weights = find_cached_weights(model)
     if not weights.is_file():
         install_weights(model)
-    return WhisperAsr(model, weights, short_sha256(weights), model.endswith(".en"))
+    return WhisperAsr(model, weights, compute_short_sha256(weights), model.endswith(".en"))
 
 
 def _is_english_only(path: Path) -> bool:

@@ -1,17 +1,17 @@
 """Decodes, encodes, transcodes and measures audio in memory."""
 
-from voicegauge.speech.audio.containers import container_of_media_type, is_weak_detection, sniff_container
+from voicegauge.speech.audio.containers import find_container_of_media_type, is_weak_detection, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.encoded_audio import EncodedAudio
-from voicegauge.speech.audio.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, media_type_of
+from voicegauge.speech.audio.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, find_media_type
 from voicegauge.speech.audio.ffmpeg import apply_filters
 from voicegauge.speech.audio.levels import (
     MIN_SPEECH_S,
     SILENCE_DBFS,
-    active_duration_s,
+    compute_rms_dbfs,
     is_silent,
-    leading_silence_s,
-    rms_dbfs,
+    measure_active_duration_s,
+    measure_leading_silence_s,
 )
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
@@ -29,22 +29,22 @@ __all__ = [
     "RawAudioFormat",
     "TranscodingTarget",
     "UndecodableAudioError",
-    "active_duration_s",
     "apply_filters",
     "build_playback_timeline",
-    "container_of_media_type",
+    "compute_rms_dbfs",
     "correlate_waveforms",
     "decode",
     "encode",
     "encode_at_bitrate",
+    "find_container_of_media_type",
+    "find_media_type",
     "is_silent",
     "is_weak_detection",
-    "leading_silence_s",
+    "measure_active_duration_s",
+    "measure_leading_silence_s",
     "measure_speech_mismatch",
-    "media_type_of",
     "read_channels",
     "resample",
-    "rms_dbfs",
     "sniff_container",
     "transcode",
 ]

@@ -19,14 +19,14 @@ def load_av() -> Any:
     """Import PyAV, and limit the allocations of the FFmpeg libraries that PyAV has loaded."""
     import av
 
-    for path in _libavutil_paths(Path(av.__file__).parent):
+    for path in _find_libavutil_paths(Path(av.__file__).parent):
         with contextlib.suppress(OSError, AttributeError):  # decoding also works without the limit
             ctypes.CDLL(path).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES))  # PyAV does not offer this function
     return av
 
 
-def _libavutil_paths(package: Path) -> list[str]:
+def _find_libavutil_paths(package_path: Path) -> list[str]:
     """Return the paths of the libavutil libraries that PyAV contains; if there are none, that of the system."""
-    bundled = [*package.parent.glob("av.libs/libavutil*"), *package.glob(".dylibs/libavutil*")]
+    bundled = [*package_path.parent.glob("av.libs/libavutil*"), *package_path.glob(".dylibs/libavutil*")]
     system = find_library("avutil")
     return [str(path) for path in bundled] or ([system] if system else [])

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-_MEDIA_TYPES = {
+_CONTAINER_BY_MEDIA_TYPE = {
     "audio/wav": "wav",
     "audio/wave": "wav",
     "audio/x-wav": "wav",
@@ -39,7 +39,7 @@ _MEDIA_TYPES = {
     "audio/pcmu": "pcm",
     "audio/pcma": "pcm",
 }
-_MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
+_CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
 _PLACEHOLDER_LENGTH = 0x7F000000
 """Length in a WAV header from which it is a placeholder, as is 0. Programs write a placeholder if they cannot seek back
 to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others. No real response has two
@@ -59,19 +59,19 @@ class WavData(NamedTuple):
     """Number of bytes in the file from the start of the samples."""
 
 
-def container_of_media_type(media_type: str | None) -> str | None:
+def find_container_of_media_type(media_type: str | None) -> str | None:
     """The container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
 
     Parameters after a semicolon are ignored. The result is `None` if the media type is not a known audio type, as for
     "application/octet-stream".
     """
-    return _MEDIA_TYPES.get((media_type or "").split(";")[0].strip().lower())
+    return _CONTAINER_BY_MEDIA_TYPE.get((media_type or "").split(";")[0].strip().lower())
 
 
 def sniff_container(data: bytes) -> str | None:
     """Detect the container from the first bytes; `None` if it is unknown.
 
-    The names are those of `container_of_media_type`. Raw PCM is never detected, because it has no header.
+    The names are those of `find_container_of_media_type`. Raw PCM is never detected, because it has no header.
     """
     if data[:4] in (b"RIFF", b"RF64", b"RIFX") and data[8:12] == b"WAVE":
         return "wav"
@@ -79,7 +79,7 @@ def sniff_container(data: bytes) -> str | None:
         return "aiff"
     if data[4:8] == b"ftyp":
         return "m4a"
-    for magic, container in _MAGIC.items():
+    for magic, container in _CONTAINER_BY_MAGIC_BYTES.items():
         if data.startswith(magic):
             return container
     return _sniff_mpeg(data)

@@ -21,15 +21,16 @@ from voicegauge.speech.audio.containers import (
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
-from voicegauge.speech.stderr_redirect import silent_decoders
+from voicegauge.speech.stderr_redirect import silence_decoders
 
-_BLOCK_FRAMES = 4096
+_FRAMES_PER_BLOCK = 4096
 """Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
-_LARGE_BLOCK_FRAMES = 65_536
+_FRAMES_PER_LARGE_BLOCK = 65_536
 """Number of frames for containers without damaged blocks. soundfile seeks after each block, and to seek, the MP3
 decoder decodes some frames again, so that small blocks of MP3 take twice the time."""
 _LARGE_BLOCK_CONTAINERS = ("MP3", "WAV", "WAVEX", "RF64", "AIFF", "RAW")
-"""Samples of these are not compressed, or the decoder conceals damage (MP3)."""
+"""Formats of libsndfile that are decoded in large blocks: their samples are not compressed, or the decoder conceals
+damage (MP3)."""
 _TRUNCATION_TOLERANCE_S = 0.05
 """Seconds by which a file may be shorter than declared. Encoders pad and trim by up to two frames of 1152 samples,
 which are 0.048 s at 48 kHz."""
@@ -117,10 +118,10 @@ def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
     import soundfile
 
     # libsndfile loses the last block of a FLAC file if its header does not state the number of samples.
-    if container is not None and (container in ffmpeg.CONTAINERS or is_streamed_flac(data)):
+    if container is not None and (container in ffmpeg.FFMPEG_CONTAINERS or is_streamed_flac(data)):
         return _decode_by_ffmpeg(data, container)
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
-    silence = silent_decoders() if container in ("mp3", None) else contextlib.nullcontext()
+    silence = silence_decoders() if container in ("mp3", None) else contextlib.nullcontext()
     try:
         with silence, soundfile.SoundFile(open_audio(data)) as file:
             return _read_sound_file(file, data)
@@ -180,7 +181,7 @@ def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
         container=container,
         codec=file.subtype.lower(),
         audio_s=len(samples) / rate,
-        declared_s=_declared_s(file, data, container, len(samples)),
+        declared_s=_read_declared_s(file, data, container, len(samples)),
     )
 
 
@@ -188,7 +189,7 @@ def _read_samples(file: Any) -> Samples:
     import soundfile
 
     buffer = SampleBuffer(file.samplerate)
-    frames = _LARGE_BLOCK_FRAMES if file.format in _LARGE_BLOCK_CONTAINERS else _BLOCK_FRAMES
+    frames = _FRAMES_PER_LARGE_BLOCK if file.format in _LARGE_BLOCK_CONTAINERS else _FRAMES_PER_BLOCK
     block = np.empty((frames, file.channels), np.float32)
     while True:
         try:
@@ -203,7 +204,7 @@ def _read_samples(file: Any) -> Samples:
     return buffer.samples()[:, 0]
 
 
-def _declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
+def _read_declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
     wav = find_wav_data(data)
     if wav is not None:
         if wav.declared_bytes is None or not wav.present_bytes:

@@ -9,7 +9,7 @@ from functools import cached_property
 from voicegauge.model import AudioFacts
 from voicegauge.speech.audio.containers import sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
-from voicegauge.speech.audio.levels import is_silent, leading_silence_s, rms_dbfs
+from voicegauge.speech.audio.levels import compute_rms_dbfs, is_silent, measure_leading_silence_s
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 
@@ -85,7 +85,7 @@ class EncodedAudio:
                 media_type=self.media_type,
                 container=sniff_container(self.data),
             )
-        level_dbfs = rms_dbfs(decoded.samples)
+        level_dbfs = compute_rms_dbfs(decoded.samples)
         return AudioFacts(
             sha256=self.sha256,
             file=file,
@@ -96,6 +96,6 @@ class EncodedAudio:
             channels=decoded.channels,
             raw_format=self.raw_format.format if self.raw_format and decoded.container == "pcm" else None,
             audio_s=decoded.audio_s,
-            leading_silence_s=leading_silence_s(decoded.samples, decoded.sample_rate_hz),
+            leading_silence_s=measure_leading_silence_s(decoded.samples, decoded.sample_rate_hz),
             rms_dbfs=level_dbfs if math.isfinite(level_dbfs) else None,  # JSON has no -Infinity
         )

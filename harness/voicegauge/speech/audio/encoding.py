@@ -47,10 +47,10 @@ AUDIO_FORMATS = {
     "alaw": SndfileFormat("audio/pcma", "RAW", "ALAW"),
 }
 """Formats that `encode` can write, by name."""
-_BLOCK_FRAMES = 2**18
+_FRAMES_PER_BLOCK = 2**18
 """Number of frames that are written at a time. libsndfile's Vorbis encoder puts all frames of a call on the stack,
 which would otherwise overflow."""
-_OGG_SERIAL = 1
+_OGG_SERIAL_NUMBER = 1
 """Serial number of all Ogg streams. It may be any fixed number; see `set_ogg_serial`."""
 
 _FFMPEG_FORMATS = {
@@ -65,7 +65,7 @@ _OPUS_DECODING_RATE_HZ = 48_000
 DEFAULT_BITRATE_KBPS = 128
 
 
-def media_type_of(name: str) -> str:
+def find_media_type(name: str) -> str:
     """The media type of a format that `encode` or `encode_at_bitrate` can write.
 
     Raises:
@@ -110,10 +110,12 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         endian=audio_format.endian,
         **(_MP3_OPTIONS if name == "mp3" else {}),
     ) as file:
-        for start in range(0, len(samples), _BLOCK_FRAMES):
-            file.write(samples[start : start + _BLOCK_FRAMES])
+        for start in range(0, len(samples), _FRAMES_PER_BLOCK):
+            file.write(samples[start : start + _FRAMES_PER_BLOCK])
     data = buffer.getvalue()
-    return set_ogg_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
+    return set_ogg_serial(
+        data, _OGG_SERIAL_NUMBER
+    ) if audio_format.container == "OGG" else data, audio_format.media_type
 
 
 def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_kbps: int | None = None) -> bytes:

@@ -14,12 +14,12 @@ from voicegauge.speech.audio.av_library import load_av
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 
-CONTAINERS = frozenset({"m4a", "aac", "webm"})
+FFMPEG_CONTAINERS = frozenset({"m4a", "aac", "webm"})
 """Containers that libsndfile cannot read, so that FFmpeg is used for them."""
-_LAYOUTS = {1: "mono", 2: "stereo"}
-_BLOCK_FRAMES = 1024
+_CHANNEL_LAYOUTS = {1: "mono", 2: "stereo"}
+_FRAMES_PER_BLOCK = 1024
 """Number of samples per frame that AAC requires. The other encoders accept any number."""
-_BIT_EXACT = {"fflags": "+bitexact"}
+_BIT_EXACT_OPTIONS = {"fflags": "+bitexact"}
 """Without this flag the WebM muxer writes its version and a random segment UID, so that equal samples
 give different bytes."""
 _MP3_OPTIONS = {"reservoir": "0"}
@@ -61,14 +61,14 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
     rate, source_channels, codec = sample_rate_hz or 0, 0, "unknown"
     try:
         with av.open(io.BytesIO(data), "r") as file:
-            stream = _first_audio_stream(file)
+            stream = _find_first_audio_stream(file)
             source_rate, source_channels = int(stream.rate or 0), int(stream.channels)
             codec = str(stream.codec_context.name)
             check_shape(source_rate, source_channels)
             rate, channels = sample_rate_hz or source_rate, channels or min(source_channels, 2)
             buffer = SampleBuffer(rate, channels)
-            resampler = av.AudioResampler(format="flt", layout=_LAYOUTS[channels], rate=rate)
-            for block in _resampled_blocks(file.decode(stream), resampler):
+            resampler = av.AudioResampler(format="flt", layout=_CHANNEL_LAYOUTS[channels], rate=rate)
+            for block in _resample_blocks(file.decode(stream), resampler):
                 buffer.add(block)
     except UndecodableAudioError:
         raise
@@ -81,31 +81,33 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
     return AudioTrack(buffer.samples(), rate, source_channels, codec)
 
 
-def _first_audio_stream(file: Any) -> Any:
+def _find_first_audio_stream(file: Any) -> Any:
     if not file.streams.audio:
         raise UndecodableAudioError("no audio track")
     return file.streams.audio[0]
 
 
-def _resampled_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]:
+def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]:
     for frame in itertools.chain(frames, [None]):  # None flushes the samples that the resampler still holds back
         for resampled in resampler.resample(frame):
             yield resampled.to_ndarray().reshape(resampled.samples, -1)
 
 
-def encode_track(samples: Samples, sample_rate_hz: int, target: FfmpegFormat, bitrate_kbps: int) -> bytes:
+def encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFormat, bitrate_kbps: int) -> bytes:
     """Encode samples of shape (frames,) or (frames, channels), full scale at 1.0."""
     import av
 
     samples = samples.reshape(len(samples), -1)
-    layout = _LAYOUTS[samples.shape[1]]
+    layout = _CHANNEL_LAYOUTS[samples.shape[1]]
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=target.muxer, options=_BIT_EXACT if target.muxer == "webm" else {}) as file:
-        options = _MP3_OPTIONS if target.muxer == "mp3" else {}
-        stream: Any = file.add_stream(target.codec, rate=sample_rate_hz, options=options)
+    with av.open(
+        buffer, "w", format=ffmpeg_format.muxer, options=_BIT_EXACT_OPTIONS if ffmpeg_format.muxer == "webm" else {}
+    ) as file:
+        options = _MP3_OPTIONS if ffmpeg_format.muxer == "mp3" else {}
+        stream: Any = file.add_stream(ffmpeg_format.codec, rate=sample_rate_hz, options=options)
         stream.codec_context.layout = layout
         stream.codec_context.bit_rate = bitrate_kbps * 1000
-        for frame in _frames(samples, sample_rate_hz, layout):
+        for frame in _build_frames(samples, sample_rate_hz, layout):
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return buffer.getvalue()
@@ -132,28 +134,28 @@ def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple
         last = added
     graph.configure()
     blocks: list[Samples] = []
-    for frame in (*_frames(samples.reshape(-1, 1), sample_rate_hz, "mono"), None):
+    for frame in (*_build_frames(samples.reshape(-1, 1), sample_rate_hz, "mono"), None):
         graph.push(frame)
-        blocks += _pull_available(graph)
+        blocks += _pull_filtered_blocks(graph)
     return np.clip(np.concatenate(blocks), -1.0, 1.0) if blocks else np.zeros(0, np.float32)
 
 
-def _pull_available(graph: Any) -> list[Samples]:
+def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
     import av
 
     blocks = []
     while True:
         try:
-            blocks.append(graph.pull().to_ndarray().reshape(-1).astype(np.float32))
+            blocks.append(filter_graph.pull().to_ndarray().reshape(-1).astype(np.float32))
         except (av.error.BlockingIOError, av.error.EOFError):  # needs more input, or is finished
             return blocks
 
 
-def _frames(samples: Samples, sample_rate_hz: int, layout: str) -> Iterator[Any]:
+def _build_frames(samples: Samples, sample_rate_hz: int, layout: str) -> Iterator[Any]:
     import av
 
-    for start in range(0, len(samples), _BLOCK_FRAMES):
-        block = np.ascontiguousarray(samples[start : start + _BLOCK_FRAMES].T)
+    for start in range(0, len(samples), _FRAMES_PER_BLOCK):
+        block = np.ascontiguousarray(samples[start : start + _FRAMES_PER_BLOCK].T)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
         frame.sample_rate, frame.pts = sample_rate_hz, start
         frame.time_base = Fraction(1, sample_rate_hz)

@@ -20,39 +20,41 @@ SPEECH_RANGE_DB = 30.0
 """Range of levels below the loudest frame. A quieter frame is background noise, not the start of speech."""
 MIN_SPEECH_S = 0.1
 """Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
-_BLOCK_FRAMES = 2**18
+_FRAMES_PER_BLOCK = 2**18
 """Number of samples that are converted to 64 bits at a time, which takes 2 MB."""
 FRAME_S = 0.01
 """Levels are computed over frames of 10 ms, the usual frame step of speech recognizers."""
 
 
-def rms_dbfs(samples: Samples) -> float:
+def compute_rms_dbfs(samples: Samples) -> float:
     """RMS level of all samples in dB relative to full scale; -inf for digital silence."""
     if not len(samples):
         return -math.inf
     # In blocks, because squares need more precision and therefore twice as much memory as the samples.
-    squares = (float(np.sum(np.square(block, dtype=np.float64))) for block in _blocks(samples, _BLOCK_FRAMES))
+    squares = (
+        float(np.sum(np.square(block, dtype=np.float64))) for block in _split_into_blocks(samples, _FRAMES_PER_BLOCK)
+    )
     power = sum(squares) / len(samples)
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
 def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
     """Whether less than `MIN_SPEECH_S` of the audio is above `SILENCE_DBFS`, ignoring a constant offset."""
-    return active_duration_s(samples, sample_rate_hz) < MIN_SPEECH_S
+    return measure_active_duration_s(samples, sample_rate_hz) < MIN_SPEECH_S
 
 
-def active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
+def measure_active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
     """Total duration of the frames above `SILENCE_DBFS`, in seconds."""
-    return float(np.count_nonzero(_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_S
+    return float(np.count_nonzero(_compute_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_S
 
 
-def leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
+def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
     """Seconds before the first audible frame, with a resolution of 10 ms; the whole duration if no frame is audible.
 
     A frame is audible if it and the next one are above `SILENCE_DBFS` and within `SPEECH_RANGE_DB` of the loudest
     frame, so that neither a click nor background noise counts as the start of speech.
     """
-    levels = _frame_levels(samples, sample_rate_hz)
+    levels = _compute_frame_levels(samples, sample_rate_hz)
     if not len(levels):
         return len(samples) / sample_rate_hz
     audible = levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB)
@@ -62,24 +64,27 @@ def leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
     return float(np.argmax(sustained)) * FRAME_S
 
 
-def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     """RMS level of each complete frame in dBFS, after removing the constant offset."""
     length = max(1, round(sample_rate_hz * FRAME_S))
     count = len(samples) // length
     if not count:
         return np.zeros(0)
     offset = float(np.mean(samples))
-    block_frames = max(_BLOCK_FRAMES // length, 1) * length
-    powers = [_frame_powers(block, length, offset) for block in _blocks(samples[: count * length], block_frames)]
+    block_frames = max(_FRAMES_PER_BLOCK // length, 1) * length
+    powers = [
+        _compute_frame_powers(block, length, offset)
+        for block in _split_into_blocks(samples[: count * length], block_frames)
+    ]
     power = np.maximum(np.concatenate(powers), 1e-20)  # avoids log(0); -200 dB is below any noise floor
     return np.asarray(10 * np.log10(power), dtype=np.float64)
 
 
-def _frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
+def _compute_frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
     """Mean square of each frame of `length` samples, after subtracting `offset`."""
     frames = samples.astype(np.float64).reshape(-1, length) - offset
     return np.asarray(np.einsum("ij,ij->i", frames, frames) / length)  # without an array of squares
 
 
-def _blocks(samples: Samples, size: int) -> Iterator[Samples]:
+def _split_into_blocks(samples: Samples, size: int) -> Iterator[Samples]:
     return (samples[start : start + size] for start in range(0, len(samples), size))

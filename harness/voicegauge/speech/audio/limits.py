@@ -39,7 +39,7 @@ def check_shape(sample_rate_hz: int, channels: int) -> None:
         raise UndecodableAudioError(f"audio of {channels} channels at {sample_rate_hz} Hz is out of range")
 
 
-def max_frames(sample_rate_hz: int, channels: int = 1) -> int:
+def compute_max_frames(sample_rate_hz: int, channels: int = 1) -> int:
     """The number of frames after which decoding stops at `sample_rate_hz`.
 
     Args:

@@ -14,17 +14,17 @@ _CRC_POLYNOMIAL = 0x04C11DB7
 """Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
 
 
-def _crc_table_entry(byte: int) -> int:
+def _compute_crc_table_entry(byte: int) -> int:
     value = byte << 24
     for _ in range(8):
         value = (value << 1) ^ (_CRC_POLYNOMIAL if value & 0x80000000 else 0)
     return value & 0xFFFFFFFF
 
 
-_CRC_TABLE = [_crc_table_entry(byte) for byte in range(256)]
+_CRC_TABLE = [_compute_crc_table_entry(byte) for byte in range(256)]
 
 
-def _checksum(page: bytes) -> int:
+def _compute_checksum(page: bytes) -> int:
     value = 0
     for byte in page:
         value = (value << 8) & 0xFFFFFFFF ^ _CRC_TABLE[value >> 24 ^ byte]
@@ -41,6 +41,6 @@ def set_ogg_serial(data: bytes, serial: int) -> bytes:
         end = at + _HEADER_BYTES + segments + sum(lengths)
         struct.pack_into("<I", pages, at + _SERIAL_AT, serial)
         struct.pack_into("<I", pages, at + _CHECKSUM_AT, 0)
-        struct.pack_into("<I", pages, at + _CHECKSUM_AT, _checksum(bytes(pages[at:end])))
+        struct.pack_into("<I", pages, at + _CHECKSUM_AT, _compute_checksum(bytes(pages[at:end])))
         at = end
     return bytes(pages)

@@ -69,13 +69,13 @@ def build_playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimel
             audio_s,
             is_interpolated=True,
         )
-    packets = _packet_points(data)
+    packets = _find_packet_points(data)
     if len(packets) < 2:
         return PlaybackTimeline([(0, 0.0), (size_bytes, audio_s)], size_bytes, audio_s, is_interpolated=True)
     return PlaybackTimeline(packets, size_bytes, audio_s, is_interpolated=False)
 
 
-def _packet_points(data: bytes) -> list[tuple[int, float]]:
+def _find_packet_points(data: bytes) -> list[tuple[int, float]]:
     """Return (offset, seconds) of each packet.
 
     When the bytes before the offset have been received, this number of seconds can be played. The list is empty if

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, clip_to_full_scale, max_frames
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, clip_to_full_scale, compute_max_frames
 
 _MIN_GROWTH_FRAMES = 2**16
 
@@ -18,7 +18,7 @@ class SampleBuffer:
 
     def __init__(self, sample_rate_hz: int, channels: int = 1) -> None:
         """Create an empty buffer for samples with this rate and number of channels."""
-        self._rate_hz, self._limit = sample_rate_hz, max_frames(sample_rate_hz, channels)
+        self._rate_hz, self._limit = sample_rate_hz, compute_max_frames(sample_rate_hz, channels)
         self._samples: Samples = np.empty((0, channels), np.float32)
         self._frames = 0
 
@@ -46,5 +46,5 @@ class SampleBuffer:
         self._resize(self._frames)
         return self._samples
 
-    def _resize(self, frames: int) -> None:
-        self._samples.resize((frames, self._samples.shape[1]), refcheck=False)  # no other object refers to it yet
+    def _resize(self, frame_count: int) -> None:
+        self._samples.resize((frame_count, self._samples.shape[1]), refcheck=False)  # no other object refers to it yet

@@ -21,37 +21,39 @@ and a text of a check lasts a few seconds."""
 _RATE_HZ = 16_000
 _WINDOW, _HOP, _FFT = 400, 320, 512
 """Samples in a frame, between frames and in a transform: 25 ms every 20 ms, as in speech recognizers."""
-_BANDS = 20
+_BAND_COUNT = 20
 _BAND_RANGE_HZ = (100.0, 3800.0)
 """The range of telephone speech, which every codec transmits."""
-_SPEECH_RANGE = 1e-3
+_MIN_RELATIVE_SPEECH_ENERGY = 1e-3
 """Energy of a frame, relative to the loudest one, below which it is silence before or after the speech."""
-_FLOOR = 1e-5
+_RELATIVE_ENERGY_FLOOR = 1e-5
 """Energy of a band, relative to the largest one, that is added before the logarithm, so that noise does not count."""
 
-Features = NDArray[np.float64]
+SpectralFeatures = NDArray[np.float64]
 """Logarithmic energies of shape (frames, bands), with mean 0 in each band and standard deviation 1 overall."""
 
 
-def measure_speech_mismatch(first: Samples, first_rate_hz: int, second: Samples, second_rate_hz: int) -> float | None:
+def measure_speech_mismatch(
+    first_samples: Samples, first_rate_hz: int, second_samples: Samples, second_rate_hz: int
+) -> float | None:
     """Return how badly the words of two recordings fit, whatever the speaking rate.
 
     The result is 0 for equal recordings. With synthesized voices it was at most 0.6 for the same words, even by another
     voice, and at least 0.8 for other words, even if they were the same words in reverse order.
 
     Args:
-        first: mono samples.
+        first_samples: mono samples.
         first_rate_hz: their sample rate.
-        second: mono samples.
+        second_samples: mono samples.
         second_rate_hz: their sample rate.
 
     Returns:
         The mismatch; `None` if a recording is silent or longer than `MAX_COMPARED_S`.
     """
-    if max(len(first) / first_rate_hz, len(second) / second_rate_hz) > MAX_COMPARED_S:
+    if max(len(first_samples) / first_rate_hz, len(second_samples) / second_rate_hz) > MAX_COMPARED_S:
         return None
-    one = _features(resample(first, first_rate_hz, _RATE_HZ))
-    other = _features(resample(second, second_rate_hz, _RATE_HZ))
+    one = _compute_features(resample(first_samples, first_rate_hz, _RATE_HZ))
+    other = _compute_features(resample(second_samples, second_rate_hz, _RATE_HZ))
     if one is None or other is None:
         return None
     distances = _distances(one, other)
@@ -59,51 +61,53 @@ def measure_speech_mismatch(first: Samples, first_rate_hz: int, second: Samples,
     return forwards / backwards if backwards > 0 else None
 
 
-def correlate_waveforms(first: Samples, second: Samples) -> float:
+def correlate_waveforms(first_samples: Samples, second_samples: Samples) -> float:
     """Return the correlation of two recordings with the same sample rate, from -1 to 1; 1 for equal recordings.
 
     If one recording is longer, it is compared up to the end of the other one.
     """
-    length = min(len(first), len(second))
-    one, other = (x[:length].astype(np.float64) - float(np.mean(x[:length])) for x in (first, second))
+    length = min(len(first_samples), len(second_samples))
+    one, other = (x[:length].astype(np.float64) - float(np.mean(x[:length])) for x in (first_samples, second_samples))
     power = float(np.sum(one * one) * np.sum(other * other))
     return float(np.sum(one * other)) / power**0.5 if power > 0 else 1.0
 
 
-def _features(samples: Samples) -> Features | None:
+def _compute_features(samples: Samples) -> SpectralFeatures | None:
     if len(samples) < _WINDOW:
         return None
     frames = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
     power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), _FFT)) ** 2
-    energies = power @ _band_weights()
+    energies = power @ _build_band_weights()
     totals = energies.sum(axis=1)
-    spoken = np.flatnonzero(totals > _SPEECH_RANGE * totals.max())
+    spoken = np.flatnonzero(totals > _MIN_RELATIVE_SPEECH_ENERGY * totals.max())
     if not len(spoken):
         return None
-    levels = np.log(energies + _FLOOR * energies.max())[spoken[0] : spoken[-1] + 1]
+    levels = np.log(energies + _RELATIVE_ENERGY_FLOOR * energies.max())[spoken[0] : spoken[-1] + 1]
     levels = levels - levels.mean(axis=0)
     spread = float(levels.std())
     return levels / spread if spread > 0 else None
 
 
 @functools.cache
-def _band_weights() -> NDArray[np.float64]:
+def _build_band_weights() -> NDArray[np.float64]:
     """Return triangular weights of shape (frequencies, bands), equally spaced on the mel scale."""
     mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _RATE_HZ) / 700)
     low, high = (2595 * np.log10(1 + hz / 700) for hz in _BAND_RANGE_HZ)
-    edges = np.linspace(low, high, _BANDS + 2)
+    edges = np.linspace(low, high, _BAND_COUNT + 2)
     rising = (mels[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - mels[:, None]) / (edges[2:] - edges[1:-1])
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))
 
 
-def _distances(first: Features, second: Features) -> NDArray[np.float64]:
-    """Return the distance between every frame of `first` and every frame of `second`."""
-    distances = np.empty((len(first), len(second)))
-    for row, frame in zip(distances, first, strict=True):  # by rows, because all differences at once take 20 times more
-        differences = second - frame
+def _distances(first_samples: SpectralFeatures, second_samples: SpectralFeatures) -> NDArray[np.float64]:
+    """Return the distance between every frame of `first_samples` and every frame of `second_samples`."""
+    distances = np.empty((len(first_samples), len(second_samples)))
+    for row, frame in zip(
+        distances, first_samples, strict=True
+    ):  # by rows, because all differences at once take 20 times more
+        differences = second_samples - frame
         np.einsum("ij,ij->i", differences, differences, out=row)
-    return np.asarray(np.sqrt(distances / _BANDS))
+    return np.asarray(np.sqrt(distances / _BAND_COUNT))
 
 
 def _alignment_costs(distances: NDArray[np.float64]) -> list[float]:

@@ -4,14 +4,14 @@ from voicegauge.speech.synthesis.espeak import (
     MAX_TEXT_CHARACTERS,
     guess_language,
     has_voice_for,
+    list_voice_variants,
     synthesize,
-    voice_variants,
 )
 
 __all__ = [
     "MAX_TEXT_CHARACTERS",
     "guess_language",
     "has_voice_for",
+    "list_voice_variants",
     "synthesize",
-    "voice_variants",
 ]

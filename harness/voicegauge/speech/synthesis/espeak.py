@@ -23,7 +23,7 @@ from voicegauge.errors import MissingExtraError
 
 Samples = NDArray[np.float32]
 
-SLOWEST_WPM = 80
+MIN_WORDS_PER_MINUTE = 80
 """The slowest rate of espeak-ng, in words per minute. For slower speech, pauses are inserted between words."""
 WORD_GAP_S = 0.031
 """Measured duration of one unit of espeak-ng's word gap, at the slowest rate of espeak-ng."""
@@ -32,7 +32,7 @@ DITHER_SNR_DB = 50.0
 silence in synthetic speech."""
 MAX_TEXT_CHARACTERS = 100_000
 
-_ALIASES = {
+_LANGUAGE_ALIASES = {
     "en": "en-us",
     "en-gb": "en-gb-x-rp",
     "en-uk": "en-gb-x-rp",
@@ -93,15 +93,15 @@ def synthesize(
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
-    name = _voice_name(language, voice)
+    name = _build_voice_name(language, voice)
     command = {
         "text": text,
         "voice": name,
-        "rate": max(words_per_minute, SLOWEST_WPM),
+        "rate": max(words_per_minute, MIN_WORDS_PER_MINUTE),
         "pitch": min(max(pitch, 0), 99),
-        "word_gap": _word_gap(words_per_minute),
+        "word_gap": _compute_word_gap(words_per_minute),
     }
-    raw, rate = _worker().speak(command)
+    raw, rate = _get_worker().speak(command)
     samples = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
     return _add_noise(_resample(samples, rate, sample_rate_hz), seed)
 
@@ -131,21 +131,21 @@ def guess_language(text: str, default: str) -> str:
         counts["ja"] += counts.pop("zh", 0)
     guess = max(counts, key=lambda name: counts[name], default=default)
     # The script does not contradict a default language that is written in it as well, such as Ukrainian in Cyrillic.
-    return default if _script_language(default) == guess else guess
+    return default if _find_script_language(default) == guess else guess
 
 
-def _script_language(language: str) -> str:
+def _find_script_language(language: str) -> str:
     """The language that `_SCRIPTS` names for the script of `language`."""
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
     base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
 
 
-def _word_gap(words_per_minute: int) -> int:
-    """The pause after each word that makes up for a rate below `SLOWEST_WPM`, in units of espeak-ng's word gap."""
-    if words_per_minute >= SLOWEST_WPM:
+def _compute_word_gap(words_per_minute: int) -> int:
+    """The pause after each word that makes up for a rate below the minimum, in units of espeak-ng's word gap."""
+    if words_per_minute >= MIN_WORDS_PER_MINUTE:
         return 0
-    return round((60 / max(words_per_minute, 5) - 60 / SLOWEST_WPM) / WORD_GAP_S)
+    return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_S)
 
 
 def _resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
@@ -160,7 +160,7 @@ def _add_noise(samples: Samples, seed: int) -> Samples:
     return samples + noise * np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
 
 
-def _data_folder() -> Path:
+def _find_data_folder() -> Path:
     if importlib.util.find_spec("espeakng_loader") is None:
         raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator uses,", "emulator")
     import espeakng_loader
@@ -169,44 +169,44 @@ def _data_folder() -> Path:
 
 
 @functools.cache
-def _languages() -> dict[str, str]:
+def _read_languages() -> dict[str, str]:
     """espeak-ng's names of languages, by the same names in lower case."""
-    return {path.name.lower(): path.name for path in (_data_folder() / "lang").rglob("*") if path.is_file()}
+    return {path.name.lower(): path.name for path in (_find_data_folder() / "lang").rglob("*") if path.is_file()}
 
 
 @functools.cache
-def voice_variants() -> frozenset[str]:
+def list_voice_variants() -> frozenset[str]:
     """Names of espeak-ng's voice variants, which can be used with any language.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
-    return frozenset(path.name for path in (_data_folder() / "voices" / "!v").iterdir())
+    return frozenset(path.name for path in (_find_data_folder() / "voices" / "!v").iterdir())
 
 
 def _find_language(language: str) -> str | None:
-    known = _languages()
+    known = _read_languages()
     tag = language.lower().replace("_", "-")
-    for name in (_ALIASES.get(tag, tag), _base_code(tag)):
+    for name in (_LANGUAGE_ALIASES.get(tag, tag), _get_base_language(tag)):
         if name in known:
             return known[name]
     return None
 
 
-def _base_code(tag: str) -> str:
-    base = tag.partition("-")[0]
-    return _ALIASES.get(base, base)
+def _get_base_language(language_tag: str) -> str:
+    base = language_tag.partition("-")[0]
+    return _LANGUAGE_ALIASES.get(base, base)
 
 
-def _voice_name(language: str, voice: str | None) -> str:
+def _build_voice_name(language: str, voice: str | None) -> str:
     name = _find_language(language)
     if name is None:
         raise ValueError(f"espeak-ng does not speak {language!r}")
     if voice is None:
         return name
-    if voice not in voice_variants():
+    if voice not in list_voice_variants():
         # espeak-ng silently uses the default voice for an unknown variant.
-        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(voice_variants()))}")
+        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(list_voice_variants()))}")
     return f"{name}+{voice}"
 
 
@@ -239,7 +239,7 @@ class _EspeakProcess:
         assert process.stdin is not None
         process.stdin.write(json.dumps(command).encode() + b"\n")
         process.stdin.flush()
-        head = self._read_head(process)
+        head = self._read_reply_header(process)
         assert process.stdout is not None
         return head, process.stdout.read(head.get("bytes", 0))
 
@@ -254,13 +254,13 @@ class _EspeakProcess:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # not interrupted by Ctrl-C; it exits when its standard input is closed
             )
-            head = self._read_head(self._process)
+            head = self._read_reply_header(self._process)
             if "error" in head:
                 raise ValueError(head["error"])
         return self._process
 
     @staticmethod
-    def _read_head(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def _read_reply_header(process: subprocess.Popen[bytes]) -> dict[str, Any]:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
@@ -287,6 +287,6 @@ class _EspeakProcess:
 
 
 @functools.cache
-def _worker() -> _EspeakProcess:
-    _data_folder()  # raises if espeak-ng is not installed
+def _get_worker() -> _EspeakProcess:
+    _find_data_folder()  # raises if espeak-ng is not installed
     return _EspeakProcess()

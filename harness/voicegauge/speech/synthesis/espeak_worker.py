@@ -20,18 +20,20 @@ from typing import Any, BinaryIO
 
 # Constants of speak_lib.h: AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakCHARS_UTF8, and espeakRATE,
 # espeakPITCH and espeakWORDGAP.
-_SYNCHRONOUS = 2
-_DONT_EXIT = 0x8000
-_UTF8 = 1
+_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_DONT_EXIT = 0x8000
+_CHARACTERS_UTF8 = 1
 _RATE, _PITCH, _WORD_GAP = 1, 3, 7
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_SynthesisCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-def _load() -> tuple[Any, int]:
+def _load_espeak() -> tuple[Any, int]:
     import espeakng_loader
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _DONT_EXIT)
+    rate = library.espeak_Initialize(
+        _OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _INITIALIZE_DONT_EXIT
+    )
     if rate <= 0:
         raise OSError("espeak-ng could not be initialized")
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathy voices contain noise, whose default seed is the time
@@ -41,12 +43,12 @@ def _load() -> tuple[Any, int]:
 def _speak(library: Any, command: dict[str, Any]) -> bytes:
     pcm = bytearray()
 
-    def collect(samples: Any, count: int, _events: Any) -> int:
-        if samples and count > 0:
-            pcm.extend(ctypes.string_at(samples, count * 2))
+    def collect_samples(samples: Any, sample_count: int, _events: Any) -> int:
+        if samples and sample_count > 0:
+            pcm.extend(ctypes.string_at(samples, sample_count * 2))
         return 0
 
-    callback = _Callback(collect)
+    callback = _SynthesisCallback(collect_samples)
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(command["voice"].encode()) != 0:
         raise ValueError(f"espeak-ng has no voice {command['voice']!r}")
@@ -55,30 +57,30 @@ def _speak(library: Any, command: dict[str, Any]) -> bytes:
     text = command["text"].replace("\0", " ").encode() + b"\0"
     zero = ctypes.c_uint(0)
     library.espeak_Synth(
-        text, ctypes.c_size_t(len(text)), zero, ctypes.c_int(1), zero, ctypes.c_uint(_UTF8), None, None
+        text, ctypes.c_size_t(len(text)), zero, ctypes.c_int(1), zero, ctypes.c_uint(_CHARACTERS_UTF8), None, None
     )
     library.espeak_Synchronize()
     return bytes(pcm)
 
 
-def _reply(out: BinaryIO, head: dict[str, Any], samples: bytes = b"") -> None:
-    out.write(json.dumps(head).encode() + b"\n" + samples)
-    out.flush()
+def _write_reply(output_stream: BinaryIO, reply_header: dict[str, Any], samples: bytes = b"") -> None:
+    output_stream.write(json.dumps(reply_header).encode() + b"\n" + samples)
+    output_stream.flush()
 
 
-def _speak_in_fork(library: Any, rate: int, line: bytes, out: BinaryIO) -> None:
+def _speak_in_fork(library: Any, sample_rate_hz: int, command_line: bytes, output_stream: BinaryIO) -> None:
     child = os.fork()
     if child == 0:
         try:
-            samples = _speak(library, json.loads(line))
-            _reply(out, {"bytes": len(samples), "sample_rate_hz": rate}, samples)
+            samples = _speak(library, json.loads(command_line))
+            _write_reply(output_stream, {"bytes": len(samples), "sample_rate_hz": sample_rate_hz}, samples)
         except Exception as error:  # noqa: BLE001 - every error is reported to the parent
-            _reply(out, {"error": str(error)})
+            _write_reply(output_stream, {"error": str(error)})
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     if status != 0:
-        _reply(out, {"error": f"espeak-ng ended with status {status}"})
+        _write_reply(output_stream, {"error": f"espeak-ng ended with status {status}"})
 
 
 def main() -> None:
@@ -86,11 +88,11 @@ def main() -> None:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # messages that the library prints must not mix with replies
     try:
-        library, rate = _load()
+        library, rate = _load_espeak()
     except (ImportError, OSError) as error:
-        _reply(out, {"error": str(error)})
+        _write_reply(out, {"error": str(error)})
         return
-    _reply(out, {"sample_rate_hz": rate})
+    _write_reply(out, {"sample_rate_hz": rate})
     for line in sys.stdin.buffer:
         _speak_in_fork(library, rate, line, out)
 

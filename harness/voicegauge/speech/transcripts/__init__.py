@@ -1,11 +1,11 @@
 """Normalizes transcripts and counts recognition errors."""
 
 from voicegauge.speech.transcripts.error_counts import AudioContent, score_transcript
-from voicegauge.speech.transcripts.text_normalizer import base_language, normalizer_for
+from voicegauge.speech.transcripts.text_normalizer import choose_normalizer, get_base_language
 
 __all__ = [
     "AudioContent",
-    "base_language",
-    "normalizer_for",
+    "choose_normalizer",
+    "get_base_language",
     "score_transcript",
 ]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from voicegauge.model import Score
-from voicegauge.speech.transcripts.text_normalizer import ErrorUnit, normalizer_for
+from voicegauge.speech.transcripts.text_normalizer import ErrorUnit, choose_normalizer
 
-_WITHOUT_PARENTHESES = str.maketrans("()", "  ")
+_PARENTHESES_REMOVAL = str.maketrans("()", "  ")
 """Translation table that removes parentheses. Whisper's normalizers omit text in parentheses, although a speaker reads
 it aloud."""
 AudioContent = Literal["speech", "silence", "missing", "undecodable"]
@@ -31,7 +31,7 @@ def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCount
     """Align two normalized texts and count the errors in words or characters, depending on `unit`."""
     import jiwer
 
-    expected, recognized = _split(reference, unit), _split(hypothesis, unit)
+    expected, recognized = _split_into_units(reference, unit), _split_into_units(hypothesis, unit)
     if not expected or not recognized:  # jiwer rejects an empty reference
         return ErrorCounts(0, 0, len(expected), len(recognized))
     process = jiwer.process_words if unit == "word" else jiwer.process_characters
@@ -39,12 +39,12 @@ def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCount
     return ErrorCounts(alignment.hits, alignment.substitutions, alignment.deletions, alignment.insertions)
 
 
-def _split(text: str, unit: ErrorUnit) -> list[str]:
+def _split_into_units(text: str, unit: ErrorUnit) -> list[str]:
     return text.split() if unit == "word" else list(text)
 
 
 def score_transcript(
-    *, sample_id: str, reference: str, transcript: str, language: str, content: AudioContent = "speech"
+    *, sample_id: str, reference: str, transcript: str, language: str, audio_content: AudioContent = "speech"
 ) -> Score:
     """Normalize a transcript and its reference text, and count the errors.
 
@@ -52,18 +52,18 @@ def score_transcript(
     parentheses counts in the reference, because it is spoken. In a transcript it does not count, because there it is a
     note such as "(music)".
     """
-    normalize = normalizer_for(language)
-    transcript = transcript if content == "speech" else ""
-    expected, hypothesis = normalize(reference.translate(_WITHOUT_PARENTHESES)), normalize(transcript)
+    normalize = choose_normalizer(language)
+    transcript = transcript if audio_content == "speech" else ""
+    expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL)), normalize(transcript)
     counts = count_errors(expected, hypothesis, normalize.unit)
     return Score(
         sample_id=sample_id,
-        audio_content=content,
+        audio_content=audio_content,
         unit=normalize.unit,
         reference=expected,
         hypothesis=hypothesis,
         transcript=transcript,
-        units=len(_split(expected, normalize.unit)),
+        units=len(_split_into_units(expected, normalize.unit)),
         hits=counts.hits,
         substitutions=counts.substitutions,
         deletions=counts.deletions,

@@ -22,7 +22,7 @@ the words of these languages into consonants."""
 
 
 class TextNormalizer(NamedTuple):
-    """A way to normalize text."""
+    """A function that normalizes text, with its id and the unit in which errors are counted afterwards."""
 
     id: str
     """Name and version, such as "whisper-english/1"."""
@@ -35,12 +35,12 @@ class TextNormalizer(NamedTuple):
         return self.apply(text)
 
 
-def base_language(tag: str) -> str:
+def get_base_language(language_tag: str) -> str:
     """The language in a tag, without script and region, such as "en" for "en-GB"."""
-    return tag.replace("_", "-").split("-")[0].lower()
+    return language_tag.replace("_", "-").split("-")[0].lower()
 
 
-def normalizer_for(language: str) -> TextNormalizer:
+def choose_normalizer(language: str) -> TextNormalizer:
     """The normalizer for `language`, a tag such as "en", "en-GB" or "zh-CN".
 
     - English: Whisper's English normalizer (numbers as digits, uniform contractions and spellings).
@@ -49,7 +49,7 @@ def normalizer_for(language: str) -> TextNormalizer:
     - All other languages: Whisper's basic normalizer, after combining marks are removed. Otherwise it would split words
       at the dot of a lower-case "İ" and at Arabic and Hebrew vowel points, which only some texts contain.
     """
-    base = base_language(language)
+    base = get_base_language(language)
     if base == "en":
         return TextNormalizer("whisper-english/1", "word", _normalize_english)
     if base in CHARACTER_LANGUAGES:
@@ -60,7 +60,7 @@ def normalizer_for(language: str) -> TextNormalizer:
 
 
 @cache
-def _whisper_english() -> Callable[[str], str]:
+def _load_whisper_english() -> Callable[[str], str]:
     from whisper_normalizer.english import EnglishTextNormalizer
 
     normalize: Callable[[str], str] = EnglishTextNormalizer()
@@ -68,7 +68,7 @@ def _whisper_english() -> Callable[[str], str]:
 
 
 @cache
-def _whisper_basic() -> Callable[[str], str]:
+def _load_whisper_basic() -> Callable[[str], str]:
     from whisper_normalizer.basic import BasicTextNormalizer
 
     normalize: Callable[[str], str] = BasicTextNormalizer()
@@ -76,12 +76,14 @@ def _whisper_basic() -> Callable[[str], str]:
 
 
 def _normalize_english(text: str) -> str:
-    return _single_spaced(_whisper_english()(text))
+    return _normalize_spaces(_load_whisper_english()(text))
 
 
 def _normalize_basic(text: str) -> str:
     letters = unicodedata.normalize("NFKC", text.lower())
-    return _single_spaced(_whisper_basic()("".join(char for char in letters if unicodedata.category(char)[0] != "M")))
+    return _normalize_spaces(
+        _load_whisper_basic()("".join(char for char in letters if unicodedata.category(char)[0] != "M"))
+    )
 
 
 def _normalize_characters(text: str) -> str:
@@ -95,8 +97,8 @@ def _normalize_words(text: str) -> str:
         "" if unicodedata.category(char) == "Cf" else " " if unicodedata.category(char)[0] in "ZPSC" else char
         for char in folded
     )
-    return _single_spaced("".join(characters))
+    return _normalize_spaces("".join(characters))
 
 
-def _single_spaced(text: str) -> str:
+def _normalize_spaces(text: str) -> str:
     return " ".join(text.split())

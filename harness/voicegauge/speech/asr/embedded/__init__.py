@@ -20,27 +20,27 @@ import numpy as np
 
 from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.speech.asr.base import short_sha256
+from voicegauge.speech.asr.base import compute_short_sha256
 from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert_to_ctranslate2
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr
 
-WEIGHTS = Path(__file__).parent / "weights.npz"
-EMBEDDED = "embedded"
+WEIGHTS_PATH = Path(__file__).parent / "weights.npz"
+EMBEDDED_ENGINE = "embedded"
 """Value of `--asr` that requests this engine."""
 NO_SPEECH_THRESHOLD = 0.6
 """Probability of silence above which a window is not transcribed. This is Whisper's default."""
-TOKENS_PER_S = 8.0
+MAX_TOKENS_PER_S = 8.0
 """Number of tokens per second, more than the fastest voice speaks. The limit ends the repetitions that a small model
 tends to produce."""
 _ASR_OPTIONS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
-    "tokens_per_s": TOKENS_PER_S,
+    "tokens_per_s": MAX_TOKENS_PER_S,
     "whole_windows": True,
 }
-_EMBEDDING = "decoder.token_embedding.weight"
-_SUPPRESSED_AT_START = (220, 50256)
+_EMBEDDING_WEIGHT_NAME = "decoder.token_embedding.weight"
+_TOKEN_IDS_SUPPRESSED_AT_START = (220, 50256)
 """Ids of the tokens for a blank and for the end of text. Whisper's option `suppress_blank` suppresses them at the start
 of a transcript."""
 
@@ -55,7 +55,7 @@ class WhisperCheckpoint(NamedTuple):
     """The tokens in the order of their ids. Unused tokens have names that cannot occur in text."""
 
 
-def embedded_asr() -> WhisperAsr | FasterWhisperAsr:
+def create_embedded_asr() -> WhisperAsr | FasterWhisperAsr:
     """Create the embedded engine on openai-whisper if it is installed, otherwise on faster-whisper.
 
     Raises:
@@ -63,81 +63,81 @@ def embedded_asr() -> WhisperAsr | FasterWhisperAsr:
         UsageError: the cache folder cannot be written.
     """
     if importlib.util.find_spec("whisper"):
-        return embedded_whisper()
+        return create_embedded_whisper()
     if importlib.util.find_spec("faster_whisper"):
-        return embedded_faster_whisper()
+        return create_embedded_faster_whisper()
     raise MissingExtraError("faster-whisper, which the embedded Whisper runs on,", "faster-whisper")
 
 
-def embedded_whisper() -> WhisperAsr:
+def create_embedded_whisper() -> WhisperAsr:
     """Create the embedded engine on openai-whisper.
 
     Raises:
         UsageError: the cache folder cannot be written.
     """
-    path = _cached(f"{_sha256()}.pt", _save_checkpoint)
-    return WhisperAsr(EMBEDDED, path, _sha256(), english_only=True, **_ASR_OPTIONS)
+    path = _find_or_create_in_cache(f"{_compute_sha256()}.pt", _save_checkpoint)
+    return WhisperAsr(EMBEDDED_ENGINE, path, _compute_sha256(), english_only=True, **_ASR_OPTIONS)
 
 
-def embedded_faster_whisper() -> FasterWhisperAsr:
+def create_embedded_faster_whisper() -> FasterWhisperAsr:
     """Create the embedded engine on faster-whisper.
 
     Raises:
         UsageError: the cache folder cannot be written.
     """
-    folder = _cached(_sha256(), _save_folder)
-    return FasterWhisperAsr(EMBEDDED, folder, _sha256(), **_ASR_OPTIONS)
+    folder = _find_or_create_in_cache(_compute_sha256(), _save_ctranslate2_folder)
+    return FasterWhisperAsr(EMBEDDED_ENGINE, folder, _compute_sha256(), **_ASR_OPTIONS)
 
 
-def known_words() -> frozenset[str]:
+def list_known_words() -> frozenset[str]:
     """The words with which the model was trained, in lower case."""
-    with np.load(WEIGHTS) as packed:
+    with np.load(WEIGHTS_PATH) as packed:
         return frozenset(str(packed["words"]).split())
 
 
-def load_embedded_checkpoint(path: Path = WEIGHTS) -> WhisperCheckpoint:
+def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
     """Read the packed weights and restore one embedding row for each token."""
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
     dims = json.loads(str(stored.pop("dims")))
     named = {int(token): name for token, name in json.loads(str(stored.pop("tokens"))).items()}
     rows = np.tile(stored.pop("unused").astype(np.float32), (dims["n_vocab"], 1))
-    rows[stored.pop("occurring")] = stored.pop(_EMBEDDING).astype(np.float32)
+    rows[stored.pop("occurring")] = stored.pop(_EMBEDDING_WEIGHT_NAME).astype(np.float32)
     stored.pop("words")
     weights = {name: value.astype(np.float32) for name, value in stored.items()}
     tokens = [named.get(token, f"\x00{token}") for token in range(dims["n_vocab"])]
-    return WhisperCheckpoint(dims, {**weights, _EMBEDDING: rows}, tokens)
+    return WhisperCheckpoint(dims, {**weights, _EMBEDDING_WEIGHT_NAME: rows}, tokens)
 
 
-def _sha256() -> str:
-    return short_sha256(WEIGHTS)
+def _compute_sha256() -> str:
+    return compute_short_sha256(WEIGHTS_PATH)
 
 
-def _save_checkpoint(network: WhisperCheckpoint, path: Path) -> None:
+def _save_checkpoint(checkpoint: WhisperCheckpoint, path: Path) -> None:
     import torch
 
-    state = {name: torch.from_numpy(value) for name, value in network.weights.items()}
-    torch.save({"dims": network.dims, "model_state_dict": state}, path)
+    state = {name: torch.from_numpy(value) for name, value in checkpoint.weights.items()}
+    torch.save({"dims": checkpoint.dims, "model_state_dict": state}, path)
 
 
-def _save_folder(network: WhisperCheckpoint, path: Path) -> None:
-    dims = network.dims
+def _save_ctranslate2_folder(checkpoint: WhisperCheckpoint, path: Path) -> None:
+    dims = checkpoint.dims
     shape = TransformerShape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
-    convert_to_ctranslate2(network.weights, shape, network.tokens, _SUPPRESSED_AT_START, path)
+    convert_to_ctranslate2(checkpoint.weights, shape, checkpoint.tokens, _TOKEN_IDS_SUPPRESSED_AT_START, path)
 
 
-def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
+def _find_or_create_in_cache(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
     """Return the path of the file or folder `name` in the cache; if it is missing, create it with `save`.
 
     The file or folder does not appear in the cache before it is complete.
     """
-    home = cache_folder() / EMBEDDED
+    home = cache_folder() / EMBEDDED_ENGINE
     path = home / name
     if path.exists():
         return path
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with _scratch(home) as scratch:
+        with _create_temporary_folder(home) as scratch:
             save(load_embedded_checkpoint(), scratch / name)
             (scratch / name).replace(path)
     except OSError as error:
@@ -148,8 +148,8 @@ def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
 
 
 @contextlib.contextmanager
-def _scratch(home: Path) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir=home))
+def _create_temporary_folder(parent_folder: Path) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir=parent_folder))
     try:
         yield folder
     finally:
