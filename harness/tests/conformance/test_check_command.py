@@ -108,11 +108,10 @@ def test_ctrl_c_reports_the_findings_so_far(tmp_path, acme, acme_contracts) -> N
     command += ["--fuzz", "100000", "--failures", "none"]
     environment = {**os.environ, "ACME_API_KEY": "sk-acme-0123456789abcdef"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-        deadline = time.monotonic() + 60
-        while len(acme.keys) < 30 and time.monotonic() < deadline:
+        while len(acme.keys) < 30 and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate()
     report = json.loads(out.read_text())
     assert process.returncode == 130
     assert (report["finished"], report["stopped_by"]) == (False, "interrupted")

@@ -60,7 +60,7 @@ from voicegauge.conformance import (
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.data import cache_folder, find_bundled_folder
 from voicegauge.emulator import RunningEmulator, running_emulator
-from voicegauge.errors import TransportError, UsageError
+from voicegauge.errors import StorageError, TransportError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.model import Provenance, Severity, StopReason
 from voicegauge.receiver import Receiver, running_receiver
@@ -149,7 +149,8 @@ def check(
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
         DataError: another process checks the same live targets.
-        StorageError: what is paid for could not be saved, so nothing more was sent.
+        StorageError: what is paid for could not be saved, so nothing more was sent. `on_report` was called with what
+            was judged so far.
         TransportError: not a single response was received.
     """
     if retry_ambiguous and live is None:
@@ -215,7 +216,10 @@ def check(
                 receiver=receiver,
                 max_wait_s=max_wait_s,
             )
-            with announce_losses_on_error(journals, listener):
+            with (
+                announce_losses_on_error(journals, listener),
+                _report_on_full_disk(collector, lambda: _build_report(collector, None, rules, journals), on_report),
+            ):
                 stop_reason = send_plan(chosen, plan, settings, collector, listener)
         report = _build_report(collector, stop_reason, rules, journals)
         if on_report is not None:
@@ -438,6 +442,20 @@ def _reject_ineffective_arguments(
 
 def _determine_provenance(live_options: LiveOptions | None) -> Provenance:
     return Provenance.EMULATED if live_options is None else Provenance.LIVE
+
+
+@contextmanager
+def _report_on_full_disk(
+    collector: Collector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
+) -> Iterator[None]:
+    """Report what was judged so far if what is paid for cannot be saved; the error is raised afterwards."""
+    try:
+        yield
+    except StorageError as error:
+        collector.stopped_by = str(error)
+        if on_report is not None:
+            on_report(build_report())
+        raise
 
 
 def _build_report(
