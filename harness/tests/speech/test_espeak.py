@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,16 @@ PLAIN: dict[str, Any] = {
 
 def _speak(text: str = TEXT, **changes: Any) -> Any:
     return synthesize(text, **{**PLAIN, **changes})
+
+
+def test_synthesis_needs_little_more_memory_than_its_samples() -> None:
+    tracemalloc.start()
+    try:
+        samples = _speak(f"{TEXT} " * 30, sample_rate_hz=24000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * samples.nbytes
 
 
 def test_speech_is_mono_float_and_audible() -> None:

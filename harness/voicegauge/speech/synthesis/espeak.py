@@ -30,6 +30,7 @@ WORD_GAP_S = 0.031
 DITHER_SNR_DB = 50.0
 """Number of decibels by which added noise is below the speech. Without noise, recognizers make errors on the digital
 silence in synthetic speech."""
+_NOISE_BLOCK_FRAMES = 2**16
 MAX_TEXT_CHARACTERS = 100_000
 
 _LANGUAGE_ALIASES = {
@@ -102,8 +103,11 @@ def synthesize(
         "word_gap": _compute_word_gap(words_per_minute),
     }
     raw, rate = _get_worker().speak(command)
-    samples = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
-    return _add_noise(_resample(samples, rate, sample_rate_hz), seed)
+    samples = np.frombuffer(raw, "<i2").astype(np.float32)
+    samples /= np.float32(32768)
+    samples = _resample(samples, rate, sample_rate_hz)
+    _add_noise(samples, seed)
+    return samples
 
 
 def has_voice_for(language: str) -> bool:
@@ -151,13 +155,17 @@ def _compute_word_gap(words_per_minute: int) -> int:
 def _resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     from voicegauge.speech.audio import resample
 
-    return np.clip(resample(samples, from_hz, to_hz), -1.0, 1.0)
+    resampled = resample(samples, from_hz, to_hz)
+    return np.clip(resampled, -1.0, 1.0, out=resampled)
 
 
-def _add_noise(samples: Samples, seed: int) -> Samples:
+def _add_noise(samples: Samples, seed: int) -> None:
+    """Add noise in place, block by block, because an hour of speech takes hundreds of megabytes."""
     level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
-    noise = np.random.default_rng(seed).standard_normal(len(samples)).astype(np.float32)
-    return samples + noise * np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
+    rng, factor = np.random.default_rng(seed), np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
+    for start in range(0, len(samples), _NOISE_BLOCK_FRAMES):
+        block = samples[start : start + _NOISE_BLOCK_FRAMES]
+        block += rng.standard_normal(len(block)).astype(np.float32) * factor
 
 
 def _find_data_folder() -> Path:
