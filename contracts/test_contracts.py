@@ -20,7 +20,7 @@ from voicegauge.conformance import (
     plan_cases,
     run_check,
 )
-from voicegauge.conformance.recording import plan_to_record
+from voicegauge.conformance.recording import plan_cases_to_record
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.data import find_bundled_folder
 from voicegauge.model import Severity
@@ -34,7 +34,7 @@ OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in c
 @functools.cache
 def whole_plan(contract: Contract) -> CasePlan:
     """The plan of a check of the emulator."""
-    return plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
 @pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id)
@@ -51,7 +51,7 @@ def test_documented_examples_violate_only_disputed_statements(contract) -> None:
 
 
 def test_examples_for_the_emulator_conform_to_the_contract(contract) -> None:
-    findings = [finding for _, found in judge_documented_examples(contract, inferred=True) for finding in found]
+    findings = [finding for _, found in judge_documented_examples(contract, include_inferred=True) for finding in found]
     assert [finding.message for finding in findings if finding.severity is not Severity.DISPUTED] == []
 
 
@@ -82,7 +82,7 @@ def test_every_target_and_operation_is_recorded(contract) -> None:
 def test_every_recording_conforms_to_its_contract() -> None:
     collector = Collector([], 0)
     check_recordings(find_recordings(find_bundled_folder("fixtures")), CONTRACTS, RULE_BY_ID, collector)
-    assert [finding for finding in collector.report().findings if finding.severity is not Severity.DISPUTED] == []
+    assert [finding for finding in collector.build_report().findings if finding.severity is not Severity.DISPUTED] == []
 
 
 def test_every_recorded_case_is_replayed(contract) -> None:
@@ -91,13 +91,15 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])
     groups = {exchange.group for recording in recorded for exchange in recording.exchanges}
-    plan = plan_to_record(targets, emulated=True, every_case=True)
+    plan = plan_cases_to_record(targets, is_emulated=True, every_case=True)
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups
-    settings = CheckSettings(keys={contract.id: "any-key"}, clock=VirtualClock, app=ReplayApp(replay))
+    settings = CheckSettings(
+        key_by_provider={contract.id: "any-key"}, create_clock=VirtualClock, emulator_app=ReplayApp(replay)
+    )
     collector = Collector([], 0)
     run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))
-    report = collector.report()
+    report = collector.build_report()
     # At its end a check deletes what its cases created; a recording contains the requests of its cases only.
     left_ids = [resource.id for resource in report.resources.left if resource.id is not None]
     unmatched = [message for message in replay.unmatched if not any(name in message for name in left_ids)]

@@ -35,7 +35,9 @@ def contract(request) -> Contract:
 
 @pytest.fixture(scope="module")
 def cases(contract) -> dict[str, list[ConformanceCase]]:
-    plan = plan_cases(list(contract.targets.values()), emulated=True, all_billable=True, webhooks=True)
+    plan = plan_cases(
+        list(contract.targets.values()), is_emulated=True, include_all_billable=True, include_webhooks=True
+    )
     found: dict[str, list[ConformanceCase]] = {name: [] for name in contract.operations}
     for case in plan.cases:
         found[case.operation].append(case)
@@ -82,15 +84,15 @@ def meets(cases: list[ConformanceCase], status: int) -> bool:
 def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]]:
     """Yield every limit of requests to `operation`: JSON pointer and keyword."""
     for media in operation.request_media.values():
-        schema, pointer = media.data.get("schema", {}), media.schema_pointer or ""
+        schema, pointer = media.part_data.get("schema", {}), media.schema_pointer or ""
         yield from bounds(contract, schema, pointer, 0)
     for parameter in operation.parameters:
         if parameter.location in ("query", "header"):
-            yield from bounds(contract, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", 0)
+            yield from bounds(contract, parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema", 0)
 
 
 def bounds(contract: Contract, schema: object, pointer: str, depth: int) -> Iterator[tuple[str, str]]:
-    schema, pointer = contract.schemas.resolve(schema, pointer)
+    schema, pointer = contract.schemas.resolve_reference(schema, pointer)
     if not isinstance(schema, dict) or depth > 4:
         return
     yield from ((f"{pointer}/{keyword}", keyword) for keyword in BOUNDS if keyword in schema)

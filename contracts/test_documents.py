@@ -11,13 +11,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.contract import Contract, Example, MediaType, load_catalogue
 from voicegauge.contract.consistency.references import check_schemas
-from voicegauge.contract.document_walk import EXTENSIONS, walk_objects
-from voicegauge.contract.extension import json_schema
+from voicegauge.contract.document_walk import EXTENSION_KEYS, walk_objects
+from voicegauge.contract.extension import build_json_schema
 from voicegauge.contract.schemas import to_pointer
 from voicegauge.formats import Location
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
-OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
+OUR_KEYS = EXTENSION_KEYS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
 
 
 @pytest.fixture(params=sorted(CONTRACTS))
@@ -36,7 +36,7 @@ def test_every_schema_can_be_used(contract) -> None:
 def test_fits_the_published_grammar(contract) -> None:
     import jsonschema_rs
 
-    grammar = jsonschema_rs.Draft202012Validator(json_schema())
+    grammar = jsonschema_rs.Draft202012Validator(build_json_schema())
     errors = grammar.iter_errors(contract.document.data)
     assert [f"{to_pointer(list(error.instance_path))}: {error.message}" for error in errors] == []
 
@@ -59,26 +59,29 @@ def bodies(contract: Contract) -> Iterator[MediaType]:
     for operation in contract.operations.values():
         yield from operation.request_media.values()
         for response in operation.responses.values():
-            yield from response.media.values()
+            yield from response.media_types.values()
 
 
 def callback_bodies(contract: Contract) -> Iterator[MediaType]:
     """Yield the bodies of callbacks, which no operation of the contract has."""
     for pointer, node in walk_objects(contract.document.data):
         if "/callbacks/" in pointer and "requestBody" in node:
-            body, at = contract.schemas.resolve(node["requestBody"], f"{pointer}/requestBody")
+            body, at = contract.schemas.resolve_reference(node["requestBody"], f"{pointer}/requestBody")
             for name, data in body["content"].items():
                 yield MediaType(contract.schemas, f"{at}/content/{name.replace('/', '~1')}", data, name)
 
 
 def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[str]:
     """Yield violations of the schema by an example that no recorded dispute covers."""
-    for error in media.errors(example.value):
+    for error in media.iterate_errors(example.value):
         disputes = [
             dispute
-            for dispute, at in contract.disputes(error.schema_pointer)
+            for dispute, at in contract.iterate_disputes(error.schema_pointer)
             if {"response-schema", "error-shape", "request-schema"} & set(dispute.rules)
-            and (dispute.schema is None or contract.schemas.fits(schema_of(contract, at, dispute.claim), example.value))
+            and (
+                dispute.schema is None
+                or contract.schemas.is_valid(schema_of(contract, at, dispute.claim), example.value)
+            )
         ]
         if not disputes:
             yield f"{example.pointer}{error.pointer}: {error.message}"
@@ -100,8 +103,8 @@ def test_every_example_fits_its_schema(contract) -> None:
 def test_parameter_examples_fit(contract) -> None:
     for operation in contract.operations.values():
         for parameter in operation.parameters:
-            if "example" in parameter.data:
-                assert parameter.parse_text(str(parameter.data["example"])).errors == ()
+            if "example" in parameter.part_data:
+                assert parameter.parse_text(str(parameter.part_data["example"])).errors == ()
 
 
 def test_every_error_and_every_state_has_an_example(contract) -> None:
@@ -109,10 +112,10 @@ def test_every_error_and_every_state_has_an_example(contract) -> None:
     missing: list[str] = []
     for operation in contract.operations.values():
         for status, response in operation.responses.items():
-            examples = [example for media in response.media.values() for example in media.examples]
+            examples = [example for media in response.media_types.values() for example in media.examples]
             if (
                 not status.startswith("2")
-                and response.media
+                and response.media_types
                 and not any(example.rejection_reason for example in examples)
             ):
                 missing.append(f"{operation.id} {status}: no example with x-rejection-reason")
@@ -125,7 +128,7 @@ def test_every_error_and_every_state_has_an_example(contract) -> None:
 
 
 def examples_of(operation: Any) -> Iterator[Example]:
-    for media in operation.success.media.values():
+    for media in operation.success_response.media_types.values():
         yield from media.examples
 
 
@@ -137,13 +140,13 @@ def state_of(example: Example, location: Location) -> Any:
 def test_every_submit_links_to_its_status(contract) -> None:
     for target in contract.targets.values():
         if target.job_operation is not None:
-            linked = [link.get("operationId") for link in target.operation.success.links.values()]
+            linked = [link.get("operationId") for link in target.operation.success_response.links.values()]
             assert target.job_operation.id in linked, target.id
 
 
 def test_every_fact_has_a_source(contract) -> None:
     """Operations, named schemas and prices have an `x-source`."""
-    without = [operation.id for operation in contract.operations.values() if "x-source" not in operation.data]
+    without = [operation.id for operation in contract.operations.values() if "x-source" not in operation.part_data]
     schemas = contract.document.data.get("components", {}).get("schemas", {})
     without += [name for name, schema in schemas.items() if "x-source" not in schema]
     without += [t.id for t in contract.targets.values() if t.pricing is not None and t.pricing.source is None]

@@ -11,12 +11,12 @@ from voicegauge.contract import load_catalogue
 from voicegauge.contract.pricing import quote_price
 from voicegauge.model import SpeechRequest
 
-PIXAZO = load_catalogue().provider("pixazo")
-STATUS = PIXAZO.operation("getRequestStatus").success.media["application/json"]
+PIXAZO = load_catalogue().find_provider("pixazo")
+STATUS = PIXAZO.find_operation("getRequestStatus").success_response.media_types["application/json"]
 
 
 def valid(operation: str, body: dict[str, Any]) -> bool:
-    return not list(PIXAZO.operation(operation).request_media["application/json"].errors(body))
+    return not list(PIXAZO.find_operation(operation).request_media["application/json"].iterate_errors(body))
 
 
 def status(**changes: Any) -> dict[str, Any]:
@@ -31,23 +31,23 @@ def test_every_model_is_polled_at_one_endpoint() -> None:
 
 @pytest.mark.parametrize("time", ["2026-05-22T13:17:32.110Z", "2026-05-22 13:19:23"])
 def test_both_styles_of_time_are_documented(time) -> None:
-    assert not list(STATUS.errors(status(created_at=time, completed_at=time)))
-    assert list(STATUS.errors(status(created_at="22/05/2026")))
+    assert not list(STATUS.iterate_errors(status(created_at=time, completed_at=time)))
+    assert list(STATUS.iterate_errors(status(created_at="22/05/2026")))
 
 
 @pytest.mark.parametrize("output", [None, {"media_url": [], "media_type": "audio/wav"}, {"media_url": ["https://a.b"]}])
 def test_a_completed_request_has_its_audio(output) -> None:
-    assert list(STATUS.errors(status(output=output)))
+    assert list(STATUS.iterate_errors(status(output=output)))
 
 
 def test_an_error_is_not_charged_and_has_a_reason() -> None:
-    job = PIXAZO.operation("getRequestStatus").job
+    job = PIXAZO.find_operation("getRequestStatus").job
     assert {name: state.charged for name, state in job.states.items() if state.end} == {
         "COMPLETED": None,
         "FAILED": None,
         "ERROR": False,
     }
-    assert list(STATUS.errors(status(status="ERROR", error=None, output=None)))
+    assert list(STATUS.iterate_errors(status(status="ERROR", error=None, output=None)))
 
 
 def test_recommended_lengths_and_typical_ranges_are_not_limits() -> None:
@@ -71,7 +71,7 @@ def test_every_line_of_a_realtime_script_needs_its_speaker(script, fits) -> None
 
 
 def test_a_text_becomes_a_script_with_a_voice_of_its_language() -> None:
-    target = PIXAZO.target("vibevoice")
+    target = PIXAZO.find_target_by_name("vibevoice")
     assert map_speech_request(target, SpeechRequest(text="Hello.", language="en")).body == {
         "script": "Speaker 0: Hello.",
         "speakers": [{"preset": "Alice [EN]"}],

@@ -9,8 +9,8 @@ from voicegauge.contract import load_catalogue
 from voicegauge.contract.pricing import quote_price
 from voicegauge.model import SpeechRequest, VoiceSample
 
-PIXELAPI = load_catalogue().provider("pixelapi")
-GENERATE = PIXELAPI.operation("generateSpeech")
+PIXELAPI = load_catalogue().find_provider("pixelapi")
+GENERATE = PIXELAPI.find_operation("generateSpeech")
 SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
 
 
@@ -29,13 +29,15 @@ SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
     ],
 )
 def test_limits(media_type, fields, fits) -> None:
-    errors = list(GENERATE.request_media[media_type].errors(fields))
+    errors = list(GENERATE.request_media[media_type].iterate_errors(fields))
     assert (errors == []) is fits
 
 
 def test_an_upload_selects_voice_cloning() -> None:
-    design = map_speech_request(PIXELAPI.target("voice-design"), SpeechRequest(text="Hi"))
-    clone = map_speech_request(PIXELAPI.target("voice-clone"), SpeechRequest(text="Hi", voice_sample=SAMPLE))
+    design = map_speech_request(PIXELAPI.find_target_by_name("voice-design"), SpeechRequest(text="Hi"))
+    clone = map_speech_request(
+        PIXELAPI.find_target_by_name("voice-clone"), SpeechRequest(text="Hi", voice_sample=SAMPLE)
+    )
     assert design.media_type == "application/x-www-form-urlencoded"
     assert design.body["voice_description"] == "warm, professional male narrator"
     assert clone.media_type == "multipart/form-data"
@@ -43,8 +45,8 @@ def test_an_upload_selects_voice_cloning() -> None:
 
 
 def test_a_credit_is_worth_a_tenth_of_a_cent() -> None:
-    assert quote_price(PIXELAPI.target("voice-design"), 500) == (0.05, 50, False)
-    assert quote_price(PIXELAPI.target("voice-clone"), 500) == (0.10, 100, False)
+    assert quote_price(PIXELAPI.find_target_by_name("voice-design"), 500) == (0.05, 50, False)
+    assert quote_price(PIXELAPI.find_target_by_name("voice-clone"), 500) == (0.10, 100, False)
     credits = PIXELAPI.provider.credits
     assert credits.usd * 50 == pytest.approx(0.05)
     assert credits.free == 500
@@ -54,17 +56,17 @@ def test_thirty_one_languages_and_auto() -> None:
     languages = PIXELAPI.document.data["components"]["schemas"]["Language"]["enum"]
     assert languages[0] == "auto"
     assert len(set(languages)) == 32
-    assert set(PIXELAPI.target("voice-clone").spec.languages) == set(languages[1:])
+    assert set(PIXELAPI.find_target_by_name("voice-clone").spec.languages) == set(languages[1:])
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_temporary_rejection_has_retry_after(status) -> None:
-    assert GENERATE.response(status).headers["Retry-After"].required
+    assert GENERATE.find_response(status).headers["Retry-After"].is_required
 
 
 def test_every_status_response_has_times_and_charge() -> None:
-    media = PIXELAPI.operation("getSpeechStatus").success.media["application/json"]
+    media = PIXELAPI.find_operation("getSpeechStatus").success_response.media_types["application/json"]
     whole = {"status": "queued", "credits_used": 50, "created_at": "2026-03-31T10:00:00Z", "completed_at": None}
-    assert not list(media.errors(whole))
+    assert not list(media.iterate_errors(whole))
     for key in whole:
-        assert list(media.errors({name: value for name, value in whole.items() if name != key}))
+        assert list(media.iterate_errors({name: value for name, value in whole.items() if name != key}))

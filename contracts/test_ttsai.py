@@ -22,11 +22,11 @@ TEXT = "Hello from TTS.ai! This is a test."
 
 @pytest.fixture(scope="module")
 def ttsai() -> Contract:
-    return load_catalogue().provider("ttsai")
+    return load_catalogue().find_provider("ttsai")
 
 
 def responded(contract: Contract, operation_id: str, status: int, body: Any, *, target: str | None = None) -> Call:
-    operation = contract.operation(operation_id)
+    operation = contract.find_operation(operation_id)
     body_sent = json.dumps({"model": target, "text": TEXT, "voice": "af_bella"}).encode()
     request = Request(
         method=operation.method,
@@ -44,7 +44,7 @@ def responded(contract: Contract, operation_id: str, status: int, body: Any, *, 
     # Only a charge depends on the request.
     if target is None:
         return Call(operation, exchange, request_origin="unknown")
-    return Call(operation, exchange, target=contract.target(target))
+    return Call(operation, exchange, target=contract.find_target_by_name(target))
 
 
 def severities(call: Call) -> set[tuple[str, str]]:
@@ -72,7 +72,7 @@ def submitted(**changes: Any) -> dict[str, Any]:
 )
 def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str, when: str) -> None:
     for operation_id in ("submitSpeech", "createSpeech", "cloneVoice"):
-        (example,) = ttsai.operation(operation_id).responses[status].media["application/json"].examples
+        (example,) = ttsai.find_operation(operation_id).responses[status].media_types["application/json"].examples
         assert (example.value["error"]["code"], example.rejection_reason) == (code, when)
         assert ("error-shape", "error") not in severities(responded(ttsai, operation_id, int(status), example.value))
         wrong = {"error": {**example.value["error"], "code": "teapot"}}
@@ -89,7 +89,7 @@ def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str
     ],
 )
 def test_a_thousand_characters_cost_what_their_tier_costs(ttsai: Contract, target: str, characters: float) -> None:
-    price = quote_price(ttsai.target(target), 1_000)
+    price = quote_price(ttsai.find_target_by_name(target), 1_000)
     assert (price.credits, price.usd) == (characters, None)
 
 
@@ -100,14 +100,14 @@ def test_only_free_models_work_without_a_key(ttsai: Contract) -> None:
 
 
 def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
-    operation = ttsai.operation("streamSpeech")
+    operation = ttsai.find_operation("streamSpeech")
     assert (operation.method, operation.path) == ("POST", "/v1/tts/stream/")
-    assert not operation.data["x-source"].get("inferred")
+    assert not operation.part_data["x-source"].get("inferred")
     assert operation.stream
     assert operation.stream.source
     assert operation.stream.source.inferred
     models = {target.spec.constants[MODEL] for target in ttsai.targets.values() if target.operation is operation}
-    listed = ttsai.operation("listModels").success.media["application/json"].examples
+    listed = ttsai.find_operation("listModels").success_response.media_types["application/json"].examples
     streaming = {model["id"] for example in listed for model in example.value["models"] if model["supports_streaming"]}
     assert models == streaming == {"kokoro", "melotts", "chatterbox"}
 
@@ -205,8 +205,8 @@ def test_the_structures_that_the_sdks_read_are_disputed(
 
 def test_the_models_and_voices_of_the_emulator_cover_every_target(ttsai: Contract) -> None:
     def catalogue(operation_id: str) -> Any:
-        media = ttsai.operation(operation_id).responses["200"].media["application/json"]
-        (example,) = [example for example in media.examples if example.inferred]
+        media = ttsai.find_operation(operation_id).responses["200"].media_types["application/json"]
+        (example,) = [example for example in media.examples if example.is_inferred]
         return example.value
 
     models = {model["id"] for model in catalogue("listModels")["models"]}

@@ -14,7 +14,7 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def ttsai() -> Contract:
-    return load_catalogue().provider("ttsai")
+    return load_catalogue().find_provider("ttsai")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_key_finder_and_the_converter_are_free(ttsai: Contract, name: str) -
 def test_limits_of_uploads_are_those_of_the_document(
     ttsai: Contract, operation: str, megabytes: int, formats: set[str]
 ) -> None:
-    limits = ttsai.operation(operation).limits.uploads["file"]
+    limits = ttsai.find_operation(operation).limits.uploads["file"]
     assert limits.max_bytes == megabytes * MIB
     assert set(limits.formats) == formats
 
@@ -91,7 +91,7 @@ def test_limits_of_uploads_are_those_of_the_document(
     ],
 )
 def test_defaults_bounds_and_choices(ttsai: Contract, operation: str, field: str, key: str, value: object) -> None:
-    (media,) = ttsai.operation(operation).request_media.values()
+    (media,) = ttsai.find_operation(operation).request_media.values()
     assert media.name == "multipart/form-data"
     assert media.schema["properties"][field][key] == value
 
@@ -105,7 +105,7 @@ def test_every_error_code_is_documented_for_each(ttsai: Contract) -> None:
 def test_a_lost_path_is_marked_as_inferred(ttsai: Contract) -> None:
     named = {"/v1/stt/", "/v1/voice-convert/", "/v1/audio/enhance/"}
     for target in ttsai.audio_input_targets.values():
-        inferred = target.operation.data["x-source"].get("inferred", False)
+        inferred = target.operation.part_data["x-source"].get("inferred", False)
         assert inferred is (target.operation.path not in named), target.operation.path
 
 
@@ -114,7 +114,7 @@ def test_an_operation_has_a_target_for_each_of_its_models(ttsai: Contract) -> No
     for target in ttsai.audio_input_targets.values():
         by_operation.setdefault(target.operation.id, []).append(target)
     for operation_id, targets in by_operation.items():
-        (media,) = ttsai.operation(operation_id).request_media.values()
+        (media,) = ttsai.find_operation(operation_id).request_media.values()
         models = media.schema["properties"].get("model", {}).get("enum")
         if models is not None:
             assert [target.spec.constants[MODEL] for target in targets] == models

@@ -22,7 +22,7 @@ from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
 from voicegauge.conformance import CheckReport
 from voicegauge.conformance import PricedPlan as PricedCheck
-from voicegauge.contract.extension import json_schema
+from voicegauge.contract.extension import build_json_schema
 from voicegauge.drift import DriftReport
 from voicegauge.model import Run
 from voicegauge.report import BenchReport
@@ -62,7 +62,7 @@ def readme() -> str:
 
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
-    "docs/contract-extension.schema.json": lambda: as_json(json_schema()),
+    "docs/contract-extension.schema.json": lambda: as_json(build_json_schema()),
     "docs/check.schema.json": lambda: as_json(record_schema(CheckReport, "voicegauge check --json")),
     "docs/check-plan.schema.json": lambda: as_json(record_schema(PricedCheck, "voicegauge check --dry-run --json")),
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),

@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, help="write the curves to this file")
     options = parser.parse_args()
     provider, _, name = options.target.partition("/")
-    target = load_catalogue().provider(provider).target(name)
+    target = load_catalogue().find_provider(provider).find_target_by_name(name)
     file, seeds = RunFile(options.runs), range(options.seeds)
     with tempfile.TemporaryDirectory() as folder:
         compared = ComparedTarget(target, Path(folder))

@@ -42,7 +42,7 @@ class ComparedTarget:
 
     def plan(self) -> list[ConformanceCase]:
         """Return the plan of a live check of these operations with at most `MAX_PAID_CALLS` paid calls."""
-        plan = plan_cases([self.target], emulated=False, all_billable=True, max_calls=MAX_PAID_CALLS)
+        plan = plan_cases([self.target], is_emulated=False, include_all_billable=True, max_calls=MAX_PAID_CALLS)
         return [case for case in plan.cases if case.operation in self.operations]
 
     def run_schemathesis(
@@ -62,7 +62,7 @@ class ComparedTarget:
     def is_paid(self, case: schemathesis.JudgedCase) -> bool:
         """Whether a request of Schemathesis would be charged: an accepted one to the submit operation."""
         path = urlsplit(case.url).path
-        is_submit = case.method == self.operation.method and self.operation.match_end(path) is not None
+        is_submit = case.method == self.operation.method and self.operation.match_path_end(path) is not None
         return is_submit and case.status is not None and 200 <= case.status < 300
 
 
@@ -104,8 +104,8 @@ class VoicegaugeTool:
                     limit = BillableLimit(MAX_PAID_CALLS)
                     runner = CaseRunner(CheckedService(compared.contract, client), RULE_BY_ID, collector, limit)
                     for case in compared.plan():
-                        await runner.run([case])
-                        for finding in collector.report().findings:
+                        await runner.run_cases([case])
+                        for finding in collector.build_report().findings:
                             if finding.rule not in first_reports:
                                 first_reports[finding.rule] = served.counts(compared.operation).accepted
                         if any(map(is_fault, first_reports)):

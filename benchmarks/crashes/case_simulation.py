@@ -22,7 +22,7 @@ from crashes.verdict import ROUNDING_USD, RunVerdict
 from voicegauge.client import Journal, Ledger, PurchaseAccount, read_events
 from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, Collector, check_service, plan_cases
 from voicegauge.conformance.case_journal import CaseEvent, CaseHistory, apply_event
-from voicegauge.conformance.recording import Recorder, UnfinishedRecording, plan_to_record
+from voicegauge.conformance.recording import Recorder, UnfinishedRecording, plan_cases_to_record
 from voicegauge.contract import Contract
 from voicegauge.model import AmbiguousRequest, Provenance
 from voicegauge.transport import VirtualClock
@@ -96,34 +96,36 @@ class SimulatedCaseUser:
             self.folder, by_id.values(), retry_ambiguous=retry_ambiguous, skip_unusable=is_recording
         )
         with journals:
-            saved = unfinished.load(plan.cases, datetime.now(UTC)) if is_recording else {}
+            saved = unfinished.load_cases(plan.cases, datetime.now(UTC)) if is_recording else {}
             for name in saved:
-                journals.by_provider[self.contract.id].finish(name)
+                journals.journal_by_provider[self.contract.id].record_case_finished(name)
             settings = CheckSettings(
                 provenance=Provenance.LIVE,
                 base_urls={self.contract.id: {"": URL}},
-                keys={self.contract.id: KEY},
+                key_by_provider={self.contract.id: KEY},
                 ledger=Ledger(self.max_cost_usd, spent_usd=journals.spent_before_usd),
-                clock=lambda: self.clock,
-                save_exchanges=recorder.save if is_recording else None,
-                journals=journals.by_provider,
-                app=self.provider,
+                create_clock=lambda: self.clock,
+                save_exchanges=recorder.add_case if is_recording else None,
+                journal_by_provider=journals.journal_by_provider,
+                emulator_app=self.provider,
             )
             rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
             collector = Collector([target.id for target in targets], 0)
             killer.step("before the requests")
             await check_service(targets, rest, settings, collector)
             killer.step("before the report")
-            outcome = CaseOutcome(journals.spent_before_usd + collector.report().spent_usd, journals.ambiguous)
+            outcome = CaseOutcome(
+                journals.spent_before_usd + collector.build_report().spent_usd, journals.ambiguous_requests
+            )
             killer.step("after the report")
-            journals.end(keep_lost=is_recording)
+            journals.forget_requests(keep_lost_requests=is_recording)
             return outcome
 
 
 @contextlib.contextmanager
 def _watching_files(killer: Killer) -> Iterator[None]:
     """Count a step before and after each line of the journal and each saved case."""
-    write, save = Journal.write, UnfinishedRecording.save
+    write, save = Journal.write, UnfinishedRecording.save_case
 
     def write_line(journal: Journal, event: Any) -> None:
         name = type(event).__name__
@@ -193,8 +195,8 @@ def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool
     """Return the cases of a check or a recording of the whole provider; `all_billable` is for a check with --full."""
     targets = list(contract.targets.values())
     if command == "record":
-        return plan_to_record(targets, emulated=False, every_case=False, whole_providers={contract.id})
-    return plan_cases(targets, emulated=False, all_billable=all_billable, whole_providers={contract.id})
+        return plan_cases_to_record(targets, is_emulated=False, every_case=False, whole_providers={contract.id})
+    return plan_cases(targets, is_emulated=False, include_all_billable=all_billable, whole_providers={contract.id})
 
 
 async def simulate_cases(

@@ -23,7 +23,7 @@ def main() -> None:
             _wait(receiver.create_url(), receiver.create_url())
     else:
         catalogue = load_catalogue()
-        with running_app(create_app([catalogue.provider("pixelapi"), catalogue.provider("ttsai")])) as url:
+        with running_app(create_app([catalogue.find_provider("pixelapi"), catalogue.find_provider("ttsai")])) as url:
             _wait(f"{url}/pixelapi/v1/tts/generate", f"{url}/_emulator/health")
 
 

@@ -48,7 +48,7 @@ async def longest_pause_s(done: asyncio.Event) -> float:
 
 def first_delivery(target: Target) -> ConformanceCase:
     """Return the first planned case that requests speech."""
-    cases = plan_cases([target], emulated=False, all_billable=True).cases
+    cases = plan_cases([target], is_emulated=False, include_all_billable=True).cases
     return next(case for case in cases if case.speech is not None)
 
 
@@ -106,7 +106,7 @@ def main() -> None:
     """Measure the target, URL and deadline given as arguments, and print the measurements as JSON."""
     target_id, url, deadline_s = sys.argv[1:]
     provider, _, name = target_id.partition("/")
-    target = load_catalogue().provider(provider).target(name)
+    target = load_catalogue().find_provider(provider).find_target_by_name(name)
     print(json.dumps(asyncio.run(measure(target, url, float(deadline_s)))))
 
 

@@ -227,7 +227,7 @@ async def _checking(
 
         async def check(case: ConformanceCase) -> Sequence[Finding]:
             collector = Collector((), settings.seed)
-            await CaseRunner(service, rules, collector, deliveries=deliveries).run([case])
-            return collector.report().findings
+            await CaseRunner(service, rules, collector, delivery_by_case_id=deliveries).run_cases([case])
+            return collector.build_report().findings
 
         yield check

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from mutation.detection import CHECKED_RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATED_KEY
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
@@ -83,7 +83,7 @@ async def check_correct_provider(
         clock="virtual",
         time_scale=rng.uniform(0, MAX_TIME_SCALE),
         rate_limits=False,
-        credits=EMULATED_CREDITS,
+        credits=EMULATED_ACCOUNT_CREDITS,
     )
     chosen = _sample_cases(cases, rng)
     collector = Collector((), seed)
@@ -92,12 +92,12 @@ async def check_correct_provider(
         client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=clock, seed=seed)
         service = CheckedService(contract, client, save_exchanges=coverage.record)
         runners = [CaseRunner(service, CHECKED_RULES, collector) for _ in range(rng.randint(1, 5))]
-        lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
+        lanes = [runner.run_cases(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
         # One runner for both halves of a pair: it remembers the delivery that others are compared with.
-        lanes.append(CaseRunner(service, CHECKED_RULES, collector).run(_sample_pairs(cases, rng)))
+        lanes.append(CaseRunner(service, CHECKED_RULES, collector).run_cases(_sample_pairs(cases, rng)))
         jobs = [target for target in contract.targets.values() if target.job_operation is not None]
         await asyncio.gather(*lanes, _run_jobs(CaseRunner(service, CHECKED_RULES, collector), rng.choice(jobs), rng))
-    return collector.report().findings
+    return collector.build_report().findings
 
 
 def _sample_cases(cases: Sequence[ConformanceCase], rng: random.Random) -> list[ConformanceCase]:
@@ -128,9 +128,11 @@ async def _run_jobs(runner: CaseRunner, target: Target, rng: random.Random) -> N
             *(["cancel"] if jobs.can_cancel else []),
             *(["unknown"] if jobs.rejects_unknown_ids else []),
         ]
-        action = rng.choice(["submit", *actions] if jobs.count < MAX_JOBS else actions) if jobs.count else "submit"
-        step = action if action == "submit" else f"{action} {rng.randint(1, jobs.count)}"
-        runner.collect(await jobs.take_step(step))
+        action = (
+            rng.choice(["submit", *actions] if jobs.job_count < MAX_JOBS else actions) if jobs.job_count else "submit"
+        )
+        step = action if action == "submit" else f"{action} {rng.randint(1, jobs.job_count)}"
+        runner.collect_findings(await jobs.take_step(step))
 
 
 def main() -> None:
@@ -142,7 +144,8 @@ def main() -> None:
     started, false_alarms, coverage = time.perf_counter(), 0, Coverage()
     contracts = list(load_catalogue())
     plans = [
-        plan_cases(list(contract.targets.values()), emulated=True, all_billable=True).cases for contract in contracts
+        plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True).cases
+        for contract in contracts
     ]
     for seed in range(options.first_seed, options.first_seed + options.runs):
         index = seed % len(contracts)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mutation.mutant import Mutant, response_fault
-from voicegauge.conformance.cases import related_deliveries, valid_speech_request
+from voicegauge.conformance.cases import build_valid_speech_request, plan_related_deliveries
 from voicegauge.contract import Operation, Target, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import FAULTS, Fault
@@ -168,7 +168,7 @@ def parameter_mutants(target: Target) -> Iterator[Mutant]:
     """Iterate over faults that only two requests show: parameters without effect, and long texts cut off."""
     if target.operation.batch is not None:
         return  # the emulator speaks the items of a batch as those of their own target, whose faults are derived above
-    compared = {related.relation for related in related_deliveries(target, valid_speech_request(target))}
+    compared = {related.relation for related in plan_related_deliveries(target, build_valid_speech_request(target))}
     for fault, rules in PARAMETER_FAULTS.items():
         # Without a second documented voice, nobody who reads the contract alone can tell that voices are ignored.
         if FAULTS[fault].applies_to(target) and (fault != "voice-ignored" or "voice" in compared):

@@ -72,9 +72,9 @@ def _fields(operation: Operation) -> Iterator[Field]:
     constants = {str(location) for spec in speech.targets.values() for location in spec.constants} if speech else set()
     seen: set[str] = set()
     for media in operation.request_media.values():
-        schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
+        schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")
         for name, inner in schema.get("properties", {}).items():
-            inner, place = schemas.resolve(inner, f"{pointer}/properties/{escape_pointer_token(name)}")
+            inner, place = schemas.resolve_reference(inner, f"{pointer}/properties/{escape_pointer_token(name)}")
             if isinstance(inner, dict) and place not in seen and operation.contract.has_normative_source(place):
                 seen.add(place)
                 body = f"body#/{name}"
@@ -84,7 +84,9 @@ def _fields(operation: Operation) -> Iterator[Field]:
                 yield Field(name, inner, place, body in constants, text, required, media_name)
     for parameter in operation.parameters:
         if parameter.location == "query":
-            inner, place = schemas.resolve(parameter.data.get("schema", {}), f"{parameter.pointer}/schema")
+            inner, place = schemas.resolve_reference(
+                parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema"
+            )
             if place not in seen:
                 seen.add(place)
                 yield Field(parameter.name, inner, place)
@@ -180,7 +182,7 @@ def _required_mutants(operation: Operation) -> Iterator[Mutant]:
     schemas = operation.contract.schemas
     subject = _subject_fields(operation)
     for media in operation.request_media.values():
-        schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
+        schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")
         if not operation.contract.has_normative_source(pointer):
             continue
         for name in schema.get("properties", {}):
@@ -202,7 +204,7 @@ def _subject_fields(operation: Operation) -> set[str]:
 
 
 def _requires_id(operation: Operation) -> bool:
-    return any(parameter.required and parameter.location in ("path", "query") for parameter in operation.parameters)
+    return any(parameter.is_required and parameter.location in ("path", "query") for parameter in operation.parameters)
 
 
 def _toggled(name: str, *, required: bool) -> Callable[[Any], None]:

@@ -67,12 +67,12 @@ def correct_responses(operation: Operation, exchanges: list[Exchange]) -> list[C
 
 def response_mutants(correct: CorrectResponse) -> Iterator[Mutant]:
     """Iterate over the faults of one kind of response."""
-    spec = correct.operation.response(correct.status)
+    spec = correct.operation.find_response(correct.status)
     if spec is None:
         return
     yield from _status_mutants(correct, spec)
     yield from _header_mutants(correct, spec)
-    media = next((media for media in spec.media.values() if is_json(media.name)), None)
+    media = next((media for media in spec.media_types.values() if is_json(media.name)), None)
     if media is None or correct.body is None:
         return
     if correct.status < 400:
@@ -126,7 +126,7 @@ def _value_mutants(correct: CorrectResponse, media: MediaType, path: tuple[str, 
     def change(parent: Any, key: Any) -> None:
         parent[key] = f"{parent[key]}-2"
 
-    errors = list(media.errors(_changed(correct.body, path, change)))
+    errors = list(media.iterate_errors(_changed(correct.body, path, change)))
     if any(error.keyword in ("enum", "const") for error in errors):
         rules = SUCCESS_RULES | {"job-state-unknown"}
         description = f"{'/'.join(path)} has an undocumented value"
@@ -151,7 +151,7 @@ def _changed(body: Any, path: tuple[str, ...], change: Callable[[Any, Any], None
 
 
 def _forbids(correct: CorrectResponse, media: MediaType, body: Any) -> bool:
-    if next(media.errors(body), None) is not None:
+    if next(media.iterate_errors(body), None) is not None:
         return True
     job = correct.operation.job
     state = job.states.get(correct.state or "") if job is not None else None
@@ -205,7 +205,7 @@ def _status_mutants(correct: CorrectResponse, spec: ResponseSpec) -> Iterator[Mu
         return apply
 
     undocumented = UNDOCUMENTED_STATUSES[correct.status >= 400]
-    if correct.operation.response(undocumented) is None:
+    if correct.operation.find_response(undocumented) is None:
         description, rules = f"has status {undocumented}", frozenset({"status-undocumented"})
         yield _mutant(correct, "status changed", description, rules, with_status(undocumented))
     if correct.status < 400:
@@ -220,10 +220,10 @@ def _status_mutants(correct: CorrectResponse, spec: ResponseSpec) -> Iterator[Mu
 
 def _header_mutants(correct: CorrectResponse, spec: ResponseSpec) -> Iterator[Mutant]:
     for name, header in spec.headers.items():
-        if name.lower() in correct.headers and (header.required or name.lower() == "retry-after"):
+        if name.lower() in correct.headers and (header.is_required or name.lower() == "retry-after"):
             rules = frozenset({"header-missing", "retry-after-missing"})
             yield _mutant(correct, "header dropped", f"without {name}", rules, _without(name))
-    if spec.media and correct.body is not None:
+    if spec.media_types and correct.body is not None:
         yield _mutant(correct, "header dropped", "without Content-Type", frozenset({"content-type"}), _untyped)
 
 
@@ -241,7 +241,7 @@ def _untyped(reply: EmulatedResponse) -> None:
 def _error_mutants(correct: CorrectResponse, media: MediaType) -> Iterator[Mutant]:
     shapes: dict[str, Any] = {"a list": ["something went wrong"], "an empty object": {}, "a text": "wrong"}
     for description, body in shapes.items():
-        if next(media.errors(body), None) is not None:
+        if next(media.iterate_errors(body), None) is not None:
             rules = frozenset({"error-shape"})
             yield _mutant(correct, "error shape changed", f"an error that is {description}", rules, _with_body(body))
     raw = {"HTML": (b"<html>Bad Gateway</html>", "body-not-json"), "empty": (b"", "empty-body")}

@@ -161,7 +161,7 @@ def _catalogue() -> Catalogue:
 
 
 def _contract() -> Contract:
-    return _catalogue().provider(PROVIDER)
+    return _catalogue().find_provider(PROVIDER)
 
 
 def _write(folder: Path, name: str, data: bytes) -> Path:
@@ -182,10 +182,10 @@ def _read_contract(data: bytes, folder: Path) -> None:
     contract = load_contract(_write(folder, "openapi.json" if data[:1] == b"{" else "openapi.yaml", data))
     for operation in contract.operations.values():
         for response in operation.responses.values():
-            for media in response.media.values():
+            for media in response.media_types.values():
                 for example in media.examples:
-                    list(media.errors(example.value))
-    plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+                    list(media.iterate_errors(example.value))
+    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
 _OFFICIAL_DOCUMENT = {
@@ -266,7 +266,7 @@ def _overlay_documents() -> list[Document]:
 def _read_overlay(data: bytes, folder: Path) -> None:
     _write(folder, "official.json", to_json(_OFFICIAL_DOCUMENT))
     contract = load_contract(_write(folder, "overlay.yaml", data))
-    plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
 def _official_documents() -> list[Document]:
@@ -277,7 +277,7 @@ def _read_official_document(data: bytes, folder: Path) -> None:
     """Read an official document below an overlay."""
     _write(folder, "official.json", data)
     contract = load_contract(_write(folder, "overlay.yaml", to_yaml(_OVERLAY)))
-    plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
 RECORDINGS = [
@@ -479,14 +479,14 @@ def _stream_documents() -> list[Document]:
 
 
 def _read_stream(data: bytes, _folder: Path) -> None:
-    specs = [one.stream for one in _catalogue().provider("ttsai").operations.values() if one.stream is not None]
+    specs = [one.stream for one in _catalogue().find_provider("ttsai").operations.values() if one.stream is not None]
     for spec in specs:
         for size in (1, 7, len(data) or 1):
             parser = EventStreamParser(spec)
             for start in range(0, len(data), size):
-                parser.feed(data[start : start + size])
+                parser.feed_chunk(data[start : start + size])
             assert parser.is_complete in (True, False)
-            list(parser.audio_events())
+            list(parser.iterate_audio_events())
 
 
 def _body_documents() -> list[Document]:

@@ -142,7 +142,7 @@ async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
     """Measure the planned cases of a provider by kind."""
     by_kind: dict[str, list[ConformanceCase]] = defaultdict(list)
     for case in plan_cases(
-        list(contract.targets.values()), emulated=True, all_billable=True, large_uploads=False
+        list(contract.targets.values()), is_emulated=True, include_all_billable=True, include_large_uploads=False
     ).cases:
         by_kind[kind_of(case)].append(case)
     for name, cases in by_kind.items():
@@ -150,7 +150,7 @@ async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
 
         # The number of polls depends on random jitter, so each round starts with the same seed.
         async def work(transport: Transport, sample: Sequence[ConformanceCase] = sample) -> None:
-            await runner_for(contract, transport).run(sample)
+            await runner_for(contract, transport).run_cases(sample)
 
         yield KindCost(name, len(cases), await cost_of(contract, len(sample), work))
 
@@ -198,7 +198,7 @@ def measure_over_socket(target: Target) -> Mapping[str, float]:
 
 async def _send(contract: Contract, root: str, cases: Sequence[ConformanceCase]) -> None:
     async with Transport() as transport:
-        await runner_for(contract, transport, root).run(cases)
+        await runner_for(contract, transport, root).run_cases(cases)
 
 
 async def in_process(contracts: Iterable[Contract], fuzzed: Sequence[Target]) -> None:
@@ -226,7 +226,7 @@ def main() -> None:
         return
     catalogue = load_catalogue()
     provider, _, name = TARGET.partition("/")
-    target = catalogue.provider(provider).target(name)
+    target = catalogue.find_provider(provider).find_target_by_name(name)
     contracts = [contract for contract in catalogue if not options.providers or contract.id in options.providers]
     asyncio.run(in_process(contracts, [target]))
     if options.alone:

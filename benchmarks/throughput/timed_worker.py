@@ -90,7 +90,7 @@ class TimedGroup:
         """Send all cases once, and return the CPU seconds."""
         async with Transport(app=self._app) as transport:
             started = time.process_time()
-            await benchmark.runner_for(self._contract, transport).run(self._cases)
+            await benchmark.runner_for(self._contract, transport).run_cases(self._cases)
             seconds = time.process_time() - started
         self._app.end_round()
         return seconds

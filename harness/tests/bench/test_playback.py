@@ -209,7 +209,7 @@ def _contract(tmp_path: Path, old: str, new: str) -> Contract:
 
 def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
     """Speech over a real socket in virtual time, and how it came."""
-    target = contract.target(name)
+    target = contract.find_target_by_name(name)
 
     async def speak() -> Delivery:
         app = create_app([contract], EmulatorSettings())

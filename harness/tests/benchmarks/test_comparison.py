@@ -24,7 +24,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.model import Request
 from voicegauge.transport import Transport
 
-TARGET = load_catalogue().provider("pixazo").target("chatterbox")
+TARGET = load_catalogue().find_provider("pixazo").find_target_by_name("chatterbox")
 SUBMIT = f"POST http://x.test/pixazo{TARGET.operation.path}"
 
 

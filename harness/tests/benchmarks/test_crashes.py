@@ -142,7 +142,7 @@ async def test_the_verdict_sees_what_is_recorded_twice(
     user = SimulatedCaseUser("record", tmp_path, contract, plan, provider, clock, 1.0)
     assert await user.run_command(kill_at="submit charged") is None
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.conformance.case_journal.CaseJournal.skip_reason", lambda *_: None)
+        patch.setattr("voicegauge.conformance.case_journal.CaseJournal.find_skip_reason", lambda *_: None)
         outcome = await user.run_command()
     assert outcome is not None
     verdict = judge_cases(provider, outcome.spent_usd, user.max_cost_usd, is_recording=True)

@@ -12,7 +12,7 @@ from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document, read_document
 
-_check_openapi = loading._check_openapi
+_check_openapi = loading._check_openapi_structure
 _valid: set[str] = set()
 """SHA-256 of the documents that the OpenAPI validator accepted."""
 
@@ -38,4 +38,4 @@ def validate_once(patch: pytest.MonkeyPatch) -> None:
             _check_openapi(document)
             _valid.add(document.sha256)
 
-    patch.setattr(loading, "_check_openapi", check)
+    patch.setattr(loading, "_check_openapi_structure", check)

@@ -139,7 +139,7 @@ def submit(acme: Contract) -> Callable[..., Call]:
         raw = given if isinstance(given, bytes) else json.dumps(given).encode()
         response = Response(status=status, headers=tuple((k, v) for k, v in sent.items() if v), body=raw)
         exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
-        return Call(acme.operation("speak"), exchange, acme.target("voice-1"), request_origin=origin)
+        return Call(acme.find_operation("speak"), exchange, acme.find_target_by_name("voice-1"), request_origin=origin)
 
     return make
 
@@ -153,7 +153,7 @@ def poll(acme: Contract) -> Callable[..., Call]:
         headers = (("Content-Type", "application/json"),)
         response = Response(status=status, headers=headers, body=json.dumps(answer).encode())
         exchange = Exchange(provider="acme", operation="status", request=request, response=response)
-        return Call(acme.operation("status"), exchange, submit.target if submit else None, submit=submit)
+        return Call(acme.find_operation("status"), exchange, submit.target if submit else None, submit=submit)
 
     return make
 

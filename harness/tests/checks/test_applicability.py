@@ -56,4 +56,4 @@ def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
 
 def _operation(name: str):
     provider, _, operation = name.partition("/")
-    return CATALOGUE.provider(provider).operation(operation)
+    return CATALOGUE.find_provider(provider).find_operation(operation)

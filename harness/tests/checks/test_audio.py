@@ -37,7 +37,7 @@ def delivered(acme):
             failure=failure,
         )
         speech = SpeechRequest(**{"text": TEXT, **asked})
-        return SpeechDelivery(acme.target("voice-1"), speech, delivery, is_successful=done)
+        return SpeechDelivery(acme.find_target_by_name("voice-1"), speech, delivery, is_successful=done)
 
     return make
 

@@ -21,7 +21,7 @@ OURS = ("transcript-", "converted-", "stems-", "charge-per-minute")
 
 @pytest.fixture(scope="module")
 def ttsai() -> Contract:
-    return load_catalogue().provider("ttsai")
+    return load_catalogue().find_provider("ttsai")
 
 
 def noise(seconds: float, rate: int = 16_000) -> np.ndarray:

@@ -41,7 +41,7 @@ def charged(submit, judge, contract_of) -> Callable[..., list[Finding]]:
     def make(used: object, text: str = "Hello", document: str = DOCUMENT) -> list[Finding]:
         contract = contract_of(document)
         sent = submit({"id": "j1", "state": "new", "used": used}, asked={"text": text})
-        call = Call(contract.operation("speak"), sent.exchange, contract.target("voice-1"))
+        call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
         return [finding for finding in judge(call) if finding.rule == "charge-wrong"]
 
     return make
@@ -138,7 +138,7 @@ def test_a_text_that_cannot_be_read_has_no_price(charged, submit, judge) -> None
 def test_a_charge_in_an_error_or_of_an_unknown_target_is_not_judged(submit, rules_of, acme) -> None:
     assert "charge-wrong" not in rules_of(submit({"error": "busy", "used": 99}, status=400))
     sent = submit({"id": "j1", "state": "new", "used": 99})
-    assert "charge-wrong" not in rules_of(Call(acme.operation("speak"), sent.exchange))
+    assert "charge-wrong" not in rules_of(Call(acme.find_operation("speak"), sent.exchange))
 
 
 def test_a_free_job_costs_nothing(submit, poll, judge) -> None:
@@ -198,7 +198,7 @@ def turn(contract_of, submit) -> Callable[..., Call]:
 
     def make(used: object, document: str = WITH_CHAT, status: int = 200) -> Call:
         exchange = submit({"reply": "Hi", "used": used}, status=status).exchange
-        return Call(contract_of(document).operation("chat"), exchange)
+        return Call(contract_of(document).find_operation("chat"), exchange)
 
     return make
 

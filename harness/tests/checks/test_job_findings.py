@@ -114,10 +114,10 @@ def history(submit, poll, acme) -> Callable[..., JobHistory]:
 
     def make(*answers: Any, first: Any = None, contract: Contract = acme, **more: Any) -> JobHistory:
         sent = submit(first)
-        call = Call(contract.operation("speak"), sent.exchange, contract.target("voice-1"))
+        call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
         pairs = [answer if isinstance(answer, tuple) else (answer, 200) for answer in answers]
         polls = [poll({"id": "j1", **answer}, status=status, submit=call) for answer, status in pairs]
-        status = contract.operation("status")
+        status = contract.find_operation("status")
         return JobHistory(call, tuple(Call(status, one.exchange, call.target) for one in polls), status, **more)
 
     return make

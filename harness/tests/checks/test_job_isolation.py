@@ -16,7 +16,7 @@ def jobs(submit, poll, acme):
         for text, job_id, url in each:
             call = submit({"id": job_id, "state": "new"}, asked={"text": text})
             done = {"id": job_id, "state": "done" if url else "busy", "audio": url}
-            trails.append(JobHistory(call, (poll(done, submit=call),), acme.operation("status")))
+            trails.append(JobHistory(call, (poll(done, submit=call),), acme.find_operation("status")))
         return JobSet(tuple(trails), trails[-1])
 
     return make

@@ -24,7 +24,7 @@ def trail(submit, poll, acme):
     def make(*answers, first="new", timed_out=False, observations=()):
         call = submit({"id": "j1", "state": first})
         polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
-        return JobHistory(call, polls, acme.operation("status"), is_timed_out=timed_out, observations=observations)
+        return JobHistory(call, polls, acme.find_operation("status"), is_timed_out=timed_out, observations=observations)
 
     return make
 
@@ -107,12 +107,12 @@ def _course_rules(acme, seen):
         )
         request = Request(method="GET", url="https://api.acme.example/jobs/j1")
         return Call(
-            acme.operation(operation),
+            acme.find_operation(operation),
             Exchange(provider="acme", operation=operation, request=request, response=response),
         )
 
     polls = tuple(call("status", _answer(state)) for state in seen)
-    trail = JobHistory(call("speak", {"id": "j1", "state": "new"}), polls, acme.operation("status"))
+    trail = JobHistory(call("speak", {"id": "j1", "state": "new"}), polls, acme.find_operation("status"))
     return {finding.rule for finding in Checker(Provenance.RECORDED).iterate_findings(trail)}
 
 

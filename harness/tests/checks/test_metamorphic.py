@@ -43,7 +43,7 @@ def pair(acme):
             audio_exchange=0,
             submit_exchange=0,
         )
-        target = acme.target("voice-1")
+        target = acme.find_target_by_name("voice-1")
         return SpeechDelivery(target, SpeechRequest(text=text), delivery, has_ordinary_text=is_ordinary)
 
     def make(relation, values, one: bytes, other: bytes, *, is_ordinary: bool = True) -> ResponsePair:

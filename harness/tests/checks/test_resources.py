@@ -18,11 +18,11 @@ RULES = ("resource-", "batch-", "filter-")
 
 @pytest.fixture(scope="module")
 def ttsai() -> Contract:
-    return load_catalogue().provider("ttsai")
+    return load_catalogue().find_provider("ttsai")
 
 
 def call(contract: Contract, name: str, body: Any, *, status: int = 200, sent: Any = None, query: str = "") -> Call:
-    operation = contract.operation(name)
+    operation = contract.find_operation(name)
     request = Request(
         method=operation.method,
         url=f"{operation.server.url}{operation.path}{query}",
@@ -39,7 +39,7 @@ def found(subject: Call | ResourceStep) -> set[str]:
 
 
 def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceStep:
-    creator = contract.operation(said.pop("creator", "createUserVoice"))
+    creator = contract.find_operation(said.pop("creator", "createUserVoice"))
     at = f"{creator.pointer}/x-resource"
     said = {"resource_id": "uv_1", "expected_state": "active", **said}
     return ResourceStep(call=answer, creator=creator, step_kind=step, description="a step", contract_pointer=at, **said)
@@ -105,7 +105,7 @@ def test_a_conversation_keeps_its_id(ttsai) -> None:
 
 
 def test_an_item_is_found_at_any_depth(ttsai) -> None:
-    resource = ttsai.operation("createUserVoice").resource
+    resource = ttsai.find_operation("createUserVoice").resource
     assert find_resource_item({"data": {"items": [{"public_id": "uv_0"}, VOICE]}}, resource, "uv_1") == VOICE
     assert find_resource_item([{"id": "uv_1"}], resource, "uv_1") is None
 

@@ -123,9 +123,11 @@ def edited(tmp_path, submit):
 @pytest.mark.parametrize("documented", ["application/json", "application/json; charset=utf-8"])
 def test_a_charset_makes_no_other_media_type(edited, submit, rules_of, documented, sent) -> None:
     acme = edited(lambda text: text.replace("application/json:", f'"{documented}":'))
-    call = Call(acme.operation("speak"), submit(headers={"Content-Type": sent}).exchange)
+    call = Call(acme.find_operation("speak"), submit(headers={"Content-Type": sent}).exchange)
     assert rules_of(call) == set()
-    assert rules_of(Call(acme.operation("speak"), submit({"id": 3, "state": "new"}).exchange)) == {"response-schema"}
+    assert rules_of(Call(acme.find_operation("speak"), submit({"id": 3, "state": "new"}).exchange)) == {
+        "response-schema"
+    }
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
 
     acme = edited(in_dollars)
     sent = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
-    call = Call(acme.operation("speak"), sent.exchange, acme.target("voice-1"))
+    call = Call(acme.find_operation("speak"), sent.exchange, acme.find_target_by_name("voice-1"))
     assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])
 
 
@@ -153,7 +155,7 @@ def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
 def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(edited, submit, judge, used, right) -> None:
     acme = edited(lambda text: text.replace("credits: 1000", "credits: 20856.94").replace("credits: 500", "credits: 1"))
     sent = submit({"id": "j", "state": "new", "used": used})
-    call = Call(acme.operation("speak"), sent.exchange, acme.target("voice-1"))
+    call = Call(acme.find_operation("speak"), sent.exchange, acme.find_target_by_name("voice-1"))
     # The documented price of "Hello" is 104.2847 credits. It may also be rounded up to 105 credits.
     assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])
 
@@ -177,6 +179,6 @@ def test_a_missing_key_is_one_finding_even_if_a_condition_depends_on_it(
     """A condition over `properties` holds for an object without the key, so `then` would be required as well."""
     schema = f"{{type: object, required: [state], if: {condition}, then: {{required: [audio]}}}}"
     acme = edited(lambda text: text.replace("{schema: {type: object}}", f"{{schema: {schema}}}"))
-    call = Call(acme.operation("status"), poll(answer).exchange)
+    call = Call(acme.find_operation("status"), poll(answer).exchange)
     found = [finding for finding in judge(call) if finding.rule == "response-schema"]
     assert [finding.message.replace('"', "'") for finding in found] == messages

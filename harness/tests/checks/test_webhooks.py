@@ -16,7 +16,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.model import Exchange, Finding, Provenance, ReceivedCallback, Request, Response, Timing
 
 CATALOGUE = load_catalogue()
-PIXAZO, TTSAI = CATALOGUE.provider("pixazo"), CATALOGUE.provider("ttsai")
+PIXAZO, TTSAI = CATALOGUE.find_provider("pixazo"), CATALOGUE.find_provider("ttsai")
 JUDGE = Checker(Provenance.RECORDED)
 STATES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "ERROR"]
 
@@ -55,15 +55,15 @@ def callbacks(
     polled: Sequence[str] = ("COMPLETED",),
     at_s: float = 0.0,
 ) -> RequestCallbacks:
-    submit = _call(PIXAZO.operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
-    status = PIXAZO.operation("getRequestStatus")
+    submit = _call(PIXAZO.find_operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
+    status = PIXAZO.find_operation("getRequestStatus")
     polls = tuple(_call(status, _status(state), started_s=at_s) for state in polled)
     return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, are_all_received=True)  # type: ignore[arg-type]
 
 
 def batch(values: Sequence[Any]) -> RequestCallbacks:
-    submit = _call(TTSAI.operation("submitBatch"), {"batch_id": "b", "status": "processing"})
-    poll = _call(TTSAI.operation("getBatchResult"), {"batch_id": "b", "status": "completed"})
+    submit = _call(TTSAI.find_operation("submitBatch"), {"batch_id": "b", "status": "processing"})
+    poll = _call(TTSAI.find_operation("getBatchResult"), {"batch_id": "b", "status": "completed"})
     received = tuple(_received(value) for value in values)
     return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), are_all_received=True)
 

@@ -63,7 +63,7 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     assert "POST /tts/{voice_id}/stream: one-v1, two-2" in printed
     assert f"next: voicegauge check acme --emulated --contracts {overlay}" in printed
     assert document.read_text() == DOCUMENT
-    contract = voicegauge.load_contracts([overlay]).provider("acme")
+    contract = voicegauge.load_contracts([overlay]).find_provider("acme")
     request = contract.operations["speak"].speech
     assert request is not None
     assert {field: str(mapping.at) for field, mapping in request.request.items()} == {
@@ -121,7 +121,7 @@ def test_operation_ids_that_are_used_twice_are_replaced(document: Path) -> None:
     document.write_text(twice)
     overlay = document.with_name("overlay.yaml")
     assert run(["init", str(document)]) == 0
-    assert list(voicegauge.load_contracts([overlay]).provider("acme").operations) == ["speak", "post-v2-speak"]
+    assert list(voicegauge.load_contracts([overlay]).find_provider("acme").operations) == ["speak", "post-v2-speak"]
 
 
 def test_operations_can_be_named(document: Path) -> None:

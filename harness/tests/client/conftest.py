@@ -183,7 +183,7 @@ async def speak(contract, script, serve):
         call = {name: options.pop(name) for name in ("observer", "price_usd", "reservation") if name in options}
         loaded = contract(edit)
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=clock, **options)
-        delivery = await getattr(client, method)(loaded.target(target), speech, **call)
+        delivery = await getattr(client, method)(loaded.find_target_by_name(target), speech, **call)
         return delivery, clock
 
     run.base = base

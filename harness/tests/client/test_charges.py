@@ -66,7 +66,7 @@ async def test_many_requests_share_a_client_and_a_budget(contract, script, serve
     base, loaded, ledger = await serve(script), contract(), Ledger(0.1)
     async with Transport(timeouts=Timeouts(total_s=30)) as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, ledger=ledger)
-        asked = (client.speak(loaded.target("one"), HELLO) for _ in range(25))
+        asked = (client.speak(loaded.find_target_by_name("one"), HELLO) for _ in range(25))
         results = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(result, BudgetError) for result in results) == 15
     assert len(script.requests) == 10

@@ -41,7 +41,7 @@ def asked(contract):
     def make(operation="submit", edit=None, key=KEY, **wire):
         loaded = contract(edit)
         client = Client(loaded, transport, key=key)
-        return client.build_request(loaded.operation(operation), RequestParts(**wire)), loaded
+        return client.build_request(loaded.find_operation(operation), RequestParts(**wire)), loaded
 
     return make
 
@@ -246,7 +246,7 @@ async def test_curl_sends_the_same_request_again(serve, contract, monkeypatch):
         bodies = [{"text": text, "n": 1.5} for text in HOSTILE if text]
         bodies += [{"text": "x" * 5000}, {"file": wav, "input": HOSTILE[0], "model": "m"}, {"file": odd, "a": "b\nc"}]
         for body in bodies:
-            operation = loaded.operation("say" if "file" in body else "submit")
+            operation = loaded.find_operation("say" if "file" in body else "submit")
             request = client.build_request(operation, RequestParts(body=body, query={"q": "[1-3] {a}&"}))
             line = build_curl_command(request, loaded, key=KEY, key_origins=client.origins)
             done = await asyncio.to_thread(

@@ -172,7 +172,7 @@ async def test_a_submit_that_may_have_been_paid_for_is_not_sent_again(contract):
     loaded, ledger = contract(), Ledger(1.0)
     async with server, Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=VirtualClock(), ledger=ledger)
-        delivery = await client.speak(loaded.target("one"), HELLO)
+        delivery = await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert delivery.failure.kind == "network"
     assert "may have been charged" in delivery.failure.message
     assert len(connections) == delivery.attempts == 1
@@ -183,6 +183,6 @@ async def test_a_submit_that_never_left_is_sent_again_and_costs_nothing(contract
     loaded, ledger, clock = contract(), Ledger(1.0), VirtualClock()
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": "http://127.0.0.1:1"}, clock=clock, ledger=ledger)
-        delivery = await client.speak(loaded.target("one"), HELLO)
+        delivery = await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert (delivery.failure.kind, delivery.attempts, len(clock.sleeps)) == ("network", 3, 2)
     assert (ledger.spent_usd, ledger.reserved_usd) == (0, 0)

@@ -83,7 +83,7 @@ def test_every_response_leads_to_a_delivery(contract, script, target, edit):
         loaded = contract(edit)
         async with Transport(app=app) as transport:
             client = Client(loaded, transport, key=KEY, clock=VirtualClock())
-            return await client.speak(loaded.target(target), SpeechRequest(text="hi"))
+            return await client.speak(loaded.find_target_by_name(target), SpeechRequest(text="hi"))
 
     delivery = asyncio.run(run())
     assert (delivery.audio is None) != (delivery.failure is None)
@@ -117,7 +117,7 @@ def test_wherever_the_audio_leads_a_delivery_comes_of_it(contract, url, location
     async def run():
         async with Transport(app=app) as transport:
             client = Client(contract(), transport, key=KEY, clock=VirtualClock())
-            return await client.speak(contract().target("one"), SpeechRequest(text="hi"))
+            return await client.speak(contract().find_target_by_name("one"), SpeechRequest(text="hi"))
 
     delivery = asyncio.run(run())
     assert (delivery.audio is None) != (delivery.failure is None)
@@ -131,6 +131,6 @@ async def test_a_flood_of_states_is_bounded(contract):
     loaded = contract()
     async with Transport(app=app) as transport:
         client = Client(loaded, transport, key=KEY, clock=VirtualClock())
-        delivery = await client.speak(loaded.target("one"), SpeechRequest(text="hi"))
+        delivery = await client.speak(loaded.find_target_by_name("one"), SpeechRequest(text="hi"))
     assert delivery.failure.kind == "timeout"
     assert len(delivery.exchanges) <= 300

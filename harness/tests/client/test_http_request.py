@@ -29,7 +29,7 @@ def schemes(**scheme):
 
 
 def build(client, operation="submit", **wire):
-    return client.build_request(client.contract.operation(operation), RequestParts(**wire))
+    return client.build_request(client.contract.find_operation(operation), RequestParts(**wire))
 
 
 def test_url_body_and_headers(client):
@@ -68,7 +68,7 @@ def test_no_key_another_key_and_an_operation_that_takes_none(client):
         document["paths"]["/jobs/{job_id}"]["get"]["security"] = []
 
     one = client(open_status)
-    operation = one.contract.operation("submit")
+    operation = one.contract.find_operation("submit")
     assert one.build_request(operation, RequestParts(), key=None).header("x-key") is None
     assert one.build_request(operation, RequestParts(), key="other").header("x-key") == "other"
     assert build(one, "status", path={"job_id": "1"}).header("x-key") is None
@@ -87,7 +87,7 @@ def test_no_key_another_key_and_an_operation_that_takes_none(client):
 )
 def test_the_key_goes_to_no_other_origin(client, url):
     one = client()
-    request = one.build_request(one.contract.operation("submit"), RequestParts(), url=url)
+    request = one.build_request(one.contract.find_operation("submit"), RequestParts(), url=url)
     assert "k-123456" not in repr(request)
 
 
@@ -97,7 +97,7 @@ def test_a_base_url_takes_the_servers_place_and_its_key(client):
         assert build(one).url == "http://127.0.0.1:9/acme/speech"
         assert build(one).header("x-key") == "k-123456"
         elsewhere = one.build_request(
-            one.contract.operation("submit"), RequestParts(), url="https://api.acme.test/speech"
+            one.contract.find_operation("submit"), RequestParts(), url="https://api.acme.test/speech"
         )
         assert elsewhere.header("x-key") is None
 

@@ -197,7 +197,7 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
     base, loaded, watcher, ledger = await serve(script), contract(edit), Watcher(), Ledger(1.0)
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, ledger=ledger)
-        task = asyncio.create_task(client.speak(loaded.target("one"), HELLO, observer=watcher))
+        task = asyncio.create_task(client.speak(loaded.find_target_by_name("one"), HELLO, observer=watcher))
         while len(watcher.events) < 2:  # noqa: ASYNC110 - an observer has no event
             await asyncio.sleep(0.01)
         task.cancel()

@@ -74,7 +74,7 @@ async def test_submits_wait_for_the_minute_polls_and_times_do_not(contract, scri
         deliveries, begun = [], []
         for _ in range(3):
             job_script(script, base, status, "queued", "working")
-            deliveries.append(await client.speak(loaded.target("one"), HELLO))
+            deliveries.append(await client.speak(loaded.find_target_by_name("one"), HELLO))
             begun.append(clock.monotonic() - deliveries[-1].job.observations[-1].at_ms / 1000)
     assert begun == [0, 7, 60]
     assert [[sighting.requested_ms for sighting in one.job.observations] for one in deliveries] == [
@@ -91,7 +91,7 @@ async def test_single_calls_and_submits_that_are_sent_again_count_too(contract, 
         client = Client(
             loaded, transport, base_urls={"": base}, key=KEY, clock=clock, rate_limiter=RateLimiter(2, clock)
         )
-        await client.speak(loaded.target("one"), HELLO)
+        await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert len(script.requests) == 3
     assert 60 <= clock.monotonic() < 61
 

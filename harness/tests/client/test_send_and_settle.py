@@ -58,7 +58,7 @@ class Settled:
 
         reservation = self.ledger.reserve(PRICE_USD)
         return await send_and_settle(
-            reservation, contract.operation(operation), send, more.pop("observer", self.notes), **more
+            reservation, contract.find_operation(operation), send, more.pop("observer", self.notes), **more
         )
 
     @property
@@ -167,5 +167,5 @@ async def test_a_free_request_is_neither_observed_nor_reserved(contract: Callabl
     async def send() -> list[Exchange]:
         return exchanges
 
-    assert await send_and_settle(None, contract().operation("say"), send, notes) == exchanges
+    assert await send_and_settle(None, contract().find_operation("say"), send, notes) == exchanges
     assert notes.calls == []

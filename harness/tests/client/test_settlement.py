@@ -56,7 +56,7 @@ async def test_a_delivery_whose_connection_was_lost_is_spent(contract, disconnec
         client = Client(
             loaded, transport, base_urls={"": disconnecting_server}, key=KEY, clock=VirtualClock(), ledger=ledger
         )
-        await client.speak(loaded.target("one"), HELLO)
+        await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert (ledger.spent_usd, ledger.reserved_usd) == (PRICE_USD, 0)
 
 
@@ -64,7 +64,7 @@ async def test_a_delivery_that_could_not_connect_costs_nothing(contract):
     loaded, ledger = contract(), Ledger(1.0)
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": "http://127.0.0.1:1"}, clock=VirtualClock(), ledger=ledger)
-        await client.speak(loaded.target("one"), HELLO)
+        await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert (ledger.spent_usd, ledger.reserved_usd) == (0, 0)
 
 

@@ -15,7 +15,7 @@ SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
 
 
 def test_words_go_to_their_places(contract):
-    target = contract().target("one")
+    target = contract().find_target_by_name("one")
     wire = map_speech_request(target, SpeechRequest(text="hi", language="en", seed=7, speed=1.5))
     assert wire.body == {"text": "hi", "voice": "alice", "lang": "en-US"}
     assert wire.query == {"seed": 7}
@@ -24,15 +24,21 @@ def test_words_go_to_their_places(contract):
 
 
 def test_a_word_given_wins_over_the_targets_default(contract):
-    assert map_speech_request(contract().target("one"), SpeechRequest(text="hi", voice="bob")).body["voice"] == "bob"
+    assert (
+        map_speech_request(contract().find_target_by_name("one"), SpeechRequest(text="hi", voice="bob")).body["voice"]
+        == "bob"
+    )
 
 
 def test_a_map_leaves_words_alone_that_it_does_not_name(contract):
-    assert map_speech_request(contract().target("one"), SpeechRequest(text="hi", language="de")).body["lang"] == "de"
+    assert (
+        map_speech_request(contract().find_target_by_name("one"), SpeechRequest(text="hi", language="de")).body["lang"]
+        == "de"
+    )
 
 
 def test_constants_are_sent_and_extra_parameters_win(contract):
-    target = contract().target("sync")
+    target = contract().find_target_by_name("sync")
     assert map_speech_request(target, SpeechRequest(text="hi")).body == {"model": "m1", "input": "hi", "format": "wav"}
     extra = {"body#/model": "m2", "body#/voice/settings/0": 3, "query.debug": True}
     wire = map_speech_request(target, SpeechRequest(text="hi", extra=extra))
@@ -42,7 +48,7 @@ def test_constants_are_sent_and_extra_parameters_win(contract):
 
 
 def test_an_upload_makes_the_request_multipart(contract):
-    wire = map_speech_request(contract().target("clone"), SpeechRequest(text="hi", voice_sample=SAMPLE))
+    wire = map_speech_request(contract().find_target_by_name("clone"), SpeechRequest(text="hi", voice_sample=SAMPLE))
     assert wire.media_type == "multipart/form-data"
     assert wire.body["file"] == UploadedFile(filename="me.wav", media_type="audio/wav", data=b"RIFF")
 
@@ -67,12 +73,14 @@ def test_an_upload_makes_the_request_multipart(contract):
 )
 def test_a_request_that_a_target_does_not_support_is_a_one_line_error(contract, target, speech, words):
     with pytest.raises(UsageError, match=words) as caught:
-        map_speech_request(contract().target(target), speech)
+        map_speech_request(contract().find_target_by_name(target), speech)
     assert "\n" not in str(caught.value)
 
 
 def test_the_only_language_need_not_be_sent(contract):
-    wire = map_speech_request(contract().target("sync"), SpeechRequest(text="hi", language="en", format="wav"))
+    wire = map_speech_request(
+        contract().find_target_by_name("sync"), SpeechRequest(text="hi", language="en", format="wav")
+    )
     assert wire.body == {"model": "m1", "input": "hi", "format": "wav"}
 
 
@@ -101,7 +109,9 @@ OPERATION = {
 def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at, template, extra):
     operation = copy.deepcopy(OPERATION)
     operation["x-speech"]["request"] = {"text": {"at": at, "template": template}}
-    target = contract(lambda document: document["paths"].update({"/say": {"post": operation}})).target("sync")
+    target = contract(lambda document: document["paths"].update({"/say": {"post": operation}})).find_target_by_name(
+        "sync"
+    )
     wire = map_speech_request(target, SpeechRequest(text=text, extra={"body#/constants/list/0": extra}))
     place = parse_location(at)
     found = place.read_request(wire)
@@ -110,7 +120,7 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     assert target.spec.constants == {parse_location("body#/constants"): {"list": [1]}}
 
 
-@pytest.mark.parametrize("target", load_catalogue().select([]), ids=lambda target: target.id)
+@pytest.mark.parametrize("target", load_catalogue().select_targets([]), ids=lambda target: target.id)
 def test_every_bundled_target_takes_a_text(target):
     sample = SAMPLE if "voice_sample_upload" in target.spec.required_fields else None
     wire = map_speech_request(target, SpeechRequest(text="A marker text", voice_sample=sample))

@@ -62,7 +62,7 @@ def _speak(contract: Contract, script: Any, *, max_wait_s: float | None = None, 
     async def speak() -> Delivery:
         async with serving(script) as url, Transport(timeouts=Timeouts(**limits)) as transport:
             client = Client(contract, transport, base_urls={"": url}, max_wait_s=max_wait_s)
-            return await client.speak(contract.target("sync"), SpeechRequest(text="Hello."))
+            return await client.speak(contract.find_target_by_name("sync"), SpeechRequest(text="Hello."))
 
     return run_in_virtual_time(speak())
 

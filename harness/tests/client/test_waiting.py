@@ -24,7 +24,7 @@ async def test_an_undocumented_state_ends_the_wait_on_request(contract, script, 
     job_script(script, base, status, "dreaming")
     async with Transport() as transport:
         client = Client(contract(), transport, base_urls={"": base}, key=KEY, clock=VirtualClock())
-        delivery = await client.speak(contract().target("one"), HELLO, stop_at_undocumented_state=True)
+        delivery = await client.speak(contract().find_target_by_name("one"), HELLO, stop_at_undocumented_state=True)
     assert delivery.failure.message == "the job is in state 'dreaming', which the contract does not document"
     assert script.routes == ["POST /speech", "GET /jobs/j1"]
     assert delivery.has_open_job
@@ -121,7 +121,7 @@ async def test_the_message_says_what_was_seen_last(contract, script, status, nam
     script.on("GET /jobs/j1", status("working"), answer)
     async with serving(script) as base, Transport() as transport:
         client = Client(contract(), transport, base_urls={"": base}, key=KEY, max_wait_s=50)
-        delivery = await client.speak(contract().target("one"), HELLO)
+        delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
     assert message in delivery.failure.message
     assert delivery.has_open_job
     if "job not done" in delivery.failure.message:
@@ -159,7 +159,7 @@ async def test_redirects_do_not_outlast_the_deadline(contract, max_wait_s):
         return JSONResponse(done, 202) if path == "/speech" else redirect(path)
 
     async with _slow_service(contract, respond, max_wait_s=max_wait_s) as (client, clock, called):
-        delivery = await client.speak(contract().target("one"), HELLO)
+        delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
     limit_s = max_wait_s or 60 + MAX_TRANSFER_S
     assert delivery.failure.kind == "timeout"
     assert f"a delivery may take {limit_s:g} s" in delivery.failure.message
@@ -172,7 +172,7 @@ async def test_retries_do_not_outlast_the_deadline(contract):
         return Response("busy", 503, {"Retry-After": "110"})
 
     async with _slow_service(contract, respond, max_wait_s=250) as (client, clock, called):
-        delivery = await client.speak(contract().target("sync"), HELLO)
+        delivery = await client.speak(contract().find_target_by_name("sync"), HELLO)
     assert delivery.failure.message == "HTTP 503: busy; a delivery may take 250 s, and the next attempt is due in 110 s"
     assert (len(called), clock.monotonic()) == (2, 310)
     assert delivery.billing is BillingStatus.REJECTED
@@ -193,7 +193,7 @@ async def test_the_wait_for_a_rate_limit_does_not_count(contract):
 
     async with Transport(app=app) as transport:
         client = Client(contract(), transport, key=KEY, clock=clock, max_wait_s=10, rate_limiter=Limiter())
-        delivery = await client.speak(contract().target("sync"), HELLO)
+        delivery = await client.speak(contract().find_target_by_name("sync"), HELLO)
     assert delivery.audio == WAV
 
 
@@ -214,7 +214,7 @@ async def test_a_service_that_drips_is_cut_off(contract, script, serve, status, 
         script.on(route, scripted(_drip))
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, max_wait_s=0.3)
-        delivery = await client.speak(loaded.target(target), HELLO)
+        delivery = await client.speak(loaded.find_target_by_name(target), HELLO)
     assert delivery.failure.kind == "timeout"
     assert "bytes of the body received" in delivery.failure.message
     assert script.routes[-1] in routes
@@ -232,7 +232,7 @@ async def test_an_interrupted_delivery_has_what_was_observed(contract, script, s
     script.on("GET /jobs/j1", working)
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY)
-        task = asyncio.create_task(client.speak(loaded.target("one"), HELLO))
+        task = asyncio.create_task(client.speak(loaded.find_target_by_name("one"), HELLO))
         await asked.wait()
         task.cancel()
         with pytest.raises(DeliveryInterruptedError) as caught:

@@ -77,26 +77,32 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
         seed: int = 0,
         emulator: RunningEmulator | None = None,
     ) -> CheckReport:
-        targets = voicegauge_catalogue.select(names)
+        targets = voicegauge_catalogue.select_targets(names)
         key = (id(voicegauge_catalogue), *names, whole_providers)
         if key not in _PLANS:
             _PLANS[key] = plan_cases(
-                targets, emulated=True, all_billable=True, large_uploads=False, whole_providers=whole_providers
+                targets,
+                is_emulated=True,
+                include_all_billable=True,
+                include_large_uploads=False,
+                whole_providers=whole_providers,
             )
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
         running = emulator or RunningEmulator("127.0.0.1", 1, ())
         misplaced: set[str] = set()
         rules = watch_applicability(RULE_BY_ID, misplaced)
-        settings = build_emulator_check_settings(running, targets, fuzz=fuzz, seed=seed, names=names, rules=rules)
+        settings = build_emulator_check_settings(
+            running, targets, fuzz_request_count=fuzz, seed=seed, requested_names=names, rules=rules
+        )
         if emulator is None:
             contracts = {target.contract.id: target.contract for target in targets}
             app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
-            settings = dataclasses.replace(settings, app=app)
+            settings = dataclasses.replace(settings, emulator_app=app)
         collector = Collector(names, seed)
         run_check(collector, check_service(targets, chosen, settings, collector))
         assert misplaced == set(), "rules have findings where they do not apply"
-        return collector.report()
+        return collector.build_report()
 
     return run
 

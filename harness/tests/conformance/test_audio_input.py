@@ -18,7 +18,7 @@ from voicegauge.conformance import (
     plan_cases,
     run_check,
 )
-from voicegauge.conformance.cases.valid_requests import spoken_sentence
+from voicegauge.conformance.cases.valid_requests import load_spoken_sentence
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_settings
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import RejectionReason
@@ -58,17 +58,17 @@ class Parrot:
         return language == "en"
 
     def transcribe(self, samples: object, language: str) -> str:
-        return spoken_sentence().text
+        return load_spoken_sentence().text
 
 
 @pytest.fixture(scope="module")
 def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
-    return voicegauge_catalogue.provider("ttsai")
+    return voicegauge_catalogue.find_provider("ttsai")
 
 
 @pytest.fixture(scope="module")
 def cases(ttsai: Contract) -> list[ConformanceCase]:
-    plan = plan_cases(list(ttsai.targets.values()), emulated=True, all_billable=True)
+    plan = plan_cases(list(ttsai.targets.values()), is_emulated=True, include_all_billable=True)
     taking = {target.operation.id for target in ttsai.audio_input_targets.values()}
     return [case for case in plan.cases if case.operation in taking]
 
@@ -85,15 +85,15 @@ def check(
         targets = list(ttsai.targets.values())
         settings = CheckSettings(
             base_urls={"ttsai": {"": f"{URL}/ttsai"}},
-            keys={"ttsai": EMULATED_KEY},
-            clock=VirtualClock,
-            app=create_app([ttsai], build_emulator_settings(faults=faults)),
-            reproduction=Reproduction(arguments=("ttsai", "--emulated")),
+            key_by_provider={"ttsai": EMULATED_KEY},
+            create_clock=VirtualClock,
+            emulator_app=create_app([ttsai], build_emulator_settings(faults=faults)),
+            reproduction=Reproduction(check_arguments=("ttsai", "--emulated")),
         )
         collector = Collector(["ttsai"], 0)
         plan = CasePlan(cases=tuple(filter(only, cases)))
         run_check(collector, check_service(targets, plan, settings, collector))
-        return collector.report()
+        return collector.build_report()
 
     yield run
     transcription._transcript_cache.clear()
@@ -101,7 +101,7 @@ def check(
 
 def test_the_uploaded_sentence_ends_in_a_pause() -> None:
     """Otherwise its last word would be cut off, and every transcript wrong."""
-    sentence = spoken_sentence()
+    sentence = load_spoken_sentence()
     decoded = decode(sentence.file.data)
     end = decoded.samples[-int(0.1 * decoded.sample_rate_hz) :]
     assert is_silent(end, decoded.sample_rate_hz)
@@ -189,12 +189,12 @@ def test_bounds_and_enum_values_are_each_sent(cases) -> None:
 
 def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
     targets = list(ttsai.targets.values())
-    live = plan_cases(targets, emulated=False, all_billable=False)
+    live = plan_cases(targets, is_emulated=False, include_all_billable=False)
     assert max(case.padding.size_bytes for case in live.cases if case.padding) < 32 * 2**20
     # 20 MB may be 20,000,000 bytes or 20,971,520: a live service may accept or reject a size between the two.
     between = [case for case in live.cases if case.padding and case.padding.size_bytes == 20 * 2**20]
     assert all(case.expected.verdict == "either" for case in between)
-    large = plan_cases(targets, emulated=False, all_billable=False, large_uploads=True)
+    large = plan_cases(targets, is_emulated=False, include_all_billable=False, include_large_uploads=True)
     assert max(case.padding.size_bytes for case in large.cases if case.padding) == 100 * 2**20 + 1
 
 

@@ -15,7 +15,7 @@ from voicegauge.conformance.running import CallbackMonitor
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Provenance, ReceivedCallback, Request
 
-PIXAZO = load_catalogue().provider("pixazo")
+PIXAZO = load_catalogue().find_provider("pixazo")
 CALLBACK = {
     "request_id": "job-1",
     "status": "COMPLETED",
@@ -46,8 +46,8 @@ def _sequences(draw: st.DrawFn) -> list[ReceivedCallback]:
 @settings(max_examples=60, deadline=None)
 @given(callbacks=_sequences(), posts=st.sampled_from(["any", "terminal", "progress"]))
 def test_callbacks_judged_one_by_one_have_the_findings_of_all_together(callbacks, posts) -> None:
-    monitor = CallbackMonitor([PIXAZO], posts=posts)
-    one_by_one = {finding.rule for callback in callbacks for finding in monitor.judge(callback).findings}
+    monitor = CallbackMonitor([PIXAZO], callback_timing=posts)
+    one_by_one = {finding.rule for callback in callbacks for finding in monitor.judge_callback(callback).findings}
     checker = Checker(Provenance.LIVE)
     operation = next(o for o in PIXAZO.operations.values() if o.webhook is not None)
     together = {
@@ -71,7 +71,7 @@ def _count_calls(count: int, ids: int) -> int:
     sys.setprofile(profile)
     try:
         for callback in callbacks:
-            monitor.judge(callback)
+            monitor.judge_callback(callback)
     finally:
         sys.setprofile(None)
     return calls

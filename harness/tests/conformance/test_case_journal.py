@@ -48,7 +48,7 @@ def open_journal(contract: Contract, tmp_path: Path) -> Iterator[Callable[..., C
 
 def pay(journal: CaseJournal, name: str, status: int | None, billing: BillingStatus, key: str | None = None) -> None:
     """Send one request of a case; without a status, its response never arrives."""
-    observer = journal.observe(name, 0.01)
+    observer = journal.create_observer(name, 0.01)
     assert observer is not None
     observer.before_submit(key)
     if status is not None:
@@ -60,11 +60,11 @@ def pay(journal: CaseJournal, name: str, status: int | None, billing: BillingSta
 def test_a_finished_case_is_sent_again_and_its_price_counts(open_journal) -> None:
     with_one = open_journal()
     pay(with_one, "one", 200, ACCEPTED)
-    with_one.finish("one")
+    with_one.record_case_finished("one")
     with_one.close()
     again = open_journal()
     assert (again.spent_before_usd, again.lost_before, again.ambiguous) == (0.01, frozenset(), ())
-    assert again.skip_reason(case("one")) is None
+    assert again.find_skip_reason(case("one")) is None
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     first.close()
     again = open_journal()
     assert again.lost_before == {"one"}
-    assert reason in (again.skip_reason(case("one")) or "")
-    assert "may have been charged $0.0100" in (again.skip_reason(case("one")) or "")
+    assert reason in (again.find_skip_reason(case("one")) or "")
+    assert "may have been charged $0.0100" in (again.find_skip_reason(case("one")) or "")
     assert [(one.usd, one.bought_again) for one in again.ambiguous] == [(0.01, False)]
     again.close()
     on_demand = open_journal(retry_ambiguous=True)
-    assert on_demand.skip_reason(case("one")) is None
+    assert on_demand.find_skip_reason(case("one")) is None
     pay(on_demand, "one", 200, ACCEPTED)
-    on_demand.finish("one")
+    on_demand.record_case_finished("one")
     assert [one.bought_again for one in on_demand.ambiguous] == [True]
     on_demand.close()
     later = open_journal()
@@ -99,23 +99,23 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
 def test_the_reason_of_a_lost_connection_is_kept(open_journal) -> None:
     journal = open_journal()
     pay(journal, "one", None, AMBIGUOUS)
-    journal.finish("one", "connection reset")
+    journal.record_case_finished("one", "connection reset")
     assert [one.reason for one in journal.ambiguous] == ["connection reset"]
 
 
 def test_a_rejected_request_costs_nothing_and_leaves_no_file(open_journal, tmp_path) -> None:
     journal = open_journal()
     pay(journal, "one", 422, REJECTED)
-    journal.finish("one")
+    journal.record_case_finished("one")
     journal.close()
     assert not (tmp_path / "acme").exists()
 
 
 def test_free_requests_are_not_recorded(open_journal) -> None:
     journal = open_journal()
-    assert journal.observe("one", None) is None
-    assert journal.observe("one", 0.0) is None
-    journal.finish("one")
+    assert journal.create_observer("one", None) is None
+    assert journal.create_observer("one", 0.0) is None
+    journal.record_case_finished("one")
     assert journal.ambiguous == ()
 
 
@@ -124,30 +124,30 @@ def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_jou
         journal = open_journal()
         for name, status, billing in (("saved", 200, ACCEPTED), ("lost", None, AMBIGUOUS), ("failed", 500, AMBIGUOUS)):
             pay(journal, name, status, billing)
-        journal.finish("saved")
-        journal.finish("failed")  # its response was recorded; only its charge is unknown
-        journal.end(keep_lost=keep_lost)
+        journal.record_case_finished("saved")
+        journal.record_case_finished("failed")  # its response was recorded; only its charge is unknown
+        journal.forget_requests(keep_lost_requests=keep_lost)
         again = open_journal()
         assert again.lost_before == ({"lost"} if keep_lost else frozenset())
         assert again.spent_before_usd == pytest.approx(0.01 if keep_lost else 0.0)
-        again.end(keep_lost=False)
+        again.forget_requests(keep_lost_requests=False)
 
 
 def test_a_recording_does_not_pay_again_for_a_case_without_a_verdict(open_journal) -> None:
     first = open_journal()
     pay(first, "one", 202, ACCEPTED)
-    first.finish("one", "timeout: the job did not end")
+    first.record_case_finished("one", "timeout: the job did not end")
     first.close()
-    assert open_journal().skip_reason(case("one")) is None
+    assert open_journal().find_skip_reason(case("one")) is None
 
 
 def test_a_recording_says_why_it_skips_a_case(open_journal) -> None:
     first = open_journal()
     pay(first, "one", 202, ACCEPTED)
-    first.finish("one", "timeout: the job did not end")
+    first.record_case_finished("one", "timeout: the job did not end")
     first.close()
     again = open_journal(skip_unusable=True)
-    assert again.skip_reason(case("one")) == "an interrupted command paid for it: timeout: the job did not end"
+    assert again.find_skip_reason(case("one")) == "an interrupted command paid for it: timeout: the job did not end"
 
 
 def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_journal) -> None:
@@ -156,9 +156,9 @@ def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_jour
     first.close()
     again = open_journal()
     assert again.find_repeatable_key(case("one")) == "key-1"
-    assert again.skip_reason(case("one")) is None
+    assert again.find_skip_reason(case("one")) is None
     pay(again, "one", 200, ACCEPTED, "key-1")
-    again.finish("one")
+    again.record_case_finished("one")
     again.close()
     assert open_journal().spent_before_usd == 0.01
     assert again.ambiguous == ()

@@ -27,7 +27,7 @@ def _check(targets, plan, **settings):
     saved, collector = [], Collector([target.id for target in targets], 0)
     ready = CheckSettings(**settings, save_exchanges=lambda _, exchanges: saved.extend(exchanges))
     asyncio.run(check_service(targets, plan, ready, collector))
-    report = collector.report()
+    report = collector.build_report()
     return {(e.kind, e.operation, e.name): e for e in report.coverage}, saved, report
 
 
@@ -36,7 +36,7 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     targets = list(contract.targets.values())
     coverage, saved, report = _check(
         targets,
-        plan_cases(targets, emulated=False, all_billable=True),
+        plan_cases(targets, is_emulated=False, include_all_billable=True),
         provenance=Provenance.LIVE,
         base_urls={"acme": {"": acme.url}},
         keys={"acme": KEY},
@@ -76,20 +76,20 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     assert rules["job-stuck"].reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
     assert report.coverage_percent == pytest.approx(
         100
-        * sum(e.tried for e in report.coverage if e.applies)
+        * sum(e.tried_side_count for e in report.coverage if e.applies)
         / sum(e.side_count for e in report.coverage if e.applies),
         abs=0.05,
     )
 
 
 def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
-    [target] = load_catalogue().select(["pixelapi/voice-design"])
+    [target] = load_catalogue().select_targets(["pixelapi/voice-design"])
     settings = build_emulator_check_settings(voicegauge_emulator, [target])
     coverage, saved, _ = _check(
         [target],
-        plan_cases([target], emulated=True, all_billable=False),
+        plan_cases([target], is_emulated=True, include_all_billable=False),
         base_urls=settings.base_urls,
-        keys=settings.keys,
+        keys=settings.key_by_provider,
         control_url=settings.control_url,
     )
     status = target.job_operation
@@ -154,14 +154,14 @@ def _count_constraints(document: dict[str, Any], operation: str, saved: list[Exc
 def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_emulator) -> None:
     """Operations, statuses, states, constraints of bodies and a rule, counted from the document and the exchanges."""
     names = ("generateChatterbox", "generateXtts")
-    targets = load_catalogue().select(["pixazo/chatterbox", "pixazo/xtts-v2"])
+    targets = load_catalogue().select_targets(["pixazo/chatterbox", "pixazo/xtts-v2"])
     settings = build_emulator_check_settings(voicegauge_emulator, targets)
     coverage, saved, report = _check(
         targets,
-        plan_cases(targets, emulated=True, all_billable=True),
+        plan_cases(targets, is_emulated=True, include_all_billable=True),
         base_urls=settings.base_urls,
-        keys=settings.keys,
-        clock=settings.clock,
+        keys=settings.key_by_provider,
+        clock=settings.create_clock,
         control_url=settings.control_url,
     )
     document = yaml.safe_load(Path(targets[0].contract.document.path).read_text())

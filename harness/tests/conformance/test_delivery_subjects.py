@@ -7,7 +7,7 @@ import json
 import pytest
 
 from voicegauge.checks import Checker
-from voicegauge.conformance.running.delivery_subjects import delivery_subjects
+from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
 from voicegauge.contract import load_catalogue
 from voicegauge.model import (
     Delivery,
@@ -29,7 +29,7 @@ GONE = Failure(kind="rejected", message="downloading the audio: HTTP 404", statu
 
 @pytest.fixture(scope="module")
 def target():
-    return load_catalogue().provider("pixelapi").target("voice-design")
+    return load_catalogue().find_provider("pixelapi").find_target_by_name("voice-design")
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def rules_of(target):
         )
         judge = Checker(Provenance.RECORDED)
         found = [
-            f.rule for subject in delivery_subjects(target, SPEECH, delivery) for f in judge.iterate_findings(subject)
+            f.rule
+            for subject in iterate_delivery_subjects(target, SPEECH, delivery)
+            for f in judge.iterate_findings(subject)
         ]
         return {rule for rule in found if rule.startswith(("job-stuck", "audio-"))}
 

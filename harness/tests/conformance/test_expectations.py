@@ -9,8 +9,8 @@ import pytest
 
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import ConformanceCase, plan_cases
-from voicegauge.conformance.cases import valid_speech_request
-from voicegauge.conformance.fuzzing.random_requests import make_invalid_requests, make_valid_requests
+from voicegauge.conformance.cases import build_valid_speech_request
+from voicegauge.conformance.fuzzing.random_requests import invalid_request_strategy, valid_request_strategy
 from voicegauge.contract import Contract, load_contract
 
 DOCUMENT = """
@@ -76,7 +76,9 @@ def plan(contract_of):
     """The planned cases with this kind of response, by description."""
 
     def make(media_type: str, kind: str) -> dict[str, ConformanceCase]:
-        cases = plan_cases(list(contract_of(media_type).targets.values()), emulated=False, all_billable=True).cases
+        cases = plan_cases(
+            list(contract_of(media_type).targets.values()), is_emulated=False, include_all_billable=True
+        ).cases
         return {case.expected.description: case for case in cases if case.expected.case_kind == kind}
 
     return make
@@ -110,10 +112,10 @@ def test_what_only_a_client_library_states_is_neither_required_nor_forbidden(pla
 
 
 def test_a_random_request_tests_only_what_a_document_states(contract_of) -> None:
-    target = contract_of(JSON).target("voice-1")
-    base = map_speech_request(target, valid_speech_request(target))
+    target = contract_of(JSON).find_target_by_name("voice-1")
+    base = map_speech_request(target, build_valid_speech_request(target))
 
-    @hypothesis.given(make_valid_requests(target, base), make_invalid_requests(target, base))
+    @hypothesis.given(valid_request_strategy(target, base), invalid_request_strategy(target, base))
     @hypothesis.settings(max_examples=100, database=None)
     def check(valid, invalid) -> None:
         assert "style" not in valid.request.body

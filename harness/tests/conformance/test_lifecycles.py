@@ -38,7 +38,7 @@ def is_lifecycle_or_list(case) -> bool:
 
 
 def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> None:
-    plan = plan_cases(voicegauge_catalogue.select([]), emulated=True, all_billable=True)
+    plan = plan_cases(voicegauge_catalogue.select_targets([]), is_emulated=True, include_all_billable=True)
     makers = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.resource}
     batches = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.batch}
     assert {case.operation for case in plan.cases if case.is_lifecycle} == makers | batches
@@ -68,8 +68,8 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
 
 @pytest.fixture(scope="module")
 def kokoro():
-    [target] = load_catalogue().select(["ttsai/kokoro"])
-    return target, plan_cases([target], emulated=False, all_billable=True, whole_providers={"ttsai"}).cases
+    [target] = load_catalogue().select_targets(["ttsai/kokoro"])
+    return target, plan_cases([target], is_emulated=False, include_all_billable=True, whole_providers={"ttsai"}).cases
 
 
 @pytest.fixture
@@ -90,13 +90,13 @@ def live(kokoro):
         settings = CheckSettings(
             provenance=Provenance.LIVE,
             base_urls={"ttsai": {"": "http://emulated/ttsai"}},
-            keys={"ttsai": EMULATED_KEY},
-            clock=VirtualClock,
-            app=app,
+            key_by_provider={"ttsai": EMULATED_KEY},
+            create_clock=VirtualClock,
+            emulator_app=app,
             **more,
         )
         asyncio.run(check_service([target], plan, settings, collector))
-        return collector.report()
+        return collector.build_report()
 
     return run
 

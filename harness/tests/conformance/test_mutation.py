@@ -20,14 +20,14 @@ from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.responses import EmulatedResponse
 
 CATALOGUE = load_catalogue()
-CONTRACT = CATALOGUE.provider("pixelapi")
+CONTRACT = CATALOGUE.find_provider("pixelapi")
 SAMPLE = 30
 
 
 @functools.cache
 def _cases():
     """Plan on first use, so that collecting the tests stays fast."""
-    return plan_cases(list(CONTRACT.targets.values()), emulated=True, all_billable=True).cases
+    return plan_cases(list(CONTRACT.targets.values()), is_emulated=True, include_all_billable=True).cases
 
 
 def _traffic():
@@ -127,13 +127,15 @@ RESOURCE_FAULTS = (
 
 
 async def test_resources_are_used_with_every_value_of_other_fields() -> None:
-    contract = CATALOGUE.provider("ttsai")
-    plan = plan_cases([contract.target("kokoro")], emulated=True, all_billable=True, whole_providers={"ttsai"})
+    contract = CATALOGUE.find_provider("ttsai")
+    plan = plan_cases(
+        [contract.find_target_by_name("kokoro")], is_emulated=True, include_all_billable=True, whole_providers={"ttsai"}
+    )
     cases = [case for case in plan.cases if case.is_lifecycle]
     mutants_by_id = {
         mutant.id.removeprefix("ttsai/"): mutant
         for name in ("submitSpeech", "cloneVoice")
-        for mutant in request_mutants(contract.operation(name))
+        for mutant in request_mutants(contract.find_operation(name))
     }
     results = [await detect(mutants_by_id[name], contract, cases) for name in RESOURCE_FAULTS]
     assert [result.mutant.id for result in results if result.found is None] == []
@@ -141,18 +143,24 @@ async def test_resources_are_used_with_every_value_of_other_fields() -> None:
 
 
 async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
-    contract = CATALOGUE.provider("ttsai")
-    plan = plan_cases([contract.target("batch-kokoro")], emulated=True, all_billable=True)
+    contract = CATALOGUE.find_provider("ttsai")
+    plan = plan_cases([contract.find_target_by_name("batch-kokoro")], is_emulated=True, include_all_billable=True)
     cases = [case for case in plan.cases if case.is_lifecycle and case.operation == "submitBatch"]
-    results = [await detect(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
+    results = [
+        await detect(mutant, contract, cases) for mutant in job_mutants(contract.find_operation("getBatchResult"))
+    ]
     assert len(results) >= 3
     assert [result.mutant.id for result in results if result.found is None] == []
 
 
 async def test_parameters_without_effect_are_found_by_comparing_two_deliveries() -> None:
-    contract = CATALOGUE.provider("ttsai")
-    target = contract.target("kokoro-sync")
-    cases = [case for case in plan_cases([target], emulated=True, all_billable=True).cases if case.speech is not None]
+    contract = CATALOGUE.find_provider("ttsai")
+    target = contract.find_target_by_name("kokoro-sync")
+    cases = [
+        case
+        for case in plan_cases([target], is_emulated=True, include_all_billable=True).cases
+        if case.speech is not None
+    ]
     results = [await detect(mutant, contract, cases) for mutant in parameter_mutants(target)]
     assert {result.mutant.id.rpartition(" ")[2] for result in results} >= {"speed-ignored", "voice-ignored"}
     assert [result.mutant.id for result in results if result.found is None] == []

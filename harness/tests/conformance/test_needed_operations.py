@@ -18,7 +18,7 @@ from voicegauge.emulator import running_emulator
 from voicegauge.errors import UsageError
 
 CATALOGUE = load_catalogue()
-TTSAI = CATALOGUE.provider("ttsai")
+TTSAI = CATALOGUE.find_provider("ttsai")
 NEEDED_BY = {
     "kokoro": {"submitSpeech", "getSpeechResult", "downloadSpeech"},
     "kokoro-sync": {"createSpeech"},
@@ -34,9 +34,9 @@ def _called(plan) -> set[str]:
 
 @pytest.mark.parametrize("name", NEEDED_BY)
 def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> None:
-    plan = plan_cases([TTSAI.target(name)], emulated=True, all_billable=True)
+    plan = plan_cases([TTSAI.find_target_by_name(name)], is_emulated=True, include_all_billable=True)
     assert _called(plan) <= NEEDED_BY[name]
-    assert TTSAI.target(name).operation.id in _called(plan)
+    assert TTSAI.find_target_by_name(name).operation.id in _called(plan)
     left_out = {operation.partition("/")[2] for operation in plan.left_out_operations}
     assert left_out == TTSAI.operations.keys() - NEEDED_BY[name]
 
@@ -44,7 +44,7 @@ def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> No
 @pytest.mark.parametrize("target", [*CATALOGUE.targets.values()], ids=lambda target: target.id)
 def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
     """Not even with the documented requests to other targets of the same operation, which may cost more."""
-    plan = plan_cases([target], emulated=False, all_billable=True, whole_providers=())
+    plan = plan_cases([target], is_emulated=False, include_all_billable=True, whole_providers=())
     addressed = {
         find_request_target(target.operation, case.request)
         for case in plan.cases
@@ -83,13 +83,13 @@ def test_one_request_is_checked_only_of_a_target_that_speaks() -> None:
 
 
 def test_a_plan_for_a_provider_has_every_operation() -> None:
-    plan = plan_cases(list(TTSAI.targets.values()), emulated=True, all_billable=True)
+    plan = plan_cases(list(TTSAI.targets.values()), is_emulated=True, include_all_billable=True)
     assert plan.left_out_operations == ()
     assert _called(plan) == TTSAI.operations.keys()
 
 
 def test_a_provider_with_one_target_is_complete_only_if_it_is_named() -> None:
-    targets = [TTSAI.target("kokoro")]
+    targets = [TTSAI.find_target_by_name("kokoro")]
     assert find_left_out_operations(targets, {"ttsai"}) == []
     assert find_left_out_operations(list(TTSAI.targets.values()), set())
 
@@ -155,7 +155,7 @@ def _contract_with_required_voice(folder: Path, required: list[str]):
 )
 def test_a_resource_is_needed_if_no_request_is_valid_without_it(tmp_path, required, left_out) -> None:
     contract = _contract_with_required_voice(tmp_path, required)
-    found = find_left_out_operations([contract.target("one")], ())
+    found = find_left_out_operations([contract.find_target_by_name("one")], ())
     assert found == [f"acme/{name}" for name in left_out]
 
 

@@ -125,7 +125,7 @@ def test_error_bodies_are_judged_under_undocumented_statuses(
 
 @pytest.mark.parametrize("broken", ["cut", "failed"])
 def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
-    [target] = load_catalogue().select(["pixelapi/voice-design"])
+    [target] = load_catalogue().select_targets(["pixelapi/voice-design"])
     emulator = create_app([target.contract], build_emulator_settings())
 
     async def app(scope, receive, send) -> None:
@@ -145,17 +145,17 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
         await send({**sent[0], "headers": headers})
         await send({"type": "http.response.body", "body": changed})
 
-    cases = plan_cases([target], emulated=True, all_billable=False).cases
+    cases = plan_cases([target], is_emulated=True, include_all_billable=False).cases
     plan = CasePlan(cases=tuple(case for case in cases if case.speech is not None and not case.expects_failure))
     settings = CheckSettings(
         base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
-        keys={"pixelapi": EMULATED_KEY},
-        clock=VirtualClock,
-        app=app,
+        key_by_provider={"pixelapi": EMULATED_KEY},
+        create_clock=VirtualClock,
+        emulator_app=app,
     )
     collector = Collector([target.id], 0)
     asyncio.run(check_service([target], plan, settings, collector))
-    report = collector.report()
+    report = collector.build_report()
     assert list(report.not_judged) == ["pixelapi/voice-design"]
     assert report.no_verdict_reason is not None
 
@@ -163,7 +163,7 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
 def test_an_emulated_account_without_credit_is_named_with_the_option_that_helps(voicegauge, monkeypatch) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", KEY)
     settings = EmulatorSettings(clock="per-poll", rate_limits=False, credits=0)
-    with running_emulator([load_catalogue().provider("pixelapi")], settings) as emulator:
+    with running_emulator([load_catalogue().find_provider("pixelapi")], settings) as emulator:
         url = emulator.base_url("pixelapi")
         status, report, out, _ = voicegauge(
             "pixelapi/voice-design", "--live", "--base-url", url, "--price", "pixelapi=0"
@@ -199,7 +199,7 @@ def test_a_folder_without_a_recording_of_the_provider_does_not_pass(voicegauge, 
 
 
 def test_recorded_submits_that_match_no_target_are_named(voicegauge, tmp_path) -> None:
-    contract = load_catalogue().provider("ttsai")
+    contract = load_catalogue().find_provider("ttsai")
     operation = contract.targets["kokoro"].operation
     body = json.dumps({"text": "Hello.", "model": "a model of another time"}).encode()
     request = Request(

@@ -13,7 +13,7 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance import CheckReport, apply_baseline, export_check_report, make_baseline
+from voicegauge.conformance import CheckReport, apply_baseline, build_check_baseline, export_check_report
 from voicegauge.conformance.reporting import merge_findings
 from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs import (
@@ -216,7 +216,7 @@ def test_a_baseline_entry_is_unused_only_after_a_complete_check_with_its_rule() 
             findings=findings,
         )
 
-    known = make_baseline(look(finding()))
+    known = build_check_baseline(look(finding()))
     assert len(apply_baseline(look(), known).unused_baseline) == 1
     assert apply_baseline(look(finished=False), known).unused_baseline == ()
     assert apply_baseline(look(rules=("accepts-invalid",)), known).unused_baseline == ()

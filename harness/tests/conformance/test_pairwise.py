@@ -14,17 +14,17 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import (
-    combination_cases,
-    covering_rows,
+    build_covering_rows,
+    build_value_rows,
     is_supported_value,
-    pairwise_fields,
-    value_rows,
+    list_pairwise_fields,
+    plan_combination_cases,
 )
-from voicegauge.conformance.cases.valid_requests import is_valid_body, valid_speech_request
+from voicegauge.conformance.cases.valid_requests import build_valid_speech_request, is_valid_body
 from voicegauge.contract import MISSING, load_catalogue
 
 CATALOGUE = load_catalogue()
-TARGETS = CATALOGUE.select([])
+TARGETS = CATALOGUE.select_targets([])
 FEW_CALLS = 40
 
 
@@ -61,7 +61,7 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
     def possible(row):
         return len(row) < len(value_counts) or last[row[0] * value_counts[-1] + row[-1]]
 
-    rows = covering_rows(value_counts, possible)
+    rows = build_covering_rows(value_counts, possible)
     assert all(possible(row) for row in rows)
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         every = [row for row in itertools.product(*map(range, value_counts)) if possible(row)]
@@ -73,18 +73,18 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
 def test_few_rows_have_every_possible_index(value_counts, data) -> None:
     every = list(itertools.product(*map(range, value_counts)))
     whole = data.draw(st.sets(st.sampled_from(every)))
-    rows = value_rows(value_counts, lambda row: len(row) < len(value_counts) or row in whole)
+    rows = build_value_rows(value_counts, lambda row: len(row) < len(value_counts) or row in whole)
     assert set(rows) <= whole
     for at in range(len(value_counts)):
         assert {row[at] for row in rows} == {row[at] for row in whole}
-    assert len(value_rows(value_counts, lambda _: True)) == max(value_counts)
+    assert len(build_value_rows(value_counts, lambda _: True)) == max(value_counts)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_every_pair_of_values_is_in_a_valid_request(target) -> None:
-    wire = map_speech_request(target, valid_speech_request(target))
-    fields = list(pairwise_fields([(target, wire)]))
-    cases = list(combination_cases([(target, wire)]))
+    wire = map_speech_request(target, build_valid_speech_request(target))
+    fields = list(list_pairwise_fields([(target, wire)]))
+    cases = list(plan_combination_cases([(target, wire)]))
     assert _met([case.request for case in cases], fields) == _met(_valid(target, wire, fields), fields)
     assert all(is_valid_body(target.operation, case.request) for case in cases)
 
@@ -142,37 +142,37 @@ def test_undocumented_texts_come_after_new_pairs_of_documented_values() -> None:
 
 
 def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:
-    target = CATALOGUE.provider("pixelapi").target("voice-design")
-    plan = plan_cases([target], emulated=False, all_billable=True, max_calls=FEW_CALLS)
+    target = CATALOGUE.find_provider("pixelapi").find_target_by_name("voice-design")
+    plan = plan_cases([target], is_emulated=False, include_all_billable=True, max_calls=FEW_CALLS)
     paid = [case for case in plan.cases if case.is_billable]
     assert len(paid) == FEW_CALLS
     sent = [case.request for case in paid if case.request is not None]
-    for field in pairwise_fields([(target, map_speech_request(target, valid_speech_request(target)))]):
+    for field in list_pairwise_fields([(target, map_speech_request(target, build_valid_speech_request(target)))]):
         assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
 
 
 def test_a_free_field_has_the_values_documented_for_the_target() -> None:
     targets = [target for target in TARGETS if target.id in ("ttsai/kokoro", "ttsai/piper")]
-    starts = [(target, map_speech_request(target, valid_speech_request(target))) for target in targets]
-    fields = {field.name: field for field in pairwise_fields(starts)}
+    starts = [(target, map_speech_request(target, build_valid_speech_request(target))) for target in targets]
+    fields = {field.name: field for field in list_pairwise_fields(starts)}
     assert fields["language"].values == ("en", MISSING)
     assert not is_supported_value(targets[1], fields["language"], "ja")
     assert "user_voice_id" not in fields  # it takes the id of a resource, and no document prints one
 
 
 def test_the_field_of_the_target_is_left_out_where_its_default_is_the_same() -> None:
-    target = CATALOGUE.provider("ttsai").target("kokoro")
-    ids = {case.id: case for case in plan_cases([target], emulated=True, all_billable=True).cases}
+    target = CATALOGUE.find_provider("ttsai").find_target_by_name("kokoro")
+    ids = {case.id: case for case in plan_cases([target], is_emulated=True, include_all_billable=True).cases}
     left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
     assert left_out.expected.verdict == "accepted"
     assert "model" not in left_out.request.body
 
 
 def test_a_nullable_field_has_its_default() -> None:
-    target = CATALOGUE.provider("pixazo").target("xtts-v2")
+    target = CATALOGUE.find_provider("pixazo").find_target_by_name("xtts-v2")
     fields = {
         field.name: field
-        for field in pairwise_fields([(target, map_speech_request(target, valid_speech_request(target)))])
+        for field in list_pairwise_fields([(target, map_speech_request(target, build_valid_speech_request(target)))])
     }
     assert fields["webhook"].values == (None, MISSING)
     assert fields["webhook_events_filter"].values == (["*"], MISSING)

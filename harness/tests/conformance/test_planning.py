@@ -6,35 +6,35 @@ from hypothesis import strategies as st
 
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import CasePlan, build_request_case, plan_cases, price_plan
-from voicegauge.conformance.cases.boundary_values import list_boundary_values, readable_text
-from voicegauge.conformance.cases.sample_values import sample_value
+from voicegauge.conformance.cases.boundary_values import build_readable_text, list_boundary_values
+from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import (
     DEFAULT_TEXT,
+    build_valid_speech_request,
+    count_charged_characters,
     is_valid_body,
-    text_characters,
-    valid_speech_request,
 )
-from voicegauge.conformance.fuzzing.strategies import make_valid_values
+from voicegauge.conformance.fuzzing.strategies import valid_value_strategy
 from voicegauge.contract import MISSING, load_catalogue
 from voicegauge.model import Provenance
 
 CATALOGUE = load_catalogue()
-TARGETS = CATALOGUE.select([])
+TARGETS = CATALOGUE.select_targets([])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_the_base_request_of_every_target_is_valid(target) -> None:
-    assert is_valid_body(target.operation, map_speech_request(target, valid_speech_request(target)))
+    assert is_valid_body(target.operation, map_speech_request(target, build_valid_speech_request(target)))
 
 
 @pytest.fixture(scope="module")
 def plan() -> CasePlan:
     """Every case of every target."""
-    return plan_cases(TARGETS, emulated=True, all_billable=True)
+    return plan_cases(TARGETS, is_emulated=True, include_all_billable=True)
 
 
 def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
-    assert plan == plan_cases(TARGETS, emulated=True, all_billable=True)
+    assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable=True)
     paid = [case.expected.verdict != "rejected" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
@@ -48,45 +48,51 @@ def test_expectations_agree_with_the_schema(plan) -> None:
             or "/x-limits/" in case.expected.contract_pointer
         ):
             continue
-        operation = CATALOGUE.provider(case.provider).operation(case.operation)
+        operation = CATALOGUE.find_provider(case.provider).find_operation(case.operation)
         if "parameters" not in case.expected.contract_pointer:
             assert is_valid_body(operation, case.request) is (case.expected.verdict == "accepted"), case.id
 
 
 def test_every_case_points_to_a_line_of_its_contract(plan) -> None:
     for case in plan.cases:
-        assert CATALOGUE.provider(case.provider).document.line(case.expected.contract_pointer), case.id
+        assert CATALOGUE.find_provider(case.provider).document.line(case.expected.contract_pointer), case.id
 
 
 def test_every_billable_request_has_the_length_of_its_text(plan) -> None:
     for case in plan.cases:
-        operation = CATALOGUE.provider(case.provider).operation(case.operation)
+        operation = CATALOGUE.find_provider(case.provider).find_operation(case.operation)
         if case.is_billable and case.request is not None and operation.speech is not None:
-            assert case.text_characters == text_characters(operation, case.request), case.id
+            assert case.text_characters == count_charged_characters(operation, case.request), case.id
 
 
 def test_a_random_request_with_a_file_is_priced_by_its_text() -> None:
-    [target] = CATALOGUE.select(["ttsai/clone-chatterbox"])
-    case = build_request_case(target, map_speech_request(target, valid_speech_request(target)), "accepted", "as it is")
+    [target] = CATALOGUE.select_targets(["ttsai/clone-chatterbox"])
+    case = build_request_case(
+        target, map_speech_request(target, build_valid_speech_request(target)), "accepted", "as it is"
+    )
     assert case.text_characters == len(DEFAULT_TEXT)
 
 
 def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_chat() -> None:
-    paid = [case for case in plan_cases(TARGETS, emulated=False, all_billable=False).cases if case.is_billable]
+    paid = [
+        case for case in plan_cases(TARGETS, is_emulated=False, include_all_billable=False).cases if case.is_billable
+    ]
     audio_inputs = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
     wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target or case.operation}" for case in paid) == wanted
 
 
 def test_a_chat_is_not_billed_when_one_target_is_checked() -> None:
-    targets = CATALOGUE.select(["ttsai/kokoro"])
-    paid = [case for case in plan_cases(targets, emulated=False, all_billable=False).cases if case.is_billable]
+    targets = CATALOGUE.select_targets(["ttsai/kokoro"])
+    paid = [
+        case for case in plan_cases(targets, is_emulated=False, include_all_billable=False).cases if case.is_billable
+    ]
     assert [case.target for case in paid] == ["kokoro"]
 
 
 def test_the_price_of_a_chat_must_be_set() -> None:
-    targets = CATALOGUE.select(["ttsai"])
-    plan = plan_cases(targets, emulated=False, all_billable=False)
+    targets = CATALOGUE.select_targets(["ttsai"])
+    plan = plan_cases(targets, is_emulated=False, include_all_billable=False)
     named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.LIVE)
     assert [case.usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
     assert "ttsai/chat" not in named.unpriced
@@ -94,11 +100,13 @@ def test_the_price_of_a_chat_must_be_set() -> None:
 
 
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
-    targets = CATALOGUE.select(["pixelapi"])
-    whole = price_plan(plan_cases(targets, emulated=False, all_billable=True), targets, {}, provenance=Provenance.LIVE)
+    targets = CATALOGUE.select_targets(["pixelapi"])
+    whole = price_plan(
+        plan_cases(targets, is_emulated=False, include_all_billable=True), targets, {}, provenance=Provenance.LIVE
+    )
     paid = [case for case in whole.cases if case.is_billable]
     for most in (0, 1, 7, len(paid), len(paid) + 1):
-        plan = plan_cases(targets, emulated=False, all_billable=True, max_calls=most)
+        plan = plan_cases(targets, is_emulated=False, include_all_billable=True, max_calls=most)
         cut = price_plan(plan, targets, {}, provenance=Provenance.LIVE)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:most]]
         assert cut.usd == pytest.approx(sum(case.usd for case in paid[:most]))
@@ -132,7 +140,7 @@ def test_a_plan_has_every_unusual_text_and_every_kind_of_upload(plan) -> None:
 
 @given(st.integers(1, 1000))
 def test_a_readable_text_has_the_requested_length(length) -> None:
-    text = readable_text(length)
+    text = build_readable_text(length)
     assert len(text) == length
     assert text == text.strip()
 
@@ -164,17 +172,17 @@ def test_random_values_fit_their_schema(schema, data) -> None:
     import jsonschema_rs
 
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
-    schemas = CATALOGUE.provider("pixelapi").schemas
-    assert validator.is_valid(data.draw(make_valid_values(schemas, schema)))
-    made = sample_value(schemas, schema)
+    schemas = CATALOGUE.find_provider("pixelapi").schemas
+    assert validator.is_valid(data.draw(valid_value_strategy(schemas, schema)))
+    made = find_sample_value(schemas, schema)
     assert made is MISSING or validator.is_valid(made)
     for probe in list_boundary_values(schemas, schema, ""):
-        if not probe.path and "anyOf" not in schema:
+        if not probe.body_path and "anyOf" not in schema:
             assert validator.is_valid(probe.value) is probe.is_valid, probe
 
 
 def test_an_enum_of_numbers_is_tested_with_another_number() -> None:
-    schemas = CATALOGUE.provider("ttsai").schemas
+    schemas = CATALOGUE.find_provider("ttsai").schemas
     for values, other in (([2, 4, 5], 3), ([1, 2], 3), (["a", "b"], "no-such-value")):
         found = list(list_boundary_values(schemas, {"enum": values}, "", ("x",)))
         assert [probe.value for probe in found if "not one of" in probe.description] == [other]

@@ -21,14 +21,15 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts
     settings = CheckSettings(
         provenance=Provenance.LIVE,
         base_urls={"acme": {"": acme.url}},
-        keys={"acme": KEY},
-        clock=lambda: clock,
+        key_by_provider={"acme": KEY},
+        create_clock=lambda: clock,
         rate_limiters={"acme": RateLimiter(4, clock)},
     )
     collector = Collector(["acme"], 0)
     run_check(
-        collector, check_service(targets, plan_cases(targets, emulated=False, all_billable=True), settings, collector)
+        collector,
+        check_service(targets, plan_cases(targets, is_emulated=False, include_all_billable=True), settings, collector),
     )
     assert len(acme.keys) > 8
     assert clock.monotonic() == 60 * ((len(acme.keys) - 1) // 4)
-    assert not collector.report().findings
+    assert not collector.build_report().findings

@@ -20,8 +20,8 @@ from voicegauge.conformance import (
     run_check,
 )
 from voicegauge.conformance.cases.case import ConformanceCase
-from voicegauge.conformance.recording import Recorder, RefreshPolicy, plan_to_record, recording_path
-from voicegauge.conformance.recording.updates import RECORDED_TEXT
+from voicegauge.conformance.recording import Recorder, RefreshPolicy, build_recording_path, plan_cases_to_record
+from voicegauge.conformance.recording.updates import SPOKEN_TEXT_IN_RECORDINGS
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
@@ -35,13 +35,13 @@ TARGETS = ["pixelapi", "pixazo/xtts-v2", "ttsai/kokoro", "ttsai/kokoro-sync", "t
 def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Path:
     """Recordings of a few targets, made on the emulator."""
     folder = tmp_path_factory.mktemp("fixtures")
-    targets = voicegauge_catalogue.select(TARGETS)
+    targets = voicegauge_catalogue.select_targets(TARGETS)
     contracts = {target.contract.id: target.contract for target in targets}
-    plan = plan_to_record(targets, emulated=True, every_case=False)
+    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
     settings = build_emulator_check_settings(voicegauge_emulator, targets)
     recorder = Recorder(contracts, settings.base_urls)
     collector = Collector([], 0)
-    settings = dataclasses.replace(settings, save_exchanges=recorder.save)
+    settings = dataclasses.replace(settings, save_exchanges=recorder.add_case)
     run_check(collector, check_service(targets, plan, settings, collector))
     assert recorder.is_emulated_service
     for update in _refreshing(contracts).plan_updates(plan, folder, {}):
@@ -61,20 +61,20 @@ def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
         verdict="accepted", case_kind="valid", description="it answers", contract_pointer="/paths"
     )
     case = ConformanceCase(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
-    path = recording_path(case, tmp_path)
+    path = build_recording_path(case, tmp_path)
     path.parent.mkdir()
     path.touch()
     assert find_recordings(tmp_path) == [path]
 
 
 def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voicegauge_catalogue) -> None:
-    targets = voicegauge_catalogue.select([])
-    plan = plan_to_record(targets, emulated=True, every_case=False)
+    targets = voicegauge_catalogue.select_targets([])
+    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
     delivered = {
         f"{case.provider}/{case.target}" for case in plan.cases if case.speech is not None and not case.expects_failure
     }
     assert delivered == {target.id for target in targets}
-    assert {case.speech.text for case in plan.cases if case.speech is not None} == {RECORDED_TEXT}
+    assert {case.speech.text for case in plan.cases if case.speech is not None} == {SPOKEN_TEXT_IN_RECORDINGS}
     refusals = [case for case in plan.cases if case.expected.verdict == "rejected"]
     kinds = [
         (c.provider, c.operation, c.expected.case_kind, c.expected.statuses, c.key, c.expected.description)
@@ -82,7 +82,7 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     ]
     assert len(kinds) == len(set(kinds))
     assert max(Counter((case.provider, case.operation) for case in refusals).values()) <= 12
-    every = plan_to_record(targets, emulated=True, every_case=True)
+    every = plan_cases_to_record(targets, is_emulated=True, every_case=True)
     assert len(every.cases) > len(plan.cases)
     assert {case.id for case in plan.cases} <= {case.id for case in every.cases}
 
@@ -91,21 +91,21 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
     """A replay responds to every case as the emulator did, also with another key: nothing unmatched or unused."""
     collector = Collector([], 0)
     check_recordings(sorted(recorded.glob("*/*.har")), list(voicegauge_catalogue), RULE_BY_ID, collector)
-    assert [f.message for f in collector.report().findings if f.severity is not Severity.DISPUTED] == []
+    assert [f.message for f in collector.build_report().findings if f.severity is not Severity.DISPUTED] == []
 
-    targets = voicegauge_catalogue.select(TARGETS)
-    plan = plan_to_record(targets, emulated=True, every_case=False)
+    targets = voicegauge_catalogue.select_targets(TARGETS)
+    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
     replay = Replay(load_recordings([recorded]), voicegauge_catalogue)
     again = Collector([], 0)
     with running_app(ReplayApp(replay)) as root:
         providers = {target.contract.id for target in targets}
         settings = CheckSettings(
             base_urls={name: {"": f"{root}/{name}"} for name in providers},
-            keys=dict.fromkeys(providers, "another-key"),
-            clock=VirtualClock,
+            key_by_provider=dict.fromkeys(providers, "another-key"),
+            create_clock=VirtualClock,
         )
         run_check(again, check_service(targets, plan, settings, again))
-    report = again.report()
+    report = again.build_report()
     assert (replay.unmatched, replay.unused) == ([], [])
     assert {case.verdict for case in report.cases} == {"passed"}
     assert [f.message for f in report.findings if f.severity is not Severity.DISPUTED] == []
@@ -126,7 +126,7 @@ def test_a_recording_contains_no_port_and_no_key(recorded) -> None:
 
 def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voicegauge_catalogue, tmp_path) -> None:
     """A recorded case is judged by its expected response, like a live one."""
-    contract = voicegauge_catalogue.provider("pixazo")
+    contract = voicegauge_catalogue.find_provider("pixazo")
     one = load_har(recorded / "pixazo" / "xtts-v2.har")
     good = next(e for e in one.exchanges if e.operation == "generateXtts" and e.response.status == 202)
     changed = [
@@ -135,7 +135,7 @@ def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voi
     save_har(tmp_path / "pixazo" / "a.har", changed, provenance=Provenance.EMULATED, contract=contract)
     collector = Collector([], 0)
     check_recordings([tmp_path / "pixazo" / "a.har"], [contract], RULE_BY_ID, collector)
-    assert "auth-not-enforced" in {f.rule for f in collector.report().findings if f.severity is Severity.ERROR}
+    assert "auth-not-enforced" in {f.rule for f in collector.build_report().findings if f.severity is Severity.ERROR}
 
 
 # What is due
@@ -157,17 +157,17 @@ def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
 @pytest.fixture
 def case(voicegauge_catalogue):
     """The plan for one target's file, its contract, and the cases that are due."""
-    targets = voicegauge_catalogue.select(["pixazo/xtts-v2"])
+    targets = voicegauge_catalogue.select_targets(["pixazo/xtts-v2"])
     contract = targets[0].contract
-    plan = plan_to_record(targets, emulated=True, every_case=False)
-    path = recording_path(plan.cases[0], Path("out"))
+    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
+    path = build_recording_path(plan.cases[0], Path("out"))
 
     def due(old: Recording | None, **options):
         refreshing = _refreshing({"pixazo": contract}, **options)
         updates = refreshing.plan_updates(plan, Path("out"), {} if old is None else {path: old})
         return next((update for update in updates if update.path == path), None)
 
-    due.contract, due.planned = contract, [c.id for c in plan.cases if recording_path(c, Path("out")) == path]
+    due.contract, due.planned = contract, [c.id for c in plan.cases if build_recording_path(c, Path("out")) == path]
     return due
 
 
@@ -246,9 +246,14 @@ def test_an_expired_recording_is_a_warning_and_an_error_in_ci(case, tmp_path, da
     save_har(path, [_exchange("x", at), _exchange("y", NOW)], provenance=provenance, contract=case.contract)
     collector = Collector([], 0)
     check_recordings(
-        [path], [case.contract], {"recording-stale": RULE_BY_ID["recording-stale"]}, collector, now=NOW, ci=ci
+        [path],
+        [case.contract],
+        {"recording-stale": RULE_BY_ID["recording-stale"]},
+        collector,
+        now=NOW,
+        stale_recordings_fail=ci,
     )
-    findings = collector.report().findings
+    findings = collector.build_report().findings
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     for finding in findings:
         assert finding.message == "xtts-v2.har is 91 days old, more than 90: record it again"

@@ -11,7 +11,7 @@ import pytest
 from voicegauge import cli
 from voicegauge.checks import Checker
 from voicegauge.client import Client
-from voicegauge.conformance.offline.recordings import recording_subjects
+from voicegauge.conformance.offline.recordings import iterate_recording_subjects
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
@@ -26,7 +26,7 @@ def record(voicegauge_catalogue, voicegauge_emulator, tmp_path, inject_faults):
 
     def make(target_id: str, *faults: str):
         inject_faults(*faults)
-        (target,) = voicegauge_catalogue.select([target_id])
+        (target,) = voicegauge_catalogue.select_targets([target_id])
         contract = target.contract
 
         async def speak():
@@ -121,7 +121,7 @@ def test_the_duration_of_a_state_is_read_from_the_times_of_a_recording(one_minut
     path = tmp_path / "speech.har"
     save_har(path, exchanges, provenance=Provenance.RECORDED, contract=one_minute)
     judge = Checker(Provenance.RECORDED)
-    subjects = recording_subjects(one_minute, load_har(path))
+    subjects = iterate_recording_subjects(one_minute, load_har(path))
     assert {finding.rule for subject in subjects for finding in judge.iterate_findings(subject)} == rules
 
 

@@ -11,7 +11,7 @@ CATALOGUE = load_catalogue()
 
 
 def _related(name: str, **settings):
-    plan = plan_cases([*CATALOGUE.select([name])], emulated=False, all_billable=True, **settings)
+    plan = plan_cases([*CATALOGUE.select_targets([name])], is_emulated=False, include_all_billable=True, **settings)
     return plan.cases, {case.relation.parameter: case for case in plan.cases if case.relation is not None}
 
 
@@ -55,5 +55,5 @@ def test_a_short_plan_has_comparisons_as_well() -> None:
 
 
 def test_a_plan_without_further_billable_requests_has_no_comparisons() -> None:
-    plan = plan_cases(CATALOGUE.select(["ttsai/kokoro"]), emulated=False, all_billable=False)
+    plan = plan_cases(CATALOGUE.select_targets(["ttsai/kokoro"]), is_emulated=False, include_all_billable=False)
     assert all(case.relation is None for case in plan.cases)

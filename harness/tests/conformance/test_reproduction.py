@@ -19,7 +19,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.api import check, check_job_steps
-from voicegauge.conformance.cases.valid_requests import voice_sample
+from voicegauge.conformance.cases.valid_requests import load_voice_sample
 from voicegauge.hosts import EMULATOR_PORT
 
 from .conftest import ACME_KEY
@@ -88,7 +88,7 @@ def test_a_curl_line_uploads_a_file_that_exists(monkeypatch, tmp_path) -> None:
     report = check("ttsai/clone-chatterbox", emulated=True, faults=["accepts-invalid"], cases=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
     (saved,) = (tmp_path / "a cache" / "requests").iterdir()
-    assert saved.read_bytes() == voice_sample().data
+    assert saved.read_bytes() == load_voice_sample().data
     assert f'=@"{saved}";filename="reference.mp3";type=audio/mpeg' in finding.reproduce
     with emulator_by(report.emulator_command) as port:
         line = finding.reproduce.replace(str(EMULATOR_PORT), str(port))

@@ -32,7 +32,7 @@ from voicegauge.conformance import (
     plan_cases,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.resources import ResourceJournal, ResourceTracker, account_checksum
+from voicegauge.conformance.resources import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import RunningEmulator, create_app, running_emulator
 from voicegauge.errors import StorageError, UnreachableError
@@ -199,19 +199,19 @@ class Service:
     def check(self, names: tuple[str, ...] = ("createVoice",), **settings: Any) -> CheckReport:
         """Run those cases of a live check that are sent to the named operations."""
         targets = list(self.contract.targets.values())
-        plan = plan_cases(targets, emulated=False, all_billable=False)
+        plan = plan_cases(targets, is_emulated=False, include_all_billable=False)
         chosen = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.operation in names))
         collector = Collector([], 0)
         complete = CheckSettings(
             provenance=Provenance.LIVE,
             base_urls={"acme": {"": "http://emulated/acme"}},
-            keys={"acme": settings.pop("key", EMULATED_KEY)},
-            clock=VirtualClock,
-            app=self,
+            key_by_provider={"acme": settings.pop("key", EMULATED_KEY)},
+            create_clock=VirtualClock,
+            emulator_app=self,
             **settings,
         )
         asyncio.run(check_service(targets, chosen, complete, collector))
-        return collector.report()
+        return collector.build_report()
 
 
 @pytest.fixture
@@ -248,8 +248,10 @@ def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_
 
 async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
     """Leave the journal of a run that was killed between a creation and its response."""
-    tracker = ResourceTracker(contract, EMULATED_KEY, ResourceJournal(folder / "acme", account_checksum(EMULATED_KEY)))
-    tracker.note_existing(contract.operation("createVoice"), [])
+    tracker = ResourceTracker(
+        contract, EMULATED_KEY, ResourceJournal(folder / "acme", compute_account_checksum(EMULATED_KEY))
+    )
+    tracker.note_existing(contract.find_operation("createVoice"), [])
     headers = (("Authorization", f"Bearer {EMULATED_KEY}"), ("Content-Type", "application/json"))
     request = Request(method="POST", url=f"{origin}/acme/voices", headers=headers, body=b'{"name": "short"}')
 
@@ -320,7 +322,11 @@ def test_another_server_is_not_asked_to_delete(service, tmp_path) -> None:
     elsewhere = {"acme": {"": "http://elsewhere/acme"}}
     targets = list(service.contract.targets.values())
     settings = CheckSettings(
-        provenance=Provenance.LIVE, base_urls=elsewhere, app=service, resource_journals=tmp_path, clock=VirtualClock
+        provenance=Provenance.LIVE,
+        base_urls=elsewhere,
+        emulator_app=service,
+        resource_journals_folder=tmp_path,
+        create_clock=VirtualClock,
     )
     asyncio.run(check_service(targets, CasePlan(cases=()), settings, Collector([], 0)))
     assert service.deletions == 0
@@ -402,8 +408,8 @@ async def test_an_unusable_id_is_not_stored(contract, tmp_path, resource_id) -> 
     [path] = tmp_path.rglob("*.jsonl")
     assert resource_id not in path.read_text()
     assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
-    [resource] = tracker.history.resources
-    assert (resource.id, resource.requested.fields) == (None, {"text": "short"})
+    [resource] = tracker.history.undeleted_resources
+    assert (resource.id, resource.request_event.fields) == (None, {"text": "short"})
 
 
 @pytest.mark.parametrize("resource_id", UNUSABLE_IDS)

@@ -100,12 +100,16 @@ def check_acme(acme_of):
     def check(*faults: str) -> CheckReport:
         acme = acme_of()
         targets = list(acme.targets.values())
-        plan = plan_cases(targets, emulated=True, all_billable=True)
-        settings = build_emulator_check_settings(RunningEmulator("127.0.0.1", 1, ("acme",)), targets, names=["acme"])
-        settings = dataclasses.replace(settings, app=create_app([acme], build_emulator_settings(faults=faults)))
+        plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
+        settings = build_emulator_check_settings(
+            RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
+        )
+        settings = dataclasses.replace(
+            settings, emulator_app=create_app([acme], build_emulator_settings(faults=faults))
+        )
         collector = Collector([target.id for target in targets], 0)
         run_check(collector, check_service(targets, plan, settings, collector))
-        return collector.report()
+        return collector.build_report()
 
     return check
 
@@ -133,7 +137,10 @@ async def test_the_client_reads_either_kind(acme_of) -> None:
         base_urls = {"": "http://emulator.invalid/acme"}
         client = Client(acme, transport, base_urls=base_urls, key="any-key", clock=VirtualClock())
         plain, events = await asyncio.gather(
-            *(client.speak(acme.target(name), SpeechRequest(text="Good morning.")) for name in ("plain", "events"))
+            *(
+                client.speak(acme.find_target_by_name(name), SpeechRequest(text="Good morning."))
+                for name in ("plain", "events")
+            )
         )
     assert plain.audio[:3] == events.audio[:3] != b""
     assert plain.exchanges[0].response.media_type == "audio/mpeg"

@@ -25,9 +25,9 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
         def draw() -> None:
             drawing.set()
             assert go_on.wait(10)
-            search.send(question())
+            search.run_in_event_loop(question())
 
-        running = asyncio.create_task(search.run(lambda *_: draw))
+        running = asyncio.create_task(search.search_rules(lambda *_: draw))
         assert await asyncio.to_thread(drawing.wait, 10)
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -15,9 +15,9 @@ from voicegauge.conformance import (
     check_service,
     run_check,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATED_KEY
 from voicegauge.conformance.engine import CheckSettings
-from voicegauge.conformance.fuzzing.stateful_jobs import similar_unknown_id
+from voicegauge.conformance.fuzzing.stateful_jobs import build_similar_unknown_id
 from voicegauge.contract import load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError
@@ -33,12 +33,12 @@ def take(voicegauge_catalogue, voicegauge_emulator):
     """Take steps with jobs of a target; returns the rules that were broken."""
 
     def run(target: str, *steps: str) -> list[str]:
-        [chosen] = voicegauge_catalogue.select([target])
+        [chosen] = voicegauge_catalogue.select_targets([target])
         collector = Collector([target], 0)
         asyncio.run(
             check_job_steps(chosen, steps, build_emulator_check_settings(voicegauge_emulator, [chosen]), collector)
         )
-        return [finding.rule for finding in collector.report().findings]
+        return [finding.rule for finding in collector.build_report().findings]
 
     return run
 
@@ -48,13 +48,15 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
     """Search over the jobs of targets only; returns the report."""
 
     def run(*names: str, seed: int = 0, failures=None):
-        targets = voicegauge_catalogue.select(names)
-        settings = build_emulator_check_settings(voicegauge_emulator, targets, fuzz=20, seed=seed, failures=failures)
+        targets = voicegauge_catalogue.select_targets(names)
+        settings = build_emulator_check_settings(
+            voicegauge_emulator, targets, fuzz_request_count=20, seed=seed, failures_folder=failures
+        )
         collector = Collector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
             patch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
             run_check(collector, check_service(targets, CasePlan(cases=()), settings, collector))
-        return collector.report()
+        return collector.build_report()
 
     return run
 
@@ -121,7 +123,7 @@ def test_an_impossible_step_is_rejected(take, step) -> None:
     [("job-17", ["job-17"], "job-10"), ("job-17", ["job-17", "job-10"], "job-11"), ("17", ["17"], "17000")],
 )
 def test_a_similar_id_is_unknown(job_id, known, other) -> None:
-    assert similar_unknown_id(job_id, known) == other
+    assert build_similar_unknown_id(job_id, known) == other
 
 
 def test_a_target_without_jobs_is_rejected(take) -> None:
@@ -144,14 +146,14 @@ def settings_for(acme):
     """Settings for an in-process emulator of `acme` with faults."""
 
     def make(*faults: str, clock: str = "per-poll", fuzz: int = 0) -> CheckSettings:
-        played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=EMULATED_CREDITS)
+        played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=EMULATED_ACCOUNT_CREDITS)
         return CheckSettings(
-            app=create_app([acme], played),
+            emulator_app=create_app([acme], played),
             base_urls={"acme": {"": "http://emulator.invalid/acme"}},
-            keys={"acme": EMULATED_KEY},
+            key_by_provider={"acme": EMULATED_KEY},
             control_url=f"http://emulator.invalid{CONTROL_PREFIX}",
-            clock=VirtualClock,
-            fuzz=fuzz,
+            create_clock=VirtualClock,
+            fuzz_request_count=fuzz,
         )
 
     return make
@@ -163,8 +165,10 @@ def broken_rules(acme, settings_for):
 
     def run(*steps: str, faults: tuple[str, ...] = (), clock: str = "per-poll") -> list[str]:
         collector = Collector((), 0)
-        asyncio.run(check_job_steps(acme.target("small"), steps, settings_for(*faults, clock=clock), collector))
-        return [finding.rule for finding in collector.report().findings]
+        asyncio.run(
+            check_job_steps(acme.find_target_by_name("small"), steps, settings_for(*faults, clock=clock), collector)
+        )
+        return [finding.rule for finding in collector.build_report().findings]
 
     return run
 
@@ -202,5 +206,5 @@ def test_a_job_that_never_expires_is_found(broken_rules, clock) -> None:
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, settings_for, monkeypatch, faults, rules) -> None:
     monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
     collector, settings = Collector((), 0), settings_for(*faults, fuzz=60)
-    run_check(collector, check_service([acme.target("small")], CasePlan(cases=()), settings, collector))
-    assert {finding.rule for finding in collector.report().findings} == rules
+    run_check(collector, check_service([acme.find_target_by_name("small")], CasePlan(cases=()), settings, collector))
+    assert {finding.rule for finding in collector.build_report().findings} == rules

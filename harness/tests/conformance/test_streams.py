@@ -69,7 +69,7 @@ def test_a_fault_of_a_stream_is_found_by_its_rule(fault, check) -> None:
 @pytest.fixture
 def bounded(tmp_path: Path, voicegauge_catalogue) -> Contract:
     """The bundled contract with a short maximum pause between chunks."""
-    text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
+    text = voicegauge_catalogue.find_provider("ttsai").document.path.read_text()
     path = tmp_path / "ttsai" / "openapi.yaml"
     path.parent.mkdir()
     path.write_text(text.replace("max_gap_s: 5\n", f"max_gap_s: {BOUND_S}\n"))
@@ -80,13 +80,15 @@ def _speak(contract: Contract, base_url: str) -> Delivery:
     async def speak() -> Delivery:
         async with Transport() as transport:
             client = Client(contract, transport, base_urls={"": base_url}, key="sk-tts-emulated")
-            return await client.speak(contract.target("kokoro-stream"), SpeechRequest(text="Hello from the stream."))
+            return await client.speak(
+                contract.find_target_by_name("kokoro-stream"), SpeechRequest(text="Hello from the stream.")
+            )
 
     return asyncio.run(speak())
 
 
 def _findings(contract: Contract, exchange: Exchange) -> Iterator[Finding]:
-    return Checker(Provenance.EMULATED).iterate_findings(Call(contract.operation("streamSpeech"), exchange))
+    return Checker(Provenance.EMULATED).iterate_findings(Call(contract.find_operation("streamSpeech"), exchange))
 
 
 def test_a_stalled_stream_is_found_by_the_times_of_its_chunks(bounded) -> None:
@@ -100,7 +102,7 @@ def test_a_stalled_stream_is_found_by_the_times_of_its_chunks(bounded) -> None:
 
 
 def _answer(contract: Contract, body: bytes) -> Exchange:
-    operation = contract.operation("streamSpeech")
+    operation = contract.find_operation("streamSpeech")
     response = Response(status=200, headers=(("Content-Type", "text/event-stream"),), body=body)
     request = Request(method="POST", url=f"{operation.server.url}{operation.path}")
     return Exchange(provider=contract.id, operation=operation.id, request=request, response=response)
@@ -132,14 +134,14 @@ START, DONE = b'event: start\ndata: {"status": "processing"}\n\n', b'event: done
     ids=lambda value: "-".join(sorted(value)) if isinstance(value, set) else "",
 )
 def test_streams_of_any_origin_are_judged_by_the_same_rules(body, rules, voicegauge_catalogue) -> None:
-    contract = voicegauge_catalogue.provider("ttsai")
+    contract = voicegauge_catalogue.find_provider("ttsai")
     found = {finding.rule for finding in _findings(contract, _answer(contract, body))}
     assert found - {"header-missing"} == rules  # documents print no headers
     assert rules <= set(RULE_BY_ID)
 
 
 def test_a_documented_stream_is_judged(tmp_path: Path, voicegauge_catalogue) -> None:
-    text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
+    text = voicegauge_catalogue.find_provider("ttsai").document.path.read_text()
     path = tmp_path / "openapi.yaml"
     written = 'value: "event: start\\ndata: {}\\n\\n"'
     media = "            text/event-stream:\n              schema: {type: string}\n"

@@ -30,18 +30,18 @@ from voicegauge.transport import Timeouts, Transport, VirtualClock
 
 def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable[..., Path]) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
-    cases = plan_cases(list(contract.targets.values()), emulated=False, all_billable=False).cases
+    cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=False).cases
     collector = Collector([], 0)
 
     async def check(url: str) -> None:
         async with Transport(timeouts=Timeouts(read_s=0.05)) as transport:
             client = Client(contract, transport, base_urls={"": url}, key="sk-acme")
-            await CaseRunner(CheckedService(contract, client), RULE_BY_ID, collector).run(cases)
+            await CaseRunner(CheckedService(contract, client), RULE_BY_ID, collector).run_cases(cases)
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert len(cases) > MAX_UNREACHABLE_REQUESTS
-    assert len(collector.report().cases) == MAX_UNREACHABLE_REQUESTS - 1
+    assert len(collector.build_report().cases) == MAX_UNREACHABLE_REQUESTS - 1
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def fuzz():
     """Fuzz a target whose service drops connections for which `drops` is true; returns the number of connections."""
 
     def run(drops: Callable[[int], bool], collector: Collector) -> int:
-        [target] = load_catalogue().select(["pixelapi/voice-design"])
+        [target] = load_catalogue().select_targets(["pixelapi/voice-design"])
         emulator, connections = create_app([target.contract], build_emulator_settings()), []
 
         async def app(scope, receive, send) -> None:
@@ -59,10 +59,10 @@ def fuzz():
 
         settings = CheckSettings(
             base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
-            keys={"pixelapi": EMULATED_KEY},
-            fuzz=8,
-            clock=VirtualClock,
-            app=app,
+            key_by_provider={"pixelapi": EMULATED_KEY},
+            fuzz_request_count=8,
+            create_clock=VirtualClock,
+            emulator_app=app,
         )
         with contextlib.suppress(UnreachableError):
             asyncio.run(check_service([target], CasePlan(cases=()), settings, collector))
@@ -76,7 +76,7 @@ def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
     connections = fuzz(lambda number: number % 5 == 0, collector)
     assert connections > 20
     assert collector.exchange_count == connections - connections // 5
-    assert collector.report().findings == ()
+    assert collector.build_report().findings == ()
 
 
 def test_a_search_ends_when_the_service_is_unreachable(fuzz) -> None:

@@ -42,18 +42,18 @@ FOUND_BY: dict[str, tuple[str, int]] = {
 @pytest.fixture
 def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckReport]:
     def run(*names: str, separated: bool = False, **settings_more: Any) -> CheckReport:
-        targets = voicegauge_catalogue.select(names)
-        cases = list(plan_cases(targets, emulated=True, all_billable=True, webhooks=True).cases)
+        targets = voicegauge_catalogue.select_targets(names)
+        cases = list(plan_cases(targets, is_emulated=True, include_all_billable=True, include_webhooks=True).cases)
         if separated:  # a plan of all audio input would take longer than everything else here
-            contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
+            contracts = {"ttsai": voicegauge_catalogue.find_provider("ttsai")}
             cases += add_webhook_cases(
-                plan_audio_input_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts
+                plan_audio_input_cases(contracts["ttsai"].find_operation("separateAudio"), ()), contracts
             )
         cases = [case for case in cases if case.callback_url or case.kind == "plain-http"]
         settings = replace(build_emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
         run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
-        return collector.report()
+        return collector.build_report()
 
     return run
 
@@ -101,7 +101,7 @@ def test_the_table_has_every_fault_of_webhooks_and_only_existing_rules() -> None
 def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
     rule, operations = FOUND_BY[fault]
     inject_faults(fault)
-    report = check(*TARGETS, reproduction=Reproduction(arguments=("--emulated",)))
+    report = check(*TARGETS, reproduction=Reproduction(check_arguments=("--emulated",)))
     assert _found(report) == {rule: operations}
     found = next(finding for finding in report.findings if finding.rule == rule)
     assert found.where.file
@@ -125,7 +125,7 @@ def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
 
 
 def test_by_default_no_request_has_a_webhook_url(voicegauge_catalogue) -> None:
-    plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, all_billable=True)
+    plan = plan_cases(voicegauge_catalogue.select_targets(["pixazo"]), is_emulated=True, include_all_billable=True)
     assert not [case for case in plan.cases if case.callback_url or case.kind == "plain-http"]
     named = [case.request.headers.get("X-Webhook-URL") for case in plan.cases if case.request is not None]
     assert not [url for url in named if url is not None and url.startswith("http")]

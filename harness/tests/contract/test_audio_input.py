@@ -10,7 +10,7 @@ from voicegauge.contract.pricing import describe_price, quote_price
 
 @pytest.fixture(scope="module")
 def ttsai() -> Contract:
-    return load_catalogue().provider("ttsai")
+    return load_catalogue().find_provider("ttsai")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_an_operation_has_one_of_the_two_keys(rejected_edit) -> None:
 def test_a_price_per_minute_applies_to_the_uploaded_audio(ttsai) -> None:
     target = ttsai.audio_input_targets["stt-whisper"]
     assert quote_price(target, 0, audio_s=90).credits == 3000
-    assert quote_price(target, 0, audio_s=90, usd=0.01).usd == 0.01
+    assert quote_price(target, 0, audio_s=90, user_price_usd=0.01).usd == 0.01
     assert describe_price(target) == "2,000 characters / minute of audio"
 
 

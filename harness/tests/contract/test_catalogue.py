@@ -22,31 +22,31 @@ def test_user_folders_are_added_to_the_bundled_contracts(folder) -> None:
 
 
 def test_a_single_file_is_accepted(folder) -> None:
-    assert load_catalogue([folder / "acme" / "openapi.yaml"]).provider("acme").id == "acme"
+    assert load_catalogue([folder / "acme" / "openapi.yaml"]).find_provider("acme").id == "acme"
 
 
 def test_a_user_contract_replaces_a_bundled_one(folder) -> None:
     path = folder / "acme" / "openapi.yaml"
     text = path.read_text().replace("  id: acme\n", "  id: pixelapi\n").replace("ACME_API_KEY", "PIXELAPI_KEY")
     path.write_text(text.replace("https://api.acme.example", "https://api.pixelapi.dev"))
-    assert list(load_catalogue([folder]).provider("pixelapi").targets) == ["swift"]
+    assert list(load_catalogue([folder]).find_provider("pixelapi").targets) == ["swift"]
 
 
 def test_targets_are_selected_by_provider_or_full_id(folder) -> None:
     catalogue = load_catalogue([folder])
-    assert [target.id for target in catalogue.select(["acme"])] == ["acme/swift"]
-    assert [target.id for target in catalogue.select(["acme/swift", "acme"])] == ["acme/swift"]
-    assert len(catalogue.select([])) == len(catalogue.targets)
+    assert [target.id for target in catalogue.select_targets(["acme"])] == ["acme/swift"]
+    assert [target.id for target in catalogue.select_targets(["acme/swift", "acme"])] == ["acme/swift"]
+    assert len(catalogue.select_targets([])) == len(catalogue.targets)
 
 
 def test_an_unknown_name_suggests_the_nearest(folder) -> None:
     catalogue = load_catalogue([folder])
     with pytest.raises(UnknownNameError, match="did you mean acme/swift"):
-        catalogue.select(["acme/swivt"])
+        catalogue.select_targets(["acme/swivt"])
     with pytest.raises(UnknownNameError, match="unknown provider 'acne': did you mean acme"):
-        catalogue.provider("acne")
+        catalogue.find_provider("acne")
     with pytest.raises(UnknownNameError, match="did you mean getSpeech"):
-        catalogue.provider("acme").operation("getSpeach")
+        catalogue.find_provider("acme").find_operation("getSpeach")
 
 
 def test_an_empty_folder_is_an_error(tmp_path) -> None:

@@ -108,36 +108,36 @@ def _event(**data: Any) -> bytes:
 
 
 def test_event_types_are_read_at_the_documented_location(tmp_path) -> None:
-    spec = _load(tmp_path).operation("say").stream
+    spec = _load(tmp_path).find_operation("say").stream
     assert spec is not None
     body = _event(type="speech.audio.delta", audio="aGVs") + _event(type="speech.audio.delta", audio="bG8=")
     stream = parse_event_stream(spec, body + _event(type="speech.audio.done"))
-    assert [event.type for event in stream.events] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
-    assert b"".join(piece for _, piece in stream.audio_events()) == b"hello"
+    assert [event.event_type for event in stream.events] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
+    assert b"".join(piece for _, piece in stream.iterate_audio_events()) == b"hello"
     assert not stream.is_complete  # the marker is documented and has not come
-    stream.feed(b"data: [DONE]\n\n")
+    stream.feed_chunk(b"data: [DONE]\n\n")
     assert stream.is_complete
     assert len(stream.events) == 3
 
 
 def test_a_failure_needs_no_marker(tmp_path) -> None:
-    spec = _load(tmp_path).operation("say").stream
+    spec = _load(tmp_path).find_operation("say").stream
     assert spec is not None
     stream = parse_event_stream(spec, _event(type="error", message="no"))
     assert stream.is_complete
     assert stream.has_failed
     assert stream.ending is not None
-    assert stream.ending.read(spec.reason) == "no"
+    assert stream.ending.read_value(spec.reason) == "no"
 
 
 def test_audio_may_be_all_of_the_data_in_hexadecimal(tmp_path) -> None:
     audio = {"event": "sound", "at": "data", "encoding": "hex"}
     events = {"sound": {"next": ["sound", "end"]}, "end": {"end": "success"}}
-    spec = _load(tmp_path, "x-stream", {"events": events, "audio": audio}).operation("say").stream
+    spec = _load(tmp_path, "x-stream", {"events": events, "audio": audio}).find_operation("say").stream
     assert spec is not None
     stream = parse_event_stream(spec, b"event: sound\ndata: 6869\n\nevent: sound\ndata: zz\n\nevent: end\ndata: -\n\n")
     assert stream.is_complete
-    pieces = stream.audio_events()
+    pieces = stream.iterate_audio_events()
     assert next(pieces)[1] == b"hi"
     with pytest.raises(UnreadableBodyError, match="no valid hex at data"):
         next(pieces)

@@ -6,12 +6,12 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from voicegauge.contract.extension import json_schema
+from voicegauge.contract.extension import build_json_schema
 
 
 @pytest.fixture(scope="module")
 def grammar() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(json_schema())
+    return jsonschema_rs.Draft202012Validator(build_json_schema())
 
 
 def test_the_documented_example_fits(acme, grammar) -> None:

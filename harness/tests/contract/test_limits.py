@@ -34,7 +34,7 @@ def test_limits_without_override_apply_to_an_operation(tmp_path: Path) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_text(DOCUMENT)
     contract = load_contract(path)
-    plain, upload, slow = (contract.operation(name).limits for name in ("plain", "upload", "slow"))
+    plain, upload, slow = (contract.find_operation(name).limits for name in ("plain", "upload", "slow"))
     assert plain == contract.limits
     assert upload.uploads["voice"].max_bytes == 1000
     assert (upload.plans, upload.headers) == (contract.limits.plans, contract.limits.headers)

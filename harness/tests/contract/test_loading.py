@@ -15,16 +15,19 @@ from voicegauge.errors import ContractError
 def test_the_documented_example_is_a_complete_contract(acme, load) -> None:
     contract = load(acme)
     assert list(contract.targets) == ["swift"]
-    target = contract.target("swift")
+    target = contract.find_target_by_name("swift")
     assert target.id == "acme/swift"
-    assert target.job_operation is contract.operation("getSpeech")
+    assert target.job_operation is contract.find_operation("getSpeech")
     assert target.speech.request["language"].map == {"en": "en-US", "de": "de-DE"}
     assert contract.hosts == {"api.acme.example"}
-    assert contract.match("GET", "/v1/speech/job-1") == (contract.operation("getSpeech"), {"id": "job-1"})
+    assert contract.match_operation("GET", "/v1/speech/job-1") == (
+        contract.find_operation("getSpeech"),
+        {"id": "job-1"},
+    )
     for operation in contract.operations.values():
         for response in operation.responses.values():
-            for media in response.media.values():
-                assert all(not list(media.errors(example.value)) for example in media.examples)
+            for media in response.media_types.values():
+                assert all(not list(media.iterate_errors(example.value)) for example in media.examples)
 
 
 BROKEN: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("broken_documents.yaml").read_text("utf-8"))
@@ -73,8 +76,8 @@ def test_a_path_item_may_be_a_reference(acme, load) -> None:
     reference = f'{status.rstrip()} {{$ref: "#/components/pathItems/Status"}}\n\n'
     moved = f"{submit}{reference}components:\n  pathItems:\n    Status:\n{indented}"
     contract = load(acme.replace(f"{submit}{status}{polled}components:\n", moved))
-    assert contract.operation("getSpeech").path == "/v1/speech/{id}"
-    assert contract.operation("getSpeech").pointer == "/components/pathItems/Status/get"
+    assert contract.find_operation("getSpeech").path == "/v1/speech/{id}"
+    assert contract.find_operation("getSpeech").pointer == "/components/pathItems/Status/get"
 
 
 def test_a_missing_file_is_one_line(tmp_path) -> None:

@@ -30,15 +30,15 @@ def use(contract: Contract) -> None:
     for operation in contract.operations.values():
         for media in operation.request_media.values():
             for example in media.examples:
-                list(media.errors(example.value))
+                list(media.iterate_errors(example.value))
         for response in operation.responses.values():
             list(response.headers)
-            for media in response.media.values():
-                list(media.errors({"id": "a", "state": "done"}))
+            for media in response.media_types.values():
+                list(media.iterate_errors({"id": "a", "state": "done"}))
     for target in contract.targets.values():
         assert target.response
         assert target.pricing is None or target.pricing.per
-    list(contract.disputes("/paths/~1v1~1speech/post/responses/200"))
+    list(contract.iterate_disputes("/paths/~1v1~1speech/post/responses/200"))
 
 
 def load_or_refuse(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import voicegauge
 from voicegauge.contract import Contract, find_contract_files, load_contract
-from voicegauge.drift import compare
+from voicegauge.drift import compare_inputs
 from voicegauge.errors import ContractError
 
 OFFICIAL = """
@@ -112,9 +112,9 @@ def test_each_part_has_its_position_in_the_file_it_comes_from(load: Load, tmp_pa
 
 def test_schemas_of_openapi_3_0_keep_their_meaning(load: Load) -> None:
     schemas, pointer = load().schemas, "/components/schemas/Speech"
-    assert schemas.fits(pointer, {"text": "a", "style": None, "speed": 0.5})
-    assert not schemas.fits(pointer, {"text": "a", "speed": 0.2})
-    assert not schemas.fits(pointer, {"text": "a", "style": "loud"})
+    assert schemas.is_valid(pointer, {"text": "a", "style": None, "speed": 0.5})
+    assert not schemas.is_valid(pointer, {"text": "a", "speed": 0.2})
+    assert not schemas.is_valid(pointer, {"text": "a", "style": "loud"})
 
 
 @pytest.mark.parametrize("version", ["3.1.0", "3.1.1", "3.2.0"])
@@ -156,7 +156,7 @@ def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
     properties = contract.document.data["components"]["schemas"]["Speech"]["properties"]
     assert properties["style"]["enum"] == ["glad", "sad", None]
     assert properties["text"]["maxLength"] == 50
-    assert "application/json" in contract.operations["create"].responses["401"].media
+    assert "application/json" in contract.operations["create"].responses["401"].media_types
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,9 @@ def test_references_lead_into_other_files(load: Load, tmp_path: Path) -> None:
     errors = "type: object\nrequired: [error]\nproperties: {error: {$ref: '#/definitions/text'}}\n"
     errors += "definitions: {text: {type: string, minLength: 1}}\n"
     contract = load(official=official, speech=speech, errors=errors)
-    media = contract.operations["create"].responses["400"].media["application/json"]
-    assert [error.message for error in media.errors({"error": ""})] != []
-    assert media.fits({"error": "no"})
+    media = contract.operations["create"].responses["400"].media_types["application/json"]
+    assert [error.message for error in media.iterate_errors({"error": ""})] != []
+    assert media.is_valid({"error": "no"})
     pointer = "/paths/~1speech~1{voice}/post/responses/200"
     assert contract.document.position(pointer) == (tmp_path / "speech.yaml", line_of(speech, '"200": {desc'))
 
@@ -230,7 +230,7 @@ def test_drift_between_two_versions_compares_what_the_overlay_describes(load: Lo
     official = OFFICIAL.replace("maxLength: 200", "maxLength: 100").replace("  /users:", "  /people:")
     (newer / "openapi.yaml").write_text(official)
     (newer / "overlay.yaml").write_text(OVERLAY)
-    report = compare(str(tmp_path / "overlay.yaml"), str(newer / "overlay.yaml"))
+    report = compare_inputs(str(tmp_path / "overlay.yaml"), str(newer / "overlay.yaml"))
     (change,) = report.changes
     assert change.new_position is not None
     assert change.new_position.file == str(newer / "openapi.yaml")

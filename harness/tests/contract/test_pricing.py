@@ -6,13 +6,13 @@ import pytest
 
 from voicegauge.contract.pricing import (
     UnitPrice,
+    compute_unit_prices,
     describe_price,
     is_billable,
     is_rounded_amount,
+    list_price_sources,
     parse_price_override,
-    price_sources,
     quote_price,
-    unit_prices,
 )
 from voicegauge.errors import UsageError
 
@@ -25,7 +25,9 @@ def priced(acme, load):
 
     def target(price: str, money: str = ""):
         text = acme.replace(PRICE, f"x-pricing: {price}" if price else "summary: free")
-        return load(text.replace("  key_env: ACME_API_KEY\n", f"  key_env: ACME_API_KEY\n  {money}\n")).target("swift")
+        return load(
+            text.replace("  key_env: ACME_API_KEY\n", f"  key_env: ACME_API_KEY\n  {money}\n")
+        ).find_target_by_name("swift")
 
     return target
 
@@ -42,7 +44,7 @@ def priced(acme, load):
 def test_the_price_of_500_characters(priced, price, usd, text) -> None:
     target = priced(price)
     assert quote_price(target, 500).usd == pytest.approx(usd)
-    assert not quote_price(target, 500).disputed
+    assert not quote_price(target, 500).is_disputed
     assert describe_price(target) == text
 
 
@@ -62,17 +64,17 @@ def test_of_disputed_prices_the_highest_is_reserved(priced) -> None:
 )
 def test_the_highest_alternative_keeps_its_unit(priced, characters, usd) -> None:
     target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
-    assert unit_prices(target, characters) == (usd, None)
+    assert compute_unit_prices(target, characters) == (usd, None)
 
 
 def test_dollars_and_credits_each_have_their_unit(priced) -> None:
     target = priced("{per: minute, credits: 9, alternatives: [{per: request, usd: 0.02}]}")
-    assert unit_prices(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
-    assert unit_prices(priced("{per: 1m_characters, credits: 5}", "credits: {usd: 2}"), 500) == (
+    assert compute_unit_prices(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
+    assert compute_unit_prices(priced("{per: 1m_characters, credits: 5}", "credits: {usd: 2}"), 500) == (
         UnitPrice(1e-5, "character"),
         UnitPrice(5e-6, "character"),
     )
-    assert unit_prices(priced(""), 500) == (None, None)
+    assert compute_unit_prices(priced(""), 500) == (None, None)
 
 
 def test_a_stated_price_takes_precedence_over_alternatives(priced) -> None:
@@ -91,19 +93,19 @@ def test_credits_are_converted_with_the_documented_price(priced) -> None:
 
 def test_the_price_of_the_user_takes_precedence(priced) -> None:
     disputed = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: request, usd: 0.03}]}")
-    assert quote_price(disputed, 1, usd=0.02) == (0.02, None, False)
+    assert quote_price(disputed, 1, user_price_usd=0.02) == (0.02, None, False)
 
 
 def test_an_undocumented_price_is_described_as_such(priced) -> None:
     target = priced("")
     assert quote_price(target, 500) == (None, None, False)
-    assert quote_price(target, 500, usd=0.2).usd == 0.2
+    assert quote_price(target, 500, user_price_usd=0.2).usd == 0.2
     assert describe_price(target) == "not documented"
 
 
 def test_the_price_of_a_target_takes_precedence_over_its_operation(acme, load) -> None:
     own = acme.replace("            voice: anna\n", "            pricing: {per: request, usd: 3}\n")
-    assert quote_price(load(own).target("swift"), 500).usd == 3
+    assert quote_price(load(own).find_target_by_name("swift"), 500).usd == 3
 
 
 @pytest.mark.parametrize(
@@ -159,9 +161,9 @@ def test_an_alternative_without_an_amount_in_a_currency_is_left_out(priced) -> N
 
 def test_a_stated_unit_price_takes_precedence_over_a_higher_alternative(priced) -> None:
     target = priced("{per: 1k_characters, usd: 0.1, alternatives: [{per: request, usd: 9}]}")
-    assert unit_prices(target, 500) == (UnitPrice(0.0001, "character"), None)
+    assert compute_unit_prices(target, 500) == (UnitPrice(0.0001, "character"), None)
     target = priced("{per: minute, credits: 2}", "credits: {usd: 0.5}")
-    assert unit_prices(target, 500) == (UnitPrice(1.0, "minute"), UnitPrice(2.0, "minute"))
+    assert compute_unit_prices(target, 500) == (UnitPrice(1.0, "minute"), UnitPrice(2.0, "minute"))
 
 
 def test_large_amounts_are_described_with_separators(priced) -> None:
@@ -173,10 +175,12 @@ def test_large_amounts_are_described_with_separators(priced) -> None:
 
 def test_the_documents_that_state_a_price_are_named_once(priced) -> None:
     stated = "{per: request, usd: 1, source: {document: acme.md}, alternatives: [{per: request, usd: 2"
-    assert price_sources(priced(f"{stated}, source: {{document: acme.md}}}}]}}")) == ("Acme speech API, 2026-11-21",)
-    assert price_sources(priced(f"{stated}}}]}}")) == ("Acme speech API, 2026-11-21",)
-    assert price_sources(priced("{per: request, usd: 1}")) == ()
-    assert price_sources(priced("")) == ()
+    assert list_price_sources(priced(f"{stated}, source: {{document: acme.md}}}}]}}")) == (
+        "Acme speech API, 2026-11-21",
+    )
+    assert list_price_sources(priced(f"{stated}}}]}}")) == ("Acme speech API, 2026-11-21",)
+    assert list_price_sources(priced("{per: request, usd: 1}")) == ()
+    assert list_price_sources(priced("")) == ()
 
 
 @pytest.mark.parametrize(
@@ -199,7 +203,7 @@ def test_an_operation_without_speech_is_billable_if_it_has_a_price(acme, load, p
       responses: {{"200": {{description: Voices}}}}
 """
     contract = load(acme.replace("paths:\n", f"paths:\n{voices}"))
-    assert is_billable(contract.operation("voices")) is billable
+    assert is_billable(contract.find_operation("voices")) is billable
 
 
 def test_speech_is_billable_even_without_a_documented_price(priced) -> None:

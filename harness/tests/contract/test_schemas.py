@@ -56,28 +56,28 @@ def test_a_form_field_is_parsed_as_the_type_of_its_schema(words, name, text, val
 
 def test_a_message_quotes_only_the_beginning_of_a_value(words) -> None:
     contract, _ = words
-    [error] = contract.schemas.errors("/components/schemas/Words", {"speed": "a" * 20_000_000})
+    [error] = contract.schemas.iterate_errors("/components/schemas/Words", {"speed": "a" * 20_000_000})
     assert error.message.startswith('"aaaa')
     assert len(error.message) < 11_000
-    [short] = contract.schemas.errors("/components/schemas/Words", {"speed": ["fast", {"é": None}]})
+    [short] = contract.schemas.iterate_errors("/components/schemas/Words", {"speed": ["fast", {"é": None}]})
     assert short.message == '["fast",{"é":null}] is not of type "number"'
 
 
 def test_violations_have_pointers(words) -> None:
     contract, _ = words
     at = "/components/schemas/Words"
-    errors = list(contract.schemas.errors(at, {"speed": "fast", "a/b": "long"}))
+    errors = list(contract.schemas.iterate_errors(at, {"speed": "fast", "a/b": "long"}))
     assert [(e.pointer, e.schema_pointer, e.keyword) for e in errors] == [
         ("/speed", f"{at}/properties/speed/type", "type"),
         ("/a~1b", f"{at}/properties/a~1b/maxLength", "maxLength"),
     ]
     assert all(isinstance(error, SchemaError) and error.message for error in errors)
-    assert contract.schemas.fits(at, {"speed": 1})
+    assert contract.schemas.is_valid(at, {"speed": 1})
 
 
 def test_keys_next_to_a_reference_override_it(words) -> None:
     contract, schema = words
-    node, pointer = contract.schemas.resolve(schema["properties"]["a/b"], "/here")
+    node, pointer = contract.schemas.resolve_reference(schema["properties"]["a/b"], "/here")
     assert node == {"type": "string", "maxLength": 3}
     assert pointer == "/components/schemas/Job/properties/id"
 
@@ -103,19 +103,24 @@ def test_disputes_are_found_innermost_first(acme, load) -> None:
     text = acme.replace("x-source: {document: acme.md}", source % "outer", 1)
     text = text.replace("description: Queued", f"description: Queued\n          {source % 'inner'}")
     contract = load(text)
-    at = contract.operation("createSpeech").pointer
-    found = [(dispute.claim, pointer) for dispute, pointer in contract.disputes(f"{at}/responses/202/content")]
+    at = contract.find_operation("createSpeech").pointer
+    found = [(dispute.claim, pointer) for dispute, pointer in contract.iterate_disputes(f"{at}/responses/202/content")]
     assert found == [("inner", f"{at}/responses/202"), ("outer", at)]
-    assert not list(contract.disputes(contract.operation("getSpeech").pointer))
+    assert not list(contract.iterate_disputes(contract.find_operation("getSpeech").pointer))
 
 
 def test_advice_is_not_a_limit(acme, load) -> None:
     text = acme.replace("minLength: 1, maxLength: 1000", "x-advice: {maxLength: 5}")
-    media = load(text).operation("createSpeech").request_media["application/json"]
-    assert list(media.errors({"text": "much longer", "model": "swift-2"})) == []
+    media = load(text).find_operation("createSpeech").request_media["application/json"]
+    assert list(media.iterate_errors({"text": "much longer", "model": "swift-2"})) == []
 
 
 def test_responses_are_found_by_code_class_and_default(acme, load) -> None:
     more = "4XX: {description: Refused}\n        default: {description: Other}\n        "
-    operation = load(acme.replace('"429": {$ref', f'{more}"429": {{$ref')).operation("createSpeech")
-    assert [operation.response(status).status for status in (202, 400, 418, 503)] == ["202", "400", "4XX", "default"]
+    operation = load(acme.replace('"429": {$ref', f'{more}"429": {{$ref')).find_operation("createSpeech")
+    assert [operation.find_response(status).status for status in (202, 400, 418, 503)] == [
+        "202",
+        "400",
+        "4XX",
+        "default",
+    ]

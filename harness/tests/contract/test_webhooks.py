@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voicegauge.contract import Contract, load_catalogue, load_contract
-from voicegauge.contract.callbacks import callback_id_location, callback_media
+from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location
 from voicegauge.errors import ContractError
 
 BODY = """
@@ -63,11 +63,11 @@ def load(tmp_path: Path) -> Callable[[Any], Contract]:
 
 
 def test_a_webhook_is_loaded_with_its_body(load) -> None:
-    operation = load(DOCUMENT).operation("speak")
+    operation = load(DOCUMENT).find_operation("speak")
     assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
     assert operation.webhook.https_only
-    assert callback_media(operation).schema["properties"].keys() == {"task", "state"}
-    assert str(callback_id_location(operation)) == "body#/task"
+    assert find_callback_body(operation).schema["properties"].keys() == {"task", "state"}
+    assert str(find_callback_id_location(operation)) == "body#/task"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from voicegauge.drift import DriftChange, DriftReport, compare
+from voicegauge.drift import DriftChange, DriftReport, compare_inputs
 from voicegauge.drift.contracts import document_comparison
 
 Edit = Callable[[dict[str, Any]], None]
@@ -40,7 +40,7 @@ def drift_in(folder: Path) -> Drift:
     def run(old: Mapping[str, Any], new: Mapping[str, Any]) -> DriftReport:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(document_comparison, "read_openapi_document", read_once)
-            return compare(write(old), write(new))
+            return compare_inputs(write(old), write(new))
 
     return run
 

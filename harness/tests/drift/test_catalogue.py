@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voicegauge.drift import DRIFT_RULES, DriftLevel
+from voicegauge.drift import DRIFT_RULE_BY_ID, DriftLevel
 
 from .extension_edits import EXTENSION_EDITS
 from .operation_edits import OPERATION_EDITS
@@ -11,7 +11,7 @@ from .schema_edits import HOLDERS, POSITIONS, PROPERTY_EDITS, SCHEMA_EDITS, expe
 OASDIFF = Path(__file__).parent / "oasdiff.txt"
 """Ids and levels of oasdiff's checks, as its rules of August 2026 have them; only those that voicegauge has too."""
 LEVELS = {"ERR": DriftLevel.BREAKING, "WARN": DriftLevel.POSSIBLY_BREAKING, "INFO": DriftLevel.COMPATIBLE}
-CONTRACT_RULES = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "contracts"}
+CONTRACT_RULES = {rule.id for rule in DRIFT_RULE_BY_ID.values() if rule.comparison == "contracts"}
 
 
 def proved() -> set[str]:
@@ -34,11 +34,13 @@ def test_every_rule_has_an_example() -> None:
 def test_rules_shared_with_oasdiff_have_its_level() -> None:
     shared = dict(line.split() for line in OASDIFF.read_text(encoding="utf-8").splitlines())
     assert len(shared) > 400
-    assert {name: DRIFT_RULES[name].level for name in shared} == {name: LEVELS[level] for name, level in shared.items()}
+    assert {name: DRIFT_RULE_BY_ID[name].level for name in shared} == {
+        name: LEVELS[level] for name, level in shared.items()
+    }
 
 
 def test_every_rule_has_a_one_sentence_description() -> None:
-    for rule in DRIFT_RULES.values():
+    for rule in DRIFT_RULE_BY_ID.values():
         assert rule.description[0].isupper()
         assert not rule.description.endswith(".")
         assert len(rule.description) > len("It is new")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.drift import DRIFT_RULES, DriftReport
+from voicegauge.drift import DRIFT_RULE_BY_ID, DriftReport
 
 from .documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
@@ -112,8 +112,8 @@ def test_an_input_error_is_one_line(voicegauge: Command, files: Any, tmp_path: P
 
 def test_the_rules_command_filters_by_words_in_ids(voicegauge: Command) -> None:
     rows = json.loads(voicegauge("rules", "drift", "--json", "-")[1])["drift"]
-    assert {row["id"] for row in rows} == set(DRIFT_RULES)
+    assert {row["id"] for row in rows} == set(DRIFT_RULE_BY_ID)
     out = voicegauge("rules", "webhook", "removed")[1]
     assert "webhook-removed" in out
     assert "webhook-added" not in out
-    assert f"{len(DRIFT_RULES):,} rules of drift" in voicegauge("rules")[1]
+    assert f"{len(DRIFT_RULE_BY_ID):,} rules of drift" in voicegauge("rules")[1]

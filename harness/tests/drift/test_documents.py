@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract import load_catalogue
-from voicegauge.drift import compare
+from voicegauge.drift import compare_inputs
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
 from . import extension_base, operation_edits
@@ -61,9 +61,9 @@ paths:
         "type: number, minimum: 0, exclusiveMinimum: true, nullable: true",
         "type: [number, 'null'], exclusiveMinimum: 0",
     )
-    assert compare(write("old.yaml", text), write("new.yaml", newer)).changes == ()
+    assert compare_inputs(write("old.yaml", text), write("new.yaml", newer)).changes == ()
     bounded = newer.replace("exclusiveMinimum: 0", "exclusiveMinimum: 1")
-    found = only(compare(write("old.yaml", text), write("new.yaml", bounded)))
+    found = only(compare_inputs(write("old.yaml", text), write("new.yaml", bounded)))
     assert found.rule == "request-property-exclusive-min-increased"
     assert found.operation == "POST /speak"
     assert found.message.endswith(": 0, now 1")
@@ -71,7 +71,9 @@ paths:
 
 def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
     text = "openapi: 3.1.0\npaths:\n  /speak:\n    get:\n      deprecated: false\n      operationId: speak\n"
-    found = only(compare(write("a/x.yaml", text), write("b/x.yaml", "# moved\n" + text.replace("false", "true"))))
+    found = only(
+        compare_inputs(write("a/x.yaml", text), write("b/x.yaml", "# moved\n" + text.replace("false", "true")))
+    )
     assert (found.old_position.line, found.new_position.line) == (5, 6)
     assert found.positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
 
@@ -137,7 +139,7 @@ def test_a_schema_with_exponentially_many_paths_is_compared_in_time(drift: Drift
 def test_an_invalid_document_is_rejected_with_the_line(write: Write, text: str, reason: str) -> None:
     path = write("bad.yaml", text)
     with pytest.raises(ContractError, match=reason) as caught:
-        compare(path, path)
+        compare_inputs(path, path)
     assert caught.value.line
 
 
@@ -155,18 +157,18 @@ def test_extensions_of_other_tools_are_ignored(drift: Drift) -> None:
 
 def test_an_input_that_is_neither_contract_nor_recording_is_rejected(write: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
-        compare("nobody", "pixazo")
+        compare_inputs("nobody", "pixazo")
     write("several/a.yaml", "openapi: 3.1.0\n")
     write("several/b.yaml", "openapi: 3.1.0\n")
     with pytest.raises(UsageError, match="several contracts"):
-        compare(str(tmp_path / "several"), "pixazo")
+        compare_inputs(str(tmp_path / "several"), "pixazo")
 
 
 def test_a_folder_with_one_contract_and_a_provider_id_are_accepted(write: Write) -> None:
     write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")
     folder = Path(write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")).parent
-    report = compare(str(folder), "pixelapi")
-    assert reported_rules(report).count("endpoint-added") == len(load_catalogue().provider("pixelapi").operations)
+    report = compare_inputs(str(folder), "pixelapi")
+    assert reported_rules(report).count("endpoint-added") == len(load_catalogue().find_provider("pixelapi").operations)
     assert report.new.file.endswith("contracts/pixelapi/openapi.yaml")
 
 
@@ -181,7 +183,7 @@ paths: {}
 
 def test_a_contract_of_the_user_takes_precedence_over_the_bundled_one(write: Write, tmp_path: Path) -> None:
     file = write("own/any-name.yaml", OWN)
-    report = compare("pixelapi", "pixelapi", [tmp_path / "own"])
+    report = compare_inputs("pixelapi", "pixelapi", [tmp_path / "own"])
     assert (report.old.file, report.new.file, report.changes) == (file, file, ())
 
 

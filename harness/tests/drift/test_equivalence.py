@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract import load_catalogue
-from voicegauge.drift import compare
+from voicegauge.drift import compare_inputs
 
 from . import extension_base, operation_edits
 from .documents import Drift
@@ -24,7 +24,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CONTRACTS)
 def test_a_contract_compared_with_itself_has_no_changes(name: str) -> None:
-    assert compare(name, str(CONTRACTS[name].path)).changes == ()
+    assert compare_inputs(name, str(CONTRACTS[name].path)).changes == ()
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)

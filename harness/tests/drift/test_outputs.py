@@ -14,7 +14,7 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge.cli import run
-from voicegauge.drift import compare, drift_results
+from voicegauge.drift import compare_inputs, export_drift_report
 from voicegauge.outputs import format_step_summary, format_workflow_commands
 
 from .documents import REMOVED, edited, put
@@ -85,8 +85,8 @@ def test_sarif_has_every_change_with_its_level_and_both_positions(drift: Drift) 
 
 def test_annotations_of_traffic_point_to_the_contract(tmp_path: Path) -> None:
     """A HAR file has no lines that a person would read; the contract has."""
-    report = compare("pixelapi", "fixtures/pixelapi")
-    items = drift_results(report).findings
+    report = compare_inputs("pixelapi", "fixtures/pixelapi")
+    items = export_drift_report(report).findings
     assert items
     for item in items:
         assert item.location is not None
@@ -133,6 +133,6 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
 
 
 def test_a_report_without_changes_is_written_too(tmp_path: Path) -> None:
-    report = compare("pixelapi", "pixelapi")
-    assert format_workflow_commands(drift_results(report), tmp_path) == ""
-    assert format_step_summary(drift_results(report), "one line").splitlines()[2] == "one line"
+    report = compare_inputs("pixelapi", "pixelapi")
+    assert format_workflow_commands(export_drift_report(report), tmp_path) == ""
+    assert format_step_summary(export_drift_report(report), "one line").splitlines()[2] == "one line"

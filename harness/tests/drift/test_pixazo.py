@@ -32,7 +32,7 @@ def april(document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def reports(drift: Drift) -> tuple[DriftReport, DriftReport]:
-    may = load_catalogue().provider("pixazo").document.data
+    may = load_catalogue().find_provider("pixazo").document.data
     return drift(april(may), may), drift(may, april(may))
 
 
@@ -59,7 +59,7 @@ def test_removing_them_is_breaking(reports: tuple[DriftReport, DriftReport]) -> 
 
 
 def test_renaming_the_version_is_not_a_change(drift: Drift) -> None:
-    may = load_catalogue().provider("pixazo").document.data
+    may = load_catalogue().find_provider("pixazo").document.data
     report = drift({**may, "info": {**may["info"], "version": "2026-04-15"}}, may)
     assert report.changes == ()
     assert (report.old.version, report.new.version) == ("2026-04-15", may["info"]["version"])

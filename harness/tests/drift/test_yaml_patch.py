@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from voicegauge.data import find_bundled_folder
-from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
+from voicegauge.drift.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.formats.located_yaml import escape_pointer_token, read_document
 
 CONTRACTS = sorted(find_bundled_folder("contracts").glob("*/openapi.yaml"))
@@ -52,10 +52,10 @@ def test_additions_to_every_mapping_and_list(path: Path, form: str, tmp_path: Pa
         else:
             editor.add_item(pointer, ITEM)
     changed = tmp_path / f"changed.{form[:4]}"
-    changed.write_text(editor.result(), "utf-8")
+    changed.write_text(editor.build_text(), "utf-8")
     assert read_document(changed).data == _expected(data)
     if form != "yaml":
-        json.loads(editor.result())
+        json.loads(editor.build_text())
 
 
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.parent.name)
@@ -64,7 +64,7 @@ def test_existing_text_is_unchanged(path: Path) -> None:
     editor = YamlEditor(text)
     editor.add_key("/x-provider/sources", "new.txt", {"title": "New", "date": "2026-01-01"})
     editor.add_key("/info", "title", "existing keys are unchanged")
-    before, after = set(text.splitlines()), editor.result().splitlines()
+    before, after = set(text.splitlines()), editor.build_text().splitlines()
     added = [line for line in after if line not in before]
     assert len(added) == 1
     assert [line for line in after if line not in added] == text.splitlines()
@@ -73,15 +73,15 @@ def test_existing_text_is_unchanged(path: Path) -> None:
 def test_pointers_that_do_not_exist_are_rejected() -> None:
     editor = YamlEditor("a: [1]\nb: {}\nc: text\n")
     for pointer, add in (("/x", editor.add_key), ("/c", editor.add_key), ("/a", editor.add_key)):
-        with pytest.raises(NotAddedError):
+        with pytest.raises(AdditionNotPossibleError):
             add(pointer, "k", 1)
-    with pytest.raises(NotAddedError):
+    with pytest.raises(AdditionNotPossibleError):
         editor.add_item("/b", 1)
     editor.add_key("/b", "k", 1)
     editor.add_key("/b", "l", 2)
     editor.add_item("/a", 2)
     editor.add_item("/a", 2)
-    assert yaml.safe_load(editor.result()) == {"a": [1, 2], "b": {"k": 1, "l": 2}, "c": "text"}
+    assert yaml.safe_load(editor.build_text()) == {"a": [1, 2], "b": {"k": 1, "l": 2}, "c": "text"}
 
 
 def test_merged_mappings_are_edited_at_their_anchor() -> None:
@@ -90,5 +90,5 @@ def test_merged_mappings_are_edited_at_their_anchor() -> None:
     editor.add_key("/b/x", "new", 2)
     editor.add_key("/c", "z", 3)  # the merged mapping has the key
     editor.add_key("/c", "v", 4)
-    assert editor.has("/c/x/y")
-    assert editor.result() == text.replace("{y: 1}", "{y: 1, new: 2}").replace("w: 1}", "w: 1, v: 4}")
+    assert editor.has_value("/c/x/y")
+    assert editor.build_text() == text.replace("{y: 1}", "{y: 1, new: 2}").replace("w: 1}", "w: 1, v: 4}")

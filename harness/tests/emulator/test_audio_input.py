@@ -45,7 +45,7 @@ def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
     WaitingAsr.started.clear()
     WaitingAsr.released.set()
     transcription._transcript_cache.clear()
-    return load_catalogue().provider("ttsai")
+    return load_catalogue().find_provider("ttsai")
 
 
 def recording(seconds: float = 1.0, *, silent: bool = False) -> UploadedFile:

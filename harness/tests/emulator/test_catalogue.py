@@ -100,18 +100,18 @@ def streamed(target: Target) -> bool:
 
 def _check(operation: Operation, response: httpx.Response) -> Any:
     """Check a response against the documentation of its operation, and return its body."""
-    spec = operation.response(response.status_code)
+    spec = operation.find_response(response.status_code)
     assert spec is not None, f"{operation.id}: {response.status_code} is not documented: {response.text[:200]}"
-    missing = [name for name, header in spec.headers.items() if header.required and name not in response.headers]
+    missing = [name for name, header in spec.headers.items() if header.is_required and name not in response.headers]
     assert not missing, f"{operation.id} {response.status_code}: no {missing}"
-    if not spec.media:
+    if not spec.media_types:
         return None
-    media = spec.media.get(response.headers["Content-Type"].split(";")[0])
+    media = spec.media_types.get(response.headers["Content-Type"].split(";")[0])
     assert media is not None, f"{operation.id}: {response.headers['Content-Type']} is not documented"
     if not is_json(media.name):
         return response.content
     body = json.loads(response.content)
-    assert [error.message for error in media.errors(body)] == []
+    assert [error.message for error in media.iterate_errors(body)] == []
     return body
 
 
@@ -145,7 +145,7 @@ def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:
     for parameter in status.parameters:
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", job)
-        elif parameter.required:
+        elif parameter.is_required:
             sent["params"][parameter.name] = job
     return path, sent
 
@@ -209,7 +209,7 @@ def test_every_documented_error_is_returned_as_in_its_example(
     for parameter in operation.parameters:
         path = path.replace(f"{{{parameter.name}}}", "x")
     for status, spec in operation.responses.items():
-        for media in spec.media.values():
+        for media in spec.media_types.values():
             for example in media.examples:
                 if example.rejection_reason is None or status.startswith("2"):
                     continue
@@ -220,7 +220,7 @@ def test_every_documented_error_is_returned_as_in_its_example(
                 printed = {
                     code: [
                         e.value
-                        for m in other.media.values()
+                        for m in other.media_types.values()
                         for e in m.examples
                         if e.rejection_reason == example.rejection_reason
                     ]

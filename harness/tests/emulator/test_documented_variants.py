@@ -287,9 +287,9 @@ def _check(contract: Contract) -> CheckReport:
         port = int(url.rpartition(":")[2])
         settings = build_emulator_check_settings(RunningEmulator("127.0.0.1", port, (contract.id,)), targets)
         collector = Collector([target.id for target in targets], 0)
-        plan = plan_cases(targets, emulated=True, all_billable=True)
+        plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
         run_check(collector, check_service(targets, plan, settings, collector))
-        return collector.report()
+        return collector.build_report()
 
 
 @pytest.mark.slow

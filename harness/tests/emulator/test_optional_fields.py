@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from voicegauge.conformance.cases import sample_value
+from voicegauge.conformance.cases import find_sample_value
 from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
 from voicegauge.data import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
@@ -63,7 +63,7 @@ class Variant(NamedTuple):
         }
 
     def _value(self, name: str, schema: Any, printed: dict[str, Any]) -> Any:
-        resolved, _ = self.media.schemas.resolve(schema) if self.media else ({}, "")
+        resolved, _ = self.media.schemas.resolve_reference(schema) if self.media else ({}, "")
         if resolved.get("format") == "binary" or "contentMediaType" in resolved:
             return _recording()
         webhooks = self.operation.webhook.url if self.operation.webhook else ()
@@ -75,16 +75,18 @@ class Variant(NamedTuple):
             if slot is not None and slot.at.tokens == (name,):
                 return slot.template.replace("{}", slot.map.get(value, value))
         value = printed.get(name, MISSING)
-        return sample_value(self.media.schemas, schema) if value is MISSING and self.media else value
+        return find_sample_value(self.media.schemas, schema) if value is MISSING and self.media else value
 
     def _resource_ids(self) -> set[str]:
-        uses = (use for maker in self.contract.operations.values() for use in maker.resource_uses_in(self.operation))
+        uses = (
+            use for maker in self.contract.operations.values() for use in maker.iterate_resource_uses_in(self.operation)
+        )
         return {use.id.field_name for use in uses}
 
     def optional_fields(self) -> list[str]:
         required = self.schema().get("required", ())
         fields = [f"body.{name}" for name in self.all_fields() if name not in required]
-        return fields + [f"{p.location}.{p.name}" for p in self.operation.parameters if not p.required]
+        return fields + [f"{p.location}.{p.name}" for p in self.operation.parameters if not p.is_required]
 
 
 ESPEAK_VARIANTS = [
@@ -138,19 +140,21 @@ async def _send(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[s
     for parameter in operation.parameters:
         if f"{parameter.location}.{parameter.name}" in left_out:
             continue
-        value = parameter.data.get("example", sample_value(parameter.schemas, parameter.data.get("schema", {})))
+        value = parameter.part_data.get(
+            "example", find_sample_value(parameter.schemas, parameter.part_data.get("schema", {}))
+        )
         if any(field.at.field_name == parameter.name for field in (operation.webhook.url if operation.webhook else ())):
             value = CLOSED_PORT_URL
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", str(value))
         else:
             (headers if parameter.location == "header" else query)[parameter.name] = str(value)
-        exists = exists and not parameter.required
+        exists = exists and not parameter.is_required
     valid, content = exists, b""
     if variant.media is not None:
         body = {name: value for name, value in variant.all_fields().items() if f"body.{name}" not in left_out}
         headers["Content-Type"], content = encode_body(variant.media.name, body)
-        valid = valid and variant.media.fits(_as_json(variant.media, headers["Content-Type"], content, body))
+        valid = valid and variant.media.is_valid(_as_json(variant.media, headers["Content-Type"], content, body))
     url = f"/{variant.contract.id}{path}"
     return await http.request(operation.method, url, headers=headers, params=query, content=content), valid
 
@@ -165,7 +169,7 @@ def _as_json(media: MediaType, content_type: str, content: bytes, body: dict[str
 async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted: Any) -> bytes:
     """Poll a job until it ends in success, and download its audio."""
     assert operation.speech is not None
-    status = operation.contract.operation(str(operation.speech.response.job))
+    status = operation.contract.find_operation(str(operation.speech.response.job))
     assert status.job is not None
     headers, query = _key(status)
     path = status.path
@@ -173,7 +177,7 @@ async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted
     for parameter in status.parameters:
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", job)
-        elif parameter.required:
+        elif parameter.is_required:
             query[parameter.name] = job
     for _ in status.job.states:
         response = await http.request(status.method, f"/{operation.contract.id}{path}", headers=headers, params=query)
@@ -190,14 +194,14 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
     """Check one request, and return whether it was accepted."""
     operation, shown = variant.operation, f"without {', '.join(sorted(left_out)) or 'leaving anything out'}"
     response, valid = await _send(http, variant, left_out)
-    spec = operation.response(response.status_code)
+    spec = operation.find_response(response.status_code)
     assert spec is not None, f"{shown}: {response.status_code} {response.text[:200]}"
     assert "voicegauge-emulator.invalid" not in response.text
-    if spec.media:
-        media = spec.media.get(response.headers["Content-Type"].partition(";")[0])
+    if spec.media_types:
+        media = spec.media_types.get(response.headers["Content-Type"].partition(";")[0])
         assert media is not None, f"{shown}: {response.headers['Content-Type']}"
         if is_json(media.name):
-            assert [error.message for error in media.errors(response.json())] == [], shown
+            assert [error.message for error in media.iterate_errors(response.json())] == [], shown
     assert not valid or response.is_success, f"{shown}: {response.status_code} {response.text[:200]}"
     if operation.speech is None or not response.is_success:
         return bool(response.is_success)
@@ -216,7 +220,7 @@ def _name(variant: Variant) -> str:
 @pytest.mark.parametrize("variant", ESPEAK_VARIANTS, ids=_name)
 async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
     accepted = [await _check(http, variant, left_out) for left_out in _few(variant.optional_fields())]
-    if not any(parameter.required for parameter in variant.operation.parameters):
+    if not any(parameter.is_required for parameter in variant.operation.parameters):
         assert any(accepted)
 
 

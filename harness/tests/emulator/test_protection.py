@@ -435,7 +435,7 @@ async def test_the_clock_stays_within_the_years_that_can_be_written(start: Any, 
 
 async def test_the_number_of_accounts_is_limited(plain_acme: Contract) -> None:
     accounts = AccountRegistry(plain_acme, EmulatorSettings())
-    operation = plain_acme.operation("submit")
+    operation = plain_acme.find_operation("submit")
     for number in range(MAX_ACCOUNTS + 10):
         headers = {"authorization": f"Bearer key-{number}"}
         accounts.identify_account(

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.conformance.cases.valid_requests import voice_sample
+from voicegauge.conformance.cases.valid_requests import load_voice_sample
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.server.socket_server import running_app
@@ -21,7 +21,7 @@ CONSENT = {"name": "My Narrator", "consent_confirmed": "true"}
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     settings = EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False)
-    with running_app(create_app([load_catalogue().provider("ttsai")], settings)) as root:
+    with running_app(create_app([load_catalogue().find_provider("ttsai")], settings)) as root:
         yield f"{root}/ttsai"
 
 
@@ -37,7 +37,7 @@ def send(url, request) -> Iterator[Ask]:
 
 
 def saved(send: Ask, **fields: str) -> httpx.Response:
-    files = {"file": ("me.mp3", voice_sample().data, "audio/mpeg")}
+    files = {"file": ("me.mp3", load_voice_sample().data, "audio/mpeg")}
     return send("POST", "/api/v1/user-voices/", data={**CONSENT, **fields}, files=files)
 
 
@@ -86,7 +86,7 @@ def test_a_voice_belongs_to_its_account(send) -> None:
 
 
 def test_an_account_has_its_quota() -> None:
-    contract = load_catalogue().provider("ttsai")
+    contract = load_catalogue().find_provider("ttsai")
     with running_app(create_app([contract], EmulatorSettings(plan="business-plus"))) as root, httpx.Client() as http:
 
         def send(method: str, path: str, **more: Any) -> httpx.Response:
@@ -97,7 +97,7 @@ def test_an_account_has_its_quota() -> None:
 
 
 def test_an_embedding_replaces_its_recording(send) -> None:
-    files = {"file": ("me.mp3", voice_sample().data, "audio/mpeg")}
+    files = {"file": ("me.mp3", load_voice_sample().data, "audio/mpeg")}
     embedding = send("POST", "/v1/tts/embed/", data={"model": "spark"}, files=files).json()
     assert embedding["model"] == "spark"
     words = {"text": (None, "Hello there."), "embed_id": (None, embedding["embed_id"])}

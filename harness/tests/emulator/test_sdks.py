@@ -44,9 +44,9 @@ def openai_client(base_url) -> Iterator[openai.OpenAI]:
 
 
 def disputes(operation: str) -> str:
-    contract = load_catalogue().provider("ttsai")
-    pointer = contract.operation(operation).pointer
-    return " ".join(dispute.claim for dispute, _ in contract.disputes(f"{pointer}/responses/200"))
+    contract = load_catalogue().find_provider("ttsai")
+    pointer = contract.find_operation(operation).pointer
+    return " ".join(dispute.claim for dispute, _ in contract.iterate_disputes(f"{pointer}/responses/200"))
 
 
 @pytest.mark.parametrize(("name", "container"), [("wav", "wav"), ("mp3", "mp3"), ("flac", "flac")])
@@ -117,9 +117,9 @@ def test_undocumented_formats_of_ttsai_are_disputed(client, name) -> None:
     with pytest.raises(tts_ai.TTSError) as rejected:
         client.generate(TEXT, output_format=name)
     assert rejected.value.status_code == 400
-    contract = load_catalogue().provider("ttsai")
+    contract = load_catalogue().find_provider("ttsai")
     location = "/components/schemas/OpenAiSpeechRequest/properties/response_format"
-    assert any("opus" in dispute.claim and "aac" in dispute.claim for dispute, _ in contract.disputes(location))
+    assert any("opus" in dispute.claim and "aac" in dispute.claim for dispute, _ in contract.iterate_disputes(location))
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac"])

@@ -149,7 +149,7 @@ def test_a_client_of_the_emulator_is_at_hand(run_pytest) -> None:
         def test_speaks(voicegauge_client, voicegauge_catalogue):
             async def speak():
                 async with voicegauge_client("pixelapi") as client:
-                    target = voicegauge_catalogue.provider("pixelapi").target("voice-design")
+                    target = voicegauge_catalogue.find_provider("pixelapi").find_target_by_name("voice-design")
                     return await client.speak(target, SpeechRequest(text="Hello there."))
             delivery = asyncio.run(speak())
             assert delivery.audio
@@ -228,7 +228,7 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
         provenance=Provenance.EMULATED,
     )
     with pytest.raises(pytest.fail.Exception) as failed:
-        fail_on_findings(Collector([], 0).report(), [finding])
+        fail_on_findings(Collector([], 0).build_report(), [finding])
     assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
 
 
@@ -239,7 +239,7 @@ def test_a_doubtful_check_fails_with_its_cause_instead_of_its_consequences() -> 
         for rule in ("rejects-valid", "error-shape", "error-shape")
     ]
     notice = "30 of 30 responses have status 404: check the base URL first"
-    report = msgspec.structs.replace(Collector([], 0).report(), notice=notice)
+    report = msgspec.structs.replace(Collector([], 0).build_report(), notice=notice)
     with pytest.raises(pytest.fail.Exception) as failed:
         fail_on_findings(report, findings)
     assert str(failed.value) == f"{notice}\nerrors that may all be consequences: rejects-valid, error-shape"

@@ -21,7 +21,7 @@ from voicegauge.recording import save_har
 
 pytest_plugins = ["pytester"]
 
-CONTRACT = load_catalogue().provider("pixazo")
+CONTRACT = load_catalogue().find_provider("pixazo")
 STATUS = "https://gateway.pixazo.ai/v2/requests/status/"
 
 

@@ -21,7 +21,7 @@ from voicegauge.transport import encode_body
 
 KEY = "pk/live+0123456789"
 WAV = b"RIFF\xff\xfe\x00\x01" * 50
-CONTRACT = load_catalogue().provider("pixazo")
+CONTRACT = load_catalogue().find_provider("pixazo")
 TIMING = Timing(
     started_at=1_700_000_000.123,
     started_ms=12.5,

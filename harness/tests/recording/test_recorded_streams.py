@@ -13,15 +13,15 @@ from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, check_recordings
 from voicegauge.contract import load_catalogue
-from voicegauge.drift import compare
+from voicegauge.drift import compare_inputs
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Delivery, Provenance, SpeechRequest, Streaming
 from voicegauge.recording import Replay, ReplayApp, load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
 
-TTSAI = load_catalogue().provider("ttsai")
-TARGET = TTSAI.target("kokoro-stream")
+TTSAI = load_catalogue().find_provider("ttsai")
+TARGET = TTSAI.find_target_by_name("kokoro-stream")
 SPEECH = SpeechRequest(text="This was streamed once.", format="wav")
 
 
@@ -85,7 +85,7 @@ def test_recorded_streams_are_judged_and_their_audio_too(saved, spoken) -> None:
     def rules(path: Path) -> set[str]:
         collector = Collector(["ttsai"], 0)
         check_recordings([path], [TTSAI], RULE_BY_ID, collector)
-        return {finding.rule for finding in collector.report().findings}
+        return {finding.rule for finding in collector.build_report().findings}
 
     assert rules(saved) == set()
     text = saved.read_text()
@@ -96,8 +96,8 @@ def test_recorded_streams_are_judged_and_their_audio_too(saved, spoken) -> None:
 
 
 def test_drift_reads_a_recorded_stream(saved) -> None:
-    assert not compare(str(saved), str(saved)).changes
-    seen = compare(str(TTSAI.document.path), str(saved)).changes
+    assert not compare_inputs(str(saved), str(saved)).changes
+    seen = compare_inputs(str(TTSAI.document.path), str(saved)).changes
     assert {change.rule for change in seen if change.operation == "streamSpeech"} <= {
         "documented-example-not-recorded",
         "documented-status-not-recorded",

@@ -19,8 +19,8 @@ from voicegauge.recording.replay.request_matching import RequestSignature
 from voicegauge.transport import Transport, VirtualClock, encode_body
 
 CATALOGUE = load_catalogue()
-PIXAZO = CATALOGUE.provider("pixazo")
-TTSAI = CATALOGUE.provider("ttsai")
+PIXAZO = CATALOGUE.find_provider("pixazo")
+TTSAI = CATALOGUE.find_provider("ttsai")
 SUBMIT = "https://gateway.pixazo.ai/voice-clone/v1/xtts-v2/generate"
 STATUS = "https://gateway.pixazo.ai/v2/requests/status/"
 AUDIO = "https://cdn.example/out.wav"
@@ -249,7 +249,7 @@ def test_a_recording_without_its_contract_or_without_exchanges_is_rejected() -> 
 
 
 async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
-    target = PIXAZO.target("xtts-v2")
+    target = PIXAZO.find_target_by_name("xtts-v2")
     played = replay(
         *(poll(state) for state in ("QUEUED", "PROCESSING", "COMPLETED", "COMPLETED")),
         made("(download)", "GET", AUDIO, b"RIFF....", headers=()),

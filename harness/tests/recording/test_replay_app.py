@@ -25,7 +25,7 @@ from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time
 
 CATALOGUE = load_catalogue()
-PIXAZO = CATALOGUE.provider("pixazo")
+PIXAZO = CATALOGUE.find_provider("pixazo")
 SUBMIT = "https://gateway.pixazo.ai/voice-clone/v1/xtts-v2/generate"
 STATUS = "https://gateway.pixazo.ai/v2/requests/status/job-1"
 AUDIO = "https://cdn.example/v1/out.wav?Signature=[redacted]"
@@ -162,7 +162,7 @@ async def test_a_body_that_was_compressed_is_split_in_proportion(serve) -> None:
 
 async def test_a_client_gets_from_submit_to_audio_on_one_socket(serve) -> None:
     """Polling and audio URLs lead back to the replay, another host's too."""
-    target = PIXAZO.target("xtts-v2")
+    target = PIXAZO.find_target_by_name("xtts-v2")
     spoken = SpeechRequest(text="Good morning.")
     async with Transport() as transport:
         wire = Client(PIXAZO, transport, key="k").build_request(target.operation, map_speech_request(target, spoken))

@@ -22,7 +22,7 @@ from voicegauge.recording import MASK, Recording, find_secret, save_har
 from voicegauge.recording.redaction.credentials import is_credential_name
 from voicegauge.transport import encode_body
 
-CONTRACT = load_catalogue().provider("pixazo")
+CONTRACT = load_catalogue().find_provider("pixazo")
 WAV = (("Content-Type", "audio/wav"),)
 JSON = ("Content-Type", "application/json")
 TOKEN = string.ascii_letters + string.digits

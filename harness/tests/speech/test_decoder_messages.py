@@ -68,8 +68,8 @@ def _damaged_mp3() -> bytes:
 def test_a_check_of_recordings_with_a_damaged_mp3_prints_only_its_own_lines(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    contract = load_catalogue().provider("ttsai")
-    operation = contract.operation("createSpeech")
+    contract = load_catalogue().find_provider("ttsai")
+    operation = contract.find_operation("createSpeech")
     body = json.dumps({"model": "kokoro", "input": "Hello there.", "voice": "af_bella", "response_format": "mp3"})
     request = Request(
         method="POST",

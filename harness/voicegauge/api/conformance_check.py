@@ -211,8 +211,8 @@ def check(
             settings = replace(
                 settings,
                 rules=rules,
-                fuzz=fuzz,
-                failures=folder,
+                fuzz_request_count=fuzz,
+                failures_folder=folder,
                 receiver=receiver,
                 max_wait_s=max_wait_s,
             )
@@ -224,7 +224,7 @@ def check(
         report = _build_report(collector, stop_reason, rules, journals)
         if on_report is not None:
             on_report(report)
-        journals.end(keep_lost=stop_reason == "interrupted")
+        journals.forget_requests(keep_lost_requests=stop_reason == "interrupted")
         return report
 
 
@@ -466,11 +466,11 @@ def _build_report(
 ) -> CheckReport:
     applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
-        collector.report(),
+        collector.build_report(),
         stop_reason=stop_reason,
         rules=applied,
         spent_before_usd=journals.spent_before_usd if journals is not None else 0.0,
-        ambiguous_requests=journals.ambiguous if journals is not None else (),
+        ambiguous_requests=journals.ambiguous_requests if journals is not None else (),
     )
 
 
@@ -497,7 +497,7 @@ def _check_offline(
     """Judge the documented examples, and the recordings in the folders `recordings` or else the bundled recordings."""
     check_documented_examples(contracts, rules, collector)
     files = [path for folder in recordings or [find_bundled_folder("fixtures")] for path in find_recordings(folder)]
-    judged = check_recordings(files, contracts, rules, collector, ci=stale_recordings_fail)
+    judged = check_recordings(files, contracts, rules, collector, stale_recordings_fail=stale_recordings_fail)
     providers = " or ".join(contract.id for contract in contracts)
     for folder in recordings:
         if not any(path.is_relative_to(folder) for path in judged):
@@ -521,11 +521,11 @@ def _plan_cases(
     """
     plan = plan_cases(
         targets,
-        emulated=emulated,
-        all_billable=emulated or every_valid_request or max_calls is not None or bool(case_ids),
+        is_emulated=emulated,
+        include_all_billable=emulated or every_valid_request or max_calls is not None or bool(case_ids),
         max_calls=max_calls,
-        webhooks=emulated or include_webhooks,
-        large_uploads=emulated or include_large_uploads or bool(case_ids),
+        include_webhooks=emulated or include_webhooks,
+        include_large_uploads=emulated or include_large_uploads or bool(case_ids),
         whole_providers=whole_providers,
     )
     return select_cases(plan, case_ids) if case_ids else plan
@@ -573,7 +573,7 @@ def _open_service(
     with _open_emulator(targets, emulated, faults, seed) as emulator:
         if plan is not None:
             listener.notice(describe_plan(plan))
-        yield build_emulator_check_settings(emulator, targets, seed=seed, names=requested_names)
+        yield build_emulator_check_settings(emulator, targets, seed=seed, requested_names=requested_names)
 
 
 def _build_live_reproduction(

@@ -31,7 +31,7 @@ def find_drift(old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = 
         ContractError: a contract cannot be used.
         DataError: a recording cannot be used.
     """
-    return drift.compare(str(old), str(new), [Path(folder) for folder in contracts])
+    return drift.compare_inputs(str(old), str(new), [Path(folder) for folder in contracts])
 
 
 def propose_contract_patch(

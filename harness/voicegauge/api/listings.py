@@ -237,16 +237,18 @@ def _build_target_row(target: Target) -> TargetRow:
 
 
 def _build_operation_row(operation: Operation) -> OperationRow:
-    source = operation.data.get("x-source", {})
+    source = operation.part_data.get("x-source", {})
     readings = [
-        d["claim"] for _, node in walk_objects(operation.data) for d in node.get("x-source", {}).get("disputed", ())
+        d["claim"]
+        for _, node in walk_objects(operation.part_data)
+        for d in node.get("x-source", {}).get("disputed", ())
     ]
     return OperationRow(
         id=operation.id,
         method=operation.method,
         path=operation.path,
         server=operation.server.url,
-        title=str(operation.data.get("summary", "")),
+        title=str(operation.part_data.get("summary", "")),
         document=source.get("document"),
         inferred=bool(source.get("inferred", False)),
         disputed=tuple(readings),
@@ -277,7 +279,7 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
 
 
 def _list_drift_rules() -> tuple[DriftRow, ...]:
-    rules = drift.DRIFT_RULES.values()
+    rules = drift.DRIFT_RULE_BY_ID.values()
     return tuple(DriftRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules)
 
 

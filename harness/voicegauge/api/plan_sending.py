@@ -81,13 +81,13 @@ def build_live_settings(
     return CheckSettings(
         provenance=Provenance.LIVE,
         base_urls={contract.id: live_options.base_urls for contract in contracts},
-        keys=keys,
+        key_by_provider=keys,
         ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_before_usd),
         prices=prices,
         rate_limiters=rate_limiters,
         seed=seed,
-        journals=journals.by_provider if journals is not None else {},
-        resource_journals=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
+        journal_by_provider=journals.journal_by_provider if journals is not None else {},
+        resource_journals_folder=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         notify=listener.notice,
     )
 
@@ -102,7 +102,7 @@ def open_journals(
         DataError: another process uses a journal, or it is damaged.
     """
     journals = CaseJournals(folder, contracts, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
-    if retry_ambiguous and not journals.lost_before:
+    if retry_ambiguous and not journals.lost_case_ids_before:
         journals.close()
         raise UsageError("no earlier command for these targets left an ambiguous request: leave out --retry-ambiguous")
     return journals
@@ -113,7 +113,7 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
     if journals.spent_before_usd:
         usd = f"${journals.spent_before_usd:.4g}"
         listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")
-    for line in describe_ambiguous(journals.ambiguous):
+    for line in describe_ambiguous(journals.ambiguous_requests):
         listener.notice(line)
 
 
@@ -123,15 +123,15 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
     try:
         yield
     except (StorageError, TransportError):
-        for line in describe_ambiguous(journals.ambiguous):
+        for line in describe_ambiguous(journals.ambiguous_requests):
             listener.notice(line)
         raise
 
 
 def drop_cases_not_repeated(plan: CasePlan, journals: CaseJournals) -> CasePlan:
     """Return the plan without the cases that are not sent because of a request of an earlier command."""
-    by_provider = journals.by_provider
-    cases = tuple(case for case in plan.cases if by_provider[case.provider].skip_reason(case) is None)
+    by_provider = journals.journal_by_provider
+    cases = tuple(case for case in plan.cases if by_provider[case.provider].find_skip_reason(case) is None)
     return msgspec.structs.replace(plan, cases=cases)
 
 
@@ -222,12 +222,12 @@ def delete_leftover_resources(
     settings = CheckSettings(
         provenance=Provenance.LIVE,
         base_urls={contract.id: live_options.base_urls for contract in contracts},
-        keys={contract.id: read_client_key(contract) for contract in contracts},
+        key_by_provider={contract.id: read_client_key(contract) for contract in contracts},
         ledger=Ledger(0.0),
-        resource_journals=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
+        resource_journals_folder=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         notify=listener.notice,
     )
-    run_coroutine(conformance.delete_left_resources(contracts, settings))
+    run_coroutine(conformance.delete_leftover_resources(contracts, settings))
 
 
 def announce_rate_limits(rate_limiters: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:
@@ -250,7 +250,7 @@ def send_plan(
     Raises:
         TransportError: not a single response was received.
     """
-    if settings.fuzz:
+    if settings.fuzz_request_count:
         # Hypothesis caches tables that are slow to compute; by default in the working directory.
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_folder() / "hypothesis"))
     try:

@@ -97,7 +97,7 @@ class _Converter:
             return self._convert_own_recording(file, written)
         if self.provider is None:
             raise UsageError(f"{file}: name the provider that was recorded with --provider")
-        contract = self.catalogue.provider(self.provider)
+        contract = self.catalogue.find_provider(self.provider)
         imported = import_recording(file, contract, dict(self.base_urls))
         if not imported.exchanges:
             reasons = "; ".join(dict.fromkeys(remark.message for remark in imported.remarks)) or "it is empty"
@@ -108,7 +108,7 @@ class _Converter:
         recording = load_har(file)
         if self.output_format == "har":
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
-        contract = self.catalogue.provider(recording.provider)
+        contract = self.catalogue.find_provider(recording.provider)
         recording = save_vcr_cassette(
             out_file,
             recording,

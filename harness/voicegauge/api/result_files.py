@@ -36,7 +36,7 @@ def to_exported_report(
     """
     if isinstance(report, CheckReport):
         return conformance.export_check_report(report, strict=strict)
-    return drift.drift_results(report, fail_on)
+    return drift.export_drift_report(report, fail_on)
 
 
 def write_junit(
@@ -122,7 +122,11 @@ def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
     Raises:
         UsageError: the file cannot be written.
     """
-    baseline = conformance.make_baseline(report) if isinstance(report, CheckReport) else drift.make_baseline(report)
+    baseline = (
+        conformance.build_check_baseline(report)
+        if isinstance(report, CheckReport)
+        else drift.build_drift_baseline(report)
+    )
     write_file(Path(file), msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n")
     return _remove_accepted_findings(report, baseline)
 

@@ -86,7 +86,7 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
     Raises:
         UnknownNameError: a name is not a provider.
     """
-    return [catalogue.provider(name) for name in to_names(names)] or list(catalogue)
+    return [catalogue.find_provider(name) for name in to_names(names)] or list(catalogue)
 
 
 def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
@@ -102,7 +102,7 @@ def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveO
         UnknownNameError: a name is not a provider or a target.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
-    targets = catalogue.select(to_names(names))
+    targets = catalogue.select_targets(to_names(names))
     if live is not None:
         check_base_urls(live.base_urls, collect_contracts(targets))
     return targets

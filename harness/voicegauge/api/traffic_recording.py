@@ -38,14 +38,14 @@ from voicegauge.conformance import (
     price_plan,
 )
 from voicegauge.conformance.recording import (
-    UNFINISHED_FOLDER,
+    UNFINISHED_FOLDER_NAME,
     Recorder,
     RecordingUpdate,
-    Refresh,
+    RefreshMode,
     RefreshPolicy,
     UnfinishedRecording,
-    plan_to_record,
-    recording_path,
+    build_recording_path,
+    plan_cases_to_record,
 )
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.emulator import running_emulator
@@ -112,7 +112,7 @@ def record(
     live: LiveOptions | None = None,
     contracts: ContractsOrFolders = (),
     out: PathLike = "fixtures",
-    refresh: Refresh = "stale",
+    refresh: RefreshMode = "stale",
     full: bool = False,
     mask: Sequence[str] = (),
     overwrite: bool | ConfirmOverwrite = False,
@@ -189,7 +189,7 @@ def record(
     if replaced and overwrite is False:
         count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
         raise UsageError(f"this would overwrite {count}: add --yes (overwrite=True)")
-    journal_folder = None if live is None else Path(out) / UNFINISHED_FOLDER
+    journal_folder = None if live is None else Path(out) / UNFINISHED_FOLDER_NAME
     with open_journals(
         journal_folder, recording.contracts.values(), retry_ambiguous=retry_ambiguous, skip_unusable=True
     ) as journals:
@@ -197,20 +197,22 @@ def record(
             try:
                 result = recording.send_and_write(updates, plan, overwrite, journals)
             except DataError:
-                journals.end(keep_lost=True)  # everything was sent and counted; the error says what is not written
+                journals.forget_requests(
+                    keep_lost_requests=True
+                )  # everything was sent and counted; the error says what is not written
                 raise
         else:
             listener.notice("nothing is missing or stale; --refresh all records everything again")
             result = _add_spending(RecordResult(), journals)
         if on_result is not None:
             on_result(result)
-        journals.end(keep_lost=True)
+        journals.forget_requests(keep_lost_requests=True)
         return result
 
 
 def _add_spending(result: RecordResult, journals: CaseJournals) -> RecordResult:
     return msgspec.structs.replace(
-        result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous
+        result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous_requests
     )
 
 
@@ -249,12 +251,12 @@ class _RecordingRun:
     def provenance(self) -> Provenance:
         return Provenance.EMULATED if self.live_options is None else Provenance.RECORDED
 
-    def plan_updates(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
+    def plan_updates(self, refresh: RefreshMode, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
-        plan = plan_to_record(
-            self.targets, emulated=self.live_options is None, every_case=full, whole_providers=self.whole_providers
+        plan = plan_cases_to_record(
+            self.targets, is_emulated=self.live_options is None, every_case=full, whole_providers=self.whole_providers
         )
-        paths = {recording_path(case, self.fixtures_folder) for case in plan.cases}
+        paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
         refreshing = RefreshPolicy(self.contracts, self.provenance, refresh, datetime.now(UTC))
         updates = refreshing.plan_updates(plan, self.fixtures_folder, existing)
@@ -275,7 +277,7 @@ class _RecordingRun:
             sent = self._send_to_emulator(plan, collector)
         else:
             sent = self._send_live(plan, self.live_options, collector, journals)
-        report = collector.report()
+        report = collector.build_report()
         files, redactions = self._write_files(updates, sent, overwrite)
         result = RecordResult(
             files=tuple(files),
@@ -292,13 +294,13 @@ class _RecordingRun:
     def _send_live(
         self, plan: CasePlan, live_options: LiveOptions, collector: Collector, journals: CaseJournals
     ) -> _ReceivedCases:
-        unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, mask=self.names_to_mask)
-        saved = unfinished.load(plan.cases, datetime.now(UTC))
+        unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, names_to_mask=self.names_to_mask)
+        saved = unfinished.load_cases(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
         for case in plan.cases:
             if case.id in saved:
-                journals.by_provider[case.provider].finish(case.id)
+                journals.journal_by_provider[case.provider].record_case_finished(case.id)
         announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
         cost = price_plan(
@@ -313,13 +315,13 @@ class _RecordingRun:
             plan=cost,
             journals=journals,
         )
-        secrets = [key for key in settings.keys.values() if key]
+        secrets = [key for key in settings.key_by_provider.values() if key]
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
-        settings = replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s)
+        settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
             stop = send_plan(self.targets, rest, settings, collector, self.listener)
         if recorder.is_emulated_service:
-            journals.end()  # the emulator charges nothing
+            journals.forget_requests()  # the emulator charges nothing
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
@@ -336,11 +338,11 @@ class _RecordingRun:
             stop = send_plan(
                 self.targets,
                 plan,
-                replace(settings, save_exchanges=recorder.save, max_wait_s=self.max_wait_s),
+                replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s),
                 collector,
                 self.listener,
             )
-        return _ReceivedCases(recorder.groups, [key for key in settings.keys.values() if key], stop)
+        return _ReceivedCases(recorder.groups, [key for key in settings.key_by_provider.values() if key], stop)
 
     def _write_files(
         self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases, overwrite: bool | ConfirmOverwrite
@@ -360,7 +362,7 @@ class _RecordingRun:
                     saved = self._save_recording(update, exchanges, received_cases.secrets)
                     redactions.update(saved.redactions)
                 if received_cases.unfinished_recording is not None:
-                    received_cases.unfinished_recording.remove(update.cases_to_record)
+                    received_cases.unfinished_recording.remove_cases(update.cases_to_record)
             except DataError as error:
                 failed = failed or error
             files.append(

@@ -70,7 +70,7 @@ def listen(
         UnknownNameError: a name is not a provider.
         UsageError: the port is not available, or `public_url` is not an https URL.
     """
-    listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=subscribed_events)
+    listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), callback_timing=subscribed_events)
     waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
     matching_count = 0
@@ -80,7 +80,7 @@ def listen(
         try:
             on_ready(url)
             for received in _receive_until_timeout(waiting, timeout_s):
-                webhooks.append(listener.judge(received))
+                webhooks.append(listener.judge_callback(received))
                 on_webhook(webhooks[-1])
                 matching_count += webhooks[-1].verdict != "unknown"
                 if matching_count == max_webhooks:

@@ -64,7 +64,7 @@ def _is_stated(operation: Operation, key: str, statement_path: str) -> bool:
     if key == "responses":
         return _documents_response(operation, statement_path)
     return {
-        "callbacks": "callbacks" in operation.data or operation.webhook is not None,
+        "callbacks": "callbacks" in operation.part_data or operation.webhook is not None,
         "webhooks": operation.webhook is not None,
         "parameters": bool(operation.parameters),
         "requestBody": bool(operation.request_media),
@@ -152,4 +152,4 @@ def _matches_status(status: str, status_pattern: str) -> bool:
 def _has_member(response: ResponseSpec, response_part: str, member_name: str) -> bool:
     if response_part == "headers":
         return any(member_name == "*" or member_name.lower() == known.lower() for known in response.headers)
-    return response_part != "content" or bool(response.media)
+    return response_part != "content" or bool(response.media_types)

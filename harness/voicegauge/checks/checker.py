@@ -129,7 +129,7 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     """
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.dispute_scopes):
-        for dispute, dispute_pointer in contract.disputes(pointer):
+        for dispute, dispute_pointer in contract.iterate_disputes(pointer):
             if rule_id in dispute.rules and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
                 return dispute
     return None
@@ -148,7 +148,7 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
     if value is MISSING:
         return False
     pointers = _dispute_schema_pointers(subject, dispute_pointer, dispute)
-    return any(subject.contract.schemas.fits(pointer, value) for pointer in pointers)
+    return any(subject.contract.schemas.is_valid(pointer, value) for pointer in pointers)
 
 
 def _dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:

@@ -118,14 +118,14 @@ def format_summary(report: CheckReport) -> str:
 
 def format_coverage(report: CheckReport) -> str:
     """Return one line that says how much of the contracts was tried."""
-    from voicegauge.conformance import coverage_totals
+    from voicegauge.conformance import count_coverage_by_kind
 
     parts = []
-    for kind, (inside, outside, total) in coverage_totals(report.coverage).items():
+    for kind, (inside, outside, total) in count_coverage_by_kind(report.coverage).items():
         if kind == "constraint":
             parts.append(f"{inside} of {total} constraints inside and {outside} outside")
         else:
-            tried = sum(entry.tried for entry in report.coverage if entry.kind == kind and entry.applies)
+            tried = sum(entry.tried_side_count for entry in report.coverage if entry.kind == kind and entry.applies)
             parts.append(f"{tried} of {total} {_PLURAL_BY_NOUN[kind]}")
     return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
 
@@ -205,7 +205,7 @@ def _print_skipped(terminal: Console, report: CheckReport) -> None:
 
 
 def _format_count(report: CheckReport, severity: Severity) -> str:
-    count = report.count(severity)
+    count = report.count_findings(severity)
     if not count:
         return ""
     return (

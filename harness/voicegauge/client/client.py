@@ -115,7 +115,7 @@ class Client(ProviderConnection):
         """
         parts, key = self._add_idempotency_key(target, map_speech_request(target, speech), request_to_repeat)
         request = self.build_request(target.operation, parts)
-        price = quote_price(target, len(speech.text), usd=price_usd).usd
+        price = quote_price(target, len(speech.text), user_price_usd=price_usd).usd
         with self._open_settlement(target, price, request_to_repeat) as settlement:
             task = DeliveryTask(
                 self,
@@ -159,7 +159,7 @@ class Client(ProviderConnection):
         parts = build_audio_input_request(audio_input_target, audio, fields)
         parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat)
         request = self.build_request(audio_input_target.operation, parts)
-        price = quote_price(audio_input_target, 0, audio_s=audio_s, usd=price_usd).usd
+        price = quote_price(audio_input_target, 0, audio_s=audio_s, user_price_usd=price_usd).usd
         with self._open_settlement(audio_input_target, price, request_to_repeat) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
             return await task.submit_and_deliver(request, key)

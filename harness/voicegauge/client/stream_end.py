@@ -16,7 +16,7 @@ class StreamEndDetector:
 
     def __call__(self, chunk: bytes) -> bool:
         """Read `chunk`; return whether the stream is complete or cannot be read any further."""
-        self._reader.feed(chunk)
+        self._reader.feed_chunk(chunk)
         self._size_bytes += len(chunk)
         return self._reader.is_complete or self._reader.error is not None
 
@@ -26,7 +26,7 @@ class StreamEndDetector:
         Nothing is shared if chunks were not seen, because the exchange was in process or compressed.
         """
         if self._size_bytes == len(exchange.response.body):
-            parse_exchange(exchange).set_stream(self._spec, self._reader)
+            parse_exchange(exchange).store_stream(self._spec, self._reader)
 
 
 def create_stream_end_detector(contract: Contract, operation_id: str) -> StreamEndDetector | None:

@@ -8,7 +8,7 @@ from voicegauge.conformance.engine import (
     check_documented_examples,
     check_job_steps,
     check_service,
-    delete_left_resources,
+    delete_leftover_resources,
     run_check,
 )
 from voicegauge.conformance.needed_operations import find_left_out_operations
@@ -23,13 +23,13 @@ from voicegauge.conformance.reporting import (
     Spending,
     SpendingTotal,
     apply_baseline,
-    coverage_totals,
+    build_check_baseline,
+    count_coverage_by_kind,
     export_check_report,
-    make_baseline,
 )
 from voicegauge.conformance.reproduction import Reproduction, build_live_check_arguments
 from voicegauge.conformance.resources import describe_left_resource
-from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
+from voicegauge.conformance.running import Collector, PricedPlan, compute_total_price_usd, price_plan, require_prices
 from voicegauge.conformance.single_request import build_modified_request, build_request_case
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Spending",
     "SpendingTotal",
     "apply_baseline",
+    "build_check_baseline",
     "build_emulator_check_settings",
     "build_emulator_settings",
     "build_live_check_arguments",
@@ -60,17 +61,16 @@ __all__ = [
     "check_job_steps",
     "check_recordings",
     "check_service",
-    "coverage_totals",
-    "delete_left_resources",
+    "compute_total_price_usd",
+    "count_coverage_by_kind",
+    "delete_leftover_resources",
     "describe_left_resource",
     "export_check_report",
     "find_left_out_operations",
     "judge_documented_examples",
-    "make_baseline",
     "plan_cases",
     "price_plan",
     "require_prices",
     "run_check",
     "select_cases",
-    "total_price_usd",
 ]

@@ -60,7 +60,7 @@ class CaseHistory(PurchaseHistory):
     """The billable requests of one case, and whether the case is finished."""
 
     is_finished: bool = False
-    reason: str | None = None
+    no_verdict_reason: str | None = None
     """Value of `CaseFinished.reason`."""
     _attempt_start: int = 0
     """Index of the first request since the case began for the last time."""
@@ -73,13 +73,13 @@ class CaseHistory(PurchaseHistory):
         self._attempt_start = min(self._attempt_start, len(self.purchases) - 1)
         self.purchases[-1].is_job_resumable = False
 
-    def repeat(self) -> None:
+    def note_repetition(self) -> None:
         """Note that the case begins again, without a result of the requests so far."""
         self._attempt_start = len(self.purchases)
 
-    def finish(self, reason: str | None) -> None:
+    def note_case_finished(self, reason: str | None) -> None:
         """Note that the results of all requests since the case began are known."""
-        self.is_finished, self.reason = True, reason
+        self.is_finished, self.no_verdict_reason = True, reason
         for purchase in self.purchases[self._attempt_start :]:
             purchase.is_settled = True
             if purchase.status is None:
@@ -88,9 +88,9 @@ class CaseHistory(PurchaseHistory):
     @property
     def has_verdict(self) -> bool:
         """Whether the responses were judged, so that of an ambiguous request only the charge is unknown."""
-        return self.is_finished and self.reason is None
+        return self.is_finished and self.no_verdict_reason is None
 
-    def events(self) -> Iterable[CaseEvent]:
+    def iterate_events(self) -> Iterable[CaseEvent]:
         """Yield the events from which the last request follows."""
         last = self.purchases[-1]
         yield SubmitStarted(
@@ -105,7 +105,7 @@ class CaseHistory(PurchaseHistory):
                 charged_usd=last.charged_usd,
             )
         if self.is_finished:
-            yield CaseFinished(id=self.sample_or_case_id, reason=self.reason)
+            yield CaseFinished(id=self.sample_or_case_id, reason=self.no_verdict_reason)
 
 
 def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
@@ -113,9 +113,9 @@ def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
     history = histories.setdefault(event.id, CaseHistory(event.id))
     match event:
         case CaseFinished():
-            history.finish(event.reason)
+            history.note_case_finished(event.reason)
         case CaseRepeated():
-            history.repeat()
+            history.note_repetition()
         case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
             event.apply_to(history)
 
@@ -169,11 +169,11 @@ class CaseJournal:
         return PurchaseAccount(self._histories)
 
     @property
-    def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
+    def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:
         """The requests whose price counts as spent although their result is unknown or was not saved."""
         return self._account.ambiguous_requests
 
-    def observe(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
+    def create_observer(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
         """Return an observer that records the requests of a case; `None` if they are free."""
         if not price_usd:
             return None
@@ -182,10 +182,10 @@ class CaseJournal:
             self._record(CaseRepeated(id=case_id))
         return SubmitRecorder(self._record, case_id, price_usd)
 
-    def finish(self, case_id: str, reason: str | None = None) -> None:
+    def record_case_finished(self, case_id: str, no_verdict_reason: str | None = None) -> None:
         """Record that a case is finished; see `CaseFinished`. Cases without a billable request are not recorded."""
         if case_id in self._histories:
-            self._record(CaseFinished(id=case_id, reason=reason))
+            self._record(CaseFinished(id=case_id, reason=no_verdict_reason))
 
     def find_repeatable_key(self, case: ConformanceCase) -> str | None:
         """Return the idempotency key with which the lost request of a case is sent again without another charge.
@@ -195,10 +195,10 @@ class CaseJournal:
         history = self._histories.get(case.id)
         if case.id not in self.lost_before or case.is_lifecycle or history is None:
             return None
-        last, operation = history.purchases[-1], self._contract.operation(case.operation)
+        last, operation = history.purchases[-1], self._contract.find_operation(case.operation)
         return last.idempotency_key if last.can_be_repeated(operation, datetime.now(UTC)) else None
 
-    def skip_reason(self, case: ConformanceCase) -> str | None:
+    def find_skip_reason(self, case: ConformanceCase) -> str | None:
         """Return why a case is not sent, because of an earlier command; `None` if it is sent."""
         case_id = case.id
         if case_id in self.lost_before:
@@ -212,39 +212,44 @@ class CaseJournal:
                 "--retry-ambiguous pays for it again"
             )
         history = self._histories.get(case_id)
-        if self._skip_unusable and case_id in self._finished_before and history is not None and history.reason:
-            return f"an interrupted command paid for it: {history.reason}"
+        if (
+            self._skip_unusable
+            and case_id in self._finished_before
+            and history is not None
+            and history.no_verdict_reason
+        ):
+            return f"an interrupted command paid for it: {history.no_verdict_reason}"
         return None
 
-    def end(self, *, keep_lost: bool) -> None:
+    def forget_requests(self, *, keep_lost_requests: bool) -> None:
         """Forget the requests, because their result was printed.
 
         Args:
-            keep_lost: whether to remember the ambiguous ones until they are bought again.
+            keep_lost_requests: whether to remember the ambiguous ones until they are bought again.
         """
-        lost = [one for one in self._histories.values() if keep_lost and one.is_lost and not one.has_verdict]
-        kept = [event for one in lost for event in one.events()]
+        lost = [one for one in self._histories.values() if keep_lost_requests and one.is_lost and not one.has_verdict]
+        kept = [event for one in lost for event in one.iterate_events()]
         self.close()
         if self._path is None:
             return
         if kept:
             write_file(self._path, b"".join(msgspec.json.encode(event) + b"\n" for event in kept))
         else:
-            self._remove(self._path)
+            self._remove_file_and_empty_folders(self._path)
 
     def close(self) -> None:
         """Close the file. It is removed if nothing in it may have been charged."""
         if self._journal is not None:
             self._journal.close()
             if not self._account.may_have_been_charged and self._path is not None:
-                self._remove(self._path)
+                self._remove_file_and_empty_folders(self._path)
 
     def _record(self, event: CaseEvent) -> None:
         if self._journal is not None:
             self._journal.write(event)
         apply_event(event, self._histories)
 
-    def _remove(self, path: Path) -> None:
+    def _remove_file_and_empty_folders(self, path: Path) -> None:
         """Remove the file, and its folders if nothing else is in them."""
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -293,7 +298,7 @@ class CaseJournals:
         self.close()
 
     @property
-    def by_provider(self) -> Mapping[str, CaseJournal]:
+    def journal_by_provider(self) -> Mapping[str, CaseJournal]:
         """The journals by provider id."""
         return self._journals
 
@@ -303,19 +308,19 @@ class CaseJournals:
         return sum(one.spent_before_usd for one in self._journals.values())
 
     @property
-    def lost_before(self) -> frozenset[str]:
+    def lost_case_ids_before(self) -> frozenset[str]:
         """Ids of the cases with an ambiguous request of an earlier command."""
         return frozenset().union(*(one.lost_before for one in self._journals.values()))
 
     @property
-    def ambiguous(self) -> tuple[AmbiguousRequest, ...]:
+    def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:
         """The ambiguous requests of this command and of earlier ones, by provider and time."""
-        return tuple(request for one in self._journals.values() for request in one.ambiguous)
+        return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
-    def end(self, *, keep_lost: bool = False) -> None:
+    def forget_requests(self, *, keep_lost_requests: bool = False) -> None:
         """Forget the requests, because their result was printed; see `CaseJournal.end`."""
         for one in self._journals.values():
-            one.end(keep_lost=keep_lost)
+            one.forget_requests(keep_lost_requests=keep_lost_requests)
 
     def close(self) -> None:
         """Close the files."""

@@ -13,7 +13,7 @@ from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock
 
-EMULATED_CREDITS = 1e12
+EMULATED_ACCOUNT_CREDITS = 1e12
 """Credits of the emulated account: enough for every request of a check. The response to an empty account is tested by
 a request that asks the emulator for it."""
 EMULATED_KEY = "emulated-key"
@@ -27,48 +27,50 @@ def build_emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> Emu
         clock="per-poll",
         faults=tuple(faults),
         rate_limits=False,
-        credits=EMULATED_CREDITS,
+        credits=EMULATED_ACCOUNT_CREDITS,
         webhook_http=True,
     )
 
 
 def build_emulator_check_settings(
-    running: RunningEmulator,
+    emulator: RunningEmulator,
     targets: Sequence[BaseTarget],
     *,
     rules: Mapping[str, Rule] = RULE_BY_ID,
-    fuzz: int = 0,
-    failures: Path | None = None,
+    fuzz_request_count: int = 0,
+    failures_folder: Path | None = None,
     seed: int = 0,
-    names: Sequence[str] | None = None,
+    requested_names: Sequence[str] | None = None,
 ) -> CheckSettings:
     """Return settings to check `targets` at an emulator; waiting between polls takes no time.
 
     Args:
-        running: the emulator.
+        emulator: the emulator.
         targets: the targets to check.
         rules: the rules to apply, by id.
-        fuzz: value of `CheckSettings.fuzz`.
-        failures: value of `CheckSettings.failures`.
+        fuzz_request_count: value of `CheckSettings.fuzz`.
+        failures_folder: value of `CheckSettings.failures`.
         seed: value of `CheckSettings.seed`.
-        names: the checked providers and targets, with which findings name a command that repeats a case; with `None`
-            they name none.
+        requested_names: the checked providers and targets, with which findings name a command that repeats a case;
+            with `None` they name none.
     """
     contracts = list({target.contract.id: target.contract for target in targets}.values())
     providers = [contract.id for contract in contracts]
     return CheckSettings(
         provenance=Provenance.EMULATED,
-        base_urls={name: {"": running.base_url(name)} for name in providers},
-        keys=dict.fromkeys(providers, EMULATED_KEY),
+        base_urls={name: {"": emulator.base_url(name)} for name in providers},
+        key_by_provider=dict.fromkeys(providers, EMULATED_KEY),
         rules=rules,
-        fuzz=fuzz,
-        failures=failures,
+        fuzz_request_count=fuzz_request_count,
+        failures_folder=failures_folder,
         seed=seed,
-        clock=VirtualClock,
-        control_url=running.control_url,
+        create_clock=VirtualClock,
+        control_url=emulator.control_url,
         reproduction=Reproduction(
-            arguments=() if names is None else build_emulated_check_arguments(names, running, contracts, seed),
-            emulator_url=running.url,
-            emulator_command=build_emulator_command(running, contracts),
+            check_arguments=()
+            if requested_names is None
+            else build_emulated_check_arguments(requested_names, emulator, contracts, seed),
+            emulator_url=emulator.url,
+            emulator_command=build_emulator_command(emulator, contracts),
         ),
     )

@@ -17,7 +17,7 @@ from voicegauge.conformance.needed_operations import find_left_out_operations
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
 from voicegauge.conformance.reproduction import Reproduction
-from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, account_checksum
+from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
 from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.errors import BudgetError
@@ -33,7 +33,7 @@ class CheckSettings:
     provenance: Provenance = Provenance.EMULATED
     base_urls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Base URLs by provider id, then by server name ("" for all servers)."""
-    keys: Mapping[str, str | None] = field(default_factory=dict)
+    key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
     """API keys by provider id."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     ledger: Ledger | None = None
@@ -41,12 +41,12 @@ class CheckSettings:
     """Dollars per request by target id, as set by the user."""
     rate_limiters: Mapping[str, RateLimiter | None] = field(default_factory=dict)
     """Rate limiters by provider id, for account plans that limit requests per minute."""
-    fuzz: int = 0
+    fuzz_request_count: int = 0
     """Number of random valid requests to each operation. The same number of invalid requests is sent."""
-    failures: Path | None = None
+    failures_folder: Path | None = None
     """Folder in which fuzzing saves failing examples, to try them first the next time; `None` to save nothing."""
     seed: int = 0
-    clock: Callable[[], Clock] | None = None
+    create_clock: Callable[[], Clock] | None = None
     """Creates the clock that a client uses for waiting; `None` for the real clock."""
     max_wait_s: float | None = None
     """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
@@ -56,21 +56,21 @@ class CheckSettings:
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
     control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
-    journals: Mapping[str, CaseJournal] = field(default_factory=dict)
+    journal_by_provider: Mapping[str, CaseJournal] = field(default_factory=dict)
     """Journals by provider id, which record what is paid for; empty for the emulator."""
-    resource_journals: Path | None = None
+    resource_journals_folder: Path | None = None
     """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
     keep no journal, as for the emulator."""
     notify: Callable[[str], None] = lambda _: None
     """Called with one line about resources of earlier runs that were deleted, or could not be deleted."""
     reproduction: Reproduction = field(default_factory=Reproduction)
     """How requests and cases can be repeated after the check."""
-    app: Any = None
+    emulator_app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
 
-    def journal_folder(self, contract: Contract) -> Path | None:
+    def get_journal_folder(self, contract: Contract) -> Path | None:
         """Return the folder of the journals of one provider; `None` if no journal is kept."""
-        return None if self.resource_journals is None else self.resource_journals / contract.id
+        return None if self.resource_journals_folder is None else self.resource_journals_folder / contract.id
 
 
 def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
@@ -86,7 +86,7 @@ async def check_service(
     plan: CasePlan,
     settings: CheckSettings,
     collector: Collector,
-    progress: Callable[[ConformanceCase], None] | None = None,
+    on_case_started: Callable[[ConformanceCase], None] | None = None,
 ) -> None:
     """Send the plan to the services of `targets` and judge the responses.
 
@@ -95,21 +95,23 @@ async def check_service(
         plan: the cases to send.
         settings: settings that decide how the services are reached.
         collector: collects findings and results, and keeps them if an error is raised.
-        progress: function that is called before each case.
+        on_case_started: function that is called before each case.
 
     Raises:
         UnreachableError: a service cannot be reached.
     """
-    collector.leave_out(plan.left_out_operations)
+    collector.exclude_operations(plan.left_out_operations)
     for skipped in plan.skipped:
         collector.add_unplanned(skipped.id, skipped.reason)
     reasons = {skipped.id: skipped.reason for skipped in plan.skipped}
-    for name in plan.targets_without_delivery if not settings.fuzz else ():  # random requests are judged too
+    for name in (
+        plan.targets_without_delivery if not settings.fuzz_request_count else ()
+    ):  # random requests are judged too
         limit = f"its delivery is beyond the limit of {plan.max_calls} billable requests"
         collector.add_not_judged(name, reasons.get(name, limit))
     with running_receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
         settings = replace(settings, receiver=receiver)
-        await _check_services(targets, plan, settings, collector, progress)
+        await _check_services(targets, plan, settings, collector, on_case_started)
 
 
 async def _check_services(
@@ -117,7 +119,7 @@ async def _check_services(
     plan: CasePlan,
     settings: CheckSettings,
     collector: Collector,
-    progress: Callable[[ConformanceCase], None] | None,
+    on_case_started: Callable[[ConformanceCase], None] | None,
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
     collector.emulator_command = settings.reproduction.emulator_command
@@ -128,24 +130,24 @@ async def _check_services(
             called = {case.operation for case in cases}
             async with _open_service(contract, transport, settings, collector, called) as service:
                 try:
-                    await CaseRunner(service, settings.rules, collector, limit).run(cases, progress)
-                    await _fuzz(service, targets, settings, collector)
+                    await CaseRunner(service, settings.rules, collector, limit).run_cases(cases, on_case_started)
+                    await _fuzz_service(service, targets, settings, collector)
                 except BudgetError as error:
                     collector.stopped_by = str(error)
                     return
 
 
-async def _fuzz(
+async def _fuzz_service(
     service: CheckedService, targets: Sequence[BaseTarget], settings: CheckSettings, collector: Collector
 ) -> None:
     """Fuzz one speech target of each operation, because all targets of an operation have the same schema and jobs."""
-    if not settings.fuzz:
+    if not settings.fuzz_request_count:
         return
     # Imported here because Hypothesis takes 0.2 s to import.
     from voicegauge.conformance.fuzzing import FuzzEffort, fuzz_jobs, fuzz_target
 
-    effort = FuzzEffort(settings.fuzz, settings.seed, settings.failures)
-    effort = effort.in_subfolder(settings.provenance.value, service.contract.id)
+    effort = FuzzEffort(settings.fuzz_request_count, settings.seed, settings.failures_folder)
+    effort = effort.with_failures_subfolder(settings.provenance.value, service.contract.id)
     first_targets: dict[str, Target] = {}
     for target in targets:
         if isinstance(target, Target) and target.contract is service.contract:
@@ -166,7 +168,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     """
     from voicegauge.conformance.fuzzing import StatefulJobs
 
-    collector.leave_out(find_left_out_operations([target], ()))
+    collector.exclude_operations(find_left_out_operations([target], ()))
     collector.emulator_command = settings.reproduction.emulator_command
     async with (
         _open_transport(settings) as transport,
@@ -176,28 +178,28 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
         jobs = StatefulJobs(target, runner)
         try:
             for step in steps:
-                runner.collect(await jobs.take_step(step))
+                runner.collect_findings(await jobs.take_step(step))
         except BudgetError as error:
             collector.stopped_by = str(error)
 
 
 def _open_transport(settings: CheckSettings) -> Transport:
-    return Transport(app=settings.app, timeouts=limit_timeouts(settings.max_wait_s))
+    return Transport(app=settings.emulator_app, timeouts=limit_timeouts(settings.max_wait_s))
 
 
-async def delete_left_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:
+async def delete_leftover_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:
     """Delete what killed checks left at the servers of `contracts`, and notify about it; send nothing if that is empty.
 
     Raises:
         UsageError: a base URL is not valid.
     """
-    folders = {contract: settings.journal_folder(contract) for contract in contracts}
+    folders = {contract: settings.get_journal_folder(contract) for contract in contracts}
     async with _open_transport(settings) as transport:
         for contract, folder in folders.items():
             if folder is not None and folder.is_dir():
                 service = _create_service(contract, transport, settings, None)
-                cleanup = ResourceCleanup(service, account_checksum(settings.keys.get(contract.id)))
-                await cleanup.delete_left_resources(folder, settings.notify)
+                cleanup = ResourceCleanup(service, compute_account_checksum(settings.key_by_provider.get(contract.id)))
+                await cleanup.delete_leftover_resources(folder, settings.notify)
 
 
 @asynccontextmanager
@@ -217,10 +219,12 @@ async def _open_service(
         collector: gets what was deleted, and what is left.
         operations: ids of the operations that are going to be called.
     """
-    account = account_checksum(settings.keys.get(contract.id))
-    folder = settings.journal_folder(contract)
+    account = compute_account_checksum(settings.key_by_provider.get(contract.id))
+    folder = settings.get_journal_folder(contract)
     tracker = ResourceTracker(
-        contract, settings.keys.get(contract.id), ResourceJournal(folder, account) if folder is not None else None
+        contract,
+        settings.key_by_provider.get(contract.id),
+        ResourceJournal(folder, account) if folder is not None else None,
     )
     service = _create_service(contract, transport, settings, tracker)
     if not service.is_emulated:
@@ -228,7 +232,7 @@ async def _open_service(
     cleanup = ResourceCleanup(service, account)
     try:
         if folder is not None:
-            collector.add_resources(await cleanup.delete_left_resources(folder, settings.notify))
+            collector.add_resources(await cleanup.delete_leftover_resources(folder, settings.notify))
             await cleanup.note_existing_resources(operations, tracker)
         yield service
     finally:
@@ -242,8 +246,8 @@ def _create_service(
         contract,
         transport,
         base_urls=settings.base_urls.get(contract.id, {}),
-        key=settings.keys.get(contract.id),
-        clock=settings.clock() if settings.clock else None,
+        key=settings.key_by_provider.get(contract.id),
+        clock=settings.create_clock() if settings.create_clock else None,
         ledger=settings.ledger,
         rate_limiter=settings.rate_limiters.get(contract.id),
         seed=settings.seed,
@@ -259,15 +263,15 @@ def _create_service(
         settings.save_exchanges,
         settings.receiver,
         settings.control_url,
-        settings.journals.get(contract.id),
+        settings.journal_by_provider.get(contract.id),
         settings.reproduction,
     )
 
 
-def run_check(collector: Collector, check: Coroutine[Any, Any, None]) -> None:
-    """Run `check` to its end. Ctrl-C stops it early; the findings so far stay in `collector`."""
+def run_check(collector: Collector, check_coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run `check_coroutine` to its end. Ctrl-C stops it early; the findings so far stay in `collector`."""
     try:
-        asyncio.run(check)
+        asyncio.run(check_coroutine)
     except KeyboardInterrupt:
         collector.interrupted = True
         collector.stopped_by = "interrupted"

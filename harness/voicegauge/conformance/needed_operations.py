@@ -42,12 +42,12 @@ def find_left_out_operations(
     """
     left_out: list[str] = []
     for contract, chosen in find_partial_contracts(targets, whole_providers).items():
-        needed = {operation.id for target in chosen for operation in needed_operations(target)}
+        needed = {operation.id for target in chosen for operation in iterate_needed_operations(target)}
         left_out += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
     return left_out
 
 
-def needed_operations(target: BaseTarget) -> Iterator[Operation]:
+def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
     """Yield the operations that a check of `target` needs; some may be repeated.
 
     These are the operations that submit, poll, download and cancel. If no request to the target is valid without the
@@ -56,42 +56,42 @@ def needed_operations(target: BaseTarget) -> Iterator[Operation]:
     contract, operation = target.contract, target.operation
     yield operation
     if target.response.audio is not None and target.response.audio.download is not None:
-        yield contract.operation(target.response.audio.download)
+        yield contract.find_operation(target.response.audio.download)
     if isinstance(target, AudioInputTarget) and target.conversion is not None:
         stems = target.conversion.response.stems
         if stems is not None and stems.download is not None:
-            yield contract.operation(stems.download)
+            yield contract.find_operation(stems.download)
     if target.job_operation is not None:
-        yield from _job_operations(target.job_operation)
+        yield from _iterate_job_operations(target.job_operation)
     if operation.batch is not None:
-        single = contract.operation(operation.batch.item_operation)
+        single = contract.find_operation(operation.batch.item_operation)
         if single.speech is not None and single.speech.response.job is not None:
-            yield from _job_operations(contract.operation(single.speech.response.job))
+            yield from _iterate_job_operations(contract.find_operation(single.speech.response.job))
     for creator in contract.operations.values():
-        if any(_is_required(target, use.id) for use in creator.resource_uses_in(operation)):
-            yield from _resource_operations(creator)
+        if any(_is_location_required(target, use.id) for use in creator.iterate_resource_uses_in(operation)):
+            yield from _iterate_resource_operations(creator)
 
 
-def _job_operations(status: Operation) -> Iterator[Operation]:
-    yield status
-    job = status.job
+def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
+    yield status_operation
+    job = status_operation.job
     if job is None:
         return
     names = (job.result, job.audio.download, job.cancel.operation if job.cancel is not None else None)
-    yield from (status.contract.operation(name) for name in names if name is not None)
+    yield from (status_operation.contract.find_operation(name) for name in names if name is not None)
 
 
-def _resource_operations(creator: Operation) -> Iterator[Operation]:
+def _iterate_resource_operations(creator: Operation) -> Iterator[Operation]:
     yield creator
     resource = creator.resource
     if resource is None:
         return
     names = [transition.operation for transition in resource.transitions]
     names += [one.operation for one in (resource.list, resource.delete) if one is not None]
-    yield from (creator.contract.operation(name) for name in names)
+    yield from (creator.contract.find_operation(name) for name in names)
 
 
-def _is_required(target: BaseTarget, location: Location) -> bool:
+def _is_location_required(target: BaseTarget, location: Location) -> bool:
     """Whether no request to `target` is valid without a value at `location`."""
     if isinstance(target, Target) and location in {
         target.speech.request[name].at for name in target.spec.required_fields
@@ -99,7 +99,7 @@ def _is_required(target: BaseTarget, location: Location) -> bool:
         return True
     if location.kind != "body":
         parameters = target.operation.parameters
-        return any((p.location, p.name, p.required) == (location.kind, location.name, True) for p in parameters)
+        return any((p.location, p.name, p.is_required) == (location.kind, location.name, True) for p in parameters)
     media = target.operation.request_media.values()
     schemas = [one.schema for one in media if isinstance(one.schema, dict)]
     return bool(schemas) and all(location.tokens[0] in schema.get("required", ()) for schema in schemas)

@@ -23,7 +23,7 @@ DEFAULT_EMULATOR_KEY = "any-key"
 class Reproduction:
     """How the requests and cases of one check can be repeated after the check."""
 
-    arguments: tuple[str, ...] = ()
+    check_arguments: tuple[str, ...] = ()
     """Arguments of `voicegauge check` with which it plans the same cases and sends them to the same service; empty if
     the check was not started with arguments that the command has too."""
     emulator_url: str | None = None
@@ -34,9 +34,9 @@ class Reproduction:
 
     def build_case_command(self, case: ConformanceCase) -> str | None:
         """Return the command that sends all requests of a planned case again; `None` if no command can."""
-        if not self.arguments or case.is_fuzzed or not case.id.isprintable():
+        if not self.check_arguments or case.is_fuzzed or not case.id.isprintable():
             return None
-        return shlex.join(["voicegauge", "check", *self.arguments, "--case", case.id])
+        return shlex.join(["voicegauge", "check", *self.check_arguments, "--case", case.id])
 
     def build_request_command(self, exchange: Exchange, client: Client) -> str | None:
         """Return the curl command that sends the request of an exchange again; `None` if no command can.
@@ -68,7 +68,7 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
     options += ["--credits", f"{settings.credits:g}"] if settings.credits is not None else []
     options += ["--plan", settings.plan] if settings.plan is not None else []
     options += ["--webhook-http"] if settings.webhook_http else []
-    options += _repeated("--fault", settings.faults)
+    options += _repeat_option("--fault", settings.faults)
     return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *build_contract_options(contracts)])
 
 
@@ -84,7 +84,7 @@ def build_emulated_check_arguments(
         seed: seed of everything random.
     """
     seeds = ("--seed", str(seed)) if seed else ()
-    faults = _repeated("--fault", emulator.settings.faults)
+    faults = _repeat_option("--fault", emulator.settings.faults)
     return (*names, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
@@ -110,8 +110,8 @@ def build_live_check_arguments(
         allow_insecure_http: whether a key may be sent over http to another machine.
     """
     urls = [f"{server}={url}" if server else url for server, url in base_urls.items()]
-    options = [*_repeated("--base-url", urls), *_repeated("--plan", account_plans)]
-    options += _repeated("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
+    options = [*_repeat_option("--base-url", urls), *_repeat_option("--plan", account_plans)]
+    options += _repeat_option("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
     options += ["--public-url", public_url] if public_url is not None else []
     options += ["--allow-insecure-http"] if allow_insecure_http else []
     return (*names, "--live", *options, *build_contract_options(contracts))
@@ -120,8 +120,8 @@ def build_live_check_arguments(
 def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
     """Return options that load those of `contracts` that are not bundled."""
     own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
-    return _repeated("--contracts", own)
+    return _repeat_option("--contracts", own)
 
 
-def _repeated(option: str, values: Iterable[str]) -> list[str]:
+def _repeat_option(option: str, values: Iterable[str]) -> list[str]:
     return [word for value in values for word in (option, value)]

@@ -10,12 +10,12 @@ import msgspec
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases import (
     ConformanceCase,
+    build_case,
+    build_valid_speech_request,
+    count_charged_characters,
     expect_accepted,
     expect_invalid,
-    make_case,
-    text_characters,
-    valid_speech_request,
-    with_body_value,
+    set_body_value,
 )
 from voicegauge.contract import MISSING, Target
 
@@ -23,43 +23,45 @@ ExpectedVerdict = Literal["accepted", "rejected"]
 
 
 def build_request_case(
-    target: Target, request: RequestParts, verdict: ExpectedVerdict, description: str
+    target: Target, request: RequestParts, expected_verdict: ExpectedVerdict, description: str
 ) -> ConformanceCase:
     """Return the case of a random request, or of a request that a test sends again.
 
     Args:
         target: the target of the request.
         request: the request.
-        verdict: whether it should be accepted or rejected.
+        expected_verdict: whether it should be accepted or rejected.
         description: what is special about the request.
     """
     operation = target.operation
     pointer = f"{operation.pointer}/requestBody"
-    if verdict == "accepted":
+    if expected_verdict == "accepted":
         expected = expect_accepted(description, pointer)
     else:
         expected = expect_invalid(operation, description, pointer)
-    case = make_case(
+    case = build_case(
         operation,
         expected,
         target=target.name,
         request=request,
-        text_characters=text_characters(operation, request),
+        text_characters=count_charged_characters(operation, request),
         is_fuzzed=True,
     )
     # A planned case may have the same description.
     return msgspec.structs.replace(case, id=f"{operation.contract.id}/{operation.id}: fuzzing, {description}")
 
 
-def build_modified_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
-    """Return a plain valid request to `target` with `changes` to fields of its body, and `without` some fields.
+def build_modified_request(
+    target: Target, changed_fields: Mapping[str, Any], removed_fields: Iterable[str]
+) -> RequestParts:
+    """Return a plain valid request to `target`, with fields of its body changed or removed.
 
     Raises:
         UsageError: no valid request to the target is known.
     """
-    request = map_speech_request(target, valid_speech_request(target))
-    for name, value in changes.items():
-        request = with_body_value(request, (name,), value)
-    for name in without:
-        request = with_body_value(request, (name,), MISSING)
+    request = map_speech_request(target, build_valid_speech_request(target))
+    for name, value in changed_fields.items():
+        request = set_body_value(request, (name,), value)
+    for name in removed_fields:
+        request = set_body_value(request, (name,), MISSING)
     return request

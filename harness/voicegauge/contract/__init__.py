@@ -1,6 +1,6 @@
 """Loads and checks contracts: OpenAPI 3.1 documents with additional `x-` keys, which describe providers."""
 
-from voicegauge.contract.callbacks import callback_id_location, callback_media, status_operation
+from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location, find_status_operation
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
@@ -16,16 +16,16 @@ from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, de
 from voicegauge.contract.loading import is_bundled, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
-    SPEECH_CHARACTERS_PER_S,
+    ASSUMED_SPEECH_CHARACTERS_PER_S,
     PriceQuote,
     UnitPrice,
+    compute_unit_prices,
     describe_price,
     is_billable,
     is_rounded_amount,
+    list_price_sources,
     parse_price_override,
-    price_sources,
     quote_price,
-    unit_prices,
 )
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schema_errors import SchemaError
@@ -34,8 +34,8 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
+    "ASSUMED_SPEECH_CHARACTERS_PER_S",
     "MISSING",
-    "SPEECH_CHARACTERS_PER_S",
     "AudioInputTarget",
     "BaseTarget",
     "Catalogue",
@@ -60,15 +60,18 @@ __all__ = [
     "StreamEvent",
     "Target",
     "UnitPrice",
-    "callback_id_location",
-    "callback_media",
+    "compute_unit_prices",
     "convert_record",
     "decode_event_audio",
     "describe_price",
+    "find_callback_body",
+    "find_callback_id_location",
     "find_contract_files",
+    "find_status_operation",
     "is_billable",
     "is_bundled",
     "is_rounded_amount",
+    "list_price_sources",
     "load_catalogue",
     "load_contract",
     "parse_event_stream",
@@ -76,13 +79,10 @@ __all__ = [
     "parse_location",
     "parse_price_override",
     "parse_text_value",
-    "price_sources",
     "propose_overlay",
     "quote_price",
     "read_openapi_document",
     "read_pointer",
-    "status_operation",
-    "unit_prices",
     "walk_objects",
     "write_pointer",
 ]

@@ -11,7 +11,7 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Location, escape_pointer_token, is_json
 
 
-def callback_media(operation: Operation) -> MediaType:
+def find_callback_body(operation: Operation) -> MediaType:
     """Return the documented body of the callbacks of an operation with `x-webhook`.
 
     Raises:
@@ -19,27 +19,31 @@ def callback_media(operation: Operation) -> MediaType:
     """
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
-    found = next((media for name, media in _callback_bodies(operation) if name == webhook.callback), None)
+    found = next((media for name, media in _iterate_callback_bodies(operation) if name == webhook.callback), None)
     if found is None:
         reason = f"{webhook.callback!r} is not a callback of {operation.id} and not a webhook with a JSON body"
         raise operation.contract.document.error(f"{operation.pointer}/x-webhook/callback", reason)
     return found
 
 
-def _callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
+def _iterate_callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
     """Yield each JSON body in `callbacks` and `webhooks`, after the operation id of its callback."""
-    for name, node in operation.data.get("callbacks", {}).items():
-        items, items_pointer = operation.schemas.resolve(
+    for name, node in operation.part_data.get("callbacks", {}).items():
+        items, items_pointer = operation.schemas.resolve_reference(
             node, f"{operation.pointer}/callbacks/{escape_pointer_token(name)}"
         )
-        yield from _posted_bodies(operation.schemas, items, items_pointer)
-    yield from _posted_bodies(operation.schemas, operation.contract.document.data.get("webhooks", {}), "/webhooks")
+        yield from _iterate_posted_bodies(operation.schemas, items, items_pointer)
+    yield from _iterate_posted_bodies(
+        operation.schemas, operation.contract.document.data.get("webhooks", {}), "/webhooks"
+    )
 
 
-def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], items_pointer: str) -> Iterator[tuple[str, MediaType]]:
+def _iterate_posted_bodies(
+    schemas: Schemas, items: Mapping[str, Any], items_pointer: str
+) -> Iterator[tuple[str, MediaType]]:
     for key, item in items.items():
         node = item.get("post", {})
-        body, pointer = schemas.resolve(
+        body, pointer = schemas.resolve_reference(
             node.get("requestBody", {}), f"{items_pointer}/{escape_pointer_token(key)}/post/requestBody"
         )
         for name, data in body.get("content", {}).items():
@@ -48,19 +52,19 @@ def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], items_pointer: st
                 yield str(node.get("operationId")), media
 
 
-def callback_id_location(operation: Operation) -> Location:
+def find_callback_id_location(operation: Operation) -> Location:
     """Return the location, in the response to the request, of the id that callbacks repeat."""
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
     if webhook.body is not None and webhook.body.submit_id is not None:
         return webhook.body.submit_id
-    status = status_operation(operation)
+    status = find_status_operation(operation)
     assert status is not None, "guaranteed by the consistency checks"
     assert status.job is not None, "guaranteed by the consistency checks"
     return status.job.submit.id
 
 
-def status_operation(operation: Operation) -> Operation | None:
+def find_status_operation(operation: Operation) -> Operation | None:
     """Return the operation that reports the status of this operation's jobs; `None` if the operation starts no jobs."""
     name = operation.speech.response.job if operation.speech is not None else None
     return operation.contract.operations.get(name) if name else None

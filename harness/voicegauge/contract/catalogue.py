@@ -35,7 +35,7 @@ class Catalogue:
         """All targets that audio is sent to, by full id."""
         return {t.id: t for contract in self for t in contract.audio_input_targets.values()}
 
-    def provider(self, provider_id: str) -> Contract:
+    def find_provider(self, provider_id: str) -> Contract:
         """Return the contract of a provider.
 
         Raises:
@@ -46,7 +46,7 @@ class Catalogue:
         except KeyError:
             raise UnknownNameError("provider", provider_id, self._contracts) from None
 
-    def select(self, names: Sequence[str]) -> list[BaseTarget]:
+    def select_targets(self, names: Sequence[str]) -> list[BaseTarget]:
         """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
 
         A provider stands for its speech targets; a target that audio is sent to is selected by its own name.
@@ -92,37 +92,37 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     by_id = {contract.id: contract for contract in bundled}
     for contract in own:
         if contract.id in by_id:
-            _check_replacement(contract, by_id[contract.id])
+            _reject_unsafe_replacement(contract, by_id[contract.id])
     return Catalogue([*bundled, *own])
 
 
-def _check_replacement(own: Contract, bundled: Contract) -> None:
+def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contract) -> None:
     """Check that a replacement of a bundled contract sends the same key to the same servers.
 
     Raises:
         ContractError: it does not: a user who names the provider would not expect that.
     """
-    servers = _origins(own) - _origins(bundled)
+    servers = _list_server_origins(user_contract) - _list_server_origins(bundled_contract)
     if servers:
         change = f"names {min(servers)}, which is not among its servers"
-    elif own.provider.key_env != bundled.provider.key_env:
-        change = f"takes the key from {own.provider.key_env}, not from {bundled.provider.key_env}"
+    elif user_contract.provider.key_env != bundled_contract.provider.key_env:
+        change = f"takes the key from {user_contract.provider.key_env}, not from {bundled_contract.provider.key_env}"
     else:
         return
-    raise own.document.error(
+    raise user_contract.document.error(
         "/x-provider/id",
-        f"{own.id} is a bundled contract, and this document {change}: choose another id, or use --base-url",
+        f"{user_contract.id} is a bundled contract, and this document {change}: choose another id, or use --base-url",
     )
 
 
-def _origins(contract: Contract) -> set[str]:
+def _list_server_origins(contract: Contract) -> set[str]:
     """Return scheme, host and port of every server."""
     urls = (urlsplit(server.url) for server in contract.servers.values())
     return {f"{url.scheme}://{url.netloc.lower()}" for url in urls}
 
 
 @functools.lru_cache(maxsize=64)
-def _load_bundled(path: Path, modified_ns: int) -> Contract:
+def _load_bundled(path: Path, file_modified_ns: int) -> Contract:
     """Load a bundled contract, once per process because contracts are immutable, and again if the file was modified."""
-    del modified_ns  # only part of the cache key
+    del file_modified_ns  # only part of the cache key
     return load_contract(path)

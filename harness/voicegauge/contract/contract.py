@@ -43,7 +43,7 @@ from voicegauge.errors import UnknownNameError
 from voicegauge.formats import MISSING, Document, Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
-_Named = TypeVar("_Named")
+_NamedItem = TypeVar("_NamedItem")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +56,16 @@ class Server:
     """Absolute base URL, without a slash at the end."""
 
 
-OPERATION_DEPTH = 3
+OPERATION_POINTER_DEPTH = 3
 """Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
 
 
 class PathMatch(NamedTuple):
     """The path of a URL, split at the beginning of an operation's path."""
 
-    prefix: str
+    path_before: str
     """The path of the base URL."""
-    parameters: dict[str, str]
+    path_parameters: dict[str, str]
     """The values of the path parameters, with percent-encoding decoded."""
 
 
@@ -105,10 +105,10 @@ class Operation(ContractPart):
         return bool(self.security) and all(self.security)
 
     @property
-    def needs_id(self) -> bool:
+    def needs_existing_id(self) -> bool:
         """Whether each request names something that exists, such as a job: it has a required parameter of any value."""
         return any(
-            parameter.required and not {"enum", "const", "default"} & parameter.schema.keys()
+            parameter.is_required and not {"enum", "const", "default"} & parameter.schema.keys()
             for parameter in self.parameters
             if parameter.location in ("path", "query") and isinstance(parameter.schema, dict)
         )
@@ -141,7 +141,7 @@ class Operation(ContractPart):
                 matching.append((len(spec.constants) + len(needed), target))
         return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
-    def resource_uses_in(self, other: Operation) -> Iterator[ResourceUse]:
+    def iterate_resource_uses_in(self, other: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other`, of the resource that this operation creates."""
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 
@@ -156,24 +156,24 @@ class Operation(ContractPart):
     @functools.cached_property
     def request_media(self) -> Mapping[str, MediaType]:
         """The request bodies by media type, the preferred one first; empty if the operation takes no body."""
-        node = self.data.get("requestBody")
+        node = self.part_data.get("requestBody")
         if node is None:
             return {}
-        body, pointer = self.schemas.resolve(node, f"{self.pointer}/requestBody")
+        body, pointer = self.schemas.resolve_reference(node, f"{self.pointer}/requestBody")
         return read_media_types(ContractPart(self.schemas, pointer, body))
 
     @functools.cached_property
     def responses(self) -> Mapping[str, ResponseSpec]:
         """The documented responses by status."""
         found = {}
-        for status, node in self.data.get("responses", {}).items():
+        for status, node in self.part_data.get("responses", {}).items():
             if status.startswith("x-"):
                 continue
-            node, pointer = self.schemas.resolve(node, f"{self.pointer}/responses/{status}")
+            node, pointer = self.schemas.resolve_reference(node, f"{self.pointer}/responses/{status}")
             found[status] = ResponseSpec(self.schemas, pointer, node, status)
         return found
 
-    def response(self, status: int) -> ResponseSpec | None:
+    def find_response(self, status: int) -> ResponseSpec | None:
         """Return the documented response for a status code, else for the class of the code, else the default."""
         for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
             if key in self.responses:
@@ -181,7 +181,7 @@ class Operation(ContractPart):
         return None
 
     @functools.cached_property
-    def success(self) -> ResponseSpec:
+    def success_response(self) -> ResponseSpec:
         """The first documented 2xx response.
 
         Raises:
@@ -205,18 +205,18 @@ class Operation(ContractPart):
     def _path_parameter_names(self) -> list[str]:
         return re.findall(r"\{([^}]+)\}", self.path)
 
-    def match(self, path: str) -> dict[str, str] | None:
+    def match_path(self, path: str) -> dict[str, str] | None:
         """Return the path parameters if `path` matches the path template; `None` if it does not."""
         found = self._path_pattern.match(path)
         if not found:
             return None
         return dict(zip(self._path_parameter_names, found.groups(), strict=True))
 
-    def match_end(self, path: str) -> PathMatch | None:
+    def match_path_end(self, path: str) -> PathMatch | None:
         """Match the end of `path`, because its beginning may belong to any base URL; `None` if no end matches."""
         # A parameter is one segment, so every URL of the operation ends with the same number of segments.
         prefix, *segments = path.rsplit("/", self.path.count("/"))
-        parameters = self.match("/" + "/".join(segments))
+        parameters = self.match_path("/" + "/".join(segments))
         if parameters is None:
             return None
         return PathMatch(prefix, {name: unquote(value) for name, value in parameters.items()})
@@ -251,7 +251,7 @@ class BaseTarget(ABC):
     @functools.cached_property
     def job_operation(self) -> Operation | None:
         """The operation that reports the status of jobs; `None` if the target starts no jobs."""
-        return self.contract.operation(self.response.job) if self.response.job else None
+        return self.contract.find_operation(self.response.job) if self.response.job else None
 
     @property
     def needs_key(self) -> bool:
@@ -390,37 +390,37 @@ class Contract:
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
 
-    def _find(self, kind: str, name: str, named_items: Mapping[str, _Named]) -> _Named:
+    def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItem]) -> _NamedItem:
         try:
             return named_items[name]
         except KeyError:
-            raise UnknownNameError(f"{self.id} {kind}", name, named_items) from None
+            raise UnknownNameError(f"{self.id} {item_kind}", name, named_items) from None
 
-    def server(self, name: str) -> Server:
+    def find_server(self, name: str) -> Server:
         """Return the server with that name.
 
         Raises:
             UnknownNameError: the document has nothing with that name.
         """
-        return self._find("server", name, self.servers)
+        return self._find_by_name("server", name, self.servers)
 
-    def operation(self, operation_id: str) -> Operation:
+    def find_operation(self, operation_id: str) -> Operation:
         """Return the operation with that id.
 
         Raises:
             UnknownNameError: the document has nothing with that name.
         """
-        return self._find("operation", operation_id, self.operations)
+        return self._find_by_name("operation", operation_id, self.operations)
 
-    def target(self, name: str) -> Target:
+    def find_target_by_name(self, name: str) -> Target:
         """Return the speech target with that name within the provider.
 
         Raises:
             UnknownNameError: the document has nothing with that name.
         """
-        return self._find("target", name, self.targets)
+        return self._find_by_name("target", name, self.targets)
 
-    def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+    def match_operation(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """Return the operation for a method and a path, and the path parameters; `None` if no operation matches.
 
         A path without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2).
@@ -428,7 +428,7 @@ class Contract:
         found = [
             (operation, parameters)
             for operation in self.operations.values()
-            if operation.method == method.upper() and (parameters := operation.match(path)) is not None
+            if operation.method == method.upper() and (parameters := operation.match_path(path)) is not None
         ]
         return min(found, key=lambda pair: len(pair[1]), default=None)
 
@@ -439,7 +439,7 @@ class Contract:
         a user who calls an operation that only a client library documents expects it to work.
         """
         tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-        first = OPERATION_DEPTH + 1 if tokens[:1] == ["paths"] else 0
+        first = OPERATION_POINTER_DEPTH + 1 if tokens[:1] == ["paths"] else 0
         for end in range(len(tokens), first - 1, -1):
             part = read_pointer(self.document.data, tokens[:end])
             source = part.get("x-source") if isinstance(part, dict) else None
@@ -448,7 +448,7 @@ class Contract:
                 return document is None or document.normative
         return True
 
-    def disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
+    def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
         """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
 
         Each dispute is followed by the JSON pointer to the part that the dispute is about.

@@ -32,8 +32,8 @@ from voicegauge.formats import Document, escape_pointer_token
 
 _DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
 """Headers that media types and security schemes describe."""
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
-_Spec = TypeVar("_Spec")
+HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_SpecType = TypeVar("_SpecType")
 
 
 class _PathItem(NamedTuple):
@@ -41,7 +41,7 @@ class _PathItem(NamedTuple):
 
     path: str
     pointer: str
-    data: dict[str, Any]
+    path_item_data: dict[str, Any]
 
 
 def build_contract(document: Document, schemas: Schemas) -> Contract:
@@ -65,18 +65,18 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     return contract
 
 
-def _path_items(document: Document, schemas: Schemas) -> Iterator[_PathItem]:
+def _iterate_path_items(document: Document, schemas: Schemas) -> Iterator[_PathItem]:
     for path, item in document.data.get("paths", {}).items():
         if path.startswith("/"):  # other keys are extensions
-            data, pointer = schemas.resolve(item, f"/paths/{escape_pointer_token(path)}")
+            data, pointer = schemas.resolve_reference(item, f"/paths/{escape_pointer_token(path)}")
             yield _PathItem(path, pointer, data)
 
 
 def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
     nodes = [("/servers", document.data.get("servers", []))]
-    for _, base, item in _path_items(document, schemas):
+    for _, base, item in _iterate_path_items(document, schemas):
         nodes.append((f"{base}/servers", item.get("servers", [])))
-        nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in METHODS if m in item]
+        nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in HTTP_METHODS if m in item]
     found: dict[str, Server] = {}
     for pointer, servers in nodes:
         for index, node in enumerate(servers):
@@ -109,59 +109,64 @@ def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Serv
 def _read_operations(contract: Contract) -> Iterator[Operation]:
     document = contract.document
     default_server = next(iter(contract.servers.values()))
-    for item in _path_items(document, contract.schemas):
-        for method in METHODS:
-            if method not in item.data:
+    for item in _iterate_path_items(document, contract.schemas):
+        for method in HTTP_METHODS:
+            if method not in item.path_item_data:
                 continue
-            node = item.data[method]
+            node = item.path_item_data[method]
             pointer = f"{item.pointer}/{method}"
             if not node.get("operationId"):
                 raise document.error(pointer, "needs an operationId")
-            servers = node.get("servers") or item.data.get("servers")
+            servers = node.get("servers") or item.path_item_data.get("servers")
             server = _read_server(document, pointer, servers[0]) if servers else default_server
             yield _read_operation(contract, item, method, server)
 
 
-def _read_operation(contract: Contract, item: _PathItem, method: str, server: Server) -> Operation:
-    document, node, pointer = contract.document, item.data[method], f"{item.pointer}/{method}"
+def _read_operation(contract: Contract, path_item: _PathItem, method: str, server: Server) -> Operation:
+    document, node, pointer = contract.document, path_item.path_item_data[method], f"{path_item.pointer}/{method}"
 
-    def read(key: str, record_type: type[_Spec]) -> _Spec | None:
+    def read_extension(key: str, record_type: type[_SpecType]) -> _SpecType | None:
         if key not in node:
             return None
-        value, at = contract.schemas.resolve(node[key], f"{pointer}/{key}")
+        value, at = contract.schemas.resolve_reference(node[key], f"{pointer}/{key}")
         return convert_record(document, value, at, record_type)
 
-    shared = [(f"{item.pointer}/parameters/{i}", p) for i, p in enumerate(item.data.get("parameters", []))]
+    shared = [
+        (f"{path_item.pointer}/parameters/{i}", p) for i, p in enumerate(path_item.path_item_data.get("parameters", []))
+    ]
     own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
     return Operation(
         schemas=contract.schemas,
         pointer=pointer,
-        data=node,
+        part_data=node,
         contract=contract,
         id=node["operationId"],
         method=method.upper(),
-        path=item.path,
+        path=path_item.path,
         parameters=tuple(_read_parameters(contract.schemas, [*shared, *own])),
         server=server,
         security=tuple(node.get("security", document.data.get("security", []))),
-        speech=read("x-speech", SpeechSpec),
-        job=read("x-job", JobSpec),
-        pricing=read("x-pricing", PriceSpec),
-        limits=_merge_limits(contract.limits, read("x-limits", LimitsSpec)),
-        resource=read("x-resource", ResourceSpec),
-        stream=read("x-stream", StreamSpec),
-        batch=read("x-batch", BatchSpec),
-        chat=read("x-chat", ChatSpec),
-        webhook=read("x-webhook", WebhookSpec),
-        idempotency=read("x-idempotency", IdempotencySpec),
-        audio_input=read("x-transcription", TranscriptionSpec) or read("x-conversion", ConversionSpec),
+        speech=read_extension("x-speech", SpeechSpec),
+        job=read_extension("x-job", JobSpec),
+        pricing=read_extension("x-pricing", PriceSpec),
+        limits=_merge_limits(contract.limits, read_extension("x-limits", LimitsSpec)),
+        resource=read_extension("x-resource", ResourceSpec),
+        stream=read_extension("x-stream", StreamSpec),
+        batch=read_extension("x-batch", BatchSpec),
+        chat=read_extension("x-chat", ChatSpec),
+        webhook=read_extension("x-webhook", WebhookSpec),
+        idempotency=read_extension("x-idempotency", IdempotencySpec),
+        audio_input=read_extension("x-transcription", TranscriptionSpec)
+        or read_extension("x-conversion", ConversionSpec),
     )
 
 
-def _merge_limits(common: LimitsSpec, own: LimitsSpec | None) -> LimitsSpec:
+def _merge_limits(document_limits: LimitsSpec, operation_limits: LimitsSpec | None) -> LimitsSpec:
     """Return an operation's own limits, completed with the limits at the root of the document."""
-    overrides = {name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(own, name, None))}
-    return msgspec.structs.replace(common, **overrides)
+    overrides = {
+        name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(operation_limits, name, None))
+    }
+    return msgspec.structs.replace(document_limits, **overrides)
 
 
 def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
@@ -172,7 +177,7 @@ def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator
     """
     found: dict[tuple[str, str], Parameter] = {}
     for at, node in nodes:
-        data, pointer = schemas.resolve(node, at)
+        data, pointer = schemas.resolve_reference(node, at)
         if data["in"] == "header" and data["name"].lower() in _DESCRIBED_ELSEWHERE:
             continue
         is_required = data.get("required", False) or data["in"] == "path"

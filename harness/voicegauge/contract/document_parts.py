@@ -12,7 +12,7 @@ from voicegauge.contract.schema_values import parse_text_value
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import escape_pointer_token
 
-MAX_PARSED_TEXTS = 256
+MAX_CACHED_PARSED_TEXTS = 256
 """Maximum number of parsed texts remembered per parameter or header. Keys and rate limits repeat, job ids do not."""
 
 
@@ -24,7 +24,7 @@ class ContractPart:
     """The schemas of the whole document, which resolve references."""
     pointer: str
     """JSON pointer to the object."""
-    data: dict[str, Any] = field(repr=False)
+    part_data: dict[str, Any] = field(repr=False)
     """The object as plain data."""
 
     @property
@@ -41,10 +41,10 @@ class Example:
     value: Any
     rejection_reason: str | None
     """Why the request was rejected (`x-rejection-reason`), perhaps with the field at fault: "invalid:text"."""
-    request: str | None
+    request_example_name: str | None
     """The name of the request example to which this example is the response (`x-request`)."""
     pointer: str
-    inferred: bool = False
+    is_inferred: bool = False
     """Whether the example was written for the emulator, because no document has one (`x-source.inferred`)."""
 
 
@@ -58,39 +58,39 @@ class MediaType(ContractPart):
     @functools.cached_property
     def schema_pointer(self) -> str | None:
         """JSON pointer to the schema; `None` if the document has no schema for this media type."""
-        return f"{self.pointer}/schema" if "schema" in self.data else None
+        return f"{self.pointer}/schema" if "schema" in self.part_data else None
 
     @functools.cached_property
     def schema(self) -> Any:
         """The schema with its reference resolved; empty if the document has no schema here."""
-        return self.schemas.resolve(self.data.get("schema", {}))[0]
+        return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
-    def errors(self, instance: Any) -> Iterator[SchemaError]:
+    def iterate_errors(self, instance: Any) -> Iterator[SchemaError]:
         """Iterate over an error for every part of `instance` that violates the schema."""
-        return iter(()) if self.schema_pointer is None else self.schemas.errors(self.schema_pointer, instance)
+        return iter(()) if self.schema_pointer is None else self.schemas.iterate_errors(self.schema_pointer, instance)
 
-    def violated_keywords(self, instance: Any) -> Iterator[str]:
+    def iterate_violated_keywords(self, instance: Any) -> Iterator[str]:
         """Iterate over JSON pointers to the keywords that `instance` violates, without the cost of messages."""
         pointer = self.schema_pointer
-        return iter(()) if pointer is None else self.schemas.violated_keywords(pointer, instance)
+        return iter(()) if pointer is None else self.schemas.iterate_violated_keywords(pointer, instance)
 
-    def fits(self, instance: Any) -> bool:
+    def is_valid(self, instance: Any) -> bool:
         """Whether `instance` is valid against the schema. This is faster than collecting the errors."""
-        return self.schema_pointer is None or self.schemas.fits(self.schema_pointer, instance)
+        return self.schema_pointer is None or self.schemas.is_valid(self.schema_pointer, instance)
 
     @functools.cached_property
     def examples(self) -> tuple[Example, ...]:
         """The documented examples, in document order."""
         found = []
-        for name, node in self.data.get("examples", {}).items():
+        for name, node in self.part_data.get("examples", {}).items():
             pointer = f"{self.pointer}/examples/{escape_pointer_token(name)}"
-            node, pointer = self.schemas.resolve(node, pointer)
+            node, pointer = self.schemas.resolve_reference(node, pointer)
             if "value" in node:
                 inferred = bool(node.get("x-source", {}).get("inferred", False))
                 reason, request = node.get("x-rejection-reason"), node.get("x-request")
                 found.append(Example(name, node["value"], reason, request, pointer, inferred))
-        if "example" in self.data:
-            found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
+        if "example" in self.part_data:
+            found.append(Example("example", self.part_data["example"], None, None, f"{self.pointer}/example"))
         return tuple(found)
 
 
@@ -108,22 +108,24 @@ class Parameter(ContractPart):
 
     name: str
     location: Literal["path", "query", "header", "cookie"]
-    required: bool
+    is_required: bool
 
     @functools.cached_property
     def schema(self) -> Any:
         """The schema with its reference resolved; empty if the document has no schema here."""
-        return self.schemas.resolve(self.data.get("schema", {}))[0]
+        return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
     @functools.cached_property
     def parse_text(self) -> Callable[[str], ParsedText]:
         """A function that parses and validates the text of the parameter or header, and remembers frequent texts."""
-        return functools.lru_cache(MAX_PARSED_TEXTS)(self._parse_text)
+        return functools.lru_cache(MAX_CACHED_PARSED_TEXTS)(self._parse_text)
 
     def _parse_text(self, text: str) -> ParsedText:
         value = parse_text_value(self.schemas, self.schema, text)
-        has_schema = "schema" in self.data
-        return ParsedText(value, tuple(self.schemas.errors(f"{self.pointer}/schema", value)) if has_schema else ())
+        has_schema = "schema" in self.part_data
+        return ParsedText(
+            value, tuple(self.schemas.iterate_errors(f"{self.pointer}/schema", value)) if has_schema else ()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,22 +139,22 @@ class ResponseSpec(ContractPart):
     def headers(self) -> Mapping[str, Parameter]:
         """The documented headers by name."""
         found = {}
-        for name, node in self.data.get("headers", {}).items():
-            node, pointer = self.schemas.resolve(node, f"{self.pointer}/headers/{escape_pointer_token(name)}")
+        for name, node in self.part_data.get("headers", {}).items():
+            node, pointer = self.schemas.resolve_reference(node, f"{self.pointer}/headers/{escape_pointer_token(name)}")
             required = bool(node.get("required", False))
             found[name] = Parameter(self.schemas, pointer, node, name, "header", required)
         return found
 
     @functools.cached_property
-    def media(self) -> Mapping[str, MediaType]:
+    def media_types(self) -> Mapping[str, MediaType]:
         """The documented bodies by media type."""
         return read_media_types(self)
 
     @property
     def links(self) -> Mapping[str, dict[str, Any]]:
         """The OpenAPI links by name. A link documents an operation that uses values of this response."""
-        links: dict[str, Any] = self.data.get("links", {})
-        return {name: self.schemas.resolve(node)[0] for name, node in links.items()}
+        links: dict[str, Any] = self.part_data.get("links", {})
+        return {name: self.schemas.resolve_reference(node)[0] for name, node in links.items()}
 
 
 def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
@@ -161,7 +163,7 @@ def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
     If entries differ only in such parameters, the first one counts, because traffic is matched without parameters.
     """
     found: dict[str, MediaType] = {}
-    for name, data in node.data.get("content", {}).items():
+    for name, data in node.part_data.get("content", {}).items():
         base = name.partition(";")[0].strip().lower()
         found.setdefault(
             base, MediaType(node.schemas, f"{node.pointer}/content/{escape_pointer_token(name)}", data or {}, base)

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.formats import escape_pointer_token
 
-EXTENSIONS = frozenset(
+EXTENSION_KEYS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
         *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
@@ -54,6 +54,6 @@ def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[
 
 
 def _is_data(key: str, item: Any) -> bool:
-    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSIONS and key != EMBEDDED_FILES):
+    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES):
         return True
     return key == "examples" and isinstance(item, list)

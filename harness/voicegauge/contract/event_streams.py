@@ -23,20 +23,20 @@ from voicegauge.formats import (
 class StreamEvent(NamedTuple):
     """One event of a stream."""
 
-    type: str | None
+    event_type: str | None
     """The event type, even if it is not documented; `None` if the event has no type at the documented location."""
-    field: str
+    sse_field_name: str
     """The event field of the message; "message" if there is no such field."""
     data: bytes
     """The data as it was received, in UTF-8."""
     value: Any
     """The data as JSON; `MISSING` if it is not valid JSON."""
-    end: int
+    end_offset: int
     """Number of bytes of the body up to the end of the event."""
 
-    def read(self, location: EventLocation | None) -> Any:
+    def read_value(self, location: EventLocation | None) -> Any:
         """Return the value at a location of the event; `MISSING` if there is no value."""
-        return MISSING if location is None else location.read(self.field, self.data, self.value)
+        return MISSING if location is None else location.read(self.sse_field_name, self.data, self.value)
 
     @property
     def text(self) -> str:
@@ -47,9 +47,9 @@ class StreamEvent(NamedTuple):
 class EventStreamParser:
     """Parses a stream incrementally. The stream may be split into chunks anywhere."""
 
-    def __init__(self, spec: StreamSpec) -> None:
-        """Parse events as `spec` documents them."""
-        self._spec, self._parser = spec, MessageParser()
+    def __init__(self, stream_spec: StreamSpec) -> None:
+        """Parse events as `stream_spec` documents them."""
+        self._spec, self._parser = stream_spec, MessageParser()
         self.events: list[StreamEvent] = []
         self.ending: StreamEvent | None = None
         """The first event that ends the stream, in success or failure."""
@@ -60,17 +60,17 @@ class EventStreamParser:
         self._outcome: str | None = None
         self._nodes = 0
 
-    def feed(self, chunk: bytes) -> None:
+    def feed_chunk(self, chunk: bytes) -> None:
         """Parse the next chunk of the body. After an error, chunks are ignored."""
         if self.error is not None:
             return
         try:
             for message in self._parser.feed(chunk):
-                self._add(message)
+                self._add_message(message)
         except UnreadableBodyError as error:
             self.error = str(error)
 
-    def _add(self, message: Message) -> None:
+    def _add_message(self, message: Message) -> None:
         if self._spec.end_marker is not None and message.data == self._spec.end_marker.encode():
             self.has_end_marker = True
             return
@@ -82,10 +82,10 @@ class EventStreamParser:
         except UnreadableBodyError:
             value = MISSING
         event = StreamEvent(None, message.event, message.data, value, message.end_offset)
-        event_type = event.read(self._spec.event_type)
-        event = event._replace(type=event_type if isinstance(event_type, str) else None)
+        event_type = event.read_value(self._spec.event_type)
+        event = event._replace(event_type=event_type if isinstance(event_type, str) else None)
         self.events.append(event)
-        documented = self._spec.events.get(event.type or "")
+        documented = self._spec.events.get(event.event_type or "")
         if self.ending is None and documented is not None and documented.end is not None:
             self.ending, self._outcome = event, documented.end
 
@@ -104,36 +104,36 @@ class EventStreamParser:
         """Whether the last event is incomplete."""
         return self._parser.has_partial_message
 
-    def audio_events(self) -> Iterator[tuple[StreamEvent, bytes]]:
+    def iterate_audio_events(self) -> Iterator[tuple[StreamEvent, bytes]]:
         """Yield each event that has audio, with the decoded bytes.
 
         Raises:
             UnreadableBodyError: the audio is missing, or is not in the documented encoding.
         """
         for event in self.events:
-            if event.type == self._spec.audio.event:
+            if event.event_type == self._spec.audio.event:
                 yield event, decode_event_audio(event, self._spec.audio)
 
 
-def parse_event_stream(spec: StreamSpec, body: bytes) -> EventStreamParser:
+def parse_event_stream(stream_spec: StreamSpec, body: bytes) -> EventStreamParser:
     """Parse a stream that was received completely."""
-    parser = EventStreamParser(spec)
-    parser.feed(body)
+    parser = EventStreamParser(stream_spec)
+    parser.feed_chunk(body)
     return parser
 
 
-def decode_event_audio(event: StreamEvent, audio: EventAudio) -> bytes:
+def decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
     """Return the audio in one event.
 
     Raises:
         UnreadableBodyError: the audio is missing, or is not in the documented encoding.
     """
-    text = event.read(audio.at)
+    text = event.read_value(audio_spec.at)
     if not isinstance(text, str):
-        raise UnreadableBodyError(f"has no text at {audio.at}")
+        raise UnreadableBodyError(f"has no text at {audio_spec.at}")
     try:
-        if audio.encoding == "hex":
+        if audio_spec.encoding == "hex":
             return bytes.fromhex(text)
         return decode_base64(text)
     except (binascii.Error, ValueError) as error:
-        raise UnreadableBodyError(f"has no valid {audio.encoding} at {audio.at}: {error}") from error
+        raise UnreadableBodyError(f"has no valid {audio_spec.encoding} at {audio_spec.at}: {error}") from error

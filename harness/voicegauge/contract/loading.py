@@ -14,7 +14,7 @@ from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, Schemas, to_point
 from voicegauge.data import find_bundled_folder
 from voicegauge.formats import Document, escape_pointer_token
 
-_PATH_TEMPLATE = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
+_PATH_TEMPLATE_PATTERN = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
 
 
 def load_contract(path: Path) -> Contract:
@@ -29,7 +29,7 @@ def load_contract(path: Path) -> Contract:
     check_references(schemas, document)
     if not is_bundled(path):  # the test suite validates the bundled ones; importing the validator takes 0.7 s
         check_schemas(schemas, document)
-        _check_openapi(document)
+        _check_openapi_structure(document)
     contract = build_contract(document, schemas)
     check_consistency(contract)
     return contract
@@ -40,12 +40,12 @@ def is_bundled(path: Path) -> bool:
     return find_bundled_folder("contracts") in path.resolve().parents
 
 
-def _check_openapi(document: Document) -> None:
+def _check_openapi_structure(document: Document) -> None:
     from openapi_spec_validator import OpenAPIV31SpecValidator, OpenAPIV32SpecValidator
 
     paths = document.data.get("paths")
     for path in paths if isinstance(paths, dict) else ():
-        if not _PATH_TEMPLATE.fullmatch(path):  # the validator raises a ValueError for these
+        if not _PATH_TEMPLATE_PATTERN.fullmatch(path):  # the validator raises a ValueError for these
             raise document.error(
                 f"/paths/{escape_pointer_token(path)}", f"the braces of the path {path!r} do not match"
             )

@@ -29,13 +29,13 @@ from voicegauge.formats import (
 )
 from voicegauge.model import Exchange, Request
 
-T = TypeVar("T")
-ParsedJson = tuple[Any, str | None]
+ParsedType = TypeVar("ParsedType")
+JsonOrError = tuple[Any, str | None]
 """A JSON value and `None`, or `MISSING` and the reason why there is no value."""
-MAX_NUMBER = 1e9
+MAX_READ_NUMBER = 1e9
 """Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
 
-MAX_ERRORS = 1_000
+MAX_SCHEMA_ERRORS = 1_000
 """Violations that are read of one request body: each item of a long list can violate the same keyword."""
 
 
@@ -47,9 +47,9 @@ def parse_exchange(exchange: Exchange) -> ParsedExchange:
 class RequestBody:
     """A request body read by the documented media type of an operation."""
 
-    def __init__(self, media: MediaType | None, value: Any) -> None:
+    def __init__(self, media_type: MediaType | None, value: Any) -> None:
         """Combine the documented media type with the value of the body."""
-        self.media = media
+        self.media = media_type
         """The documented media type; `None` if the request has another one."""
         self.value = value
         """The JSON value; form fields are converted to the types of their schema. `MISSING` if there is no body or it
@@ -59,21 +59,21 @@ class RequestBody:
     @functools.cached_property
     def _is_valid(self) -> bool:
         """Whether there is no body that violates the documented schema. Rules and coverage ask, so it is found once."""
-        return self.media is None or self.value is MISSING or self.media.fits(self.value)
+        return self.media is None or self.value is MISSING or self.media.is_valid(self.value)
 
     @functools.cached_property
     def errors(self) -> tuple[SchemaError, ...]:
-        """The violations of the documented schema, at most `MAX_ERRORS`."""
+        """The violations of the documented schema, at most `MAX_SCHEMA_ERRORS`."""
         if self.media is None or self._is_valid:
             return ()
-        return tuple(itertools.islice(self.media.errors(self.value), MAX_ERRORS))
+        return tuple(itertools.islice(self.media.iterate_errors(self.value), MAX_SCHEMA_ERRORS))
 
     @functools.cached_property
     def violated_keywords(self) -> frozenset[str]:
-        """JSON pointers to the violated keywords of the documented schema, of the first `MAX_ERRORS` violations."""
+        """JSON pointers to the violated keywords of the schema, of the first `MAX_SCHEMA_ERRORS` violations."""
         if self.media is None or self._is_valid:
             return frozenset()
-        return frozenset(itertools.islice(self.media.violated_keywords(self.value), MAX_ERRORS))
+        return frozenset(itertools.islice(self.media.iterate_violated_keywords(self.value), MAX_SCHEMA_ERRORS))
 
 
 class ParsedExchange:
@@ -94,74 +94,77 @@ class ParsedExchange:
     @property
     def response_json(self) -> Any:
         """The response body as JSON, whatever its Content-Type; `MISSING` if it is not JSON."""
-        return self._response_json[0]
+        return self._response_json_or_error[0]
 
     @property
     def response_json_error(self) -> str | None:
         """The reason why the response body is not JSON; `None` if it is JSON."""
-        return self._response_json[1]
+        return self._response_json_or_error[1]
 
     @property
     def request_json(self) -> Any:
         """The request body as JSON, whatever its Content-Type; `MISSING` if it is not JSON."""
-        return self._request_json[0]
+        return self._request_json_or_error[0]
 
     @property
     def request_json_error(self) -> str | None:
         """The reason why the request body is not JSON; `None` if it is JSON."""
-        return self._request_json[1]
+        return self._request_json_or_error[1]
 
     @property
-    def _response_json(self) -> ParsedJson:
-        return self._parsed_once("response_json", lambda: _parse_json(self.exchange.response.body))
+    def _response_json_or_error(self) -> JsonOrError:
+        return self._parse_once("response_json", lambda: _parse_json(self.exchange.response.body))
 
     @property
-    def _request_json(self) -> ParsedJson:
-        return self._parsed_once("request_json", lambda: _parse_json(self.exchange.request.body))
+    def _request_json_or_error(self) -> JsonOrError:
+        return self._parse_once("request_json", lambda: _parse_json(self.exchange.request.body))
 
     @property
     def request_form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
-        return self._parsed_once("request_form", lambda: _parse_form(self.exchange.request))
+        return self._parse_once("request_form", lambda: _parse_form(self.exchange.request))
 
-    def request_body(self, operation: Operation) -> RequestBody:
+    def read_request_body(self, operation: Operation) -> RequestBody:
         """Return the request body, read by the documentation of `operation`."""
         stored: tuple[Operation, RequestBody] | None = self._values.get("request_body")
         if stored is None or stored[0] is not operation:
             media_type = self.exchange.request.media_type
             media = operation.request_media.get(media_type)
-            stored = self._values["request_body"] = operation, RequestBody(media, self._body_value(media_type, media))
+            stored = self._values["request_body"] = (
+                operation,
+                RequestBody(media, self._read_body_value(media_type, media)),
+            )
         return stored[1]
 
-    def _body_value(self, media_type: str, media: MediaType | None) -> Any:
+    def _read_body_value(self, media_type: str, media: MediaType | None) -> Any:
         if not self.exchange.request.body:
             return MISSING
         if is_json(media_type):
             return self.request_json
-        return MISSING if self.request_form is None else _form_value(self.request_form, media)
+        return MISSING if self.request_form is None else _build_form_value(self.request_form, media)
 
     @property
     def query(self) -> dict[str, str]:
         """The query parameters of the request. If a parameter is repeated, its last value counts."""
         url = self.exchange.request.url
-        return self._parsed_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
+        return self._parse_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
 
-    def _parsed_once(self, name: str, parse: Callable[[], T]) -> T:
-        if name not in self._values:
-            self._values[name] = parse()
-        value: T = self._values[name]
+    def _parse_once(self, cache_key: str, parse: Callable[[], ParsedType]) -> ParsedType:
+        if cache_key not in self._values:
+            self._values[cache_key] = parse()
+        value: ParsedType = self._values[cache_key]
         return value
 
-    def stream(self, spec: StreamSpec) -> EventStreamParser:
-        """Return a parser that has read the events of the response body as `spec` documents them."""
+    def read_stream(self, stream_spec: StreamSpec) -> EventStreamParser:
+        """Return a parser that has read the events of the response body as `stream_spec` documents them."""
         stored: tuple[StreamSpec, EventStreamParser] | None = self._values.get("stream")
-        if stored is None or stored[0] is not spec:
-            stored = self._values["stream"] = spec, parse_event_stream(spec, self.exchange.response.body)
+        if stored is None or stored[0] is not stream_spec:
+            stored = self._values["stream"] = stream_spec, parse_event_stream(stream_spec, self.exchange.response.body)
         return stored[1]
 
-    def set_stream(self, spec: StreamSpec, reader: EventStreamParser) -> None:
+    def store_stream(self, stream_spec: StreamSpec, reader: EventStreamParser) -> None:
         """Store `reader`, which has read the whole body while it arrived."""
-        self._values["stream"] = spec, reader
+        self._values["stream"] = stream_spec, reader
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value."""
@@ -181,7 +184,7 @@ class ParsedExchange:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
     def read_number(self, location: Location | None) -> float | None:
-        """Return the number from 0 to `MAX_NUMBER` at a location of the response; `None` if there is none.
+        """Return the number from 0 to `MAX_READ_NUMBER` at a location of the response; `None` if there is none.
 
         A number in a header is converted from text.
         """
@@ -192,7 +195,7 @@ class ParsedExchange:
             number = float(value)
         except (ValueError, OverflowError):
             return None
-        return number if 0 <= number <= MAX_NUMBER else None
+        return number if 0 <= number <= MAX_READ_NUMBER else None
 
 
 def _parse_form(request: Request) -> Form | None:
@@ -204,7 +207,7 @@ def _parse_form(request: Request) -> Form | None:
         return None
 
 
-def _form_value(form: Form, media: MediaType | None) -> dict[str, Any]:
+def _build_form_value(form: Form, media: MediaType | None) -> dict[str, Any]:
     value: dict[str, Any] = dict(form.fields)
     if media is not None and isinstance(media.schema, dict):
         properties = media.schema.get("properties", {})
@@ -214,7 +217,7 @@ def _form_value(form: Form, media: MediaType | None) -> dict[str, Any]:
     return value
 
 
-def _parse_json(body: bytes) -> ParsedJson:
+def _parse_json(body: bytes) -> JsonOrError:
     try:
         return read_json(body), None
     except UnreadableBodyError as error:

@@ -9,27 +9,29 @@ from voicegauge.contract.contract import BaseTarget, Operation
 from voicegauge.contract.extension import PriceSpec
 from voicegauge.errors import UsageError
 
-SPEECH_CHARACTERS_PER_S = 15.0
+ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
 """Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
 words, or 900 characters, per minute."""
 
 
-EXACT_TOLERANCE = 1e-6
+EXACT_AMOUNT_TOLERANCE = 1e-6
 """Relative tolerance for equal amounts, because sums of decimal fractions are not exact in binary floating point."""
-ROUNDING_TOLERANCE = 0.01
+ROUNDED_AMOUNT_TOLERANCE = 0.01
 """Largest relative difference that is taken for rounding. A larger difference is another price."""
 
 
-def is_rounded_amount(charged: float, price: float) -> bool:
-    """Whether `charged` is `price`, or `price` rounded to the number of decimals that `charged` shows.
+def is_rounded_amount(charged_amount: float, documented_amount: float) -> bool:
+    """Whether a charge is the documented amount, or that amount rounded to the number of decimals of the charge.
 
     104.2847 credits may be reported as 104.285, 104.28 or 104 credits, but not as 104.29.
     """
-    difference = abs(charged - price)
-    if difference <= EXACT_TOLERANCE * max(abs(charged), abs(price)):
+    difference = abs(charged_amount - documented_amount)
+    if difference <= EXACT_AMOUNT_TOLERANCE * max(abs(charged_amount), abs(documented_amount)):
         return True
-    last_digit = 10.0 ** min(int(Decimal(repr(charged)).normalize().as_tuple().exponent), 0)
-    return difference <= min(last_digit / 2 * (1 + EXACT_TOLERANCE), ROUNDING_TOLERANCE * abs(price))
+    last_digit = 10.0 ** min(int(Decimal(repr(charged_amount)).normalize().as_tuple().exponent), 0)
+    return difference <= min(
+        last_digit / 2 * (1 + EXACT_AMOUNT_TOLERANCE), ROUNDED_AMOUNT_TOLERANCE * abs(documented_amount)
+    )
 
 
 class PriceQuote(NamedTuple):
@@ -38,7 +40,7 @@ class PriceQuote(NamedTuple):
     usd: float | None
     """The price in dollars; `None` if neither a document nor the user states it."""
     credits: float | None
-    disputed: bool
+    is_disputed: bool
     """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
 
 
@@ -59,7 +61,11 @@ def parse_price_override(text: str) -> tuple[str, float]:
 
 
 def quote_price(
-    target: BaseTarget | Operation, characters: int, *, audio_s: float | None = None, usd: float | None = None
+    target: BaseTarget | Operation,
+    characters: int,
+    *,
+    audio_s: float | None = None,
+    user_price_usd: float | None = None,
 ) -> PriceQuote:
     """Return the price of one request.
 
@@ -67,38 +73,44 @@ def quote_price(
         target: the target or the operation that is requested.
         characters: number of characters in the text; 0 for audio input.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
-        usd: price of one request in dollars that the user set; it takes precedence over the contract.
+        user_price_usd: price of one request in dollars that the user set; it takes precedence over the contract.
     """
     price = target.pricing
     if price is None:
-        return PriceQuote(usd, None, disputed=False)
+        return PriceQuote(user_price_usd, None, is_disputed=False)
     currency = target.contract.provider.credits
     credit_usd = currency.usd if currency else None
     prices = (price, *price.alternatives)
-    stated, *others = (_apply_price(p, _count_units(p, characters, audio_s), credit_usd) for p in prices)
-    credits = _first_or_highest(stated.credits, [other.credits for other in others])
-    if usd is not None:
-        return PriceQuote(usd, credits, disputed=False)
-    return PriceQuote(_first_or_highest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
+    stated, *others = (_compute_cost(p, _count_units(p, characters, audio_s), credit_usd) for p in prices)
+    credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
+    if user_price_usd is not None:
+        return PriceQuote(user_price_usd, credits, is_disputed=False)
+    return PriceQuote(
+        _choose_first_or_highest(stated.usd, [other.usd for other in others]), credits, is_disputed=bool(others)
+    )
 
 
-def _first_or_highest(first: float | None, others: list[float | None]) -> float | None:
-    return first if first is not None else max((other for other in others if other is not None), default=None)
+def _choose_first_or_highest(first_amount: float | None, alternative_amounts: list[float | None]) -> float | None:
+    return (
+        first_amount
+        if first_amount is not None
+        else max((other for other in alternative_amounts if other is not None), default=None)
+    )
 
 
-class _Cost(NamedTuple):
+class _UsdAndCredits(NamedTuple):
     usd: float | None
     credits: float | None
 
 
-def _apply_price(price: PriceSpec, units: float, credit_usd: float | None) -> _Cost:
+def _compute_cost(price: PriceSpec, unit_count: float, credit_usd: float | None) -> _UsdAndCredits:
     """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
-    credits = None if price.credits is None else price.credits * units
+    credits = None if price.credits is None else price.credits * unit_count
     if price.usd is not None:
-        return _Cost(price.usd * units, credits)
+        return _UsdAndCredits(price.usd * unit_count, credits)
     if price.credits == 0:  # free, even if the price of a credit is unknown
-        return _Cost(0.0, 0.0)
-    return _Cost(None if credits is None or credit_usd is None else credits * credit_usd, credits)
+        return _UsdAndCredits(0.0, 0.0)
+    return _UsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 
 class UnitPrice(NamedTuple):
@@ -108,7 +120,7 @@ class UnitPrice(NamedTuple):
     unit: Literal["request", "character", "minute"]
 
 
-_UNIT_SIZES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
+_UNIT_AND_SIZE_BY_PRICE_UNIT: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
     "request": (1, "request"),
     "1k_characters": (1_000, "character"),
     "1m_characters": (1_000_000, "character"),
@@ -117,13 +129,13 @@ _UNIT_SIZES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = 
 
 
 def _count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
-    size, unit = _UNIT_SIZES[price.per]
+    size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
     if unit == "minute":
-        return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
+        return (audio_s if audio_s is not None else characters / ASSUMED_SPEECH_CHARACTERS_PER_S) / 60
     return characters / size if unit == "character" else 1.0
 
 
-def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
+def compute_unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
     """Return the unit price of `target` in dollars and the one in credits; each is `None` if it is not documented.
 
     If the price itself has no amount, the alternative with the highest cost for a text of `characters` characters is
@@ -133,27 +145,27 @@ def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, 
     if price is None:
         return None, None
     currency = target.contract.provider.credits
-    costs = [(p, _apply_price(p, 1.0, currency.usd if currency else None)) for p in (price, *price.alternatives)]
+    costs = [(p, _compute_cost(p, 1.0, currency.usd if currency else None)) for p in (price, *price.alternatives)]
     return (
         _select_unit_price([(p, cost.usd) for p, cost in costs], characters),
         _select_unit_price([(p, cost.credits) for p, cost in costs], characters),
     )
 
 
-def _select_unit_price(prices: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
+def _select_unit_price(priced_amounts: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
     """Select one of the unit prices. The first is that of the price itself, the rest are those of its alternatives."""
-    known = [(p, amount) for p, amount in prices if amount is not None]
+    known = [(p, amount) for p, amount in priced_amounts if amount is not None]
     if not known:
         return None
-    stated = prices[0][1] is not None
+    stated = priced_amounts[0][1] is not None
     price, amount = (
         known[0] if stated else max(known, key=lambda pair: pair[1] * _count_units(pair[0], characters, None))
     )
-    size, unit = _UNIT_SIZES[price.per]
+    size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
     return UnitPrice(amount / size, unit)
 
 
-_UNIT_LABELS = {
+_LABEL_BY_PRICE_UNIT = {
     "request": "request",
     "1k_characters": "1,000 characters",
     "1m_characters": "1,000,000 characters",
@@ -173,7 +185,7 @@ def describe_price(target: BaseTarget | Operation) -> str:
     return ", ".join(filter(None, (dollars, credits))) or "not documented"
 
 
-def price_sources(target: BaseTarget) -> tuple[str, ...]:
+def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
     """Return the titles and dates of the documents that state the price, without duplicates."""
     price = target.pricing
     if price is None:
@@ -189,7 +201,7 @@ def _format_amounts(amounts: list[tuple[float | None, str]], prefix: str, suffix
     for amount, per in amounts:
         if amount is not None:
             by_unit.setdefault(per, {})[f"{prefix}{amount:,.12g}"] = None
-    texts = [f"{' or '.join(prices)}{suffix} / {_UNIT_LABELS[per]}" for per, prices in by_unit.items()]
+    texts = [f"{' or '.join(prices)}{suffix} / {_LABEL_BY_PRICE_UNIT[per]}" for per, prices in by_unit.items()]
     disputed = sum(len(prices) for prices in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
 

@@ -10,13 +10,13 @@ import msgspec
 from voicegauge.contract.extension import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.formats import MISSING, Document, decode_location, escape_pointer_token, read_pointer
 
-_PATH = re.compile(r"`\$([^`]*)`")
-_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
-_T = TypeVar("_T")
+_ERROR_PATH_PATTERN = re.compile(r"`\$([^`]*)`")
+_PATH_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
+_UNKNOWN_FIELD_PATTERN = re.compile(r"unknown field `([^`]*)`")
+_RecordType = TypeVar("_RecordType")
 
 
-def convert_record(document: Document, value: Any, pointer: str, record_type: type[_T]) -> _T:
+def convert_record(document: Document, value: Any, pointer: str, record_type: type[_RecordType]) -> _RecordType:
     """Convert the value at `pointer` to a record of `record_type`.
 
     Raises:
@@ -28,9 +28,10 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
     except msgspec.ValidationError as error:
         reason, _, error_path = str(error).partition(" - at ")
         deeper = "".join(
-            f"/{escape_pointer_token(token)}" for token in _path_of_error(value, record_type, str(error), error_path)
+            f"/{escape_pointer_token(token)}"
+            for token in _find_path_of_error(value, record_type, str(error), error_path)
         )
-        unknown = _UNKNOWN.search(reason)
+        unknown = _UNKNOWN_FIELD_PATTERN.search(reason)
         if unknown:
             deeper += f"/{escape_pointer_token(unknown[1])}"
         name = next(token for token in reversed(pointer.split("/")) if not token.isdecimal())
@@ -48,26 +49,26 @@ def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
     return value
 
 
-def _path_of_error(value: Any, record_type: type[Any], message: str, error_path: str) -> list[str]:
+def _find_path_of_error(value: Any, record_type: type[Any], message: str, error_path: str) -> list[str]:
     """Return the keys on the path to the value that `message` is about.
 
     msgspec writes "[...]" instead of a mapping's key. The key at fault is the one that gives the same message when the
     mapping contains no other key.
     """
-    path = _PATH.search(error_path)
-    steps = _STEP.findall(path[1]) if path else []
+    path = _ERROR_PATH_PATTERN.search(error_path)
+    steps = _PATH_STEP_PATTERN.findall(path[1]) if path else []
     if error_path.startswith("`key` in"):
         steps.append(("", "", "..."))
     tokens: list[str] = []
     for name, index, _any in steps:
-        token = name or index or _failing_key(value, record_type, message, tokens)
+        token = name or index or _find_failing_key(value, record_type, message, tokens)
         if token is None:
             break
         tokens.append(token)
     return tokens
 
 
-def _failing_key(value: Any, record_type: type[Any], message: str, tokens: list[str]) -> str | None:
+def _find_failing_key(value: Any, record_type: type[Any], message: str, tokens: list[str]) -> str | None:
     mapping = read_pointer(value, tokens)
     for key in mapping if isinstance(mapping, dict) else ():
         try:
@@ -78,13 +79,13 @@ def _failing_key(value: Any, record_type: type[Any], message: str, tokens: list[
     return None
 
 
-def _replace_at(value: Any, tokens: list[str], new: Any) -> Any:
-    """Return a copy of `value` with `new` at `tokens`."""
+def _replace_at(value: Any, tokens: list[str], new_value: Any) -> Any:
+    """Return a copy of `value` with `new_value` at `tokens`."""
     if not tokens:
-        return new
+        return new_value
     token, rest = tokens[0], tokens[1:]
     inner = read_pointer(value, [token])
     assert inner is not MISSING, "msgspec reports existing paths"
     if isinstance(value, list):
-        return [_replace_at(inner, rest, new) if str(i) == token else item for i, item in enumerate(value)]
-    return {**value, token: _replace_at(inner, rest, new)}
+        return [_replace_at(inner, rest, new_value) if str(i) == token else item for i, item in enumerate(value)]
+    return {**value, token: _replace_at(inner, rest, new_value)}

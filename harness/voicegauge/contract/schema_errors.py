@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.formats import MISSING, escape_pointer_token, read_pointer, unescape_pointer_token
 
-MAX_DELAYED_ERRORS = 1_000
+MAX_HELD_BACK_ERRORS = 1_000
 """Maximum number of errors below `then` that are kept until all other errors are known."""
 ReadSchema = Callable[[list[str]], Any]
 """Returns the schema at the tokens of a JSON pointer, with its reference resolved."""
@@ -44,12 +44,14 @@ def omit_consequences_of_missing_keys(
     delayed: list[SchemaError] = []
     missing: MissingKeys = set()
     for error in errors:
-        if "/then/" in error.schema_pointer and len(delayed) < MAX_DELAYED_ERRORS:
+        if "/then/" in error.schema_pointer and len(delayed) < MAX_HELD_BACK_ERRORS:
             delayed.append(error)
             continue
         if error.keyword == "required":
-            names = read_schema(_tokens(error.schema_pointer))
-            missing |= {(error.pointer, name) for name in names if name not in _read(instance, error.pointer)}
+            names = read_schema(_split_pointer(error.schema_pointer))
+            missing |= {
+                (error.pointer, name) for name in names if name not in _read_at_pointer(instance, error.pointer)
+            }
         yield error
     for error in delayed:
         if not missing or not _is_consequence_of_missing_keys(error, instance, read_schema, missing):
@@ -57,38 +59,38 @@ def omit_consequences_of_missing_keys(
 
 
 def _is_consequence_of_missing_keys(
-    error: SchemaError, instance: Any, read_schema: ReadSchema, missing: MissingKeys
+    error: SchemaError, instance: Any, read_schema: ReadSchema, missing_keys: MissingKeys
 ) -> bool:
-    tokens = _tokens(error.schema_pointer)
+    tokens = _split_pointer(error.schema_pointer)
     for index, keyword in enumerate(tokens):
         if keyword != "then" or tokens[index - 1 : index] == ["properties"]:
             continue
         depth = tokens[index:].count("properties")  # levels from the object with the condition to the wrong value
         path = error.pointer.split("/")
         pointer = "/".join(path[: len(path) - depth])
-        if _lacks_key(read_schema([*tokens[:index], "if"]), _read(instance, pointer), pointer, missing):
+        if _lacks_key(read_schema([*tokens[:index], "if"]), _read_at_pointer(instance, pointer), pointer, missing_keys):
             return True
     return False
 
 
-def _lacks_key(condition: Any, value: Any, pointer: str, missing: MissingKeys) -> bool:
+def _lacks_key(condition: Any, value: Any, pointer: str, missing_keys: MissingKeys) -> bool:
     """Whether `condition` is about a key that `value`, the instance at `pointer`, lacks although it is required."""
     if not isinstance(condition, dict) or not isinstance(value, dict):
         return False
-    if any(_lacks_key(part, value, pointer, missing) for part in condition.get("allOf", ())):
+    if any(_lacks_key(part, value, pointer, missing_keys) for part in condition.get("allOf", ())):
         return True
     for name, inner in condition.get("properties", {}).items():
-        if (pointer, name) in missing:
+        if (pointer, name) in missing_keys:
             return True
-        if name in value and _lacks_key(inner, value[name], f"{pointer}/{escape_pointer_token(name)}", missing):
+        if name in value and _lacks_key(inner, value[name], f"{pointer}/{escape_pointer_token(name)}", missing_keys):
             return True
     return False
 
 
-def _tokens(pointer: str) -> list[str]:
+def _split_pointer(pointer: str) -> list[str]:
     return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
 
 
-def _read(instance: Any, pointer: str) -> Any:
-    value = read_pointer(instance, _tokens(pointer))
+def _read_at_pointer(instance: Any, pointer: str) -> Any:
+    value = read_pointer(instance, _split_pointer(pointer))
     return {} if value is MISSING else value

@@ -15,27 +15,27 @@ def allows_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> boo
 
     `False` is returned only if the schema lists properties and none of them is on the path to that value.
     """
-    return _has_location(schemas, schema, tokens) is not False
+    return _lists_location(schemas, schema, tokens) is not False
 
 
-def _has_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
+def _lists_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
     """Whether the schema lists the location; `None` if the schema lists no properties or items."""
     if not tokens:
         return True
-    schema, _ = schemas.resolve(schema)
+    schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return None
     properties, token = schema.get("properties"), tokens[0]
     found: list[bool | None] = []
     if isinstance(properties, dict):
         is_listed = token in properties
-        found.append(is_listed and _has_location(schemas, properties[token], tokens[1:]) is not False)
+        found.append(is_listed and _lists_location(schemas, properties[token], tokens[1:]) is not False)
     elif token.isdecimal() and "items" in schema:
-        found.append(_has_location(schemas, schema["items"], tokens[1:]))
+        found.append(_lists_location(schemas, schema["items"], tokens[1:]))
     for key in ("allOf", "anyOf", "oneOf"):
-        found += [_has_location(schemas, branch, tokens) for branch in schema.get(key, ())]
+        found += [_lists_location(schemas, branch, tokens) for branch in schema.get(key, ())]
     for key in ("then", "else"):
-        found.append(_has_location(schemas, schema.get(key), tokens))
+        found.append(_lists_location(schemas, schema.get(key), tokens))
     return True if True in found else False if False in found else None
 
 
@@ -46,12 +46,12 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
         The parsed value; `text` itself if it cannot be read as any type of the schema, so that validation reports
         what is wrong.
     """
-    schema, _ = schemas.resolve(schema)
+    schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return text
     types = schema.get("type", [])
     for name in [types] if isinstance(types, str) else types:
-        value = _PARSERS.get(name, lambda _: MISSING)(text)
+        value = _PARSER_BY_TYPE.get(name, lambda _: MISSING)(text)
         if value is not MISSING:
             return value
     for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
@@ -78,7 +78,7 @@ def _parse_number(text: str) -> Any:
     return int(text) if text.lstrip("+-").isdecimal() else value
 
 
-_PARSERS: dict[str, Any] = {
+_PARSER_BY_TYPE: dict[str, Any] = {
     "integer": _parse_integer,
     "number": _parse_number,
     "boolean": lambda text: {"true": True, "false": False}.get(text.lower(), MISSING),

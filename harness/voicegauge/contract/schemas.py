@@ -19,11 +19,11 @@ from voicegauge.formats import (
     unescape_pointer_token,
 )
 
-_PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
+_REGEX_OPTIONS = jsonschema_rs.RegexOptions()
 """Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
-_VALUE_MARK = "\0"
+_VALUE_PLACEHOLDER = "\0"
 """What the validator writes into messages instead of a value, which may have megabytes. No message contains it."""
-MAX_VALUE_CHARACTERS = 10_000
+MAX_VALUE_CHARACTERS_SHOWN = 10_000
 """Length to which a value is cut before secrets in the message are masked. Masking shortens the message, so this is far
 more than what is shown in the end."""
 MAX_REASON_CHARACTERS = 200
@@ -48,26 +48,26 @@ class Schemas:
     def _registry(self) -> jsonschema_rs.Registry:
         return jsonschema_rs.Registry([(self._uri, self.document.data)], draft=jsonschema_rs.Draft202012)
 
-    def _validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+    def _get_validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         if pointer not in self._validators:
-            self._validators[pointer] = self._compile(pointer)
+            self._validators[pointer] = self._compile_validator(pointer)
         return self._validators[pointer]
 
-    def _compile(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+    def _compile_validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         try:
             return jsonschema_rs.Draft202012Validator(
                 {"$ref": f"{self._uri}#{_to_fragment(pointer)}"},
                 registry=self._registry,
                 validate_formats=True,
-                pattern_options=_PATTERN_OPTIONS,
-                mask=_VALUE_MARK,
+                pattern_options=_REGEX_OPTIONS,
+                mask=_VALUE_PLACEHOLDER,
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             at = to_pointer(list(getattr(error, "instance_path", ())))
             detail = str(error).splitlines()[0][:MAX_REASON_CHARACTERS]
             raise self.document.error(at or pointer, f"is not a usable JSON Schema 2020-12: {detail}") from error
 
-    def check(self, pointer: str) -> None:
+    def check_schema(self, pointer: str) -> None:
         """Check that the schema at `pointer` can be used.
 
         Raises:
@@ -79,35 +79,37 @@ class Schemas:
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{to_pointer(error.instance_path)}"
             raise self.document.error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
-        self._validator(pointer)
+        self._get_validator(pointer)
 
-    def fits(self, pointer: str, instance: Any) -> bool:
+    def is_valid(self, pointer: str, instance: Any) -> bool:
         """Whether `instance` is valid against the schema at `pointer`."""
-        return self._validator(pointer).is_valid(instance)
+        return self._get_validator(pointer).is_valid(instance)
 
-    def errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
+    def iterate_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
         """Yield an error for every part of `instance` that violates the schema at `pointer`.
 
         What a condition requires is left out if the condition holds only because a required key is missing.
         """
-        if self.fits(pointer, instance):  # most values are valid, which is found out faster than what is wrong
+        if self.is_valid(pointer, instance):  # most values are valid, which is found out faster than what is wrong
             return iter(())
-        return omit_consequences_of_missing_keys(self._all_errors(pointer, instance), instance, self._read_schema)
+        return omit_consequences_of_missing_keys(
+            self._iterate_all_errors(pointer, instance), instance, self._read_schema
+        )
 
     def _read_schema(self, tokens: list[str]) -> Any:
-        return self.resolve(read_pointer(self.document.data, tokens))[0]
+        return self.resolve_reference(read_pointer(self.document.data, tokens))[0]
 
-    def _all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
-        for error in self._validator(pointer).iter_errors(instance):
+    def _iterate_all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
+        for error in self._get_validator(pointer).iter_errors(instance):
             path, location = list(error.schema_path), to_pointer(list(error.instance_path))
             keyword = str(path[-1]) if path else "false"
-            yield SchemaError(location, to_pointer(path), keyword, _describe(error.message, location, instance))
+            yield SchemaError(location, to_pointer(path), keyword, _describe_error(error.message, location, instance))
 
-    def violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
+    def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without the cost of messages."""
-        return (to_pointer(error.schema_path) for error in self._validator(pointer).iter_errors(instance))
+        return (to_pointer(error.schema_path) for error in self._get_validator(pointer).iter_errors(instance))
 
-    def resolve(self, node: Any, pointer: str = "") -> tuple[Any, str]:
+    def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.
 
         Keys next to a `$ref` override those of the referenced object, because JSON Schema 2020-12 applies both.
@@ -136,12 +138,12 @@ class Schemas:
         return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
 
 
-def _describe(message: str, pointer: str, instance: Any) -> str:
+def _describe_error(message: str, pointer: str, instance: Any) -> str:
     """Return the validator's message, with the value at `pointer` instead of its mark."""
-    if _VALUE_MARK not in message:
+    if _VALUE_PLACEHOLDER not in message:
         return message
     value = read_pointer(instance, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
-    return message.replace(_VALUE_MARK, quote_json(value, MAX_VALUE_CHARACTERS, compact=True))
+    return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_VALUE_CHARACTERS_SHOWN, compact=True))
 
 
 def _to_fragment(pointer: str) -> str:

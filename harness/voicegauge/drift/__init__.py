@@ -1,15 +1,15 @@
 """Detects drift: how an API changed between two contracts, from a contract to traffic, or between two recordings."""
 
-from voicegauge.drift.baseline import apply_baseline, make_baseline
-from voicegauge.drift.comparison import compare, propose_contract_patch
+from voicegauge.drift.baseline import apply_baseline, build_drift_baseline
+from voicegauge.drift.comparison import compare_inputs, propose_contract_patch
 from voicegauge.drift.contract_patch import ContractPatch
 from voicegauge.drift.markdown import render_markdown
-from voicegauge.drift.registry import DRIFT_RULES, DriftComparison, DriftLevel, DriftRule
+from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel, DriftRule
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition
-from voicegauge.drift.to_results import drift_results
+from voicegauge.drift.to_results import export_drift_report
 
 __all__ = [
-    "DRIFT_RULES",
+    "DRIFT_RULE_BY_ID",
     "ComparedInput",
     "ContractPatch",
     "DriftChange",
@@ -19,9 +19,9 @@ __all__ = [
     "DriftRule",
     "FilePosition",
     "apply_baseline",
-    "compare",
-    "drift_results",
-    "make_baseline",
+    "build_drift_baseline",
+    "compare_inputs",
+    "export_drift_report",
     "propose_contract_patch",
     "render_markdown",
 ]

@@ -8,17 +8,17 @@ from voicegauge.drift.report import DriftChange, DriftReport, count_levels
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 
-def make_baseline(report: DriftReport) -> FindingsBaseline:
+def build_drift_baseline(report: DriftReport) -> FindingsBaseline:
     """Create a baseline that accepts every change of `report`, including those that a baseline already accepts."""
     name = report.name
-    return build_baseline(_accept(name, change) for change in (*report.changes, *report.accepted))
+    return build_baseline(_build_accepted_finding(name, change) for change in (*report.changes, *report.accepted))
 
 
-def _accept(name: str, change: DriftChange) -> AcceptedFinding:
+def _build_accepted_finding(api_name: str, change: DriftChange) -> AcceptedFinding:
     return AcceptedFinding(
         fingerprint=change.fingerprint,
         rule=change.rule,
-        provider=name,
+        provider=api_name,
         operation=change.operation,
         statement=change.location,
         message=change.message,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.contract import find_contract_files, load_catalogue, load_contract
-from voicegauge.drift.contract_patch import ContractPatch, make_contract_patch
+from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
 from voicegauge.drift.contracts import compare_contracts
 from voicegauge.drift.report import DriftReport
 from voicegauge.drift.traffic import (
@@ -20,17 +20,17 @@ from voicegauge.errors import UsageError
 
 InputKind = Literal["contract", "recording"]
 
-_COMPARISONS: dict[tuple[InputKind, InputKind], Callable[[Path, Path, Sequence[Path]], DriftReport]] = {
+_COMPARISON_BY_INPUT_KINDS: dict[tuple[InputKind, InputKind], Callable[[Path, Path, Sequence[Path]], DriftReport]] = {
     ("contract", "contract"): lambda old, new, _: compare_contracts(old, new),
     ("contract", "recording"): lambda old, new, _: compare_recording_with_contract(old, new),
     ("recording", "recording"): compare_recording_files,
 }
 """Comparison functions by the kinds of the older and the newer input. Their last argument is the contract folders."""
-_MAX_LISTED = 5
+_MAX_NAMES_LISTED = 5
 """Largest number of contracts listed in an error message, so that the message stays on one line."""
 
 
-def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
+def compare_inputs(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
     """Compare two contracts, two recordings, or a contract with recorded traffic.
 
     Args:
@@ -45,10 +45,10 @@ def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
         DataError: a recording cannot be read.
     """
     (old_kind, old_path), (new_kind, new_path) = _find_input(old, contracts), _find_input(new, contracts)
-    if (old_kind, new_kind) not in _COMPARISONS:
-        supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISONS)
+    if (old_kind, new_kind) not in _COMPARISON_BY_INPUT_KINDS:
+        supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISON_BY_INPUT_KINDS)
         raise UsageError(f"cannot compare a {old_kind} with a {new_kind}; supported: {supported}")
-    return _COMPARISONS[old_kind, new_kind](old_path, new_path, contracts)
+    return _COMPARISON_BY_INPUT_KINDS[old_kind, new_kind](old_path, new_path, contracts)
 
 
 def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -> tuple[DriftReport, ContractPatch]:
@@ -72,21 +72,23 @@ def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -
         )
     traffic = load_traffic(load_contract(old_path), new_path)
     report = compare_traffic_with_contract(traffic)
-    return report, make_contract_patch(traffic, report)
+    return report, build_contract_patch(traffic, report)
 
 
-def _find_input(name: str, contracts: Sequence[Path]) -> tuple[InputKind, Path]:
+def _find_input(path_or_provider_id: str, contracts: Sequence[Path]) -> tuple[InputKind, Path]:
     """Return the kind and the path of an input. A path takes precedence over a provider with the same id."""
-    path = Path(name)
+    path = Path(path_or_provider_id)
     if path.is_dir():
         return _find_in_folder(path)
     if path.exists():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
     documents = {contract.id: contract.document.path for contract in load_catalogue(contracts)}
-    if name in documents:
-        known = documents[name]
+    if path_or_provider_id in documents:
+        known = documents[path_or_provider_id]
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
-    raise UsageError(f"{name}: no such file or folder, and no provider with this id: voicegauge providers lists them")
+    raise UsageError(
+        f"{path_or_provider_id}: no such file or folder, and no provider with this id: voicegauge providers lists them"
+    )
 
 
 def _find_in_folder(path: Path) -> tuple[InputKind, Path]:
@@ -94,6 +96,6 @@ def _find_in_folder(path: Path) -> tuple[InputKind, Path]:
         return "recording", path
     documents = find_contract_files(path)
     if len(documents) > 1:
-        listed = ", ".join(str(document.relative_to(path)) for document in documents[:_MAX_LISTED])
+        listed = ", ".join(str(document.relative_to(path)) for document in documents[:_MAX_NAMES_LISTED])
         raise UsageError(f"{path} contains several contracts; name one of them: {listed}")
     return "contract", documents[0]

@@ -8,9 +8,9 @@ from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport
 from voicegauge.outputs import escape_markdown
 
-MAX_ROWS = 200
+MAX_ROWS_PER_TABLE = 200
 """Largest number of rows per level, because GitHub rejects comments above 65,536 characters. JSON has all changes."""
-_HEADINGS = {
+_HEADING_BY_LEVEL = {
     DriftLevel.BREAKING: "Breaking",
     DriftLevel.POSSIBLY_BREAKING: "Possibly breaking",
     DriftLevel.COMPATIBLE: "Compatible",
@@ -22,7 +22,7 @@ def render_markdown(report: DriftReport) -> str:
     counts = ", ".join(f"{report.counts[level]} {level.value}" for level in DriftLevel)
     lines = ["# API drift", "", f"{_describe_input(report.old)} → {_describe_input(report.new)}: {counts}.", ""]
     for level, changes in groupby(report.changes, key=lambda change: change.level):
-        lines += _section(level, list(changes))
+        lines += _render_section(level, list(changes))
     if report.accepted:
         lines += [f"{len(report.accepted)} more are accepted by the baseline.", ""]
     if not report.changes:
@@ -30,22 +30,23 @@ def render_markdown(report: DriftReport) -> str:
     return "\n".join(lines)
 
 
-def _describe_input(compared: ComparedInput) -> str:
-    return f"{escape_markdown(compared.title)} {escape_markdown(compared.version)} (`{compared.file}`)".strip()
+def _describe_input(compared_input: ComparedInput) -> str:
+    title, version = escape_markdown(compared_input.title), escape_markdown(compared_input.version)
+    return f"{title} {version} (`{compared_input.file}`)".strip()
 
 
-def _section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
-    heading = f"{_HEADINGS[level]} ({len(changes)})"
-    rows = [_row(change) for change in changes[:MAX_ROWS]]
-    if len(changes) > MAX_ROWS:
-        rows.append(f"| | | and {len(changes) - MAX_ROWS} more | |")
+def _render_section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
+    heading = f"{_HEADING_BY_LEVEL[level]} ({len(changes)})"
+    rows = [_render_row(change) for change in changes[:MAX_ROWS_PER_TABLE]]
+    if len(changes) > MAX_ROWS_PER_TABLE:
+        rows.append(f"| | | and {len(changes) - MAX_ROWS_PER_TABLE} more | |")
     table = ["| Location | Rule | Change | File |", "|---|---|---|---|", *rows, ""]
     if level is DriftLevel.COMPATIBLE:
         return ["<details>", f"<summary>{heading}</summary>", "", *table, "</details>", ""]
     return [f"## {heading}", "", *table]
 
 
-def _row(change: DriftChange) -> str:
+def _render_row(change: DriftChange) -> str:
     cells = (
         escape_markdown(change.qualified_location),
         f"`{change.rule}`",

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-_RULE_ID = re.compile(r"[a-z]+(-[a-z]+)*")
+_RULE_ID_PATTERN = re.compile(r"[a-z]+(-[a-z]+)*")
 
 DriftComparison = Literal["contracts", "recording-contract", "recordings"]
 """The kind of comparison: two contracts, recorded traffic with a contract, or two sets of recordings."""
@@ -43,13 +43,13 @@ class DriftRule(NamedTuple):
     comparison: DriftComparison
 
 
-DRIFT_RULES: dict[str, DriftRule] = {}
+DRIFT_RULE_BY_ID: dict[str, DriftRule] = {}
 """All rules by id. When `voicegauge.drift` is imported, its sub-packages register their rules here."""
 
 
-def register(rules: Iterable[DriftRule]) -> None:
-    """Add `rules` to `DRIFT_RULES`."""
+def register_rules(rules: Iterable[DriftRule]) -> None:
+    """Add `rules` to `DRIFT_RULE_BY_ID`."""
     for rule in rules:
-        assert _RULE_ID.fullmatch(rule.id), f"{rule.id!r} is not kebab-case"
-        assert rule.id not in DRIFT_RULES, f"rule {rule.id!r} is registered twice"
-        DRIFT_RULES[rule.id] = rule
+        assert _RULE_ID_PATTERN.fullmatch(rule.id), f"{rule.id!r} is not kebab-case"
+        assert rule.id not in DRIFT_RULE_BY_ID, f"rule {rule.id!r} is registered twice"
+        DRIFT_RULE_BY_ID[rule.id] = rule

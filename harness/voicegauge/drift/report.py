@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.drift.registry import DRIFT_RULES, DriftComparison, DriftLevel
+from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel
 from voicegauge.model import Record
 
 MAX_VALUE_CHARACTERS = 120
@@ -105,7 +105,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
         return any(change.level.is_at_least(level) for change in self.changes)
 
 
-def shorten(value: Any) -> str:
+def format_shortened(value: Any) -> str:
     """Format `value` as JSON on one line. If it is longer than `MAX_VALUE_CHARACTERS`, leave out its middle."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
@@ -114,30 +114,30 @@ def shorten(value: Any) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
-def make_change(
-    rule: str,
+def build_change(
+    rule_id: str,
     *,
     location: str,
     operation: str | None = None,
     old: FilePosition | None = None,
     new: FilePosition | None = None,
-    values: Mapping[str, Any] | None = None,
+    message_values: Mapping[str, Any] | None = None,
 ) -> DriftChange:
-    """Create a change with the level and the description of `rule`.
+    """Create a change with the level and the description of `rule_id`.
 
     Args:
-        rule: the id of a rule in `DRIFT_RULES`.
+        rule_id: the id of a rule in `DRIFT_RULE_BY_ID`.
         location: the changed part of the operation.
         operation: the id of the operation; `None` if the change is about the whole API.
         old: the position in the older input.
         new: the position in the newer input.
-        values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
+        message_values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
     """
-    shown = {side: shorten(value) for side, value in (values or {}).items()}
+    shown = {side: format_shortened(value) for side, value in (message_values or {}).items()}
     return DriftChange(
-        rule=rule,
-        level=DRIFT_RULES[rule].level,
-        message=_message(DRIFT_RULES[rule].description, shown),
+        rule=rule_id,
+        level=DRIFT_RULE_BY_ID[rule_id].level,
+        message=_format_message(DRIFT_RULE_BY_ID[rule_id].description, shown),
         operation=operation,
         location=location,
         old_position=old,
@@ -147,26 +147,26 @@ def make_change(
     )
 
 
-def _message(description: str, shown: Mapping[str, str]) -> str:
-    if len(shown) == 2:
-        return f"{description}: {shown['old']}, now {shown['new']}"
-    return ": ".join((description, *shown.values()))
+def _format_message(description: str, value_by_placeholder: Mapping[str, str]) -> str:
+    if len(value_by_placeholder) == 2:
+        return f"{description}: {value_by_placeholder['old']}, now {value_by_placeholder['new']}"
+    return ": ".join((description, *value_by_placeholder.values()))
 
 
-def make_report(
+def build_report(
     comparison: DriftComparison, old: ComparedInput, new: ComparedInput, changes: Iterable[DriftChange]
 ) -> DriftReport:
     """Create a report, worst level first. A change in a component that several operations share is listed once."""
     groups: dict[tuple[Any, ...], list[DriftChange]] = {}
     for change in changes:
-        groups.setdefault(_identity(change), []).append(change)
-    merged = [_merge(group) for group in groups.values()]
+        groups.setdefault(_build_identity_key(change), []).append(change)
+    merged = [_merge_equal_changes(group) for group in groups.values()]
     levels = list(DriftLevel)
     merged.sort(key=lambda change: levels.index(change.level))
     return DriftReport(comparison=comparison, old=old, new=new, counts=count_levels(merged), changes=tuple(merged))
 
 
-def _identity(change: DriftChange) -> tuple[Any, ...]:
+def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
     """Return a key that is equal for changes that are the same change, found in several operations."""
     if change.old_position is None and change.new_position is None:
         return (change.rule, change.operation, change.location, change.old_value, change.new_value)
@@ -179,7 +179,7 @@ def count_levels(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:
     return {level: levels.count(level) for level in DriftLevel}
 
 
-def _merge(group: list[DriftChange]) -> DriftChange:
+def _merge_equal_changes(group: list[DriftChange]) -> DriftChange:
     first = group[0]
     operations = (name for change in group for name in (change.operation, *change.other_operations))
     others = dict.fromkeys(name for name in operations if name is not None and name != first.operation)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 
-from voicegauge.drift.registry import DRIFT_RULES, DriftLevel
+from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftLevel
 from voicegauge.drift.report import DriftChange, DriftReport, FilePosition
 from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
 
-GRADES = {
+RESULT_LEVEL_BY_DRIFT_LEVEL = {
     DriftLevel.BREAKING: ResultLevel.ERROR,
     DriftLevel.POSSIBLY_BREAKING: ResultLevel.WARNING,
     DriftLevel.COMPATIBLE: ResultLevel.NOTE,
 }
 
 
-def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING) -> ExportedReport:
+def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING) -> ExportedReport:
     """Convert `report`. The title of the API becomes the name of the suite.
 
     A report without changes becomes one passed case, because CI servers treat a suite without cases as an error.
@@ -29,32 +29,37 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         findings=tuple(
-            _make_reported_finding(change, name, fails_command=change.level.is_at_least(fail_on))
+            _build_reported_finding(change, name, fails_command=change.level.is_at_least(fail_on))
             for change in report.changes
         ),
-        accepted=tuple(_make_reported_finding(change, name, fails_command=False) for change in report.accepted),
+        accepted=tuple(_build_reported_finding(change, name, fails_command=False) for change in report.accepted),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
-            RuleDescription(id=rule.id, level=GRADES[rule.level], summary=rule.description, help=rule.description)
-            for rule in DRIFT_RULES.values()
+            RuleDescription(
+                id=rule.id,
+                level=RESULT_LEVEL_BY_DRIFT_LEVEL[rule.level],
+                summary=rule.description,
+                help=rule.description,
+            )
+            for rule in DRIFT_RULE_BY_ID.values()
         ),
     )
 
 
-def _make_reported_finding(change: DriftChange, name: str, *, fails_command: bool) -> ReportedFinding:
+def _build_reported_finding(change: DriftChange, name: str, *, fails_command: bool) -> ReportedFinding:
     # A position with a line comes first, because annotations need a line. Contracts have lines, recordings do not.
     positions = [position for position in (change.new_position, change.old_position) if position is not None]
     positions.sort(key=lambda position: position.line is None)
     first, second = (*positions, None, None)[:2]
     return ReportedFinding(
         rule=change.rule,
-        level=GRADES[change.level],
+        level=RESULT_LEVEL_BY_DRIFT_LEVEL[change.level],
         severity=change.level.value,
         message=f"{change.qualified_location}: {change.message}",
         suite=name,
         operation=change.operation,
-        location=_file_location(first),
-        related_location=_file_location(second),
+        location=_build_file_location(first),
+        related_location=_build_file_location(second),
         extra_lines=(change.positions,) if change.positions else (),
         fingerprint=change.fingerprint,
         fails_command=fails_command,
@@ -69,5 +74,5 @@ def _make_reported_finding(change: DriftChange, name: str, *, fails_command: boo
     )
 
 
-def _file_location(position: FilePosition | None) -> FileLocation | None:
+def _build_file_location(position: FilePosition | None) -> FileLocation | None:
     return None if position is None else FileLocation(file=position.file, line=position.line)

@@ -15,10 +15,10 @@ import yaml
 
 from voicegauge.formats import YAML_LOADER, unescape_pointer_token
 
-INDENT = 2
-_MAX_WIDTH = 120
+INDENT_SPACES = 2
+_MAX_LINE_WIDTH = 120
 """Largest number of characters in a line of an added mapping. A longer mapping is written on several lines."""
-_PLAIN_SCALAR = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
+_PLAIN_SCALAR_PATTERN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
 """Matches strings that need no quotes in any YAML version. Others are written as JSON, which is valid YAML."""
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
@@ -31,46 +31,46 @@ class TextInsertion(NamedTuple):
     offset: int
     """Index of the character in the document before which the text is inserted."""
     text: str
-    depth: int
+    nesting_depth: int
     """Depth of the node that gets the addition. If several nodes end at the same offset, the inner ones come first."""
 
 
-class NotAddedError(Exception):
+class AdditionNotPossibleError(Exception):
     """The addition is not possible, for example because there is no mapping or list at the pointer."""
 
 
 class YamlEditor:
     """Collects additions to one document, and applies them."""
 
-    def __init__(self, source: str, *, json_only: bool = False) -> None:
+    def __init__(self, document_text: str, *, json_only: bool = False) -> None:
         """Parse a document.
 
         Args:
-            source: the text of the document, in YAML or JSON.
+            document_text: the text of the document, in YAML or JSON.
             json_only: whether to write additions as JSON, with quotes and braces.
 
         Raises:
             yaml.YAMLError: the document is not valid YAML.
         """
-        self._source, self._json_only = source, json_only
-        self._root: Any = yaml.compose(source, Loader=YAML_LOADER)
+        self._source, self._json_only = document_text, json_only
+        self._root: Any = yaml.compose(document_text, Loader=YAML_LOADER)
         self._insertions: list[TextInsertion] = []
         self._added: dict[int, set[str]] = {}
         """Additions by the `id` of the node, because one node has several pointers if YAML aliases refer to it."""
 
-    def result(self) -> str:
+    def build_text(self) -> str:
         """Return the document with all additions."""
         end, pieces = 0, []
-        for insertion in sorted(self._insertions, key=lambda insertion: (insertion.offset, -insertion.depth)):
+        for insertion in sorted(self._insertions, key=lambda insertion: (insertion.offset, -insertion.nesting_depth)):
             pieces += [self._source[end : insertion.offset], insertion.text]
             end = insertion.offset
         return "".join((*pieces, self._source[end:]))
 
-    def has(self, pointer: str) -> bool:
+    def has_value(self, pointer: str) -> bool:
         """Whether the document has a value at `pointer`. References are not followed."""
         try:
-            self._find(pointer)
-        except NotAddedError:
+            self._find_node(pointer)
+        except AdditionNotPossibleError:
             return False
         return True
 
@@ -78,40 +78,42 @@ class YamlEditor:
         """Add `key: value` to the end of the mapping at `pointer`. Do nothing if the mapping already has the key.
 
         Raises:
-            NotAddedError: there is no mapping at `pointer`.
+            AdditionNotPossibleError: there is no mapping at `pointer`.
         """
-        node = self._find(pointer)
+        node = self._find_node(pointer)
         if not isinstance(node, yaml.MappingNode):
-            raise NotAddedError(f"{pointer} is not a mapping")
-        if key in _entries(node) or not self._remember(node, key):
+            raise AdditionNotPossibleError(f"{pointer} is not a mapping")
+        if key in _list_mapping_entries(node) or not self._note_addition(node, key):
             return
         if node.flow_style:
-            self._insert_before_bracket(node, self._flow({key: value})[1:-1], pointer.count("/"))
+            self._insert_before_bracket(node, self._format_flow({key: value})[1:-1], pointer.count("/"))
         else:
             column = node.value[0][0].start_mark.column  # not that of the node, which may begin with its anchor
-            text = "".join(self._block(key, value, column))
-            self._insertions.append(TextInsertion(self._next_line(node), text, pointer.count("/")))
+            text = "".join(self._format_block(key, value, column))
+            self._insertions.append(TextInsertion(self._find_next_line_offset(node), text, pointer.count("/")))
 
     def add_item(self, pointer: str, value: Any) -> None:
         """Add `value` to the end of the list at `pointer`. Do nothing if the same value was already added.
 
         Raises:
-            NotAddedError: there is no list at `pointer`.
+            AdditionNotPossibleError: there is no list at `pointer`.
         """
-        node = self._find(pointer)
+        node = self._find_node(pointer)
         if not isinstance(node, yaml.SequenceNode):
-            raise NotAddedError(f"{pointer} is not a list")
-        text = self._flow(value)
-        if not self._remember(node, text):
+            raise AdditionNotPossibleError(f"{pointer} is not a list")
+        text = self._format_flow(value)
+        if not self._note_addition(node, text):
             return
         if node.flow_style:
             self._insert_before_bracket(node, text, pointer.count("/"))
         else:
             first = node.value[0].start_mark.index
             margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
-            self._insertions.append(TextInsertion(self._next_line(node), f"{margin}- {text}\n", pointer.count("/")))
+            self._insertions.append(
+                TextInsertion(self._find_next_line_offset(node), f"{margin}- {text}\n", pointer.count("/"))
+            )
 
-    def _remember(self, node: Any, text: str) -> bool:
+    def _note_addition(self, node: Any, text: str) -> bool:
         """Remember an addition. Return `False` if the same addition was already made to the node."""
         added = self._added.setdefault(id(node), set())
         if text in added:
@@ -119,35 +121,35 @@ class YamlEditor:
         added.add(text)
         return True
 
-    def _insert_before_bracket(self, node: Any, text: str, depth: int) -> None:
+    def _insert_before_bracket(self, node: Any, text: str, nesting_depth: int) -> None:
         """Add `text` to a mapping or list that is written in brackets."""
         offset = node.end_mark.index - 1
         while self._source[offset - 1].isspace():  # the closing bracket may be on the next line
             offset -= 1
         is_first = not node.value and len(self._added[id(node)]) == 1
-        self._insertions.append(TextInsertion(offset, text if is_first else f", {text}", depth))
+        self._insertions.append(TextInsertion(offset, text if is_first else f", {text}", nesting_depth))
 
-    def _find(self, pointer: str) -> Any:
+    def _find_node(self, pointer: str) -> Any:
         node = self._root
         for token in map(unescape_pointer_token, pointer.split("/")[1:]):
             if isinstance(node, yaml.MappingNode):
-                node = _entries(node).get(token)
+                node = _list_mapping_entries(node).get(token)
             elif isinstance(node, yaml.SequenceNode) and token.isdecimal() and int(token) < len(node.value):
                 node = node.value[int(token)]
             else:
                 node = None
             if node is None:
-                raise NotAddedError(f"there is nothing at {pointer}")
+                raise AdditionNotPossibleError(f"there is nothing at {pointer}")
         return node
 
-    def _next_line(self, node: Any) -> int:
+    def _find_next_line_offset(self, node: Any) -> int:
         """Return the offset at which the line after the last line of `node` starts."""
-        newline = self._source.find("\n", self._end(node))
+        newline = self._source.find("\n", self._find_end_offset(node))
         if newline < 0:
-            raise NotAddedError("the document does not end with a line break")
+            raise AdditionNotPossibleError("the document does not end with a line break")
         return newline + 1
 
-    def _end(self, node: Any) -> int:
+    def _find_end_offset(self, node: Any) -> int:
         """Return an offset in the last line of `node`.
 
         The end mark of a block collection cannot be used, because it comes after comments and blank lines that follow.
@@ -157,35 +159,41 @@ class YamlEditor:
             before, child = last if isinstance(last, tuple) else (node, last)
             # An alias is composed to the node that it refers to, which is earlier in the document.
             if child.start_mark.index < before.start_mark.index:
-                return self._before_space(node.end_mark.index) if before is node else int(before.end_mark.index)
+                return self._skip_space_backwards(node.end_mark.index) if before is node else int(before.end_mark.index)
             node = child
         is_block_scalar = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-        return self._before_space(node.end_mark.index) if is_block_scalar else int(node.end_mark.index)
+        return self._skip_space_backwards(node.end_mark.index) if is_block_scalar else int(node.end_mark.index)
 
-    def _before_space(self, offset: int) -> int:
+    def _skip_space_backwards(self, offset: int) -> int:
         return len(self._source[:offset].rstrip())
 
-    def _block(self, key: str, value: Any, column: int) -> Iterator[str]:
+    def _format_block(self, key: str, value: Any, column: int) -> Iterator[str]:
         """Yield the lines of `key: value`, indented to `column`. A mapping is written on one line if it fits."""
-        margin, name = " " * column, self._scalar(key)
-        flow = self._flow(value)
-        if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _MAX_WIDTH:
+        margin, name = " " * column, self._format_scalar(key)
+        flow = self._format_flow(value)
+        if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _MAX_LINE_WIDTH:
             yield f"{margin}{name}: {flow}\n"
             return
         yield f"{margin}{name}:\n"
         for child_key, child in value.items():
-            yield from self._block(child_key, child, column + INDENT)
+            yield from self._format_block(child_key, child, column + INDENT_SPACES)
 
-    def _flow(self, value: Any) -> str:
+    def _format_flow(self, value: Any) -> str:
         """Format a value on one line."""
         if isinstance(value, Mapping):
-            return "{" + ", ".join(f"{self._scalar(str(k))}: {self._flow(v)}" for k, v in value.items()) + "}"
+            return (
+                "{"
+                + ", ".join(f"{self._format_scalar(str(k))}: {self._format_flow(v)}" for k, v in value.items())
+                + "}"
+            )
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return "[" + ", ".join(self._flow(item) for item in value) + "]"
-        return self._scalar(value)
+            return "[" + ", ".join(self._format_flow(item) for item in value) + "]"
+        return self._format_scalar(value)
 
-    def _scalar(self, value: Any) -> str:
-        is_plain = isinstance(value, str) and _PLAIN_SCALAR.fullmatch(value) and value.lower() not in _RESERVED_WORDS
+    def _format_scalar(self, value: Any) -> str:
+        is_plain = (
+            isinstance(value, str) and _PLAIN_SCALAR_PATTERN.fullmatch(value) and value.lower() not in _RESERVED_WORDS
+        )
         if is_plain and not self._json_only:
             return str(value)
         # YAML forbids unescaped control characters, but letters such as umlauts should stay readable.
@@ -193,11 +201,11 @@ class YamlEditor:
         return json.dumps(value, ensure_ascii=has_control_characters)
 
 
-def _entries(node: yaml.MappingNode) -> dict[str, Any]:
+def _list_mapping_entries(node: yaml.MappingNode) -> dict[str, Any]:
     """Return the values of a mapping by key. Keys that `<<` merges are included, but do not override its own keys."""
     entries = {key.value: value for key, value in node.value if key.tag != _MERGE_TAG}
     for key, value in node.value:
         if key.tag == _MERGE_TAG:
             for merged in value.value if isinstance(value, yaml.SequenceNode) else (value,):
-                entries = {**_entries(merged), **entries}
+                entries = {**_list_mapping_entries(merged), **entries}
     return entries

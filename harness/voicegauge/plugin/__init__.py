@@ -154,7 +154,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     option = metafunc.config.getoption("--vg-target")
     names = option or list(marker.args if marker else ())
     try:
-        targets = _load_catalogue(metafunc.config).select(names)
+        targets = _load_catalogue(metafunc.config).select_targets(names)
     except VoicegaugeError as error:
         where = "--vg-target" if option else f"{metafunc.definition.nodeid}: @pytest.mark.voicegauge"
         raise pytest.UsageError(f"{where}: {error}") from error
@@ -203,7 +203,7 @@ def voicegauge_client(
 
     @asynccontextmanager
     async def connect_client(provider: str):  # type: ignore[no-untyped-def]  # its type is the fixture's
-        contract = voicegauge_catalogue.provider(provider)
+        contract = voicegauge_catalogue.find_provider(provider)
         base_urls = {"": voicegauge_emulator.base_url(provider)}
         async with Transport() as transport:
             yield Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
@@ -359,7 +359,9 @@ class RuleVerdict(NamedTuple):
         The contract may lack what the rule needs, or no response that the rule inspects may have been received.
         """
         entries = (entry for entry in self.report.coverage if (entry.kind, entry.name) == ("rule", self.rule))
-        return next((entry.reason or "the rule judged nothing" for entry in entries if not entry.tried), None)
+        return next(
+            (entry.reason or "the rule judged nothing" for entry in entries if not entry.tried_side_count), None
+        )
 
     def assert_holds(self) -> None:
         """Fail the test if the rule was broken or the check did not run to its end; skip it if nothing was judged.

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from voicegauge.client import Client, RequestParts
 from voicegauge.conformance import build_emulator_settings
-from voicegauge.conformance.cases.valid_requests import valid_speech_request
+from voicegauge.conformance.cases.valid_requests import build_valid_speech_request
 from voicegauge.contract import Catalogue, Contract, Operation, Target
 from voicegauge.drift.traffic import RecordedTraffic, read_traffic
 from voicegauge.emulator import CONTROL_PREFIX, create_app
@@ -36,7 +36,7 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
         client = Client(contract, transport, base_urls=base, key="emulated-key", clock=VirtualClock(), seed=seed)
         exchanges: list[Exchange] = []
         for text in TEXTS:
-            delivery = await client.speak(target, valid_speech_request(target, text=text))
+            delivery = await client.speak(target, build_valid_speech_request(target, text=text))
             exchanges += delivery.exchanges
             await _later(transport, rng.uniform(1, 5000))
         for operation in contract.operations.values():

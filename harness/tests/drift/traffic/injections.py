@@ -199,7 +199,7 @@ def _job_responses(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[i
             continue
         place = operation.job.state if operation.job else None
         if operation.speech and operation.speech.response.job:
-            place = contract.operation(operation.speech.response.job).job.submit.state  # type: ignore[union-attr]
+            place = contract.find_operation(operation.speech.response.job).job.submit.state  # type: ignore[union-attr]
         if place is not None:
             yield index, e, place.tokens
 

@@ -14,7 +14,7 @@ from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_contract
 from voicegauge.data import find_bundled_folder
 from voicegauge.drift import ContractPatch
-from voicegauge.drift.contract_patch import make_contract_patch
+from voicegauge.drift.contract_patch import build_contract_patch
 from voicegauge.drift.traffic import compare_traffic_with_contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import save_har
@@ -35,7 +35,7 @@ def patched(
     path.parent.mkdir()
     shutil.copy(find_bundled_folder("contracts") / provider / "openapi.yaml", path)
     contract = load_contract(path)
-    return path, contract, tuple(map(_changed, asyncio.run(record(contract.target(target), 3))))
+    return path, contract, tuple(map(_changed, asyncio.run(record(contract.find_target_by_name(target), 3))))
 
 
 def _changed(one: Exchange) -> Exchange:
@@ -54,7 +54,7 @@ def _changed(one: Exchange) -> Exchange:
 
 def _propose(contract: Contract, exchanges: tuple[Exchange, ...]) -> ContractPatch:
     seen = traffic(contract, exchanges, "seen.har")
-    return make_contract_patch(seen, compare_traffic_with_contract(seen))
+    return build_contract_patch(seen, compare_traffic_with_contract(seen))
 
 
 def _apply(patch: str, folder: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_patch_applies_and_documents_the_traffic(
     copy = tmp_path / "openapi.yaml"
     shutil.copy(path, copy)
     monkeypatch.chdir(tmp_path)
-    patch = _propose(load_contract(Path("openapi.yaml")), exchanges).unified_diff()
+    patch = _propose(load_contract(Path("openapi.yaml")), exchanges).build_unified_diff()
     _apply(patch, tmp_path)
     changed = load_contract(copy)
     rules = {c.rule for c in compare_traffic_with_contract(traffic(changed, exchanges)).changes}
@@ -98,8 +98,8 @@ def test_changes_that_no_addition_can_document_are_left(
 
 def test_documented_traffic_gives_an_empty_patch() -> None:
     contract = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
-    exchanges = asyncio.run(record(contract.target("voice-design"), 3))
-    assert _propose(contract, exchanges).unified_diff() == ""
+    exchanges = asyncio.run(record(contract.find_target_by_name("voice-design"), 3))
+    assert _propose(contract, exchanges).build_unified_diff() == ""
 
 
 @pytest.mark.parametrize("patched", PROVIDERS[:1], indirect=True)
@@ -120,10 +120,10 @@ def test_from_the_command_line(patched: tuple[Path, Contract, tuple[Exchange, ..
 
 def test_a_contract_in_json_stays_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
-    exchanges = tuple(map(_changed, asyncio.run(record(source.target("voice-design"), 3))))
+    exchanges = tuple(map(_changed, asyncio.run(record(source.find_target_by_name("voice-design"), 3))))
     monkeypatch.chdir(tmp_path)
     Path("openapi.json").write_text(json.dumps(source.document.data, indent=2) + "\n")
-    _apply(_propose(load_contract(Path("openapi.json")), exchanges).unified_diff(), tmp_path)
+    _apply(_propose(load_contract(Path("openapi.json")), exchanges).build_unified_diff(), tmp_path)
     changed = json.loads(Path("openapi.json").read_text())
     assert "queue_position" in changed["components"]["schemas"]["SpeechStatus"]["properties"]
     load_contract(Path("openapi.json"))

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from voicegauge.contract import Catalogue, Contract, load_catalogue
-from voicegauge.drift import DRIFT_RULES, DriftReport
+from voicegauge.drift import DRIFT_RULE_BY_ID, DriftReport
 from voicegauge.drift.traffic import compare_traffic_with_contract
-from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_CONTRACT
+from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_CONTRACT_RULES
 from voicegauge.model import Exchange
 
 from .emulator_recordings import record, traffic
@@ -28,12 +28,12 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture(scope="module")
 def contract(catalogue: Catalogue) -> Contract:
-    return catalogue.provider("pixelapi")
+    return catalogue.find_provider("pixelapi")
 
 
 @pytest.fixture(scope="module")
 def exchanges(contract: Contract) -> Exchanges:
-    return asyncio.run(record(contract.target("voice-design"), 5))
+    return asyncio.run(record(contract.find_target_by_name("voice-design"), 5))
 
 
 def _edited(
@@ -142,5 +142,5 @@ def test_documented_parts_without_a_recording(contract: Contract, exchanges: Exc
 
 
 def test_the_rules_are_in_the_catalogue() -> None:
-    mine = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "recording-contract"}
-    assert mine == set(TRAFFIC_VS_CONTRACT)
+    mine = {rule.id for rule in DRIFT_RULE_BY_ID.values() if rule.comparison == "recording-contract"}
+    assert mine == set(TRAFFIC_VS_CONTRACT_RULES)

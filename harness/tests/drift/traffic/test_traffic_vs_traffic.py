@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.drift import DRIFT_RULES
+from voicegauge.drift import DRIFT_RULE_BY_ID
 from voicegauge.drift.traffic import compare_traffic
 from voicegauge.drift.traffic.reading.pairing import ConversationPair
 from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
-from voicegauge.drift.traffic.responses import response_changes
-from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC
+from voicegauge.drift.traffic.responses import compare_whole_responses
+from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC_RULES
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import save_har
 
@@ -30,12 +30,12 @@ API = "https://api.pixelapi.dev"
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return load_catalogue().provider("pixelapi")
+    return load_catalogue().find_provider("pixelapi")
 
 
 @pytest.fixture(scope="module")
 def exchanges(contract: Contract) -> Exchanges:
-    return asyncio.run(record(contract.target("voice-design"), 5))
+    return asyncio.run(record(contract.find_target_by_name("voice-design"), 5))
 
 
 def _rules(contract: Contract, old: Exchanges, new: Exchanges) -> list[tuple[str, str]]:
@@ -69,7 +69,7 @@ def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> No
         )
         return tuple(RecordedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(exchanges))
 
-    found = response_changes([ConversationPair(conversation(200), conversation(500), is_identical_request=True)])
+    found = compare_whole_responses([ConversationPair(conversation(200), conversation(500), is_identical_request=True)])
     assert [change.operation for change in found] == names
 
 
@@ -79,7 +79,7 @@ def test_another_charge_for_the_same_transcription_is_reported() -> None:
         response = json_response(200, {"text": "Good morning."}, X_Credits_Used=credits)
         return (Exchange(provider="ttsai", operation="transcribe", request=request, response=response),)
 
-    found = _rules(load_catalogue().provider("ttsai"), transcription("20"), transcription("40"))
+    found = _rules(load_catalogue().find_provider("ttsai"), transcription("20"), transcription("40"))
     assert ("recorded-charge-changed", "200 header.X-Credits-Used") in found
 
 
@@ -214,8 +214,8 @@ def test_an_added_or_removed_redacted_header_is_found(contract: Contract, side: 
 
 
 def test_the_rules_are_in_the_catalogue() -> None:
-    mine = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "recordings"}
-    assert mine == set(TRAFFIC_VS_TRAFFIC)
+    mine = {rule.id for rule in DRIFT_RULE_BY_ID.values() if rule.comparison == "recordings"}
+    assert mine == set(TRAFFIC_VS_TRAFFIC_RULES)
 
 
 def test_from_the_command_line(contract: Contract, exchanges: Exchanges, tmp_path: Path) -> None:

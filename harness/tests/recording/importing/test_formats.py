@@ -25,7 +25,7 @@ def test_a_conversation_is_read_from_every_format(name: str, catalogue: Catalogu
     items = [i for i in conversation() if foreign.binary or i.response_body != AUDIO]
     file = tmp_path / foreign.filename
     file.write_text(foreign.write(items), "utf-8")
-    imported = import_recording(file, catalogue.provider("pixelapi"))
+    imported = import_recording(file, catalogue.find_provider("pixelapi"))
     assert foreign.says in imported.format
     assert not imported.remarks
     assert [e.operation for e in imported.exchanges] == OPERATIONS[: len(items)]
@@ -52,7 +52,7 @@ def test_a_tape_alone_with_its_body_in_base64(catalogue: Catalogue, tmp_path: Pa
         '{"url": "https://api.pixelapi.dev/v1/tts/status/123456", "init": {"headers": {}, "method": "GET"},'
         ' "response": {"body": "eyJkZXRhaWwiOiAiTm90IGZvdW5kIn0=", "status": 404, "statusText": "Not Found"}}'
     )
-    (exchange,) = import_recording(file, catalogue.provider("pixelapi")).exchanges
+    (exchange,) = import_recording(file, catalogue.find_provider("pixelapi")).exchanges
     assert exchange.response.body == b'{"detail": "Not found"}'
 
 
@@ -60,7 +60,7 @@ def test_times_are_read_from_the_file(catalogue: Catalogue, tmp_path: Path) -> N
     for name, expected in (("ruby_binary", "10:00:20"), ("har_chrome", "10:00:00"), ("betamax", "10:00:20")):
         file = tmp_path / FORMATS[name].filename
         file.write_text(FORMATS[name].write(conversation()))
-        found = import_recording(file, catalogue.provider("pixelapi")).recorded_at
+        found = import_recording(file, catalogue.find_provider("pixelapi")).recorded_at
         assert found is not None
         assert found.isoformat() == f"2026-03-31T{expected}+00:00"
 
@@ -68,7 +68,7 @@ def test_times_are_read_from_the_file(catalogue: Catalogue, tmp_path: Path) -> N
 def test_a_download_needs_a_response_that_contains_its_url(catalogue: Catalogue, tmp_path: Path) -> None:
     file = tmp_path / "cassette.yaml"
     file.write_text(FORMATS["vcrpy_1_yaml"].write(conversation()[3:]))
-    imported = import_recording(file, catalogue.provider("pixelapi"))
+    imported = import_recording(file, catalogue.find_provider("pixelapi"))
     assert not imported.exchanges
     assert "output.example" in imported.remarks[0].message
     assert DOWNLOAD_OPERATION not in {exchange.operation for exchange in imported.exchanges}
@@ -80,7 +80,7 @@ def timed(catalogue: Catalogue, folder: Path, **entry: Any) -> tuple[Timing | No
     log["log"]["entries"] = [{**log["log"]["entries"][0], **entry}]
     file = folder / "one.har"
     file.write_text(json.dumps(log))
-    (exchange,) = import_recording(file, catalogue.provider("pixelapi")).exchanges
+    (exchange,) = import_recording(file, catalogue.find_provider("pixelapi")).exchanges
     return exchange.timing, exchange
 
 

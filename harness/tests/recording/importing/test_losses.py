@@ -27,7 +27,7 @@ def catalogue() -> Catalogue:
 def read(catalogue: Catalogue, tmp_path: Path) -> Read:
     def import_text(filename: str, text: str) -> ImportedRecording:
         (tmp_path / filename).write_text(text, "utf-8")
-        return import_recording(tmp_path / filename, catalogue.provider("pixelapi"))
+        return import_recording(tmp_path / filename, catalogue.find_provider("pixelapi"))
 
     return import_text
 

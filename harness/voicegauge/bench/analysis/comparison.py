@@ -24,7 +24,7 @@ from voicegauge.bench.analysis.metric_changes import (
     estimate_typical_time_change,
 )
 from voicegauge.bench.analysis.summary import pair_samples_with_scores
-from voicegauge.contract import SPEECH_CHARACTERS_PER_S
+from voicegauge.contract import ASSUMED_SPEECH_CHARACTERS_PER_S
 from voicegauge.errors import DataError
 from voicegauge.model import (
     AmountPerUnit,
@@ -464,7 +464,7 @@ def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
     """Return the price of a text of default length; the duration of its audio is estimated."""
     if amount_per_unit is None:
         return None
-    minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / SPEECH_CHARACTERS_PER_S / 60
+    minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
     return (
         amount_per_unit.amount
         * {"request": 1.0, "character": DEFAULT_TEXT_LENGTH_CHARACTERS, "minute": minutes}[amount_per_unit.unit]

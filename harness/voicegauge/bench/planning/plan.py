@@ -17,10 +17,10 @@ from voicegauge.contract import (
     PriceQuote,
     Target,
     UnitPrice,
+    compute_unit_prices,
     describe_price,
-    price_sources,
+    list_price_sources,
     quote_price,
-    unit_prices,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import AmountPerUnit, Provenance, Record, RunKind, SuiteRef, TargetPrice, TargetRef, VoiceSample
@@ -156,7 +156,7 @@ def plan_benchmark_requests(
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {
         t.id: {
-            text: quote_price(t, len(text.text), usd=prices.get(t.id))
+            text: quote_price(t, len(text.text), user_price_usd=prices.get(t.id))
             for text in suite.texts
             if supports_language(t, text.language)
         }
@@ -278,7 +278,7 @@ def _quote_target(target: BaseTarget, rounds: Sequence[Round], user_price_usd: f
         usd=sum(dollars) if len(dollars) == len(planned) else None,
         credits=sum(credits) if credits else None,
         price=_describe_target_price(target, user_price_usd),
-        disputed=any(one.price.disputed for one in planned),
+        disputed=any(one.price.is_disputed for one in planned),
     )
 
 
@@ -289,7 +289,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         target: the target.
         user_price_usd: the user's own price per request, which replaces the contract's.
     """
-    dollars, in_credits = unit_prices(target, DEFAULT_TEXT_LENGTH_CHARACTERS)
+    dollars, in_credits = compute_unit_prices(target, DEFAULT_TEXT_LENGTH_CHARACTERS)
     if user_price_usd is not None:
         dollars = UnitPrice(user_price_usd, "request")
     return TargetRef(
@@ -301,8 +301,8 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
             description=_describe_target_price(target, user_price_usd),
             usd=_convert_to_amount_per_unit(dollars),
             credits=_convert_to_amount_per_unit(in_credits),
-            disputed=quote_price(target, DEFAULT_TEXT_LENGTH_CHARACTERS, usd=user_price_usd).disputed,
-            sources=price_sources(target) if user_price_usd is None else (),
+            disputed=quote_price(target, DEFAULT_TEXT_LENGTH_CHARACTERS, user_price_usd=user_price_usd).is_disputed,
+            sources=list_price_sources(target) if user_price_usd is None else (),
         ),
         max_characters=_find_max_characters(target),
         languages=target.spec.languages,

@@ -56,7 +56,7 @@ def _read_body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
 
 def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec) -> Streaming | None:
     arrivals = _read_body_arrivals(exchange)
-    stream = parse_exchange(exchange).stream(stream_spec)
+    stream = parse_exchange(exchange).read_stream(stream_spec)
     if not arrivals or not stream.events:
         return None
     sizes = [size for _, size in arrivals]
@@ -66,12 +66,14 @@ def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec) -> Stream
         return arrivals[bisect_left(sizes, end_offset)][0]
 
     try:
-        audio = [(find_arrival_ms(event.end), len(data)) for event, data in stream.audio_events() if data]
+        audio = [
+            (find_arrival_ms(event.end_offset), len(data)) for event, data in stream.iterate_audio_events() if data
+        ]
     except UnreadableBodyError:
         return None
     totals = list(accumulate(size for _, size in audio))
     chunks = [(at, total) for (at, _), total in zip(audio, totals, strict=True)]
-    return _merge_chunks(chunks, first_event_ms=find_arrival_ms(stream.events[0].end))
+    return _merge_chunks(chunks, first_event_ms=find_arrival_ms(stream.events[0].end_offset))
 
 
 def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> Streaming | None:

@@ -395,7 +395,7 @@ class _PlanRunner:
         if upload is None:
             return planned_sample.price
         usd = self._config.prices.get(target.id)
-        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_s, usd=usd)
+        return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_s, user_price_usd=usd)
 
 
 def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
@@ -422,7 +422,7 @@ def _build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jou
         started_at=last.submitted_at,
         attempts=purchases.attempt_count,
         polls=0,
-        cost=Cost(charged_usd=last.charged_usd, disputed=planned_sample.price.disputed),
+        cost=Cost(charged_usd=last.charged_usd, disputed=planned_sample.price.is_disputed),
         failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.status),
         is_lost=True,
     )
@@ -436,7 +436,7 @@ def _build_cost(price_quote: PriceQuote, delivery: Delivery) -> Cost:
         price_credits=price_quote.credits if is_delivered else None,
         charged_usd=delivery.charged_usd,
         charged_credits=delivery.charged_credits,
-        disputed=price_quote.disputed,
+        disputed=price_quote.is_disputed,
     )
 
 

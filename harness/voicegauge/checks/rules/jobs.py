@@ -421,7 +421,7 @@ def _explain_unusable_polling_url(call: Call, status: Operation, id_location: Lo
     path = _get_path_below_base_url(call, status, url)
     if path is None:
         return f"is not below {status.server.url}"
-    parameters = status.match(path)
+    parameters = status.match_path(path)
     job_id = call.read_response(id_location)
     if parameters is None:
         return f"does not lead to {status.method} {status.path}"

@@ -49,12 +49,12 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
     basis="responses/*/content",
 )
 def _check_content_type(call: Call) -> Iterator[Violation]:
-    if call.documented_response is None or not call.documented_response.media or not call.exchange.response.body:
+    if call.documented_response is None or not call.documented_response.media_types or not call.exchange.response.body:
         return
     media_type = call.exchange.response.media_type
     if find_documented_body(call, media_type) is None:
         sent = f"is {media_type!r}" if media_type else "is missing"
-        known = " or ".join(call.documented_response.media)
+        known = " or ".join(call.documented_response.media_types)
         yield Violation(f"Content-Type {sent}; documented: {known}", f"{call.documented_response.pointer}/content")
 
 
@@ -65,7 +65,11 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
     basis="responses/*/content",
 )
 def _check_empty_body(call: Call) -> Iterator[Violation]:
-    if call.documented_response is None or not call.documented_response.media or call.status in STATUSES_WITHOUT_BODY:
+    if (
+        call.documented_response is None
+        or not call.documented_response.media_types
+        or call.status in STATUSES_WITHOUT_BODY
+    ):
         return
     if not call.exchange.response.body and call.operation.method != "HEAD":
         yield Violation(f"status {call.status} with an empty body", f"{call.documented_response.pointer}/content")
@@ -132,7 +136,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
         media
         for status, response in call.operation.responses.items()
         if status[0] in "45d"  # 4XX, 5XX or default
-        for media in response.media.values()
+        for media in response.media_types.values()
     ]
     prefix = f"status {call.status} is not documented, and its body is not that of any documented error"
     media_type = call.exchange.response.media_type
@@ -146,9 +150,9 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
         return
     schemas = [media for media in documented if is_json(media.name)]
     value = call.response_json if media_type else MISSING
-    if value is MISSING or not schemas or any(media.fits(value) for media in schemas):
+    if value is MISSING or not schemas or any(media.is_valid(value) for media in schemas):
         return
-    for error in itertools.islice(schemas[0].errors(value), MAX_SCHEMA_VIOLATIONS):
+    for error in itertools.islice(schemas[0].iterate_errors(value), MAX_SCHEMA_VIOLATIONS):
         violation = build_schema_violation(error, value)
         yield violation._replace(message=f"{prefix}: {violation.message}")
 
@@ -157,7 +161,7 @@ def _check_body_schema(call: Call) -> Iterator[Violation]:
     media = find_documented_body(call, call.exchange.response.media_type or "application/json")
     if media is None or call.response_json is MISSING:
         return
-    for error, _ in zip(media.errors(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+    for error, _ in zip(media.iterate_errors(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
         yield build_schema_violation(error, call.response_json)
 
 
@@ -173,7 +177,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
         yield Violation(f"the callback {parsed.request_json_error}", callback.documented_body.pointer)
         return
     value = parsed.request_json
-    for error, _ in zip(callback.documented_body.errors(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+    for error, _ in zip(callback.documented_body.iterate_errors(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
         yield build_schema_violation(error, value)
 
 
@@ -200,7 +204,7 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
         parsed = call.read_parameter(parameter)
         if parsed is None:
             # A URL outside the documented path was chosen by the provider, and the client only followed it.
-            if parameter.required and parameter.location not in ("cookie", "path"):
+            if parameter.is_required and parameter.location not in ("cookie", "path"):
                 yield Violation(f"the {parameter.location} parameter {parameter.name!r} is required", parameter.pointer)
             continue
         for error in parsed.errors:
@@ -234,7 +238,7 @@ def _iterate_documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
 )
 def _check_header_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
-        if header.required and name.lower() != RETRY_AFTER_HEADER and call.exchange.response.header(name) is None:
+        if header.is_required and name.lower() != RETRY_AFTER_HEADER and call.exchange.response.header(name) is None:
             yield Violation(f"status {call.status} without the header {name}", header.pointer)
 
 
@@ -267,7 +271,7 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
 
 def find_documented_body(call: Call, media_type: str) -> MediaType | None:
     """Return the documented body for `media_type`, listed by that name, by a range such as "audio/*", or by "*/*"."""
-    documented = call.documented_response.media if call.documented_response else {}
+    documented = call.documented_response.media_types if call.documented_response else {}
     for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         if name in documented:
             return documented[name]

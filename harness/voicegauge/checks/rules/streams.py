@@ -30,11 +30,11 @@ def _list_events(call: Call) -> list[StreamEvent]:
 
 
 def _list_documented_events(call: Call) -> list[StreamEvent]:
-    return [event for event in _list_events(call) if event.type in _get_stream_spec(call).events]
+    return [event for event in _list_events(call) if event.event_type in _get_stream_spec(call).events]
 
 
 def _quote_event(event: StreamEvent) -> str:
-    return f"{event.type or 'no kind'}: {event.text[:200]}"
+    return f"{event.event_type or 'no kind'}: {event.text[:200]}"
 
 
 @register_rule(
@@ -84,7 +84,9 @@ def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     basis="x-stream.events",
 )
 def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
-    unknown = {event.type: event for event in _list_events(call) if event.type not in _get_stream_spec(call).events}
+    unknown = {
+        event.event_type: event for event in _list_events(call) if event.event_type not in _get_stream_spec(call).events
+    }
     known = ", ".join(_get_stream_spec(call).events) if unknown else ""
     for kind, event in list(unknown.items())[:MAX_VIOLATIONS_PER_RULE]:
         named = (
@@ -109,17 +111,17 @@ def _check_stream_order(call: Call) -> Iterator[Violation]:
         return
     spec, count = _get_stream_spec(call), 0
     first = next(iter(spec.events))
-    if events[0].type != first and spec.events[events[0].type or ""].end != "failure":
-        message = f"the stream begins with {events[0].type!r}, not with {first!r}"
+    if events[0].event_type != first and spec.events[events[0].event_type or ""].end != "failure":
+        message = f"the stream begins with {events[0].event_type!r}, not with {first!r}"
         yield Violation(message, _build_stream_pointer(call, "events", first), evidence=_quote_event(events[0]))
     for before, event in pairwise(events):
-        if event.type not in spec.events[before.type or ""].next and count < MAX_VIOLATIONS_PER_RULE:
+        if event.event_type not in spec.events[before.event_type or ""].next and count < MAX_VIOLATIONS_PER_RULE:
             count += 1
-            end = spec.events[before.type or ""].end
-            effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.type or ''].next)}"
-            message = f"{event.type!r} follows {before.type!r}, which {effect}"
+            end = spec.events[before.event_type or ""].end
+            effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.event_type or ''].next)}"
+            message = f"{event.event_type!r} follows {before.event_type!r}, which {effect}"
             yield Violation(
-                message, _build_stream_pointer(call, "events", before.type or ""), evidence=_quote_event(event)
+                message, _build_stream_pointer(call, "events", before.event_type or ""), evidence=_quote_event(event)
             )
 
 
@@ -157,7 +159,7 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     seen: set[tuple[str, str]] = set()  # a violation that recurs in a hundred events is reported once
     schemas = call.contract.schemas
     for event in _list_documented_events(call):
-        kind = event.type or ""
+        kind = event.event_type or ""
         at = _build_stream_pointer(call, "events", kind, "schema")
         if _get_stream_spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
@@ -166,7 +168,7 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
                 seen.add((kind, ""))
                 yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_quote_event(event))
             continue
-        for error in schemas.errors(at, event.value):
+        for error in schemas.iterate_errors(at, event.value):
             if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
                 seen.add((kind, error.schema_pointer))
                 violation = build_schema_violation(error, event.value)
@@ -183,14 +185,16 @@ def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     count = 0
     for event in _list_documented_events(call):
         location = _get_stream_spec(call).audio
-        if event.type != location.event or count >= MAX_VIOLATIONS_PER_RULE:
+        if event.event_type != location.event or count >= MAX_VIOLATIONS_PER_RULE:
             continue
         try:
             decode_event_audio(event, location)
         except UnreadableBodyError as error:
             count += 1
             yield Violation(
-                f"event {event.type!r} {error}", _build_stream_pointer(call, "audio"), evidence=_quote_event(event)
+                f"event {event.event_type!r} {error}",
+                _build_stream_pointer(call, "audio"),
+                evidence=_quote_event(event),
             )
 
 
@@ -204,8 +208,8 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.event_stream
     if stream is None or stream.ending is None or stream.has_failed:
         return
-    if not any(event.type == _get_stream_spec(call).audio.event for event in stream.events):
-        message = f"the stream ends in {stream.ending.type!r} without any {_get_stream_spec(call).audio.event!r}"
+    if not any(event.event_type == _get_stream_spec(call).audio.event for event in stream.events):
+        message = f"the stream ends in {stream.ending.event_type!r} without any {_get_stream_spec(call).audio.event!r}"
         yield Violation(message, _build_stream_pointer(call, "audio", "event"), evidence=_quote_event(stream.ending))
 
 
@@ -219,8 +223,8 @@ def _check_stream_index(call: Call) -> Iterator[Violation]:
     location = _get_stream_spec(call).audio if call.event_stream is not None else None
     if location is None or location.index is None:
         return
-    audio = [event for event in _list_documented_events(call) if event.type == location.event]
-    numbers = [event.read(location.index) for event in audio]
+    audio = [event for event in _list_documented_events(call) if event.event_type == location.event]
+    numbers = [event.read_value(location.index) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
     for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS_PER_RULE), strict=False):

@@ -66,7 +66,7 @@ class Call(CheckSubject):
     @functools.cached_property
     def documented_response(self) -> ResponseSpec | None:
         """The documented response for the status; `None` if the status is not documented."""
-        return self.operation.response(self.status)
+        return self.operation.find_response(self.status)
 
     # Every rule about bodies reads the values below, so they are computed once per call.
 
@@ -76,7 +76,7 @@ class Call(CheckSubject):
         media_type = self.exchange.response.media_type
         if media_type:
             return is_json(media_type)
-        documented = self.documented_response.media if self.documented_response else {}
+        documented = self.documented_response.media_types if self.documented_response else {}
         return bool(documented) and all(map(is_json, documented))
 
     @functools.cached_property
@@ -99,7 +99,7 @@ class Call(CheckSubject):
         spec, response = self.operation.stream, self.exchange.response
         if spec is None or not self.ok or response.media_type != EVENT_STREAM_MEDIA_TYPE or not response.body:
             return None
-        return self.parsed_exchange.stream(spec)
+        return self.parsed_exchange.read_stream(spec)
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is none."""
@@ -113,7 +113,7 @@ class Call(CheckSubject):
     @functools.cached_property
     def request_body(self) -> RequestBody:
         """The request body, read by the documentation of the operation."""
-        return self.parsed_exchange.request_body(self.operation)
+        return self.parsed_exchange.read_request_body(self.operation)
 
     @property
     def request_value(self) -> Any:
@@ -128,17 +128,19 @@ class Call(CheckSubject):
     @functools.cached_property
     def path_parameters(self) -> dict[str, str]:
         """The values of the path parameters, whatever base URL the request was sent to."""
-        return self._path_match.parameters if self._path_match is not None else {}
+        return self._path_match.path_parameters if self._path_match is not None else {}
 
     @functools.cached_property
     def base_url(self) -> str | None:
         """The URL to which the operation's path was appended; `None` if the path does not match."""
         parts = urlsplit(self.exchange.request.url)
-        return f"{parts.scheme}://{parts.netloc}{self._path_match.prefix}" if self._path_match is not None else None
+        return (
+            f"{parts.scheme}://{parts.netloc}{self._path_match.path_before}" if self._path_match is not None else None
+        )
 
     @functools.cached_property
     def _path_match(self) -> PathMatch | None:
-        return self.operation.match_end(urlsplit(self.exchange.request.url).path)
+        return self.operation.match_path_end(urlsplit(self.exchange.request.url).path)
 
     def read_request(self, location: Location) -> Any:
         """Return the value at a location of the request; `MISSING` if there is none."""

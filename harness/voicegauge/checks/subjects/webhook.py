@@ -14,10 +14,10 @@ from voicegauge.contract import (
     MediaType,
     Operation,
     Target,
-    callback_id_location,
-    callback_media,
+    find_callback_body,
+    find_callback_id_location,
+    find_status_operation,
     parse_exchange,
-    status_operation,
 )
 from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.formats import Location
@@ -95,7 +95,7 @@ class RequestCallbacks(CheckSubject):
     @functools.cached_property
     def documented_body(self) -> MediaType:
         """The documented body."""
-        return callback_media(self.operation)
+        return find_callback_body(self.operation)
 
     @functools.cached_property
     def callback_subjects(self) -> tuple[Callback, ...]:
@@ -149,7 +149,9 @@ class RequestCallbacks(CheckSubject):
     @property
     def submitted_job_id(self) -> Any:
         """The job id in the response to the submit; `MISSING` if it is not known."""
-        return self.submit.read_response(callback_id_location(self.operation)) if self.submit is not None else MISSING
+        return (
+            self.submit.read_response(find_callback_id_location(self.operation)) if self.submit is not None else MISSING
+        )
 
     def iterate_polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
         """Yield the status requests whose response has a documented state, with that state and its phase."""
@@ -163,13 +165,13 @@ class RequestCallbacks(CheckSubject):
     @property
     def final_state(self) -> tuple[str, JobPhase] | None:
         """The final state and its phase, as the response to the submit or a poll reported it; `None` if not seen."""
-        if status_operation(self.operation) is None:
+        if find_status_operation(self.operation) is None:
             return ("success", "success") if self.submit is not None and self.submit.ok else None
         return next(((state, phase) for _, state, phase in self.iterate_polled_states() if phase != "going"), None)
 
     @property
     def _job_spec(self) -> JobSpec | None:
-        status = status_operation(self.operation)
+        status = find_status_operation(self.operation)
         return status.job if status is not None else None
 
     @property

@@ -308,7 +308,7 @@ def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> in
     if report.stop_reason is not None:
         return EXIT_STATUS_BY_STOP_REASON[report.stop_reason]
     failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
-    if report.count(*failing):
+    if report.count_findings(*failing):
         return EXIT_FINDINGS
     if report.no_verdict_reason is not None:
         raise NothingMeasuredError(report.no_verdict_reason)

@@ -80,7 +80,7 @@ def command(
         report = api.find_drift(old, new, contracts=contracts)
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
-        write_file(propose, patch.unified_diff().encode())
+        write_file(propose, patch.build_unified_diff().encode())
     failed_writes = FailedWrites()
     report = files.apply_baselines(report, failed_writes)
 

@@ -121,7 +121,7 @@ class _AudioDownload:
     def __init__(self, exchange_log: ExchangeLog, response_audio: ResponseAudio) -> None:
         self._log, self._connection = exchange_log, exchange_log.connection
         self._download_operation = (
-            self._connection.contract.operation(response_audio.download) if response_audio.download else None
+            self._connection.contract.find_operation(response_audio.download) if response_audio.download else None
         )
 
     async def download(
@@ -146,7 +146,7 @@ class _AudioDownload:
     def _find_operation_id(self, url: str) -> str:
         """Return the documented download if `url` has its path. A provider may name any other URL as well."""
         operation = self._download_operation
-        is_documented = operation is not None and operation.match_end(urlsplit(url).path) is not None
+        is_documented = operation is not None and operation.match_path_end(urlsplit(url).path) is not None
         return operation.id if operation is not None and is_documented else DOWNLOAD_OPERATION
 
     def _build_request(self, url: str) -> Request:

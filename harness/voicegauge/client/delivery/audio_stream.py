@@ -33,15 +33,15 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
         raise build_failure(
             "protocol", f"the response of {operation.id} is not an event stream: {describe_response(response, secrets)}"
         )
-    stream = exchange.stream(operation.stream)
+    stream = exchange.read_stream(operation.stream)
     if stream.error is not None:
         raise build_failure("protocol", f"the stream {stream.error}")
     if stream.has_failed and stream.ending is not None:
-        reason = stream.ending.read(operation.stream.reason)
+        reason = stream.ending.read_value(operation.stream.reason)
         shown = build_masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
-        raise build_failure("failed", f"{stream.ending.type}: {shown or 'no reason given'}")
+        raise build_failure("failed", f"{stream.ending.event_type}: {shown or 'no reason given'}")
     if not stream.is_complete:
-        kinds = [event.type for event in stream.events]
+        kinds = [event.event_type for event in stream.events]
         last = (
             f"the last of {len(kinds)} is {mask_credentials(kinds[-1] or '', secrets)[:100]!r}"
             if kinds
@@ -49,6 +49,6 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
         )
         raise build_failure("protocol", f"the stream broke off without an event that ends it: {last}")
     try:
-        return b"".join(piece for _, piece in stream.audio_events())
+        return b"".join(piece for _, piece in stream.iterate_audio_events())
     except UnreadableBodyError as error:
         raise build_failure("protocol", f"an event of the stream {error}") from error

@@ -226,7 +226,7 @@ class DeliveryTask:
         job_tracker.has_ended = True
         if job_tracker.job_spec.result is None:
             return await self._fetch_audio(final_poll, job_tracker.job_spec.audio, job_tracker.status_operation)
-        operation = self._target.contract.operation(job_tracker.job_spec.result)
+        operation = self._target.contract.find_operation(job_tracker.job_spec.result)
         result = await self._log.send_with_retries(
             job_tracker.build_result_request(final_poll, operation), operation.id
         )
@@ -240,7 +240,7 @@ class DeliveryTask:
         job = self._job
         if job is None or job.job_spec.cancel is None or job.has_ended:
             return
-        operation = self._target.contract.operation(job.job_spec.cancel.operation)
+        operation = self._target.contract.find_operation(job.job_spec.cancel.operation)
         try:
             request = job.build_request_by_id(operation)
             if request is not None:

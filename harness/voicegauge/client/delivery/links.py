@@ -75,7 +75,7 @@ def read_link_parameters(
 
     Return `None` if no link names `target_operation`, or if a value that the link needs is missing from the exchange.
     """
-    response = source_operation.response(exchange.exchange.response.status)
+    response = source_operation.find_response(exchange.exchange.response.status)
     if response is None:
         return None
     for link in response.links.values():
@@ -107,7 +107,7 @@ def find_id_parameter(
                 for name, value in link.get("parameters", {}).items():
                     if value == expression:
                         return _remove_location_prefix(str(name))
-    required = [parameter.name for parameter in target_operation.parameters if parameter.required]
+    required = [parameter.name for parameter in target_operation.parameters if parameter.is_required]
     return required[0] if len(required) == 1 else None
 
 

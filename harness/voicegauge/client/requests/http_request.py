@@ -60,7 +60,7 @@ class RequestBuilder:
         """
         for name, url in base_urls.items():
             if name:
-                contract.server(name)
+                contract.find_server(name)
             if parse_origin(url) is None:
                 raise UsageError(f"--base-url {url!r} must be absolute, with http or https and without a user")
         self._bases = {

@@ -57,7 +57,7 @@ def find_account_plans(contracts: Iterable[Contract], plan_names: Collection[str
     for name in plan_names:
         if name not in known:
             raise UnknownNameError("plan", name, known)
-    return {provider: spec.plan(plan_names) for provider, spec in limits.items()}
+    return {provider: spec.find_plan(plan_names) for provider, spec in limits.items()}
 
 
 def create_rate_limiter(plan_limits: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:

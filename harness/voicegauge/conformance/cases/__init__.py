@@ -1,68 +1,68 @@
 """Plans conformance cases: the requests that follow from a contract, and the response that each should get."""
 
-from voicegauge.conformance.cases.audio_input import recorded_sentence, uploaded_audio
+from voicegauge.conformance.cases.audio_input import choose_recorded_sentence, find_uploaded_audio
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import (
-    CaseKey,
+    CaseKeyUse,
     CaseKind,
     ConformanceCase,
     SkippedCase,
+    build_case,
     expect_accepted,
     expect_invalid,
     expect_undocumented,
-    inconclusive_reason,
-    make_case,
-    no_verdict_reason,
-    rejection_statuses,
+    explain_inconclusive_status,
+    explain_missing_verdict,
+    find_rejection_statuses,
     should_retry,
 )
-from voicegauge.conformance.cases.pairwise import value_requests
-from voicegauge.conformance.cases.parameters import operation_request
-from voicegauge.conformance.cases.plan import BATCH_ITEMS, CasePlan, plan_cases, select_cases
-from voicegauge.conformance.cases.related_deliveries import related_deliveries
-from voicegauge.conformance.cases.sample_values import sample_value
-from voicegauge.conformance.cases.uploads import padded_request
+from voicegauge.conformance.cases.pairwise import build_value_requests
+from voicegauge.conformance.cases.parameters import build_operation_request
+from voicegauge.conformance.cases.plan import BATCH_ITEM_COUNT, CasePlan, plan_cases, select_cases
+from voicegauge.conformance.cases.related_deliveries import plan_related_deliveries
+from voicegauge.conformance.cases.sample_values import find_sample_value
+from voicegauge.conformance.cases.uploads import build_padded_request
 from voicegauge.conformance.cases.valid_requests import (
     DEFAULT_TEXT,
+    build_valid_speech_request,
+    count_charged_characters,
     is_valid_body,
-    text_characters,
-    valid_speech_request,
-    with_body_value,
+    set_body_value,
 )
-from voicegauge.conformance.cases.webhooks import with_case_value
+from voicegauge.conformance.cases.webhooks import set_case_value
 
 __all__ = [
-    "BATCH_ITEMS",
+    "BATCH_ITEM_COUNT",
     "DEFAULT_TEXT",
     "BoundaryValue",
-    "CaseKey",
+    "CaseKeyUse",
     "CaseKind",
     "CasePlan",
     "ConformanceCase",
     "SkippedCase",
     "accepts_any_valid_value",
+    "build_case",
+    "build_operation_request",
+    "build_padded_request",
+    "build_valid_speech_request",
+    "build_value_requests",
+    "choose_recorded_sentence",
+    "count_charged_characters",
     "expect_accepted",
     "expect_invalid",
     "expect_undocumented",
-    "inconclusive_reason",
+    "explain_inconclusive_status",
+    "explain_missing_verdict",
+    "find_rejection_statuses",
+    "find_sample_value",
+    "find_uploaded_audio",
     "is_valid_body",
     "list_boundary_values",
-    "make_case",
-    "no_verdict_reason",
-    "operation_request",
-    "padded_request",
     "plan_cases",
-    "recorded_sentence",
-    "rejection_statuses",
-    "related_deliveries",
-    "sample_value",
+    "plan_related_deliveries",
     "select_cases",
+    "set_body_value",
+    "set_case_value",
     "should_retry",
-    "text_characters",
-    "uploaded_audio",
-    "valid_speech_request",
-    "value_requests",
-    "with_body_value",
-    "with_case_value",
 ]

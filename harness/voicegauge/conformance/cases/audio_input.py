@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from voicegauge.client import RequestParts, build_audio_input_request
-from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, expect_accepted, make_case
+from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, build_case, expect_accepted
 from voicegauge.conformance.cases.valid_requests import (
     SpokenSentence,
-    spoken_sentence,
-    voice_sample,
-    with_required_fields,
+    add_required_fields,
+    load_spoken_sentence,
+    load_voice_sample,
 )
 from voicegauge.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension import AudioInputField
@@ -34,13 +34,13 @@ def plan_audio_input_cases(
     """
     targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
     for case in cases:
-        yield case if isinstance(case, SkippedCase) else _with_target(case, targets, default or targets[0])
+        yield case if isinstance(case, SkippedCase) else _add_target(case, targets, default or targets[0])
     for target in targets:
-        for options in _optional_field_sets(target):
-            yield _complete_case(target, options)
+        for options in _iterate_optional_field_sets(target):
+            yield _build_complete_case(target, options)
 
 
-def _optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
+def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
     """Yield an empty set of options, then the options that make the response of a transcription more detailed."""
     yield {}
     if target.transcription is not None:
@@ -48,21 +48,23 @@ def _optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValu
         yield {flag: True for flag in flags if flag in target.audio_input.request}
 
 
-def _complete_case(target: AudioInputTarget, options: OptionalFieldValues) -> ConformanceCase:
-    sentence = recorded_sentence(target)
-    description = f"a valid recording{' with ' + ' and '.join(options) if options else ''}"
-    return make_case(
+def _build_complete_case(target: AudioInputTarget, optional_fields: OptionalFieldValues) -> ConformanceCase:
+    sentence = choose_recorded_sentence(target)
+    description = f"a valid recording{' with ' + ' and '.join(optional_fields) if optional_fields else ''}"
+    return build_case(
         target.operation,
         expect_accepted(description, target.pointer),
         target=target.name,
         name=target.id,
-        request=with_required_fields(target.operation, build_audio_input_request(target, sentence.file, options)),
+        request=add_required_fields(
+            target.operation, build_audio_input_request(target, sentence.file, optional_fields)
+        ),
         audio_s=sentence.audio_s,
-        is_representative=not options,
+        is_representative=not optional_fields,
     )
 
 
-def _with_target(case: ConformanceCase, targets: list[AudioInputTarget], default: AudioInputTarget) -> ConformanceCase:
+def _add_target(case: ConformanceCase, targets: list[AudioInputTarget], default: AudioInputTarget) -> ConformanceCase:
     """Return `case` with the target whose constants its request contains, or with `default` if there is none.
 
     If the request uploads the recording for voice cloning, that is replaced by the recording of one sentence, which
@@ -70,9 +72,9 @@ def _with_target(case: ConformanceCase, targets: list[AudioInputTarget], default
     """
     request = case.request
     target = next((target for target in targets if _has_constants(request or RequestParts(), target)), default)
-    sentence = recorded_sentence(target)
-    if request is not None and uploaded_audio(target, case) == voice_sample().data:
-        request = msgspec.structs.replace(request, body={**request.body, _audio_field(target): sentence.file})
+    sentence = choose_recorded_sentence(target)
+    if request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
+        request = msgspec.structs.replace(request, body={**request.body, _get_audio_field_name(target): sentence.file})
     return msgspec.structs.replace(case, target=target.name, request=request, audio_s=sentence.audio_s)
 
 
@@ -80,19 +82,19 @@ def _has_constants(request: RequestParts, target: AudioInputTarget) -> bool:
     return all(location.read_request(request) == value for location, value in target.spec.constants.items())
 
 
-def recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
+def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
     """Return the recording to upload, in a format that the operation of `target` accepts."""
-    limits = target.operation.limits.uploads.get(_audio_field(target))
+    limits = target.operation.limits.uploads.get(_get_audio_field_name(target))
     formats = limits.formats if limits is not None else ()
-    return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
+    return load_spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
-def uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> bytes | None:
+def find_uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> bytes | None:
     """Return the bytes of the recording that `case` uploads; `None` if it uploads no file."""
     body = case.request.body if case.request is not None else None
-    file = body.get(_audio_field(target)) if isinstance(body, dict) else None
+    file = body.get(_get_audio_field_name(target)) if isinstance(body, dict) else None
     return file.data if isinstance(file, UploadedFile) else None
 
 
-def _audio_field(target: AudioInputTarget) -> str:
+def _get_audio_field_name(target: AudioInputTarget) -> str:
     return target.audio_input.request["audio"].at.tokens[0]

@@ -9,18 +9,18 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
-    expect_as_documented,
+    build_case,
+    expect_by_validity,
     expect_invalid,
     expect_undocumented,
-    make_case,
 )
 from voicegauge.conformance.cases.valid_requests import (
-    body_value,
+    count_charged_characters,
     is_file_field,
     is_valid_body,
-    text_characters,
-    voice_sample,
-    with_body_value,
+    load_voice_sample,
+    set_body_value,
+    to_json_body,
 )
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target
@@ -60,14 +60,14 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
     media = operation.request_media.get(request.media_type or "")
     if media is None or not is_valid_body(operation, request):
         return
-    schema, pointer = media.data.get("schema", {}), media.schema_pointer or media.pointer
+    schema, pointer = media.part_data.get("schema", {}), media.schema_pointer or media.pointer
     for boundary in list_boundary_values(operation.contract.schemas, schema, pointer):
-        case = _boundary_case(operation, request, boundary, target)
+        case = _build_boundary_case(operation, request, boundary, target)
         if case is not None:
             yield case
-    yield from _missing_field_cases(operation, request, media, target)
+    yield from _iterate_missing_field_cases(operation, request, media, target)
     for media in operation.request_media.values():
-        yield from _example_cases(operation, media, target)
+        yield from _iterate_example_cases(operation, media, target)
 
 
 def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
@@ -77,23 +77,27 @@ def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator
         same = RequestParts(
             path=request.path, query=request.query, headers=request.headers, body=request.body, media_type=media.name
         )
-        if not isinstance(request.body, dict) or not is_valid_body(operation, same) or _has_file(media, request.body):
+        if (
+            not isinstance(request.body, dict)
+            or not is_valid_body(operation, same)
+            or _has_unsendable_file(media, request.body)
+        ):
             continue
-        yield _body_case(operation, same, f"the request as {media.name}", media.pointer, target, is_valid=True)
-        for name in _optional_fields(target, request, media):
-            changed = with_body_value(same, (name,), MISSING)
+        yield _build_body_case(operation, same, f"the request as {media.name}", media.pointer, target, is_valid=True)
+        for name in _list_optional_fields(target, request, media):
+            changed = set_body_value(same, (name,), MISSING)
             if is_valid_body(operation, changed):
                 description = f"optional {name} left out ({media.name})"
                 pointer = media.schema_pointer or media.pointer
-                yield _body_case(operation, changed, description, pointer, target, is_valid=True)
+                yield _build_body_case(operation, changed, description, pointer, target, is_valid=True)
 
 
-def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
-    """Whether `body` contains a file although `media` cannot carry files."""
-    return media.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
+def _has_unsendable_file(media_type: MediaType, body: dict[str, Any]) -> bool:
+    """Whether `body` contains a file although `media_type` cannot carry files."""
+    return media_type.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
 
 
-def _optional_fields(target: Target, request: RequestParts, media: MediaType) -> list[str]:
+def _list_optional_fields(target: Target, request: RequestParts, media_type: MediaType) -> list[str]:
     """Return the fields that can be left out of `request` so that the request still addresses its target.
 
     Those are the fields that do not identify the target, and the fields whose default is the value that is sent.
@@ -104,8 +108,8 @@ def _optional_fields(target: Target, request: RequestParts, media: MediaType) ->
         target.speech.request["text"].at,
     ]
     fixed = {location.tokens[0] for location in identifying if location.kind == "body"}
-    properties = media.schema.get("properties", {}) if isinstance(media.schema, dict) else {}
-    schemas = {name: target.contract.schemas.resolve(schema)[0] for name, schema in properties.items()}
+    properties = media_type.schema.get("properties", {}) if isinstance(media_type.schema, dict) else {}
+    schemas = {name: target.contract.schemas.resolve_reference(schema)[0] for name, schema in properties.items()}
     return [
         name
         for name, value in request.body.items()
@@ -113,7 +117,7 @@ def _optional_fields(target: Target, request: RequestParts, media: MediaType) ->
     ]
 
 
-def _boundary_case(
+def _build_boundary_case(
     operation: Operation, request: RequestParts, boundary: BoundaryValue, target: Target | None
 ) -> ConformanceCase | None:
     """Return the case of a boundary value; `None` if it is not certain whether the request should be accepted.
@@ -122,26 +126,28 @@ def _boundary_case(
     breaks one branch of `oneOf` may fit another branch.
     """
     is_free = accepts_any_valid_value(target, boundary) if target is not None else _is_not_an_id(boundary)
-    if not boundary.path or (boundary.is_valid and not is_free):
+    if not boundary.body_path or (boundary.is_valid and not is_free):
         return None
     try:
-        changed = with_body_value(request, boundary.path, boundary.value)
+        changed = set_body_value(request, boundary.body_path, boundary.value)
     except ValueError:  # inside an object of one branch, where the request has the text of another branch
         return None
     if changed.body == request.body or is_valid_body(operation, changed) is not boundary.is_valid:
         return None
-    if boundary.keyword == "type" and not boundary.is_valid and not _breaks_type(operation, changed, boundary):
+    if boundary.keyword == "type" and not boundary.is_valid and not _breaks_type_as_sent(operation, changed, boundary):
         return None
-    return _body_case(operation, changed, boundary.description, boundary.pointer, target, is_valid=boundary.is_valid)
+    return _build_body_case(
+        operation, changed, boundary.description, boundary.schema_pointer, target, is_valid=boundary.is_valid
+    )
 
 
-def _breaks_type(operation: Operation, request: RequestParts, boundary: BoundaryValue) -> bool:
+def _breaks_type_as_sent(operation: Operation, request: RequestParts, boundary: BoundaryValue) -> bool:
     """Whether the type of a value is still wrong as it is sent: every field of a form is sent as text."""
     media = operation.request_media[request.media_type or ""]
     if not is_form(media.name):
         return True
-    errors = media.errors(body_value(media, request.body))
-    return any(error.schema_pointer == boundary.pointer for error in errors)
+    errors = media.iterate_errors(to_json_body(media, request.body))
+    return any(error.schema_pointer == boundary.schema_pointer for error in errors)
 
 
 def _is_not_an_id(boundary: BoundaryValue) -> bool:
@@ -159,60 +165,74 @@ def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     or of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`,
     or longer than the smallest account plan allows.
     """
-    if any(location.tokens == boundary.path for location in target.spec.constants):
+    if any(location.tokens == boundary.body_path for location in target.spec.constants):
         return False
     if boundary.keyword in ("enum", "const") or not isinstance(boundary.value, str):
         return True
     paths = {word: field.at.tokens for word, field in target.speech.request.items()}
-    if boundary.path == paths.get("text"):
+    if boundary.body_path == paths.get("text"):
         limits = [plan.text_characters for plan in target.operation.limits.plans.values()]
         return len(boundary.value) <= min([MAX_SENT_TEXT_CHARACTERS, *(limit for limit in limits if limit is not None)])
-    return boundary.path == paths.get("voice_description")
+    return boundary.body_path == paths.get("voice_description")
 
 
-def _missing_field_cases(
-    operation: Operation, request: RequestParts, media: MediaType, target: Target | None
+def _iterate_missing_field_cases(
+    operation: Operation, request: RequestParts, media_type: MediaType, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    schema = media.schema if isinstance(media.schema, dict) else {}
-    pointer = media.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
+    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
+    pointer = media_type.schemas.resolve_reference(
+        media_type.part_data.get("schema", {}), media_type.schema_pointer or ""
+    )[1]
     alternatives = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
     for name in (*schema.get("required", ()), *(name for name in alternatives if name in request.body)):
-        changed = with_body_value(request, (name,), MISSING)
+        changed = set_body_value(request, (name,), MISSING)
         if not is_valid_body(operation, changed):
             keyword = "anyOf" if name in alternatives else "required"
-            yield _body_case(operation, changed, f"{name} left out", f"{pointer}/{keyword}", target, is_valid=False)
+            yield _build_body_case(
+                operation, changed, f"{name} left out", f"{pointer}/{keyword}", target, is_valid=False
+            )
 
 
-def _example_cases(operation: Operation, media: MediaType, target: Target | None) -> Iterator[ConformanceCase]:
+def _iterate_example_cases(
+    operation: Operation, media_type: MediaType, target: Target | None
+) -> Iterator[ConformanceCase]:
     """Yield the documented request bodies, except those that name a resource that exists only in one account."""
-    for example in media.examples:
-        request = RequestParts(body=_with_sample_files(media, example.value), media_type=media.name)
-        if not example.inferred and is_valid_body(operation, request) and not _uses_a_resource(operation, request):
-            description = f"the documented request {example.name!r} ({media.name})"
+    for example in media_type.examples:
+        request = RequestParts(body=_add_sample_files(media_type, example.value), media_type=media_type.name)
+        if (
+            not example.is_inferred
+            and is_valid_body(operation, request)
+            and not _names_account_resource(operation, request)
+        ):
+            description = f"the documented request {example.name!r} ({media_type.name})"
             example_target = find_request_target(operation, request) or target
-            yield _body_case(operation, request, description, example.pointer, example_target, is_valid=True)
+            yield _build_body_case(operation, request, description, example.pointer, example_target, is_valid=True)
 
 
-def _uses_a_resource(operation: Operation, request: RequestParts) -> bool:
+def _names_account_resource(operation: Operation, request: RequestParts) -> bool:
     """Whether a request names a resource that another operation creates, which only its owner's account can use."""
-    uses = (use for creator in operation.contract.operations.values() for use in creator.resource_uses_in(operation))
+    uses = (
+        use for creator in operation.contract.operations.values() for use in creator.iterate_resource_uses_in(operation)
+    )
     return any(use.id.read_request(request) is not MISSING for use in uses)
 
 
-def _with_sample_files(media: MediaType, value: Any) -> Any:
+def _add_sample_files(media_type: MediaType, value: Any) -> Any:
     """Return a documented form body with a file in each file field, where the document shows only a file name."""
-    if not is_form(media.name) or not isinstance(value, dict):
+    if not is_form(media_type.name) or not isinstance(value, dict):
         return value
-    schema = media.schema if isinstance(media.schema, dict) else {}
+    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     return {
-        name: _sample_file(str(field)) if is_file_field(media, schema.get("properties", {}).get(name, {})) else field
+        name: _build_sample_file(str(field))
+        if is_file_field(media_type, schema.get("properties", {}).get(name, {}))
+        else field
         for name, field in value.items()
     }
 
 
-def _sample_file(name: str) -> UploadedFile:
-    voice = voice_sample()
-    return UploadedFile(filename=name, media_type=voice.media_type, data=voice.data or b"")
+def _build_sample_file(field_name: str) -> UploadedFile:
+    voice = load_voice_sample()
+    return UploadedFile(filename=field_name, media_type=voice.media_type, data=voice.data or b"")
 
 
 def plan_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
@@ -226,22 +246,22 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
         return
     pointer = f"{operation.pointer}/x-speech/request/text"
     for kind, text in UNUSUAL_TEXTS.items():
-        changed = with_body_value(request, field.at.tokens, field.template.replace("{}", text))
+        changed = set_body_value(request, field.at.tokens, field.template.replace("{}", text))
         description = f"a text {kind}"
         if is_valid_body(operation, changed):
             expected = expect_undocumented(description, pointer)
         else:
             expected = expect_invalid(operation, description, pointer)
-        yield make_case(
+        yield build_case(
             operation,
             expected,
             target=target.name,
             request=changed,
-            text_characters=text_characters(operation, changed),
+            text_characters=count_charged_characters(operation, changed),
         )
 
 
-def _body_case(
+def _build_body_case(
     operation: Operation,
     request: RequestParts,
     description: str,
@@ -250,10 +270,10 @@ def _body_case(
     *,
     is_valid: bool,
 ) -> ConformanceCase:
-    return make_case(
+    return build_case(
         operation,
-        expect_as_documented(operation, description, pointer, is_valid=is_valid),
+        expect_by_validity(operation, description, pointer, is_valid=is_valid),
         target=target.name if target else None,
         request=request,
-        text_characters=text_characters(operation, request),
+        text_characters=count_charged_characters(operation, request),
     )

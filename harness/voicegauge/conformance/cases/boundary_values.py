@@ -13,19 +13,19 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.conformance.cases.sample_values import sample_value
+from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape_pointer_token
 
 MAX_TEXT_CHARACTERS = 200_000
 """Number of characters in the longest text: twice the largest `maxLength` in the bundled contracts."""
-MAX_ITEMS = 1_000
+MAX_LIST_ITEMS = 1_000
 """Number of items in the longest list."""
-MAX_DEPTH = 3
+MAX_SCHEMA_DEPTH = 3
 """Number of nested levels of objects and lists inside a body whose values are varied."""
 _FILLER_SENTENCE = "The quick brown fox jumps over the lazy dog. "
 _TEXT_OUTSIDE_ENUM = "no-such-value"
-_VALUES_OF_WRONG_TYPE: dict[str, Any] = {
+_WRONG_VALUE_BY_TYPE: dict[str, Any] = {
     "string": 12,
     "integer": "twelve",
     "number": "twelve",
@@ -40,12 +40,12 @@ _VALUES_OF_WRONG_TYPE: dict[str, Any] = {
 class BoundaryValue(NamedTuple):
     """A value to send at one path of a body."""
 
-    path: tuple[str, ...]
+    body_path: tuple[str, ...]
     """Keys and indexes of the path at which the value is sent, outermost first."""
     value: Any
     description: str
     """The value in words: "text of 501 characters"."""
-    pointer: str
+    schema_pointer: str
     """JSON pointer into the contract, to the schema keyword that the value tests."""
     is_valid: bool
     """Whether the value fits the keyword that it tests."""
@@ -53,12 +53,12 @@ class BoundaryValue(NamedTuple):
     @property
     def keyword(self) -> str:
         """The schema keyword that the value tests."""
-        return self.pointer.rpartition("/")[2]
+        return self.schema_pointer.rpartition("/")[2]
 
 
-def readable_text(length: int) -> str:
-    """Return a readable text of exactly `length` characters that does not begin or end with a space."""
-    text = (_FILLER_SENTENCE * (length // len(_FILLER_SENTENCE) + 1))[:length]
+def build_readable_text(character_count: int) -> str:
+    """Return a readable text of exactly `character_count` characters that does not begin or end with a space."""
+    text = (_FILLER_SENTENCE * (character_count // len(_FILLER_SENTENCE) + 1))[:character_count]
     return f"{text[:-1]}." if text.endswith(" ") else text
 
 
@@ -73,24 +73,24 @@ def list_boundary_values(
         pointer: JSON pointer to the schema in the contract.
         path: keys and indexes of the value in the body, outermost first.
     """
-    schema, pointer = schemas.resolve(schema, pointer)
+    schema, pointer = schemas.resolve_reference(schema, pointer)
     if not isinstance(schema, dict):
         return
     name = path[-1] if path else "body"
-    yield from _enum_values(schema, pointer, path, name)
-    yield from _excluded_values(schema, pointer, path, name)
-    yield from _list_lengths(schemas, schema, pointer, path, name)
-    for json_type in _json_types(schema):
-        yield from _VALUES_BY_TYPE.get(json_type, _no_values)(schema, pointer, path, name)
-    yield from _wrong_type_values(schema, pointer, path, name)
+    yield from _list_enum_values(schema, pointer, path, name)
+    yield from _list_excluded_values(schema, pointer, path, name)
+    yield from _list_lists_near_max_items(schemas, schema, pointer, path, name)
+    for json_type in _list_json_types(schema):
+        yield from _LIST_VALUES_BY_TYPE.get(json_type, _list_no_values)(schema, pointer, path, name)
+    yield from _list_wrong_type_values(schema, pointer, path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
             yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", path)
-    if len(path) < MAX_DEPTH:
-        yield from _inner_values(schemas, schema, pointer, path)
+    if len(path) < MAX_SCHEMA_DEPTH:
+        yield from _list_inner_values(schemas, schema, pointer, path)
 
 
-def _inner_values(
+def _list_inner_values(
     schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
     """Yield the boundary values of properties and list items."""
@@ -101,34 +101,40 @@ def _inner_values(
             schemas, inner, f"{pointer}/properties/{escape_pointer_token(key)}", inner_path
         ):
             # A service may treat null as an optional field left out. No document forbids that, so it is not tested.
-            is_null_of_optional = boundary.value is None and boundary.path == inner_path and not is_required
+            is_null_of_optional = boundary.value is None and boundary.body_path == inner_path and not is_required
             if boundary.is_valid or not is_null_of_optional:
                 yield boundary
     if isinstance(schema.get("items"), dict):
         yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*path, "0"))
 
 
-def _json_types(schema: dict[str, Any]) -> list[str]:
+def _list_json_types(schema: dict[str, Any]) -> list[str]:
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else list(types)
 
 
-def _no_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
-    del schema, pointer, path, name
+def _list_no_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+) -> Iterator[BoundaryValue]:
+    del schema, pointer, path, value_name
     yield from ()
 
 
-def _enum_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
+def _list_enum_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+) -> Iterator[BoundaryValue]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     keyword = f"{pointer}/{'enum' if 'enum' in schema else 'const'}"
     for value in values:
-        yield BoundaryValue(path, value, f"{name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True)
+        yield BoundaryValue(
+            path, value, f"{value_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
+        )
     if values:
         other = _pick_value_outside_enum(values)
-        yield BoundaryValue(path, other, f"{name} {other!r}, not one of its values", keyword, is_valid=False)
+        yield BoundaryValue(path, other, f"{value_name} {other!r}, not one of its values", keyword, is_valid=False)
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
-            description = f"{name} {value!r}, a value in capital letters"
+            description = f"{value_name} {value!r}, a value in capital letters"
             yield BoundaryValue(path, value, description, keyword, is_valid=False)
 
 
@@ -139,44 +145,50 @@ def _pick_value_outside_enum(values: list[Any]) -> Any:
     return _TEXT_OUTSIDE_ENUM
 
 
-def _wrong_type_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
+def _list_wrong_type_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
-    types = _json_types(schema)
+    types = _list_json_types(schema)
     if not types or not path:
         return
-    wrong = _VALUES_OF_WRONG_TYPE.get(types[0])
-    description = f"{name} {json.dumps(wrong)}, not {' or '.join(types)}"
+    wrong = _WRONG_VALUE_BY_TYPE.get(types[0])
+    description = f"{value_name} {json.dumps(wrong)}, not {' or '.join(types)}"
     yield BoundaryValue(path, wrong, description, f"{pointer}/type", is_valid=False)
     if "null" not in types:
-        yield BoundaryValue(path, None, f"{name} null", f"{pointer}/type", is_valid=False)
+        yield BoundaryValue(path, None, f"{value_name} null", f"{pointer}/type", is_valid=False)
 
 
-def _string_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
+def _list_string_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+) -> Iterator[BoundaryValue]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
     if "enum" in schema or "const" in schema:
         return
 
-    def make_text_value(length: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
-        description = f"{name} of {length} characters"
-        return BoundaryValue(path, readable_text(length), description, f"{pointer}/{keyword}", is_valid=is_valid)
+    def build_text_value(character_count: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
+        description = f"{value_name} of {character_count} characters"
+        return BoundaryValue(
+            path, build_readable_text(character_count), description, f"{pointer}/{keyword}", is_valid=is_valid
+        )
 
     if longest is not None and longest < MAX_TEXT_CHARACTERS:
         for length, is_valid in ((longest - 1, True), (longest, True), (longest + 1, False)):
             if length >= max(shortest, 1):
-                yield make_text_value(length, "maxLength", is_valid=is_valid)
+                yield build_text_value(length, "maxLength", is_valid=is_valid)
     if shortest > 0:
-        yield make_text_value(shortest, "minLength", is_valid=True)
-        yield make_text_value(shortest - 1, "minLength", is_valid=False)
+        yield build_text_value(shortest, "minLength", is_valid=True)
+        yield build_text_value(shortest - 1, "minLength", is_valid=False)
     if "pattern" in schema:
         for text, kind in (("   ", "of only spaces"), ("", "empty"), ("\t~!\n", "of unusual characters")):
-            yield BoundaryValue(path, text, f"{name} {kind}", f"{pointer}/pattern", is_valid=False)
+            yield BoundaryValue(path, text, f"{value_name} {kind}", f"{pointer}/pattern", is_valid=False)
     if schema.get("format") == "uri":
-        yield BoundaryValue(path, "no url", f"{name} 'no url'", f"{pointer}/format", is_valid=False)
+        yield BoundaryValue(path, "no url", f"{value_name} 'no url'", f"{pointer}/format", is_valid=False)
 
 
-def _number_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
-    is_integer = "integer" in _json_types(schema) and "number" not in _json_types(schema)
+def _list_number_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+) -> Iterator[BoundaryValue]:
+    is_integer = "integer" in _list_json_types(schema) and "number" not in _list_json_types(schema)
     step = 1 if is_integer else 0.01
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
@@ -197,48 +209,52 @@ def _number_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], 
             rounded = value if is_integer else round(value, 6)  # 0.1 + 0.01 would be sent with 17 digits
             if is_valid and not low < rounded < high and rounded != bound:
                 continue  # the range is narrower than a step
-            yield BoundaryValue(path, rounded, f"{name} {rounded}", f"{pointer}/{keyword}", is_valid=is_valid)
+            yield BoundaryValue(path, rounded, f"{value_name} {rounded}", f"{pointer}/{keyword}", is_valid=is_valid)
     if is_integer:
-        yield BoundaryValue(path, 1.5, f"{name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
+        yield BoundaryValue(path, 1.5, f"{value_name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
 
 
-def _boolean_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
+def _list_boolean_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+) -> Iterator[BoundaryValue]:
     del schema
     for value in (True, False):
-        yield BoundaryValue(path, value, f"{name} {json.dumps(value)}", f"{pointer}/type", is_valid=True)
+        yield BoundaryValue(path, value, f"{value_name} {json.dumps(value)}", f"{pointer}/type", is_valid=True)
 
 
-def _empty_list_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
+def _list_empty_lists(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
-        yield BoundaryValue(path, [], f"{name} without items", f"{pointer}/minItems", is_valid=False)
+        yield BoundaryValue(path, [], f"{value_name} without items", f"{pointer}/minItems", is_valid=False)
 
 
-def _list_lengths(
-    schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
+def _list_lists_near_max_items(
+    schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     """Yield lists with the largest allowed number of items, with one item less and with one item more."""
-    item, longest = sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
-    if longest is None or item is MISSING or longest > MAX_ITEMS:
+    item, longest = find_sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
+    if longest is None or item is MISSING or longest > MAX_LIST_ITEMS:
         return
     for count, is_valid in ((longest - 1, True), (longest, True), (longest + 1, False)):
         if count >= max(schema.get("minItems", 0), 1):
             items = [copy.deepcopy(item) for _ in range(count)]
-            yield BoundaryValue(path, items, f"{name} of {count} items", f"{pointer}/maxItems", is_valid=is_valid)
+            yield BoundaryValue(path, items, f"{value_name} of {count} items", f"{pointer}/maxItems", is_valid=is_valid)
 
 
-def _excluded_values(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
+def _list_excluded_values(
+    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+) -> Iterator[BoundaryValue]:
     excluded = schema.get("not")
     for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
-        description = f"{name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
+        description = f"{value_name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
         yield BoundaryValue(path, value, description, f"{pointer}/not", is_valid=False)
 
 
-_VALUES_BY_TYPE = {
-    "string": _string_values,
-    "integer": _number_values,
-    "number": _number_values,
-    "boolean": _boolean_values,
-    "array": _empty_list_values,
+_LIST_VALUES_BY_TYPE = {
+    "string": _list_string_values,
+    "integer": _list_number_values,
+    "number": _list_number_values,
+    "boolean": _list_boolean_values,
+    "array": _list_empty_lists,
 }

@@ -10,7 +10,7 @@ from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
 from voicegauge.model import Record, SpeechRequest
 
-USUAL_REJECTION_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
+USUAL_STATUSES_BY_REJECTION_REASON: dict[RejectionReason, tuple[int, ...]] = {
     "invalid": (400, 422),
     "unauthorized": (401, 403),
     "no-credit": (402,),
@@ -42,7 +42,7 @@ CaseKind = Literal[
 from creation to its end. The other kinds are explained at `ExpectedResponse.kind`."""
 
 
-CaseKey = Literal["valid", "missing", "wrong"]
+CaseKeyUse = Literal["valid", "missing", "wrong"]
 """The API key of a request: the user's, none, or one that no account has."""
 
 
@@ -55,7 +55,7 @@ class UploadPadding(Record, frozen=True, kw_only=True):
     """Size of the file as sent, in bytes."""
 
 
-class CallbackUrl(Record, frozen=True, kw_only=True):
+class CallbackUrlParameter(Record, frozen=True, kw_only=True):
     """A request parameter that takes a webhook URL."""
 
     at: Location
@@ -90,7 +90,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     speech: SpeechRequest | None = None
     """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
     cases."""
-    key: CaseKey = "valid"
+    key: CaseKeyUse = "valid"
     """The API key that is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
@@ -108,7 +108,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     audio_s: float = 0.0
     """Duration in seconds of the recording that the request uploads, from which the price is computed."""
     padding: UploadPadding | None = None
-    callback_url: CallbackUrl | None = None
+    callback_url: CallbackUrlParameter | None = None
     is_representative: bool = False
     """Whether the case is a single call that shows the complete response of its operation, as a delivery does for
     speech. Such a call is sent even in a plan without further billable requests."""
@@ -138,12 +138,12 @@ class SkippedCase(Record, frozen=True, kw_only=True):
     reason: str
 
 
-def operation_name(operation: Operation) -> str:
+def build_operation_name(operation: Operation) -> str:
     """Return the name of an operation that is unique across providers: <provider>/<operation id>."""
     return f"{operation.contract.id}/{operation.id}"
 
 
-def make_case(
+def build_case(
     operation: Operation, expected: ExpectedResponse, *, target: str | None = None, name: str | None = None, **more: Any
 ) -> ConformanceCase:
     """Return a case of `operation` whose id ends with the description of `expected`.
@@ -156,7 +156,7 @@ def make_case(
         more: other fields of the case.
     """
     return ConformanceCase(
-        id=f"{name or operation_name(operation)}: {expected.description}",
+        id=f"{name or build_operation_name(operation)}: {expected.description}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target,
@@ -187,14 +187,14 @@ def expect_invalid(operation: Operation, description: str, contract_pointer: str
     """Return the expected response to a request that breaks the schema of `operation`."""
     return ExpectedResponse(
         verdict="rejected",
-        statuses=rejection_statuses(operation, "invalid"),
+        statuses=find_rejection_statuses(operation, "invalid"),
         case_kind="invalid",
         description=description,
         contract_pointer=contract_pointer,
     )
 
 
-def expect_as_documented(
+def expect_by_validity(
     operation: Operation, description: str, contract_pointer: str, *, is_valid: bool
 ) -> ExpectedResponse:
     """Return the expected response to a request that tests one statement about requests.
@@ -217,25 +217,25 @@ def expect_as_documented(
     return expect_invalid(operation, description, contract_pointer)
 
 
-def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[int, ...]:
+def find_rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[int, ...]:
     """Return the statuses that `operation` documents for a rejection reason.
 
     These are the statuses with an example of that reason. If there is no such example, they are the documented ones
-    among `USUAL_REJECTION_STATUSES`. The result is empty if the operation documents none of them.
+    among `USUAL_STATUSES_BY_REJECTION_REASON`. The result is empty if the operation documents none of them.
     """
     with_example = {
         int(status)
         for status, response in operation.responses.items()
         if status.isdecimal()
-        for media in response.media.values()
+        for media in response.media_types.values()
         for example in media.examples
         if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == reason
     }
-    usual = {status for status in USUAL_REJECTION_STATUSES[reason] if str(status) in operation.responses}
+    usual = {status for status in USUAL_STATUSES_BY_REJECTION_REASON[reason] if str(status) in operation.responses}
     return tuple(sorted(with_example or usual))
 
 
-def inconclusive_reason(status: int) -> str | None:
+def explain_inconclusive_status(status: int) -> str | None:
     """Return why a response to a valid request proves nothing about the contract; `None` if it can prove something.
 
     A service with a rate limit, a full queue or an empty account rejects a request without looking at it.
@@ -245,9 +245,9 @@ def inconclusive_reason(status: int) -> str | None:
     return "the account has no credit left (402)" if status == 402 else None
 
 
-def no_verdict_reason(case: ConformanceCase, status: int) -> str | None:
+def explain_missing_verdict(case: ConformanceCase, status: int) -> str | None:
     """Return why a response to `case` proves nothing about the contract; `None` if it can prove something."""
-    return None if status in case.expected.statuses else inconclusive_reason(status)
+    return None if status in case.expected.statuses else explain_inconclusive_status(status)
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:

@@ -12,46 +12,46 @@ from voicegauge.conformance.cases.bodies import plan_body_cases
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
     SkippedCase,
+    build_case,
+    build_operation_name,
     expect_accepted,
-    make_case,
-    operation_name,
-    rejection_statuses,
+    find_rejection_statuses,
 )
-from voicegauge.conformance.cases.parameters import operation_request, plan_parameter_cases
+from voicegauge.conformance.cases.parameters import build_operation_request, plan_parameter_cases
 from voicegauge.conformance.cases.rejections import plan_authentication_cases, plan_rejection_reason_cases
 from voicegauge.conformance.cases.uploads import plan_upload_cases
-from voicegauge.conformance.cases.valid_requests import minimal_request, with_body_value
+from voicegauge.conformance.cases.valid_requests import build_minimal_request, set_body_value
 from voicegauge.contract import AudioInputTarget, Operation
 from voicegauge.model import UploadedFile
 
 
 def plan_operation_cases(
-    operation: Operation, target: AudioInputTarget | None = None, *, emulated: bool, include_billable: bool
+    operation: Operation, target: AudioInputTarget | None = None, *, is_emulated: bool, include_billable: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of an operation without speech targets.
 
     Args:
         operation: the operation that is called.
         target: the target that requests address; by default the one that the document prefers.
-        emulated: whether the emulator responds, which rejects a request for a given reason on demand.
+        is_emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         include_billable: whether further billable requests are planned.
     """
-    request, all_exist = operation_request(operation)
+    request, all_exist = build_operation_request(operation)
     request = _address_target(request, target)
     if request is None:
-        yield SkippedCase(id=operation_name(operation), reason="no value is known for a required parameter")
+        yield SkippedCase(id=build_operation_name(operation), reason="no value is known for a required parameter")
         return
     cases: list[ConformanceCase] = []
     if all_exist:
-        cases += _valid_and_invalid_cases(
-            operation, request, target, emulated=emulated, include_billable=include_billable
+        cases += _iterate_valid_and_invalid_cases(
+            operation, request, target, is_emulated=is_emulated, include_billable=include_billable
         )
     cases += plan_authentication_cases(operation, request, None) if operation.needs_key else []
     yield from cases
-    if emulated:
+    if is_emulated:
         yield from plan_rejection_reason_cases(operation, request, None, cases)
     if not all_exist:
-        yield _unknown_id_case(operation, request)
+        yield _build_unknown_id_case(operation, request)
 
 
 def _address_target(request: RequestParts | None, target: AudioInputTarget | None) -> RequestParts | None:
@@ -60,15 +60,15 @@ def _address_target(request: RequestParts | None, target: AudioInputTarget | Non
         return request
     for location, value in target.spec.constants.items():
         if location.is_in_body:
-            request = with_body_value(request, location.tokens, value)
+            request = set_body_value(request, location.tokens, value)
     return request
 
 
-def _unknown_id_case(operation: Operation, request: RequestParts) -> ConformanceCase | SkippedCase:
-    statuses = rejection_statuses(operation, "not-found")
+def _build_unknown_id_case(operation: Operation, request: RequestParts) -> ConformanceCase | SkippedCase:
+    statuses = find_rejection_statuses(operation, "not-found")
     if not statuses:
         reason = "the document does not state the response to an unknown id"
-        return SkippedCase(id=operation_name(operation), reason=reason)
+        return SkippedCase(id=build_operation_name(operation), reason=reason)
     expected = ExpectedResponse(
         verdict="rejected",
         statuses=statuses,
@@ -76,34 +76,34 @@ def _unknown_id_case(operation: Operation, request: RequestParts) -> Conformance
         description="an id that does not exist",
         contract_pointer=operation.pointer,
     )
-    return make_case(operation, expected, request=request)
+    return build_case(operation, expected, request=request)
 
 
-def _valid_and_invalid_cases(
+def _iterate_valid_and_invalid_cases(
     operation: Operation,
     request: RequestParts,
     target: AudioInputTarget | None,
     *,
-    emulated: bool,
+    is_emulated: bool,
     include_billable: bool,
 ) -> Iterator[ConformanceCase]:
     """Yield the cases of an operation that can be called without an id: a plain request and its boundary values."""
-    yield make_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
+    yield build_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)
     for media in list(operation.request_media.values())[1:]:
-        other = _address_target(minimal_request(operation, media), target)
+        other = _address_target(build_minimal_request(operation, media), target)
         if other is not None:
             expected = expect_accepted(f"a plain request as {media.name}", media.pointer)
-            yield make_case(operation, expected, request=other)
+            yield build_case(operation, expected, request=other)
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
-    yield from _limited_upload_cases(operation, request, emulated=emulated)
-    lifecycle = _lifecycle_case(operation, vary_other_fields=include_billable)
+    yield from _iterate_limited_upload_cases(operation, request, is_emulated=is_emulated)
+    lifecycle = _build_lifecycle_case(operation, vary_other_fields=include_billable)
     yield from [lifecycle] if lifecycle is not None else []
 
 
-def _lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> ConformanceCase | None:
+def _build_lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> ConformanceCase | None:
     """Return the case that follows the resource that `operation` creates.
 
     The result is `None` if the operation creates no resource, or if no valid request to it is known. Only the first
@@ -113,18 +113,20 @@ def _lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> Conform
         operation: the operation that may create a resource.
         vary_other_fields: value of `ConformanceCase.vary_other_fields`.
     """
-    resource, request = operation.resource, minimal_request(operation)
+    resource, request = operation.resource, build_minimal_request(operation)
     if resource is None or request is None:
         return None
     expected = expect_accepted(f"the lifecycle of a {resource.name}", f"{operation.pointer}/x-resource")
-    return make_case(operation, expected, request=request, is_lifecycle=True, vary_other_fields=vary_other_fields)
+    return build_case(operation, expected, request=request, is_lifecycle=True, vary_other_fields=vary_other_fields)
 
 
-def _limited_upload_cases(operation: Operation, request: RequestParts, *, emulated: bool) -> Iterator[ConformanceCase]:
+def _iterate_limited_upload_cases(
+    operation: Operation, request: RequestParts, *, is_emulated: bool
+) -> Iterator[ConformanceCase]:
     body = request.body if isinstance(request.body, dict) else {}
     for field in operation.limits.uploads:
         if isinstance(body.get(field), UploadedFile):
-            yield from plan_upload_cases(operation, request, field, None, emulated=emulated)
+            yield from plan_upload_cases(operation, request, field, None, is_emulated=is_emulated)
 
 
 def mark_billable(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:

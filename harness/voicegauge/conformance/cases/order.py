@@ -17,22 +17,22 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.model import UploadedFile
 
-VALUE_WEIGHT = 8
+NEW_VALUE_WEIGHT = 8
 """Number of new pairs that count as much as one new value, because most faults need one parameter (see `pairwise`)."""
-PAIR_INTERVAL = 3
+REQUESTS_BETWEEN_PAIRS = 3
 """Number of billable single requests between two deliveries for metamorphic rules. A delivery shows one fault. A single
 request shows more than one at the beginning of a plan, and less than one after about ten requests."""
-TEXT_LENGTH_STEP = 250
+TEXT_LENGTH_STEP_CHARACTERS = 250
 """Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
-FieldValue = tuple[str, str]
+FieldNameAndValue = tuple[str, str]
 """Name of a field, and a label for its value or for its absence."""
 
 
 class CaseContent(NamedTuple):
     """The content of a request that can be new to the service."""
 
-    values: Sequence[FieldValue]
-    pairs: Sequence[object]
+    field_values: Sequence[FieldNameAndValue]
+    value_pairs: Sequence[object]
 
 
 def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
@@ -53,9 +53,9 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     targets_with_delivery: set[tuple[str, str | None]] = set()
     for case in cases:
-        by_turn[_plan_part(case, targets_with_delivery)].append(case)
-    pairs, rest = _first_pairs(by_turn[3])
-    middle = _spread_pairs(pairs, _most_informative_first(by_turn[2]))
+        by_turn[_find_plan_part_number(case, targets_with_delivery)].append(case)
+    pairs, rest = _split_first_pairs(by_turn[3])
+    middle = _spread_pairs(pairs, _order_by_information_gain(by_turn[2]))
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
     if max_calls is None:
         return ordered
@@ -63,7 +63,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     return [case for case, count in zip(ordered, counts, strict=True) if not case.is_billable or count <= max_calls]
 
 
-def _plan_part(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
+def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
     """Return the number of the part of the plan that `case` belongs to, from 0.
 
     Args:
@@ -79,7 +79,7 @@ def _plan_part(case: ConformanceCase, targets_with_delivery: set[tuple[str, str 
     return 1 if is_first else 3
 
 
-def _first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
+def _split_first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
     """Split `deliveries` into the first one for each operation and changed parameter, and the remaining ones.
 
     All deliveries that change the format are among the remaining ones, because single requests also show what a format
@@ -97,83 +97,86 @@ def _first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[Conformanc
 
 
 def _spread_pairs(
-    pairs: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
+    paired_deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
 ) -> list[ConformanceCase]:
-    """Return `single_requests` with one of `pairs` after every `PAIR_INTERVAL` billable ones.
+    """Return `single_requests` with one of `paired_deliveries` after every `REQUESTS_BETWEEN_PAIRS` billable ones.
 
     The pairs that are left over are at the end.
     """
-    waiting = iter(pairs)
+    waiting = iter(paired_deliveries)
     ordered = []
     billable = 0
     for case in single_requests:
         ordered.append(case)
         billable += case.is_billable
-        if case.is_billable and billable % PAIR_INTERVAL == 0:
+        if case.is_billable and billable % REQUESTS_BETWEEN_PAIRS == 0:
             ordered += itertools.islice(waiting, 1)
     return [*ordered, *waiting]
 
 
-def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
+def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
     """Order `cases` greedily: the next case is always the one with the largest gain.
 
     The gain of a case can only fall while other cases are chosen. Therefore an outdated gain is an upper bound, and a
     case whose updated gain is still the best of the heap can be chosen without updating all other gains (lazy greedy).
     """
-    names = _field_names(cases)
-    contents = [_case_content(case, names[case.provider, case.operation]) for case in cases]
+    names = _list_field_names(cases)
+    contents = [_list_case_content(case, names[case.provider, case.operation]) for case in cases]
     seen: set[object] = set()
-    heap = [(-_information_gain(content, seen), index) for index, content in enumerate(contents)]
+    heap = [(-_compute_information_gain(content, seen), index) for index, content in enumerate(contents)]
     heapq.heapify(heap)
     ordered = []
     while heap:
         _, index = heapq.heappop(heap)
-        gain = -_information_gain(contents[index], seen)
+        gain = -_compute_information_gain(contents[index], seen)
         if heap and (gain, index) > heap[0]:
             heapq.heappush(heap, (gain, index))
             continue
         ordered.append(cases[index])
-        seen.update(contents[index].values)
-        seen.update(contents[index].pairs)
+        seen.update(contents[index].field_values)
+        seen.update(contents[index].value_pairs)
     return ordered
 
 
-def _information_gain(content: CaseContent, seen: set[object]) -> int:
-    """Return the weighted number of values and pairs of values that are not in `seen`."""
-    new_values = sum(value not in seen for value in content.values)
-    return VALUE_WEIGHT * new_values + sum(pair not in seen for pair in content.pairs)
+def _compute_information_gain(content: CaseContent, sent_content: set[object]) -> int:
+    """Return the weighted number of values and pairs of values that are not in `sent_content`."""
+    new_values = sum(value not in sent_content for value in content.field_values)
+    return NEW_VALUE_WEIGHT * new_values + sum(pair not in sent_content for pair in content.value_pairs)
 
 
-def _field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
+def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
     """Return the names of all fields in the requests to each operation, by provider and operation."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for case in cases:
         names = found.setdefault((case.provider, case.operation), {})
-        names.update(dict.fromkeys(_request_fields(case.request)))
+        names.update(dict.fromkeys(_list_request_fields(case.request)))
     return {key: sorted(names) for key, names in found.items()}
 
 
-def _request_fields(request: RequestParts | None) -> dict[str, object]:
+def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
     if request is None:
         return {}
     body = request.body if isinstance(request.body, dict) else {}
     return {"(type)": request.media_type, **request.query, **request.headers, **body}
 
 
-def _case_content(case: ConformanceCase, names: Sequence[str]) -> CaseContent:
+def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> CaseContent:
     if case.expected.case_kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
-        return CaseContent(values=(), pairs=((case.operation, case.expected.description),))
-    fields = _request_fields(case.request)
-    values = [(f"{case.operation}/{name}", _label(fields[name]) if name in fields else "left out") for name in names]
+        return CaseContent(field_values=(), value_pairs=((case.operation, case.expected.description),))
+    fields = _list_request_fields(case.request)
+    values = [
+        (f"{case.operation}/{name}", _label_value(fields[name]) if name in fields else "left out")
+        for name in field_names
+    ]
     return CaseContent(values, tuple(itertools.combinations(values, 2)))
 
 
-def _label(value: object) -> str:
+def _label_value(value: object) -> str:
     """Return a text that is equal for values that test the same thing."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"
     text = repr(value)
     # Two readable texts test the same thing unless one is much longer.
-    length = len(text) // TEXT_LENGTH_STEP * TEXT_LENGTH_STEP
+    length = len(text) // TEXT_LENGTH_STEP_CHARACTERS * TEXT_LENGTH_STEP_CHARACTERS
     return f"a text of {length} characters or more" if " " in text else text

@@ -16,8 +16,8 @@ import msgspec
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue
-from voicegauge.conformance.cases.case import ConformanceCase, expect_accepted, make_case
-from voicegauge.conformance.cases.valid_requests import is_file_field, is_valid_body, text_characters
+from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_accepted
+from voicegauge.conformance.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Target
 from voicegauge.formats import escape_pointer_token, is_form
@@ -29,9 +29,9 @@ class PairwiseField(NamedTuple):
 
     name: str
     values: tuple[Any, ...]
-    pointer: str
+    schema_pointer: str
     """JSON pointer to the schema of the field in the contract."""
-    documented_values: Mapping[str, Sequence[Any]] | None = None
+    documented_values_by_target: Mapping[str, Sequence[Any]] | None = None
     """The documented values of each target, by target name; `None` if any value that fits the schema is valid."""
 
 
@@ -39,21 +39,21 @@ TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
 
 
-def combination_cases(requests: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
+def plan_combination_cases(requests: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
     """Yield requests in which every pair of values of two fields occurs; the target counts as a field.
 
     Args:
         requests: every checked target of one operation, with a valid request to it.
     """
-    fields = list(pairwise_fields(requests))
+    fields = list(list_pairwise_fields(requests))
     if len(fields) + (len(requests) > 1) < 2:
         return
     value_counts = [len(requests), *(len(field.values) for field in fields)]
-    for row in covering_rows(value_counts, _make_row_filter(requests, fields)):
-        yield _combination_case(*requests[row[0]], fields, _values_of(fields, row))
+    for row in build_covering_rows(value_counts, _build_row_filter(requests, fields)):
+        yield _build_combination_case(*requests[row[0]], fields, _get_row_values(fields, row))
 
 
-def _make_row_filter(
+def _build_row_filter(
     requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
 ) -> Callable[[Sequence[int]], bool]:
     """Return a function that returns whether the beginning of a row can occur in a valid request.
@@ -74,17 +74,19 @@ def _make_row_filter(
         target, request = requests[row[0]]
         is_complete = len(row) > len(fields)
         return not is_complete or is_valid_body(
-            target.operation, _with_values(request, fields, _values_of(fields, row))
+            target.operation, _set_field_values(request, fields, _get_row_values(fields, row))
         )
 
     return is_possible
 
 
-def _values_of(fields: Sequence[PairwiseField], row: Sequence[int]) -> list[Any]:
+def _get_row_values(fields: Sequence[PairwiseField], row: Sequence[int]) -> list[Any]:
     return [field.values[index] for field, index in zip(fields, row[1:], strict=True)]
 
 
-def covering_rows(value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
+def build_covering_rows(
+    value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]
+) -> list[tuple[int, ...]]:
     """Return rows of one index per field. Every possible pair of indexes of two fields occurs in a row.
 
     Args:
@@ -94,18 +96,20 @@ def covering_rows(value_counts: Sequence[int], is_possible: Callable[[Sequence[i
     from allpairspy import AllPairs  # only needed here, and slow to import
 
     rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_possible)]
-    covered = {pair for row in rows for pair in _index_pairs(row)}
+    covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         for a, b in itertools.product(range(value_counts[one]), range(value_counts[two])):
             if (one, a, two, b) not in covered:
                 row = _complete_row(value_counts, {one: a, two: b}, is_possible)
                 rows += [row] if row else []
-                covered.update(_index_pairs(row))
+                covered.update(_iterate_index_pairs(row))
     return rows
 
 
-def value_rows(value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
+def build_value_rows(
+    value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]
+) -> list[tuple[int, ...]]:
     """Return a small number of rows in which each possible index occurs.
 
     They are meant for requests that are too expensive to be sent for every pair of values.
@@ -123,25 +127,27 @@ def value_rows(value_counts: Sequence[int], is_possible: Callable[[Sequence[int]
     return rows
 
 
-def value_requests(start: TargetRequest, unchanged: Collection[str] = ()) -> Iterator[tuple[str, RequestParts]]:
+def build_value_requests(
+    start_request: TargetRequest, unchanged_fields: Collection[str] = ()
+) -> Iterator[tuple[str, RequestParts]]:
     """Yield a small number of valid requests to one target, each with a description.
 
     Each value of every field that can be changed occurs in one of the requests.
 
     Args:
-        start: the target and the valid request to change.
-        unchanged: names of the fields that are not changed.
+        start_request: the target and the valid request to change.
+        unchanged_fields: names of the fields that are not changed.
     """
-    fields = [field for field in pairwise_fields([start]) if field.name not in unchanged]
+    fields = [field for field in list_pairwise_fields([start_request]) if field.name not in unchanged_fields]
     if not fields:
         return
     value_counts = [1, *(len(field.values) for field in fields)]
-    for row in value_rows(value_counts, _make_row_filter([start], fields)):
-        values = _values_of(fields, row)
-        yield _describe_values(fields, values), _with_values(start[1], fields, values)
+    for row in build_value_rows(value_counts, _build_row_filter([start_request], fields)):
+        values = _get_row_values(fields, row)
+        yield _describe_values(fields, values), _set_field_values(start_request[1], fields, values)
 
 
-def _index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
     """Yield each pair of indexes in a row as (position, index, later position, index at the later position)."""
     for (one, a), (two, b) in itertools.combinations(enumerate(row), 2):
         yield one, a, two, b
@@ -149,26 +155,28 @@ def _index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
 
 def _complete_row(
     value_counts: Sequence[int],
-    fixed: Mapping[int, int],
+    fixed_index_by_position: Mapping[int, int],
     is_possible: Callable[[Sequence[int]], bool],
-    row: tuple[int, ...] = (),
+    row_start: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
-    """Return the first possible row that has the `fixed` index at each given position, or an empty row.
+    """Return the first possible row with the given index at each fixed position, or an empty row.
 
     The search is depth-first: the beginning of a row is only extended if it is possible.
     """
-    if len(row) == len(value_counts):
-        return row
-    position = len(row)
-    for index in [fixed[position]] if position in fixed else range(value_counts[position]):
-        longer = (*row, index)
-        found = _complete_row(value_counts, fixed, is_possible, longer) if is_possible(longer) else ()
+    if len(row_start) == len(value_counts):
+        return row_start
+    position = len(row_start)
+    for index in (
+        [fixed_index_by_position[position]] if position in fixed_index_by_position else range(value_counts[position])
+    ):
+        longer = (*row_start, index)
+        found = _complete_row(value_counts, fixed_index_by_position, is_possible, longer) if is_possible(longer) else ()
         if found:
             return found
     return ()
 
 
-def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
+def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
     """Yield the fields of an operation that can have more than one value, with these values.
 
     A field that no normative document states is not varied. An enum has all of its values, a number has its bounds, and
@@ -184,20 +192,20 @@ def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField
     if media is None or not isinstance(media.schema, dict) or not isinstance(request.body, dict):
         return
     schemas = target.contract.schemas
-    root = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
-    required = _identifying_fields(target) | set(media.schema.get("required", ()))
+    root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
+    required = _list_identifying_fields(target) | set(media.schema.get("required", ()))
     for name, inner in media.schema.get("properties", {}).items():
-        schema, pointer = schemas.resolve(inner, f"{root}/properties/{escape_pointer_token(name)}")
+        schema, pointer = schemas.resolve_reference(inner, f"{root}/properties/{escape_pointer_token(name)}")
         if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
             continue
         values = [
             value
-            for value in _schema_values(schema)
+            for value in _list_schema_values(schema)
             if accepts_any_valid_value(target, BoundaryValue((name,), value, name, f"{pointer}/enum", is_valid=True))
         ]
         documented = None
         if not values and name not in required:
-            documented = {start[0].name: _documented_values(start, media, name) for start in requests}
+            documented = {start[0].name: _list_documented_values(start, media, name) for start in requests}
             values = [next(iter(found)) for found in documented.values() if found]
             # A list of JSON values, which are not hashable, without repetitions.
             values = [value for index, value in enumerate(values) if value not in values[:index]]
@@ -207,42 +215,42 @@ def pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField
             yield PairwiseField(name, tuple(values), pointer, documented)
 
 
-def _identifying_fields(target: Target) -> set[str]:
+def _list_identifying_fields(target: Target) -> set[str]:
     """Return the names of the body fields by which a request addresses `target`."""
     needed = [field.at for word, field in target.speech.request.items() if word in target.spec.required_fields]
     return {location.tokens[0] for location in (*needed, *target.spec.constants)}
 
 
-def _documented_values(start: TargetRequest, media: MediaType, name: str) -> list[Any]:
+def _list_documented_values(start_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:
     """Return the documented values of a field for a target, starting with the value in the valid request.
 
     The list is empty for a file, and for the id of a resource, because a resource belongs to a single account.
     """
-    target, request = start
-    schema, _ = media.schemas.resolve(media.schema.get("properties", {}).get(name, {}))
+    target, request = start_request
+    schema, _ = media_type.schemas.resolve_reference(media_type.schema.get("properties", {}).get(field_name, {}))
     creators = target.contract.operations.values()
     ids = {
         use.id.tokens
         for creator in creators
-        for use in creator.resource_uses_in(target.operation)
+        for use in creator.iterate_resource_uses_in(target.operation)
         if use.id.kind == "body"
     }
-    if is_file_field(media, schema) or (name,) in ids:
+    if is_file_field(media_type, schema) or (field_name,) in ids:
         return []
     language = target.speech.request.get("language")
-    found: list[Any] = [request.body[name]] if name in request.body else []
-    if language is not None and language.at.tokens == (name,):
+    found: list[Any] = [request.body[field_name]] if field_name in request.body else []
+    if language is not None and language.at.tokens == (field_name,):
         found += [language.map.get(code, code) for code in target.spec.languages]
-    for example in media.examples:
+    for example in media_type.examples:
         example_target = find_request_target(target.operation, RequestParts(body=example.value))
-        if isinstance(example.value, dict) and name in example.value and example_target is target:
-            found.append(example.value[name])
+        if isinstance(example.value, dict) and field_name in example.value and example_target is target:
+            found.append(example.value[field_name])
     found += [schema[key] for key in ("default", "example") if key in schema]
     found += schema.get("examples", [])
-    return [value for value in found if value is not None or not is_form(media.name)]
+    return [value for value in found if value is not None or not is_form(media_type.name)]
 
 
-def _schema_values(schema: dict[str, Any]) -> list[Any]:
+def _list_schema_values(schema: dict[str, Any]) -> list[Any]:
     if "enum" in schema:
         return list(schema["enum"])
     if schema.get("type") == "boolean":
@@ -255,9 +263,9 @@ def _schema_values(schema: dict[str, Any]) -> list[Any]:
 def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:
     """Whether a request to `target` may have `value` in `field`. It may if nothing else is documented."""
     if value is MISSING:
-        return field.name not in _identifying_fields(target)
-    if field.documented_values is not None:
-        return value in field.documented_values.get(target.name, ())
+        return field.name not in _list_identifying_fields(target)
+    if field.documented_values_by_target is not None:
+        return value in field.documented_values_by_target.get(target.name, ())
     request = target.speech.request
     for mapping, listed in (
         (request.get("format"), target.spec.formats),
@@ -268,21 +276,21 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
     return True
 
 
-def _combination_case(
+def _build_combination_case(
     target: Target, request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]
 ) -> ConformanceCase:
-    request = _with_values(request, fields, values)
+    request = _set_field_values(request, fields, values)
     description = f"{target.name} with {_describe_values(fields, values)}"
-    return make_case(
+    return build_case(
         target.operation,
-        expect_accepted(description, _tested_pointer(target, fields)),
+        expect_accepted(description, _find_tested_pointer(target, fields)),
         target=target.name,
         request=request,
-        text_characters=text_characters(target.operation, request),
+        text_characters=count_charged_characters(target.operation, request),
     )
 
 
-def _with_values(request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]) -> RequestParts:
+def _set_field_values(request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]) -> RequestParts:
     changes = {field.name: value for field, value in zip(fields, values, strict=True)}
     body = {name: value for name, value in {**request.body, **changes}.items() if value is not MISSING}
     return msgspec.structs.replace(request, body=body)
@@ -299,12 +307,14 @@ def _describe_value(field: PairwiseField, value: Any) -> str:
     return f"{field.name} {shown:.40}"
 
 
-def _tested_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
+def _find_tested_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
     """Return a JSON pointer to the statement of the contract that a rejection of the request would contradict.
 
     This is the schema of a disputed field if there is one, so that the finding is reported as disputed.
     """
     for field in fields:
-        if any("rejects-valid" in dispute.rules for dispute, _ in target.contract.disputes(field.pointer)):
-            return field.pointer
+        if any(
+            "rejects-valid" in dispute.rules for dispute, _ in target.contract.iterate_disputes(field.schema_pointer)
+        ):
+            return field.schema_pointer
     return f"{target.operation.pointer}/requestBody"

@@ -8,9 +8,9 @@ from typing import Any
 
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
-from voicegauge.conformance.cases.case import ConformanceCase, expect_as_documented, make_case
-from voicegauge.conformance.cases.sample_values import sample_value
-from voicegauge.conformance.cases.valid_requests import minimal_request, text_characters
+from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_by_validity
+from voicegauge.conformance.cases.sample_values import find_sample_value
+from voicegauge.conformance.cases.valid_requests import build_minimal_request, count_charged_characters
 from voicegauge.contract import MISSING, Operation, Parameter, Target
 
 _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
@@ -25,18 +25,18 @@ def plan_parameter_cases(
         if parameter.location not in ("query", "header"):
             continue
         pointer = f"{parameter.pointer}/schema"
-        schema = parameter.data.get("schema", {})
+        schema = parameter.part_data.get("schema", {})
         for boundary in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
             text = to_parameter_text(boundary.value)
             # The schema decides how the text is read: the text "1.5" may be a valid string.
-            if text is None or not _is_still_tested(parameter, text, boundary) or _may_be_an_id(boundary):
+            if text is None or not _keeps_boundary_validity(parameter, text, boundary) or _may_be_id(boundary):
                 continue
-            yield _parameter_case(operation, _with_parameter(request, parameter, text), boundary, target)
-        example = to_parameter_text(parameter.data.get("example"))
-        if example is not None and not parameter.required and not _takes_webhook_url(operation, parameter):
+            yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary, target)
+        example = to_parameter_text(parameter.part_data.get("example"))
+        if example is not None and not parameter.is_required and not _takes_webhook_url(operation, parameter):
             description = f"{parameter.name} {example!r}, as documented"
             boundary = BoundaryValue((parameter.name,), example, description, pointer, is_valid=True)
-            yield _parameter_case(operation, _with_parameter(request, parameter, example), boundary, target)
+            yield _build_parameter_case(operation, _set_parameter(request, parameter, example), boundary, target)
 
 
 def _takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
@@ -45,7 +45,7 @@ def _takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
 
 
-def _may_be_an_id(boundary: BoundaryValue) -> bool:
+def _may_be_id(boundary: BoundaryValue) -> bool:
     """Whether a valid text may have to name an existing resource or a reachable URL, because no enum lists it."""
     return boundary.is_valid and isinstance(boundary.value, str) and boundary.keyword not in ("enum", "const")
 
@@ -65,49 +65,49 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
     return not parameter.parse_text(text).errors
 
 
-def _is_still_tested(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
+def _keeps_boundary_validity(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
     """Whether a value that is sent as text is as valid as `boundary` says, for the same reason."""
     if boundary.is_valid or boundary.keyword != "type":
         return fits_parameter(parameter, text) is boundary.is_valid
-    return any(error.schema_pointer == boundary.pointer for error in parameter.parse_text(text).errors)
+    return any(error.schema_pointer == boundary.schema_pointer for error in parameter.parse_text(text).errors)
 
 
-def _with_parameter(request: RequestParts, parameter: Parameter, text: str) -> RequestParts:
-    query = {**request.query, parameter.name: text} if parameter.location == "query" else request.query
-    headers = {**request.headers, parameter.name: text} if parameter.location == "header" else request.headers
+def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:
+    query = {**request.query, parameter.name: parameter_text} if parameter.location == "query" else request.query
+    headers = {**request.headers, parameter.name: parameter_text} if parameter.location == "header" else request.headers
     return RequestParts(
         path=request.path, query=query, headers=headers, body=request.body, media_type=request.media_type
     )
 
 
-def _parameter_case(
+def _build_parameter_case(
     operation: Operation, request: RequestParts, boundary: BoundaryValue, target: Target | None
 ) -> ConformanceCase:
-    return make_case(
+    return build_case(
         operation,
-        expect_as_documented(operation, boundary.description, boundary.pointer, is_valid=boundary.is_valid),
+        expect_by_validity(operation, boundary.description, boundary.schema_pointer, is_valid=boundary.is_valid),
         target=target.name if target else None,
         request=request,
-        text_characters=text_characters(operation, request),
+        text_characters=count_charged_characters(operation, request),
     )
 
 
-def operation_request(operation: Operation) -> tuple[RequestParts | None, bool]:
+def build_operation_request(operation: Operation) -> tuple[RequestParts | None, bool]:
     """Return a request to an operation that has no target, and whether everything that the request names exists.
 
     Ids of resources cannot be known beforehand, so they are invented. The request is `None` if no value is known for a
     required parameter or field.
     """
-    body = minimal_request(operation)
+    body = build_minimal_request(operation)
     if body is None:
         return None, False
     path: dict[str, Any] = {}
     query: dict[str, Any] = {}
     all_exist = True
     for parameter in operation.parameters:
-        if not parameter.required:
+        if not parameter.is_required:
             continue
-        value, exists = _required_value(operation, parameter)
+        value, exists = _find_required_value(operation, parameter)
         if value is MISSING or parameter.location not in ("path", "query"):
             return None, False
         all_exist = all_exist and exists
@@ -115,11 +115,11 @@ def operation_request(operation: Operation) -> tuple[RequestParts | None, bool]:
     return RequestParts(path=path, query=query, body=body.body, media_type=body.media_type), all_exist
 
 
-def _required_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
+def _find_required_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
     """Return a value for a required parameter, and whether the resource that the value names exists."""
     if "enum" in parameter.schema or "default" in parameter.schema:
-        return sample_value(operation.contract.schemas, parameter.schema), True
+        return find_sample_value(operation.contract.schemas, parameter.schema), True
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
-    zeros = re.sub("[0-9a-f]", "0", str(parameter.data.get("example", "")))
+    zeros = re.sub("[0-9a-f]", "0", str(parameter.part_data.get("example", "")))
     unknown = next((text for text in (*_UNKNOWN_IDS, zeros) if text and fits_parameter(parameter, text)), MISSING)
     return unknown, False

@@ -7,14 +7,14 @@ from typing import get_args
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.case import ConformanceCase, make_case, rejection_statuses
-from voicegauge.conformance.cases.valid_requests import with_headers
+from voicegauge.conformance.cases.case import ConformanceCase, build_case, find_rejection_statuses
+from voicegauge.conformance.cases.valid_requests import add_headers
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 
-REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
-_CASE_KINDS: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
+PROVOKED_REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
+_CASE_DESCRIPTION_BY_REASON: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
 """The kind of other cases that test a rejection reason with requests that really are invalid or unauthorized."""
 
 
@@ -22,8 +22,8 @@ def plan_authentication_cases(
     operation: Operation, request: RequestParts, target: Target | None
 ) -> Iterator[ConformanceCase]:
     """Yield a request without a key and one with a wrong key."""
-    pointer = f"{operation.pointer}/security" if "security" in operation.data else "/security"
-    statuses = rejection_statuses(operation, "unauthorized")
+    pointer = f"{operation.pointer}/security" if "security" in operation.part_data else "/security"
+    statuses = find_rejection_statuses(operation, "unauthorized")
     for key, description in (("missing", "a request without a key"), ("wrong", "a request with a wrong key")):
         expected = ExpectedResponse(
             verdict="rejected",
@@ -32,7 +32,7 @@ def plan_authentication_cases(
             description=description,
             contract_pointer=pointer,
         )
-        yield make_case(
+        yield build_case(
             operation,
             expected,
             target=target.name if target else None,
@@ -57,9 +57,9 @@ def plan_rejection_reason_cases(
         other_cases: the other cases of the operation. Reasons that they test are left out.
     """
     kinds = {case.expected.case_kind for case in other_cases}
-    for reason in REJECTION_REASONS:
-        statuses = rejection_statuses(operation, reason)
-        if not statuses or _CASE_KINDS.get(reason) in kinds:
+    for reason in PROVOKED_REJECTION_REASONS:
+        statuses = find_rejection_statuses(operation, reason)
+        if not statuses or _CASE_DESCRIPTION_BY_REASON.get(reason) in kinds:
             continue
         expected = ExpectedResponse(
             verdict="rejected",
@@ -68,9 +68,9 @@ def plan_rejection_reason_cases(
             description=f"rejected as {reason}",
             contract_pointer=f"{operation.pointer}/responses/{statuses[0]}",
         )
-        yield make_case(
+        yield build_case(
             operation,
             expected,
             target=target.name if target else None,
-            request=with_headers(request, {SCENARIO_HEADER: reason}),
+            request=add_headers(request, {SCENARIO_HEADER: reason}),
         )

@@ -28,7 +28,7 @@ MAX_LANGUAGES_TRIED = 3
 _LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
 _OTHER_SCRIPT_LANGUAGES = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
 """Languages that are not written in the Latin script. A Latin text cannot be detected as one of them."""
-_LANGUAGE_DETECTION = "auto"
+_LANGUAGE_DETECTION_VALUE = "auto"
 """A listed value that is not a language: it asks the service to detect the language of the text."""
 
 
@@ -36,37 +36,37 @@ class RelatedDelivery(NamedTuple):
     """A delivery that is compared with an earlier one, by default with the plain one."""
 
     relation: PairRelation
-    speech: SpeechRequest
+    speech_request: SpeechRequest
     base_value: Any
     """Value of the parameter in the plain delivery, or the documented default; `None` if neither is known."""
-    value: Any
+    changed_value: Any
     description: str
-    compared_with: str | None = None
+    compared_description: str | None = None
     """Description of the earlier related delivery with which it is compared instead of the plain one."""
 
 
-def related_deliveries(target: Target, speech: SpeechRequest) -> Iterator[RelatedDelivery]:
-    """Yield the deliveries to compare with the plain delivery of `speech`, those that show most faults first."""
+def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[RelatedDelivery]:
+    """Yield the deliveries to compare with the plain delivery of a request, those that show most faults first."""
     for found in (
-        _other_speed(target, speech),
-        _other_voice(target, speech),
-        _repeated_text(target, speech),
-        _other_language(target, speech),
-        _other_seed(target, speech),
-        _same_seed(target, speech),
+        _change_speed(target, speech_request),
+        _change_voice(target, speech_request),
+        _repeat_text(target, speech_request),
+        _change_language(target, speech_request),
+        _change_seed(target, speech_request),
+        _repeat_seed(target, speech_request),
     ):
-        if found is not None and _is_valid(target, found.speech):
+        if found is not None and _is_valid_request(target, found.speech_request):
             yield found
 
 
-def _is_valid(target: Target, speech: SpeechRequest) -> bool:
+def _is_valid_request(target: Target, speech_request: SpeechRequest) -> bool:
     try:
-        return is_valid_body(target.operation, map_speech_request(target, speech))
+        return is_valid_body(target.operation, map_speech_request(target, speech_request))
     except UsageError:
         return False
 
 
-def _other_speed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request.get("speed")
     if mapping is None:
         return None
@@ -77,15 +77,20 @@ def _other_speed(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
     for speed in _PREFERRED_SPEEDS:
         is_allowed = low <= speed <= high if high else False
         if is_allowed and max(speed / base, base / speed) >= MIN_SPEED_FACTOR:
-            changed = msgspec.structs.replace(speech, speed=speed)
+            changed = msgspec.structs.replace(speech_request, speed=speed)
             return RelatedDelivery("speed", changed, base, speed, f"speed {speed:g}")
     return None
 
 
-def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+def _change_voice(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request.get("voice")
     used = target.spec.voice
-    if mapping is None or used is None or speech.voice_sample is not None or target.spec.voice_sample_url is not None:
+    if (
+        mapping is None
+        or used is None
+        or speech_request.voice_sample is not None
+        or target.spec.voice_sample_url is not None
+    ):
         return None
     schema = find_request_schema(target.operation, mapping.at, target.spec.media_type)
     # A voice whose name ends with the same language mark as the used one, such as "[EN]", is tried first.
@@ -93,57 +98,63 @@ def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | Non
     known = (
         *named,
         *schema.get("examples", ()),
-        *_voices_in_examples(target, mapping.at),
+        *_iterate_voices_in_examples(target, mapping.at),
         *target.spec.voices.values(),
     )
     voice = next((name for name in known if name != used), None)
     if not isinstance(voice, str):
         return None
-    return RelatedDelivery("voice", msgspec.structs.replace(speech, voice=voice), used, voice, f"the voice {voice}")
+    return RelatedDelivery(
+        "voice", msgspec.structs.replace(speech_request, voice=voice), used, voice, f"the voice {voice}"
+    )
 
 
-def _voices_in_examples(target: Target, at: Location) -> Iterator[Any]:
+def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Iterator[Any]:
     """Yield the voices in the documented requests of the contract that address the model of `target`."""
     constants = {location.tokens[-1]: value for location, value in target.spec.constants.items() if location.tokens}
-    if at.kind != "body" or not constants:
+    if voice_location.kind != "body" or not constants:
         return
     for operation in target.contract.operations.values():
         for media in operation.request_media.values():
             for example in media.examples:
-                for item in _nested_objects(example.value):
-                    if at.tokens[-1] in item and constants.items() <= item.items():
-                        yield item[at.tokens[-1]]
+                for item in _iterate_nested_objects(example.value):
+                    if voice_location.tokens[-1] in item and constants.items() <= item.items():
+                        yield item[voice_location.tokens[-1]]
 
 
-def _nested_objects(value: Any) -> Iterator[dict[str, Any]]:
+def _iterate_nested_objects(json_value: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in a JSON value."""
-    if isinstance(value, dict):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _nested_objects(inner)
+    if isinstance(json_value, dict):
+        yield json_value
+    for inner in (
+        json_value.values() if isinstance(json_value, dict) else json_value if isinstance(json_value, list) else ()
+    ):
+        yield from _iterate_nested_objects(inner)
 
 
-def _repeated_text(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     del target
-    twice = f"{speech.text} {speech.text}"
-    return RelatedDelivery("text", msgspec.structs.replace(speech, text=twice), 1, 2, "the text twice")
+    twice = f"{speech_request.text} {speech_request.text}"
+    return RelatedDelivery("text", msgspec.structs.replace(speech_request, text=twice), 1, 2, "the text twice")
 
 
-def _other_language(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     if "language" not in target.speech.request or len(target.spec.languages) < 2:
         return None
     used = target.spec.language
-    if used is None or used == _LANGUAGE_DETECTION:
-        others = [name for name in target.spec.languages if _is_other_script(_primary_language(name), speech.text)]
+    if used is None or used == _LANGUAGE_DETECTION_VALUE:
+        others = [
+            name for name in target.spec.languages if _is_other_script(_get_primary_language(name), speech_request.text)
+        ]
     else:
         others = [
             name
             for name in target.spec.languages
-            if _primary_language(name) not in (_primary_language(used), _LANGUAGE_DETECTION)
+            if _get_primary_language(name) not in (_get_primary_language(used), _LANGUAGE_DETECTION_VALUE)
         ]
     for language in others[:MAX_LANGUAGES_TRIED]:
-        changed = msgspec.structs.replace(speech, language=language)
-        if _is_valid(target, changed):
+        changed = msgspec.structs.replace(speech_request, language=language)
+        if _is_valid_request(target, changed):
             return RelatedDelivery("language", changed, target.spec.language, language, f"the language {language}")
     return None
 
@@ -154,32 +165,32 @@ def _is_other_script(language: str, text: str) -> bool:
     return language in (_OTHER_SCRIPT_LANGUAGES if is_latin else _LATIN_SCRIPT_LANGUAGES)
 
 
-def _primary_language(language: str) -> str:
+def _get_primary_language(language: str) -> str:
     """Return the primary subtag of a language tag, such as "en" for "en-US"."""
     return language.lower().replace("_", "-").partition("-")[0]
 
 
-def _other_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request.get("seed")
     if mapping is None:
         return None
     default = find_documented_default(target.operation, mapping.at, target.spec.media_type)
     base = None if default is MISSING else default
     for seed in _SEEDS_TO_TRY:
-        changed = msgspec.structs.replace(speech, seed=seed)
-        if seed != base and _is_valid(target, changed):
+        changed = msgspec.structs.replace(speech_request, seed=seed)
+        if seed != base and _is_valid_request(target, changed):
             return RelatedDelivery("seed", changed, base, seed, f"the seed {seed}")
     return None
 
 
-def _same_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+def _repeat_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return the delivery with another seed once more, if a document promises the same audio."""
-    first = _other_seed(target, speech)
+    first = _change_seed(target, speech_request)
     if first is None or not target.speech.request["seed"].reproducible:
         return None
     return first._replace(
         relation="repetition",
-        base_value=first.value,
+        base_value=first.changed_value,
         description=f"{first.description} again",
-        compared_with=first.description,
+        compared_description=first.description,
     )

@@ -7,7 +7,7 @@ from typing import Any
 from voicegauge.contract import MISSING, Schemas
 
 _SAMPLE_TEXT = "Good morning"
-_SAMPLES_BY_FORMAT = {
+_SAMPLE_BY_FORMAT = {
     "uri": "https://example.com/voice.wav",
     "date-time": "2026-01-01T00:00:00Z",
     "date": "2026-01-01",
@@ -16,13 +16,13 @@ _SAMPLES_BY_FORMAT = {
 }
 
 
-def sample_value(schemas: Schemas, schema: Any) -> Any:
+def find_sample_value(schemas: Schemas, schema: Any) -> Any:
     """Return a value that fits `schema`, or `MISSING` if none is found.
 
     An invented value respects bounds, enumerations and required properties, but not patterns. Only an example or a
     default can match a pattern.
     """
-    schema, _ = schemas.resolve(schema)
+    schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return _SAMPLE_TEXT
     for key in ("example", "default", "const"):
@@ -33,29 +33,29 @@ def sample_value(schemas: Schemas, schema: Any) -> Any:
             return schema[key][0]
     for key in ("oneOf", "anyOf"):
         for branch in schema.get(key, ()):
-            value = sample_value(schemas, branch)
+            value = find_sample_value(schemas, branch)
             if value is not MISSING:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_type = types if isinstance(types, str) else types[0]
-    return _SAMPLES_BY_TYPE.get(json_type, _no_sample)(schemas, schema)
+    return _BUILD_SAMPLE_BY_TYPE.get(json_type, _find_no_sample)(schemas, schema)
 
 
-def _no_sample(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _find_no_sample(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas, schema
     return MISSING
 
 
-def _sample_text(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_sample_text(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "pattern" in schema:
         return MISSING
-    text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), _SAMPLE_TEXT)
+    text = _SAMPLE_BY_FORMAT.get(schema.get("format", ""), _SAMPLE_TEXT)
     text = text.ljust(schema.get("minLength", 0), "a")
     return text[: schema.get("maxLength", len(text))]
 
 
-def _sample_number(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_sample_number(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "minimum" in schema:
         return schema["minimum"]
@@ -64,23 +64,23 @@ def _sample_number(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return min(1, schema.get("maximum", 1))
 
 
-def _sample_list(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    items = [sample_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+def _build_sample_list(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    items = [find_sample_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
     return MISSING if MISSING in items else items
 
 
-def _sample_object(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_sample_object(schemas: Schemas, schema: dict[str, Any]) -> Any:
     properties = schema.get("properties", {})
-    fields = {name: sample_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
+    fields = {name: find_sample_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
     return MISSING if MISSING in fields.values() else fields
 
 
-_SAMPLES_BY_TYPE = {
-    "string": _sample_text,
-    "integer": _sample_number,
-    "number": _sample_number,
+_BUILD_SAMPLE_BY_TYPE = {
+    "string": _build_sample_text,
+    "integer": _build_sample_number,
+    "number": _build_sample_number,
     "boolean": lambda _schemas, _schema: True,
     "null": lambda _schemas, _schema: None,
-    "array": _sample_list,
-    "object": _sample_object,
+    "array": _build_sample_list,
+    "object": _build_sample_object,
 }

@@ -13,12 +13,16 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
     UploadPadding,
+    build_case,
     expect_accepted,
     expect_undocumented,
-    make_case,
-    rejection_statuses,
+    find_rejection_statuses,
 )
-from voicegauge.conformance.cases.valid_requests import spoken_sentence, text_characters, voice_sample
+from voicegauge.conformance.cases.valid_requests import (
+    count_charged_characters,
+    load_spoken_sentence,
+    load_voice_sample,
+)
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import RejectionReason, UploadLimits
 from voicegauge.model import Record, UploadedFile
@@ -48,7 +52,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     """A recording near a documented limit, or of a kind that no document mentions."""
 
     description: str
-    file: UploadedFile
+    uploaded_file: UploadedFile
     rejection_reason: RejectionReason = "invalid"
     """The reason for which the recording should be rejected if it is not valid."""
     limit_key: str | None = None
@@ -63,18 +67,18 @@ class UploadVariant(Record, frozen=True, kw_only=True):
 
 
 def plan_upload_cases(
-    operation: Operation, request: RequestParts, field: str, target: str | None, *, emulated: bool
+    operation: Operation, request: RequestParts, file_field_name: str, target_id: str | None, *, is_emulated: bool
 ) -> Iterator[ConformanceCase]:
     """Yield uploads below, at and beyond each documented limit of a form field, and unusual ones.
 
     Args:
         operation: the operation that is called.
         request: a valid request to it.
-        field: the form field that carries the recording.
-        target: name of the target of the request.
-        emulated: whether the emulator responds, which reads MB as the contract does.
+        file_field_name: the form field that carries the recording.
+        target_id: name of the target of the request.
+        is_emulated: whether the emulator responds, which reads MB as the contract does.
     """
-    limits = operation.limits.uploads.get(field) or UploadLimits()
+    limits = operation.limits.uploads.get(file_field_name) or UploadLimits()
     # Only the limits that the variants depend on are kept, so that operations with equal ones share cached recordings.
     limits = UploadLimits(
         max_bytes=limits.max_bytes,
@@ -83,14 +87,14 @@ def plan_upload_cases(
         min_sample_rate_hz=limits.min_sample_rate_hz,
         formats=limits.formats,
     )
-    for variant in _upload_variants(limits, for_cloning=operation.speech is not None):
-        if variant.is_ambiguous and not emulated:
+    for variant in _list_upload_variants(limits, for_cloning=operation.speech is not None):
+        if variant.is_ambiguous and not is_emulated:
             variant = msgspec.structs.replace(variant, limit_key=None, is_valid=False)
-        yield _upload_case(operation, request, field, target, variant)
+        yield _build_upload_case(operation, request, file_field_name, target_id, variant)
 
 
 @functools.lru_cache(maxsize=32)
-def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[UploadVariant, ...]:
+def _list_upload_variants(limits: UploadLimits, *, is_voice_sample: bool) -> tuple[UploadVariant, ...]:
     """Return the recordings for one set of limits.
 
     Kinds of recordings that no document mentions are only tried for cloning voices. For other uploads they would prove
@@ -98,19 +102,19 @@ def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[Upload
     """
     from voicegauge.speech.audio import decode  # numpy takes long to import
 
-    voice = (voice_sample().data or b"") if for_cloning else spoken_sentence().file.data
+    voice = (load_voice_sample().data or b"") if is_voice_sample else load_spoken_sentence().file.data
     decoded = decode(voice)
     variants = [
-        *_size_variants(decoded, limits),
-        *_duration_variants(decoded, limits, for_cloning=for_cloning),
-        *_format_variants(decoded, limits),
-        *_sample_rate_variants(decoded, limits),
-        _text_file_variant(limits),
-        _empty_file_variant(),
+        *_iterate_size_variants(decoded, limits),
+        *_iterate_duration_variants(decoded, limits, is_voice_sample=is_voice_sample),
+        *_iterate_format_variants(decoded, limits),
+        *_iterate_sample_rate_variants(decoded, limits),
+        _build_text_file_variant(limits),
+        _build_empty_file_variant(),
     ]
     truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
-    variants.append(UploadVariant(description="a truncated recording", file=truncated))
-    chosen = (variant for variant in variants if for_cloning or variant.limit_key is not None)
+    variants.append(UploadVariant(description="a truncated recording", uploaded_file=truncated))
+    chosen = (variant for variant in variants if is_voice_sample or variant.limit_key is not None)
     return tuple(
         variant for variant in chosen if variant.limit_key == "max_bytes" or not _is_too_large(variant, limits)
     )
@@ -118,23 +122,23 @@ def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[Upload
 
 def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
     """Whether a file exceeds the size limit. It is then rejected for its size, so it cannot test another limit."""
-    return limits.max_bytes is not None and len(variant.file.data) > limits.max_bytes
+    return limits.max_bytes is not None and len(variant.uploaded_file.data) > limits.max_bytes
 
 
-def _size_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_size_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield WAV files of sizes near the limit. They are padded to their size, so that decoding them stays fast."""
     if limits.max_bytes is None:
         return
     surely_valid = int(limits.max_bytes / MB_PER_MIB)
     # The samples take at most half of the smallest file. They have 16 bits, and headers and padding need space.
-    file = _wav(decoded.samples[: max(surely_valid // 4, 1)], decoded.sample_rate_hz, "large.wav")
+    file = _encode_wav(decoded.samples[: max(surely_valid // 4, 1)], decoded.sample_rate_hz, "large.wav")
     sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
     for size, is_valid in sizes:
         if is_valid and limits.formats and "wav" not in limits.formats:
             continue
         yield UploadVariant(
             description=f"a recording of {size} bytes",
-            file=file,
+            uploaded_file=file,
             rejection_reason="too-large",
             limit_key="max_bytes",
             is_valid=is_valid,
@@ -143,11 +147,13 @@ def _size_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[Uplo
         )
 
 
-def _duration_variants(decoded: DecodedAudio, limits: UploadLimits, *, for_cloning: bool) -> Iterator[UploadVariant]:
+def _iterate_duration_variants(
+    decoded: DecodedAudio, limits: UploadLimits, *, is_voice_sample: bool
+) -> Iterator[UploadVariant]:
     durations = [
         (SHORT_RECORDING_S, "min_s" if limits.min_s is not None and limits.min_s > SHORT_RECORDING_S else None, False)
     ]
-    if for_cloning:
+    if is_voice_sample:
         durations.append(
             (LONG_RECORDING_S, "max_s" if limits.max_s is not None and limits.max_s < LONG_RECORDING_S else None, False)
         )
@@ -155,10 +161,10 @@ def _duration_variants(decoded: DecodedAudio, limits: UploadLimits, *, for_cloni
         if bound is not None:
             durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
     for duration_s, limit, is_valid in durations:
-        file = _wav(_repeat_recording(decoded, duration_s), decoded.sample_rate_hz, "voice.wav")
+        file = _encode_wav(_repeat_recording(decoded, duration_s), decoded.sample_rate_hz, "voice.wav")
         if duration_s > 0 and (limits.max_bytes is None or len(file.data) < limits.max_bytes):
             yield UploadVariant(
-                description=f"a recording of {duration_s:g} s", file=file, limit_key=limit, is_valid=is_valid
+                description=f"a recording of {duration_s:g} s", uploaded_file=file, limit_key=limit, is_valid=is_valid
             )
 
 
@@ -170,27 +176,27 @@ def _repeat_recording(decoded: DecodedAudio, duration_s: float) -> Samples:
     return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
 
 
-def _format_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_format_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
     from voicegauge.speech.audio import encode_at_bitrate, find_media_type
 
     documented = {name.lower() for name in limits.formats}
 
-    def encode_as(name: str) -> UploadedFile:
-        data = encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, name)
-        return UploadedFile(filename=f"voice.{name}", media_type=find_media_type(name), data=data)
+    def encode_as(format_name: str) -> UploadedFile:
+        data = encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, format_name)
+        return UploadedFile(filename=f"voice.{format_name}", media_type=find_media_type(format_name), data=data)
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:
             yield UploadVariant(
-                description=f"a recording as {name}", file=encode_as(name), limit_key="formats", is_valid=True
+                description=f"a recording as {name}", uploaded_file=encode_as(name), limit_key="formats", is_valid=True
             )
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
     limit = "formats" if documented else None
-    yield UploadVariant(description=f"a recording as {other}", file=encode_as(other), limit_key=limit)
+    yield UploadVariant(description=f"a recording as {other}", uploaded_file=encode_as(other), limit_key=limit)
 
 
-def _sample_rate_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_sample_rate_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import resample
 
     minimum = limits.min_sample_rate_hz or 0
@@ -201,67 +207,68 @@ def _sample_rate_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterat
         if rate:
             yield UploadVariant(
                 description=f"a recording of {rate} Hz",
-                file=_wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav"),
+                uploaded_file=_encode_wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav"),
                 limit_key="min_sample_rate_hz" if is_limited else None,
                 is_valid=is_valid,
             )
 
 
-def _text_file_variant(limits: UploadLimits) -> UploadVariant:
+def _build_text_file_variant(limits: UploadLimits) -> UploadVariant:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100)
     limit = "formats" if limits.formats else None
-    return UploadVariant(description="a text instead of a recording", file=text, limit_key=limit)
+    return UploadVariant(description="a text instead of a recording", uploaded_file=text, limit_key=limit)
 
 
-def _empty_file_variant() -> UploadVariant:
+def _build_empty_file_variant() -> UploadVariant:
     empty = UploadedFile(filename="voice.wav", media_type="audio/wav", data=b"")
-    return UploadVariant(description="an empty file", file=empty)
+    return UploadVariant(description="an empty file", uploaded_file=empty)
 
 
-def _wav(samples: Samples, rate_hz: int, name: str) -> UploadedFile:
+def _encode_wav(samples: Samples, rate_hz: int, file_name: str) -> UploadedFile:
     from voicegauge.speech.audio import encode
 
     data, media_type = encode(samples, rate_hz, "wav")
-    return UploadedFile(filename=name, media_type=media_type, data=data)
+    return UploadedFile(filename=file_name, media_type=media_type, data=data)
 
 
-def _upload_case(
-    operation: Operation, request: RequestParts, field: str, target: str | None, variant: UploadVariant
+def _build_upload_case(
+    operation: Operation, request: RequestParts, file_field_name: str, target_id: str | None, variant: UploadVariant
 ) -> ConformanceCase:
-    body = {**request.body, field: variant.file}
-    return make_case(
+    body = {**request.body, file_field_name: variant.uploaded_file}
+    return build_case(
         operation,
-        _expected_response(operation, field, variant),
-        target=target,
+        _build_expected_response(operation, file_field_name, variant),
+        target=target_id,
         request=msgspec.structs.replace(request, body=body),
-        text_characters=text_characters(operation, request),
-        padding=UploadPadding(field=field, size_bytes=variant.padded_size_bytes)
+        text_characters=count_charged_characters(operation, request),
+        padding=UploadPadding(field=file_field_name, size_bytes=variant.padded_size_bytes)
         if variant.padded_size_bytes is not None
         else None,
     )
 
 
-def _expected_response(operation: Operation, field: str, variant: UploadVariant) -> ExpectedResponse:
+def _build_expected_response(operation: Operation, file_field_name: str, variant: UploadVariant) -> ExpectedResponse:
     if variant.limit_key is None:
         pointer = f"{operation.pointer}/requestBody"
     else:
         # Limits are stated at the operation or, for all operations, at the root of the document.
-        limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.data else "/x-limits"
-        pointer = f"{limits}/uploads/{field}/{variant.limit_key}"
+        limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.part_data else "/x-limits"
+        pointer = f"{limits}/uploads/{file_field_name}/{variant.limit_key}"
     if variant.is_valid:
         return expect_accepted(variant.description, pointer)
     if variant.limit_key is None:
         return expect_undocumented(variant.description, pointer)
     return ExpectedResponse(
         verdict="rejected",
-        statuses=rejection_statuses(operation, variant.rejection_reason) or rejection_statuses(operation, "invalid"),
+        statuses=find_rejection_statuses(operation, variant.rejection_reason)
+        or find_rejection_statuses(operation, "invalid"),
         case_kind="invalid",
         description=variant.description,
         contract_pointer=pointer,
     )
 
 
-def padded_request(case: ConformanceCase) -> RequestParts | None:
+def build_padded_request(case: ConformanceCase) -> RequestParts | None:
     """Return the request of a case with the uploaded file padded to its planned size; `None` if it has no request.
 
     The file is padded just before the request is sent, because a plan with padded uploads of a hundred megabytes would
@@ -274,8 +281,11 @@ def padded_request(case: ConformanceCase) -> RequestParts | None:
     return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field: padded})
 
 
-def _pad_wav(wav: bytes, size: int) -> bytes:
-    """Return `wav` padded to `size` bytes by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
+def _pad_wav(wav: bytes, size_bytes: int) -> bytes:
+    """Return `wav` padded to `size_bytes` by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
     # Neither length includes the 8 bytes of its own chunk header.
-    riff_length, junk_length = ((size - 8).to_bytes(4, "little"), (size - len(wav) - 8).to_bytes(4, "little"))
-    return b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length)).ljust(size, b"\0")
+    riff_length, junk_length = (
+        (size_bytes - 8).to_bytes(4, "little"),
+        (size_bytes - len(wav) - 8).to_bytes(4, "little"),
+    )
+    return b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length)).ljust(size_bytes, b"\0")

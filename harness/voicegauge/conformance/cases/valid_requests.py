@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases.sample_values import sample_value
+from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_text_value, write_pointer
 from voicegauge.data import find_bundled_folder
 from voicegauge.errors import UsageError
@@ -24,21 +24,21 @@ DEFAULT_TEXT = "Good morning. This is a short test of a long story."
 """The default text of requests: long enough that speech stands out from noise, and short enough to be cheap."""
 
 
-def valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> SpeechRequest:
+def build_valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> SpeechRequest:
     """Return a speech request that `target` must accept.
 
     Raises:
         UsageError: neither the contract nor its examples have a value for a required parameter or field.
     """
     needs_upload = "voice_sample_upload" in target.spec.required_fields
-    speech = SpeechRequest(text=text, voice_sample=voice_sample() if needs_upload else None)
+    speech = SpeechRequest(text=text, voice_sample=load_voice_sample() if needs_upload else None)
     request = map_speech_request(target, speech)
-    fields = {f"body#/{name}": value for name, value in _missing_fields(target.operation, request).items()}
-    extra = _missing_parameters(target.operation, request) | fields
+    fields = {f"body#/{name}": value for name, value in _find_missing_fields(target.operation, request).items()}
+    extra = _find_missing_parameters(target.operation, request) | fields
     return SpeechRequest(text=text, voice_sample=speech.voice_sample, extra=extra)
 
 
-def voice_sample() -> VoiceSample:
+def load_voice_sample() -> VoiceSample:
     """Return the bundled recording of a voice, which lasts fourteen seconds, for targets that clone voices."""
     path = find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
@@ -55,22 +55,22 @@ class SpokenSentence(NamedTuple):
 
 
 @functools.cache
-def spoken_sentence(name: str = "wav") -> SpokenSentence:
-    """Return the first sentence of the bundled recording in the format `name`.
+def load_spoken_sentence(format_name: str = "wav") -> SpokenSentence:
+    """Return the first sentence of the bundled recording in the format `format_name`.
 
     The sentence is long enough to be transcribed, and short enough to be uploaded many times.
     """
     from voicegauge.speech.audio import decode, encode_at_bitrate, find_media_type  # numpy takes long to import
 
     text = (find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
-    decoded = decode(voice_sample().data or b"")
+    decoded = decode(load_voice_sample().data or b"")
     samples = decoded.samples[: round(SENTENCE_DURATION_S * decoded.sample_rate_hz)]
-    data = encode_at_bitrate(samples, decoded.sample_rate_hz, name)
-    file = UploadedFile(filename=f"sentence.{name}", media_type=find_media_type(name), data=data)
+    data = encode_at_bitrate(samples, decoded.sample_rate_hz, format_name)
+    file = UploadedFile(filename=f"sentence.{format_name}", media_type=find_media_type(format_name), data=data)
     return SpokenSentence(file, f"{text.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 
-def minimal_request(operation: Operation, media: MediaType | None = None) -> RequestParts | None:
+def build_minimal_request(operation: Operation, media_type: MediaType | None = None) -> RequestParts | None:
     """Return a request with the smallest body that an operation without targets must accept.
 
     The body has only the required fields; a file field contains the bundled recording. The result is `None` if no such
@@ -78,44 +78,48 @@ def minimal_request(operation: Operation, media: MediaType | None = None) -> Req
 
     Args:
         operation: the operation to call.
-        media: the media type of the body; the first documented one by default.
+        media_type: the media type of the body; the first documented one by default.
     """
-    media = media or next(iter(operation.request_media.values()), None)
-    if media is None:
+    media_type = media_type or next(iter(operation.request_media.values()), None)
+    if media_type is None:
         return RequestParts()
-    request = RequestParts(body={}, media_type=media.name)
-    for name in _required_fields(operation, media.schema):
-        inner = media.schema.get("properties", {}).get(name, {})
-        value = _voice_sample_file() if is_file_field(media, inner) else sample_value(operation.contract.schemas, inner)
+    request = RequestParts(body={}, media_type=media_type.name)
+    for name in _iterate_required_fields(operation, media_type.schema):
+        inner = media_type.schema.get("properties", {}).get(name, {})
+        value = (
+            _load_voice_sample_file()
+            if is_file_field(media_type, inner)
+            else find_sample_value(operation.contract.schemas, inner)
+        )
         if value is MISSING:
             return None
-        request = with_body_value(request, (name,), value)
+        request = set_body_value(request, (name,), value)
     return request if is_valid_body(operation, request) else None
 
 
-def _required_fields(operation: Operation, schema: Any) -> Iterator[str]:
+def _iterate_required_fields(operation: Operation, schema: Any) -> Iterator[str]:
     """Yield the fields that a body must have. Of `anyOf` and `oneOf` only the first branch is considered."""
-    schema, _ = operation.contract.schemas.resolve(schema)
+    schema, _ = operation.contract.schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return
     yield from schema.get("required", ())
     for keyword in ("anyOf", "oneOf"):
-        yield from _required_fields(operation, next(iter(schema.get(keyword, ())), None))
+        yield from _iterate_required_fields(operation, next(iter(schema.get(keyword, ())), None))
 
 
-def is_file_field(media: MediaType, schema: Any) -> bool:
+def is_file_field(media_type: MediaType, schema: Any) -> bool:
     """Whether a form field carries a file."""
-    schema, _ = media.schemas.resolve(schema)
+    schema, _ = media_type.schemas.resolve_reference(schema)
     is_binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
-    return is_binary and media.name == "multipart/form-data"
+    return is_binary and media_type.name == "multipart/form-data"
 
 
-def _voice_sample_file() -> UploadedFile:
-    voice = voice_sample()
+def _load_voice_sample_file() -> UploadedFile:
+    voice = load_voice_sample()
     return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
 
 
-def text_characters(operation: Operation, request: RequestParts) -> int:
+def count_charged_characters(operation: Operation, request: RequestParts) -> int:
     """Return the number of charged characters, in all items of a batch; 0 for an operation without speech."""
     if operation.speech is None:
         return 0
@@ -129,30 +133,30 @@ def text_characters(operation: Operation, request: RequestParts) -> int:
     return sum(len(text) for text in texts if isinstance(text, str))
 
 
-def _missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:
+def _find_missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:
     """Return values for the required parameters that are missing in `request`, by location."""
     given = {"path": request.path, "query": request.query, "header": request.headers, "cookie": {}}
     values = {}
     for parameter in operation.parameters:
-        if parameter.required and parameter.name not in given[parameter.location] and parameter.location != "cookie":
-            sample = sample_value(operation.contract.schemas, parameter.data.get("schema", {}))
-            value = parameter.data.get("example", sample)
+        if parameter.is_required and parameter.name not in given[parameter.location] and parameter.location != "cookie":
+            sample = find_sample_value(operation.contract.schemas, parameter.part_data.get("schema", {}))
+            value = parameter.part_data.get("example", sample)
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
             values[f"{parameter.location}.{parameter.name}"] = value
     return values
 
 
-def with_required_fields(operation: Operation, request: RequestParts) -> RequestParts:
+def add_required_fields(operation: Operation, request: RequestParts) -> RequestParts:
     """Return `request` with a value for each required field that is missing in it.
 
     Raises:
         UsageError: no value is known for a missing field.
     """
-    return msgspec.structs.replace(request, body={**request.body, **_missing_fields(operation, request)})
+    return msgspec.structs.replace(request, body={**request.body, **_find_missing_fields(operation, request)})
 
 
-def _missing_fields(operation: Operation, request: RequestParts) -> dict[str, Any]:
+def _find_missing_fields(operation: Operation, request: RequestParts) -> dict[str, Any]:
     """Return values for the required fields that are missing in the body of `request`, by name.
 
     Raises:
@@ -166,33 +170,33 @@ def _missing_fields(operation: Operation, request: RequestParts) -> dict[str, An
     body = request.body if isinstance(request.body, dict) else {}
     for name in schema.get("required", ()):
         if name not in body:
-            value = sample_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}))
+            value = find_sample_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}))
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the required field {name}")
             values[name] = value
     return values
 
 
-def body_value(media: MediaType, body: Any) -> Any:
+def to_json_body(media_type: MediaType, body: Any) -> Any:
     """Return the JSON value of a body to which the schema is applied.
 
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
     per byte.
     """
-    if not is_form(media.name) or not isinstance(body, dict):
+    if not is_form(media_type.name) or not isinstance(body, dict):
         return body
-    schema = media.schema if isinstance(media.schema, dict) else {}
+    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     properties = schema.get("properties", {})
     value = {}
     for name, field in body.items():
         if isinstance(field, UploadedFile):
             value[name] = field.data.decode("latin-1")
         else:
-            value[name] = parse_text_value(media.schemas, properties.get(name, {}), _field_text(field))
+            value[name] = parse_text_value(media_type.schemas, properties.get(name, {}), _format_field_text(field))
     return value
 
 
-def _field_text(value: Any) -> str:
+def _format_field_text(value: Any) -> str:
     """Return the text that is sent for a form field: a text unchanged, any other value as JSON."""
     from voicegauge.transport import encode_body
 
@@ -202,21 +206,21 @@ def _field_text(value: Any) -> str:
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:
     """Whether the body of `request` fits the documented schema."""
     media = operation.request_media.get(request.media_type or "")
-    return media is None or media.fits(body_value(media, request.body))
+    return media is None or media.is_valid(to_json_body(media, request.body))
 
 
-def with_body_value(request: RequestParts, path: tuple[str, ...], value: Any) -> RequestParts:
-    """Return `request` with `value` at `path` of its body; `MISSING` removes what is there."""
+def set_body_value(request: RequestParts, body_path: tuple[str, ...], value: Any) -> RequestParts:
+    """Return `request` with `value` at `body_path` of its body; `MISSING` removes what is there."""
     body = copy.deepcopy(request.body)
     if value is MISSING:
-        parent = read_pointer(body, path[:-1])
+        parent = read_pointer(body, body_path[:-1])
         if isinstance(parent, dict):
-            parent.pop(path[-1], None)
+            parent.pop(body_path[-1], None)
     else:
-        body = write_pointer(body, path, value)
+        body = write_pointer(body, body_path, value)
     return msgspec.structs.replace(request, body=body)
 
 
-def with_headers(request: RequestParts, headers: dict[str, str]) -> RequestParts:
+def add_headers(request: RequestParts, headers: dict[str, str]) -> RequestParts:
     """Return `request` with further headers."""
     return msgspec.structs.replace(request, headers={**request.headers, **headers})

@@ -9,13 +9,13 @@ import msgspec
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.case import (
-    CallbackUrl,
+    CallbackUrlParameter,
     ConformanceCase,
     SkippedCase,
     expect_accepted,
-    rejection_statuses,
+    find_rejection_statuses,
 )
-from voicegauge.conformance.cases.valid_requests import with_body_value, with_headers
+from voicegauge.conformance.cases.valid_requests import add_headers, set_body_value
 from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 
@@ -40,76 +40,78 @@ def add_webhook_cases(
             continue
         if case.speech is None and not case.is_representative:
             continue
-        operation = contracts[case.provider].operation(case.operation)
+        operation = contracts[case.provider].find_operation(case.operation)
         if operation.webhook is not None and (case.provider, case.operation) not in seen:
             seen.add((case.provider, case.operation))
-            yield from _webhook_cases(case, operation)
+            yield from _iterate_webhook_cases(case, operation)
 
 
-def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[ConformanceCase]:
-    """Yield `base` with a webhook URL in each documented mode, and with an http URL if https is required."""
+def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> Iterator[ConformanceCase]:
+    """Yield `base_case` with a webhook URL in each documented mode, and with an http URL if https is required."""
     assert operation.webhook is not None
-    name = base.id.partition(":")[0]
+    name = base_case.id.partition(":")[0]
     for index, url in enumerate(operation.webhook.url):
-        for mode, posts in _callback_modes(url):
+        for mode, posts in _iterate_callback_modes(url):
             description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
             expected = expect_accepted(description, f"{operation.pointer}/x-webhook/url/{index}")
-            case = base if url.mode is None or mode is None else with_case_value(base, url.mode.at, mode)
+            case = base_case if url.mode is None or mode is None else set_case_value(base_case, url.mode.at, mode)
             yield msgspec.structs.replace(
                 case,
                 id=f"{name}: {description}",
                 expected=expected,
-                callback_url=CallbackUrl(at=url.at, posts=posts),
+                callback_url=CallbackUrlParameter(at=url.at, posts=posts),
                 is_representative=False,
             )
         if operation.webhook.https_only:
-            yield _plain_http_case(base, operation, name, url.at)
+            yield _build_plain_http_case(base_case, operation, name, url.at)
 
 
-def _plain_http_case(base: ConformanceCase, operation: Operation, name: str, location: Location) -> ConformanceCase:
+def _build_plain_http_case(
+    base_case: ConformanceCase, operation: Operation, case_name: str, location: Location
+) -> ConformanceCase:
     expected = ExpectedResponse(
         verdict="rejected",
-        statuses=rejection_statuses(operation, "invalid"),
+        statuses=find_rejection_statuses(operation, "invalid"),
         case_kind="plain-http",
         description=f"a webhook with plain http at {location}",
         contract_pointer=f"{operation.pointer}/x-webhook/https_only",
     )
     return msgspec.structs.replace(
-        base,
-        id=f"{name}: {expected.description}",
+        base_case,
+        id=f"{case_name}: {expected.description}",
         expected=expected,
-        request=_mapped_request(with_case_value(base, location, PLAIN_HTTP_URL), operation),
+        request=_build_mapped_request(set_case_value(base_case, location, PLAIN_HTTP_URL), operation),
         speech=None,
         is_representative=False,
     )
 
 
-def _callback_modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
+def _iterate_callback_modes(url_field: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
     """Yield each value of the mode field with the callbacks that it asks for; `None` if there is no such field."""
-    if url.mode is None:
+    if url_field.mode is None:
         yield None, "terminal"
     else:
-        yield from url.mode.values.items()
+        yield from url_field.mode.values.items()
 
 
-def with_case_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
+def set_case_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
     """Return `case` with `value` at a location of its request."""
     if case.speech is not None:
         speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, str(location): value})
         return msgspec.structs.replace(case, speech=speech)
     assert case.request is not None, "a case has speech or a request"
     if location.kind == "header":
-        request = with_headers(case.request, {location.name: value})
+        request = add_headers(case.request, {location.name: value})
     elif location.kind == "body":
-        request = with_body_value(case.request, location.tokens, value)
+        request = set_body_value(case.request, location.tokens, value)
     else:
         request = msgspec.structs.replace(case.request, query={**case.request.query, location.name: value})
     return msgspec.structs.replace(case, request=request)
 
 
-def _mapped_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
+def _build_mapped_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
     """Return the request of a case. The request of a delivery is mapped from its speech."""
     if case.speech is None:
         return case.request
     assert case.target is not None, "a delivery has a target"
-    return map_speech_request(operation.contract.target(case.target), case.speech)
+    return map_speech_request(operation.contract.find_target_by_name(case.target), case.speech)

@@ -8,12 +8,12 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, precondition, rule
 
-from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, MakeTest, RuleSearch
+from voicegauge.conformance.fuzzing.search import BuildFuzzTest, FuzzEffort, FuzzTest, RuleSearch
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
 from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Target
 
-REQUESTS_PER_SEQUENCE = 4
+EXPECTED_REQUESTS_PER_SEQUENCE = 4
 """Number of random requests that count as much effort as one sequence of many steps."""
 
 
@@ -23,19 +23,19 @@ async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> N
     Args:
         target: a target with jobs.
         runner: the runner that sends and judges requests, and reserves the price of each submit.
-        effort: the number of random requests. One sequence counts as `REQUESTS_PER_SEQUENCE` requests.
+        effort: the number of random requests. One sequence counts as `EXPECTED_REQUESTS_PER_SEQUENCE` requests.
 
     Raises:
         BudgetError: the next submit costs more than is left in the budget.
         TransportError: the service cannot be reached.
     """
-    sequences = -(-effort.example_count // REQUESTS_PER_SEQUENCE)  # rounded up
+    sequences = -(-effort.example_count // EXPECTED_REQUESTS_PER_SEQUENCE)  # rounded up
     fewer = FuzzEffort(sequences, effort.seed, effort.failures_folder)
-    search = RuleSearch(runner, fewer.in_subfolder(target.operation.id, "jobs"))
-    await search.run(_make_machine(search, lambda: StatefulJobs(target, runner)))
+    search = RuleSearch(runner, fewer.with_failures_subfolder(target.operation.id, "jobs"))
+    await search.search_rules(_build_state_machine_test(search, lambda: StatefulJobs(target, runner)))
 
 
-def _make_machine(search: RuleSearch, make_jobs: Callable[[], StatefulJobs]) -> MakeTest:
+def _build_state_machine_test(search: RuleSearch, make_jobs: Callable[[], StatefulJobs]) -> BuildFuzzTest:
     """Return a function that makes a test of random sequences of steps."""
     numbers = st.integers(1, MAX_JOBS)
 
@@ -46,41 +46,41 @@ def _make_machine(search: RuleSearch, make_jobs: Callable[[], StatefulJobs]) -> 
             super().__init__()
             self.jobs = make_jobs()
 
-        def take_numbered_step(self, word: str, number: int | None = None) -> None:
-            step = word if number is None else f"{word} {min(number, self.jobs.count)}"
-            search.judge(search.send(self.jobs.take_step(step)))
+        def take_numbered_step(self, step_name: str, job_number: int | None = None) -> None:
+            step = step_name if job_number is None else f"{step_name} {min(job_number, self.jobs.job_count)}"
+            search.raise_new_errors(search.run_in_event_loop(self.jobs.take_step(step)))
 
-        @precondition(lambda self: self.jobs.count < MAX_JOBS)
+        @precondition(lambda self: self.jobs.job_count < MAX_JOBS)
         @rule()
         def submit(self) -> None:
             self.take_numbered_step("submit")
 
-        @precondition(lambda self: self.jobs.count)
+        @precondition(lambda self: self.jobs.job_count)
         @rule(number=numbers)
         def poll(self, number: int) -> None:
             self.take_numbered_step("poll", number)
 
-        @precondition(lambda self: self.jobs.count)
+        @precondition(lambda self: self.jobs.job_count)
         @rule(number=numbers)
         def poll_late(self, number: int) -> None:
             self.take_numbered_step("late", number)
 
-        @precondition(lambda self: self.jobs.count and self.jobs.can_expire)
+        @precondition(lambda self: self.jobs.job_count and self.jobs.can_wait_for_expiry)
         @rule(number=numbers)
         def poll_expired(self, number: int) -> None:
             self.take_numbered_step("expired", number)
 
-        @precondition(lambda self: self.jobs.count and self.jobs.can_cancel)
+        @precondition(lambda self: self.jobs.job_count and self.jobs.can_cancel)
         @rule(number=numbers)
         def cancel(self, number: int) -> None:
             self.take_numbered_step("cancel", number)
 
-        @precondition(lambda self: self.jobs.count and self.jobs.rejects_unknown_ids)
+        @precondition(lambda self: self.jobs.job_count and self.jobs.rejects_unknown_ids)
         @rule(number=numbers)
         def poll_unknown_id(self, number: int) -> None:
             self.take_numbered_step("unknown", number)
 
-    def make(settings: hypothesis.settings, seed: int) -> FuzzTest:
+    def build_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
         return get_state_machine_test(hypothesis.seed(seed)(JobMachine), settings=settings)
 
-    return make
+    return build_test

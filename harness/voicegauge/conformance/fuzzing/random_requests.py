@@ -12,13 +12,13 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases import (
     BoundaryValue,
     accepts_any_valid_value,
+    build_valid_speech_request,
     is_valid_body,
-    valid_speech_request,
-    with_body_value,
+    set_body_value,
 )
-from voicegauge.conformance.fuzzing.reproduction import with_request_test
-from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, MakeTest, RuleSearch
-from voicegauge.conformance.fuzzing.strategies import make_invalid_values, make_valid_values, random_objects
+from voicegauge.conformance.fuzzing.reproduction import add_request_test
+from voicegauge.conformance.fuzzing.search import BuildFuzzTest, FuzzEffort, FuzzTest, RuleSearch
+from voicegauge.conformance.fuzzing.strategies import draw_objects_with, invalid_value_strategy, valid_value_strategy
 from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
@@ -50,40 +50,40 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
         BudgetError: the next request costs more than is left in the budget.
         TransportError: the service cannot be reached.
     """
-    request = map_speech_request(target, valid_speech_request(target))
+    request = map_speech_request(target, build_valid_speech_request(target))
     media = target.operation.request_media.get(request.media_type or "")
     if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, request):
         collector.add_unplanned(f"{target.id}: fuzzing", "no valid body to start from")
         return
     kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
-        ("accepted", make_valid_requests(target, request)),
-        ("rejected", make_invalid_requests(target, request)),
+        ("accepted", valid_request_strategy(target, request)),
+        ("rejected", invalid_request_strategy(target, request)),
     )
     for verdict, requests in kinds:
-        search = RuleSearch(runner, effort.in_subfolder(target.operation.id, verdict))
-        await search.run(_make_test(target, runner, search, requests, verdict))
+        search = RuleSearch(runner, effort.with_failures_subfolder(target.operation.id, verdict))
+        await search.search_rules(_build_request_test(target, runner, search, requests, verdict))
 
 
-def _make_test(
+def _build_request_test(
     target: Target,
     runner: CaseRunner,
     search: RuleSearch,
     requests: st.SearchStrategy[RandomRequest],
     verdict: ExpectedVerdict,
-) -> MakeTest:
-    def send(random: RandomRequest) -> None:
+) -> BuildFuzzTest:
+    def send_and_judge(random: RandomRequest) -> None:
         case = build_request_case(target, random.request, verdict, random.description)
-        judged = search.send(runner.send_and_judge(case))
-        search.judge(with_request_test(judged.findings, target, case))
+        judged = search.run_in_event_loop(runner.send_and_judge(case))
+        search.raise_new_errors(add_request_test(judged.findings, target, case))
 
-    def make(settings: hypothesis.settings, seed: int) -> FuzzTest:
-        test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(requests)(send)))
+    def build_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
+        test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(requests)(send_and_judge)))
         return test
 
-    return make
+    return build_test
 
 
-def make_valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+def valid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of valid requests in which the text and some optional fields are random.
 
     Fields that name something that must exist, such as a voice, are not changed.
@@ -92,42 +92,42 @@ def make_valid_requests(target: Target, request: RequestParts) -> st.SearchStrat
     media = target.operation.request_media[request.media_type or ""]
     text = target.speech.request["text"]
     free: dict[str, st.SearchStrategy[Any]] = {}
-    root = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
+    root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
     for name, schema in media.schema.get("properties", {}).items():
         if text.at.tokens == (name,):
-            free[name] = _texts(text, make_valid_values(schemas, schema))
+            free[name] = _spoken_text_strategy(text, valid_value_strategy(schemas, schema))
         elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
-            free[name] = make_valid_values(schemas, schema)
-    draw_fields = random_objects({}, free)
+            free[name] = valid_value_strategy(schemas, schema)
+    draw_fields = draw_objects_with({}, free)
 
     @st.composite
-    def requests(draw: st.DrawFn) -> RandomRequest:
-        random = _with_fields(request, draw_fields(draw))
+    def draw_request(draw: st.DrawFn) -> RandomRequest:
+        random = _set_random_fields(request, draw_fields(draw))
         hypothesis.assume(is_valid_body(target.operation, random.request))
         return random
 
-    return requests()
+    return draw_request()
 
 
-def _texts(mapping: FieldMapping, texts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return those of `texts` that contain a letter or digit.
+def _spoken_text_strategy(field_mapping: FieldMapping, text_strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return those of `text_strategy` that contain a letter or digit.
 
     Other texts are left out, because no document says whether they are accepted. If the contract has a template around
     the text, only plain words are generated, which cannot break the syntax of the template.
     """
-    if mapping.template == "{}":
-        return texts.filter(_has_letter_or_digit)
+    if field_mapping.template == "{}":
+        return text_strategy.filter(_has_letter_or_digit)
     words = st.text("abc ,.", min_size=1).filter(_has_letter_or_digit)
-    return words.map(lambda text: mapping.template.replace("{}", text))
+    return words.map(lambda text: field_mapping.template.replace("{}", text))
 
 
 def _has_letter_or_digit(text: Any) -> bool:
     return isinstance(text, str) and any(character.isalnum() for character in text)
 
 
-def _accepts_any_valid_field(target: Target, name: str, schema: Any, pointer: str) -> bool:
-    """Whether any value that fits the schema at `pointer` should be accepted for the field `name`."""
-    schema, pointer = target.contract.schemas.resolve(schema, pointer)
+def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, pointer: str) -> bool:
+    """Whether any value that fits the schema at `pointer` should be accepted for the field `field_name`."""
+    schema, pointer = target.contract.schemas.resolve_reference(schema, pointer)
     if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
         return False
     types = schema.get("type", [])
@@ -136,23 +136,25 @@ def _accepts_any_valid_field(target: Target, name: str, schema: Any, pointer: st
     if "enum" not in schema and not set(types) <= {"boolean", "integer", "number"}:
         return False
     value = schema.get("enum", [True])[0]
-    return accepts_any_valid_value(target, BoundaryValue((name,), value, name, f"{pointer}/enum", is_valid=True))
+    return accepts_any_valid_value(
+        target, BoundaryValue((field_name,), value, field_name, f"{pointer}/enum", is_valid=True)
+    )
 
 
-def _with_fields(request: RequestParts, fields: dict[str, Any]) -> RandomRequest:
+def _set_random_fields(request: RequestParts, fields: dict[str, Any]) -> RandomRequest:
     changed = msgspec.structs.replace(request, body={**request.body, **fields})
     return RandomRequest(changed, f"a random valid request ({', '.join(fields) or 'nothing changed'})")
 
 
-def make_invalid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+def invalid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of requests with one invalid value."""
     media = target.operation.request_media[request.media_type or ""]
-    values = make_invalid_values(target.contract, media.schema, media.schema_pointer or media.pointer)
+    values = invalid_value_strategy(target.contract, media.schema, media.schema_pointer or media.pointer)
 
     @st.composite
     def requests(draw: st.DrawFn) -> RandomRequest:
         invalid = draw(values)
-        random = RandomRequest(with_body_value(request, invalid.path, invalid.value), invalid.description)
+        random = RandomRequest(set_body_value(request, invalid.body_path, invalid.value), invalid.description)
         hypothesis.assume(not is_valid_body(target.operation, random.request))
         return random
 

@@ -18,20 +18,20 @@ from voicegauge.conformance.running import CaseRunner
 from voicegauge.errors import BudgetError, NothingMeasuredError, StorageError, TransportError, VoicegaugeError
 from voicegauge.model import Finding, Severity
 
-MAX_ROUNDS = 3
+MAX_SEARCH_ROUNDS = 3
 """Maximum number of rounds in one search. After a finding, the next round searches for another broken rule."""
-MAX_STEPS = 16
+MAX_STEPS_PER_SEQUENCE = 16
 """Maximum number of steps in one example of a state machine."""
-MAX_SHRINKING = 150
+MAX_SHRINKING_EXAMPLES = 150
 """Maximum number of requests that search for a smaller example after a finding. A live service may charge for them."""
-T = TypeVar("T")
+ResultType = TypeVar("ResultType")
 FuzzTest = Callable[[], None]
 """Runs all examples of one round."""
-MakeTest = Callable[[hypothesis.settings, int], FuzzTest]
+BuildFuzzTest = Callable[[hypothesis.settings, int], FuzzTest]
 """Makes the test of one round from Hypothesis settings and a seed."""
 
 
-class _SearchOver(BaseException):
+class _SearchEndedSignal(BaseException):
     """Ends the search. Hypothesis does not catch a `BaseException`, so it stops shrinking."""
 
 
@@ -50,7 +50,7 @@ class FuzzEffort:
     failures_folder: Path | None = None
     """A folder of failing examples, which are tried first, and deleted when they pass; `None` to save nothing."""
 
-    def in_subfolder(self, *names: str) -> FuzzEffort:
+    def with_failures_subfolder(self, *names: str) -> FuzzEffort:
         """Return the same effort, with failing examples saved in a subfolder."""
         return FuzzEffort(
             self.example_count, self.seed, self.failures_folder.joinpath(*names) if self.failures_folder else None
@@ -69,11 +69,11 @@ class RuleSearch:
         self._stopped: VoicegaugeError | None = None
         self._shrinking = 0
 
-    async def run(self, make_test: MakeTest) -> None:
-        """Search until no further rule is broken, or for `MAX_ROUNDS` rounds.
+    async def search_rules(self, build_test: BuildFuzzTest) -> None:
+        """Search until no further rule is broken, or for `MAX_SEARCH_ROUNDS` rounds.
 
         Args:
-            make_test: makes a test that calls `send` and `judge`. It must apply the settings after the seed, because
+            build_test: makes a test that calls `send` and `judge`. It must apply the settings after the seed, because
                 `hypothesis.seed` drops the saved failures.
 
         Raises:
@@ -82,36 +82,36 @@ class RuleSearch:
             StorageError: what is paid for could not be saved.
         """
         try:
-            await asyncio.to_thread(self._run_rounds, make_test)
+            await asyncio.to_thread(self._run_rounds, build_test)
         except asyncio.CancelledError:
             # A thread cannot be cancelled. It ends when it tries to send the next request.
             self._stopped = NothingMeasuredError("interrupted")
             raise
 
-    def _run_rounds(self, make_test: MakeTest) -> None:
-        for number in range(MAX_ROUNDS):
+    def _run_rounds(self, build_test: BuildFuzzTest) -> None:
+        for number in range(MAX_SEARCH_ROUNDS):
             self._latest, self._shrinking = [], 0
             try:
-                make_test(self._settings(number), self._effort.seed)()
-            except (RuleBrokenSignal, Flaky, _SearchOver):
+                build_test(self._build_hypothesis_settings(number), self._effort.seed)()
+            except (RuleBrokenSignal, Flaky, _SearchEndedSignal):
                 pass  # the findings are in `_latest`: of the smallest example, or of one that did not fail again
             except Unsatisfiable:
                 return  # no example fits the strategy
             self._known |= {(finding.rule, finding.where.line) for finding in self._latest}
-            self._runner.collect(self._latest)
+            self._runner.collect_findings(self._latest)
             if self._stopped is not None:
                 raise self._stopped
             if not self._latest:
                 return
 
-    def _settings(self, number: int) -> hypothesis.settings:
+    def _build_hypothesis_settings(self, round_number: int) -> hypothesis.settings:
         """Return the Hypothesis settings of a round.
 
         Each round saves failures in its own folder. In a shared folder, a later round, which ignores the rules that
         earlier rounds found broken, would see their failures pass and delete them.
         """
         folder = self._effort.failures_folder
-        database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(number + 1))
+        database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(round_number + 1))
         return hypothesis.settings(
             max_examples=self._effort.example_count,
             database=database,
@@ -120,19 +120,19 @@ class RuleSearch:
             phases=[Phase.reuse, Phase.generate, Phase.shrink],
             report_multiple_bugs=False,
             print_blob=False,
-            stateful_step_count=MAX_STEPS,
+            stateful_step_count=MAX_STEPS_PER_SEQUENCE,
             suppress_health_check=list(HealthCheck),
             verbosity=Verbosity.quiet,
         )
 
-    def send(self, request: Coroutine[Any, Any, T]) -> T:
+    def run_in_event_loop(self, request: Coroutine[Any, Any, ResultType]) -> ResultType:
         """Run `request` in the event loop and return its result.
 
         If there is no response, the example is rejected. If no further response can be expected, the search ends.
         """
         self._shrinking += bool(self._latest)
         try:
-            if self._stopped is not None or self._shrinking > MAX_SHRINKING:
+            if self._stopped is not None or self._shrinking > MAX_SHRINKING_EXAMPLES:
                 request.close()
             else:
                 return asyncio.run_coroutine_threadsafe(request, self._loop).result()
@@ -144,9 +144,9 @@ class RuleSearch:
             self._stopped = error
         except concurrent.futures.CancelledError:
             self._stopped = NothingMeasuredError("interrupted")
-        raise _SearchOver
+        raise _SearchEndedSignal
 
-    def judge(self, findings: Sequence[Finding]) -> None:
+    def raise_new_errors(self, findings: Sequence[Finding]) -> None:
         """Keep the errors in `findings` that no earlier round has found.
 
         Raises:

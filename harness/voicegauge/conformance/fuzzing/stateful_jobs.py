@@ -23,12 +23,12 @@ from voicegauge.client import (
 )
 from voicegauge.conformance.cases import (
     ConformanceCase,
+    build_valid_speech_request,
     expect_accepted,
     expect_undocumented,
-    rejection_statuses,
-    valid_speech_request,
+    find_rejection_statuses,
 )
-from voicegauge.conformance.fuzzing.reproduction import with_jobs_test
+from voicegauge.conformance.fuzzing.reproduction import add_job_steps_test
 from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobSpec
@@ -37,9 +37,9 @@ from voicegauge.model import Exchange, Finding, Request
 
 MAX_JOBS = 3
 """Maximum number of jobs in one sequence, because each job costs money."""
-LATE_POLL_FACTOR = 3
+LATE_POLL_INTERVAL_FACTOR = 3
 """Pause before a late poll, as a multiple of the longest documented poll interval."""
-LIFETIME_TOLERANCE = 2.0
+LIFETIME_TOLERANCE_FACTOR = 2.0
 """Factor of tolerance for the documented lifetime of jobs, because clocks differ and services remove old jobs only now
 and then. From the lifetime divided by this factor to the lifetime multiplied by it, a job may exist or not."""
 MAX_EXPIRY_WAIT_S = 120.0
@@ -50,13 +50,13 @@ MAX_EXPIRY_WAIT_S = 120.0
 class _AcceptedJob:
     """A job that was accepted, and how it is polled."""
 
-    submit: Call
+    submit_call: Call
     id: str
-    parameters: dict[str, object]
+    status_parameters: dict[str, object]
     """Parameters of the status operation."""
     submitted_s: float
     """Time on the client's clock just before the submit was sent."""
-    polls: list[Call] = field(default_factory=list)
+    poll_calls: list[Call] = field(default_factory=list)
     ended_s: float | None = None
     """Time on the client's clock when a terminal state was first seen; `None` if none was seen yet."""
     polls_before_cancel: int | None = None
@@ -83,7 +83,7 @@ class StatefulJobs:
         self.steps: list[str] = []
 
     @property
-    def count(self) -> int:
+    def job_count(self) -> int:
         """The number of jobs that were accepted."""
         return len(self._jobs)
 
@@ -93,21 +93,21 @@ class StatefulJobs:
         return self._spec.cancel is not None
 
     @property
-    def can_expire(self) -> bool:
+    def can_wait_for_expiry(self) -> bool:
         """Whether the contract documents when jobs expire and the response then, and the check can wait for that."""
         limit_s = self._spec.expires_s
         max_wait_s = min(MAX_EXPIRY_WAIT_S, self._service.client.max_wait_s or MAX_EXPIRY_WAIT_S)
-        is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE * (limit_s or 0) <= max_wait_s
+        is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE_FACTOR * (limit_s or 0) <= max_wait_s
         return limit_s is not None and is_soon and bool(self._expired_statuses)
 
     @property
     def _expired_statuses(self) -> tuple[int, ...]:
-        return rejection_statuses(self._status, "expired") or rejection_statuses(self._status, "not-found")
+        return find_rejection_statuses(self._status, "expired") or find_rejection_statuses(self._status, "not-found")
 
     @property
     def rejects_unknown_ids(self) -> bool:
         """Whether the contract documents the response to an unknown id."""
-        return bool(rejection_statuses(self._status, "not-found"))
+        return bool(find_rejection_statuses(self._status, "not-found"))
 
     async def take_step(self, step: str) -> list[Finding]:
         """Take one step and return its findings, each with a test that takes all steps so far.
@@ -129,13 +129,13 @@ class StatefulJobs:
                 "cancel": self._cancel,
                 "unknown": self._poll_unknown_id,
             }
-            if word not in actions or not number.isdecimal() or not 1 <= int(number) <= self.count:
+            if word not in actions or not number.isdecimal() or not 1 <= int(number) <= self.job_count:
                 words = ", ".join(f"{word} N" for word in actions)
-                raise UsageError(f"{step!r} is not a valid step with {self.count} jobs: write submit, {words}")
+                raise UsageError(f"{step!r} is not a valid step with {self.job_count} jobs: write submit, {words}")
             findings = await actions[word](self._jobs[int(number) - 1])
-        return with_jobs_test(findings, self._target, self.steps)
+        return add_job_steps_test(findings, self._target, self.steps)
 
-    def _case(self, operation: Operation, request: RequestParts, expected: ExpectedResponse) -> ConformanceCase:
+    def _build_case(self, operation: Operation, request: RequestParts, expected: ExpectedResponse) -> ConformanceCase:
         is_submit = operation is self._target.operation
         return ConformanceCase(
             id=f"{operation.contract.id}/{operation.id}: jobs, {'; '.join(self.steps)}",
@@ -154,38 +154,40 @@ class StatefulJobs:
         operation = self._target.operation
         expected = expect_accepted("a valid request", self._target.pointer)
 
-        def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
+        def list_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(operation, exchange, self._target)
             subjects: list[CheckSubject] = [call, CaseOutcome(call, expected)]
             job = self._read_job(call, submitted_s)
             if job is not None:
                 self._jobs.append(job)
-                subjects.append(self._job_set(job))
+                subjects.append(self._build_job_set(job))
             return subjects
 
-        request = map_speech_request(self._target, valid_speech_request(self._target, text=text))
-        case = msgspec.structs.replace(self._case(operation, request, expected), text_characters=len(text))
-        return (await self._runner.send_and_judge(case, read_subjects)).findings
+        request = map_speech_request(self._target, build_valid_speech_request(self._target, text=text))
+        case = msgspec.structs.replace(self._build_case(operation, request, expected), text_characters=len(text))
+        return (await self._runner.send_and_judge(case, list_subjects)).findings
 
-    def _read_job(self, submit: Call, submitted_s: float) -> _AcceptedJob | None:
+    def _read_job(self, submit_call: Call, submitted_s: float) -> _AcceptedJob | None:
         """Read the job from the response to its submit; `None` if it has no usable id."""
-        job_id = submit.parsed_exchange.read_text(self._spec.submit.id)
-        if not submit.ok or job_id is None or not is_usable_id(job_id):
+        job_id = submit_call.parsed_exchange.read_text(self._spec.submit.id)
+        if not submit_call.ok or job_id is None or not is_usable_id(job_id):
             return None
-        parameters = read_link_parameters(submit.parsed_exchange, self._target.operation, self._status)
+        parameters = read_link_parameters(submit_call.parsed_exchange, self._target.operation, self._status)
         if parameters is None:
             name = find_id_parameter(self._target.operation, self._status, self._spec.submit.id)
             parameters = {name: job_id} if name is not None else None
         if parameters is None:
             return None
-        return _AcceptedJob(submit, job_id, parameters, submitted_s)
+        return _AcceptedJob(submit_call, job_id, parameters, submitted_s)
 
-    def _job_set(self, latest_job: _AcceptedJob) -> JobSet:
-        histories = [self._history(job) for job in self._jobs]
+    def _build_job_set(self, latest_job: _AcceptedJob) -> JobSet:
+        histories = [self._build_job_history(job) for job in self._jobs]
         return JobSet(tuple(histories), histories[self._jobs.index(latest_job)])
 
-    def _history(self, job: _AcceptedJob) -> JobHistory:
-        return JobHistory(job.submit, tuple(job.polls), self._status, polls_before_cancel=job.polls_before_cancel)
+    def _build_job_history(self, job: _AcceptedJob) -> JobHistory:
+        return JobHistory(
+            job.submit_call, tuple(job.poll_calls), self._status, polls_before_cancel=job.polls_before_cancel
+        )
 
     @property
     def _now_s(self) -> float:
@@ -206,64 +208,70 @@ class StatefulJobs:
 
     async def _poll(self, job: _AcceptedJob) -> list[Finding]:
         await self._pause(self._spec.poll.min_s)
-        expected = self._expected_poll(job)
+        expected = self._expect_poll_response(job)
 
         def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
-            call = Call(self._status, exchange, self._target, submit=job.submit)
-            job.polls.append(call)
+            call = Call(self._status, exchange, self._target, submit=job.submit_call)
+            job.poll_calls.append(call)
             state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.ok else None
             if job.ended_s is None and state is not None and state.end is not None:
                 job.ended_s = self._now_s
-            return [call, CaseOutcome(call, expected), self._history(job), self._job_set(job)]
+            return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_job_set(job)]
 
-        case = self._case(self._status, _request_with_parameters(self._status, job.parameters), expected)
+        case = self._build_case(
+            self._status, _build_request_with_parameters(self._status, job.status_parameters), expected
+        )
         return (await self._runner.send_and_judge(case, read_subjects)).findings
 
-    def _expected_poll(self, job: _AcceptedJob) -> ExpectedResponse:
+    def _expect_poll_response(self, job: _AcceptedJob) -> ExpectedResponse:
         """Return the expected response to a poll at this time, when the job may have expired."""
         status, limit_s = self._status, self._spec.expires_s
         description, pointer = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
-        if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > LIFETIME_TOLERANCE * limit_s:
+        if (
+            limit_s is not None
+            and job.ended_s is not None
+            and self._now_s - job.ended_s > LIFETIME_TOLERANCE_FACTOR * limit_s
+        ):
             return ExpectedResponse(
                 verdict="rejected",
                 statuses=self._expired_statuses,
                 case_kind="unknown-id",
-                description=f"{status.id} for a job that ended more than {LIFETIME_TOLERANCE * limit_s:g} s ago",
+                description=f"{status.id} for a job that ended more than {LIFETIME_TOLERANCE_FACTOR * limit_s:g} s ago",
                 contract_pointer=pointer,
             )
         # The job may have ended long before a poll saw it, even at the submit.
-        if limit_s is not None and self._now_s - job.submitted_s > limit_s / LIFETIME_TOLERANCE:
+        if limit_s is not None and self._now_s - job.submitted_s > limit_s / LIFETIME_TOLERANCE_FACTOR:
             return expect_undocumented(description, pointer, self._expired_statuses)
         return expect_accepted(description, status.pointer)
 
     async def _poll_late(self, job: _AcceptedJob) -> list[Finding]:
-        await self._pause(LATE_POLL_FACTOR * self._spec.poll.max_s)
+        await self._pause(LATE_POLL_INTERVAL_FACTOR * self._spec.poll.max_s)
         return await self._poll(job)
 
     async def _poll_expired(self, job: _AcceptedJob) -> list[Finding]:
         if self._spec.expires_s is None:
             raise UsageError(f"{self._status.contract.id} does not document how long a job can be polled")
-        await self._pause(LIFETIME_TOLERANCE * self._spec.expires_s)
+        await self._pause(LIFETIME_TOLERANCE_FACTOR * self._spec.expires_s)
         return await self._poll(job)
 
     async def _cancel(self, job: _AcceptedJob) -> list[Finding]:
         if self._spec.cancel is None:
             raise UsageError(f"{self._status.contract.id} does not document how to cancel a job")
-        operation = self._status.contract.operation(self._spec.cancel.operation)
+        operation = self._status.contract.find_operation(self._spec.cancel.operation)
         name = find_id_parameter(self._target.operation, operation, self._spec.submit.id)
         if name is None:
             raise UsageError(f"{operation.id} does not document which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
         expected = expect_undocumented("a job is cancelled", operation.pointer)
-        case = self._case(operation, _request_with_parameters(operation, {name: job.id}), expected)
+        case = self._build_case(operation, _build_request_with_parameters(operation, {name: job.id}), expected)
         judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300
         if is_accepted and job.polls_before_cancel is None:
-            job.polls_before_cancel = len(job.polls)
+            job.polls_before_cancel = len(job.poll_calls)
         return judged.findings
 
     async def _poll_unknown_id(self, job: _AcceptedJob) -> list[Finding]:
-        statuses = rejection_statuses(self._status, "not-found")
+        statuses = find_rejection_statuses(self._status, "not-found")
         if not statuses:
             raise UsageError(f"{self._status.contract.id} does not document the response to an unknown id")
         expected = ExpectedResponse(
@@ -273,13 +281,13 @@ class StatefulJobs:
             description="an id similar to that of a job, which does not exist",
             contract_pointer=self._status.pointer,
         )
-        unknown = similar_unknown_id(job.id, {job.id for job in self._jobs})
-        parameters = {name: unknown if value == job.id else value for name, value in job.parameters.items()}
-        case = self._case(self._status, _request_with_parameters(self._status, parameters), expected)
+        unknown = build_similar_unknown_id(job.id, {job.id for job in self._jobs})
+        parameters = {name: unknown if value == job.id else value for name, value in job.status_parameters.items()}
+        case = self._build_case(self._status, _build_request_with_parameters(self._status, parameters), expected)
         return (await self._runner.send_and_judge(case)).findings
 
 
-def similar_unknown_id(job_id: str, known_ids: Collection[str]) -> str:
+def build_similar_unknown_id(job_id: str, known_ids: Collection[str]) -> str:
     """Return an id that differs from `job_id` in its last character and is none of `known_ids`.
 
     The numbers next to a running number belong to other jobs, so an id of digits gets three more digits instead.
@@ -289,6 +297,6 @@ def similar_unknown_id(job_id: str, known_ids: Collection[str]) -> str:
     return next(candidate for candidate in candidates if candidate not in known_ids)
 
 
-def _request_with_parameters(operation: Operation, parameters: dict[str, object]) -> RequestParts:
+def _build_request_with_parameters(operation: Operation, parameters: dict[str, object]) -> RequestParts:
     placed = group_parameters_by_location(operation, parameters)
     return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])

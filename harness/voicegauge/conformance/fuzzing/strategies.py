@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from voicegauge.conformance.cases import BoundaryValue, list_boundary_values
 from voicegauge.contract import Contract, Schemas
 
-MAX_TEXT_CHARACTERS = 300
+MAX_RANDOM_TEXT_CHARACTERS = 300
 """Number of characters in the longest random text. Planned cases try longer texts, which would slow the search down."""
-MAX_ITEMS = 4
+MAX_RANDOM_LIST_ITEMS = 4
 """Number of items in the longest random list. Longer lists would slow the search down."""
-MAX_NUMBER = 10**9
+MAX_RANDOM_NUMBER = 10**9
 """The largest random number outside a bound. It is exact as a float, and fits into 32 bits."""
-_ANY_TEXT = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
+_ANY_TEXT_STRATEGY = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
 """Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
-_WORDS = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
-_STRATEGIES_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
+_WORD_STRATEGY = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
+_STRATEGY_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
     "uri": st.from_regex(r"https://[a-z]{1,12}\.example/[a-z0-9]{1,12}\.wav", fullmatch=True),
     "date-time": st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
     "date": st.dates().map(str),
@@ -28,13 +28,13 @@ _STRATEGIES_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def make_valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
+def valid_value_strategy(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
     """Return a strategy of values that fit those keywords of `schema` that are common in speech APIs.
 
     These keywords are lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf`. Because of other
     keywords, the caller must validate the values against the schema.
     """
-    schema, _ = schemas.resolve(schema)
+    schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return st.none()
     if "const" in schema:
@@ -43,40 +43,42 @@ def make_valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     for keyword in ("oneOf", "anyOf"):
         if schema.get(keyword) and "properties" not in schema:
-            return st.one_of(*(make_valid_values(schemas, branch) for branch in schema[keyword]))
+            return st.one_of(*(valid_value_strategy(schemas, branch) for branch in schema[keyword]))
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_types = [types] if isinstance(types, str) else types
-    return st.one_of(*(_values_of_type(schemas, schema, json_type) for json_type in json_types))
+    return st.one_of(*(_strategy_for_type(schemas, schema, json_type) for json_type in json_types))
 
 
-def _values_of_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> st.SearchStrategy[Any]:
+def _strategy_for_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> st.SearchStrategy[Any]:
     if json_type == "string":
-        return _texts(schema)
+        return _text_strategy(schema)
     if json_type == "integer":
-        return st.integers(*_integer_bounds(schema))
+        return st.integers(*_read_integer_bounds(schema))
     if json_type == "number":
-        return _numbers(schema)
+        return _number_strategy(schema)
     if json_type == "boolean":
         return st.booleans()
     if json_type == "array":
-        longest = min(schema.get("maxItems", MAX_ITEMS), max(MAX_ITEMS, schema.get("minItems", 0)))
-        items = make_valid_values(schemas, schema.get("items", {}))
+        longest = min(
+            schema.get("maxItems", MAX_RANDOM_LIST_ITEMS), max(MAX_RANDOM_LIST_ITEMS, schema.get("minItems", 0))
+        )
+        items = valid_value_strategy(schemas, schema.get("items", {}))
         return st.lists(items, min_size=schema.get("minItems", 0), max_size=longest)
-    return _objects(schemas, schema) if json_type == "object" else st.none()
+    return _object_strategy(schemas, schema) if json_type == "object" else st.none()
 
 
-def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
-    if schema.get("format") in _STRATEGIES_BY_FORMAT:
-        return _STRATEGIES_BY_FORMAT[schema["format"]]
+def _text_strategy(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    if schema.get("format") in _STRATEGY_BY_FORMAT:
+        return _STRATEGY_BY_FORMAT[schema["format"]]
     low = schema.get("minLength", 0)
-    high = max(low, min(schema.get("maxLength", MAX_TEXT_CHARACTERS), MAX_TEXT_CHARACTERS))
+    high = max(low, min(schema.get("maxLength", MAX_RANDOM_TEXT_CHARACTERS), MAX_RANDOM_TEXT_CHARACTERS))
     if "pattern" in schema:
-        matching = st.from_regex(schema["pattern"], alphabet=_ANY_TEXT)
+        matching = st.from_regex(schema["pattern"], alphabet=_ANY_TEXT_STRATEGY)
         return matching.filter(lambda text: low <= len(text) <= schema.get("maxLength", len(text)))
-    return st.text(_ANY_TEXT, min_size=low, max_size=high)
+    return st.text(_ANY_TEXT_STRATEGY, min_size=low, max_size=high)
 
 
-def _integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
+def _read_integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
     low, high = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema:
         low = schema["exclusiveMinimum"] + 1
@@ -85,7 +87,7 @@ def _integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
     return (None if low is None else int(low)), (None if high is None else int(high))
 
 
-def _numbers(schema: dict[str, Any]) -> st.SearchStrategy[float]:
+def _number_strategy(schema: dict[str, Any]) -> st.SearchStrategy[float]:
     return st.floats(
         min_value=schema.get("minimum", schema.get("exclusiveMinimum")),
         max_value=schema.get("maximum", schema.get("exclusiveMaximum")),
@@ -97,33 +99,33 @@ def _numbers(schema: dict[str, Any]) -> st.SearchStrategy[float]:
     )
 
 
-def _objects(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    properties = {name: make_valid_values(schemas, inner) for name, inner in schema.get("properties", {}).items()}
+def _object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    properties = {name: valid_value_strategy(schemas, inner) for name, inner in schema.get("properties", {}).items()}
     required = [name for name in schema.get("required", ()) if name in properties]
-    draw_object = random_objects({name: properties.pop(name) for name in required}, properties)
+    draw_object = draw_objects_with({name: properties.pop(name) for name in required}, properties)
     return st.composite(draw_object)()
 
 
-def random_objects(
-    required: Mapping[str, st.SearchStrategy[Any]], optional: Mapping[str, st.SearchStrategy[Any]]
+def draw_objects_with(
+    required_fields: Mapping[str, st.SearchStrategy[Any]], optional_fields: Mapping[str, st.SearchStrategy[Any]]
 ) -> Callable[[st.DrawFn], dict[str, Any]]:
-    """Return a function that draws objects with all `required` fields and any of the `optional` ones.
+    """Return a function that draws objects with all `required_fields` fields and any of the `optional_fields` ones.
 
     The objects shrink towards having no optional fields. Unlike `fixed_dictionaries`, the function chooses the fields
     with a single integer and draws within the calling strategy, which halves the time that Hypothesis takes.
     """
-    choices = st.integers(0, 2 ** len(optional) - 1)
+    choices = st.integers(0, 2 ** len(optional_fields) - 1)
 
     def draw_object(draw: st.DrawFn) -> dict[str, Any]:
         chosen = draw(choices)
-        names = [name for index, name in enumerate(optional) if chosen >> index & 1]
-        fields = {**required, **{name: optional[name] for name in names}}
+        names = [name for index, name in enumerate(optional_fields) if chosen >> index & 1]
+        fields = {**required_fields, **{name: optional_fields[name] for name in names}}
         return {name: draw(values) for name, values in fields.items()}
 
     return draw_object
 
 
-def make_invalid_values(contract: Contract, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
+def invalid_value_strategy(contract: Contract, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
     """Return a strategy of values that make a valid body invalid, because they are outside the bound of a keyword.
 
     There are none for a `format`, which is an annotation, nor for a bound that no normative document states.
@@ -134,42 +136,44 @@ def make_invalid_values(contract: Contract, schema: Any, pointer: str) -> st.Sea
     planned = [
         boundary
         for boundary in list_boundary_values(contract.schemas, schema, pointer)
-        if boundary.path and not boundary.is_valid and boundary.keyword != "format"
-        if contract.has_normative_source(boundary.pointer)
+        if boundary.body_path and not boundary.is_valid and boundary.keyword != "format"
+        if contract.has_normative_source(boundary.schema_pointer)
     ]
     if not planned:
         return st.nothing()
-    beyond = [_other_values_beyond(boundary) for boundary in planned]
+    beyond = [_strategy_beyond_boundary(boundary) for boundary in planned]
     indexes = st.integers(0, len(planned) - 1)
 
     @st.composite
-    def values(draw: st.DrawFn) -> BoundaryValue:
+    def draw_value(draw: st.DrawFn) -> BoundaryValue:
         index = draw(indexes)
         boundary, others = planned[index], beyond[index]
         if others is None:
             return boundary
         value = draw(others)
-        description = f"{boundary.path[-1]} {value!r:.60}, past {boundary.keyword}"
+        description = f"{boundary.body_path[-1]} {value!r:.60}, past {boundary.keyword}"
         return boundary._replace(value=value, description=description)
 
-    return values()
+    return draw_value()
 
 
-def _other_values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
+def _strategy_beyond_boundary(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
     """Return other values that break the same keyword; `None` if only the boundary value certainly breaks it."""
     if boundary.keyword in ("minimum", "exclusiveMinimum"):
-        return st.integers(max_value=int(boundary.value), min_value=-MAX_NUMBER)
+        return st.integers(max_value=int(boundary.value), min_value=-MAX_RANDOM_NUMBER)
     if boundary.keyword in ("maximum", "exclusiveMaximum"):
-        return st.integers(min_value=int(boundary.value) + 1, max_value=MAX_NUMBER)
+        return st.integers(min_value=int(boundary.value) + 1, max_value=MAX_RANDOM_NUMBER)
     if boundary.keyword == "enum":
-        return _WORDS if isinstance(boundary.value, str) else None
+        return _WORD_STRATEGY if isinstance(boundary.value, str) else None
     if boundary.keyword == "maxLength":
         return st.integers(len(boundary.value), len(boundary.value) + 50).map(lambda n: "a" * n)
-    return _values_of_same_type(boundary.value) if boundary.keyword == "type" else None
+    return _strategy_for_same_type(boundary.value) if boundary.keyword == "type" else None
 
 
-def _values_of_same_type(value: Any) -> st.SearchStrategy[Any] | None:
+def _strategy_for_same_type(value: Any) -> st.SearchStrategy[Any] | None:
     """Return values of the type of `value`, which is not a type that the schema allows."""
     if isinstance(value, str):
-        return _WORDS.map(lambda word: f"x{word}")  # never a number for a lenient parser, as "nan" and "inf" are
-    return st.integers(-MAX_NUMBER, MAX_NUMBER) if type(value) is int else None
+        return _WORD_STRATEGY.map(
+            lambda word: f"x{word}"
+        )  # never a number for a lenient parser, as "nan" and "inf" are
+    return st.integers(-MAX_RANDOM_NUMBER, MAX_RANDOM_NUMBER) if type(value) is int else None

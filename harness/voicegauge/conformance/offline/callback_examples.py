@@ -12,50 +12,58 @@ from voicegauge.formats import escape_pointer_token
 from voicegauge.model import Exchange, Request, Response
 
 
-def documented_callbacks(contract: Contract, *, inferred: bool = False) -> Iterator[Callback]:
+def iterate_documented_callbacks(contract: Contract, *, include_inferred: bool = False) -> Iterator[Callback]:
     """Yield every example of a callback of an operation, and of a webhook at the root of the document.
 
     Args:
         contract: the contract.
-        inferred: whether to include examples that no document contains.
+        include_inferred: whether to include examples that no document contains.
     """
     for operation in contract.operations.values():
-        for name, node in operation.data.get("callbacks", {}).items():
-            node, pointer = contract.schemas.resolve(
+        for name, node in operation.part_data.get("callbacks", {}).items():
+            node, pointer = contract.schemas.resolve_reference(
                 node, f"{operation.pointer}/callbacks/{escape_pointer_token(name)}"
             )
-            yield from _examples(operation, node, pointer, inferred=inferred)
+            yield from _iterate_example_callbacks(operation, node, pointer, include_inferred=include_inferred)
     webhooks = contract.document.data.get("webhooks", {})
     # A webhook belongs to no operation. `Callback` needs one to find the contract, so any operation is used.
-    yield from _examples(next(iter(contract.operations.values())), webhooks, "/webhooks", inferred=inferred)
+    yield from _iterate_example_callbacks(
+        next(iter(contract.operations.values())), webhooks, "/webhooks", include_inferred=include_inferred
+    )
 
 
-def _examples(operation: Operation, items: Mapping[str, Any], parent: str, *, inferred: bool) -> Iterator[Callback]:
-    """Yield the examples of callbacks in `items`, which are path items by their URL or name."""
+def _iterate_example_callbacks(
+    operation: Operation, path_items: Mapping[str, Any], parent_pointer: str, *, include_inferred: bool
+) -> Iterator[Callback]:
+    """Yield the examples of callbacks in `path_items`, which are path items by their URL or name."""
     schemas = operation.contract.schemas
-    for url, item in items.items():
+    for url, item in path_items.items():
         for method, node in item.items():
             if not isinstance(node, dict) or "requestBody" not in node:
                 continue
-            pointer = f"{parent}/{escape_pointer_token(url)}/{method}/requestBody"
-            body, pointer = schemas.resolve(node["requestBody"], pointer)
+            pointer = f"{parent_pointer}/{escape_pointer_token(url)}/{method}/requestBody"
+            body, pointer = schemas.resolve_reference(node["requestBody"], pointer)
             for name, data in body.get("content", {}).items():
                 media = MediaType(
                     operation.schemas, f"{pointer}/content/{escape_pointer_token(name)}", data, name.lower()
                 )
                 name_of_callback = str(node.get("operationId", url))
-                yield from _callbacks(operation, media, name_of_callback, method, inferred=inferred)
+                yield from _build_example_callbacks(
+                    operation, media, name_of_callback, method, include_inferred=include_inferred
+                )
 
 
-def _callbacks(operation: Operation, media: MediaType, name: str, method: str, *, inferred: bool) -> Iterator[Callback]:
-    for example in media.examples:
-        if example.inferred and not inferred:
+def _build_example_callbacks(
+    operation: Operation, documented_body: MediaType, callback_name: str, http_method: str, *, include_inferred: bool
+) -> Iterator[Callback]:
+    for example in documented_body.examples:
+        if example.is_inferred and not include_inferred:
             continue
         body = json.dumps(example.value, ensure_ascii=False).encode()
-        headers = (("Content-Type", media.name),)
+        headers = (("Content-Type", documented_body.name),)
         # The URL belongs to the user, so no document contains it.
-        request = Request(method=method.upper(), url="https://callback.invalid/", headers=headers, body=body)
+        request = Request(method=http_method.upper(), url="https://callback.invalid/", headers=headers, body=body)
         exchange = Exchange(
-            provider=operation.contract.id, operation=name, request=request, response=Response(status=200)
+            provider=operation.contract.id, operation=callback_name, request=request, response=Response(status=200)
         )
-        yield Callback(media, exchange, operation)
+        yield Callback(documented_body, exchange, operation)

@@ -13,82 +13,85 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge.checks import RULE_BY_ID, Call, Callback, Checker, Rule
-from voicegauge.conformance.cases import sample_value
-from voicegauge.conformance.offline.callback_examples import documented_callbacks
+from voicegauge.conformance.cases import find_sample_value
+from voicegauge.conformance.offline.callback_examples import iterate_documented_callbacks
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation
 from voicegauge.formats import is_form, is_json
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response, UploadedFile
 from voicegauge.transport import encode_body
 
-HEADER_RULES = frozenset({"header-missing", "retry-after-missing", "header-schema"})
+RULES_ABOUT_HEADERS = frozenset({"header-missing", "retry-after-missing", "header-schema"})
 """Ids of rules that need headers, which no documented example contains."""
 
 
-def documented_calls(contract: Contract, *, inferred: bool = False) -> Iterator[Call]:
+def iterate_documented_calls(contract: Contract, *, include_inferred: bool = False) -> Iterator[Call]:
     """Yield every example of a response as an exchange, with the example of its request if that is known.
 
     Args:
         contract: the contract.
-        inferred: whether to include examples that no document contains.
+        include_inferred: whether to include examples that no document contains.
     """
     for operation in contract.operations.values():
-        requests = dict(_request_examples(operation, inferred=inferred))
+        requests = dict(_iterate_request_examples(operation, include_inferred=include_inferred))
         for status, response in operation.responses.items():
-            for media in response.media.values():
+            for media in response.media_types.values():
                 for example in media.examples:
-                    if example.inferred and not inferred:
+                    if example.is_inferred and not include_inferred:
                         continue
-                    request = requests.get(example.request or "")
-                    yield _build_call(operation, _status_code(status), media, example, request)
+                    request = requests.get(example.request_example_name or "")
+                    yield _build_call(operation, _choose_status_code(status), media, example, request)
 
 
-def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterator[Call]:
+def iterate_documented_requests(contract: Contract, *, include_inferred: bool = False) -> Iterator[Call]:
     """Yield every example of a request as an accepted exchange with an empty response."""
     for operation in contract.operations.values():
-        for request in dict(_request_examples(operation, inferred=inferred)).values():
-            yield _build_call_with_target(operation, request, Response(status=_status_code(operation.success.status)))
+        for request in dict(_iterate_request_examples(operation, include_inferred=include_inferred)).values():
+            yield _build_call_with_target(
+                operation, request, Response(status=_choose_status_code(operation.success_response.status))
+            )
 
 
 def judge_documented_examples(
-    contract: Contract, rules: Mapping[str, Rule] | None = None, *, inferred: bool = False
+    contract: Contract, rules: Mapping[str, Rule] | None = None, *, include_inferred: bool = False
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
     """Judge every documented example, and yield its exchange and findings.
 
     Args:
         contract: the contract.
         rules: the rules to apply, by id; all by default.
-        inferred: whether to include examples that no document contains.
+        include_inferred: whether to include examples that no document contains.
     """
-    chosen = {name: rule for name, rule in (rules or RULE_BY_ID).items() if name not in HEADER_RULES}
+    chosen = {name: rule for name, rule in (rules or RULE_BY_ID).items() if name not in RULES_ABOUT_HEADERS}
     checker = Checker(Provenance.DOCUMENTED, chosen)
     responses: Iterator[Call | Callback] = chain(
-        documented_calls(contract, inferred=inferred), documented_callbacks(contract, inferred=inferred)
+        iterate_documented_calls(contract, include_inferred=include_inferred),
+        iterate_documented_callbacks(contract, include_inferred=include_inferred),
     )
     for subject in responses:
         yield subject.exchange, list(checker.iterate_findings(subject))
     # Documented requests have no response that other rules could judge.
     request_checker = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
-    for call in documented_requests(contract, inferred=inferred):
+    for call in iterate_documented_requests(contract, include_inferred=include_inferred):
         yield call.exchange, list(request_checker.iterate_findings(call))
 
 
-def _status_code(status: str) -> int:
+def _choose_status_code(status_key: str) -> int:
     """Return a status code for a key of `responses`: 400 for "4XX", 500 for "default"."""
-    if status.isdecimal():
-        return int(status)
-    return int(status[0]) * 100 if status[0].isdecimal() else 500
+    if status_key.isdecimal():
+        return int(status_key)
+    return int(status_key[0]) * 100 if status_key[0].isdecimal() else 500
 
 
-def _request_examples(operation: Operation, *, inferred: bool) -> Iterator[tuple[str, Request]]:
+def _iterate_request_examples(operation: Operation, *, include_inferred: bool) -> Iterator[tuple[str, Request]]:
     for media in operation.request_media.values():
         for example in media.examples:
-            if inferred or not example.inferred:
+            if include_inferred or not example.is_inferred:
                 yield example.name, _build_request(operation, media, example)
 
 
-def _build_request(operation: Operation, media: MediaType, example: Example) -> Request:
-    value = _replace_file_names(media, example.value) if is_form(media.name) else example.value
-    content_type, body = encode_body(media.name, value)
+def _build_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
+    value = _replace_file_names(media_type, example.value) if is_form(media_type.name) else example.value
+    content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type),)
     return Request(method=operation.method, url=_build_url(operation, None), headers=headers, body=body)
 
@@ -99,7 +102,7 @@ def _replace_file_names(media: MediaType, value: Any) -> Any:
     schemas = media.schemas
     fields = {}
     for name, text in value.items():
-        inner = schemas.resolve(schema.get("properties", {}).get(name, {}))[0]
+        inner = schemas.resolve_reference(schema.get("properties", {}).get(name, {}))[0]
         is_binary = isinstance(inner, dict) and ("contentMediaType" in inner or inner.get("format") == "binary")
         is_file = is_binary and media.name == "multipart/form-data"
         media_type = "application/octet-stream"
@@ -107,37 +110,41 @@ def _replace_file_names(media: MediaType, value: Any) -> Any:
     return fields
 
 
-def _build_url(operation: Operation, response: Any) -> str:
+def _build_url(operation: Operation, example_response: Any) -> str:
     """Return the URL of a documented request.
 
     The value of a parameter is the job id in the response, a documented example, or a sample value.
     """
     path, query = operation.path, []
     for parameter in operation.parameters:
-        value = _parameter_value(operation, parameter.name, parameter.data, response)
+        value = _find_parameter_value(operation, parameter.name, parameter.part_data, example_response)
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", quote(str(value), safe=""))
-        elif parameter.location == "query" and parameter.required:
+        elif parameter.location == "query" and parameter.is_required:
             query.append(f"{parameter.name}={quote(str(value), safe='')}")
     return f"{operation.server.url}{path}{'?' if query else ''}{'&'.join(query)}"
 
 
-def _parameter_value(operation: Operation, name: str, data: dict[str, Any], response: Any) -> Any:
+def _find_parameter_value(
+    operation: Operation, parameter_name: str, parameter_data: dict[str, Any], example_response: Any
+) -> Any:
     """Return a value for a parameter; the name of the parameter if no value is known."""
     if operation.job is not None and operation.job.id is not None:
-        job_id = operation.job.id.read_body(response)
+        job_id = operation.job.id.read_body(example_response)
         if job_id is not MISSING:
             return job_id
-    if "example" in data:
-        return data["example"]
-    sample = sample_value(operation.contract.schemas, data.get("schema", {}))
-    return name if sample is MISSING else sample
+    if "example" in parameter_data:
+        return parameter_data["example"]
+    sample = find_sample_value(operation.contract.schemas, parameter_data.get("schema", {}))
+    return parameter_name if sample is MISSING else sample
 
 
-def _build_call(operation: Operation, status: int, media: MediaType, example: Example, request: Request | None) -> Call:
-    text = json.dumps(example.value, ensure_ascii=False) if is_json(media.name) else str(example.value)
+def _build_call(
+    operation: Operation, status: int, media_type: MediaType, example: Example, request: Request | None
+) -> Call:
+    text = json.dumps(example.value, ensure_ascii=False) if is_json(media_type.name) else str(example.value)
     body = text.encode()
-    response = Response(status=status, headers=(("Content-Type", media.name),), body=body)
+    response = Response(status=status, headers=(("Content-Type", media_type.name),), body=body)
     if request is not None:
         return _build_call_with_target(operation, request, response)
     without_body = Request(method=operation.method, url=_build_url(operation, example.value))

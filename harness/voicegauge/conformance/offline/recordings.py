@@ -15,7 +15,7 @@ import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import build_curl_command
-from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
+from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
 from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
 from voicegauge.contract import Contract, Operation
@@ -32,7 +32,7 @@ def check_recordings(
     collector: Collector,
     *,
     now: datetime | None = None,
-    ci: bool = False,
+    stale_recordings_fail: bool = False,
 ) -> list[Path]:
     """Judge every recording of a provider that has a contract in `contracts`, and add the results to `collector`.
 
@@ -42,7 +42,7 @@ def check_recordings(
         rules: the rules to apply, by id.
         collector: collects the findings.
         now: the time from which the age of recordings is counted; the current time by default.
-        ci: whether a recording that is too old is an error instead of a warning.
+        stale_recordings_fail: whether a recording that is too old is an error instead of a warning.
 
     Returns:
         The files that were judged.
@@ -59,16 +59,25 @@ def check_recordings(
         if contract is None:
             continue
         if contract.id not in cases:
-            cases[contract.id] = cases_by_id(contract)
-        checker = Checker(recording.provenance, rules, functools.partial(_repeat, contract, path))
+            cases[contract.id] = plan_cases_by_id(contract)
+        checker = Checker(recording.provenance, rules, functools.partial(_build_repeat_command, contract, path))
         collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        subjects = list(recording_subjects(contract, recording, cases[contract.id]))
-        collector.judge(checker, subjects, case=path.name)
+        subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
+        collector.judge_subjects(checker, subjects, case_id=path.name)
         _report_unmatched_submits(path, contract, subjects, collector)
-        collector.add_findings(_age_findings(checker, path, contract, recording, now or datetime.now(UTC), ci=ci))
+        collector.add_findings(
+            _find_age_violations(
+                checker,
+                path,
+                contract,
+                recording,
+                now or datetime.now(UTC),
+                stale_recordings_fail=stale_recordings_fail,
+            )
+        )
         judged.append(path)
     return judged
 
@@ -80,7 +89,7 @@ def _report_unmatched_submits(
     submits = [s for s in subjects if isinstance(s, Call) and s.operation.speech is not None and s.ok]
     unmatched = Counter(submit.operation.id for submit in submits if submit.target is None)
     for operation, count in unmatched.items():
-        targets = ", ".join(target.id for target in contract.operation(operation).targets)
+        targets = ", ".join(target.id for target in contract.find_operation(operation).targets)
         reason = f"{count} accepted submit{'' if count == 1 else 's'} with the constants of no target: {targets}"
         collector.add_unplanned(
             f"{contract.id}/{path.name}: jobs and audio of {operation}", reason, f"{contract.id}/{operation}"
@@ -89,27 +98,33 @@ def _report_unmatched_submits(
             collector.add_not_judged(f"{contract.id}/{path.name}", reason)
 
 
-def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
+def plan_cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
     """Return every case that follows from a contract, by id. Recorded responses are judged against these cases."""
-    plan = plan_cases(list(contract.targets.values()), emulated=True, all_billable=True)
+    plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
     return {case.id: case for case in plan.cases}
 
 
-def _repeat(contract: Contract, path: Path, exchange: Exchange) -> str | None:
+def _build_repeat_command(contract: Contract, path: Path, exchange: Exchange) -> str | None:
     """Return the command that shows a finding again.
 
     A request with an id from an earlier response is not sent again, because the id may not exist any more. The
     recording is judged again instead.
     """
     operation = contract.operations.get(exchange.operation)
-    if operation is not None and not operation.needs_id:
+    if operation is not None and not operation.needs_existing_id:
         return build_curl_command(exchange.request, contract)
     options = build_contract_options([contract])
     return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
 
 
-def _age_findings(
-    checker: Checker, path: Path, contract: Contract, recording: Recording, now: datetime, *, ci: bool
+def _find_age_violations(
+    checker: Checker,
+    path: Path,
+    contract: Contract,
+    recording: Recording,
+    now: datetime,
+    *,
+    stale_recordings_fail: bool,
 ) -> Iterator[Finding]:
     """Yield a finding if a live recording is too old, with the command that records it again.
 
@@ -120,17 +135,17 @@ def _age_findings(
         return
     oldest = max(known, key=lambda exchange: compute_age_days(recording, exchange, now))
     target = contract.targets.get(path.stem)
-    operation = contract.operation(oldest.operation)
+    operation = contract.find_operation(oldest.operation)
     age = RecordingAge(operation, oldest, path.name, compute_age_days(recording, oldest, now), target)
     command = (
         f"voicegauge record {target.id if target else contract.id} --live --out {shlex.quote(str(path.parent.parent))}"
     )
     for finding in checker.iterate_findings(age, case_id=path.name):
-        severity = Severity.ERROR if ci else finding.severity
+        severity = Severity.ERROR if stale_recordings_fail else finding.severity
         yield msgspec.structs.replace(finding, severity=severity, reproduce=command)
 
 
-def recording_subjects(
+def iterate_recording_subjects(
     contract: Contract, recording: Recording, cases: Mapping[str, ConformanceCase] | None = None
 ) -> Iterator[CheckSubject]:
     """Yield every exchange as a call, every submit with its polls as a job, and the audio of each delivery.
@@ -147,7 +162,7 @@ def recording_subjects(
     parsed = (_parse_call(contract, exchange, known) for exchange in recording.exchanges)
     calls = [call for call in parsed if call is not None]
     yield from calls
-    yield from _case_outcomes(calls, known)
+    yield from _iterate_case_outcomes(calls, known)
     index = _ExchangeIndex(calls, recording.exchanges)
     for submit in calls:
         if submit.target is None or not submit.ok:
@@ -157,13 +172,15 @@ def recording_subjects(
         if status is not None and status.job is not None:
             polls = index.polls(status, submit, submit.read_response(status.job.submit.id))
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
-            yield JobHistory(submit, tuple(polls), status, observations=_state_observations(submit, polls, status.job))
-        delivery = _speech_delivery(submit, polls, index)
+            yield JobHistory(
+                submit, tuple(polls), status, observations=_build_state_observations(submit, polls, status.job)
+            )
+        delivery = _build_speech_delivery(submit, polls, index)
         if delivery is not None:
             yield delivery
 
 
-def _parse_call(contract: Contract, exchange: Exchange, cases: Mapping[str, ConformanceCase]) -> Call | None:
+def _parse_call(contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase]) -> Call | None:
     """Return an exchange as a call of its operation; `None` for a download that no document describes."""
     operation = contract.operations.get(exchange.operation)
     if operation is None:
@@ -174,18 +191,18 @@ def _parse_call(contract: Contract, exchange: Exchange, cases: Mapping[str, Conf
             "record it again"
         )
     call = Call(operation, exchange)
-    case = cases.get(exchange.group or "")
+    case = case_by_id.get(exchange.group or "")
     is_invalid = case is not None and case.expected.verdict == "rejected"
     target = operation.find_target(call.read_request)
     return Call(operation, exchange, target, request_origin="invalid" if is_invalid else "sent")
 
 
-def _case_outcomes(calls: Sequence[Call], cases: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
+def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
     """Yield the outcome of each recorded case: the last response of the operation that it tests."""
     last = {(call.exchange.group or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
-        case = cases.get(group)
-        if case is not None and case.operation == operation and no_verdict_reason(case, call.status) is None:
+        case = case_by_id.get(group)
+        if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:
             yield CaseOutcome(call, case.expected)
 
 
@@ -215,14 +232,16 @@ class _ExchangeIndex:
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
 
-def _state_observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[StateObservation, ...]:
+def _build_state_observations(
+    submit_call: Call, polls: Sequence[Call], job_spec: JobSpec
+) -> tuple[StateObservation, ...]:
     """Return when each state was seen; empty if the times of an exchange were not recorded."""
     observations: list[StateObservation] = []
-    for index, call in enumerate((submit, *polls)):
-        timing, start = call.exchange.timing, submit.exchange.timing
+    for index, call in enumerate((submit_call, *polls)):
+        timing, start = call.exchange.timing, submit_call.exchange.timing
         if timing is None or start is None:
             return ()
-        state = call.read_response(job.state if index else job.submit.state)
+        state = call.read_response(job_spec.state if index else job_spec.submit.state)
         requested_ms = timing.started_ms - start.started_ms
         if call.ok and isinstance(state, str):
             at_ms = requested_ms + timing.total_ms
@@ -230,16 +249,16 @@ def _state_observations(submit: Call, polls: Sequence[Call], job: JobSpec) -> tu
     return tuple(observations)
 
 
-def _speech_delivery(submit: Call, polls: Sequence[Call], index: _ExchangeIndex) -> SpeechDelivery | None:
+def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: _ExchangeIndex) -> SpeechDelivery | None:
     """Return the delivery that a submit requested; `None` if its audio was not recorded."""
-    target = submit.target
+    target = submit_call.target
     location = target.response.audio if target is not None else None
-    carrier = submit
+    carrier = submit_call
     if polls and polls[-1].operation.job is not None:
         location, carrier = polls[-1].operation.job.audio, polls[-1]
     if target is None or location is None:
         return None
-    exchange = _audio_exchange(carrier, location, index)
+    exchange = _find_audio_exchange(carrier, location, index)
     if exchange is None:
         return None
     is_stream = location.delivered == "stream"
@@ -250,23 +269,25 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], index: _ExchangeIndex)
     header = None if is_stream else exchange.response.media_type or None
     delivery = Delivery(
         target=target.id,
-        exchanges=(submit.exchange, exchange),
+        exchanges=(submit_call.exchange, exchange),
         attempts=1,
         audio=audio,
         media_type=declared if isinstance(declared, str) else header,
         audio_exchange=1,
         submit_exchange=0,
     )
-    return SpeechDelivery(target, read_speech_request(submit, target), delivery)
+    return SpeechDelivery(target, read_speech_request(submit_call, target), delivery)
 
 
-def _audio_exchange(carrier: Call, location: ResponseAudio, index: _ExchangeIndex) -> Exchange | None:
+def _find_audio_exchange(
+    call_with_audio: Call, response_audio: ResponseAudio, index: _ExchangeIndex
+) -> Exchange | None:
     """Return the exchange whose body is the audio; `None` if there is none. Audio inside JSON is only checked live."""
-    if location.delivered == "stream":
-        return carrier.exchange
-    if location.delivered == "bytes":
-        return carrier.exchange if carrier.exchange.response.media_type.startswith("audio/") else None
-    url = carrier.read_response(location.at)
-    if location.delivered != "url" or not isinstance(url, str):
+    if response_audio.delivered == "stream":
+        return call_with_audio.exchange
+    if response_audio.delivered == "bytes":
+        return call_with_audio.exchange if call_with_audio.exchange.response.media_type.startswith("audio/") else None
+    url = call_with_audio.read_response(response_audio.at)
+    if response_audio.delivered != "url" or not isinstance(url, str):
         return None
     return index.downloads.get(urlsplit(url).path)

@@ -1,22 +1,22 @@
 """Records the responses of a service as fixtures."""
 
-from voicegauge.conformance.recording.journal import UNFINISHED_FOLDER, UnfinishedRecording
+from voicegauge.conformance.recording.journal import UNFINISHED_FOLDER_NAME, UnfinishedRecording
 from voicegauge.conformance.recording.recorder import Recorder
 from voicegauge.conformance.recording.updates import (
     RecordingUpdate,
-    Refresh,
+    RefreshMode,
     RefreshPolicy,
-    plan_to_record,
-    recording_path,
+    build_recording_path,
+    plan_cases_to_record,
 )
 
 __all__ = [
-    "UNFINISHED_FOLDER",
+    "UNFINISHED_FOLDER_NAME",
     "Recorder",
     "RecordingUpdate",
-    "Refresh",
+    "RefreshMode",
     "RefreshPolicy",
     "UnfinishedRecording",
-    "plan_to_record",
-    "recording_path",
+    "build_recording_path",
+    "plan_cases_to_record",
 ]

@@ -22,8 +22,8 @@ from voicegauge.files import check_writable
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import compute_age_days, load_har, save_har
 
-UNFINISHED_FOLDER = ".unfinished"
-CASE_FILE = "exchanges.part"
+UNFINISHED_FOLDER_NAME = ".unfinished"
+CASE_FILE_NAME = "exchanges.part"
 """Name of the file of a saved case. It does not end in .har, so that checks and replays do not find it."""
 
 
@@ -37,14 +37,14 @@ class UnfinishedRecording:
     """Contracts by provider id."""
     secrets: Sequence[str] = ()
     """The API keys in use, which are redacted."""
-    mask: Sequence[str] = ()
+    names_to_mask: Sequence[str] = ()
     """Further names of fields, parameters and headers to redact."""
 
-    def save(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
+    def save_case(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Save the exchanges of `case`. Emulated exchanges are not saved, because recording them again is free."""
         if any(map(is_emulated, exchanges)):
             return
-        path = self._folder_of(case) / CASE_FILE
+        path = self._get_case_folder(case) / CASE_FILE_NAME
         try:
             save_har(
                 path,
@@ -52,13 +52,13 @@ class UnfinishedRecording:
                 provenance=Provenance.RECORDED,
                 contract=self.contracts[case.provider],
                 secrets=self.secrets,
-                masked_names=self.mask,
+                masked_names=self.names_to_mask,
             )
         except DataError:
             # The case contains something that looks like a credential. Writing its recording raises the error.
             shutil.rmtree(path.parent, ignore_errors=True)
 
-    def load(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
+    def load_cases(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
         """Return the saved exchanges of `cases` by case id, except those that are too old for their provider.
 
         Raises:
@@ -67,7 +67,7 @@ class UnfinishedRecording:
         """
         saved = {}
         for case in cases:
-            path = self._folder_of(case) / CASE_FILE
+            path = self._get_case_folder(case) / CASE_FILE_NAME
             if path.exists():
                 recording = load_har(path)
                 limit_days = self.contracts[case.provider].provider.recordings.max_age_days
@@ -75,16 +75,18 @@ class UnfinishedRecording:
                     saved[case.id] = recording.exchanges
         return saved
 
-    def remove(self, cases: Iterable[ConformanceCase]) -> None:
+    def remove_cases(self, cases: Iterable[ConformanceCase]) -> None:
         """Remove the saved `cases`, because they are in their recording now or were declined."""
         for case in cases:
-            shutil.rmtree(self._folder_of(case), ignore_errors=True)
-        root = self.folder / UNFINISHED_FOLDER
+            shutil.rmtree(self._get_case_folder(case), ignore_errors=True)
+        root = self.folder / UNFINISHED_FOLDER_NAME
         for folder in (*root.glob("*"), root):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _folder_of(self, case: ConformanceCase) -> Path:
-        folder = self.folder / UNFINISHED_FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]
-        check_writable(folder / CASE_FILE)  # before anything is removed: no link leads elsewhere
+    def _get_case_folder(self, case: ConformanceCase) -> Path:
+        folder = (
+            self.folder / UNFINISHED_FOLDER_NAME / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]
+        )
+        check_writable(folder / CASE_FILE_NAME)  # before anything is removed: no link leads elsewhere
         return folder

@@ -37,11 +37,11 @@ class Recorder:
         self.is_emulated_service = False
         """Whether a response came from the emulator, whatever its URL."""
 
-    def save(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
+    def add_case(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Add the exchanges of `case`."""
         self.is_emulated_service |= any(map(is_emulated, exchanges))
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, group=case.id) for exchange in exchanges)
         self.groups[case.id] = tuple(canonical.rewrite_exchange(exchange) for exchange in grouped)
         if self._unfinished is not None:
-            self._unfinished.save(case, self.groups[case.id])
+            self._unfinished.save_case(case, self.groups[case.id])

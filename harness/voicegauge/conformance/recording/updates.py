@@ -16,23 +16,23 @@ from urllib.parse import quote
 import msgspec
 
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
-from voicegauge.conformance.offline import cases_by_id
+from voicegauge.conformance.offline import plan_cases_by_id
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
 from voicegauge.recording import Recording, collect_exchanges_by_group, compute_age_days
 
-Refresh = Literal["stale", "all"]
+RefreshMode = Literal["stale", "all"]
 """Which of the planned cases to record: `stale` for those that are missing or stale, or `all`."""
-RECORDED_TEXT = "Good morning."
+SPOKEN_TEXT_IN_RECORDINGS = "Good morning."
 """The text of recorded speech. It is short because the audio is stored in a repository."""
-MAX_UPLOAD_BYTES = 2**20
+MAX_RECORDED_UPLOAD_BYTES = 2**20
 """Size in bytes of the largest upload that is recorded. Uploads that test a size limit would fill a repository."""
 
 
-def plan_to_record(
+def plan_cases_to_record(
     targets: Sequence[BaseTarget],
     *,
-    emulated: bool,
+    is_emulated: bool,
     every_case: bool,
     whole_providers: Collection[str] | None = None,
 ) -> CasePlan:
@@ -40,21 +40,25 @@ def plan_to_record(
 
     Args:
         targets: the targets to record, with the operations without targets that they need.
-        emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
+        is_emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
         every_case: whether to record every case of a check, except large uploads and uploads that are within a limit.
         whole_providers: see `plan_cases`.
     """
     plan = plan_cases(
-        targets, emulated=emulated, all_billable=False, text=RECORDED_TEXT, whole_providers=whole_providers
+        targets,
+        is_emulated=is_emulated,
+        include_all_billable=False,
+        spoken_text=SPOKEN_TEXT_IN_RECORDINGS,
+        whole_providers=whole_providers,
     )
     chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
-        if _upload_bytes(case) <= MAX_UPLOAD_BYTES and not _is_upload_within_limit(case):
-            chosen.setdefault(case.id if every_case else _similarity_key(case), case)
+        if _count_upload_bytes(case) <= MAX_RECORDED_UPLOAD_BYTES and not _is_upload_within_limit(case):
+            chosen.setdefault(case.id if every_case else _build_similarity_key(case), case)
     return msgspec.structs.replace(plan, cases=tuple(chosen.values()))
 
 
-def _similarity_key(case: ConformanceCase) -> object:
+def _build_similarity_key(case: ConformanceCase) -> object:
     """Return a key that is equal for cases of which only one must be recorded."""
     expected = case.expected
     if expected.verdict == "accepted":
@@ -68,7 +72,7 @@ def _is_upload_within_limit(case: ConformanceCase) -> bool:
     return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.contract_pointer
 
 
-def _upload_bytes(case: ConformanceCase) -> int:
+def _count_upload_bytes(case: ConformanceCase) -> int:
     if case.padding is not None:
         return case.padding.size_bytes
     body = case.request.body if case.request is not None else None
@@ -76,9 +80,9 @@ def _upload_bytes(case: ConformanceCase) -> int:
     return sum(len(value.data) for value in values if isinstance(value, UploadedFile))
 
 
-def recording_path(case: ConformanceCase, folder: Path) -> Path:
+def build_recording_path(case: ConformanceCase, fixtures_folder: Path) -> Path:
     """Return the file of `case`: <folder>/<provider>/<target or operation>.har, with %2F for a slash in an id."""
-    return folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
+    return fixtures_folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
 
 
 class RecordingUpdate(Record, frozen=True, kw_only=True):
@@ -94,22 +98,22 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
     unchanged_groups: frozenset[str | None]
     """Names of the groups in `existing_recording` that are not recorded again."""
 
-    def merge_exchanges(self, recorded: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
+    def merge_exchanges(self, exchanges_by_case: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
         """Return the exchanges of the updated file: first the existing groups in their order, then the new groups.
 
         A case that could not be recorded again keeps its existing exchanges.
 
         Args:
-            recorded: the new exchanges by case id.
+            exchanges_by_case: the new exchanges by case id.
         """
         due = {case.id for case in self.cases_to_record}
         groups: dict[str | None, Sequence[Exchange]] = {}
         existing = self.existing_recording.exchanges if self.existing_recording else ()
         for name, group in collect_exchanges_by_group(existing).items():
             if name in self.unchanged_groups or name in due:
-                groups[name] = recorded.get(name or "", group)
-        for name in sorted(due & recorded.keys(), key=list(recorded).index):
-            groups.setdefault(name, recorded[name])
+                groups[name] = exchanges_by_case.get(name or "", group)
+        for name in sorted(due & exchanges_by_case.keys(), key=list(exchanges_by_case).index):
+            groups.setdefault(name, exchanges_by_case[name])
         return tuple(exchange for group in groups.values() for exchange in group)
 
 
@@ -121,36 +125,42 @@ class RefreshPolicy:
     """Contracts by provider id."""
     provenance: Provenance
     """Provenance of what will be recorded."""
-    refresh: Refresh
+    refresh_mode: RefreshMode
     now: dt.datetime
     """The time from which ages are counted."""
 
-    def plan_updates(self, plan: CasePlan, folder: Path, recordings: Mapping[Path, Recording]) -> list[RecordingUpdate]:
+    def plan_updates(
+        self, plan: CasePlan, folder: Path, recording_by_path: Mapping[Path, Recording]
+    ) -> list[RecordingUpdate]:
         """Return one update for each file that has a case to record.
 
         Emulated recordings replace live ones only when everything is refreshed; live ones always replace emulated ones.
 
         Args:
-            plan: the plan returned by `plan_to_record`.
+            plan: the plan returned by `plan_cases_to_record`.
             folder: the folder of the recordings.
-            recordings: the existing recordings by path.
+            recording_by_path: the existing recordings by path.
         """
-        known = {name: case for contract in self.contracts.values() for name, case in cases_by_id(contract).items()}
+        known = {
+            name: case for contract in self.contracts.values() for name, case in plan_cases_by_id(contract).items()
+        }
         by_file: dict[Path, list[ConformanceCase]] = {}
         for case in plan.cases:
-            by_file.setdefault(recording_path(case, folder), []).append(case)
-        updates = (self._update(path, cases, recordings.get(path), known) for path, cases in by_file.items())
+            by_file.setdefault(build_recording_path(case, folder), []).append(case)
+        updates = (
+            self._build_update(path, cases, recording_by_path.get(path), known) for path, cases in by_file.items()
+        )
         return [update for update in updates if update.cases_to_record]
 
-    def _update(
+    def _build_update(
         self,
         path: Path,
         cases: Sequence[ConformanceCase],
         recording: Recording | None,
-        known: Mapping[str, ConformanceCase],
+        case_by_id: Mapping[str, ConformanceCase],
     ) -> RecordingUpdate:
         if recording is not None and recording.provenance is not self.provenance:
-            is_replaced = self.refresh == "all" or self.provenance is Provenance.RECORDED
+            is_replaced = self.refresh_mode == "all" or self.provenance is Provenance.RECORDED
             return RecordingUpdate(
                 path=path,
                 provider=path.parent.name,
@@ -162,12 +172,12 @@ class RefreshPolicy:
         groups = collect_exchanges_by_group(recording.exchanges if recording else ())
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
         planned = {case.id for case in cases}
-        due = [case for case in cases if self.refresh == "all" or case.id in stale or case.id not in groups]
+        due = [case for case in cases if self.refresh_mode == "all" or case.id in stale or case.id not in groups]
         # Cases that an earlier, larger plan recorded stay, and are recorded again when they are stale. A group is only
         # dropped if no case of the contract has its id any more.
-        due += [known[name] for name in stale if name is not None and name in known and name not in planned]
+        due += [case_by_id[name] for name in stale if name is not None and name in case_by_id and name not in planned]
         names = {case.id for case in due}
-        unchanged = frozenset(name for name in groups if name not in names and (name is None or name in known))
+        unchanged = frozenset(name for name in groups if name not in names and (name is None or name in case_by_id))
         return RecordingUpdate(
             path=path,
             provider=path.parent.name,

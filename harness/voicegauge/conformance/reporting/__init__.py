@@ -1,12 +1,12 @@
 """Makes the report of a check, applies a baseline to it, and converts it for output formats."""
 
-from voicegauge.conformance.reporting.baseline import apply_baseline, make_baseline
+from voicegauge.conformance.reporting.baseline import apply_baseline, build_check_baseline
 from voicegauge.conformance.reporting.coverage import (
     CoverageCounter,
     CoverageEntry,
     CoverageTotal,
-    coverage_percent,
-    coverage_totals,
+    compute_coverage_percent,
+    count_coverage_by_kind,
 )
 from voicegauge.conformance.reporting.export import export_check_report
 from voicegauge.conformance.reporting.report import (
@@ -39,13 +39,13 @@ __all__ = [
     "SpendingAccount",
     "SpendingTotal",
     "apply_baseline",
+    "build_check_baseline",
+    "compute_coverage_percent",
+    "count_coverage_by_kind",
     "count_spending",
-    "coverage_percent",
-    "coverage_totals",
     "describe_doubtful_statuses",
     "describe_empty_account",
     "export_check_report",
     "find_targets_not_judged",
-    "make_baseline",
     "merge_findings",
 ]

@@ -13,7 +13,7 @@ ACCEPTABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING)
 """Severities that a baseline can accept. Findings of other severities never fail a check, so hiding them has no use."""
 
 
-def make_baseline(report: CheckReport) -> FindingsBaseline:
+def build_check_baseline(report: CheckReport) -> FindingsBaseline:
     """Return a baseline that accepts every error and warning of `report`, and the findings already accepted there."""
     return build_baseline(
         map(

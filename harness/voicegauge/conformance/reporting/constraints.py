@@ -15,12 +15,12 @@ from voicegauge.checks import Call
 from voicegauge.contract import MISSING, Operation, Parameter, ParsedText
 from voicegauge.formats import escape_pointer_token
 
-MAX_SHAPES = 10_000
+MAX_REMEMBERED_SHAPES = 10_000
 """Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
-MAX_DEPTH = 4
+MAX_SCHEMA_DEPTH = 4
 """Maximum depth of nested objects and lists whose constraints are listed, because schemas can be recursive."""
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
-_LIMITED_TYPES: dict[str, tuple[type, ...]] = {
+_TYPES_LIMITED_BY_KEYWORD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBER),
     **dict.fromkeys(("minItems", "maxItems", "uniqueItems"), _LIST),
@@ -37,20 +37,20 @@ ConstraintSide = Literal["inside", "outside", "outside if violated"]
 
 @dataclass(frozen=True)
 class Constraint:
-    """One keyword of the schema of a request body or parameter; for `required`, one name."""
+    """One keyword of the schema of a request body or parameter; for `required_name`, one name."""
 
     name: str
     """Location and keyword: "body#/text maxLength"."""
     pointer: str
     """JSON pointer to the keyword."""
-    path: tuple[str, ...]
+    value_path: tuple[str, ...]
     """Keys that lead to the limited value in the body or parameter; "*" for every item of a list."""
-    types: tuple[type, ...]
+    limited_types: tuple[type, ...]
     """Types of the values that the keyword limits."""
     media_type: str | None = None
     """Media type of the request body; `None` for a parameter."""
     parameter: Parameter | None = None
-    required: str | None = None
+    required_name: str | None = None
     """For `required`: the name that must be present in the object at `path`, or the parameter itself."""
 
     def find_side(self, values: Sequence[Any]) -> ConstraintSide | None:
@@ -59,14 +59,17 @@ class Constraint:
         Args:
             values: the values in the request at `path`.
         """
-        if self.required is not None:
+        if self.required_name is not None:
             if self.is_of_parameter:
                 return "inside" if values else "outside"
             objects = [value for value in values if isinstance(value, dict)]
             if not objects:
                 return None
-            return "inside" if all(self.required in value for value in objects) else "outside"
-        if any(isinstance(value, self.types) and not _is_flag_as_number(value, self.types) for value in values):
+            return "inside" if all(self.required_name in value for value in objects) else "outside"
+        if any(
+            isinstance(value, self.limited_types) and not _is_flag_as_number(value, self.limited_types)
+            for value in values
+        ):
             return "outside if violated"
         return None
 
@@ -93,12 +96,12 @@ class ConstrainedRequest:
         return MISSING if parsed is None else parsed.value
 
     @property
-    def shape(self) -> Hashable:
+    def request_shape(self) -> Hashable:
         """The names and types in the request: requests of one shape try the same constraints."""
-        parameters = tuple(None if parsed is None else _shape_of(parsed.value) for parsed in self._parameters)
-        return self._media_type, _shape_of(self.call.request_value), parameters
+        parameters = tuple(None if parsed is None else _compute_shape(parsed.value) for parsed in self._parameters)
+        return self._media_type, _compute_shape(self.call.request_value), parameters
 
-    def violated_pointers(self) -> frozenset[str]:
+    def list_violated_pointers(self) -> frozenset[str]:
         """Return pointers to the violated keywords; a missing or unreadable body violates `requestBody`."""
         call, body = self.call, self.call.request_body
         violated = body.violated_keywords
@@ -115,9 +118,9 @@ class ConstrainedRequest:
 class TriedConstraints:
     """The constraints that requests with the same parameters and fields test, and on which side of each they are."""
 
-    def __init__(self, sides: Iterable[tuple[Constraint, ConstraintSide]]) -> None:
+    def __init__(self, constraints_and_sides: Iterable[tuple[Constraint, ConstraintSide]]) -> None:
         """Store each constraint with the side of these requests."""
-        self._sides = tuple(sides)
+        self._sides = tuple(constraints_and_sides)
 
     def find_sides(self, violated_pointers: Collection[str]) -> dict[str, bool]:
         """Return the names of the constraints, and whether a request is inside each.
@@ -138,101 +141,111 @@ class TriedConstraints:
 
 
 class RequestConstraints:
-    """All constraints of the requests to one operation. Use `request_constraints` to share them."""
+    """All constraints of the requests to one operation. Use `get_request_constraints` to share them."""
 
     def __init__(self, operation: Operation) -> None:
         """List the constraints of `operation`."""
-        constraints = tuple(list_constraints(operation))
+        constraints = tuple(iterate_constraints(operation))
         self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
         """The name of each constraint once, because the media types of one body share most constraints."""
         groups: dict[Any, list[Constraint]] = {}
         for constraint in constraints:
             parameter = constraint.parameter.pointer if constraint.parameter is not None else None
-            groups.setdefault((parameter, constraint.media_type, constraint.path), []).append(constraint)
+            groups.setdefault((parameter, constraint.media_type, constraint.value_path), []).append(constraint)
         self._groups = tuple(groups.values())
         self._tried_by_shape: dict[Hashable, TriedConstraints] = {}
 
     def find_tried(self, request: ConstrainedRequest) -> TriedConstraints:
         """Return the constraints that `request` tries: the same object for all requests of its shape."""
-        shape = request.shape
+        shape = request.request_shape
         tried = self._tried_by_shape.get(shape)
         if tried is None:
-            if len(self._tried_by_shape) >= MAX_SHAPES:
+            if len(self._tried_by_shape) >= MAX_REMEMBERED_SHAPES:
                 self._tried_by_shape.clear()
             tried = self._tried_by_shape[shape] = TriedConstraints(self._list_tried_sides(request))
         return tried
 
     def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintSide]]:
         for group in self._groups:
-            found = _read_values(request.read_root(group[0]), group[0].path)
+            found = _read_values(request.read_root(group[0]), group[0].value_path)
             for constraint in group:
                 side = constraint.find_side(found)
                 if side is not None:
                     yield constraint, side
 
 
-_CONSTRAINTS: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
+_CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
 
 
-def request_constraints(operation: Operation) -> RequestConstraints:
+def get_request_constraints(operation: Operation) -> RequestConstraints:
     """Return the constraints of the requests to `operation`; they are listed once."""
-    found = _CONSTRAINTS.get(operation)
+    found = _CONSTRAINTS_BY_OPERATION.get(operation)
     if found is None:
-        found = _CONSTRAINTS[operation] = RequestConstraints(operation)
+        found = _CONSTRAINTS_BY_OPERATION[operation] = RequestConstraints(operation)
     return found
 
 
-def list_constraints(operation: Operation) -> Iterator[Constraint]:
+def iterate_constraints(operation: Operation) -> Iterator[Constraint]:
     """Yield the constraints of every request body and parameter of `operation`."""
     for media in operation.request_media.values():
         if media.schema_pointer is not None:
-            for keyword in _walk_schema(operation, media.data["schema"], media.schema_pointer, ()):
-                prefix = "body" + "".join(f"/{escape_pointer_token(token)}" for token in keyword.path).replace(
+            for keyword in _walk_schema(operation, media.part_data["schema"], media.schema_pointer, ()):
+                prefix = "body" + "".join(f"/{escape_pointer_token(token)}" for token in keyword.value_path).replace(
                     "/", "#/", 1
                 )
-                yield _with_name(keyword, prefix, media_type=media.name)
+                yield _add_name_prefix(keyword, prefix, media_type=media.name)
     for parameter in operation.parameters:
         if parameter.location == "cookie":
             continue
         prefix = f"{parameter.location}.{parameter.name}"
-        if parameter.required and parameter.location != "path":
+        if parameter.is_required and parameter.location != "path":
             pointer = f"{parameter.pointer}/required"
-            yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required=parameter.name)
-        for keyword in _walk_schema(operation, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", ()):
-            yield _with_name(keyword, prefix, parameter=parameter)
+            yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required_name=parameter.name)
+        for keyword in _walk_schema(
+            operation, parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema", ()
+        ):
+            yield _add_name_prefix(keyword, prefix, parameter=parameter)
 
 
 def _requires_body(operation: Operation) -> bool:
-    body, _ = operation.contract.schemas.resolve(operation.data.get("requestBody", {}))
+    body, _ = operation.contract.schemas.resolve_reference(operation.part_data.get("requestBody", {}))
     return isinstance(body, dict) and body.get("required") is True
 
 
-def _with_name(
-    keyword: Constraint, prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
+def _add_name_prefix(
+    keyword: Constraint, name_prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
 ) -> Constraint:
     suffix = (
-        f"/{escape_pointer_token(keyword.required)} required" if keyword.required is not None else f" {keyword.name}"
+        f"/{escape_pointer_token(keyword.required_name)} required"
+        if keyword.required_name is not None
+        else f" {keyword.name}"
     )
-    if keyword.required is not None and "#" not in prefix:
+    if keyword.required_name is not None and "#" not in name_prefix:
         suffix = f"#{suffix}"
     return Constraint(
-        f"{prefix}{suffix}", keyword.pointer, keyword.path, keyword.types, media_type, parameter, keyword.required
+        f"{name_prefix}{suffix}",
+        keyword.pointer,
+        keyword.value_path,
+        keyword.limited_types,
+        media_type,
+        parameter,
+        keyword.required_name,
     )
 
 
 def _walk_schema(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]) -> Iterator[Constraint]:
-    schema, pointer = operation.contract.schemas.resolve(schema, pointer)
+    schema, pointer = operation.contract.schemas.resolve_reference(schema, pointer)
     if not isinstance(schema, dict):
         return
-    for keyword, types in _LIMITED_TYPES.items():
+    for keyword, types in _TYPES_LIMITED_BY_KEYWORD.items():
         # `additionalProperties: true` limits nothing.
         if keyword in schema and (keyword, schema[keyword]) != ("additionalProperties", True):
             yield Constraint(keyword, f"{pointer}/{keyword}", path, types)
     for name in schema.get("required", ()):
-        yield Constraint("required", f"{pointer}/required", path, _OBJECT, required=name)
+        yield Constraint("required", f"{pointer}/required", path, _OBJECT, required_name=name)
     for index, part in enumerate(schema.get("allOf", ())):
         yield from _walk_schema(operation, part, f"{pointer}/allOf/{index}", path)
-    if len(path) < MAX_DEPTH:
+    if len(path) < MAX_SCHEMA_DEPTH:
         for name, inner in schema.get("properties", {}).items():
             yield from _walk_schema(
                 operation, inner, f"{pointer}/properties/{escape_pointer_token(name)}", (*path, name)
@@ -241,18 +254,18 @@ def _walk_schema(operation: Operation, schema: Any, pointer: str, path: tuple[st
             yield from _walk_schema(operation, schema["items"], f"{pointer}/items", (*path, "*"))
 
 
-def _shape_of(value: Any) -> Any:
+def _compute_shape(value: Any) -> Any:
     """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
     if isinstance(value, dict):
-        return tuple((key, _shape_of(inner)) for key, inner in value.items())
+        return tuple((key, _compute_shape(inner)) for key, inner in value.items())
     if isinstance(value, list):
-        return frozenset(map(_shape_of, value))
+        return frozenset(map(_compute_shape, value))
     return MISSING if value is MISSING else type(value)
 
 
-def _read_values(root: Any, path: Sequence[str]) -> list[Any]:
+def _read_values(root_value: Any, path: Sequence[str]) -> list[Any]:
     """Return every value at `path`, in which "*" stands for all items of a list."""
-    values = [] if root is MISSING else [root]
+    values = [] if root_value is MISSING else [root_value]
     for key in path:
         if key == "*":
             values = [item for value in values if isinstance(value, list) for item in value]

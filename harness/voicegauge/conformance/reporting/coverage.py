@@ -22,11 +22,11 @@ from voicegauge.checks import (
     SpeechDelivery,
     find_applicable_rules,
 )
-from voicegauge.conformance.reporting.constraints import ConstrainedRequest, TriedConstraints, request_constraints
+from voicegauge.conformance.reporting.constraints import ConstrainedRequest, TriedConstraints, get_request_constraints
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Record
 
-_NO_SUBJECT: dict[type, str] = {
+_REASON_WITHOUT_SUBJECT: dict[type, str] = {
     AudioInputCall: "no audio was sent to be transcribed or converted",
     Callback: "no callback was received",
     JobHistory: "no job was followed",
@@ -61,7 +61,7 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     """Why the entry was not tried, or only one side of the constraint; `None` if all was tried."""
 
     @property
-    def tried(self) -> int:
+    def tried_side_count(self) -> int:
         """The number of sides that were tried. A constraint has two sides, inside and outside; others have one."""
         if self.kind == "constraint":
             return (self.inside > 0) + (self.outside > 0)
@@ -81,14 +81,14 @@ class CoverageTotal(NamedTuple):
     total: int
 
 
-def coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
+def compute_coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
     """Return the tried share of everything that applies, in percent; `None` if nothing applies."""
     applied = [entry for entry in entries if entry.applies]
     side_count = sum(entry.side_count for entry in applied)
-    return round(100 * sum(entry.tried for entry in applied) / side_count, 1) if side_count else None
+    return round(100 * sum(entry.tried_side_count for entry in applied) / side_count, 1) if side_count else None
 
 
-def coverage_totals(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
+def count_coverage_by_kind(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
     """Return by kind how many of the entries that apply were tried inside and outside."""
     totals: dict[CoverageKind, CoverageTotal] = {}
     for entry in entries:
@@ -122,7 +122,7 @@ class CoverageCounter:
         self._contracts[contract.id] = contract
         self._rules |= set(rules)
 
-    def leave_out(self, operations: Iterable[str]) -> None:
+    def exclude_operations(self, operations: Iterable[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the entries, because the check does not cover them."""
         self._left_out = frozenset(operations)
 
@@ -134,10 +134,10 @@ class CoverageCounter:
             return
         call = Call(operation, exchange)
         request = ConstrainedRequest(call)
-        tried = request_constraints(operation).find_tried(request)
-        self._requests[operation, tried, request.violated_pointers()] += 1
+        tried = get_request_constraints(operation).find_tried(request)
+        self._requests[operation, tried, request.list_violated_pointers()] += 1
         self._responses[operation, call.status] += 1
-        self._count_state(call)
+        self._count_reported_state(call)
 
     def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
         """Count a judged subject for each rule that applies to it. `broken_rule_ids`: rules that it violated."""
@@ -147,46 +147,46 @@ class CoverageCounter:
             self._broken[subject_class, operation, rule_id] += 1
 
     @property
-    def statuses(self) -> Mapping[int, int]:
+    def response_count_by_status(self) -> Mapping[int, int]:
         """The number of responses by status."""
         statuses = Counter[int]()
         for (_, status), count in self._responses.items():
             statuses[status] += count
         return statuses
 
-    def entries(self) -> Iterator[CoverageEntry]:
+    def iterate_entries(self) -> Iterator[CoverageEntry]:
         """Yield the entries of every contract."""
         counts = self._count_sides()
         for contract in self._contracts.values():
-            for operation in self._covered_operations(contract):
-                yield from _operation_entries(operation, counts)
-            yield from self._rule_entries(contract)
+            for operation in self._iterate_covered_operations(contract):
+                yield from _iterate_operation_entries(operation, counts)
+            yield from self._iterate_rule_entries(contract)
 
-    def _covered_operations(self, contract: Contract) -> Iterator[Operation]:
-        return (one for one in contract.operations.values() if _full_name(one) not in self._left_out)
+    def _iterate_covered_operations(self, contract: Contract) -> Iterator[Operation]:
+        return (one for one in contract.operations.values() if _build_full_name(one) not in self._left_out)
 
     def _count_sides(self) -> _SideCounts:
         counts = _SideCounts(Counter(), Counter())
         for (operation, status), count in self._responses.items():
-            documented = operation.response(status)
+            documented = operation.find_response(status)
             name = documented.status if documented is not None else str(status)
-            counts.add(documented is not None, "status", operation, name, count)
+            counts.add_tries(documented is not None, "status", operation, name, count)
         for (operation, state), count in self._states.items():
             is_documented = operation.job is not None and state in operation.job.states
-            counts.add(is_documented, "state", operation, state, count)
+            counts.add_tries(is_documented, "state", operation, state, count)
         for (operation, tried, violated_pointers), count in self._requests.items():
             is_valid = not violated_pointers and not tried.lacks_parameter
-            counts.add(is_valid, "operation", operation, operation.id, count)
+            counts.add_tries(is_valid, "operation", operation, operation.id, count)
             for name, is_inside in tried.find_sides(violated_pointers).items():
-                counts.add(is_inside, "constraint", operation, name, count)
+                counts.add_tries(is_inside, "constraint", operation, name, count)
         return counts
 
-    def _count_state(self, call: Call) -> None:
+    def _count_reported_state(self, call: Call) -> None:
         """Count the state that a poll, or the response to a submit, reports."""
         operation = call.operation
         location = operation.job.state if operation.job is not None else None
         if operation.speech is not None and operation.speech.response.job is not None:
-            operation = operation.contract.operation(operation.speech.response.job)
+            operation = operation.contract.find_operation(operation.speech.response.job)
             location = operation.job.submit.state if operation.job is not None else None
         state = call.read_response(location) if call.ok else None
         if operation.job is not None and isinstance(state, str):
@@ -194,10 +194,10 @@ class CoverageCounter:
 
     def _rules_for_subject(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
-            self._rules_by_class[subject_class] = tuple(_rules_for_subject(subject_class))
+            self._rules_by_class[subject_class] = tuple(_find_rules_for_subject(subject_class))
         return self._rules_by_class[subject_class]
 
-    def _judged_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
+    def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
         """Return by rule how many subjects followed it, and how many broke it."""
         followed, broken = Counter[str](), Counter[str]()
         for (subject_class, operation), count in self._judged.items():
@@ -210,18 +210,18 @@ class CoverageCounter:
                 followed[rule.id] += count - broke if rule.id in applicable else 0
         return followed, broken
 
-    def _rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
-        operations = list(self._covered_operations(contract))
+    def _iterate_rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
+        operations = list(self._iterate_covered_operations(contract))
         stated = {rule.id for operation in operations for rule in find_applicable_rules(operation)}
         if not any(operation.resource is not None for operation in operations):
             # An operation may accept the id of a resource that the check does not create.
             stated -= {rule.id for rule in RULE_BY_ID.values() if rule.subject_class is ResourceStep}
-        followed, broken = self._judged_by_rule(contract)
+        followed, broken = self._count_subjects_by_rule(contract)
         for rule in RULE_BY_ID.values():
             inside, outside = followed[rule.id], broken[rule.id]
             reason, applies = None, True
             if not inside + outside:
-                reason = _NO_SUBJECT.get(rule.subject_class, "it had nothing to judge")
+                reason = _REASON_WITHOUT_SUBJECT.get(rule.subject_class, "it had nothing to judge")
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
@@ -240,47 +240,47 @@ class CoverageCounter:
 class _SideCounts(NamedTuple):
     """How often each statement was tried, by kind, operation and name."""
 
-    inside: Counter[tuple[str, str, str]]
-    outside: Counter[tuple[str, str, str]]
+    inside_counts: Counter[tuple[str, str, str]]
+    outside_counts: Counter[tuple[str, str, str]]
 
-    def add(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int) -> None:
-        side = self.inside if is_inside else self.outside
-        side[kind, _full_name(operation), name] += count
+    def add_tries(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int) -> None:
+        side = self.inside_counts if is_inside else self.outside_counts
+        side[kind, _build_full_name(operation), name] += count
 
-    def entry(self, kind: CoverageKind, operation: Operation, name: str, reason: str | None) -> CoverageEntry:
-        key = kind, _full_name(operation), name
-        inside, outside = self.inside[key], self.outside[key]
+    def build_entry(self, kind: CoverageKind, operation: Operation, name: str, reason: str | None) -> CoverageEntry:
+        key = kind, _build_full_name(operation), name
+        inside, outside = self.inside_counts[key], self.outside_counts[key]
         if kind == "constraint":
-            reason = reason or _missing_side(inside, outside)
+            reason = reason or _describe_missing_side(inside, outside)
         elif inside or outside:
             reason = None
         return CoverageEntry(kind=kind, operation=key[1], name=name, inside=inside, outside=outside, reason=reason)
 
-    def undocumented(
-        self, kind: CoverageKind, operation: Operation, documented: Collection[str]
+    def build_undocumented_entries(
+        self, kind: CoverageKind, operation: Operation, documented_names: Collection[str]
     ) -> Iterator[CoverageEntry]:
-        full_name = _full_name(operation)
-        for (of_kind, of_operation, name), count in self.outside.items():
-            if (of_kind, of_operation) == (kind, full_name) and name not in documented:
+        full_name = _build_full_name(operation)
+        for (of_kind, of_operation, name), count in self.outside_counts.items():
+            if (of_kind, of_operation) == (kind, full_name) and name not in documented_names:
                 yield CoverageEntry(kind=kind, operation=full_name, name=name, outside=count, applies=False)
 
 
-def _operation_entries(operation: Operation, counts: _SideCounts) -> Iterator[CoverageEntry]:
-    called = counts.entry("operation", operation, operation.id, None)
-    unused = None if called.tried else "no request was sent to the operation"
-    yield counts.entry("operation", operation, operation.id, unused)
+def _iterate_operation_entries(operation: Operation, counts: _SideCounts) -> Iterator[CoverageEntry]:
+    called = counts.build_entry("operation", operation, operation.id, None)
+    unused = None if called.tried_side_count else "no request was sent to the operation"
+    yield counts.build_entry("operation", operation, operation.id, unused)
     for status in operation.responses:
-        yield counts.entry("status", operation, status, unused or "no response had this status")
-    yield from counts.undocumented("status", operation, operation.responses)
+        yield counts.build_entry("status", operation, status, unused or "no response had this status")
+    yield from counts.build_undocumented_entries("status", operation, operation.responses)
     if operation.job is not None:
         for state in operation.job.states:
-            yield counts.entry("state", operation, state, unused or "no job was seen in this state")
-        yield from counts.undocumented("state", operation, operation.job.states)
-    for constraint in request_constraints(operation).names:
-        yield counts.entry("constraint", operation, constraint, unused)
+            yield counts.build_entry("state", operation, state, unused or "no job was seen in this state")
+        yield from counts.build_undocumented_entries("state", operation, operation.job.states)
+    for constraint in get_request_constraints(operation).names:
+        yield counts.build_entry("constraint", operation, constraint, unused)
 
 
-def _missing_side(inside: int, outside: int) -> str | None:
+def _describe_missing_side(inside: int, outside: int) -> str | None:
     if inside and outside:
         return None
     if inside:
@@ -288,11 +288,11 @@ def _missing_side(inside: int, outside: int) -> str | None:
     return "no request had a valid value" if outside else "no request had a value that it limits"
 
 
-def _rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:
+def _find_rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:
     # A response that broke off has a subject of its own; every complete one follows the rules over those.
     classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
     return (rule for rule in RULE_BY_ID.values() if rule.subject_class in classes)
 
 
-def _full_name(operation: Operation) -> str:
+def _build_full_name(operation: Operation) -> str:
     return f"{operation.contract.id}/{operation.id}"

@@ -12,7 +12,7 @@ from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
 
-LEVELS = {
+RESULT_LEVEL_BY_SEVERITY = {
     Severity.ERROR: ResultLevel.ERROR,
     Severity.WARNING: ResultLevel.WARNING,
     Severity.DISPUTED: ResultLevel.NOTE,
@@ -31,18 +31,18 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
         strict: whether warnings fail as well.
     """
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    ordered = sorted(report.findings, key=lambda finding: list(LEVELS).index(finding.severity))
+    ordered = sorted(report.findings, key=lambda finding: list(RESULT_LEVEL_BY_SEVERITY).index(finding.severity))
     return ExportedReport(
         created_at=report.created_at,
         finished=report.finished,
-        findings=tuple(_reported_finding(finding, failing) for finding in ordered),
-        accepted=tuple(_reported_finding(finding, ()) for finding in report.accepted),
-        cases=tuple(_junit_cases(report)),
+        findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
+        accepted=tuple(_build_reported_finding(finding, ()) for finding in report.accepted),
+        cases=tuple(_iterate_junit_cases(report)),
         rules=tuple(map(_describe_rule, RULE_BY_ID.values())),
     )
 
 
-def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
+def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity, ...]) -> ReportedFinding:
     where = finding.where
     details = (
         ("case ", finding.case),
@@ -52,7 +52,7 @@ def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> Report
     )
     return ReportedFinding(
         rule=finding.rule,
-        level=LEVELS[finding.severity],
+        level=RESULT_LEVEL_BY_SEVERITY[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
         other_messages=tuple(
@@ -66,7 +66,7 @@ def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> Report
         extra_lines=tuple(f"{label}{text}" for label, text in details if text),
         occurrences=finding.occurrences,
         fingerprint=finding.fingerprint,
-        fails_command=finding.severity in failing,
+        fails_command=finding.severity in failing_severities,
         properties={
             "provenance": finding.provenance.value,
             "target": where.target,
@@ -81,7 +81,7 @@ def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> Report
     )
 
 
-def _junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
+def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
     with_findings = {(finding.where.provider, finding.where.operation) for finding in report.findings}
     for operation in report.operations:
         provider, _, name = operation.partition("/")
@@ -98,4 +98,6 @@ def _junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
 
 def _describe_rule(rule: Rule) -> RuleDescription:
     explanation = f"{rule.description}\n\nBased on: {rule.basis}"
-    return RuleDescription(id=rule.id, level=LEVELS[rule.severity], summary=rule.description, help=explanation)
+    return RuleDescription(
+        id=rule.id, level=RESULT_LEVEL_BY_SEVERITY[rule.severity], summary=rule.description, help=explanation
+    )

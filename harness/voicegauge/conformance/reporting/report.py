@@ -12,7 +12,7 @@ from voicegauge.conformance.reporting.resources import ResourceSummary
 from voicegauge.conformance.reporting.spending import Spending
 from voicegauge.model import AmbiguousRequest, Finding, Provenance, Record, Severity, StopReason
 
-MAX_MESSAGES = 100
+MAX_MESSAGES_PER_FINDING = 100
 """Maximum number of different messages of one finding, because a hostile service can send any number of values."""
 
 
@@ -89,7 +89,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     spending: Spending = Spending()
     """Requests and money spent for each purpose; empty if nothing was sent."""
 
-    def count(self, *severities: Severity) -> int:
+    def count_findings(self, *severities: Severity) -> int:
         """Return the number of findings of the given severities."""
         return sum(finding.severity in severities for finding in self.findings)
 
@@ -187,13 +187,13 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(merged.values())
 
 
-def _add_occurrence(first: Finding, other: Finding) -> Finding:
-    messages = first.messages or {first.message: first.occurrences}
-    for message, count in (other.messages or {other.message: other.occurrences}).items():
-        if message in messages or len(messages) < MAX_MESSAGES:
+def _add_occurrence(merged_finding: Finding, other_finding: Finding) -> Finding:
+    messages = merged_finding.messages or {merged_finding.message: merged_finding.occurrences}
+    for message, count in (other_finding.messages or {other_finding.message: other_finding.occurrences}).items():
+        if message in messages or len(messages) < MAX_MESSAGES_PER_FINDING:
             messages = {**messages, message: messages.get(message, 0) + count}
     return msgspec.structs.replace(
-        first,
-        occurrences=first.occurrences + other.occurrences,
+        merged_finding,
+        occurrences=merged_finding.occurrences + other_finding.occurrences,
         messages=messages if len(messages) > 1 else {},
     )

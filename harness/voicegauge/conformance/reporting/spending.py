@@ -46,18 +46,18 @@ class _RunningTotal:
     billable: int = 0
     usd: float = 0.0
 
-    def add(self, spent: SpendingTotal | _RunningTotal) -> None:
-        self.requests += spent.requests
-        self.billable += spent.billable
-        self.usd += spent.usd
+    def add_spending(self, added_spending: SpendingTotal | _RunningTotal) -> None:
+        self.requests += added_spending.requests
+        self.billable += added_spending.billable
+        self.usd += added_spending.usd
 
     @property
-    def total(self) -> SpendingTotal:
+    def rounded_total(self) -> SpendingTotal:
         """The total of all requests. Dollars are rounded to a millionth, as in the ledger."""
         return SpendingTotal(requests=self.requests, billable=self.billable, usd=round(self.usd, 6))
 
 
-_Totals = defaultdict[str, _RunningTotal]
+_RunningTotalByName = defaultdict[str, _RunningTotal]
 
 
 class SpendingAccount:
@@ -66,7 +66,7 @@ class SpendingAccount:
     def __init__(self) -> None:
         """Begin without any spending."""
         self._total = _RunningTotal()
-        self._targets, self._operations, self._kinds = (_Totals(_RunningTotal) for _ in range(3))
+        self._targets, self._operations, self._kinds = (_RunningTotalByName(_RunningTotal) for _ in range(3))
         self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
         """By the set of classes that were judged in a case."""
         self._rules: dict[str, type[Any]] = {}
@@ -75,12 +75,14 @@ class SpendingAccount:
         """Also report the spending for each of `rules`."""
         self._rules |= {rule.id: rule.subject_class for rule in rules}
 
-    def add(self, case: ConformanceCase, spent: SpendingTotal, subject_classes: Iterable[type[Any]] = ()) -> None:
+    def add_case(
+        self, case: ConformanceCase, case_spending: SpendingTotal, subject_classes: Iterable[type[Any]] = ()
+    ) -> None:
         """Add the spending of a case.
 
         Args:
             case: the case.
-            spent: the requests and money of the case.
+            case_spending: the requests and money of the case.
             subject_classes: classes of the subjects that rules could judge in the case.
         """
         totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
@@ -88,49 +90,49 @@ class SpendingAccount:
         if case.target:
             totals.append(self._targets[f"{case.provider}/{case.target}"])
         for total in totals:
-            total.add(spent)
+            total.add_spending(case_spending)
 
-    def spending(self) -> Spending:
+    def build_spending(self) -> Spending:
         """Return the spending so far."""
         return Spending(
-            total=self._total.total,
+            total=self._total.rounded_total,
             by_target=_build_totals(self._targets),
             by_operation=_build_totals(self._operations),
             by_kind=_build_totals(self._kinds),
             by_rule=_build_totals(self._sum_by_rule()),
         )
 
-    def _sum_by_rule(self) -> _Totals:
+    def _sum_by_rule(self) -> _RunningTotalByName:
         """Return the spending for the cases with subjects of the class that each rule judges, or of derived classes."""
-        totals = _Totals(_RunningTotal)
+        totals = _RunningTotalByName(_RunningTotal)
         for rule, judged_class in self._rules.items():
             for subject_classes, running in self._subject_classes.items():
                 if any(issubclass(subject_class, judged_class) for subject_class in subject_classes):
-                    totals[rule].add(running)
+                    totals[rule].add_spending(running)
         return totals
 
 
-def _build_totals(running: _Totals) -> dict[str, SpendingTotal]:
-    return {name: total.total for name, total in running.items()}
+def _build_totals(running_totals: _RunningTotalByName) -> dict[str, SpendingTotal]:
+    return {name: total.rounded_total for name, total in running_totals.items()}
 
 
 class BillableLimit:
     """Limits the number of billable requests of a plan."""
 
-    def __init__(self, limit: int | None) -> None:
-        """Begin with no request sent. `limit` is the maximum number of billable requests, or `None` for no limit."""
-        self._limit, self._accepted = limit, 0
+    def __init__(self, max_billable_requests: int | None) -> None:
+        """Begin with no request sent; `max_billable_requests` is `None` for no limit."""
+        self._limit, self._accepted = max_billable_requests, 0
 
     @property
     def is_limited(self) -> bool:
         """Whether there is a limit."""
         return self._limit is not None
 
-    def add(self, spent: SpendingTotal) -> None:
+    def count_case(self, case_spending: SpendingTotal) -> None:
         """Count the billable requests of a case."""
-        self._accepted += spent.billable
+        self._accepted += case_spending.billable
 
-    def skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
+    def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
         """Return why `case` must not be sent any more; `None` if it may be sent.
 
         A request that should be rejected is free, but is charged if the service accepts it. It then takes the place of
@@ -152,6 +154,6 @@ def count_spending(contract: Contract, exchanges: Sequence[Exchange], usd: float
     return SpendingTotal(requests=len(exchanges), billable=billable, usd=usd)
 
 
-def _is_billable(contract: Contract, name: str) -> bool:
-    operation = contract.operations.get(name)
+def _is_billable(contract: Contract, operation_id: str) -> bool:
+    operation = contract.operations.get(operation_id)
     return operation is not None and is_billable(operation)

@@ -14,52 +14,52 @@ from voicegauge.conformance.resources.events import (
     ResourceHistory,
     ResourceNotCreated,
 )
-from voicegauge.conformance.resources.journal import LeftJournal, lock_journals
+from voicegauge.conformance.resources.journal import LeftoverJournal, lock_ended_journals
 from voicegauge.conformance.resources.requests import ResourceRequests
 from voicegauge.conformance.resources.tracker import ResourceTracker
 from voicegauge.conformance.running import CheckedService
 from voicegauge.contract.extension import ResourceSpec
 from voicegauge.errors import DataError
 
-UNKNOWN_ID = "its id is not known, because no response contained a usable one"
-WriteOutcome = Callable[[ResourceCreated | ResourceNotCreated | ResourceDeleted], None]
+UNKNOWN_ID_REASON = "its id is not known, because no response contained a usable one"
+WriteDeletionOutcome = Callable[[ResourceCreated | ResourceNotCreated | ResourceDeleted], None]
 """Notes what became of a resource."""
 
 
 class ResourceCleanup:
     """Deletes resources of one provider, through the client, the budget and the rate limit of a check."""
 
-    def __init__(self, service: CheckedService, account: str) -> None:
+    def __init__(self, service: CheckedService, account_checksum: str) -> None:
         """Prepare to delete resources.
 
         Args:
             service: the provider, and how it is reached.
-            account: the checksum of the API key, as in journals.
+            account_checksum: the checksum of the API key, as in journals.
         """
-        self._service, self._contract, self._account = service, service.contract, account
+        self._service, self._contract, self._account = service, service.contract, account_checksum
 
-    async def note_existing_resources(self, operations: Collection[str], tracker: ResourceTracker) -> None:
-        """List the resources that `operations` are going to create, so that new ones can be recognized.
+    async def note_existing_resources(self, operation_ids: Collection[str], tracker: ResourceTracker) -> None:
+        """List the resources that `operation_ids` are going to create, so that new ones can be recognized.
 
         Only resources that can be deleted are listed.
         """
         requests = ResourceRequests(self._service)
         for operation in self._contract.operations.values():
             resource = operation.resource
-            if operation.id in operations and resource is not None and resource.delete is not None:
+            if operation.id in operation_ids and resource is not None and resource.delete is not None:
                 listed = await requests.list_items(resource)
                 if listed is not None:
                     tracker.note_existing(operation, [item[resource.id.tokens[-1]] for item in listed])
 
-    async def delete_left_resources(self, folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
+    async def delete_leftover_resources(self, journals_folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
         """Delete the resources that earlier runs left on the same servers.
 
         Args:
-            folder: the folder of the provider's journals.
+            journals_folder: the folder of the provider's journals.
             notify: is called with one line about what was deleted, or could not be deleted.
         """
         summary = ResourceSummary()
-        for journal in lock_journals(folder):
+        for journal in lock_ended_journals(journals_folder):
             summary += await self._delete_resources_of(journal, notify)
         if summary.deleted_of_earlier_runs:
             count = summary.deleted_of_earlier_runs
@@ -70,97 +70,103 @@ class ResourceCleanup:
 
     async def _delete_resources_of(self, journal: Journal, notify: Callable[[str], None]) -> ResourceSummary:
         try:
-            left_journal = LeftJournal(journal)
+            left_journal = LeftoverJournal(journal)
         except DataError as error:
             with journal:
                 notify(str(error))
             return ResourceSummary()
         history = left_journal.history
         with left_journal:
-            resources = [one for one in history.resources if self._service.client.is_provider_url(one.requested.origin)]
+            resources = [
+                one
+                for one in history.undeleted_resources
+                if self._service.client.is_provider_url(one.request_event.origin)
+            ]
             if history.account != self._account:
                 reason = "it was created with another API key: run the command again with that key"
-                return ResourceSummary(left=tuple(self._describe(resource, reason) for resource in resources))
+                return ResourceSummary(
+                    left=tuple(self._describe_left_resource(resource, reason) for resource in resources)
+                )
             before = history.deleted
             left = [one async for one in self._delete_all(history, resources, left_journal.write)]
-            for resource in history.resources:
+            for resource in history.undeleted_resources:
                 if resource in resources and resource.id is None and not self._can_be_found(history, resource):
                     # It has been reported, and a later run cannot do more.
-                    left_journal.write(ResourceNotCreated(request=resource.requested.request))
+                    left_journal.write(ResourceNotCreated(request=resource.request_event.request))
         return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
 
     async def delete_created_resources(self, tracker: ResourceTracker) -> ResourceSummary:
         """Delete the resources that `tracker` knows of, and close its journal."""
         history = tracker.history
-        left = [one async for one in self._delete_all(history, history.resources, tracker.write)]
+        left = [one async for one in self._delete_all(history, history.undeleted_resources, tracker.write_outcome)]
         tracker.close()
-        return ResourceSummary(created=history.created, deleted=history.deleted, left=tuple(left))
+        return ResourceSummary(created=history.created_count, deleted=history.deleted, left=tuple(left))
 
     async def _delete_all(
-        self, history: ResourceHistory, resources: Sequence[RequestedResource], write: WriteOutcome
+        self, history: ResourceHistory, resources: Sequence[RequestedResource], write_outcome: WriteDeletionOutcome
     ) -> AsyncIterator[LeftResource]:
         """Delete `resources`, and yield those that stay in the account."""
         requests = ResourceRequests(self._service)
         for resource in resources:
             spec = self._find_spec(resource)
             if spec is None:
-                yield self._describe(
-                    resource, f"the contract does not describe {resource.requested.operation} any more"
+                yield self._describe_left_resource(
+                    resource, f"the contract does not describe {resource.request_event.operation} any more"
                 )
             elif spec.delete is None:
                 if not self._service.is_emulated:  # the emulator forgets it when it ends
-                    yield self._describe(resource, "no document says how to delete it")
+                    yield self._describe_left_resource(resource, "no document says how to delete it")
             elif resource.id is None and not self._can_be_found(history, resource):
-                yield self._describe(resource, f"{UNKNOWN_ID}: look for it in your account")
+                yield self._describe_left_resource(resource, f"{UNKNOWN_ID_REASON}: look for it in your account")
             else:
-                reason = await self._find_and_delete(requests, history, resource, spec, write)
+                reason = await self._find_and_delete(requests, history, resource, spec, write_outcome)
                 if reason is not None:
-                    yield self._describe(resource, reason)
+                    yield self._describe_left_resource(resource, reason)
 
     def _find_spec(self, resource: RequestedResource) -> ResourceSpec | None:
-        creator = self._contract.operations.get(resource.requested.operation)
+        creator = self._contract.operations.get(resource.request_event.operation)
         return creator.resource if creator is not None else None
 
     def _can_be_found(self, history: ResourceHistory, resource: RequestedResource) -> bool:
         """Whether a resource whose id was never received can be found in a list."""
         spec = self._find_spec(resource)
-        return spec is not None and spec.list is not None and history.has_listed(resource.requested.operation)
+        return spec is not None and spec.list is not None and history.has_listed(resource.request_event.operation)
 
     async def _find_and_delete(
         self,
         requests: ResourceRequests,
         history: ResourceHistory,
         resource: RequestedResource,
-        spec: ResourceSpec,
-        write: WriteOutcome,
+        resource_spec: ResourceSpec,
+        write_outcome: WriteDeletionOutcome,
     ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
-        number, resource_id = resource.requested.request, resource.id
+        number, resource_id = resource.request_event.request, resource.id
         if resource_id is None:
-            listed = await requests.list_items(spec)
+            listed = await requests.list_items(resource_spec)
             if listed is None:
-                return f"{UNKNOWN_ID}, and the list of all could not be read"
-            ids = history.find_unknown_ids(resource, listed, spec.id.tokens[-1])
+                return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
+            ids = history.find_unknown_ids(resource, listed, resource_spec.id.tokens[-1])
             if not ids:
-                write(ResourceNotCreated(request=number))
+                write_outcome(ResourceNotCreated(request=number))
                 return None
             if len(ids) > 1:
-                return f"{UNKNOWN_ID}; it is one of {', '.join(ids)}"
+                return f"{UNKNOWN_ID_REASON}; it is one of {', '.join(ids)}"
             resource_id = ids[0]
-            write(ResourceCreated(request=number, id=resource_id))
-        reason = await requests.delete(spec, resource_id, resource.requested.key)
+            write_outcome(ResourceCreated(request=number, id=resource_id))
+        reason = await requests.delete_resource(resource_spec, resource_id, resource.request_event.key)
         if reason is None:
-            write(ResourceDeleted(request=number))
+            write_outcome(ResourceDeleted(request=number))
         return reason
 
-    def _describe(self, resource: RequestedResource, reason: str) -> LeftResource:
+    def _describe_left_resource(self, resource: RequestedResource, reason: str) -> LeftResource:
         spec = self._find_spec(resource)
         return LeftResource(
-            operation=f"{self._contract.id}/{resource.requested.operation}",
+            operation=f"{self._contract.id}/{resource.request_event.operation}",
             name=spec.name if spec is not None else "resource",
             id=resource.id,
             reason=reason,
-            created_at=resource.requested.at,
+            created_at=resource.request_event.at,
         )
 
 

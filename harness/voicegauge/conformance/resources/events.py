@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.conformance.cases import CaseKey
+from voicegauge.conformance.cases import CaseKeyUse
 from voicegauge.model import Record
 
 
@@ -15,7 +15,7 @@ class JournalAccount(Record, frozen=True, kw_only=True, tag_field="event", tag="
     """The account in which resources are created."""
 
     checksum: str
-    """The checksum of the API key, from `account_checksum`."""
+    """The checksum of the API key, from `compute_account_checksum`."""
 
 
 class ResourcesListed(Record, frozen=True, kw_only=True, tag_field="event", tag="listed"):
@@ -37,7 +37,7 @@ class ResourceRequested(Record, frozen=True, kw_only=True, tag_field="event", ta
     """Scheme, host and port of the server: "https://api.acme.example"."""
     at: str
     """Time of the request: UTC, ISO 8601."""
-    key: CaseKey = "valid"
+    key: CaseKeyUse = "valid"
     """The API key that was sent: a faulty service may accept a request without one."""
     fields: dict[str, str] = {}
     """Short values of the request body as text, by which the resource is recognized if its id is not known."""
@@ -70,7 +70,7 @@ ResourceEvent = (
 class RequestedResource(Record, frozen=True, kw_only=True):
     """A resource that a request created, or may have created."""
 
-    requested: ResourceRequested
+    request_event: ResourceRequested
     id: str | None = None
     """The id of the resource; `None` if no response contained a usable one: it may not even exist."""
 
@@ -88,23 +88,23 @@ class ResourceHistory:
         self._ids: set[tuple[str, str]] = set()
         self._listed: dict[str, tuple[str, ...]] = {}
         for event in events:
-            self.apply(event)
+            self.apply_event(event)
 
     @property
-    def resources(self) -> list[RequestedResource]:
+    def undeleted_resources(self) -> list[RequestedResource]:
         """The resources that are not deleted, oldest first."""
         return list(self._resources.values())
 
     @property
-    def created(self) -> int:
+    def created_count(self) -> int:
         """Number of created resources whose id is known."""
         return len(self._ids)
 
-    def knows(self, operation: str, resource_id: str) -> bool:
+    def is_known_resource(self, operation: str, resource_id: str) -> bool:
         """Whether the resource with this id existed before the run, or an earlier request to `operation` created it."""
         return (operation, resource_id) in self._ids or resource_id in self._listed.get(operation, ())
 
-    def apply(self, event: ResourceEvent) -> None:
+    def apply_event(self, event: ResourceEvent) -> None:
         """Note what happened."""
         match event:
             case JournalAccount():
@@ -112,11 +112,11 @@ class ResourceHistory:
             case ResourcesListed():
                 self._listed[event.operation] = event.ids
             case ResourceRequested():
-                self._resources[event.request] = RequestedResource(requested=event)
+                self._resources[event.request] = RequestedResource(request_event=event)
             case ResourceCreated():
                 resource = self._resources[event.request]
                 self._resources[event.request] = msgspec.structs.replace(resource, id=event.id)
-                self._ids.add((resource.requested.operation, event.id))
+                self._ids.add((resource.request_event.operation, event.id))
             case ResourceNotCreated():
                 self._resources.pop(event.request, None)
             case ResourceDeleted():
@@ -127,7 +127,7 @@ class ResourceHistory:
         return operation in self._listed
 
     def find_unknown_ids(
-        self, resource: RequestedResource, listed: Iterable[dict[str, Any]], id_name: str
+        self, resource: RequestedResource, listed_items: Iterable[dict[str, Any]], id_field_name: str
     ) -> list[str]:
         """Return the ids of listed resources that may be one whose id was never received.
 
@@ -136,18 +136,18 @@ class ResourceHistory:
 
         Args:
             resource: the resource to find.
-            listed: the resources that a list request returned.
-            id_name: the name of the field with the id.
+            listed_items: the resources that a list request returned.
+            id_field_name: the name of the field with the id.
         """
-        operation, fields = resource.requested.operation, resource.requested.fields
-        unknown = (item for item in listed if not self.knows(operation, item[id_name]))
-        return [item[id_name] for item in unknown if _agrees_with_request(item, fields)]
+        operation, fields = resource.request_event.operation, resource.request_event.fields
+        unknown = (item for item in listed_items if not self.is_known_resource(operation, item[id_field_name]))
+        return [item[id_field_name] for item in unknown if _agrees_with_request(item, fields)]
 
 
-def _agrees_with_request(item: dict[str, Any], fields: dict[str, str]) -> bool:
+def _agrees_with_request(listed_item: dict[str, Any], request_fields: dict[str, str]) -> bool:
     """Whether a listed resource shares at least one field with a request, and all shared fields are equal."""
-    common = fields.keys() & item.keys()
-    return bool(common) and all(to_comparable_text(item[name]) == fields[name] for name in common)
+    common = request_fields.keys() & listed_item.keys()
+    return bool(common) and all(to_comparable_text(listed_item[name]) == request_fields[name] for name in common)
 
 
 def to_comparable_text(value: Any) -> str:

@@ -27,15 +27,15 @@ from voicegauge.errors import DataError, StorageError
 class ResourceJournal:
     """The journal of one run, which is created by its first event."""
 
-    def __init__(self, folder: Path, checksum: str) -> None:
+    def __init__(self, folder: Path, account_checksum: str) -> None:
         """Prepare a journal; nothing is written yet.
 
         Args:
             folder: the folder of the provider's journals, which no other provider shares.
-            checksum: the checksum of the API key.
+            account_checksum: the checksum of the API key.
         """
         self._path = folder / f"{uuid.uuid4().hex}.jsonl"
-        self._checksum = checksum
+        self._checksum = account_checksum
         self._journal: Journal | None = None
 
     def write(self, event: ResourceEvent) -> None:
@@ -53,15 +53,15 @@ class ResourceJournal:
             self._journal.write(JournalAccount(checksum=self._checksum))
         self._journal.write(event)
 
-    def close(self, *, keep: bool) -> None:
-        """Close the journal, and delete its file unless `keep` says that a later run has something to delete."""
+    def close(self, *, keep_file: bool) -> None:
+        """Close the journal, and delete its file unless `keep_file` says that a later run has something to delete."""
         if self._journal is not None:
             with self._journal:
-                if not keep:
+                if not keep_file:
                     self._path.unlink(missing_ok=True)
 
 
-class LeftJournal:
+class LeftoverJournal:
     """The journal of a run that has ended, locked so that no other process deletes the same resources."""
 
     def __init__(self, journal: Journal) -> None:
@@ -81,7 +81,7 @@ class LeftJournal:
     def __exit__(self, *_: object) -> None:
         """Close the journal, and delete its file if nothing is left."""
         with self._journal:
-            if not self.history.resources:
+            if not self.history.undeleted_resources:
                 self._journal.path.unlink(missing_ok=True)
 
     def write(self, event: ResourceEvent) -> None:
@@ -91,10 +91,10 @@ class LeftJournal:
             StorageError: the journal cannot be written.
         """
         self._journal.write(event)
-        self.history.apply(event)
+        self.history.apply_event(event)
 
 
-def lock_journals(folder: Path) -> Iterator[Journal]:
+def lock_ended_journals(folder: Path) -> Iterator[Journal]:
     """Yield the journals in the folder of a provider whose run has ended, locked. The caller closes them."""
     for path in sorted(folder.glob("*.jsonl")):
         try:
@@ -103,6 +103,6 @@ def lock_journals(folder: Path) -> Iterator[Journal]:
             continue  # its run is still active, or it belongs to another user
 
 
-def account_checksum(key: str | None) -> str:
+def compute_account_checksum(key: str | None) -> str:
     """Return a checksum of an API key that tells accounts apart, and from which the key cannot be computed."""
     return hashlib.blake2b((key or "").encode(), digest_size=4, person=b"voicegauge").hexdigest()

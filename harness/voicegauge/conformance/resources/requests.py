@@ -14,14 +14,14 @@ from voicegauge.client import (
     iterate_retry_waits_s,
     send_and_settle,
 )
-from voicegauge.conformance.cases import CaseKey, operation_request
-from voicegauge.conformance.running import KEY_CHOICES, CheckedService, step_price_usd, with_resource_id
+from voicegauge.conformance.cases import CaseKeyUse, build_operation_request
+from voicegauge.conformance.running import API_KEY_BY_KEY_USE, CheckedService, compute_step_price_usd, set_resource_id
 from voicegauge.contract import Operation, parse_exchange
 from voicegauge.contract.extension import ResourceSpec
 from voicegauge.errors import BudgetError, TransportError, UsageError
 from voicegauge.model import Exchange
 
-GONE_STATUSES = (404, 410)
+STATUSES_OF_DELETED_RESOURCE = (404, 410)
 """Statuses of a deletion that mean that the resource does not exist."""
 
 
@@ -41,10 +41,10 @@ class ResourceRequests:
         """
         if resource.list is None or self._unreachable is not None:
             return None
-        operation = self._contract.operation(resource.list.operation)
-        request, _ = operation_request(operation)
+        operation = self._contract.find_operation(resource.list.operation)
+        request, _ = build_operation_request(operation)
         try:
-            exchange = await self._send(operation, request or RequestParts(), KEY_CHOICES["valid"])
+            exchange = await self._send(operation, request or RequestParts(), API_KEY_BY_KEY_USE["valid"])
         except (TransportError, BudgetError, UsageError):
             return None
         if not 200 <= exchange.response.status < 300:
@@ -53,37 +53,39 @@ class ResourceRequests:
         body = parse_exchange(exchange).response_json
         if not _contains_list(body):
             return None  # such as the page of a proxy: nothing follows from it about what exists
-        items = [{**item, name: str(item[name])} for item in _objects_with(body, name)]
+        items = [{**item, name: str(item[name])} for item in _iterate_objects_with_id(body, name)]
         secrets = self._service.client.secrets
         return items if all(is_storable_id(item[name], secrets) for item in items) else None
 
-    async def delete(self, resource: ResourceSpec, resource_id: str, key: CaseKey) -> str | None:
+    async def delete_resource(self, resource: ResourceSpec, resource_id: str, key_use: CaseKeyUse) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more.
 
         Args:
             resource: the contract's description of the resource.
             resource_id: its id.
-            key: the API key of the request that created the resource.
+            key_use: the API key of the request that created the resource.
         """
         if resource.delete is None:
             return "no document says how to delete it"
-        operation = self._contract.operation(resource.delete.operation)
-        request, _ = operation_request(operation)
+        operation = self._contract.find_operation(resource.delete.operation)
+        request, _ = build_operation_request(operation)
         if request is None:
             return f"no value is known for a required parameter or field of {operation.id}"
-        request = with_resource_id(request, resource.delete.id, resource_id)
-        if key == "valid":
-            return await self._delete(operation, request, key, GONE_STATUSES)
+        request = set_resource_id(request, resource.delete.id, resource_id)
+        if key_use == "valid":
+            return await self._send_deletion(operation, request, key_use, STATUSES_OF_DELETED_RESOURCE)
         # The service accepted a request without a valid key. It is not known in which account the resource is.
-        return await self._delete(operation, request, key) and await self._delete(operation, request, "valid")
+        return await self._send_deletion(operation, request, key_use) and await self._send_deletion(
+            operation, request, "valid"
+        )
 
-    async def _delete(
-        self, operation: Operation, request: RequestParts, key: CaseKey, gone_statuses: Sequence[int] = ()
+    async def _send_deletion(
+        self, operation: Operation, request: RequestParts, key_use: CaseKeyUse, gone_statuses: Sequence[int] = ()
     ) -> str | None:
         if self._unreachable is not None:
             return f"the service does not respond: {self._unreachable}"
         try:
-            exchange = await self._send(operation, request, KEY_CHOICES[key])
+            exchange = await self._send(operation, request, API_KEY_BY_KEY_USE[key_use])
         except TransportError as error:
             self._unreachable = error
             return str(error)
@@ -93,33 +95,33 @@ class ResourceRequests:
         is_gone = 200 <= status < 300 or status in gone_statuses
         return None if is_gone else f"{operation.id} responded with status {status}"
 
-    async def _send(self, operation: Operation, request: RequestParts, key: ApiKeyChoice) -> Exchange:
+    async def _send(self, operation: Operation, request: RequestParts, api_key: ApiKeyChoice) -> Exchange:
         ledger = self._service.ledger
-        price_usd = step_price_usd(operation, request, self._service.prices) if ledger is not None else None
+        price_usd = compute_step_price_usd(operation, request, self._service.prices) if ledger is not None else None
         reservation = ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
         exchanges = await send_and_settle(
-            reservation, operation, lambda: self._send_with_retries(operation, request, key)
+            reservation, operation, lambda: self._send_with_retries(operation, request, api_key)
         )
         return exchanges[-1]
 
     async def _send_with_retries(
-        self, operation: Operation, request: RequestParts, key: ApiKeyChoice
+        self, operation: Operation, request: RequestParts, api_key: ApiKeyChoice
     ) -> list[Exchange]:
         client, retry = self._service.client, self._contract.provider.retry
-        exchanges = [await client.send_operation(operation, request, key=key)]
+        exchanges = [await client.send_operation(operation, request, key=api_key)]
         for wait_s in iterate_retry_waits_s(retry, client.retry_random):
             requested_s = get_retry_after_s(exchanges[-1].response)
             wait_s = wait_s if requested_s is None else requested_s
             if exchanges[-1].response.status not in retry.statuses or wait_s > MAX_RETRY_AFTER_S:
                 break
             await client.clock.sleep(wait_s)
-            exchanges.append(await client.send_operation(operation, request, key=key))
+            exchanges.append(await client.send_operation(operation, request, key=api_key))
         return exchanges
 
 
-def _contains_list(value: Any) -> bool:
+def _contains_list(json_value: Any) -> bool:
     """Whether a JSON value is a list, or contains one at any depth of its objects."""
-    pending = [value]
+    pending = [json_value]
     while pending:
         found = pending.pop()
         if isinstance(found, list):
@@ -129,13 +131,13 @@ def _contains_list(value: Any) -> bool:
     return False
 
 
-def _objects_with(value: Any, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects at any depth of a JSON value that have an id, a text or a number, in the field `name`."""
-    pending = [value]
+def _iterate_objects_with_id(json_value: Any, id_field_name: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects at any depth of a JSON value whose field `id_field_name` is an id: a text or a number."""
+    pending = [json_value]
     while pending:
         found = pending.pop()
         if isinstance(found, dict):
-            if isinstance(found.get(name), str | int):
+            if isinstance(found.get(id_field_name), str | int):
                 yield found
             pending += found.values()
         elif isinstance(found, list):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from voicegauge.client import build_credentials, is_storable_id
-from voicegauge.conformance.cases import CaseKey
+from voicegauge.conformance.cases import CaseKeyUse
 from voicegauge.conformance.resources.events import (
     ResourceCreated,
     ResourceDeleted,
@@ -26,10 +26,10 @@ from voicegauge.errors import StorageError, TransportError
 from voicegauge.model import Exchange, Request, Response
 from voicegauge.recording import BAD_KEY, find_secret
 
-RESPONSE_WAIT_S = 10.0
+MAX_RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
 with which the resource can be deleted."""
-MAX_FIELD_CHARACTERS = 100
+MAX_NOTED_FIELD_CHARACTERS = 100
 """Number of characters in the longest value of a request body by which a resource is recognized in a list."""
 
 
@@ -55,12 +55,14 @@ class ResourceTracker:
     def note_existing(self, creator: Operation, ids: Iterable[str]) -> None:
         """Note which resources of the kind that `creator` creates existed before the check."""
         with contextlib.suppress(StorageError):  # the first creation reports that the journal cannot be written
-            self._record(creator, ResourcesListed(operation=creator.id, ids=tuple(ids)))
+            self._record_event(creator, ResourcesListed(operation=creator.id, ids=tuple(ids)))
 
-    async def observe(self, request: Request, operation_id: str, send: Callable[[], Awaitable[Exchange]]) -> Exchange:
-        """Send a request with `send`, and note which resource it creates or deletes.
+    async def observe(
+        self, request: Request, operation_id: str, send_request: Callable[[], Awaitable[Exchange]]
+    ) -> Exchange:
+        """Send a request with `send_request`, and note which resource it creates or deletes.
 
-        If the task is cancelled while a resource is being created, the response is awaited for `RESPONSE_WAIT_S`.
+        If the task is cancelled while a resource is being created, the response is awaited for `MAX_RESPONSE_WAIT_S`.
 
         Raises:
             StorageError: the journal cannot be written; nothing was sent.
@@ -68,34 +70,36 @@ class ResourceTracker:
         """
         creator = self._creators.get(operation_id)
         if creator is None:
-            exchange = await send()
+            exchange = await send_request()
             self._note_deletion(exchange)
             return exchange
-        creating = asyncio.ensure_future(self._create(creator, request, send))
+        creating = asyncio.ensure_future(self._send_creation(creator, request, send_request))
         try:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
-            await asyncio.wait({creating}, timeout=RESPONSE_WAIT_S)
+            await asyncio.wait({creating}, timeout=MAX_RESPONSE_WAIT_S)
             if not creating.cancel() and not creating.cancelled():
                 creating.exception()  # marks the error as read, which Python would print otherwise
             raise
 
-    async def _create(self, creator: Operation, request: Request, send: Callable[[], Awaitable[Exchange]]) -> Exchange:
+    async def _send_creation(
+        self, creator: Operation, request: Request, send_request: Callable[[], Awaitable[Exchange]]
+    ) -> Exchange:
         self._requests += 1
         number, parts = self._requests, urlsplit(request.url)
-        self._record(
+        self._record_event(
             creator,
             ResourceRequested(
                 request=number,
                 operation=creator.id,
                 origin=f"{parts.scheme}://{parts.netloc}",
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
-                key=self._key_of(creator, request),
-                fields=_short_fields(creator, request, self._secrets),
+                key=self._find_key_use(creator, request),
+                fields=_list_short_fields(creator, request, self._secrets),
             ),
         )
         try:
-            exchange = await send()
+            exchange = await send_request()
         except TransportError as error:
             if not error.sent:
                 self._record_response(creator, ResourceNotCreated(request=number))
@@ -103,62 +107,62 @@ class ResourceTracker:
         self._note_creation(creator, number, exchange)
         return exchange
 
-    def _key_of(self, creator: Operation, request: Request) -> CaseKey:
+    def _find_key_use(self, creator: Operation, request: Request) -> CaseKeyUse:
         if self._key is None or _has_key(request, creator, self._key):
             return "valid"
         return "wrong" if _has_key(request, creator, BAD_KEY) else "missing"
 
-    def _note_creation(self, creator: Operation, number: int, exchange: Exchange) -> None:
+    def _note_creation(self, creator: Operation, request_number: int, exchange: Exchange) -> None:
         assert creator.resource is not None, "only called for operations that create a resource"
         if not 200 <= exchange.response.status < 300:
-            self._record_response(creator, ResourceNotCreated(request=number))
+            self._record_response(creator, ResourceNotCreated(request=request_number))
             return
         resource_id = parse_exchange(exchange).read_text(creator.resource.id)
         if not is_storable_id(resource_id, self._secrets):
             return
-        if self.history.knows(creator.id, resource_id):  # such as the next message of a conversation
-            self._record_response(creator, ResourceNotCreated(request=number))
+        if self.history.is_known_resource(creator.id, resource_id):  # such as the next message of a conversation
+            self._record_response(creator, ResourceNotCreated(request=request_number))
         else:
-            self._record_response(creator, ResourceCreated(request=number, id=resource_id))
+            self._record_response(creator, ResourceCreated(request=request_number, id=resource_id))
 
     def _note_deletion(self, exchange: Exchange) -> None:
         if not 200 <= exchange.response.status < 300:
             return
         parsed = parse_exchange(exchange)
-        for resource in self.history.resources:
-            creator = self._creators[resource.requested.operation]
+        for resource in self.history.undeleted_resources:
+            creator = self._creators[resource.request_event.operation]
             deletion = creator.resource.delete if creator.resource is not None else None
             if deletion is None or deletion.operation != exchange.operation or resource.id is None:
                 continue
-            if resource.id in _texts_at(parsed, self._contract.operation(deletion.operation), deletion.id):
-                self.write(ResourceDeleted(request=resource.requested.request))
+            if resource.id in _iterate_texts_at(parsed, self._contract.find_operation(deletion.operation), deletion.id):
+                self.write_outcome(ResourceDeleted(request=resource.request_event.request))
 
-    def write(self, event: ResourceCreated | ResourceNotCreated | ResourceDeleted) -> None:
+    def write_outcome(self, event: ResourceCreated | ResourceNotCreated | ResourceDeleted) -> None:
         """Note what became of a resource; do nothing if its deletion has been observed already."""
-        for resource in self.history.resources:
-            if resource.requested.request == event.request:
-                self._record_response(self._creators[resource.requested.operation], event)
+        for resource in self.history.undeleted_resources:
+            if resource.request_event.request == event.request:
+                self._record_response(self._creators[resource.request_event.operation], event)
 
     def close(self) -> None:
         """Close the journal. It is kept if a later run can delete a resource."""
         if self._journal is not None:
-            left = (self._creators[resource.requested.operation] for resource in self.history.resources)
-            self._journal.close(keep=any(map(_can_be_deleted, left)))
+            left = (self._creators[resource.request_event.operation] for resource in self.history.undeleted_resources)
+            self._journal.close(keep_file=any(map(_has_documented_deletion, left)))
 
-    def _record(self, creator: Operation, event: ResourceEvent) -> None:
-        if self._journal is not None and _can_be_deleted(creator):
+    def _record_event(self, creator: Operation, event: ResourceEvent) -> None:
+        if self._journal is not None and _has_documented_deletion(creator):
             self._journal.write(event)
-        self.history.apply(event)
+        self.history.apply_event(event)
 
     def _record_response(self, creator: Operation, event: ResourceEvent) -> None:
         """Note a response. It must be judged even if the journal cannot be written any more."""
         try:
-            self._record(creator, event)
+            self._record_event(creator, event)
         except StorageError:
-            self.history.apply(event)
+            self.history.apply_event(event)
 
 
-def _can_be_deleted(creator: Operation) -> bool:
+def _has_documented_deletion(creator: Operation) -> bool:
     """Whether the contract documents how to delete what `creator` creates. Only that is in the journal."""
     return creator.resource is not None and creator.resource.delete is not None
 
@@ -169,28 +173,28 @@ def _has_key(request: Request, operation: Operation, key: str) -> bool:
     return all(any(credential.value in text for text in texts) for credential in credentials)
 
 
-def _short_fields(operation: Operation, request: Request, secrets: Iterable[str]) -> dict[str, str]:
+def _list_short_fields(operation: Operation, request: Request, secrets: Iterable[str]) -> dict[str, str]:
     """Return the short values at the top level of a request body as text, without those that contain a secret."""
     exchange = Exchange(provider="", operation=operation.id, request=request, response=Response(status=0))
-    body = parse_exchange(exchange).request_body(operation).value
+    body = parse_exchange(exchange).read_request_body(operation).value
     values = body.items() if isinstance(body, dict) else ()
     texts = {name: to_comparable_text(value) for name, value in values if isinstance(value, str | int | float)}
     return {
         name: text
         for name, text in texts.items()
-        if len(text) <= MAX_FIELD_CHARACTERS
+        if len(text) <= MAX_NOTED_FIELD_CHARACTERS
         and find_secret(f"{name}\n{text}".encode(errors="replace"), secrets) is None
     }
 
 
-def _texts_at(parsed: ParsedExchange, operation: Operation, location: Location) -> Iterator[str]:
+def _iterate_texts_at(parsed_exchange: ParsedExchange, operation: Operation, location: Location) -> Iterator[str]:
     """Yield the texts that a request has at a location; for a parameter in the path, each segment of the path."""
-    request = parsed.exchange.request
+    request = parsed_exchange.exchange.request
     if location.kind == "path":
         yield from map(unquote, urlsplit(request.url).path.split("/"))
     elif location.kind == "query":
-        yield parsed.query.get(location.name, "")
+        yield parsed_exchange.query.get(location.name, "")
     elif location.kind == "header":
         yield request.header(location.name) or ""
     else:
-        yield str(location.read_body(parsed.request_body(operation).value))
+        yield str(location.read_body(parsed_exchange.read_request_body(operation).value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.checks import AudioInputCall, Call
 from voicegauge.client import Client, fetch_response_audio
-from voicegauge.conformance.cases import ConformanceCase, recorded_sentence, uploaded_audio
+from voicegauge.conformance.cases import ConformanceCase, choose_recorded_sentence, find_uploaded_audio
 from voicegauge.contract import AudioInputTarget
 from voicegauge.model import Exchange
 
@@ -13,7 +13,7 @@ async def fetch_audio_input_call(
     client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
 ) -> tuple[AudioInputCall, list[Exchange]]:
     """Return an accepted `call` with the audio of its response, and the exchanges that downloaded this audio."""
-    sentence = recorded_sentence(target)
+    sentence = choose_recorded_sentence(target)
     response_files = await fetch_response_audio(client, target, call.exchange)
     subject = AudioInputCall(
         target.operation,
@@ -21,7 +21,7 @@ async def fetch_audio_input_call(
         request_origin=call.request_origin,
         audio_target=target,
         # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
-        reference_transcript=sentence.text if uploaded_audio(target, case) == sentence.file.data else None,
+        reference_transcript=sentence.text if find_uploaded_audio(target, case) == sentence.file.data else None,
         response_files=response_files.audio_files,
         audio_failure=response_files.failure.message if response_files.failure else None,
     )

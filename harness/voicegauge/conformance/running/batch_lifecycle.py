@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory
 from voicegauge.client import Client, RequestParts, find_id_parameter
-from voicegauge.conformance.cases import BATCH_ITEMS, expect_accepted
+from voicegauge.conformance.cases import BATCH_ITEM_COUNT, expect_accepted
 from voicegauge.conformance.running.resource_lifecycle import SendStep
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import BatchSpec
@@ -16,7 +16,7 @@ POLLS_AFTER_END = 2
 
 
 async def follow_batch(
-    target: Target, request: RequestParts, send: SendStep, client: Client
+    target: Target, request: RequestParts, send_step: SendStep, client: Client
 ) -> AsyncIterator[CheckSubject]:
     """Submit a batch, poll it to its end or timeout and a little beyond, then poll each of its items.
 
@@ -25,7 +25,7 @@ async def follow_batch(
     Args:
         target: the target of the batch.
         request: the submit request.
-        send: function that sends one request.
+        send_step: function that sends one request.
         client: has the clock for pauses, and the maximum time to wait.
 
     Yields:
@@ -36,9 +36,9 @@ async def follow_batch(
     assert operation.batch is not None, "only planned for operations with x-batch"
     assert status is not None, "x-batch has a status operation"
     assert status.job is not None, "a status operation has x-job"
-    submit = Call(operation, await send(operation, request, "own", None))
+    submit = Call(operation, await send_step(operation, request, "own", None))
     yield submit
-    yield _expect_accepted_outcome(submit, f"a batch of {BATCH_ITEMS}")
+    yield _expect_accepted_outcome(submit, f"a batch of {BATCH_ITEM_COUNT}")
     polls: list[Call] = []
     ended, polls_left, is_documented = False, POLLS_AFTER_END, True
     limit_s = status.job.poll.timeout_s
@@ -47,7 +47,7 @@ async def follow_batch(
     while submit.ok and polls_left and is_documented and client.clock.monotonic() - started_s < wait_s:
         await client.clock.sleep(status.job.poll.min_s)
         polls_left -= ended
-        poll = await _poll(status, submit.read_response(status.job.submit.id), send, submit)
+        poll = await _poll_job(status, submit.read_response(status.job.submit.id), send_step, submit)
         polls.append(poll)
         yield poll
         if not poll.ok:
@@ -60,36 +60,38 @@ async def follow_batch(
         has_waited = client.clock.monotonic() - started_s >= limit_s
         timed_out = has_waited and bool(polls) and polls[-1].ok and not ended
         yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out)
-    for item in _batch_items(operation.batch, polls[-1]) if ended else ():
-        async for subject in _follow_item(operation, item, send):
+    for item in _list_batch_items(operation.batch, polls[-1]) if ended else ():
+        async for subject in _follow_item(operation, item, send_step):
             yield subject
 
 
-def _batch_items(batch: BatchSpec, last_poll: Call) -> list[object]:
-    results = last_poll.read_response(batch.results)
+def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:
+    results = last_poll.read_response(batch_spec.results)
     return results if isinstance(results, list) else []
 
 
-async def _follow_item(operation: Operation, item: object, send: SendStep) -> AsyncIterator[CheckSubject]:
+async def _follow_item(operation: Operation, batch_item: object, send_step: SendStep) -> AsyncIterator[CheckSubject]:
     """Poll one item, which is a job of the operation that takes single requests."""
     assert operation.batch is not None, "only planned for operations with x-batch"
-    single = operation.contract.operation(operation.batch.item_operation)
+    single = operation.contract.find_operation(operation.batch.item_operation)
     status_name = single.speech.response.job if single.speech else None
-    job_id = item.get(operation.batch.job_id) if isinstance(item, dict) else None
+    job_id = batch_item.get(operation.batch.job_id) if isinstance(batch_item, dict) else None
     if status_name is None or not isinstance(job_id, str):
         return
-    poll = await _poll(operation.contract.operation(status_name), job_id, send, None)
+    poll = await _poll_job(operation.contract.find_operation(status_name), job_id, send_step, None)
     yield poll
     yield _expect_accepted_outcome(poll, f"{status_name} for an item of a batch")
 
 
-async def _poll(status: Operation, job_id: object, send: SendStep, submit: Call | None) -> Call:
-    location = status.job.submit.id if status.job is not None else None
-    name = find_id_parameter(submit.operation if submit is not None else None, status, location)
-    is_in_path = any(parameter.name == name and parameter.location == "path" for parameter in status.parameters)
+async def _poll_job(status_operation: Operation, job_id: object, send_step: SendStep, submit_call: Call | None) -> Call:
+    location = status_operation.job.submit.id if status_operation.job is not None else None
+    name = find_id_parameter(submit_call.operation if submit_call is not None else None, status_operation, location)
+    is_in_path = any(
+        parameter.name == name and parameter.location == "path" for parameter in status_operation.parameters
+    )
     values = {name: str(job_id)} if name is not None else {}
     request = RequestParts(path=values) if is_in_path else RequestParts(query=values)
-    return Call(status, await send(status, request, "own", None), submit=submit)
+    return Call(status_operation, await send_step(status_operation, request, "own", None), submit=submit_call)
 
 
 def _expect_accepted_outcome(call: Call, description: str) -> CaseOutcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases import ConformanceCase, text_characters
+from voicegauge.conformance.cases import ConformanceCase, count_charged_characters
 from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, quote_price
 from voicegauge.errors import UsageError
 
@@ -13,31 +13,34 @@ PricedItem = BaseTarget | Operation
 """A target that has a price, or an operation that has a price of its own."""
 
 
-def priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
+def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
     """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
     name = case.target or ""
     target = contract.targets.get(name) or contract.audio_input_targets.get(name)
-    return target or (contract.operation(case.operation) if case.is_billable_operation else None)
+    return target or (contract.find_operation(case.operation) if case.is_billable_operation else None)
 
 
-def price_name(item: PricedItem) -> str:
+def build_price_name(item: PricedItem) -> str:
     """Return the name that a user gives a price for: <provider>/<target or operation>."""
     return f"{item.contract.id}/{item.name if isinstance(item, BaseTarget) else item.id}"
 
 
-def price_usd(item: PricedItem, prices: Mapping[str, float], characters: int, audio_s: float = 0.0) -> float | None:
+def compute_price_usd(
+    item: PricedItem, prices: Mapping[str, float], characters: int, audio_s: float = 0.0
+) -> float | None:
     """Return the price of one request in dollars; `None` if it is unknown.
 
     Args:
         item: the target or operation that is charged.
-        prices: prices that the user gave, in dollars per request by `price_name`. They replace prices in the contract.
+        prices: prices that the user gave, in dollars per request by `build_price_name`. They replace prices in the
+            contract.
         characters: number of characters in the text.
         audio_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
     """
-    return quote_price(item, characters, audio_s=audio_s or None, usd=prices.get(price_name(item))).usd
+    return quote_price(item, characters, audio_s=audio_s or None, user_price_usd=prices.get(build_price_name(item))).usd
 
 
-def case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:
+def compute_case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:
     """Return the dollars to reserve for the request of `case`; `None` if nothing must be reserved.
 
     A request that should be rejected is free. If its price is known, it is reserved nevertheless, because a faulty
@@ -46,15 +49,15 @@ def case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[st
     Raises:
         UsageError: the price of a request that may be accepted is unknown.
     """
-    item = priced_item(contract, case)
+    item = find_priced_item(contract, case)
     if item is None:
         return None
     if not case.is_billable:
-        return price_usd(item, prices, case.text_characters, case.audio_s)
-    return _highest_price([item], prices, case.text_characters, case.audio_s)
+        return compute_price_usd(item, prices, case.text_characters, case.audio_s)
+    return _compute_highest_price_usd([item], prices, case.text_characters, case.audio_s)
 
 
-def step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[str, float]) -> float | None:
+def compute_step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[str, float]) -> float | None:
     """Return the price of one request in the lifecycle of a resource, in dollars; `None` if it is free.
 
     The model that a saved voice uses is unknown, so the price is that of the most expensive target of the operation.
@@ -64,7 +67,9 @@ def step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[
     """
     if not is_billable(operation):
         return None
-    return _highest_price(_priced_items(operation), prices, text_characters(operation, request))
+    return _compute_highest_price_usd(
+        _list_priced_items(operation), prices, count_charged_characters(operation, request)
+    )
 
 
 def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
@@ -74,20 +79,20 @@ def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
         UsageError: the price of a use is unknown.
     """
     uses = creator.resource.uses if creator.resource is not None else ()
-    for operation in (creator.contract.operation(use.operation) for use in uses):
+    for operation in (creator.contract.find_operation(use.operation) for use in uses):
         if is_billable(operation):
-            _highest_price(_priced_items(operation), prices, 0)
+            _compute_highest_price_usd(_list_priced_items(operation), prices, 0)
 
 
-def _priced_items(operation: Operation) -> Sequence[PricedItem]:
+def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
     return list(operation.targets) or [operation]
 
 
-def _highest_price(
-    items: Sequence[PricedItem], prices: Mapping[str, float], characters: int, audio_s: float = 0.0
+def _compute_highest_price_usd(
+    priced_items: Sequence[PricedItem], prices: Mapping[str, float], characters: int, audio_s: float = 0.0
 ) -> float:
-    known = [usd for item in items if (usd := price_usd(item, prices, characters, audio_s)) is not None]
+    known = [usd for item in priced_items if (usd := compute_price_usd(item, prices, characters, audio_s)) is not None]
     if not known:
-        name = price_name(items[0])
+        name = build_price_name(priced_items[0])
         raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD")
     return max(known)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from voicegauge.checks import RULE_BY_ID, Checker, RequestCallbacks, Rule
-from voicegauge.contract import MISSING, Contract, Operation, status_operation
+from voicegauge.contract import MISSING, Contract, Operation, find_status_operation
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_HEADER
 from voicegauge.model import Finding, Provenance, ReceivedCallback, Record
@@ -44,57 +44,61 @@ class _RecentCallbacks:
         self._latest: ReceivedCallback | None = None
         self._latest_final: ReceivedCallback | None = None
 
-    def with_next(self, received: ReceivedCallback) -> tuple[ReceivedCallback, ...]:
+    def list_with_next(self, next_callback: ReceivedCallback) -> tuple[ReceivedCallback, ...]:
         """Return the callbacks to judge together, in the order of their arrival."""
         earlier = (self._latest_final, self._latest if self._latest is not self._latest_final else None)
-        return (*(one for one in earlier if one is not None), received)
+        return (*(one for one in earlier if one is not None), next_callback)
 
-    def add(self, received: ReceivedCallback, *, is_final: bool) -> None:
+    def remember_callback(self, received_callback: ReceivedCallback, *, is_final: bool) -> None:
         """Remember a callback for the next one."""
-        self._latest = received
+        self._latest = received_callback
         if is_final:
-            self._latest_final = received
+            self._latest_final = received_callback
 
 
 class CallbackMonitor:
     """Assigns callbacks to operations and judges them together with earlier ones about the same id."""
 
     def __init__(
-        self, contracts: Iterable[Contract], *, posts: CallbackTiming = "any", rules: Mapping[str, Rule] = RULE_BY_ID
+        self,
+        contracts: Iterable[Contract],
+        *,
+        callback_timing: CallbackTiming = "any",
+        rules: Mapping[str, Rule] = RULE_BY_ID,
     ) -> None:
         """Prepare to judge callbacks.
 
         Args:
             contracts: the contracts that a callback may belong to.
-            posts: the callbacks that the requests subscribe to; "any" if that is not known.
+            callback_timing: the callbacks that the requests subscribe to; "any" if that is not known.
             rules: the rules to apply, by id.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
-        self._posts, self._rules = posts, rules
+        self._posts, self._rules = callback_timing, rules
         self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
         self._reported: set[tuple[str, str]] = set()
 
-    def judge(self, received: ReceivedCallback) -> JudgedCallback:
+    def judge_callback(self, received_callback: ReceivedCallback) -> JudgedCallback:
         """Judge one callback. Findings that were already reported for an earlier callback are left out."""
-        provenance = _provenance(received)
-        single = self._match_operation(received)
+        provenance = _determine_provenance(received_callback)
+        single = self._match_operation(received_callback)
         if single is None:
-            return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
+            return JudgedCallback(at=received_callback.at, provenance=provenance, verdict="unknown")
         value = single.callback_bodies[0]
         job_id = single.read_job_id(value)
         known_id = job_id if isinstance(job_id, str) else None
         # Without an id, callbacks to the same URL belong together: every request should have its own URL.
-        key = (single.contract.id, single.operation.id, known_id or received.request.url)
+        key = (single.contract.id, single.operation.id, known_id or received_callback.request.url)
         recent = self._recent.setdefault(key, _RecentCallbacks())
-        together = RequestCallbacks(single.operation, recent.with_next(received), self._posts)
-        recent.add(received, is_final=bool(single.final_bodies))
+        together = RequestCallbacks(single.operation, recent.list_with_next(received_callback), self._posts)
+        recent.remember_callback(received_callback, is_final=bool(single.final_bodies))
         checker = Checker(provenance, self._rules)
         findings = (
             *checker.iterate_findings(single.callback_subjects[0]),
-            *self._unreported(checker.iterate_findings(together), key),
+            *self._remove_reported_findings(checker.iterate_findings(together), key),
         )
         return JudgedCallback(
-            at=received.at,
+            at=received_callback.at,
             provenance=provenance,
             provider=single.contract.id,
             operation=single.operation.id,
@@ -104,31 +108,31 @@ class CallbackMonitor:
             verdict="failed" if findings else "passed",
         )
 
-    def _unreported(self, findings: Iterable[Finding], key: Sequence[str]) -> Iterator[Finding]:
+    def _remove_reported_findings(self, findings: Iterable[Finding], callback_key: Sequence[str]) -> Iterator[Finding]:
         for finding in findings:
-            name = ("/".join(key), finding.fingerprint)
+            name = ("/".join(callback_key), finding.fingerprint)
             if name not in self._reported:
                 self._reported.add(name)
                 yield finding
 
-    def _match_operation(self, received: ReceivedCallback) -> RequestCallbacks | None:
+    def _match_operation(self, received_callback: ReceivedCallback) -> RequestCallbacks | None:
         """Return the callback as a subject of the operation that it fits best; `None` if it fits no operation.
 
         If the contracts document only one kind of callback, the callback is assigned to it, whatever it contains.
         """
-        candidates = [RequestCallbacks(operation, (received,), self._posts) for operation in self._operations]
-        best = max(candidates, key=_matching_evidence, default=None)
+        candidates = [RequestCallbacks(operation, (received_callback,), self._posts) for operation in self._operations]
+        best = max(candidates, key=_collect_matching_evidence, default=None)
         is_only_one = len({(one.contract.id, one.webhook.callback) for one in candidates}) == 1
-        return best if best is not None and (is_only_one or _matching_evidence(best) >= (True, True)) else None
+        return best if best is not None and (is_only_one or _collect_matching_evidence(best) >= (True, True)) else None
 
 
-def _matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
+def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
     """Return the evidence that a callback belongs to an operation, strongest first.
 
     These are: whether it has an id and a documented state, names a model of the operation, and has a valid body.
     """
     value = candidate.callback_bodies[0]
-    errors = candidate.documented_body.errors(value) if value is not MISSING else iter((None,))
+    errors = candidate.documented_body.iterate_errors(value) if value is not MISSING else iter((None,))
     return (
         isinstance(candidate.read_job_id(value), str),
         candidate.read_phase(value) is not None,
@@ -139,7 +143,7 @@ def _matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, b
 
 def _names_a_model_of(operation: Operation, body: object) -> bool:
     """Whether a callback contains the name of a model that the operation serves."""
-    status = status_operation(operation)
+    status = find_status_operation(operation)
     location = status.job.model if status is not None and status.job is not None else None
     if location is None or operation.speech is None or operation.webhook is None or operation.webhook.body is not None:
         return False
@@ -147,6 +151,6 @@ def _names_a_model_of(operation: Operation, body: object) -> bool:
     return any(spec.model == model for spec in operation.speech.targets.values())
 
 
-def _provenance(received: ReceivedCallback) -> Provenance:
-    is_emulated = received.request.header("user-agent") == SERVER_HEADER
+def _determine_provenance(received_callback: ReceivedCallback) -> Provenance:
+    is_emulated = received_callback.request.header("user-agent") == SERVER_HEADER
     return Provenance.EMULATED if is_emulated else Provenance.LIVE

@@ -36,19 +36,23 @@ from voicegauge.client import (
     send_and_settle,
 )
 from voicegauge.conformance.cases import (
-    CaseKey,
+    CaseKeyUse,
     ConformanceCase,
-    inconclusive_reason,
-    no_verdict_reason,
-    padded_request,
+    build_padded_request,
+    explain_inconclusive_status,
+    explain_missing_verdict,
     should_retry,
 )
 from voicegauge.conformance.reporting import BillableLimit, count_spending
 from voicegauge.conformance.running.audio_input_call import fetch_audio_input_call
 from voicegauge.conformance.running.batch_lifecycle import follow_batch
-from voicegauge.conformance.running.call_prices import case_price_usd, require_use_prices, step_price_usd
+from voicegauge.conformance.running.call_prices import (
+    compute_case_price_usd,
+    compute_step_price_usd,
+    require_use_prices,
+)
 from voicegauge.conformance.running.collector import Collector
-from voicegauge.conformance.running.delivery_subjects import delivery_subjects
+from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
 from voicegauge.conformance.running.polls_after_end import poll_after_end, poll_without_key
 from voicegauge.conformance.running.resource_lifecycle import CallingAccount, ResourceLifecycle
 from voicegauge.conformance.running.response_audio import read_response_delivery
@@ -70,7 +74,7 @@ from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
-KEY_CHOICES: Mapping[CaseKey, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
+API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
 """The key that is sent for each value of `ConformanceCase.key`."""
 MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
@@ -109,8 +113,8 @@ class CaseRunner:
         service: CheckedService,
         rules: Mapping[str, Rule],
         collector: Collector,
-        limit: BillableLimit | None = None,
-        deliveries: dict[str, SpeechDelivery] | None = None,
+        billable_limit: BillableLimit | None = None,
+        delivery_by_case_id: dict[str, SpeechDelivery] | None = None,
     ) -> None:
         """Prepare to run cases.
 
@@ -118,23 +122,23 @@ class CaseRunner:
             service: the service to check.
             rules: the rules to apply, by id.
             collector: gets findings, results and spending.
-            limit: the number of billable requests that `run` may send; unlimited by default.
-            deliveries: earlier deliveries, by the id of their case, with which later deliveries are compared. More than
-                one runner of the same service may share them.
+            billable_limit: the number of billable requests that `run` may send; unlimited by default.
+            delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
+                More than one runner of the same service may share them.
         """
-        self.service, self._collector, self._limit = service, collector, limit or BillableLimit(None)
+        self.service, self._collector, self._limit = service, collector, billable_limit or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
-        self._checker = service.checker(rules)
+        self._checker = service.create_checker(rules)
         self._unreachable_requests = 0
-        self._deliveries = {} if deliveries is None else deliveries
+        self._deliveries = {} if delivery_by_case_id is None else delivery_by_case_id
         self._running = _RunningCase()
         collector.register_rules(rules.values())
         collector.coverage.add_contract(service.contract, rules)
 
-    async def run(
-        self, cases: Sequence[ConformanceCase], progress: Callable[[ConformanceCase], None] | None = None
+    async def run_cases(
+        self, cases: Sequence[ConformanceCase], on_case_started: Callable[[ConformanceCase], None] | None = None
     ) -> None:
-        """Run `cases` in order, and call `progress` before each of them.
+        """Run `cases` in order, and call `on_case_started` before each of them.
 
         Raises:
             UnreachableError: the service cannot be reached.
@@ -143,41 +147,45 @@ class CaseRunner:
             StorageError: what is paid for or received could not be saved.
         """
         for case in cases:
-            if progress is not None:
-                progress(case)
-            reason = self._limit.skip_reason(self._contract, case) or self._reason_not_to_repeat(case)
+            if on_case_started is not None:
+                on_case_started(case)
+            reason = self._limit.find_skip_reason(self._contract, case) or self._find_reason_not_to_repeat(case)
             if reason is not None:
                 self._collector.add_skipped(case, reason)
                 continue
             try:
-                with self._recording_spending(case):
+                with self._record_spending(case):
                     judged = await self.judge_case(case)
             except StorageError:
                 raise
             except (TransportError, UsageError) as error:
-                self._finish(case, str(error))
+                self._note_case_finished(case, str(error))
                 if self.should_give_up(error):
                     raise
                 self._collector.add_skipped(case, str(error))
                 continue
-            self._finish(case, judged.no_verdict_reason)
+            self._note_case_finished(case, judged.no_verdict_reason)
             self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason)
             if judged.error is None:
                 self._unreachable_requests = 0
             elif self.should_give_up(judged.error):
                 raise judged.error
 
-    def _reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
+    def _find_reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
         """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
-        return self.service.journal.skip_reason(case) if self.service.journal is not None else None
+        return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
 
-    def _finish(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
+    def _note_case_finished(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
         """Note in the journal that the results of all requests of `case` are known."""
-        if self.service.journal is not None:
-            self.service.journal.finish(case.id, no_verdict_reason)
+        if self.service.case_journal is not None:
+            self.service.case_journal.record_case_finished(case.id, no_verdict_reason)
 
-    def _observer(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
-        return self.service.journal.observe(case.id, price_usd) if self.service.journal is not None else None
+    def _create_observer(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
+        return (
+            self.service.case_journal.create_observer(case.id, price_usd)
+            if self.service.case_journal is not None
+            else None
+        )
 
     def should_give_up(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
@@ -186,7 +194,7 @@ class CaseRunner:
         return self._unreachable_requests >= MAX_UNREACHABLE_REQUESTS
 
     @contextmanager
-    def _recording_spending(self, case: ConformanceCase) -> Iterator[None]:
+    def _record_spending(self, case: ConformanceCase) -> Iterator[None]:
         """Record what `case` sends and spends while the context is active. Only one case may be active at a time."""
         ledger, self._running = self.service.ledger, _RunningCase()
         before_usd = ledger.spent_usd if ledger is not None else 0.0
@@ -195,7 +203,7 @@ class CaseRunner:
         finally:
             usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
             spent = count_spending(self._contract, self._running.exchanges, usd)
-            self._limit.add(spent)
+            self._limit.count_case(spent)
             self._collector.add_spending(case, spent, self._running.subject_classes)
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
@@ -225,25 +233,25 @@ class CaseRunner:
             TransportError: the service did not respond.
             BudgetError: the case costs more than is left in the budget.
         """
-        with self._recording_spending(case):
+        with self._record_spending(case):
             try:
                 subjects, exchange, skipped = await self._send_call(case)
             except TransportError as error:
-                self._finish(case, str(error))
+                self._note_case_finished(case, str(error))
                 raise
-            self._finish(case, skipped)
+            self._note_case_finished(case, skipped)
             self._unreachable_requests = 0
             if read_subjects is not None and skipped is None:
                 subjects = list(read_subjects(exchange))
-            return JudgedCase(self._judge(subjects, case), exchange.response.status, skipped, exchange)
+            return JudgedCase(self._judge_subjects(subjects, case), exchange.response.status, skipped, exchange)
 
-    def collect(self, findings: Sequence[Finding]) -> None:
+    def collect_findings(self, findings: Sequence[Finding]) -> None:
         """Collect findings that `send_and_judge` returned."""
         self._collector.add_findings(findings)
 
-    def _judge(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
+    def _judge_subjects(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
-        reproduce = functools.partial(self._repeat, case)
+        reproduce = functools.partial(self._build_repeat_command, case)
         for subject in subjects:
             self._running.subject_classes.add(type(subject))
             self._running.calls += [subject] if isinstance(subject, Call) else []
@@ -254,21 +262,21 @@ class CaseRunner:
             findings += of_subject
         return findings
 
-    def _repeat(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+    def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
         is_single_call = case.speech is None and not case.is_lifecycle and case.callback_url is None
         if is_single_call and exchange.operation == case.operation:
-            command = self.service.repeat_request(exchange)
+            command = self.service.build_repeat_command(exchange)
             if command is not None:  # otherwise its upload is too large for a command
                 return command
         return self.service.reproduction.build_case_command(case)
 
     def _judge_and_collect(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
-        findings = self._judge(subjects, case)
+        findings = self._judge_subjects(subjects, case)
         self._collector.add_findings(findings)
         return findings
 
-    def _target(self, case: ConformanceCase) -> Target | None:
+    def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target) if case.target else None
 
     async def _judge_call(self, case: ConformanceCase) -> JudgedCase:
@@ -294,42 +302,42 @@ class CaseRunner:
         except IncompleteResponseError as error:
             if error.status != first_error.status:
                 raise
-            subjects = [self._incomplete_response(case, error)]
+            subjects = [self._build_incomplete_response(case, error)]
             findings = self._judge_and_collect(subjects, case)
             return JudgedCase(findings, error.status, str(error), error=error)
         return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
 
-    def _incomplete_response(self, case: ConformanceCase, error: IncompleteResponseError) -> IncompleteResponse:
-        operation, request = self._contract.operation(case.operation), padded_request(case)
+    def _build_incomplete_response(self, case: ConformanceCase, error: IncompleteResponseError) -> IncompleteResponse:
+        operation, request = self._contract.find_operation(case.operation), build_padded_request(case)
         assert request is not None, "a single call has a request"
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._client.build_request(operation, request, key=KEY_CHOICES[case.key]),
+            request=self._client.build_request(operation, request, key=API_KEY_BY_KEY_USE[case.key]),
             response=Response(status=error.status, headers=error.headers),
         )
         # Both attempts may have been charged, so both count among the requests of the case.
         self._running.exchanges += [exchange, exchange]
-        return IncompleteResponse(Call(operation, exchange, self._target(case)), str(error), attempts=2)
+        return IncompleteResponse(Call(operation, exchange, self._find_target(case)), str(error), attempts=2)
 
     async def _send_call(self, case: ConformanceCase) -> tuple[list[CheckSubject], Exchange, str | None]:
         """Send a single call; return its subjects, the exchange to judge, and why there is no verdict."""
-        operation, target = self._contract.operation(case.operation), self._target(case)
+        operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         has_budget = self.service.ledger is not None
-        price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
+        price_usd = compute_case_price_usd(self._contract, case, self.service.prices) if has_budget else None
         earlier_key = self._find_repeatable_key(case)
         idempotency_key = earlier_key or create_idempotency_key(operation)
         *retried, exchange = await send_and_settle(
-            self._reserve(price_usd),
+            self._reserve_price(price_usd),
             operation,
             lambda: self._send_with_retries(case, idempotency_key),
-            self._observer(case, price_usd),
+            self._create_observer(case, price_usd),
             idempotency_key,
             is_repeated=earlier_key is not None,
         )
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
-        skipped, fetched = self._no_verdict_reason(case, exchange), list[Exchange]()
+        skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
         audio_input = self._contract.audio_input_targets.get(case.target or "")
         if audio_input is not None and call.ok:
             call, fetched = await fetch_audio_input_call(self._client, audio_input, case, call)
@@ -347,7 +355,7 @@ class CaseRunner:
         subjects += [Call(operations[other.operation], other) for other in fetched if other.operation in operations]
         return subjects, exchange, skipped
 
-    def _reserve(self, price_usd: float | None) -> Reservation | None:
+    def _reserve_price(self, price_usd: float | None) -> Reservation | None:
         """Reserve the price of a request. Return `None` if it is free, or if there is no budget, as for the emulator.
 
         Raises:
@@ -356,32 +364,34 @@ class CaseRunner:
         ledger = self.service.ledger
         return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
 
-    def _no_verdict_reason(self, case: ConformanceCase, exchange: Exchange) -> str | None:
-        """Return the result of `no_verdict_reason`, or `None` for the emulator, which always judges the request."""
+    def _explain_missing_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+        """Return why there is no verdict; `None` for the emulator, which always judges the request."""
         if self.service.is_emulated and case.expected.verdict == "rejected":
             return None
-        return no_verdict_reason(case, exchange.response.status)
+        return explain_missing_verdict(case, exchange.response.status)
 
     def _find_repeatable_key(self, case: ConformanceCase) -> str | None:
         """Return the idempotency key of the earlier request that `case` repeats; `None` if it repeats none."""
-        return self.service.journal.find_repeatable_key(case) if self.service.journal is not None else None
+        return self.service.case_journal.find_repeatable_key(case) if self.service.case_journal is not None else None
 
     async def _send_with_retries(self, case: ConformanceCase, idempotency_key: str | None) -> list[Exchange]:
-        request = padded_request(case)
+        request = build_padded_request(case)
         assert request is not None, "a single call has a request"
-        operation = self._contract.operation(case.operation)
+        operation = self._contract.find_operation(case.operation)
         request = add_idempotency_key(operation, request, idempotency_key)
-        return await self._retry(
-            case, lambda: self._client.send_operation(operation, request, key=KEY_CHOICES[case.key])
+        return await self._send_until_final(
+            case, lambda: self._client.send_operation(operation, request, key=API_KEY_BY_KEY_USE[case.key])
         )
 
-    async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
+    async def _send_until_final(
+        self, case: ConformanceCase, send_request: Callable[[], Awaitable[Exchange]]
+    ) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
         waits_s = iterate_retry_waits_s(self._contract.provider.retry, self._client.retry_random)
         exchanges: list[Exchange] = []
         max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
         while True:
-            exchanges.append(await send())
+            exchanges.append(await send_request())
             wait_s = next(waits_s, None)
             if wait_s is None or not should_retry(case, exchanges[-1].response.status, self._contract):
                 return exchanges
@@ -399,23 +409,23 @@ class CaseRunner:
         ) -> Exchange:
             key: ApiKeyChoice = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
             has_budget = self.service.ledger is not None
-            price_usd = step_price_usd(operation, request, self.service.prices) if has_budget else None
+            price_usd = compute_step_price_usd(operation, request, self.service.prices) if has_budget else None
             idempotency_key = create_idempotency_key(operation)
             parts = add_idempotency_key(operation, request, idempotency_key)
             attempts = await send_and_settle(
-                self._reserve(price_usd),
+                self._reserve_price(price_usd),
                 operation,
-                lambda: self._retry(
+                lambda: self._send_until_final(
                     case, lambda: self._client.send_operation(operation, parts, key=key, server=server)
                 ),
-                self._observer(case, price_usd),
+                self._create_observer(case, price_usd),
                 idempotency_key,
             )
             exchanges.extend(attempts)
             return attempts[-1]
 
         assert case.request is not None, "a lifecycle begins with a request"
-        operation, target = self._contract.operation(case.operation), self._target(case)
+        operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         if target is not None:
             steps = follow_batch(target, case.request, send, self._client)
         else:
@@ -426,7 +436,7 @@ class CaseRunner:
                 send,
                 has_other_account=self.service.is_emulated,
                 vary_other_fields=case.vary_other_fields,
-            ).subjects(case.request)
+            ).iterate_subjects(case.request)
         subjects: list[CheckSubject] = []
         try:
             async for subject in steps:
@@ -441,20 +451,20 @@ class CaseRunner:
         return self._judge_steps(case, subjects, exchanges)
 
     def _judge_steps(
-        self, case: ConformanceCase, subjects: Sequence[CheckSubject], exchanges: Sequence[Exchange]
+        self, case: ConformanceCase, step_subjects: Sequence[CheckSubject], exchanges: Sequence[Exchange]
     ) -> JudgedCase:
         """Judge the steps of a lifecycle that were completed."""
-        skipped = next(filter(None, map(_inconclusive_reason, subjects)), None)
+        skipped = next(filter(None, map(_explain_inconclusive_step, step_subjects)), None)
         self._add_exchanges(case, exchanges, skipped)
-        conclusive = (subject for subject in subjects if _inconclusive_reason(subject) is None)
+        conclusive = (subject for subject in step_subjects if _explain_inconclusive_step(subject) is None)
         status = exchanges[0].response.status if exchanges else None
         return JudgedCase(self._judge_and_collect(conclusive, case), status, skipped)
 
     async def _judge_webhook(self, case: ConformanceCase) -> JudgedCase:
-        session = WebhookSession(case, self.service.receiver, emulated=self.service.is_emulated)
+        session = WebhookSession(case, self.service.receiver, is_emulated=self.service.is_emulated)
         judged = await self.judge_case(session.case)
-        callbacks = await session.collect(
-            self._contract.operation(case.operation), self._running.calls, self._client.max_wait_s
+        callbacks = await session.collect_callbacks(
+            self._contract.find_operation(case.operation), self._running.calls, self._client.max_wait_s
         )
         if callbacks is None:
             return judged
@@ -462,17 +472,17 @@ class CaseRunner:
         return judged._replace(findings=[*judged.findings, *findings])
 
     async def _judge_delivery(self, case: ConformanceCase) -> JudgedCase:
-        target, speech = self._target(case), case.speech
+        target, speech = self._find_target(case), case.speech
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
         has_budget = self.service.ledger is not None
-        price_usd = case_price_usd(self._contract, case, self.service.prices) if has_budget else None
+        price_usd = compute_case_price_usd(self._contract, case, self.service.prices) if has_budget else None
         earlier_key = self._find_repeatable_key(case)
         try:
             delivery = await self._client.speak(
                 target,
                 speech,
-                observer=self._observer(case, price_usd),
+                observer=self._create_observer(case, price_usd),
                 price_usd=self.service.prices.get(target.id),
                 request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
                 # A recording should have the whole job.
@@ -483,28 +493,28 @@ class CaseRunner:
             raise
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
-        skipped = _no_delivery_reason(delivery, case)
+        skipped = _explain_missing_delivery(delivery, case)
         self._add_exchanges(
             case, [*delivery.exchanges, *polls, *(outcome.exchange for outcome in without_key)], skipped
         )
-        subjects = [*delivery_subjects(target, speech, delivery, polls)]
+        subjects = [*iterate_delivery_subjects(target, speech, delivery, polls)]
         subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
-        subjects += self._related_pair(case, subjects)
+        subjects += self._build_related_pair(case, subjects)
         findings = self._judge_and_collect(subjects, case)
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
         return JudgedCase(findings, status, skipped)
 
     def _judge_interrupted_delivery(
-        self, case: ConformanceCase, target: Target, speech: SpeechRequest, delivery: Delivery
+        self, case: ConformanceCase, target: Target, speech_request: SpeechRequest, delivery: Delivery
     ) -> None:
         """Judge what was observed of a delivery before Ctrl-C, and collect the result."""
-        skipped = _no_delivery_reason(delivery, case)
+        skipped = _explain_missing_delivery(delivery, case)
         self._add_exchanges(case, delivery.exchanges, skipped)
-        findings = self._judge_and_collect(delivery_subjects(target, speech, delivery), case)
+        findings = self._judge_and_collect(iterate_delivery_subjects(target, speech_request, delivery), case)
         self._collector.add_result(case, findings, None, skipped)
 
-    def _related_pair(self, case: ConformanceCase, subjects: Sequence[CheckSubject]) -> list[ResponsePair]:
+    def _build_related_pair(self, case: ConformanceCase, subjects: Sequence[CheckSubject]) -> list[ResponsePair]:
         """Return this delivery paired with the one to compare it with; empty if that one has not been made."""
         delivered = next((subject for subject in subjects if isinstance(subject, SpeechDelivery)), None)
         if delivered is None or delivered.delivery.failure is not None:
@@ -518,7 +528,9 @@ class CaseRunner:
             return []
         return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.value)]
 
-    def _add_exchanges(self, case: ConformanceCase, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
+    def _add_exchanges(
+        self, case: ConformanceCase, exchanges: Sequence[Exchange], skip_reason: str | None = None
+    ) -> None:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, exchanges)):
             # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
             self._checker = replace(self._checker, provenance=Provenance.EMULATED)
@@ -529,16 +541,16 @@ class CaseRunner:
             status = exchange.response.status
             if status == HTTPStatus.PAYMENT_REQUIRED and status not in case.expected.statuses and is_emulated(exchange):
                 self._collector.count_rejection_without_credit()
-        if self.service.save_exchanges is not None and skipped is None:
+        if self.service.save_exchanges is not None and skip_reason is None:
             self.service.save_exchanges(case, exchanges)
 
 
-def _inconclusive_reason(subject: CheckSubject) -> str | None:
+def _explain_inconclusive_step(subject: CheckSubject) -> str | None:
     """Return why a step of a lifecycle proves nothing about the contract; `None` if it can prove something."""
-    return inconclusive_reason(subject.call.status) if isinstance(subject, CaseOutcome) else None
+    return explain_inconclusive_status(subject.call.status) if isinstance(subject, CaseOutcome) else None
 
 
-def _no_delivery_reason(delivery: Delivery, case: ConformanceCase) -> str | None:
+def _explain_missing_delivery(delivery: Delivery, case: ConformanceCase) -> str | None:
     """Return why a delivery has no verdict; `None` if audio was delivered, or if the job failed as it should."""
     failure = delivery.failure
     if failure is None or (failure.kind == "failed" and case.expects_failure):

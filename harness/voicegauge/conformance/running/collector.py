@@ -15,7 +15,7 @@ from voicegauge.conformance.reporting import (
     ResourceSummary,
     SpendingAccount,
     SpendingTotal,
-    coverage_percent,
+    compute_coverage_percent,
     describe_doubtful_statuses,
     describe_empty_account,
     find_targets_not_judged,
@@ -50,11 +50,13 @@ class Collector:
         self.emulator_command: str | None = None
         """Value of `CheckReport.emulator_command`."""
 
-    def judge(self, checker: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
+    def judge_subjects(
+        self, checker: Checker, subjects: Iterable[CheckSubject], case_id: str | None = None
+    ) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
         for subject in subjects:
-            of_subject = list(checker.iterate_findings(subject, case_id=case))
+            of_subject = list(checker.iterate_findings(subject, case_id=case_id))
             self.coverage.add_subject(subject, {finding.rule for finding in of_subject})
             findings += of_subject
         self._findings += findings
@@ -77,9 +79,11 @@ class Collector:
         """Register the rules that are applied to live or emulated traffic, so that spending is reported by rule."""
         self._account.register_rules(rules)
 
-    def add_spending(self, case: ConformanceCase, spent: SpendingTotal, subject_classes: Iterable[type]) -> None:
+    def add_spending(
+        self, case: ConformanceCase, case_spending: SpendingTotal, subject_classes: Iterable[type]
+    ) -> None:
         """Add the requests and the spending of a case, and the classes of subjects that were judged in the case."""
-        self._account.add(case, spent, subject_classes)
+        self._account.add_case(case, case_spending, subject_classes)
 
     def add_result(
         self, case: ConformanceCase, findings: Iterable[Finding], status: int | None, reason: str | None = None
@@ -95,16 +99,16 @@ class Collector:
         """
         has_failed = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
         verdict = "failed" if has_failed else "passed" if reason is None else "skipped"
-        self._cases.append(_result(case, verdict, status, reason))
+        self._cases.append(_build_case_result(case, verdict, status, reason))
 
-    def add_not_judged(self, name: str, reason: str) -> None:
+    def add_not_judged(self, recording_or_folder: str, reason: str) -> None:
         """Add a recording or a folder that should have been judged but was not."""
-        self._not_judged[name] = reason
+        self._not_judged[recording_or_folder] = reason
 
-    def leave_out(self, operations: Collection[str]) -> None:
+    def exclude_operations(self, operations: Collection[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
         self._left_out_operations = tuple(operations)
-        self.coverage.leave_out(operations)
+        self.coverage.exclude_operations(operations)
 
     def add_resources(self, summary: ResourceSummary) -> None:
         """Add the resources that were created, deleted and left at one provider."""
@@ -112,25 +116,25 @@ class Collector:
 
     def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Add a case that has no verdict."""
-        self._cases.append(_result(case, "skipped", status, reason))
+        self._cases.append(_build_case_result(case, "skipped", status, reason))
 
-    def add_unplanned(self, name: str, reason: str, operation: str = "") -> None:
+    def add_unplanned(self, result_id: str, reason: str, operation: str = "") -> None:
         """Add something that could not be judged and has no planned case; `operation` is <provider>/<operation>."""
-        self._cases.append(CaseResult(id=name, operation=operation, verdict="skipped", reason=reason))
+        self._cases.append(CaseResult(id=result_id, operation=operation, verdict="skipped", reason=reason))
 
     @property
     def exchange_count(self) -> int:
         """Number of exchanges that were counted."""
         return self._exchanges.total()
 
-    def report(self, *, finished: bool = True) -> CheckReport:
+    def build_report(self, *, is_finished: bool = True) -> CheckReport:
         """Return the report of everything collected so far."""
-        spending = self._account.spending()
-        coverage = tuple(self.coverage.entries())
+        spending = self._account.build_spending()
+        coverage = tuple(self.coverage.iterate_entries())
         report = CheckReport(
             voicegauge=__version__,
             created_at=self._created_at,
-            finished=finished and self.stopped_by is None,
+            finished=is_finished and self.stopped_by is None,
             stopped_by=self.stopped_by,
             seed=self._seed,
             targets=self._targets,
@@ -140,11 +144,11 @@ class Collector:
             cases=tuple(self._cases),
             not_judged={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
             notice=(
-                describe_doubtful_statuses(self.coverage.statuses)
+                describe_doubtful_statuses(self.coverage.response_count_by_status)
                 or describe_empty_account(self._rejections_without_credit)
             ),
             coverage=coverage,
-            coverage_percent=coverage_percent(coverage),
+            coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
             findings=merge_findings(self._findings),
             resources=self._resources,
@@ -155,7 +159,9 @@ class Collector:
         return mask_record(report, tuple(self.secrets))
 
 
-def _result(case: ConformanceCase, verdict: str, status: int | None, reason: str | None = None) -> CaseResult:
+def _build_case_result(
+    case: ConformanceCase, verdict: str, status: int | None, reason: str | None = None
+) -> CaseResult:
     return CaseResult(
         id=case.id,
         operation=f"{case.provider}/{case.operation}",

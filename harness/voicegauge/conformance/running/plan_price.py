@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
 from voicegauge.conformance.reporting import Spending, SpendingAccount, SpendingTotal
-from voicegauge.conformance.running.call_prices import price_name, price_usd, priced_item
+from voicegauge.conformance.running.call_prices import build_price_name, compute_price_usd, find_priced_item
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
@@ -92,13 +92,13 @@ def price_plan(
     account, cases = SpendingAccount(), []
     unpriced: dict[str, None] = {}
     for case in plan.cases:
-        item = priced_item(contracts[case.provider], case)
-        usd = 0.0 if item is None else price_usd(item, prices, case.text_characters, case.audio_s)
+        item = find_priced_item(contracts[case.provider], case)
+        usd = 0.0 if item is None else compute_price_usd(item, prices, case.text_characters, case.audio_s)
         if not case.is_billable:
             usd = 0.0  # a rejected request is free
         elif item is not None and usd is None:
-            unpriced[price_name(item)] = None
-        account.add(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
+            unpriced[build_price_name(item)] = None
+        account.add_case(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
         expects = case.expected.verdict
         cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, is_billable=case.is_billable, usd=usd))
     return PricedPlan(
@@ -109,20 +109,20 @@ def price_plan(
         targets_without_delivery=plan.targets_without_delivery,
         left_out_operations=plan.left_out_operations,
         unpriced=tuple(unpriced),
-        undeletable=tuple(_undeletable_resources(plan, contracts)),
-        spending=account.spending(),
+        undeletable=tuple(_iterate_undeletable_resources(plan, contracts)),
+        spending=account.build_spending(),
     )
 
 
-def _undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
+def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
     accepted = Counter((case.provider, case.operation) for case in plan.cases if case.expected.verdict != "rejected")
     for (provider, operation_id), count in accepted.items():
-        resource = contracts[provider].operation(operation_id).resource
+        resource = contracts[provider].find_operation(operation_id).resource
         if resource is not None and resource.delete is None:
             yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, requests=count)
 
 
-def total_price_usd(plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> float:
+def compute_total_price_usd(plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> float:
     """Return the price of a plan in dollars if every response is as expected.
 
     Raises:

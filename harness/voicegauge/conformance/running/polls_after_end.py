@@ -13,7 +13,7 @@ from voicegauge.contract import Target
 from voicegauge.errors import TransportError
 from voicegauge.model import Delivery, Exchange
 
-MAX_POLL_S = 10.0
+MAX_WAIT_BEFORE_POLL_S = 10.0
 """Maximum time of one of these polls in seconds. A service that responds slowly must not hold up the check."""
 
 
@@ -21,7 +21,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     """Repeat the last poll of a job that has ended, and return the exchanges; empty if no poll has seen an end."""
     status = target.job_operation
     polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
-    if status is None or status.job is None or not polls or not _has_ended(target, delivery):
+    if status is None or status.job is None or not polls or not _has_job_ended(target, delivery):
         return []
     repeated = []
     for _ in range(POLLS_AFTER_END):
@@ -29,7 +29,10 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
         try:
             repeated.append(
                 await client.transport.send(
-                    polls[-1].request, provider=target.contract.id, operation=status.id, max_total_s=MAX_POLL_S
+                    polls[-1].request,
+                    provider=target.contract.id,
+                    operation=status.id,
+                    max_total_s=MAX_WAIT_BEFORE_POLL_S,
                 )
             )
         except TransportError:
@@ -37,7 +40,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     return repeated
 
 
-def _has_ended(target: Target, delivery: Delivery) -> bool:
+def _has_job_ended(target: Target, delivery: Delivery) -> bool:
     """Whether the last state that the client observed is a terminal one."""
     status = target.job_operation
     if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
@@ -46,20 +49,20 @@ def _has_ended(target: Target, delivery: Delivery) -> bool:
     return state is not None and state.end is not None
 
 
-async def poll_without_key(client: Client, target: Target, polls: Sequence[Exchange]) -> list[CaseOutcome]:
-    """Repeat the last of `polls` without a key, which must be rejected.
+async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:
+    """Repeat the last of `poll_exchanges` without a key, which must be rejected.
 
     An existing job is used, because a request with an unknown id would be rejected in any case.
     """
     status = target.job_operation
-    if status is None or not status.needs_key or not polls or not client.secrets:
+    if status is None or not status.needs_key or not poll_exchanges or not client.secrets:
         return []
     names = {credential.name.lower() for credential in build_credentials(status, client.secrets[0])}
-    headers = tuple((name, value) for name, value in polls[-1].request.headers if name.lower() not in names)
-    request = msgspec.structs.replace(polls[-1].request, headers=headers)
+    headers = tuple((name, value) for name, value in poll_exchanges[-1].request.headers if name.lower() not in names)
+    request = msgspec.structs.replace(poll_exchanges[-1].request, headers=headers)
     try:
         exchange = await client.transport.send(
-            request, provider=target.contract.id, operation=status.id, max_total_s=MAX_POLL_S
+            request, provider=target.contract.id, operation=status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S
         )
     except TransportError:
         return []  # the verdict on the delivery does not depend on this poll
@@ -67,6 +70,6 @@ async def poll_without_key(client: Client, target: Target, polls: Sequence[Excha
         verdict="rejected",
         case_kind="authentication",
         description=f"{status.id} of an existing job, without a key",
-        contract_pointer=f"{status.pointer}/security" if "security" in status.data else "/security",
+        contract_pointer=f"{status.pointer}/security" if "security" in status.part_data else "/security",
     )
     return [CaseOutcome(Call(status, exchange, target, request_origin="invalid"), expected)]

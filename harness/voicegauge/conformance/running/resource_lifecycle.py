@@ -12,8 +12,8 @@ from typing import Literal
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, ResourceStep, ResourceStepKind
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases import expect_accepted, expect_undocumented, operation_request
-from voicegauge.conformance.running.resource_requests import use_request, use_variants, with_resource_id
+from voicegauge.conformance.cases import build_operation_request, expect_accepted, expect_undocumented
+from voicegauge.conformance.running.resource_requests import build_use_request, build_use_variants, set_resource_id
 from voicegauge.contract import Location, Operation
 from voicegauge.contract.extension import ResourceSpec, ResourceUse
 from voicegauge.errors import UsageError
@@ -32,112 +32,119 @@ class ResourceLifecycle:
 
     creator: Operation
     """The operation that creates the resource."""
-    send: SendStep
+    send_step: SendStep
     has_other_account: bool
     """Whether requests can be sent as another account."""
     vary_other_fields: bool = False
     """Value of `ConformanceCase.vary_other_fields`."""
     last_change: str = "it was created"
     """The last thing that happened to the resource, for use in descriptions."""
-    state: str | None = None
+    resource_state: str | None = None
     is_deleted: bool = False
     resource_id: str = field(default="", init=False)
 
     @property
-    def resource(self) -> ResourceSpec:
+    def resource_spec(self) -> ResourceSpec:
         """The contract's description of the resource."""
         assert self.creator.resource is not None, "only planned for operations with x-resource"
         return self.creator.resource
 
     @property
-    def _pointer(self) -> str:
+    def _resource_pointer(self) -> str:
         return f"{self.creator.pointer}/x-resource"
 
-    async def subjects(self, request: RequestParts) -> AsyncIterator[CheckSubject]:
+    async def iterate_subjects(self, request: RequestParts) -> AsyncIterator[CheckSubject]:
         """Create the resource with `request` and follow it to its end, or to the first step that is rejected."""
-        created = Call(self.creator, await self.send(self.creator, request, "own", None))
+        created = Call(self.creator, await self.send_step(self.creator, request, "own", None))
         yield created
-        yield self._expect_accepted_outcome(created, f"a {self.resource.name} is created")
-        resource_id = created.read_response(self.resource.id)
+        yield self._expect_accepted_outcome(created, f"a {self.resource_spec.name} is created")
+        resource_id = created.read_response(self.resource_spec.id)
         if not created.ok or not isinstance(resource_id, str):
             return
-        self.resource_id, self.state = resource_id, next(iter(self.resource.states), None)
-        yield self._make_step(created, "create", "created", self._pointer)
+        self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
+        yield self._build_step(created, "create", "created", self._resource_pointer)
         for account in ("own", "other") if self.has_other_account else ("own",):
             async for subject in self._list_and_use(account):
                 yield subject
-        for index, use in enumerate(self.resource.uses) if self.vary_other_fields else ():
-            async for subject in self._use_variants(use, f"{self._pointer}/uses/{index}"):
+        for index, use in enumerate(self.resource_spec.uses) if self.vary_other_fields else ():
+            async for subject in self._send_use_variants(use, f"{self._resource_pointer}/uses/{index}"):
                 yield subject
-        async for subject in self._set_states():
+        async for subject in self._set_each_state():
             yield subject
-        async for subject in self._delete():
+        async for subject in self._delete_resource():
             yield subject
 
-    async def _set_states(self) -> AsyncIterator[CheckSubject]:
-        for index, transition in enumerate(self.resource.transitions):
-            pointer = f"{self._pointer}/transitions/{index}"
+    async def _set_each_state(self) -> AsyncIterator[CheckSubject]:
+        for index, transition in enumerate(self.resource_spec.transitions):
+            pointer = f"{self._resource_pointer}/transitions/{index}"
             call = await self._call_with_id(transition.operation, transition.id)
             yield call
-            yield self._expect_accepted_outcome(call, self._describe(call), pointer)
+            yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
             if not call.ok:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
-            self.state, self.last_change = transition.state, f"it was {transition.state}"
-            yield self._make_step(call, "set", transition.operation, pointer)
+            self.resource_state, self.last_change = transition.state, f"it was {transition.state}"
+            yield self._build_step(call, "set", transition.operation, pointer)
             async for subject in self._list_and_use("own"):
                 yield subject
 
-    async def _delete(self) -> AsyncIterator[CheckSubject]:
-        if self.resource.delete is None:
+    async def _delete_resource(self) -> AsyncIterator[CheckSubject]:
+        if self.resource_spec.delete is None:
             return
-        call = await self._call_with_id(self.resource.delete.operation, self.resource.delete.id)
+        call = await self._call_with_id(self.resource_spec.delete.operation, self.resource_spec.delete.id)
         yield call
-        yield self._expect_accepted_outcome(call, self._describe(call))
+        yield self._expect_accepted_outcome(call, self._describe_call(call))
         if not call.ok:
             return  # the resource still exists, so it may still be listed and used
         self.is_deleted, self.last_change = True, "it was deleted"
         async for subject in self._list_and_use("own"):
             yield subject
 
-    async def _call_with_id(self, name: str, location: Location) -> Call:
+    async def _call_with_id(self, operation_id: str, location: Location) -> Call:
         """Call an operation that sets the state of the resource or deletes it."""
-        operation = self.creator.contract.operation(name)
-        request, _ = operation_request(operation)
+        operation = self.creator.contract.find_operation(operation_id)
+        request, _ = build_operation_request(operation)
         if request is None:
-            raise UsageError(f"{name}: no value is known for a required parameter or field")
-        request = with_resource_id(request, location, self.resource_id)
-        return Call(operation, await self.send(operation, request, "own", None))
+            raise UsageError(f"{operation_id}: no value is known for a required parameter or field")
+        request = set_resource_id(request, location, self.resource_id)
+        return Call(operation, await self.send_step(operation, request, "own", None))
 
-    def _describe(self, call: Call) -> str:
-        return f"{call.operation.id} for the {self.resource.name}"
+    def _describe_call(self, call: Call) -> str:
+        return f"{call.operation.id} for the {self.resource_spec.name}"
 
     async def _list_and_use(self, account: CallingAccount) -> AsyncIterator[CheckSubject]:
         is_foreign = account == "other"
-        if self.resource.list is not None:
-            operation = self.creator.contract.operation(self.resource.list.operation)
-            request, _ = operation_request(operation)
-            call = Call(operation, await self.send(operation, request or RequestParts(), account, None))
+        if self.resource_spec.list is not None:
+            operation = self.creator.contract.find_operation(self.resource_spec.list.operation)
+            request, _ = build_operation_request(operation)
+            call = Call(operation, await self.send_step(operation, request or RequestParts(), account, None))
             yield call
             yield self._expect_accepted_outcome(call, f"{operation.id} after {self.last_change}")
-            item = find_resource_item(call.response_json, self.resource, self.resource_id)
-            yield self._make_step(call, "list", operation.id, f"{self._pointer}/list", item=item, is_foreign=is_foreign)
-        for index, use in enumerate(self.resource.uses):
-            async for subject in self._use_resource(use, f"{self._pointer}/uses/{index}", account):
+            item = find_resource_item(call.response_json, self.resource_spec, self.resource_id)
+            yield self._build_step(
+                call,
+                "list",
+                operation.id,
+                f"{self._resource_pointer}/list",
+                listed_item=item,
+                is_by_other_account=is_foreign,
+            )
+        for index, use in enumerate(self.resource_spec.uses):
+            async for subject in self._use_resource(use, f"{self._resource_pointer}/uses/{index}", account):
                 yield subject
 
     async def _use_resource(
-        self, use: ResourceUse, pointer: str, account: CallingAccount
+        self, resource_use: ResourceUse, pointer: str, account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
-        operation = self.creator.contract.operation(use.operation)
-        request = use_request(operation, use, self.resource_id)
+        operation = self.creator.contract.find_operation(resource_use.operation)
+        request = build_use_request(operation, resource_use, self.resource_id)
         if request is None:
             return
-        is_withheld = bool(use.states) and self.state not in use.states
+        is_withheld = bool(resource_use.states) and self.resource_state not in resource_use.states
         is_rejected = is_withheld or self.is_deleted or account == "other"
-        exchange = await self.send(operation, request, account, use.server)
+        exchange = await self.send_step(operation, request, account, resource_use.server)
         call = Call(operation, exchange, request_origin="invalid" if is_rejected else "sent")
         yield call
-        description = f"{operation.id} with the {self.resource.name} after {self.last_change}"
+        description = f"{operation.id} with the {self.resource_spec.name} after {self.last_change}"
         # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is
         # expected, so that the rules about outcomes do not report that again, but still report a server error.
         yield (
@@ -145,57 +152,58 @@ class ResourceLifecycle:
             if is_rejected
             else self._expect_accepted_outcome(call, description, pointer)
         )
-        yield self._make_step(
-            call, "use", operation.id, pointer, is_withheld=is_withheld, is_foreign=account == "other"
+        yield self._build_step(
+            call, "use", operation.id, pointer, is_use_forbidden=is_withheld, is_by_other_account=account == "other"
         )
 
-    async def _use_variants(self, use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
-        operation = self.creator.contract.operation(use.operation)
-        for variant in use_variants(operation, use, self.resource_id):
-            call = Call(operation, await self.send(operation, variant.request, "own", use.server))
+    async def _send_use_variants(self, resource_use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
+        operation = self.creator.contract.find_operation(resource_use.operation)
+        for variant in build_use_variants(operation, resource_use, self.resource_id):
+            call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server))
             yield call
-            description = f"{operation.id} with the {self.resource.name} {variant.description}"
+            description = f"{operation.id} with the {self.resource_spec.name} {variant.description}"
             expect = self._expect_accepted_outcome if variant.is_valid else self._expect_either_outcome
             yield expect(call, description, pointer)
 
     def _expect_accepted_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(call, expect_accepted(description, pointer or self._pointer))
+        return CaseOutcome(call, expect_accepted(description, pointer or self._resource_pointer))
 
     def _expect_either_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(call, expect_undocumented(description, pointer or self._pointer))
+        return CaseOutcome(call, expect_undocumented(description, pointer or self._resource_pointer))
 
-    def _make_step(
+    def _build_step(
         self,
         call: Call,
-        step: ResourceStepKind,
-        action: str,
+        step_kind: ResourceStepKind,
+        action_description: str,
         pointer: str,
         *,
-        item: dict[str, object] | None = None,
-        is_withheld: bool = False,
-        is_foreign: bool = False,
+        listed_item: dict[str, object] | None = None,
+        is_use_forbidden: bool = False,
+        is_by_other_account: bool = False,
     ) -> ResourceStep:
         """Return the subject that the rules about resources judge after a call.
 
         Args:
             call: the call.
-            step: the kind of the step.
-            action: the action of the call, for the description.
+            step_kind: the kind of the step.
+            action_description: the action of the call, for the description.
             pointer: JSON pointer to the statement of the contract that the call tests.
-            item: the resource as it is listed; `None` if it is not listed.
-            is_withheld: whether the resource is in a state in which it must not be used.
-            is_foreign: whether another account called.
+            listed_item: the resource as it is listed; `None` if it is not listed.
+            is_use_forbidden: whether the resource is in a state in which it must not be used.
+            is_by_other_account: whether another account called.
         """
+        by_other = " by another account" if is_by_other_account else ""
         return ResourceStep(
             call=call,
             creator=self.creator,
             resource_id=self.resource_id,
-            step_kind=step,
-            description=f"{action}{' by another account' if is_foreign else ''} after {self.last_change}",
+            step_kind=step_kind,
+            description=f"{action_description}{by_other} after {self.last_change}",
             contract_pointer=pointer,
-            expected_state=self.state,
-            listed_item=item,
-            is_use_forbidden=is_withheld,
+            expected_state=self.resource_state,
+            listed_item=listed_item,
+            is_use_forbidden=is_use_forbidden,
             is_deleted=self.is_deleted,
-            is_by_other_account=is_foreign,
+            is_by_other_account=is_by_other_account,
         )

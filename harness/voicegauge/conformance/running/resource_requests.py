@@ -10,10 +10,10 @@ import msgspec
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases import (
     DEFAULT_TEXT,
-    operation_request,
-    valid_speech_request,
-    value_requests,
-    with_body_value,
+    build_operation_request,
+    build_valid_speech_request,
+    build_value_requests,
+    set_body_value,
 )
 from voicegauge.contract import MISSING, Location, Operation, Target
 from voicegauge.contract.extension import ResourceUse
@@ -29,51 +29,51 @@ class UseVariant(NamedTuple):
     """Whether the documents say that the request is accepted. If it is false, the service may accept or reject it."""
 
 
-def with_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
+def set_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
     """Return `request` with the id of a resource at `location`."""
     if location.kind == "body":
-        return with_body_value(request, location.tokens, resource_id)
+        return set_body_value(request, location.tokens, resource_id)
     if location.kind == "header":
         return msgspec.structs.replace(request, headers={**request.headers, location.name: resource_id})
     values = request.path if location.kind == "path" else request.query
     return msgspec.structs.replace(request, **{location.kind: {**values, location.name: resource_id}})
 
 
-def use_request(operation: Operation, use: ResourceUse, resource_id: str) -> RequestParts | None:
+def build_use_request(operation: Operation, resource_use: ResourceUse, resource_id: str) -> RequestParts | None:
     """Return a request that names a resource instead of the fields that it replaces; `None` if no request is known."""
-    request = _request_without_resource(operation)
+    request = _build_request_without_resource(operation)
     if request is None:
         return None
-    for location in use.replaces:
-        request = with_body_value(request, location.tokens, MISSING)
-    return with_resource_id(request, use.id, resource_id)
+    for location in resource_use.replaces:
+        request = set_body_value(request, location.tokens, MISSING)
+    return set_resource_id(request, resource_use.id, resource_id)
 
 
-def use_variants(operation: Operation, use: ResourceUse, resource_id: str) -> Iterator[UseVariant]:
+def build_use_variants(operation: Operation, resource_use: ResourceUse, resource_id: str) -> Iterator[UseVariant]:
     """Yield further speech requests that name a resource. Each value of the other fields occurs in one of them.
 
     The last request names the resource and also contains a field that the resource replaces. It is not documented
     whether that is allowed, so the request only tests that there is no server error.
     """
-    target, request = _first_target(operation), use_request(operation, use, resource_id)
-    with_replaced_fields = _request_without_resource(operation)
+    target, request = _find_first_target(operation), build_use_request(operation, resource_use, resource_id)
+    with_replaced_fields = _build_request_without_resource(operation)
     if target is None or request is None or with_replaced_fields is None:
         return
-    unchanged = {location.tokens[0] for location in (use.id, *use.replaces)}
-    for description, variant in value_requests((target, request), unchanged):
+    unchanged = {location.tokens[0] for location in (resource_use.id, *resource_use.replaces)}
+    for description, variant in build_value_requests((target, request), unchanged):
         yield UseVariant(f"with {description}", variant, is_valid=True)
-    if use.replaces:
-        fields = " and ".join("/".join(location.tokens) for location in use.replaces)
-        variant = with_resource_id(with_replaced_fields, use.id, resource_id)
+    if resource_use.replaces:
+        fields = " and ".join("/".join(location.tokens) for location in resource_use.replaces)
+        variant = set_resource_id(with_replaced_fields, resource_use.id, resource_id)
         yield UseVariant(f"next to {fields}", variant, is_valid=False)
 
 
-def _request_without_resource(operation: Operation) -> RequestParts | None:
-    target = _first_target(operation)
+def _build_request_without_resource(operation: Operation) -> RequestParts | None:
+    target = _find_first_target(operation)
     if target is None:
-        return operation_request(operation)[0]
-    return map_speech_request(target, valid_speech_request(target, text=DEFAULT_TEXT))
+        return build_operation_request(operation)[0]
+    return map_speech_request(target, build_valid_speech_request(target, text=DEFAULT_TEXT))
 
 
-def _first_target(operation: Operation) -> Target | None:
+def _find_first_target(operation: Operation) -> Target | None:
     return next((target for target in operation.contract.targets.values() if target.operation is operation), None)

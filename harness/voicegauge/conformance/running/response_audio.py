@@ -14,9 +14,9 @@ from voicegauge.model import Delivery, SpeechRequest
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
-_MIN_WORDS = 3
+_MIN_ORDINARY_WORDS = 3
 """Smallest number of words whose duration can be estimated. A shorter text may be spelled, or spoken very slowly."""
-_MIN_WORD_SHARE = 0.7
+_MIN_ORDINARY_WORD_RATIO = 0.7
 """Smallest share of words in a text whose duration can be estimated. Some voices read digits, markup and emoji aloud,
 and others leave them out."""
 
@@ -56,11 +56,13 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     return None if delivered.has_unknown_encoding else delivered
 
 
-def _read_audio(call: Call, location: ResponseAudio) -> bytes:
-    if location.delivered == "stream":
+def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
+    if response_audio.delivered == "stream":
         return read_streamed_audio(call)
     media_type = call.exchange.response.media_type
-    is_audio = location.delivered == "bytes" and (media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES)
+    is_audio = response_audio.delivered == "bytes" and (
+        media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES
+    )
     return call.exchange.response.body if is_audio else b""
 
 
@@ -72,7 +74,7 @@ def read_streamed_audio(call: Call) -> bytes:
     if call.event_stream is None or not call.event_stream.is_complete or call.event_stream.has_failed:
         return b""
     try:
-        return b"".join(chunk for _, chunk in call.event_stream.audio_events())
+        return b"".join(chunk for _, chunk in call.event_stream.iterate_audio_events())
     except UnreadableBodyError:
         return b""
 
@@ -82,31 +84,33 @@ def is_ordinary_text(text: str) -> bool:
     if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
         return False
     words = _WORD_PATTERN.findall(text)
-    return len(words) >= _MIN_WORDS and sum(map(len, words)) >= _MIN_WORD_SHARE * len(text.replace(" ", ""))
+    return len(words) >= _MIN_ORDINARY_WORDS and sum(map(len, words)) >= _MIN_ORDINARY_WORD_RATIO * len(
+        text.replace(" ", "")
+    )
 
 
-def read_speech_request(submit: Call, target: Target) -> SpeechRequest:
+def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
     """Return the speech that a request asks for, in provider-independent terms."""
     values = {
-        name: submit.read_request(target.speech.request[name].at)
+        name: submit_call.read_request(target.speech.request[name].at)
         for name in ("text", "language", "format", "speed")
         if name in target.speech.request
     }
     text = values.get("text", MISSING)
     speed = values.get("speed", MISSING)
     return SpeechRequest(
-        text=_without_template(target.speech.request["text"], text) if isinstance(text, str) else "",
-        language=_text_or_none(values.get("language")),
-        format=_text_or_none(values.get("format")),
+        text=_remove_template(target.speech.request["text"], text) if isinstance(text, str) else "",
+        language=_get_text_or_none(values.get("language")),
+        format=_get_text_or_none(values.get("format")),
         speed=float(speed) if isinstance(speed, int | float) else None,
     )
 
 
-def _text_or_none(value: object) -> str | None:
+def _get_text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _without_template(mapping: FieldMapping, text: str) -> str:
+def _remove_template(field_mapping: FieldMapping, text: str) -> str:
     """Return the text without the parts that the contract's template adds around it."""
-    before, _, after = mapping.template.partition("{}")
+    before, _, after = field_mapping.template.partition("{}")
     return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)

@@ -33,7 +33,7 @@ class CheckedService(NamedTuple):
     """The receiver of callbacks; `None` if no callback can be received."""
     control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
-    journal: CaseJournal | None = None
+    case_journal: CaseJournal | None = None
     """Records what is paid for; `None` to record nothing, as for the emulator."""
     reproduction: Reproduction = Reproduction()
 
@@ -42,10 +42,10 @@ class CheckedService(NamedTuple):
         """Whether the emulator responds."""
         return self.provenance is Provenance.EMULATED
 
-    def checker(self, rules: Mapping[str, Rule]) -> Checker:
+    def create_checker(self, rules: Mapping[str, Rule]) -> Checker:
         """Return a checker that applies `rules` to the traffic of this service, and hides its key in findings."""
-        return Checker(self.provenance, rules, self.repeat_request, self.client.mask_secrets)
+        return Checker(self.provenance, rules, self.build_repeat_command, self.client.mask_secrets)
 
-    def repeat_request(self, exchange: Exchange) -> str | None:
+    def build_repeat_command(self, exchange: Exchange) -> str | None:
         """Return the command that sends the request of an exchange again; `None` if no command can."""
         return self.reproduction.build_request_command(exchange, self.client)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import msgspec
 
 from voicegauge.checks import Call, RequestCallbacks
-from voicegauge.conformance.cases import ConformanceCase, with_case_value
-from voicegauge.contract import Operation, status_operation
+from voicegauge.conformance.cases import ConformanceCase, set_case_value
+from voicegauge.contract import Operation, find_status_operation
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, ReceivedCallback
 from voicegauge.receiver import Receiver, running_receiver
@@ -39,7 +39,7 @@ def running_receiver_for(
 class WebhookSession:
     """One case with a webhook URL that no other case uses."""
 
-    def __init__(self, case: ConformanceCase, receiver: Receiver | None, *, emulated: bool) -> None:
+    def __init__(self, case: ConformanceCase, receiver: Receiver | None, *, is_emulated: bool) -> None:
         """Create a webhook URL for `case`.
 
         Raises:
@@ -48,15 +48,15 @@ class WebhookSession:
         if receiver is None:
             raise UsageError("no receiver for webhooks: name the tunnel to this machine with --public-url")
         assert case.callback_url is not None
-        self._case, self._receiver, self._emulated = case, receiver, emulated
+        self._case, self._receiver, self._emulated = case, receiver, is_emulated
         self._url, self._parameter = receiver.create_url(), case.callback_url
 
     @property
     def case(self) -> ConformanceCase:
         """The case to send, which is the planned case with the webhook URL in its request."""
-        return msgspec.structs.replace(with_case_value(self._case, self._parameter.at, self._url), callback_url=None)
+        return msgspec.structs.replace(set_case_value(self._case, self._parameter.at, self._url), callback_url=None)
 
-    async def collect(
+    async def collect_callbacks(
         self, operation: Operation, calls: Sequence[Call], max_wait_s: float | None = None
     ) -> RequestCallbacks | None:
         """Wait for the callbacks and return them; `None` if the request was not accepted.
@@ -70,19 +70,21 @@ class WebhookSession:
         submit = submits[-1] if submits else None
         if submit is None or not submit.ok:
             return None
-        status = status_operation(operation)
+        status = find_status_operation(operation)
         polls = tuple(call for call in calls if status is not None and call.operation is status)
 
-        def callbacks(received: Sequence[ReceivedCallback], *, is_complete: bool = False) -> RequestCallbacks:
+        def build_callbacks(
+            received_callbacks: Sequence[ReceivedCallback], *, is_complete: bool = False
+        ) -> RequestCallbacks:
             return RequestCallbacks(
-                operation, tuple(received), self._parameter.posts, submit, polls, are_all_received=is_complete
+                operation, tuple(received_callbacks), self._parameter.posts, submit, polls, are_all_received=is_complete
             )
 
-        if callbacks(()).final_state is not None:
+        if build_callbacks(()).final_state is not None:
             timeout_s = EMULATED_CALLBACK_TIMEOUT_S if self._emulated else CALLBACK_TIMEOUT_S
             timeout_s = timeout_s if max_wait_s is None else min(timeout_s, max_wait_s)
             await self._receiver.wait_until(
-                self._url, lambda callback: bool(callbacks((callback,)).final_bodies), timeout_s=timeout_s
+                self._url, lambda callback: bool(build_callbacks((callback,)).final_bodies), timeout_s=timeout_s
             )
             await asyncio.sleep(0 if self._emulated else REPEATED_CALLBACK_WAIT_S)
-        return callbacks(self._receiver.callbacks_to(self._url), is_complete=True)
+        return build_callbacks(self._receiver.callbacks_to(self._url), is_complete=True)

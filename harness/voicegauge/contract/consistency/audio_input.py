@@ -13,43 +13,43 @@ from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
 from voicegauge.formats import escape_pointer_token
 
 
-def check_audio_input(operation: Operation, spec: AudioInputSpec) -> None:
+def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) -> None:
     """Check the fields, targets and response of an operation that audio is sent to.
 
     Raises:
         ContractError: a location is not documented, or no location is given for the audio.
     """
-    key = "x-transcription" if isinstance(spec, TranscriptionSpec) else "x-conversion"
+    key = "x-transcription" if isinstance(audio_input_spec, TranscriptionSpec) else "x-conversion"
     pointer, document = f"{operation.pointer}/{key}", operation.contract.document
-    if "x-transcription" in operation.data and "x-conversion" in operation.data:
+    if "x-transcription" in operation.part_data and "x-conversion" in operation.part_data:
         raise document.error(pointer, "an operation has either x-transcription or x-conversion")
-    if "audio" not in spec.request:
+    if "audio" not in audio_input_spec.request:
         raise document.error(f"{pointer}/request", f"{key}.request must have a location for audio")
-    for field, mapping in spec.request.items():
+    for field, mapping in audio_input_spec.request.items():
         check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
-    for name, target in spec.targets.items():
+    for name, target in audio_input_spec.targets.items():
         for location in target.constants:
             constant_pointer = (
                 f"{pointer}/targets/{escape_pointer_token(name)}/constants/{escape_pointer_token(str(location))}"
             )
             check_request_location(operation, constant_pointer, location)
-    check_response_location(operation, f"{pointer}/response/charged", spec.response.charged)
-    if isinstance(spec, TranscriptionSpec):
-        _check_transcript(operation, f"{pointer}/response", spec)
+    check_response_location(operation, f"{pointer}/response/charged", audio_input_spec.response.charged)
+    if isinstance(audio_input_spec, TranscriptionSpec):
+        _check_transcript(operation, f"{pointer}/response", audio_input_spec)
     else:
-        _check_conversion(operation, f"{pointer}/response", spec)
+        _check_conversion(operation, f"{pointer}/response", audio_input_spec)
 
 
-def _check_transcript(operation: Operation, pointer: str, spec: TranscriptionSpec) -> None:
-    response = spec.response
+def _check_transcript(operation: Operation, pointer: str, transcription_spec: TranscriptionSpec) -> None:
+    response = transcription_spec.response
     check_response_location(operation, f"{pointer}/text", response.text)
     check_response_location(operation, f"{pointer}/language", response.language)
     check_response_location(operation, f"{pointer}/audio_s", response.audio_s)
     check_response_location(operation, f"{pointer}/segments", response.segments)
 
 
-def _check_conversion(operation: Operation, pointer: str, spec: ConversionSpec) -> None:
-    response = spec.response
+def _check_conversion(operation: Operation, pointer: str, conversion_spec: ConversionSpec) -> None:
+    response = conversion_spec.response
     for fact, location in response.facts.items():
         check_response_location(operation, f"{pointer}/facts/{fact}", location)
     if response.stems is not None:

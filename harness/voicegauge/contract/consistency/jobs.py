@@ -7,13 +7,13 @@ from voicegauge.contract.consistency.locations import (
     check_response_audio,
     check_response_location,
 )
-from voicegauge.contract.consistency.state_graph import check_graph
+from voicegauge.contract.consistency.state_graph import check_state_graph
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import escape_pointer_token
 
 
-def check_job(operation: Operation, job: JobSpec) -> None:
+def check_job(operation: Operation, job_spec: JobSpec) -> None:
     """Check the `x-job` of a status operation.
 
     Raises:
@@ -21,33 +21,35 @@ def check_job(operation: Operation, job: JobSpec) -> None:
     """
     document, pointer = operation.contract.document, f"{operation.pointer}/x-job"
     # A job starts in the first state that is listed.
-    check_graph(document, f"{pointer}/states", job.states, node_type="state", starts=[next(iter(job.states))])
+    check_state_graph(
+        document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]
+    )
     for key in ("state", "id", "reason", "model", "created", "updated", "completed", "charged"):
-        check_response_location(operation, f"{pointer}/{key}", getattr(job, key))
-    for name, state in job.states.items():
+        check_response_location(operation, f"{pointer}/{key}", getattr(job_spec, key))
+    for name, state in job_spec.states.items():
         for index, location in enumerate(state.required):
             check_response_location(
                 operation, f"{pointer}/states/{escape_pointer_token(name)}/required/{index}", location
             )
-    check_operation_id(operation, f"{pointer}/result", job.result)
-    _check_cancelling(operation, job)
-    if job.expires_s is not None and job.expires_s <= 0:
-        raise document.error(f"{pointer}/expires_s", f"expires_s must be more than 0, not {job.expires_s:g}")
+    check_operation_id(operation, f"{pointer}/result", job_spec.result)
+    _check_cancelling(operation, job_spec)
+    if job_spec.expires_s is not None and job_spec.expires_s <= 0:
+        raise document.error(f"{pointer}/expires_s", f"expires_s must be more than 0, not {job_spec.expires_s:g}")
     # If a second operation fetches the result, the audio is in the responses of that operation.
-    result = operation.contract.operation(job.result) if job.result else operation
-    check_response_audio(result, f"{pointer}/audio", job.audio)
-    if job.poll.min_s > job.poll.max_s:
+    result = operation.contract.find_operation(job_spec.result) if job_spec.result else operation
+    check_response_audio(result, f"{pointer}/audio", job_spec.audio)
+    if job_spec.poll.min_s > job_spec.poll.max_s:
         raise document.error(
-            f"{pointer}/poll", f"poll.min_s ({job.poll.min_s:g}) is more than max_s ({job.poll.max_s:g})"
+            f"{pointer}/poll", f"poll.min_s ({job_spec.poll.min_s:g}) is more than max_s ({job_spec.poll.max_s:g})"
         )
 
 
-def _check_cancelling(operation: Operation, job: JobSpec) -> None:
-    if job.cancel is None:
+def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:
+    if job_spec.cancel is None:
         return
     pointer = f"{operation.pointer}/x-job/cancel"
-    check_operation_id(operation, f"{pointer}/operation", job.cancel.operation)
-    state = job.states.get(job.cancel.state)
+    check_operation_id(operation, f"{pointer}/operation", job_spec.cancel.operation)
+    state = job_spec.states.get(job_spec.cancel.state)
     if state is None or state.end != "failure":
-        reason = f"{job.cancel.state!r} is not a state of this job that ends in failure"
+        reason = f"{job_spec.cancel.state!r} is not a state of this job that ends in failure"
         raise operation.contract.document.error(f"{pointer}/state", reason)

@@ -12,14 +12,14 @@ _HEADERLESS_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
 """Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
 
 
-def check_operation_id(operation: Operation, pointer: str, name: str | None) -> None:
-    """Check that `name` is the id of an operation in the document; `None` is accepted.
+def check_operation_id(operation: Operation, pointer: str, operation_id: str | None) -> None:
+    """Check that `operation_id` is the id of an operation in the document; `None` is accepted.
 
     Raises:
         ContractError: no operation has that id.
     """
-    if name is not None and name not in operation.contract.operations:
-        raise operation.contract.document.error(pointer, f"{name!r} is not an operation of this document")
+    if operation_id is not None and operation_id not in operation.contract.operations:
+        raise operation.contract.document.error(pointer, f"{operation_id!r} is not an operation of this document")
 
 
 def check_request_location(operation: Operation, pointer: str, location: Location) -> None:
@@ -32,7 +32,7 @@ def check_request_location(operation: Operation, pointer: str, location: Locatio
         reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
         raise operation.contract.document.error(pointer, reason)
     if location.is_in_body:
-        _check_documented(operation, pointer, location, list(operation.request_media.values()), "request")
+        _check_location_is_documented(operation, pointer, location, list(operation.request_media.values()), "request")
 
 
 def check_response_location(operation: Operation, pointer: str, location: Location | None) -> None:
@@ -48,44 +48,50 @@ def check_response_location(operation: Operation, pointer: str, location: Locati
     check_location_kind(operation, pointer, location, ("body", "header"))
     if location.is_in_body and location.tokens:
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
-        media = [media for response in successes for media in response.media.values()]
-        _check_documented(operation, pointer, location, media, "response")
+        media = [media for response in successes for media in response.media_types.values()]
+        _check_location_is_documented(operation, pointer, location, media, "response")
 
 
 def check_location_kind(
-    operation: Operation, pointer: str, location: Location, kinds: tuple[LocationKind, ...]
+    operation: Operation, pointer: str, location: Location, allowed_kinds: tuple[LocationKind, ...]
 ) -> None:
-    """Check that the location is in one of the parts `kinds` of a message.
+    """Check that the location is in one of the parts `allowed_kinds` of a message.
 
     Raises:
         ContractError: the location is in another part.
     """
-    if location.kind not in kinds:
-        reason = f"{str(location)!r} must be in the {' or the '.join(kinds)}"
+    if location.kind not in allowed_kinds:
+        reason = f"{str(location)!r} must be in the {' or the '.join(allowed_kinds)}"
         raise operation.contract.document.error(pointer, reason)
 
 
-def _check_documented(
-    operation: Operation, pointer: str, location: Location, media: list[MediaType], message_part: str
+def _check_location_is_documented(
+    operation: Operation, pointer: str, location: Location, media_types: list[MediaType], message_part: str
 ) -> None:
     # One body with the location is enough, because a request may be sent as JSON or as a form, with different fields.
-    structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
+    structured = [m for m in media_types if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
     if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {message_part} of {operation.id}"
         raise operation.contract.document.error(pointer, reason)
 
 
-def check_response_audio(operation: Operation, pointer: str, audio: ResponseAudio) -> None:
+def check_response_audio(operation: Operation, pointer: str, response_audio: ResponseAudio) -> None:
     """Check the location and the format of audio in responses of `operation`.
 
     Raises:
         ContractError: a location is not documented, or no sample rate is given for raw audio.
     """
     document = operation.contract.document
-    if audio.delivered in ("bytes", "stream") and audio.at != Location("body"):
-        raise document.error(pointer, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
-    check_response_location(operation, f"{pointer}/at", audio.at)
-    check_response_location(operation, f"{pointer}/media_type", audio.media_type)
-    check_operation_id(operation, f"{pointer}/download", audio.download)
-    if audio.format is not None and audio.format.startswith(_HEADERLESS_FORMATS) and audio.sample_rate_hz is None:
-        raise document.error(pointer, f"raw audio ({audio.format}) needs its sample_rate_hz")
+    if response_audio.delivered in ("bytes", "stream") and response_audio.at != Location("body"):
+        raise document.error(
+            pointer, f"audio delivered as {response_audio.delivered} is at body, not at {response_audio.at}"
+        )
+    check_response_location(operation, f"{pointer}/at", response_audio.at)
+    check_response_location(operation, f"{pointer}/media_type", response_audio.media_type)
+    check_operation_id(operation, f"{pointer}/download", response_audio.download)
+    if (
+        response_audio.format is not None
+        and response_audio.format.startswith(_HEADERLESS_FORMATS)
+        and response_audio.sample_rate_hz is None
+    ):
+        raise document.error(pointer, f"raw audio ({response_audio.format}) needs its sample_rate_hz")

@@ -19,21 +19,23 @@ def check_security(operation: Operation) -> None:
         ContractError: a scheme is not documented, or is neither apiKey nor http.
     """
     schemes = operation.contract.security_schemes
-    has_own = "security" in operation.data
+    has_own = "security" in operation.part_data
     for index, alternative in enumerate(operation.security):
         for name in alternative:
             pointer = f"{operation.pointer if has_own else ''}/security/{index}/{escape_pointer_token(name)}"
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
                 raise operation.contract.document.error(pointer, f"{name!r} is not a security scheme; known: {known}")
-            if (operation.speech or operation.job or operation.audio_input) and not _is_supported(schemes[name]):
+            if (operation.speech or operation.job or operation.audio_input) and not _is_supported_security_scheme(
+                schemes[name]
+            ):
                 reason = f"the security scheme {name!r} must be apiKey or http"
                 raise operation.contract.document.error(pointer, reason)
 
 
-def _is_supported(scheme: dict[str, Any]) -> bool:
+def _is_supported_security_scheme(security_scheme: dict[str, Any]) -> bool:
     """Whether the client can send a key by this scheme: plain, or after a word such as Bearer, Basic or "Token"."""
-    return scheme.get("type") in ("apiKey", "http")
+    return security_scheme.get("type") in ("apiKey", "http")
 
 
 def check_responses(operation: Operation) -> None:
@@ -50,16 +52,16 @@ def check_responses(operation: Operation) -> None:
             if target is not None and target not in contract.operations:
                 pointer = f"{response.pointer}/links/{escape_pointer_token(name)}"
                 raise contract.document.error(pointer, f"the link leads to {target!r}, which is not an operation")
-        for media in response.media.values():
+        for media in response.media_types.values():
             for example in media.examples:
                 _check_example(operation, example, request_examples)
 
 
-def _check_example(operation: Operation, example: Example, request_examples: set[str]) -> None:
+def _check_example(operation: Operation, example: Example, request_example_names: set[str]) -> None:
     document, written = operation.contract.document, example.rejection_reason
     if written is not None and str(written).partition(":")[0] not in _REJECTION_REASONS:
         reason = f"x-rejection-reason must be one of {', '.join(_REJECTION_REASONS)}, not {written!r}"
         raise document.error(f"{example.pointer}/x-rejection-reason", reason)
-    if example.request is not None and str(example.request) not in request_examples:
-        reason = f"x-request names {example.request!r}, which is not an example of the request"
+    if example.request_example_name is not None and str(example.request_example_name) not in request_example_names:
+        reason = f"x-request names {example.request_example_name!r}, which is not an example of the request"
         raise document.error(f"{example.pointer}/x-request", reason)

@@ -10,7 +10,7 @@ from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document
 
-_PARAMETER = re.compile(r"/parameters/\d+$")
+_PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
 
 
 def check_references(schemas: Schemas, document: Document) -> None:
@@ -22,7 +22,7 @@ def check_references(schemas: Schemas, document: Document) -> None:
     leads_to: dict[str, list[str]] = {}
     operation_ids: set[str] = set()
     for pointer, node in walk_objects(document.data):
-        leads_to[pointer] = _subschemas(pointer, node)
+        leads_to[pointer] = _list_applied_subschemas(pointer, node)
         if isinstance(node.get("$ref"), str):
             leads_to[pointer].append(_check_reference(schemas, document, pointer, node["$ref"]))
         name = node.get("operationId") if "responses" in node else None
@@ -38,19 +38,19 @@ def check_references(schemas: Schemas, document: Document) -> None:
         raise document.error(error.args[1][0], "the schema leads back to itself without an end") from error
 
 
-def _subschemas(pointer: str, node: dict[str, Any]) -> list[str]:
-    """Return the pointers of the subschemas of `node` that apply to the same instance as `node` itself."""
-    found = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
+def _list_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
+    """Return the pointers of the subschemas of `schema` that apply to the same instance as `schema` itself."""
+    found = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in schema]
     for key in ("allOf", "anyOf", "oneOf"):
-        branches = node.get(key)
+        branches = schema.get(key)
         found += [f"{pointer}/{key}/{i}" for i in range(len(branches) if isinstance(branches, list) else 0)]
     return found
 
 
 def _check_reference(schemas: Schemas, document: Document, pointer: str, reference: str) -> str:
     """Check one reference; return the pointer of the part that it refers to."""
-    found, target_pointer = schemas.resolve({"$ref": reference}, f"{pointer}/$ref")
-    if _PARAMETER.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
+    found, target_pointer = schemas.resolve_reference({"$ref": reference}, f"{pointer}/$ref")
+    if _PARAMETER_POINTER_PATTERN.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
         raise document.error(f"{pointer}/$ref", f"$ref {reference!r} does not lead to a parameter")
     return target_pointer
 
@@ -64,4 +64,4 @@ def check_schemas(schemas: Schemas, document: Document) -> None:
     for pointer, _ in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")
         if key == "schema" or parent == "/components/schemas":
-            schemas.check(pointer)
+            schemas.check_schema(pointer)

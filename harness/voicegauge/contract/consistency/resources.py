@@ -27,12 +27,12 @@ def check_resource(operation: Operation, resource: ResourceSpec) -> None:
     if resource.delete is not None:
         check_operation_id(operation, f"{pointer}/delete/operation", resource.delete.operation)
         check_request_location(
-            contract.operation(resource.delete.operation), f"{pointer}/delete/id", resource.delete.id
+            contract.find_operation(resource.delete.operation), f"{pointer}/delete/id", resource.delete.id
         )
     for index, transition in enumerate(resource.transitions):
         transition_pointer = f"{pointer}/transitions/{index}"
         check_operation_id(operation, f"{transition_pointer}/operation", transition.operation)
-        check_request_location(contract.operation(transition.operation), f"{transition_pointer}/id", transition.id)
+        check_request_location(contract.find_operation(transition.operation), f"{transition_pointer}/id", transition.id)
         _check_state(operation, f"{transition_pointer}/state", transition.state, resource)
     for index, use in enumerate(resource.uses):
         _check_use(operation, f"{pointer}/uses/{index}", use, resource)
@@ -40,7 +40,7 @@ def check_resource(operation: Operation, resource: ResourceSpec) -> None:
 
 def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:
     check_operation_id(operation, f"{pointer}/operation", listing.operation)
-    lister = operation.contract.operation(listing.operation)
+    lister = operation.contract.find_operation(listing.operation)
     check_response_location(lister, f"{pointer}/count", listing.count)
     check_response_location(lister, f"{pointer}/limit", listing.limit)
 
@@ -49,7 +49,7 @@ def _check_use(operation: Operation, pointer: str, use: ResourceUse, resource: R
     contract = operation.contract
     check_operation_id(operation, f"{pointer}/operation", use.operation)
     for location in (use.id, *use.replaces):
-        check_request_location(contract.operation(use.operation), f"{pointer}/id", location)
+        check_request_location(contract.find_operation(use.operation), f"{pointer}/id", location)
     for state in use.states:
         _check_state(operation, f"{pointer}/states", state, resource)
     if use.server is not None and use.server not in contract.servers:
@@ -83,14 +83,14 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
     if outside:
         raise contract.document.error(pointer, f"{str(outside[0])!r} is not inside the first item of {batch.items}")
     check_operation_id(operation, f"{pointer}/item_operation", batch.item_operation)
-    item_operation = contract.operation(batch.item_operation)
+    item_operation = contract.find_operation(batch.item_operation)
     if item_operation.speech is None or item_operation.speech.response.job is None:
         reason = f"{batch.item_operation!r} must respond with a job, as each item of the batch becomes one"
         raise contract.document.error(f"{pointer}/item_operation", reason)
-    check_response_location(contract.operation(job), f"{pointer}/results", batch.results)
+    check_response_location(contract.find_operation(job), f"{pointer}/results", batch.results)
     for location in (batch.total, batch.completed):
         check_response_location(operation, pointer, location)
-        check_response_location(contract.operation(job), pointer, location)
+        check_response_location(contract.find_operation(job), pointer, location)
 
 
 def check_chat(operation: Operation, chat: ChatSpec) -> None:

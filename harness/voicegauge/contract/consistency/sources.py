@@ -9,7 +9,7 @@ from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.extension import PriceSpec, SourceReference
 from voicegauge.contract.record_reader import convert_record
 
-_NAMES_DOCUMENT = re.compile(r"/(x-source|source|disputed/\d+)$")
+_SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputed/\d+)$")
 
 
 def check_sources(contract: Contract) -> None:
@@ -25,7 +25,7 @@ def check_sources(contract: Contract) -> None:
         if "x-advice" in node and not isinstance(node["x-advice"], dict):
             raise document.error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
         named = node.get("document")
-        if _NAMES_DOCUMENT.search(pointer) and isinstance(named, str) and named not in sources:
+        if _SOURCE_DOCUMENT_POINTER_PATTERN.search(pointer) and isinstance(named, str) and named not in sources:
             known = ", ".join(sources)
             raise document.error(f"{pointer}/document", f"{named!r} is not among x-provider.sources: {known}")
 

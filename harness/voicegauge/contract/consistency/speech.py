@@ -47,18 +47,18 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     if (response.job is None) == (response.audio is None):
         raise contract.document.error(f"{pointer}/response", "x-speech.response must have either job or audio")
     if response.job is not None:
-        _check_submit(operation, f"{pointer}/response/job", response.job)
+        _check_submit_response(operation, f"{pointer}/response/job", response.job)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/response/audio", response.audio)
     check_response_location(operation, f"{pointer}/response/charged", response.charged)
     check_response_location(operation, f"{pointer}/response/balance", response.balance)
 
 
-def _check_submit(operation: Operation, pointer: str, status_id: str) -> None:
+def _check_submit_response(operation: Operation, pointer: str, status_operation_id: str) -> None:
     """Check that the status operation exists, and that its `x-job.submit` fits the responses of `operation`."""
-    status = operation.contract.operations.get(status_id)
+    status = operation.contract.operations.get(status_operation_id)
     if status is None or status.job is None:
-        raise operation.contract.document.error(pointer, f"{status_id!r} is not an operation with x-job")
+        raise operation.contract.document.error(pointer, f"{status_operation_id!r} is not an operation with x-job")
     submit = status.job.submit
     for key, location in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
         check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", location)
@@ -92,7 +92,7 @@ def check_target(target: Target) -> None:
         check_response_audio(operation, f"{target.pointer}/audio", spec.audio)
     for location in spec.constants:
         check_request_location(operation, f"{target.pointer}/constants/{escape_pointer_token(str(location))}", location)
-    _check_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])
+    _check_fields_fit_into_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])
     _check_emulation(target)
 
 
@@ -108,7 +108,7 @@ def _check_emulation(target: Target) -> None:
             raise target.contract.document.error(f"{pointer}/unspoken_patterns/{index}", reason) from error
 
 
-def _check_body(target: Target, locations: list[Location]) -> None:
+def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> None:
     """Check that all fields of a target fit into one body, so that no field is inside the value of another field."""
     body: Any = None
     for location in locations:

@@ -20,8 +20,8 @@ class GraphNode(Protocol):
         """How a terminal node ends: "success" or "failure"."""
 
 
-def check_graph(
-    document: Document, pointer: str, nodes: Mapping[str, GraphNode], *, node_type: str, starts: Sequence[str]
+def check_state_graph(
+    document: Document, pointer: str, nodes: Mapping[str, GraphNode], *, node_type: str, start_nodes: Sequence[str]
 ) -> None:
     """Check that every node is reachable and has either `next` or `end`, and that some node ends in success.
 
@@ -30,7 +30,7 @@ def check_graph(
         pointer: JSON pointer to the mapping of nodes.
         nodes: the nodes by name.
         node_type: what a node is, for error messages: "state" or "event".
-        starts: the names of the nodes that may come first.
+        start_nodes: the names of the nodes that may come first.
 
     Raises:
         ContractError: a node is not reachable or has neither or both of them, or no node ends in success.
@@ -46,11 +46,12 @@ def check_graph(
             raise document.error(f"{pointer}/{escape_pointer_token(name)}", reason)
     if not any(node.end == "success" for node in nodes.values()):
         raise document.error(pointer, f"no {node_type} ends in success")
-    reached = list(starts)
+    reached = list(start_nodes)
     for name in reached:  # the list grows during the iteration
         reached += [following for following in nodes[name].next if following not in reached]
     for name in nodes:
         if name not in reached:
             raise document.error(
-                f"{pointer}/{escape_pointer_token(name)}", f"{node_type} {name!r} cannot be reached from {starts[0]!r}"
+                f"{pointer}/{escape_pointer_token(name)}",
+                f"{node_type} {name!r} cannot be reached from {start_nodes[0]!r}",
             )

@@ -8,7 +8,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension import TranscriptionSpec
 from voicegauge.formats import Document, escape_pointer_token
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 def check_names(contract: Contract) -> None:
@@ -30,6 +30,6 @@ def check_names(contract: Contract) -> None:
                 seen.add(name)
 
 
-def _check_name(document: Document, pointer: str, text_name: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise document.error(pointer, f"{text_name} {name!r} must consist of a-z, 0-9, '.', '_' and '-'")
+def _check_name(document: Document, pointer: str, name_description: str, checked_name: str) -> None:
+    if not _NAME_PATTERN.fullmatch(checked_name):
+        raise document.error(pointer, f"{name_description} {checked_name!r} must consist of a-z, 0-9, '.', '_' and '-'")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.callbacks import callback_media, status_operation
+from voicegauge.contract.callbacks import find_callback_body, find_status_operation
 from voicegauge.contract.consistency.locations import check_request_location, check_response_location
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
@@ -30,10 +30,10 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
                 raise document.error(
                     f"{field_pointer}/mode/default", f"{url.mode.default!r} is not among values: {known}"
                 )
-    media = callback_media(operation)
-    status = status_operation(operation)
+    media = find_callback_body(operation)
+    status = find_status_operation(operation)
     if webhook.body is not None:
-        _check_body(operation, media, webhook.body, webhook.callback)
+        _check_callback_body(operation, media, webhook.body, webhook.callback)
     elif status is None or status.job is None or status.job.id is None:
         raise document.error(pointer, "x-webhook needs a body: no status response has an id")
     if status is None and (webhook.body is None or webhook.body.submit_id is None):
@@ -42,15 +42,17 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
         )
 
 
-def _check_body(operation: Operation, media: MediaType, body: WebhookBody, callback: str) -> None:
+def _check_callback_body(
+    operation: Operation, documented_body: MediaType, body_locations: WebhookBody, callback: str
+) -> None:
     document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook/body"
     for key in ("id", "state", "result", "charged", "created", "completed"):
-        location: Location | None = getattr(body, key)
+        location: Location | None = getattr(body_locations, key)
         if location is None:
             continue
-        if not location.tokens or not allows_location(media.schemas, media.schema, location.tokens):
+        if not location.tokens or not allows_location(documented_body.schemas, documented_body.schema, location.tokens):
             reason = f"{str(location)!r} is not in the documented body of {callback}"
             raise document.error(f"{pointer}/{key}", reason)
-    check_response_location(operation, f"{pointer}/submit_id", body.submit_id)
-    if "success" not in body.states.values():
+    check_response_location(operation, f"{pointer}/submit_id", body_locations.submit_id)
+    if "success" not in body_locations.states.values():
         raise document.error(f"{pointer}/states", "no state means success")

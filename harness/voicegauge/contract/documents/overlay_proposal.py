@@ -126,12 +126,12 @@ def _candidates(document: Document, operations: Sequence[str]) -> Iterator[_Cand
 
 def _request_fields(schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple[str, _Field]]:
     for parameter in [*item.get("parameters", ()), *node.get("parameters", ())]:
-        data = schemas.resolve(parameter)[0]
+        data = schemas.resolve_reference(parameter)[0]
         if data.get("in") in ("query", "path", "header"):
-            schema = schemas.resolve(data.get("schema", {}))[0]
+            schema = schemas.resolve_reference(data.get("schema", {}))[0]
             location = f"{data['in']}.{data['name']}"
             yield location, _Field(location, schema, bool(data.get("required")) or data["in"] == "path")
-    content = schemas.resolve(node.get("requestBody", {}))[0].get("content", {})
+    content = schemas.resolve_reference(node.get("requestBody", {}))[0].get("content", {})
     for media_type in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
         if isinstance(content.get(media_type), dict):
             schema = content[media_type].get("schema", {})
@@ -159,7 +159,7 @@ def _merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, 
 
     If a branch is a text, the branches that are objects are left out, because a text is easier to send.
     """
-    resolved = schemas.resolve(schema)[0]
+    resolved = schemas.resolve_reference(schema)[0]
     if not isinstance(resolved, dict) or depth > _MAX_DEPTH:
         return {}
     merged = dict(resolved)
@@ -193,7 +193,7 @@ def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
     """Return the value of `x-speech.response.audio`; empty if no response has audio that a request gets at once."""
     responses = node.get("responses")
     for status, response in responses.items() if isinstance(responses, dict) else ():
-        content = schemas.resolve(response)[0].get("content", {}) if str(status).startswith("2") else {}
+        content = schemas.resolve_reference(response)[0].get("content", {}) if str(status).startswith("2") else {}
         if any(name.startswith("audio/") or name == "application/octet-stream" for name in content):
             return _AUDIO_BODY
         for name, media in content.items():

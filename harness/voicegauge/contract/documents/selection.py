@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from voicegauge.contract.document_walk import EXTENSIONS
+from voicegauge.contract.document_walk import EXTENSION_KEYS
 from voicegauge.formats import MISSING, Document, read_pointer, unescape_pointer_token
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_OPERATION_EXTENSIONS = EXTENSIONS - {"x-provider", "x-source"}
+_OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
 _COPIED_KEYS = ("openapi", "info", "jsonSchemaDialect", "servers", "security", "x-provider", "x-limits")
 
 

@@ -17,7 +17,7 @@ from voicegauge.contract.extension.audio_input import (
     TranscriptResponse,
     TranscriptSegment,
 )
-from voicegauge.contract.extension.grammar_schema import json_schema
+from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import JobCancellation, JobSpec, JobState, PollSchedule, SubmitResponse
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
@@ -32,7 +32,7 @@ from voicegauge.contract.extension.resources import (
     ResourceTransition,
     ResourceUse,
 )
-from voicegauge.contract.extension.sources import Dispute, NonNegative, SourceDocument, SourceReference
+from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, SourceDocument, SourceReference
 from voicegauge.contract.extension.speech import (
     AudioPacing,
     FieldMapping,
@@ -76,7 +76,7 @@ __all__ = [
     "JobState",
     "KeylessLimits",
     "LimitsSpec",
-    "NonNegative",
+    "NonNegativeFloat",
     "PlanLimits",
     "PollSchedule",
     "PriceSpec",
@@ -109,5 +109,5 @@ __all__ = [
     "WebhookModeField",
     "WebhookSpec",
     "WebhookUrlField",
-    "json_schema",
+    "build_json_schema",
 ]

@@ -19,18 +19,18 @@ from voicegauge.contract.extension.webhooks import WebhookSpec
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
-_LOCATION = r"^(body(#/.*)?|(query|path|header)\..+)$"
-_EVENT_LOCATION = r"^(event|data(#/.*)?)$"
+_LOCATION_PATTERN = r"^(body(#/.*)?|(query|path|header)\..+)$"
+_EVENT_LOCATION_PATTERN = r"^(event|data(#/.*)?)$"
 
 
-def _location_schema(kind: type[Any]) -> dict[str, Any]:
+def _build_location_schema(location_class: type[Any]) -> dict[str, Any]:
     """Return the JSON Schema of a location class, which msgspec does not know."""
-    if kind is LocationValues:
-        return {"type": "object", "propertyNames": {"pattern": _LOCATION}}
-    return {"type": "string", "pattern": _LOCATION if kind is Location else _EVENT_LOCATION}
+    if location_class is LocationValues:
+        return {"type": "object", "propertyNames": {"pattern": _LOCATION_PATTERN}}
+    return {"type": "string", "pattern": _LOCATION_PATTERN if location_class is Location else _EVENT_LOCATION_PATTERN}
 
 
-def json_schema() -> dict[str, Any]:
+def build_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the `x-` keys within the structure of an OpenAPI document.
 
     The schema covers the keys with a fixed position. `x-source` is allowed on any object; its schema is
@@ -40,23 +40,23 @@ def json_schema() -> dict[str, Any]:
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
         *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec),
     )
-    _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_location_schema)
+    _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_build_location_schema)
     for name, fields in (
         ("SpeechSpec", SpeechField),
         ("TranscriptionSpec", AudioInputField),
         ("ConversionSpec", AudioInputField),
     ):
         request = defs[name]["properties"]["request"]
-        short_form = {"type": "string", "pattern": _LOCATION}
+        short_form = {"type": "string", "pattern": _LOCATION_PATTERN}
         request["additionalProperties"] = {"anyOf": [short_form, request["additionalProperties"]]}
         request["propertyNames"] = {"enum": list(get_args(fields))}  # msgspec leaves out the type of keys
     defs["ConversionResponse"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
-    def keys(**kinds: type[Record]) -> dict[str, Any]:
+    def build_key_schemas(**kinds: type[Record]) -> dict[str, Any]:
         properties = {f"x-{key}": {"$ref": f"#/$defs/{kind.__name__}"} for key, kind in kinds.items()}
         return {"type": "object", "properties": properties}
 
-    operation = keys(
+    operation = build_key_schemas(
         speech=SpeechSpec,
         job=JobSpec,
         stream=StreamSpec,
@@ -71,7 +71,7 @@ def json_schema() -> dict[str, Any]:
         idempotency=IdempotencySpec,
         source=SourceReference,
     )
-    root = keys(provider=ProviderSpec, limits=LimitsSpec)
+    root = build_key_schemas(provider=ProviderSpec, limits=LimitsSpec)
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}
     root["properties"]["paths"] = {
         "type": "object",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.extension.sources import Positive, SourceReference
+from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
 from voicegauge.model import Record
 
 
@@ -11,7 +11,7 @@ class IdempotencySpec(Record, frozen=True, kw_only=True):
 
     header: str
     """Name of the request header that has the key, such as Idempotency-Key."""
-    valid_s: Positive | None = None
+    valid_s: PositiveFloat | None = None
     """Time in seconds for which the provider remembers a key. `None` if no document states it; a request is then not
     sent again by a later command."""
     source: SourceReference | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from voicegauge.contract.extension.sources import Positive, SourceReference
+from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.formats import Location
 from voicegauge.model import Record
@@ -32,11 +32,11 @@ class JobState(Record, frozen=True, kw_only=True):
 class PollSchedule(Record, frozen=True, kw_only=True):
     """The recommended polling interval."""
 
-    min_s: Positive = 1.0
-    max_s: Positive = 5.0
+    min_s: PositiveFloat = 1.0
+    max_s: PositiveFloat = 5.0
     factor: Annotated[float, Meta(ge=1)] = 1.5
     """Factor by which the interval grows after each poll, from `min_s` to `max_s`."""
-    timeout_s: Positive = 300.0
+    timeout_s: PositiveFloat = 300.0
     """Time after which the client gives up on a job, in seconds."""
     source: SourceReference | None = None
 

@@ -49,10 +49,10 @@ class LimitsSpec(Record, frozen=True, kw_only=True):
     """Names of the response headers that report the rate limit."""
     source: SourceReference | None = None
 
-    def plan(self, names: Collection[str] = ()) -> PlanLimits:
-        """Return the first documented plan that `names` contains, else the first documented plan.
+    def find_plan(self, plan_names: Collection[str] = ()) -> PlanLimits:
+        """Return the first documented plan that `plan_names` contains, else the first documented plan.
 
         If no plan is documented, return a plan without limits.
         """
-        named = [plan for name, plan in self.plans.items() if name in names]
+        named = [plan for name, plan in self.plans.items() if name in plan_names]
         return next(iter(named or self.plans.values()), PlanLimits())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from voicegauge.contract.extension.sources import Positive, SourceDocument, SourceReference
+from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument, SourceReference
 from voicegauge.model import Record
 
 
@@ -38,7 +38,7 @@ class RetryPolicy(Record, frozen=True, kw_only=True):
 class RecordingAgeLimit(Record, frozen=True, kw_only=True):
     """When recordings of a provider are stale."""
 
-    max_age_days: Positive = 90.0
+    max_age_days: PositiveFloat = 90.0
     """Maximum age in days of the oldest exchange with the live service. Emulated exchanges do not age."""
 
 

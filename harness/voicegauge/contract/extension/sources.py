@@ -8,9 +8,9 @@ from msgspec import Meta
 
 from voicegauge.model import Record
 
-NonNegative = Annotated[float, Meta(ge=0)]
+NonNegativeFloat = Annotated[float, Meta(ge=0)]
 """An amount of money, in dollars or credits."""
-Positive = Annotated[float, Meta(gt=0)]
+PositiveFloat = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
 """A limit. It is at least 1, because a limit that allows nothing would make no sense."""
 

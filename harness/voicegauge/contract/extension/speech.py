@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import field
 
-from voicegauge.contract.extension.sources import NonNegative, Positive, SourceReference
+from voicegauge.contract.extension.sources import NonNegativeFloat, PositiveFloat, SourceReference
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
@@ -69,9 +69,9 @@ class SpeechResponse(Record, frozen=True, kw_only=True):
 class AudioPacing(Record, frozen=True, kw_only=True):
     """How the emulator streams audio."""
 
-    chunk_s: Positive = 0.25
+    chunk_s: PositiveFloat = 0.25
     """Duration of the audio in a chunk, in seconds."""
-    speed: Positive = 4.0
+    speed: PositiveFloat = 4.0
     """Speed of the delivery relative to real time. Above 1 a player never stalls."""
 
 
@@ -111,8 +111,8 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation, or `pricing` of a target."""
 
     per: Literal["request", "1k_characters", "1m_characters", "minute"]
-    usd: NonNegative | None = None
-    credits: NonNegative | None = None
+    usd: NonNegativeFloat | None = None
+    credits: NonNegativeFloat | None = None
     source: SourceReference | None = None
     alternatives: tuple[PriceSpec, ...] = ()
     """Prices that other documents state. If the price itself has no amount, the highest of them is reserved."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from voicegauge.contract.extension.sources import Positive, SourceReference
+from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
 from voicegauge.formats import EventLocation
 from voicegauge.model import Record
 
@@ -46,6 +46,6 @@ class StreamSpec(Record, frozen=True, kw_only=True):
     """Data of a final message that is not an event, such as "[DONE]"."""
     reason: EventLocation | None = None
     """Location of the reason in an event that ends the stream in failure."""
-    max_gap_s: Positive | None = None
+    max_gap_s: PositiveFloat | None = None
     """The documented maximum gap between two events, in seconds."""
     source: SourceReference | None = None

@@ -2,9 +2,9 @@
 
 from voicegauge.drift.contracts import extension_rules, operation_rules, schema_rules
 from voicegauge.drift.contracts.document_comparison import compare_contracts
-from voicegauge.drift.registry import register
+from voicegauge.drift.registry import register_rules
 
 __all__ = ["compare_contracts"]
 
 for module in (operation_rules, schema_rules, extension_rules):
-    register(module.rules())
+    register_rules(module.build_rules())

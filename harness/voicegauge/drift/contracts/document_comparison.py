@@ -11,7 +11,7 @@ from voicegauge.drift.contracts.extension_comparison import compare_document_ext
 from voicegauge.drift.contracts.operations import compare_operations, compare_servers
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security_schemes
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_report
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_report
 from voicegauge.formats import Document
 
 
@@ -22,14 +22,14 @@ def compare_contracts(old: Path, new: Path) -> DriftReport:
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
     """
-    old_document, new_document = _read(old), _read(new)
-    changes = _changes(
+    old_document, new_document = _read_document(old), _read_document(new)
+    changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
-    return make_report("contracts", _compared_input(old_document), _compared_input(new_document), changes)
+    return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)
 
 
-def _read(path: Path) -> Document:
+def _read_document(path: Path) -> Document:
     document = read_openapi_document(path)
     version = str(document.data.get("openapi", ""))
     if not version.startswith("3."):
@@ -40,15 +40,17 @@ def _read(path: Path) -> Document:
     return document
 
 
-def _compared_input(document: Document) -> ComparedInput:
+def _build_compared_input(document: Document) -> ComparedInput:
     info = document.data.get("info")
     title, version = (str(info.get(key, "")) if isinstance(info, dict) else "" for key in ("title", "version"))
     return ComparedInput(file=str(document.path), title=title, version=version)
 
 
-def _changes(old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def _compare_documents(old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     scope = ComparisonScope()
-    yield from compare_document_extensions(scope, old, new)
-    yield from compare_servers(scope.nested("servers"), old.child("servers"), new.child("servers"))
-    yield from compare_security_schemes(scope, old, new)
-    yield from compare_operations(scope, old, new)
+    yield from compare_document_extensions(scope, old_root, new_root)
+    yield from compare_servers(
+        scope.create_nested_scope("servers"), old_root.get_child("servers"), new_root.get_child("servers")
+    )
+    yield from compare_security_schemes(scope, old_root, new_root)
+    yield from compare_operations(scope, old_root, new_root)

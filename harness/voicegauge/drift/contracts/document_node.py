@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.drift.report import FilePosition
 from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
-MAX_REFERENCES = 100
+MAX_REFERENCES_FOLLOWED = 100
 """Largest number of references in a row. Real documents have fewer, so more are most likely a circle."""
 
 
@@ -35,40 +35,40 @@ class DocumentNode:
         position = self.document.position(self.pointer)
         return FilePosition(file=str(position.path), line=position.line, pointer=self.pointer)
 
-    def child(self, key: str | int) -> DocumentNode:
+    def get_child(self, key: str | int) -> DocumentNode:
         """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""
         name = str(key)
-        return DocumentNode(self.document, f"{self.pointer}/{escape_pointer_token(name)}", self._value_below(name))
+        return DocumentNode(self.document, f"{self.pointer}/{escape_pointer_token(name)}", self._get_value_below(name))
 
-    def children(self) -> Iterator[tuple[str, DocumentNode]]:
+    def iterate_children(self) -> Iterator[tuple[str, DocumentNode]]:
         """Yield the key and the node of each entry of a mapping, or the index and the node of each list item."""
         if isinstance(self.value, dict):
-            yield from ((key, self.child(key)) for key in self.value)
+            yield from ((key, self.get_child(key)) for key in self.value)
         elif isinstance(self.value, list):
-            yield from ((str(index), self.child(index)) for index in range(len(self.value)))
+            yield from ((str(index), self.get_child(index)) for index in range(len(self.value)))
 
-    def get(self, key: str, default: Any = None) -> Any:
+    def get_value(self, key: str, default: Any = None) -> Any:
         """Return the value below `key`, or `default` if there is none."""
-        value = self._value_below(key)
+        value = self._get_value_below(key)
         return default if value is MISSING else value
 
-    def _value_below(self, key: str) -> Any:
+    def _get_value_below(self, key: str) -> Any:
         return self.value.get(key, MISSING) if isinstance(self.value, dict) else read_pointer(self.value, [key])
 
-    def resolve(self) -> DocumentNode:
+    def resolve_references(self) -> DocumentNode:
         """Follow `$ref` from node to node, and return the first node without `$ref`.
 
         Raises:
             ContractError: a reference points to nothing or out of the document, or the references form a circle.
         """
         node = self
-        for _ in range(MAX_REFERENCES):
-            if not isinstance(node.get("$ref"), str):
+        for _ in range(MAX_REFERENCES_FOLLOWED):
+            if not isinstance(node.get_value("$ref"), str):
                 return node
-            node = node.child("$ref").reference_target()
+            node = node.get_child("$ref").find_reference_target()
         raise self.document.error(self.pointer, "the references from here lead in a circle")
 
-    def reference_target(self) -> DocumentNode:
+    def find_reference_target(self) -> DocumentNode:
         """Return the node to which this node points; the value of this node is the text of a `$ref`.
 
         Raises:
@@ -87,10 +87,10 @@ class DocumentNode:
 
 def is_same_json(first: Any, second: Any) -> bool:
     """Whether two JSON values are equal. 1 and 1.0 are equal, 1 and true are not, and the order of keys is ignored."""
-    return canonical_json(first) == canonical_json(second)
+    return encode_canonical_json(first) == encode_canonical_json(second)
 
 
-def canonical_json(value: Any) -> bytes:
+def encode_canonical_json(value: Any) -> bytes:
     """Encode a JSON value so that equal values have the same bytes."""
     return msgspec.json.encode(_normalize_numbers(value), order="deterministic")
 

@@ -23,21 +23,21 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
-from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json, is_same_json
+from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.extension_rules import (
-    BATCH,
-    CHAT,
-    CONVERSION,
-    IDEMPOTENCY,
-    JOB,
-    LIMITS,
-    PRICING,
-    PROVIDER,
-    RESOURCE,
-    SPEECH,
-    STREAM,
-    TRANSCRIPTION,
-    WEBHOOK,
+    BATCH_FACTS,
+    CHAT_FACTS,
+    CONVERSION_FACTS,
+    IDEMPOTENCY_FACTS,
+    JOB_FACTS,
+    LIMITS_FACTS,
+    PRICING_FACTS,
+    PROVIDER_FACTS,
+    RESOURCE_FACTS,
+    SPEECH_FACTS,
+    STREAM_FACTS,
+    TRANSCRIPTION_FACTS,
+    WEBHOOK_FACTS,
     ExtensionFact,
     FactComparison,
 )
@@ -46,26 +46,26 @@ from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 from voicegauge.formats import MISSING, encode_location
 
-_ExtensionTables = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
+_FactsByExtensionKey = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
 """The record type and the compared facts of each extension, by the name of the extension."""
 
-_OPERATION_EXTENSIONS: _ExtensionTables = {
-    "x-speech": (SpeechSpec, SPEECH),
-    "x-job": (JobSpec, JOB),
-    "x-stream": (StreamSpec, STREAM),
-    "x-webhook": (WebhookSpec, WEBHOOK),
-    "x-idempotency": (IdempotencySpec, IDEMPOTENCY),
-    "x-resource": (ResourceSpec, RESOURCE),
-    "x-batch": (BatchSpec, BATCH),
-    "x-chat": (ChatSpec, CHAT),
-    "x-transcription": (TranscriptionSpec, TRANSCRIPTION),
-    "x-conversion": (ConversionSpec, CONVERSION),
-    "x-pricing": (PriceSpec, PRICING),
-    "x-limits": (LimitsSpec, LIMITS),
+_OPERATION_EXTENSIONS: _FactsByExtensionKey = {
+    "x-speech": (SpeechSpec, SPEECH_FACTS),
+    "x-job": (JobSpec, JOB_FACTS),
+    "x-stream": (StreamSpec, STREAM_FACTS),
+    "x-webhook": (WebhookSpec, WEBHOOK_FACTS),
+    "x-idempotency": (IdempotencySpec, IDEMPOTENCY_FACTS),
+    "x-resource": (ResourceSpec, RESOURCE_FACTS),
+    "x-batch": (BatchSpec, BATCH_FACTS),
+    "x-chat": (ChatSpec, CHAT_FACTS),
+    "x-transcription": (TranscriptionSpec, TRANSCRIPTION_FACTS),
+    "x-conversion": (ConversionSpec, CONVERSION_FACTS),
+    "x-pricing": (PriceSpec, PRICING_FACTS),
+    "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
-_DOCUMENT_EXTENSIONS: _ExtensionTables = {
-    "x-provider": (ProviderSpec, PROVIDER),
-    "x-limits": (LimitsSpec, LIMITS),
+_DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
+    "x-provider": (ProviderSpec, PROVIDER_FACTS),
+    "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
 
 
@@ -75,23 +75,23 @@ class _FactVersion(NamedTuple):
     value: Any
     node: DocumentNode
 
-    def child(self, key: str) -> _FactVersion:
+    def get_child(self, key: str) -> _FactVersion:
         value = self.value.get(key)
-        return _FactVersion(MISSING if value is None else value, self.node.child(key))
+        return _FactVersion(MISSING if value is None else value, self.node.get_child(key))
 
 
 def compare_operation_extensions(
-    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, roots: tuple[DocumentNode, DocumentNode]
+    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, document_roots: tuple[DocumentNode, DocumentNode]
 ) -> Iterator[DriftChange]:
     """Yield every change of an operation's extensions, or nothing if either document is not a voicegauge contract.
 
     Raises:
         ContractError: an extension is not valid.
     """
-    if all(root.child("x-provider").exists for root in roots):
+    if all(root.get_child("x-provider").exists for root in document_roots):
         yield from _compare_extensions(scope, old, new, _OPERATION_EXTENSIONS)
-        streams = (node.child("x-stream").resolve() for node in (old, new))
-        yield from _compare_event_schemas(scope.nested("x-stream"), *streams)
+        streams = (node.get_child("x-stream").resolve_references() for node in (old, new))
+        yield from _compare_event_schemas(scope.create_nested_scope("x-stream"), *streams)
 
 
 def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
@@ -100,24 +100,26 @@ def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: 
     Raises:
         ContractError: an extension is not valid.
     """
-    if old.child("x-provider").exists and new.child("x-provider").exists:
+    if old.get_child("x-provider").exists and new.get_child("x-provider").exists:
         yield from _compare_extensions(scope, old, new, _DOCUMENT_EXTENSIONS)
 
 
 def _compare_extensions(
-    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, tables: _ExtensionTables
+    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, facts_by_extension_key: _FactsByExtensionKey
 ) -> Iterator[DriftChange]:
-    for key, (record_type, facts) in tables.items():
-        if MISSING is old.get(key, MISSING) is new.get(key, MISSING):
+    for key, (record_type, facts) in facts_by_extension_key.items():
+        if MISSING is old.get_value(key, MISSING) is new.get_value(key, MISSING):
             continue
-        before, after = (_read_extension(node.child(key).resolve(), key, record_type) for node in (old, new))
+        before, after = (
+            _read_extension(node.get_child(key).resolve_references(), key, record_type) for node in (old, new)
+        )
         if before.value is after.value or (
             MISSING not in (before.value, after.value) and is_same_json(before.value, after.value)
         ):
             continue
         for fact in facts:
-            keys = fact.path.split("/") if fact.path else []
-            yield from _compare_fact(scope.nested(key), fact, keys, before, after)
+            keys = fact.fact_path.split("/") if fact.fact_path else []
+            yield from _compare_fact(scope.create_nested_scope(key), fact, keys, before, after)
 
 
 def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _FactVersion:
@@ -131,43 +133,45 @@ def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _Fa
 
 def _compare_event_schemas(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Compare the schemas of the events that both streams have. They are compared like parts of a response body."""
-    new_events = new.child("events")
-    for name, event in old.child("events").children():
-        before, after = event.child("schema"), new_events.child(name).child("schema")
+    new_events = new.get_child("events")
+    for name, event in old.get_child("events").iterate_children():
+        before, after = event.get_child("schema"), new_events.get_child(name).get_child("schema")
         if before.exists and after.exists:
-            yield from compare_schemas(scope.nested(f"/events/{name}/schema"), "response-property", before, after)
+            yield from compare_schemas(
+                scope.create_nested_scope(f"/events/{name}/schema"), "response-property", before, after
+            )
 
 
 def _compare_fact(
-    scope: ComparisonScope, fact: ExtensionFact, keys: list[str], old: _FactVersion, new: _FactVersion
+    scope: ComparisonScope, fact: ExtensionFact, remaining_keys: list[str], old: _FactVersion, new: _FactVersion
 ) -> Iterator[DriftChange]:
-    """Follow the remaining `keys` of a fact's path. The key `*` means every key that both versions have."""
-    if not keys:
-        yield from _fact_changes(scope, fact, old, new)
+    """Follow the remaining `remaining_keys` of a fact's path. The key `*` means every key that both versions have."""
+    if not remaining_keys:
+        yield from _compare_fact_versions(scope, fact, old, new)
         return
-    key, remaining = keys[0], keys[1:]
+    key, remaining = remaining_keys[0], remaining_keys[1:]
     if not (isinstance(old.value, dict) and isinstance(new.value, dict)):
         return
     for name in [name for name in old.value if name in new.value] if key == "*" else [key]:
-        before, after = old.child(name), new.child(name)
+        before, after = old.get_child(name), new.get_child(name)
         if remaining and MISSING in (before.value, after.value):
             continue  # the row for the parent reports that it was added or removed
-        yield from _compare_fact(scope.nested(f"/{name}"), fact, remaining, before, after)
+        yield from _compare_fact(scope.create_nested_scope(f"/{name}"), fact, remaining, before, after)
 
 
-def _fact_changes(
+def _compare_fact_versions(
     scope: ComparisonScope, fact: ExtensionFact, old: _FactVersion, new: _FactVersion
 ) -> Iterator[DriftChange]:
     if fact.comparison in ("names", "choices"):
-        yield from _name_changes(scope, fact, old, new)
+        yield from _compare_names(scope, fact, old, new)
         return
-    difference = _difference(fact.comparison, old.value, new.value)
-    if difference in fact.levels:
+    difference = _classify_difference(fact.comparison, old.value, new.value)
+    if difference in fact.level_by_difference:
         shown = {side: version.value for side, version in (("old", old), ("new", new)) if _is_scalar(version.value)}
-        yield scope.change(f"{fact.id_prefix}-{difference}", old.node, new.node, **shown)
+        yield scope.build_change(f"{fact.id_prefix}-{difference}", old.node, new.node, **shown)
 
 
-def _difference(comparison: FactComparison, old: Any, new: Any) -> str:
+def _classify_difference(comparison: FactComparison, old: Any, new: Any) -> str:
     """Return the end of the id of the rule that reports the difference; empty if there is no difference."""
     if comparison == "flag":  # a flag that is not documented is false
         return "" if (old is True) == (new is True) else "began" if new is True else "ended"
@@ -184,30 +188,30 @@ def _is_scalar(value: Any) -> bool:
     return value is not MISSING and not isinstance(value, dict | list)
 
 
-def _name_changes(
+def _compare_names(
     scope: ComparisonScope, fact: ExtensionFact, old: _FactVersion, new: _FactVersion
 ) -> Iterator[DriftChange]:
-    before, after = _names(old.value), _names(new.value)
+    before, after = _map_names_by_canonical_json(old.value), _map_names_by_canonical_json(new.value)
     if fact.comparison == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
-        yield scope.change(f"{fact.id_prefix}-{difference}", old.node, new.node, **values)
+        yield scope.build_change(f"{fact.id_prefix}-{difference}", old.node, new.node, **values)
         return
     for key in dict.fromkeys((*before, *after)):
         if key not in after:
-            yield scope.change(f"{fact.id_prefix}-removed", old.node, new.node, old=before[key])
+            yield scope.build_change(f"{fact.id_prefix}-removed", old.node, new.node, old=before[key])
         elif key not in before:
-            yield scope.change(f"{fact.id_prefix}-added", old.node, new.node, new=after[key])
+            yield scope.build_change(f"{fact.id_prefix}-added", old.node, new.node, new=after[key])
 
 
-def _names(value: Any) -> dict[bytes, Any]:
+def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
     """Return the entries of a list or the keys of a mapping. The keys of the result are their canonical JSON."""
     if value is MISSING:
         return {}
-    names = [_without_source(item) if isinstance(item, dict) else item for item in value]
-    return {canonical_json(name): name for name in names}
+    names = [_remove_source(item) if isinstance(item, dict) else item for item in value]
+    return {encode_canonical_json(name): name for name in names}
 
 
-def _without_source(record: dict[str, Any]) -> dict[str, Any]:
+def _remove_source(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record without its source and without empty fields, so that citing another page is not a change."""
     return {key: value for key, value in record.items() if value and key != "source"}

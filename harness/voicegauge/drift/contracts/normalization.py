@@ -12,21 +12,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json
+from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
 from voicegauge.drift.contracts.normalized_schema import (
     ANNOTATION_KEYWORDS,
     SIBLING_DEPENDENT_KEYWORDS,
     AppliedSchemas,
     NormalizedSchema,
-    as_strings,
     has_single_branch,
     merge_schemas,
     read_schema,
+    to_string_list,
 )
 
-MAX_NESTING = 60
+MAX_SCHEMA_NESTING = 60
 """Largest number of levels of nested branches that are simplified, to limit the recursion in untrusted schemas."""
-MAX_DEPTH = 12
+MAX_FINGERPRINT_DEPTH = 12
 """Number of levels of subschemas in a fingerprint. Deeper differences are found by comparing single properties."""
 
 
@@ -34,8 +34,8 @@ class SchemaFingerprint(NamedTuple):
     """A hash of a normalized schema."""
 
     digest: bytes
-    is_whole: bool
-    """Whether the digest covers the whole schema. It does not if a part of the schema is deeper than `MAX_DEPTH`."""
+    covers_all_levels: bool
+    """Whether the digest covers the whole schema, because no part of it is deeper than `MAX_FINGERPRINT_DEPTH`."""
 
 
 _Pointers = tuple[str, ...]
@@ -52,29 +52,29 @@ class SchemaNormalizer:
         self._fingerprints: dict[tuple[_Pointers, int], SchemaFingerprint] = {}
         """Fingerprints by schema and depth. The depth is 0 if a fingerprint covers the whole schema at any depth."""
 
-    def normalize(self, applied_schemas: AppliedSchemas, fallback: DocumentNode) -> NormalizedSchema:
+    def normalize(self, applied_schemas: AppliedSchemas, fallback_node: DocumentNode) -> NormalizedSchema:
         """Combine schemas that all apply to the same value into one normalized schema.
 
         Args:
             applied_schemas: the schema objects.
-            fallback: the node of the returned schema if `applied_schemas` is empty.
+            fallback_node: the node of the returned schema if `applied_schemas` is empty.
 
         Raises:
             ContractError: a reference points to nothing, or references form a circle.
         """
-        key = _pointers(applied_schemas)
+        key = _list_pointers(applied_schemas)
         if not key:
-            return NormalizedSchema(fallback)
+            return NormalizedSchema(fallback_node)
         if key not in self._normalized:
             self._in_progress.add(key)
-            self._normalized[key] = self._build(applied_schemas)
+            self._normalized[key] = self._build_normalized_schema(applied_schemas)
             self._in_progress.discard(key)
         return self._normalized[key]
 
-    def _build(self, applied_schemas: AppliedSchemas) -> NormalizedSchema:
+    def _build_normalized_schema(self, applied_schemas: AppliedSchemas) -> NormalizedSchema:
         schema = NormalizedSchema(applied_schemas[0])
         unmerged: list[AppliedSchemas] = []
-        for fragment in _fragments(applied_schemas):
+        for fragment in _iterate_schema_objects(applied_schemas):
             merged = merge_schemas(schema, fragment)
             if merged is None:
                 unmerged.append((fragment.node,))
@@ -91,74 +91,74 @@ class SchemaNormalizer:
                 schema = self._simplify_branches(schema, key)
         return _convert_nullable(schema)
 
-    def _simplify_branches(self, schema: NormalizedSchema, key: str) -> NormalizedSchema:
-        """Replace a null branch of `key` with nullability, and a single branch or plain types with their keywords."""
-        branches = schema.schema_lists[key]
-        is_recursive = any(_pointers(branch) in self._in_progress for branch in branches)
-        if len(self._in_progress) > MAX_NESTING or is_recursive:
+    def _simplify_branches(self, schema: NormalizedSchema, branch_keyword: str) -> NormalizedSchema:
+        """Replace a null branch with nullability, and a single branch or plain types with their keywords."""
+        branches = schema.schema_lists[branch_keyword]
+        is_recursive = any(_list_pointers(branch) in self._in_progress for branch in branches)
+        if len(self._in_progress) > MAX_SCHEMA_NESTING or is_recursive:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
-        non_null = tuple(branch for branch in branches if not _is_null(normalized[branch]))
-        other_lists = {name: value for name, value in schema.schema_lists.items() if name != key}
+        non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
+        other_lists = {name: value for name, value in schema.schema_lists.items() if name != branch_keyword}
         has_null = len(non_null) < len(branches)
         if has_null and not schema.has_only_branches:
             return schema
-        nullable = True if has_null else _any_nullable(list(normalized.values()))
+        nullable = True if has_null else _is_any_nullable(list(normalized.values()))
         if len(non_null) == 1:
             merged = _merge_single_branch(schema, other_lists, normalized[non_null[0]])
             if merged is not None:
                 return replace(merged, nullable=nullable if schema.has_only_branches else None)
-        types = _plain_types([normalized[branch] for branch in non_null], key)
+        types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
         if types and "type" not in schema.keywords:
-            keyword = replace(schema.node.child(key), value=types)
+            keyword = replace(schema.node.get_child(branch_keyword), value=types)
             keywords = {**schema.keywords, "type": keyword}
             return replace(schema, keywords=keywords, schema_lists=other_lists, nullable=nullable)
-        return replace(schema, schema_lists={**other_lists, key: non_null}, nullable=nullable)
+        return replace(schema, schema_lists={**other_lists, branch_keyword: non_null}, nullable=nullable)
 
-    def fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
-        """Return a fingerprint that is equal for equivalent schemas. It covers `MAX_DEPTH` levels of subschemas."""
-        return self._cached_fingerprint(applied_schemas, MAX_DEPTH)
+    def compute_fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
+        """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
+        return self._get_cached_fingerprint(applied_schemas, MAX_FINGERPRINT_DEPTH)
 
-    def _cached_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
-        key = _pointers(applied_schemas)
+    def _get_cached_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
+        key = _list_pointers(applied_schemas)
         if not key or depth == 0:
-            return SchemaFingerprint(b"", is_whole=not key)
+            return SchemaFingerprint(b"", covers_all_levels=not key)
         known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, depth))
         if known is None:
             known = self._compute_fingerprint(applied_schemas, depth)
-            self._fingerprints[key, 0 if known.is_whole else depth] = known
+            self._fingerprints[key, 0 if known.covers_all_levels else depth] = known
         return known
 
     def _compute_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
         used: list[SchemaFingerprint] = []
 
-        def digest(inner: AppliedSchemas) -> str:
-            used.append(self._cached_fingerprint(inner, depth - 1))
+        def compute_digest(inner: AppliedSchemas) -> str:
+            used.append(self._get_cached_fingerprint(inner, depth - 1))
             return used[-1].digest.hex()
 
         schema = self.normalize(applied_schemas, applied_schemas[0])
         content = [
-            dict(_comparable(name, keyword) for name, keyword in schema.keywords.items()),
+            dict(_make_comparable(name, keyword) for name, keyword in schema.keywords.items()),
             schema.is_nullable,
             {
-                name: _order_branches(name, [digest(branch) for branch in branches])
+                name: _order_branches(name, [compute_digest(branch) for branch in branches])
                 for name, branches in schema.schema_lists.items()
             },
             {
-                name: {child: digest(inner) for child, inner in mapping.items()}
+                name: {child: compute_digest(inner) for child, inner in mapping.items()}
                 for name, mapping in schema.schema_mappings.items()
             },
-            {name: digest(inner) for name, inner in schema.single_schemas.items()},
+            {name: compute_digest(inner) for name, inner in schema.single_schemas.items()},
         ]
-        is_whole = all(fingerprint.is_whole for fingerprint in used)
-        return SchemaFingerprint(hashlib.sha256(canonical_json(content)).digest(), is_whole=is_whole)
+        is_whole = all(fingerprint.covers_all_levels for fingerprint in used)
+        return SchemaFingerprint(hashlib.sha256(encode_canonical_json(content)).digest(), covers_all_levels=is_whole)
 
 
-def _pointers(applied_schemas: AppliedSchemas) -> _Pointers:
+def _list_pointers(applied_schemas: AppliedSchemas) -> _Pointers:
     return tuple(node.pointer for node in applied_schemas)
 
 
-def _fragments(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
+def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
     """Yield all schema objects that apply: those given, what their references point to, and the parts of `allOf`."""
     stack, visited = list(reversed(applied_schemas)), set[str]()
     while stack:
@@ -170,10 +170,10 @@ def _fragments(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
         if not schema.is_empty:
             yield schema
         always_applied = ["allOf", *(key for key in ("anyOf", "oneOf") if has_single_branch(node, key))]
-        following = [branch for key in always_applied for _, branch in node.child(key).children()]
-        reference = node.child("$ref")
+        following = [branch for key in always_applied for _, branch in node.get_child(key).iterate_children()]
+        reference = node.get_child("$ref")
         if isinstance(reference.value, str):
-            following.insert(0, reference.reference_target())
+            following.insert(0, reference.find_reference_target())
         stack.extend(reversed(following))
 
 
@@ -197,37 +197,37 @@ def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
     return replace(schema, keywords=keywords, nullable=True)
 
 
-def _any_nullable(branches: list[NormalizedSchema]) -> bool | None:
+def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
     """Whether null is valid in any branch; `None` if no branch is known to allow null but some may allow it."""
     nullability = {branch.is_nullable for branch in branches}
     return True if True in nullability else None if None in nullability else False
 
 
-def _plain_types(branches: list[NormalizedSchema], key: str) -> list[str]:
+def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> list[str]:
     """Return the types of all branches, or an empty list if any branch has another keyword than `type`.
 
     A `oneOf` of integer and number also gives an empty list, because it rejects integers, which match both branches.
     """
     if not all(branch.has_no_subschemas and branch.keywords.keys() == {"type"} for branch in branches):
         return []
-    types = list(dict.fromkeys(name for branch in branches for name in as_strings(branch.keywords["type"].value)))
-    return [] if key == "oneOf" and {"integer", "number"} <= set(types) else types
+    types = list(dict.fromkeys(name for branch in branches for name in to_string_list(branch.keywords["type"].value)))
+    return [] if branch_keyword == "oneOf" and {"integer", "number"} <= set(types) else types
 
 
-def _is_null(schema: NormalizedSchema) -> bool:
-    return schema.has_no_subschemas and schema.keywords.keys() == {"type"} and schema.types == frozenset()
+def _allows_only_null(schema: NormalizedSchema) -> bool:
+    return schema.has_no_subschemas and schema.keywords.keys() == {"type"} and schema.allowed_types == frozenset()
 
 
-def _comparable(key: str, keyword: DocumentNode) -> tuple[str, object]:
+def _make_comparable(key: str, keyword: DocumentNode) -> tuple[str, object]:
     """Return a keyword and its value for a fingerprint. `const` becomes an enum, and unordered lists are sorted."""
     if key == "type":
-        return key, sorted(set(as_strings(keyword.value)) - {"null"})
+        return key, sorted(set(to_string_list(keyword.value)) - {"null"})
     if key in ("enum", "required", "const"):
         values = [keyword.value] if key == "const" else keyword.value
-        return key.replace("const", "enum"), sorted({canonical_json(value).decode() for value in values})
+        return key.replace("const", "enum"), sorted({encode_canonical_json(value).decode() for value in values})
     return key, keyword.value
 
 
-def _order_branches(key: str, digests: list[str]) -> list[str]:
+def _order_branches(branch_keyword: str, digests: list[str]) -> list[str]:
     """Sort the digests of branches, because their order has no meaning. Keep the order for `prefixItems`."""
-    return digests if key == "prefixItems" else sorted(digests)
+    return digests if branch_keyword == "prefixItems" else sorted(digests)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json
+from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
 from voicegauge.formats import MISSING
 
-_Value = TypeVar("_Value")
+_ValueType = TypeVar("_ValueType")
 
 AppliedSchemas = tuple[DocumentNode, ...]
 """Schema objects that all apply to the same value. An empty tuple allows any value."""
@@ -40,7 +40,7 @@ SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "
 INTERDEPENDENT_KEYWORDS = ("if", "then", "else", "not", "contains", "minContains", "maxContains")
 """Keywords that affect each other in a schema object. Those of two schema objects must therefore not be mixed."""
 
-_NO_EFFECT: Mapping[str, Any] = {
+_VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(("minLength", "minItems", "minProperties"), 0),
     "minContains": 1,
     **dict.fromkeys(("uniqueItems", "readOnly", "writeOnly", "deprecated", "nullable"), False),
@@ -50,7 +50,7 @@ _NO_EFFECT: Mapping[str, Any] = {
 }
 """The value that has the same meaning as leaving out the keyword, by keyword."""
 _NUMERIC_KEYWORDS = (*UPPER_BOUNDS, *LOWER_BOUNDS, "multipleOf")
-_VALUE_TYPES: Mapping[str, Any] = {
+_VALUE_TYPES_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(_NUMERIC_KEYWORDS, int | float),
     **dict.fromkeys(("enum", "required"), list),
     "type": str | list,
@@ -77,7 +77,7 @@ class NormalizedSchema:
     nullable: bool | None = None
     """Whether null is valid; `None` if neither the keyword `nullable` nor the branches of the schema determine it."""
 
-    def keyword(self, key: str) -> DocumentNode:
+    def get_keyword(self, key: str) -> DocumentNode:
         """Return the node of a keyword with a plain value. Its value is `MISSING` if the schema has no such keyword."""
         return self.keywords.get(key) or DocumentNode(self.node.document, f"{self.node.pointer}/{key}", MISSING)
 
@@ -87,13 +87,13 @@ class NormalizedSchema:
         return self.schema_mappings.get("properties", {})
 
     @property
-    def types(self) -> frozenset[str] | None:
+    def allowed_types(self) -> frozenset[str] | None:
         """The allowed types except null; `None` if the schema has no `type`."""
         keyword = self.keywords.get("type")
-        return None if keyword is None else frozenset(as_strings(keyword.value)) - {"null"}
+        return None if keyword is None else frozenset(to_string_list(keyword.value)) - {"null"}
 
     @property
-    def values(self) -> list[Any] | None:
+    def allowed_values(self) -> list[Any] | None:
         """The values that `enum` or `const` allows; `None` if the schema has neither keyword."""
         if "const" in self.keywords:
             return [self.keywords["const"].value]
@@ -103,24 +103,24 @@ class NormalizedSchema:
     @property
     def is_nullable(self) -> bool | None:
         """Whether null is valid; `None` if the schema restricts neither types nor values."""
-        types, values = self.types, self.values
+        types, values = self.allowed_types, self.allowed_values
         if self.nullable is not None:
             return self.nullable
         if types is None and values is None:
             return None
-        return (types is None or "null" in as_strings(self.keywords["type"].value)) and (
+        return (types is None or "null" in to_string_list(self.keywords["type"].value)) and (
             values is None or None in values
         )
 
     @property
-    def required(self) -> list[str]:
+    def required_names(self) -> list[str]:
         """The names of the required properties, including those that `properties` does not list."""
         keyword = self.keywords.get("required")
-        return [] if keyword is None else as_strings(keyword.value)
+        return [] if keyword is None else to_string_list(keyword.value)
 
-    def requires(self, name: str) -> bool:
+    def is_property_required(self, name: str) -> bool:
         """Whether the property `name` is required."""
-        return name in self.required
+        return name in self.required_names
 
     @property
     def has_no_subschemas(self) -> bool:
@@ -142,7 +142,7 @@ class NormalizedSchema:
         return self.has_no_subschemas and not self.keywords
 
 
-def as_strings(value: Any) -> list[str]:
+def to_string_list(value: Any) -> list[str]:
     """Return a string or a list of strings as a list. `type` may be either, and `required` is a list."""
     return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
 
@@ -159,45 +159,49 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
         key: keyword for key in PLAIN_KEYWORDS if key in keys and (keyword := _read_keyword(node, key)) is not None
     }
     lists = {
-        key: tuple((branch,) for _, branch in node.child(key).children())
+        key: tuple((branch,) for _, branch in node.get_child(key).iterate_children())
         for key in SCHEMA_LIST_KEYWORDS
         if key in keys and key != "allOf" and isinstance(node.value[key], list) and not has_single_branch(node, key)
     }
     mappings = {
-        key: {name: (child,) for name, child in node.child(key).children()}
+        key: {name: (child,) for name, child in node.get_child(key).iterate_children()}
         for key in SCHEMA_MAPPING_KEYWORDS
         if key in keys and isinstance(node.value[key], dict)
     }
     single_schemas = {
-        key: (node.child(key),) for key in SUBSCHEMA_KEYWORDS if key in keys and node.value[key] not in (True, {})
+        key: (node.get_child(key),) for key in SUBSCHEMA_KEYWORDS if key in keys and node.value[key] not in (True, {})
     }
-    return NormalizedSchema(node, keywords, _without_empty(lists), _without_empty(mappings), single_schemas)
+    return NormalizedSchema(
+        node, keywords, _remove_empty_entries(lists), _remove_empty_entries(mappings), single_schemas
+    )
 
 
-def _without_empty(mapping: Mapping[str, _Value]) -> dict[str, _Value]:
+def _remove_empty_entries(mapping: Mapping[str, _ValueType]) -> dict[str, _ValueType]:
     return {key: value for key, value in mapping.items() if value}
 
 
 def has_single_branch(node: DocumentNode, key: str) -> bool:
     """Whether `key` is an `anyOf` or `oneOf` with one branch, which then always applies."""
-    value = node.get(key)
+    value = node.get_value(key)
     return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
 def _read_keyword(node: DocumentNode, key: str) -> DocumentNode | None:
     """Return a keyword in the form of OpenAPI 3.1; `None` if it is missing, has no effect or has the wrong type."""
-    keyword = node.child(key)
+    keyword = node.get_child(key)
     value = keyword.value
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
     if key in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
-        bound = node.child("maximum" if key == "exclusiveMaximum" else "minimum")
+        bound = node.get_child("maximum" if key == "exclusiveMaximum" else "minimum")
         return replace(keyword, value=bound.value) if value and bound.exists else None
-    if key in ("maximum", "minimum") and node.get(f"exclusive{key.capitalize()}") is True:
+    if key in ("maximum", "minimum") and node.get_value(f"exclusive{key.capitalize()}") is True:
         return None
-    if not keyword.exists or (key in _NO_EFFECT and value == _NO_EFFECT[key]):
+    if not keyword.exists or (
+        key in _VALUE_WITHOUT_EFFECT_BY_KEYWORD and value == _VALUE_WITHOUT_EFFECT_BY_KEYWORD[key]
+    ):
         return None
     is_number_as_bool = key in _NUMERIC_KEYWORDS and isinstance(value, bool)
-    return keyword if isinstance(value, _VALUE_TYPES.get(key, object)) and not is_number_as_bool else None
+    return keyword if isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(key, object)) and not is_number_as_bool else None
 
 
 def merge_schemas(
@@ -235,7 +239,7 @@ def merge_schemas(
         outer.node,
         keywords,
         {**outer.schema_lists, **inner.schema_lists},
-        _without_empty(mappings),
+        _remove_empty_entries(mappings),
         {**outer.single_schemas, **inner.single_schemas},
     )
 
@@ -260,7 +264,7 @@ def _merge_keywords(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[st
 def _merge_keyword(key: str, outer: DocumentNode, inner: DocumentNode) -> DocumentNode | None:
     """Return a keyword with the same meaning as both keywords together; `None` if there is no such keyword."""
     first, second = outer.value, inner.value
-    if key in ANNOTATION_KEYWORDS or canonical_json(first) == canonical_json(second):
+    if key in ANNOTATION_KEYWORDS or encode_canonical_json(first) == encode_canonical_json(second):
         return outer
     if key in UPPER_BOUNDS or key in LOWER_BOUNDS:
         return replace(outer, value=min(first, second) if key in UPPER_BOUNDS else max(first, second))
@@ -268,8 +272,8 @@ def _merge_keyword(key: str, outer: DocumentNode, inner: DocumentNode) -> Docume
     if key == "required":
         merged = [*first, *(name for name in second if name not in first)]
     elif key == "type":
-        merged = [name for name in as_strings(first) if name in as_strings(second)]
+        merged = [name for name in to_string_list(first) if name in to_string_list(second)]
     elif key == "enum":
-        in_second = {canonical_json(value) for value in second}
-        merged = [value for value in first if canonical_json(value) in in_second]
+        in_second = {encode_canonical_json(value) for value in second}
+        merged = [value for value in first if encode_canonical_json(value) in in_second]
     return replace(outer, value=merged) if merged else None

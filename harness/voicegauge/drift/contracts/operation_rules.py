@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from voicegauge.drift.registry import DriftLevel, DriftRule
 
-_BREAKING = {
+_BREAKING_RULES = {
     "api-path-removed-without-deprecation": "A path was removed that was not deprecated before",
     "api-removed-without-deprecation": "An operation was removed that was not deprecated before",
     "request-body-added-required": "A required request body was added",
@@ -33,7 +33,7 @@ _BREAKING = {
     "callback-media-type-removed": "A media type of a callback body was removed",
     "callback-parameter-removed": "A parameter or header of a callback was removed",
 }
-_POSSIBLY_BREAKING = {
+_POSSIBLY_BREAKING_RULES = {
     "request-parameter-removed": "A parameter was removed",
     "response-body-media-type-schema-removed": "The schema of a media type of the response was removed",
     "optional-response-header-removed": "An optional response header was removed",
@@ -44,7 +44,7 @@ _POSSIBLY_BREAKING = {
     "callback-response-status-removed": "A status with which clients respond to a callback was removed",
     "callback-response-status-added": "A status with which clients respond to a callback was added",
 }
-_COMPATIBLE = {
+_COMPATIBLE_RULES = {
     "endpoint-added": "An operation was added",
     "endpoint-deprecated": "The operation was deprecated",
     "endpoint-deprecated-with-sunset": "The operation was deprecated, with a date of removal",
@@ -97,14 +97,14 @@ _COMPATIBLE = {
     "callback-media-type-added": "A media type of a callback body was added",
     "callback-parameter-added": "A parameter or header was added to a callback",
 }
-_TABLES = (
-    (DriftLevel.BREAKING, _BREAKING),
-    (DriftLevel.POSSIBLY_BREAKING, _POSSIBLY_BREAKING),
-    (DriftLevel.COMPATIBLE, _COMPATIBLE),
+_RULES_BY_LEVEL = (
+    (DriftLevel.BREAKING, _BREAKING_RULES),
+    (DriftLevel.POSSIBLY_BREAKING, _POSSIBLY_BREAKING_RULES),
+    (DriftLevel.COMPATIBLE, _COMPATIBLE_RULES),
 )
 
 
-def rules() -> Iterator[DriftRule]:
+def build_rules() -> Iterator[DriftRule]:
     """Yield all rules for operations, parameters, messages, servers and security."""
-    for level, descriptions in _TABLES:
+    for level, descriptions in _RULES_BY_LEVEL:
         yield from (DriftRule(name, level, description, "contracts") for name, description in descriptions.items())

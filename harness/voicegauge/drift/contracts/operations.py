@@ -15,7 +15,7 @@ from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security
 from voicegauge.drift.report import DriftChange
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class DocumentOperation(NamedTuple):
@@ -29,7 +29,7 @@ class DocumentOperation(NamedTuple):
     @property
     def name(self) -> str:
         """The `operationId`, or the method and the path if the operation has no `operationId`."""
-        operation_id = self.node.get("operationId")
+        operation_id = self.node.get_value("operationId")
         return operation_id if isinstance(operation_id, str) else f"{self.method.upper()} {self.path}"
 
     @property
@@ -44,7 +44,10 @@ _OperationKey = tuple[str, str]
 
 def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of paths, operations and webhooks between the whole documents `old` and `new`."""
-    old_operations, new_operations = _operations(old.child("paths")), _operations(new.child("paths"))
+    old_operations, new_operations = (
+        _list_operations_by_key(old.get_child("paths")),
+        _list_operations_by_key(new.get_child("paths")),
+    )
     new_paths = {path for path, _ in new_operations}
     for key, operation in old_operations.items():
         nested = replace(scope, operation=operation.name)
@@ -53,22 +56,22 @@ def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentN
         else:
             subject = "api" if key[0] in new_paths else "api-path"
             suffix = "with-deprecation" if _is_deprecated(operation.node) else "without-deprecation"
-            yield nested.change(f"{subject}-removed-{suffix}", operation.node, None)
+            yield nested.build_change(f"{subject}-removed-{suffix}", operation.node, None)
     for key, operation in new_operations.items():
         if key not in old_operations:
             nested = replace(scope, operation=operation.name)
-            yield nested.change("endpoint-added", None, operation.node)
+            yield nested.build_change("endpoint-added", None, operation.node)
     yield from _compare_webhooks(scope, old, new)
 
 
-def _operations(paths: DocumentNode) -> dict[_OperationKey, DocumentOperation]:
+def _list_operations_by_key(paths: DocumentNode) -> dict[_OperationKey, DocumentOperation]:
     operations: dict[_OperationKey, DocumentOperation] = {}
-    for path, path_item in paths.children():
-        path_item = path_item.resolve()
+    for path, path_item in paths.iterate_children():
+        path_item = path_item.resolve_references()
         if path.startswith("x-"):
             continue
-        for method in METHODS:
-            node = path_item.child(method)
+        for method in HTTP_METHODS:
+            node = path_item.get_child(method)
             if isinstance(node.value, dict):
                 # Renaming a path parameter does not change the URLs, so names are not part of the key.
                 key = re.sub(r"\{[^}]*\}", "{}", path), method
@@ -77,134 +80,146 @@ def _operations(paths: DocumentNode) -> dict[_OperationKey, DocumentOperation]:
 
 
 def _compare_operation(
-    scope: ComparisonScope, old: DocumentOperation, new: DocumentOperation, roots: tuple[DocumentNode, DocumentNode]
+    scope: ComparisonScope,
+    old: DocumentOperation,
+    new: DocumentOperation,
+    document_roots: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     yield from _compare_deprecation(scope, old.node, new.node)
-    yield from _compare_operation_ids(scope, old.node.child("operationId"), new.node.child("operationId"))
+    yield from _compare_operation_ids(scope, old.node.get_child("operationId"), new.node.get_child("operationId"))
     yield from _compare_tags(scope, old.node, new.node)
-    yield from _compare_own_servers(scope, old, new, roots)
-    yield from compare_security(scope, (old.node, new.node), roots)
+    yield from _compare_own_servers(scope, old, new, document_roots)
+    yield from compare_security(scope, (old.node, new.node), document_roots)
     yield from compare_parameters(scope, old.parameter_owners, new.parameter_owners)
     yield from compare_request_bodies(scope, old.node, new.node)
     yield from compare_responses(scope, old.node, new.node)
-    yield from compare_operation_extensions(scope, old.node, new.node, roots)
-    yield from _compare_provider_requests(scope, "callback", _callbacks(old.node), _callbacks(new.node))
+    yield from compare_operation_extensions(scope, old.node, new.node, document_roots)
+    yield from _compare_provider_requests(
+        scope, "callback", _list_callback_requests(old.node), _list_callback_requests(new.node)
+    )
 
 
 def _is_deprecated(operation: DocumentNode) -> bool:
-    return operation.get("deprecated") is True
+    return operation.get_value("deprecated") is True
 
 
 def _compare_deprecation(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     if _is_deprecated(new) and not _is_deprecated(old):
-        rule = "endpoint-deprecated-with-sunset" if new.get("x-sunset") else "endpoint-deprecated"
-        yield scope.change(rule, old.child("deprecated"), new.child("deprecated"))
+        rule = "endpoint-deprecated-with-sunset" if new.get_value("x-sunset") else "endpoint-deprecated"
+        yield scope.build_change(rule, old.get_child("deprecated"), new.get_child("deprecated"))
     elif _is_deprecated(old) and not _is_deprecated(new):
-        yield scope.change("endpoint-reactivated", old.child("deprecated"), new.child("deprecated"))
+        yield scope.build_change("endpoint-reactivated", old.get_child("deprecated"), new.get_child("deprecated"))
 
 
 def _compare_operation_ids(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     if not old.exists and new.exists:
-        yield scope.change("api-operation-id-added", old, new, new=new.value)
+        yield scope.build_change("api-operation-id-added", old, new, new=new.value)
     elif old.exists and not (new.exists and is_same_json(old.value, new.value)):
         values = {"old": old.value, **({"new": new.value} if new.exists else {})}
-        yield scope.change("api-operation-id-removed", old, new, **values)
+        yield scope.build_change("api-operation-id-removed", old, new, **values)
 
 
 def _compare_tags(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    old_tags, new_tags = ([tag for _, tag in node.child("tags").children()] for node in (old, new))
+    old_tags, new_tags = ([tag for _, tag in node.get_child("tags").iterate_children()] for node in (old, new))
     for tag in old_tags:
         if tag.value not in [other.value for other in new_tags]:
-            yield scope.change("api-tag-removed", tag, None, old=tag.value)
+            yield scope.build_change("api-tag-removed", tag, None, old=tag.value)
     for tag in new_tags:
         if tag.value not in [other.value for other in old_tags]:
-            yield scope.change("api-tag-added", None, tag, new=tag.value)
+            yield scope.build_change("api-tag-added", None, tag, new=tag.value)
 
 
 def _compare_own_servers(
-    scope: ComparisonScope, old: DocumentOperation, new: DocumentOperation, roots: tuple[DocumentNode, DocumentNode]
+    scope: ComparisonScope,
+    old: DocumentOperation,
+    new: DocumentOperation,
+    document_roots: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     """Compare the servers of two operations if either has its own. Servers of the document are compared elsewhere."""
-    old_servers, new_servers = _own_servers(old), _own_servers(new)
+    old_servers, new_servers = _find_own_servers(old), _find_own_servers(new)
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
-            scope, old_servers or roots[0].child("servers"), new_servers or roots[1].child("servers")
+            scope,
+            old_servers or document_roots[0].get_child("servers"),
+            new_servers or document_roots[1].get_child("servers"),
         )
 
 
-def _own_servers(operation: DocumentOperation) -> DocumentNode | None:
+def _find_own_servers(operation: DocumentOperation) -> DocumentNode | None:
     for node in (operation.node, operation.path_item):
-        if node.get("servers"):
-            return node.child("servers")
+        if node.get_value("servers"):
+            return node.get_child("servers")
     return None
 
 
 def compare_servers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Yield a change for each server URL that was added or removed."""
-    old_servers, new_servers = _servers_by_url(old), _servers_by_url(new)
+    old_servers, new_servers = _map_servers_by_url(old), _map_servers_by_url(new)
     for url, node in old_servers.items():
         if url not in new_servers:
-            yield scope.change("server-removed", node, None, old=url)
+            yield scope.build_change("server-removed", node, None, old=url)
     for url, node in new_servers.items():
         if url not in old_servers:
-            yield scope.change("server-added", None, node, new=url)
+            yield scope.build_change("server-added", None, node, new=url)
 
 
-def _servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
+def _map_servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
     """Return the servers by URL, in which variables are replaced with their default values."""
     found = {}
-    for _, server in servers.children():
-        url = str(server.get("url", "/"))
-        for name, variable in server.child("variables").children():
-            url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    for _, server in servers.iterate_children():
+        url = str(server.get_value("url", "/"))
+        for name, variable in server.get_child("variables").iterate_children():
+            url = url.replace(f"{{{name}}}", str(variable.get_value("default", "")))
         found[url.rstrip("/")] = server
     return found
 
 
-def _callbacks(operation: DocumentNode) -> dict[str, DocumentOperation]:
+def _list_callback_requests(operation: DocumentNode) -> dict[str, DocumentOperation]:
     """Return the requests of callbacks by method and URL. Names of callbacks are ignored, because they are not sent."""
-    callbacks = [callback.resolve() for _, callback in operation.child("callbacks").children()]
-    path_items = [path_item for callback in callbacks for path_item in callback.children()]
-    return {key: request for url, path_item in path_items for key, request in _provider_requests(url, path_item)}
+    callbacks = [callback.resolve_references() for _, callback in operation.get_child("callbacks").iterate_children()]
+    path_items = [path_item for callback in callbacks for path_item in callback.iterate_children()]
+    return {
+        key: request for url, path_item in path_items for key, request in _iterate_provider_requests(url, path_item)
+    }
 
 
-def _provider_requests(name: str, path_item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
-    path_item = path_item.resolve()
-    for method in METHODS:
-        node = path_item.child(method)
+def _iterate_provider_requests(name: str, path_item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
+    path_item = path_item.resolve_references()
+    for method in HTTP_METHODS:
+        node = path_item.get_child(method)
         if isinstance(node.value, dict) and not name.startswith("x-"):
             yield f"{method} {name}", DocumentOperation(name, method, path_item, node)
 
 
-def _compare_webhooks(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def _compare_webhooks(scope: ComparisonScope, old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
     old_requests, new_requests = (
         {
             key: request
-            for name, path_item in root.child("webhooks").children()
-            for key, request in _provider_requests(name, path_item)
+            for name, path_item in root.get_child("webhooks").iterate_children()
+            for key, request in _iterate_provider_requests(name, path_item)
         }
-        for root in (old, new)
+        for root in (old_root, new_root)
     )
     yield from _compare_provider_requests(scope, "webhook", old_requests, new_requests)
 
 
 def _compare_provider_requests(
-    scope: ComparisonScope, kind: str, old: dict[str, DocumentOperation], new: dict[str, DocumentOperation]
+    scope: ComparisonScope, request_kind: str, old: dict[str, DocumentOperation], new: dict[str, DocumentOperation]
 ) -> Iterator[DriftChange]:
     """Compare requests that the provider sends to the client, which answers them.
 
     Args:
         scope: the scope of the operation; for webhooks, the scope of the document.
-        kind: "callback" or "webhook".
+        request_kind: "callback" or "webhook".
         old: the older requests, by the method and the URL of a callback or the name of a webhook.
         new: the newer requests, by the method and the URL of a callback or the name of a webhook.
     """
     for key in dict.fromkeys((*old, *new)):
-        nested = replace(scope.nested(f"{kind} {key.partition(' ')[2]} "), is_callback=True)
+        nested = replace(scope.create_nested_scope(f"{request_kind} {key.partition(' ')[2]} "), is_callback=True)
         if key not in new:
-            yield nested.change(f"{kind}-removed", old[key].node, None)
+            yield nested.build_change(f"{request_kind}-removed", old[key].node, None)
         elif key not in old:
-            yield nested.change(f"{kind}-added", None, new[key].node)
+            yield nested.build_change(f"{request_kind}-added", None, new[key].node)
         else:
             yield from compare_parameters(nested, old[key].parameter_owners, new[key].parameter_owners)
             yield from compare_request_bodies(nested, old[key].node, new[key].node)

@@ -13,30 +13,32 @@ from voicegauge.drift.report import DriftChange
 
 def compare_request_bodies(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the request bodies of two operations or callbacks."""
-    before, after = old.child("requestBody").resolve(), new.child("requestBody").resolve()
-    nested = scope.nested("body" if scope.is_callback else "request body")
+    before, after = old.get_child("requestBody").resolve_references(), new.get_child("requestBody").resolve_references()
+    nested = scope.create_nested_scope("body" if scope.is_callback else "request body")
     if before.exists and after.exists:
-        if _is_required(before) != _is_required(after):
+        if _is_body_required(before) != _is_body_required(after):
             prefix = "callback-payload" if scope.is_callback else "request-body"
-            rule = f"{prefix}-became-{_required_or_optional(after)}"
-            yield nested.change(rule, before.child("required"), after.child("required"))
+            rule = f"{prefix}-became-{_describe_need(after)}"
+            yield nested.build_change(rule, before.get_child("required"), after.get_child("required"))
         yield from _compare_media_types(nested, "callback" if scope.is_callback else "request-body", before, after)
     elif after.exists:
-        yield nested.change(
-            "callback-payload-added" if scope.is_callback else f"request-body-added-{_required_or_optional(after)}",
+        yield nested.build_change(
+            "callback-payload-added" if scope.is_callback else f"request-body-added-{_describe_need(after)}",
             None,
             after,
         )
     elif before.exists:
-        yield nested.change("callback-payload-removed" if scope.is_callback else "request-body-removed", before, None)
+        yield nested.build_change(
+            "callback-payload-removed" if scope.is_callback else "request-body-removed", before, None
+        )
 
 
-def _is_required(node: DocumentNode | None) -> bool:
-    return node is not None and node.get("required") is True
+def _is_body_required(node: DocumentNode | None) -> bool:
+    return node is not None and node.get_value("required") is True
 
 
-def _required_or_optional(node: DocumentNode) -> str:
-    return "required" if _is_required(node) else "optional"
+def _describe_need(node: DocumentNode) -> str:
+    return "required" if _is_body_required(node) else "optional"
 
 
 def compare_responses(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
@@ -44,9 +46,9 @@ def compare_responses(scope: ComparisonScope, old: DocumentNode, new: DocumentNo
 
     For callbacks, only the statuses are compared, because the client sends the responses.
     """
-    old_responses, new_responses = _responses(old), _responses(new)
+    old_responses, new_responses = _list_responses(old), _list_responses(new)
     for status in dict.fromkeys((*old_responses, *new_responses)):
-        nested = scope.nested(status)
+        nested = scope.create_nested_scope(status)
         if status in old_responses and status in new_responses:
             if not scope.is_callback:
                 yield from _compare_response(nested, old_responses[status], new_responses[status])
@@ -54,60 +56,60 @@ def compare_responses(scope: ComparisonScope, old: DocumentNode, new: DocumentNo
         action = "added" if status in new_responses else "removed"
         kind = "success" if status.startswith("2") else "non-success"
         rule = f"callback-response-status-{action}" if scope.is_callback else f"response-{kind}-status-{action}"
-        yield nested.change(rule, old_responses.get(status), new_responses.get(status))
+        yield nested.build_change(rule, old_responses.get(status), new_responses.get(status))
 
 
-def _responses(operation: DocumentNode) -> dict[str, DocumentNode]:
-    children = operation.child("responses").children()
-    return {status.upper(): node.resolve() for status, node in children if not status.startswith("x-")}
+def _list_responses(operation: DocumentNode) -> dict[str, DocumentNode]:
+    children = operation.get_child("responses").iterate_children()
+    return {status.upper(): node.resolve_references() for status, node in children if not status.startswith("x-")}
 
 
 def _compare_response(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    yield from _compare_media_types(scope.nested(" body"), "response", old, new)
+    yield from _compare_media_types(scope.create_nested_scope(" body"), "response", old, new)
     yield from _compare_headers(scope, old, new)
     yield from _compare_links(scope, old, new)
 
 
 def _compare_media_types(
-    scope: ComparisonScope, prefix: str, old: DocumentNode, new: DocumentNode
+    scope: ComparisonScope, rule_id_prefix: str, old: DocumentNode, new: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield the changes of media types and of their schemas.
 
     Args:
         scope: the location of the body.
-        prefix: the start of rule ids: "request-body", "response" or "callback".
+        rule_id_prefix: the start of rule ids: "request-body", "response" or "callback".
         old: the node with the older `content`.
         new: the node with the newer `content`.
     """
-    before, after = _media_types(old), _media_types(new)
-    if prefix == "response":
+    before, after = _list_media_types(old), _list_media_types(new)
+    if rule_id_prefix == "response":
         yield from _match_renamed_media_types(scope, before, after)
-    body_kind = prefix if prefix.endswith("-body") else f"{prefix}-body"
+    body_kind = rule_id_prefix if rule_id_prefix.endswith("-body") else f"{rule_id_prefix}-body"
     has_several = len(before) > 1 or len(after) > 1
     for name in dict.fromkeys((*before, *after)):
-        nested = scope.nested(f" ({name})") if has_several else scope
+        nested = scope.create_nested_scope(f" ({name})") if has_several else scope
         if name not in after:
-            yield nested.change(f"{prefix}-media-type-removed", before[name], None, old=name)
+            yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
         elif name not in before:
-            yield nested.change(f"{prefix}-media-type-added", None, after[name], new=name)
+            yield nested.build_change(f"{rule_id_prefix}-media-type-added", None, after[name], new=name)
         else:
             yield from _compare_body_schemas(nested, body_kind, before[name], after[name])
 
 
 def _compare_body_schemas(
-    scope: ComparisonScope, kind: str, old: DocumentNode, new: DocumentNode
+    scope: ComparisonScope, schema_kind_prefix: str, old: DocumentNode, new: DocumentNode
 ) -> Iterator[DriftChange]:
-    before, after = old.child("schema"), new.child("schema")
+    before, after = old.get_child("schema"), new.get_child("schema")
     if before.exists == after.exists or scope.is_callback:
-        yield from compare_schemas(scope, kind, before, after)
+        yield from compare_schemas(scope, schema_kind_prefix, before, after)
     else:
         action = "added" if after.exists else "removed"
-        yield scope.change(f"{kind}-media-type-schema-{action}", before, after)
+        yield scope.build_change(f"{schema_kind_prefix}-media-type-schema-{action}", before, after)
 
 
-def _media_types(node: DocumentNode) -> dict[str, DocumentNode]:
+def _list_media_types(node: DocumentNode) -> dict[str, DocumentNode]:
     """Return media types by name, in lower case and without spaces, because neither has a meaning (RFC 9110, 8.3.1)."""
-    return {"".join(name.lower().split()): media for name, media in node.child("content").children()}
+    return {"".join(name.lower().split()): media for name, media in node.get_child("content").iterate_children()}
 
 
 def _match_renamed_media_types(
@@ -121,57 +123,57 @@ def _match_renamed_media_types(
     added = [name for name in new if name not in old]
     for before in removed:
         for after in [name for name in added if name not in old]:
-            relation = _media_type_relation(before.partition(";")[0], after.partition(";")[0])
+            relation = _classify_media_type_relation(before.partition(";")[0], after.partition(";")[0])
             if relation:
                 rule = f"response-media-type-name-{relation}"
-                yield scope.change(rule, old[before], new[after], old=before, new=after)
+                yield scope.build_change(rule, old[before], new[after], old=before, new=after)
                 old[after] = old.pop(before)
                 break
 
 
-def _media_type_relation(old: str, new: str) -> str:
+def _classify_media_type_relation(old_name: str, new_name: str) -> str:
     """Return the end of the rule id for a renamed media type; empty if the two media types are unrelated."""
-    if old == new:
+    if old_name == new_name:
         return "changed"
-    if fnmatch.fnmatchcase(old, new):
+    if fnmatch.fnmatchcase(old_name, new_name):
         return "generalized"
-    return "specialized" if fnmatch.fnmatchcase(new, old) else ""
+    return "specialized" if fnmatch.fnmatchcase(new_name, old_name) else ""
 
 
 def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    old_headers, new_headers = _headers(old), _headers(new)
+    old_headers, new_headers = _list_headers(old), _list_headers(new)
     for name in dict.fromkeys((*old_headers, *new_headers)):
-        nested = scope.nested(f" header {name}")
+        nested = scope.create_nested_scope(f" header {name}")
         before, after = old_headers.get(name), new_headers.get(name)
         if before is None:
-            yield nested.change("response-header-added", None, after)
+            yield nested.build_change("response-header-added", None, after)
         elif after is None:
-            yield nested.change(f"{_required_or_optional(before)}-response-header-removed", before, None)
+            yield nested.build_change(f"{_describe_need(before)}-response-header-removed", before, None)
         else:
-            if _is_required(before) != _is_required(after):
-                yield nested.change(f"response-header-became-{_required_or_optional(after)}", before, after)
-            yield from compare_schemas(nested, "response-header", before.child("schema"), after.child("schema"))
+            if _is_body_required(before) != _is_body_required(after):
+                yield nested.build_change(f"response-header-became-{_describe_need(after)}", before, after)
+            yield from compare_schemas(nested, "response-header", before.get_child("schema"), after.get_child("schema"))
 
 
-def _headers(response: DocumentNode) -> dict[str, DocumentNode]:
+def _list_headers(response: DocumentNode) -> dict[str, DocumentNode]:
     """Return the headers by lower-case name. Content-Type is left out, because OpenAPI describes it as media types."""
-    children = response.child("headers").children()
-    return {name.lower(): node.resolve() for name, node in children if name.lower() != "content-type"}
+    children = response.get_child("headers").iterate_children()
+    return {name.lower(): node.resolve_references() for name, node in children if name.lower() != "content-type"}
 
 
 def _compare_links(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    old_links, new_links = (dict(node.child("links").children()) for node in (old, new))
+    old_links, new_links = (dict(node.get_child("links").iterate_children()) for node in (old, new))
     for name in dict.fromkeys((*old_links, *new_links)):
-        nested = scope.nested(f" link {name}")
+        nested = scope.create_nested_scope(f" link {name}")
         if name not in new_links:
-            yield nested.change("response-link-removed", old_links[name], None)
+            yield nested.build_change("response-link-removed", old_links[name], None)
         elif name not in old_links:
-            yield nested.change("response-link-added", None, new_links[name])
-        elif not is_same_json(_link_target(old_links[name]), _link_target(new_links[name])):
-            yield nested.change("response-link-changed", old_links[name], new_links[name])
+            yield nested.build_change("response-link-added", None, new_links[name])
+        elif not is_same_json(_describe_link_target(old_links[name]), _describe_link_target(new_links[name])):
+            yield nested.build_change("response-link-changed", old_links[name], new_links[name])
 
 
-def _link_target(link: DocumentNode) -> dict[str, object]:
+def _describe_link_target(link: DocumentNode) -> dict[str, object]:
     """Return the operation that a link points to and the values that it passes."""
-    link = link.resolve()
-    return {key: link.get(key) for key in ("operationId", "operationRef", "parameters", "requestBody")}
+    link = link.resolve_references()
+    return {key: link.get_value(key) for key in ("operationId", "operationRef", "parameters", "requestBody")}

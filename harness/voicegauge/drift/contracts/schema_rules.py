@@ -31,7 +31,7 @@ class SchemaKind(NamedTuple):
     """Start of the ids of the rules for this kind."""
     label: str
     """Subject of the descriptions of the rules for this kind."""
-    is_sent: bool
+    is_sent_by_client: bool
     """Whether the client sends the value rather than receives it."""
     property_kind: str
     """The `id_prefix` of the kind that properties and items of such a schema have."""
@@ -42,29 +42,37 @@ class SchemaKind(NamedTuple):
         return self.id_prefix.partition("-")[0]
 
 
-SCHEMA_KINDS = {
+SCHEMA_KIND_BY_ID_PREFIX = {
     kind.id_prefix: kind
     for kind in (
-        SchemaKind("request-body", "Request body", is_sent=True, property_kind="request-property"),
-        SchemaKind("request-property", "Request property", is_sent=True, property_kind="request-property"),
-        SchemaKind("request-parameter", "Request parameter", is_sent=True, property_kind="request-parameter-property"),
+        SchemaKind("request-body", "Request body", is_sent_by_client=True, property_kind="request-property"),
+        SchemaKind("request-property", "Request property", is_sent_by_client=True, property_kind="request-property"),
+        SchemaKind(
+            "request-parameter", "Request parameter", is_sent_by_client=True, property_kind="request-parameter-property"
+        ),
         SchemaKind(
             "request-parameter-property",
             "Property of a request parameter",
-            is_sent=True,
+            is_sent_by_client=True,
             property_kind="request-parameter-property",
         ),
-        SchemaKind("response-body", "Response body", is_sent=False, property_kind="response-property"),
-        SchemaKind("response-property", "Response property", is_sent=False, property_kind="response-property"),
-        SchemaKind("response-header", "Response header", is_sent=False, property_kind="response-property"),
-        SchemaKind("callback-body", "Callback body", is_sent=False, property_kind="callback-property"),
-        SchemaKind("callback-property", "Callback property", is_sent=False, property_kind="callback-property"),
-        SchemaKind("callback-parameter", "Callback parameter", is_sent=False, property_kind="callback-property"),
+        SchemaKind("response-body", "Response body", is_sent_by_client=False, property_kind="response-property"),
+        SchemaKind(
+            "response-property", "Response property", is_sent_by_client=False, property_kind="response-property"
+        ),
+        SchemaKind("response-header", "Response header", is_sent_by_client=False, property_kind="response-property"),
+        SchemaKind("callback-body", "Callback body", is_sent_by_client=False, property_kind="callback-property"),
+        SchemaKind(
+            "callback-property", "Callback property", is_sent_by_client=False, property_kind="callback-property"
+        ),
+        SchemaKind(
+            "callback-parameter", "Callback parameter", is_sent_by_client=False, property_kind="callback-property"
+        ),
     )
 }
 """All kinds of schemas by `id_prefix`."""
 
-BOUNDS = {
+RULE_NAME_BY_BOUND_KEYWORD = {
     "maximum": "max",
     "minimum": "min",
     "exclusiveMaximum": "exclusive-max",
@@ -79,7 +87,7 @@ BOUNDS = {
     "minContains": "min-contains",
 }
 """Keywords that set a limit, with their names in rule ids."""
-ASSERTIONS = {
+RULE_NAME_BY_ASSERTION_KEYWORD = {
     "not": "not",
     "if": "if",
     "then": "then",
@@ -97,7 +105,7 @@ ASSERTIONS = {
     "dependentRequired": "dependent-required",
 }
 """Keywords that restrict values, with their names in rule ids. Changing one may both allow and forbid values."""
-BRANCHES = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "all-of", "prefixItems": "prefix-items"}
+RULE_NAME_BY_BRANCH_KEYWORD = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "all-of", "prefixItems": "prefix-items"}
 """Keywords whose value is a list of schemas, with their names in rule ids."""
 
 
@@ -151,15 +159,15 @@ _SINGLE_ACTIONS = (
 )
 
 
-def _actions() -> Iterator[_SchemaAction]:
-    for keyword, name in BOUNDS.items():
+def _iterate_schema_actions() -> Iterator[_SchemaAction]:
+    for keyword, name in RULE_NAME_BY_BOUND_KEYWORD.items():
         is_upper = keyword.lower().startswith(("max", "exclusivemax"))
         raising, lowering = (_WIDENS, _NARROWS) if is_upper else (_NARROWS, _WIDENS)
         yield _SchemaAction(f"{name}-increased", raising, f"{keyword} was increased")
         yield _SchemaAction(f"{name}-decreased", lowering, f"{keyword} was decreased")
         yield _SchemaAction(f"{name}-set", _NARROWS, f"{keyword} was added")
         yield _SchemaAction(f"{name}-unset", _WIDENS, f"{keyword} was removed")
-    for keyword, name in ASSERTIONS.items():
+    for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
         yield _SchemaAction(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
         yield _SchemaAction(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
         yield _SchemaAction(f"{name}-changed", _CHANGES, f"the {keyword!r} keyword was changed")
@@ -171,7 +179,7 @@ def _actions() -> Iterator[_SchemaAction]:
     yield from _SINGLE_ACTIONS
 
 
-_LEVELS = {
+_LEVEL_BY_EFFECT = {
     True: {_NARROWS: DriftLevel.BREAKING, _WIDENS: DriftLevel.COMPATIBLE},
     False: {_NARROWS: DriftLevel.COMPATIBLE, _WIDENS: DriftLevel.BREAKING},
 }
@@ -187,78 +195,88 @@ _LEVEL_EXCEPTIONS = (
     (r"request-parameter-default-value-.*", DriftLevel.BREAKING),
     (r"request-parameter-property-type-changed", DriftLevel.POSSIBLY_BREAKING),
 )
-"""Exceptions from `_LEVELS` for rules of oasdiff and similar rules. Each pattern must match the whole rule id."""
-_OASDIFF_IDS = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
+"""Exceptions from `_LEVEL_BY_EFFECT`, for rules of oasdiff and similar rules. A pattern matches a whole rule id."""
+_OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
 """Ids of oasdiff that do not follow the pattern of its other ids, by the id that the pattern would give."""
 
 
-def rule_id(kind: SchemaKind, action: str) -> str:
+def build_rule_id(kind: SchemaKind, action_suffix: str) -> str:
     """Return the id of the rule for a change of a schema.
 
     Args:
         kind: the kind of the schema.
-        action: the end of the rule id that describes the change, such as "max-increased".
+        action_suffix: the end of the rule id that describes the change, such as "max-increased".
     """
-    if action == "type-specialized" and kind.id_prefix in ("request-body", "request-property", "request-parameter"):
-        action = "type-changed"  # oasdiff distinguishes the two only in responses
-    name = f"{kind.id_prefix}-{action}"
-    return _OASDIFF_IDS.get(name, name)
+    if action_suffix == "type-specialized" and kind.id_prefix in (
+        "request-body",
+        "request-property",
+        "request-parameter",
+    ):
+        action_suffix = "type-changed"  # oasdiff distinguishes the two only in responses
+    name = f"{kind.id_prefix}-{action_suffix}"
+    return _OASDIFF_ID_BY_RULE_ID.get(name, name)
 
 
-def _keyword_rules() -> Iterator[DriftRule]:
-    for kind in SCHEMA_KINDS.values():
-        for action in _actions():
-            name = rule_id(kind, action.id_suffix)
-            # `rule_id` maps type-specialized to type-changed for requests, whose rule comes from that action.
+def _build_keyword_rules() -> Iterator[DriftRule]:
+    for kind in SCHEMA_KIND_BY_ID_PREFIX.values():
+        for action in _iterate_schema_actions():
+            name = build_rule_id(kind, action.id_suffix)
+            # `build_rule_id` maps type-specialized to type-changed for requests, whose rule comes from that action.
             if action.id_suffix != "type-specialized" or name.endswith(action.id_suffix):
-                yield _rule(name, _level(name, kind, action.effect), f"{kind.label}: {action.description}")
+                yield _build_rule(
+                    name, _determine_level(name, kind, action.effect), f"{kind.label}: {action.description}"
+                )
 
 
-def _level(name: str, kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
+def _determine_level(rule_id: str, kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
     for pattern, level in _LEVEL_EXCEPTIONS:
-        if re.fullmatch(pattern, name):
+        if re.fullmatch(pattern, rule_id):
             return level
     if effect is SchemaChangeEffect.NONE:
         return DriftLevel.COMPATIBLE
-    return _LEVELS[kind.is_sent].get(effect, DriftLevel.BREAKING)
+    return _LEVEL_BY_EFFECT[kind.is_sent_by_client].get(effect, DriftLevel.BREAKING)
 
 
-def _rule(name: str, level: DriftLevel, description: str) -> DriftRule:
-    return DriftRule(name, level, description, "contracts")
+def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:
+    return DriftRule(rule_id, level, description, "contracts")
 
 
-def _property_rules() -> Iterator[DriftRule]:
+def _build_property_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that are added, removed, or become required or optional."""
-    for kind in (kind for kind in SCHEMA_KINDS.values() if kind.id_prefix.endswith("-property")):
+    for kind in (kind for kind in SCHEMA_KIND_BY_ID_PREFIX.values() if kind.id_prefix.endswith("-property")):
         prefix, noun = kind.id_prefix, kind.label.lower()
-        yield from _sent_property_rules(prefix, noun) if kind.is_sent else _received_property_rules(kind.message, noun)
+        yield from (
+            _build_sent_property_rules(prefix, noun)
+            if kind.is_sent_by_client
+            else _build_received_property_rules(kind.message, noun)
+        )
         required, optional = DriftLevel.BREAKING, DriftLevel.COMPATIBLE
-        if not kind.is_sent:
+        if not kind.is_sent_by_client:
             required, optional = optional, required
-        yield _rule(f"{prefix}-became-required", required, f"A {noun} became required")
-        yield _rule(f"{prefix}-became-optional", optional, f"A {noun} became optional")
+        yield _build_rule(f"{prefix}-became-required", required, f"A {noun} became required")
+        yield _build_rule(f"{prefix}-became-optional", optional, f"A {noun} became optional")
 
 
-def _sent_property_rules(prefix: str, noun: str) -> Iterator[DriftRule]:
+def _build_sent_property_rules(rule_id_prefix: str, noun: str) -> Iterator[DriftRule]:
     breaking, possibly, compatible = DriftLevel
-    yield _rule(f"new-required-{prefix}", breaking, f"A required {noun} was added")
+    yield _build_rule(f"new-required-{rule_id_prefix}", breaking, f"A required {noun} was added")
     description = f"A required {noun} with a default value was added"
-    yield _rule(f"new-required-{prefix}-with-default", breaking, description)
-    yield _rule(f"new-optional-{prefix}", compatible, f"An optional {noun} was added")
-    yield _rule(f"{prefix}-removed", possibly, f"A {noun} was removed")
+    yield _build_rule(f"new-required-{rule_id_prefix}-with-default", breaking, description)
+    yield _build_rule(f"new-optional-{rule_id_prefix}", compatible, f"An optional {noun} was added")
+    yield _build_rule(f"{rule_id_prefix}-removed", possibly, f"A {noun} was removed")
     description = f"A {noun} with a default value became required"
-    yield _rule(f"{prefix}-became-required-with-default", breaking, description)
+    yield _build_rule(f"{rule_id_prefix}-became-required-with-default", breaking, description)
 
 
-def _received_property_rules(message: str, noun: str) -> Iterator[DriftRule]:
+def _build_received_property_rules(message: str, noun: str) -> Iterator[DriftRule]:
     breaking, possibly, compatible = DriftLevel
-    yield _rule(f"{message}-required-property-removed", breaking, f"A required {noun} was removed")
-    yield _rule(f"{message}-optional-property-removed", possibly, f"An optional {noun} was removed")
-    yield _rule(f"{message}-required-property-added", compatible, f"A required {noun} was added")
-    yield _rule(f"{message}-optional-property-added", compatible, f"An optional {noun} was added")
+    yield _build_rule(f"{message}-required-property-removed", breaking, f"A required {noun} was removed")
+    yield _build_rule(f"{message}-optional-property-removed", possibly, f"An optional {noun} was removed")
+    yield _build_rule(f"{message}-required-property-added", compatible, f"A required {noun} was added")
+    yield _build_rule(f"{message}-optional-property-added", compatible, f"An optional {noun} was added")
 
 
-def _access_rules() -> Iterator[DriftRule]:
+def _build_access_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that become or stop being read-only or write-only."""
     for message in ("request", "response", "callback"):
         for need in ("required", "optional"):
@@ -268,12 +286,14 @@ def _access_rules() -> Iterator[DriftRule]:
                 # A required property that is no longer write-only newly appears in what the client receives.
                 appears = message != "request" and need == "required" and access == "write"
                 level = DriftLevel.POSSIBLY_BREAKING if appears else DriftLevel.COMPATIBLE
-                yield _rule(f"{prefix}-became-{access}-only", DriftLevel.COMPATIBLE, f"{subject} became {access}-only")
-                yield _rule(f"{prefix}-became-not-{access}-only", level, f"{subject} is no longer {access}-only")
+                yield _build_rule(
+                    f"{prefix}-became-{access}-only", DriftLevel.COMPATIBLE, f"{subject} became {access}-only"
+                )
+                yield _build_rule(f"{prefix}-became-not-{access}-only", level, f"{subject} is no longer {access}-only")
 
 
-def rules() -> Iterator[DriftRule]:
+def build_rules() -> Iterator[DriftRule]:
     """Yield all rules for schemas."""
-    yield from _keyword_rules()
-    yield from _property_rules()
-    yield from _access_rules()
+    yield from _build_keyword_rules()
+    yield from _build_property_rules()
+    yield from _build_access_rules()

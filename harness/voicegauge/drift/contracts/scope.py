@@ -9,7 +9,7 @@ from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalization import SchemaNormalizer
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import SchemaKind
-from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.report import DriftChange, build_change
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class ComparisonScope:
     unchanged_pairs: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
     """Kind and both pointers of schemas without changes. They are kept so that shared components are compared once."""
 
-    def nested(self, suffix: str) -> ComparisonScope:
-        """Return the scope of a part of this scope, with `suffix` appended to the location."""
-        return replace(self, location=f"{self.location}{suffix}")
+    def create_nested_scope(self, location_suffix: str) -> ComparisonScope:
+        """Return the scope of a part of this scope, with `location_suffix` appended to the location."""
+        return replace(self, location=f"{self.location}{location_suffix}")
 
-    def change(self, rule: str, old: DocumentNode | None, new: DocumentNode | None, /, **values: Any) -> DriftChange:
+    def build_change(
+        self, rule: str, old: DocumentNode | None, new: DocumentNode | None, /, **values: Any
+    ) -> DriftChange:
         """Create a change of the part that this scope describes.
 
         Args:
@@ -40,13 +42,13 @@ class ComparisonScope:
             new: the newer node; `None` if the part was removed as a whole.
             values: the values that the report shows, named `old` and `new`.
         """
-        return make_change(
+        return build_change(
             rule,
             location=self.location.strip() or "operation",
             operation=self.operation,
             old=None if old is None else old.position,
             new=None if new is None else new.position,
-            values=values,
+            message_values=values,
         )
 
 
@@ -64,12 +66,12 @@ class SchemaPair:
     """The node that is used for the newer schema if `new` is empty."""
 
     @property
-    def key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    def cache_key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """A key that is equal for pairs whose comparison gives the same changes."""
         old, new = (tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old, self.new))
         return (self.kind.id_prefix, old, new)
 
-    def normalized(self) -> tuple[NormalizedSchema, NormalizedSchema]:
+    def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""
         old = self.scope.old_schemas.normalize(self.old, self.old_fallback)
         return old, self.scope.new_schemas.normalize(self.new, self.new_fallback)

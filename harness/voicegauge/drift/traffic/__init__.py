@@ -1,13 +1,13 @@
 """Compares recorded traffic with a contract or with older traffic."""
 
-from voicegauge.drift.registry import register
+from voicegauge.drift.registry import register_rules
 from voicegauge.drift.traffic.reading import RecordedTraffic, read_traffic
 from voicegauge.drift.traffic.recording_files import (
     compare_recording_files,
     compare_recording_with_contract,
     load_traffic,
 )
-from voicegauge.drift.traffic.traffic_rules import rules
+from voicegauge.drift.traffic.traffic_rules import build_traffic_rules
 from voicegauge.drift.traffic.traffic_vs_contract import STANDARD_HEADERS, compare_traffic_with_contract
 from voicegauge.drift.traffic.traffic_vs_traffic import compare_traffic
 
@@ -22,4 +22,4 @@ __all__ = [
     "read_traffic",
 ]
 
-register(rules())
+register_rules(build_traffic_rules())

@@ -8,25 +8,25 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, SchemaError
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.contradictions import make_contradiction
+from voicegauge.drift.traffic.contradictions import build_contradiction
 from voicegauge.drift.traffic.reading import (
     ANY_INDEX,
     LocatedSchema,
     RecordedExchange,
-    applicable_schemas,
-    body_schemas,
-    enumerated_values,
-    json_type_of,
-    undocumented_properties,
+    find_applicable_schemas,
+    find_body_schemas,
+    find_undocumented_properties,
+    get_json_type,
+    list_enumerated_values,
 )
 from voicegauge.formats import escape_pointer_token, read_pointer, unescape_pointer_token
 from voicegauge.recording import MASK
 
-_MAX_ERRORS = 20
+_MAX_SCHEMA_ERRORS = 20
 """Largest number of schema errors reported per body, because every entry of a long list may have the same error."""
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
 """Keywords whose schema errors are not reported, because undocumented fields are reported instead."""
-_RULES_BY_KEYWORD = {
+_RULE_BY_KEYWORD = {
     "type": "observed-type-undocumented",
     "enum": "observed-value-undocumented",
     "const": "observed-value-undocumented",
@@ -34,70 +34,70 @@ _RULES_BY_KEYWORD = {
 }
 
 
-def body_changes(recorded_exchange: RecordedExchange, media_type: MediaType) -> Iterator[DriftChange]:
+def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: MediaType) -> Iterator[DriftChange]:
     """Yield the undocumented fields of a response body, and the parts of the body that its schema rejects."""
-    for extra in undocumented_properties(
-        recorded_exchange.contract.schemas, recorded_exchange.body, body_schemas(media_type)
+    for extra in find_undocumented_properties(
+        recorded_exchange.contract.schemas, recorded_exchange.json_body, find_body_schemas(media_type)
     ):
-        yield make_contradiction(
+        yield build_contradiction(
             recorded_exchange,
             "observed-field-undocumented",
             f"{recorded_exchange.status} body#{extra.path}",
             pointer=extra.parent_pointer,
-            part=f"/response/content/text#{extra.path}",
+            exchange_part=f"/response/content/text#{extra.path}",
             value=extra.value,
         )
-    for error in islice(media_type.errors(recorded_exchange.body), _MAX_ERRORS):
+    for error in islice(media_type.iterate_errors(recorded_exchange.json_body), _MAX_SCHEMA_ERRORS):
         if error.keyword not in _PROPERTY_KEYWORDS:
-            yield from _error_change(recorded_exchange, error)
+            yield from _build_error_change(recorded_exchange, error)
 
 
-def _error_change(recorded_exchange: RecordedExchange, error: SchemaError) -> Iterator[DriftChange]:
+def _build_error_change(recorded_exchange: RecordedExchange, error: SchemaError) -> Iterator[DriftChange]:
     tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
-    value = read_pointer(recorded_exchange.body, tokens)
-    rule = _rule(recorded_exchange, error, value)
+    value = read_pointer(recorded_exchange.json_body, tokens)
+    rule = _choose_rule(recorded_exchange, error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
-    yield make_contradiction(
+    yield build_contradiction(
         recorded_exchange,
         rule,
-        f"{recorded_exchange.status} body#{_generalize(recorded_exchange.body, tokens)}",
+        f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, tokens)}",
         pointer=error.schema_pointer,
-        part=f"/response/content/text#{error.pointer}",
+        exchange_part=f"/response/content/text#{error.pointer}",
         value=error.message if rule == "observed-field-missing" else value,
     )
 
 
-def _rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -> str:
+def _choose_rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -> str:
     """Return the id of the rule for a schema error. An error of anyOf or oneOf is a type, a value or a range error."""
-    if error.keyword in _RULES_BY_KEYWORD:
-        return _RULES_BY_KEYWORD[error.keyword]
+    if error.keyword in _RULE_BY_KEYWORD:
+        return _RULE_BY_KEYWORD[error.keyword]
     if error.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
-    schemas = _schemas_at(recorded_exchange, error.schema_pointer.rpartition("/")[0])
-    types = {name for located in schemas for name in _type_names(located.schema)}
+    schemas = _find_schemas_at(recorded_exchange, error.schema_pointer.rpartition("/")[0])
+    types = {name for located in schemas for name in _list_type_names(located.schema)}
     if types and not _has_type(value, types):
         return "observed-type-undocumented"
-    return "observed-value-undocumented" if enumerated_values(schemas) else "observed-value-out-of-bounds"
+    return "observed-value-undocumented" if list_enumerated_values(schemas) else "observed-value-out-of-bounds"
 
 
-def _schemas_at(recorded_exchange: RecordedExchange, pointer: str) -> list[LocatedSchema]:
+def _find_schemas_at(recorded_exchange: RecordedExchange, pointer: str) -> list[LocatedSchema]:
     tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
     schema = read_pointer(recorded_exchange.contract.document.data, tokens)
-    return [] if schema is MISSING else applicable_schemas(recorded_exchange.contract.schemas, schema, pointer)
+    return [] if schema is MISSING else find_applicable_schemas(recorded_exchange.contract.schemas, schema, pointer)
 
 
-def _type_names(schema: dict[str, Any]) -> list[str]:
+def _list_type_names(schema: dict[str, Any]) -> list[str]:
     types = schema.get("type", [])
     return [types] if isinstance(types, str) else list(types)
 
 
-def _has_type(value: Any, types: set[str]) -> bool:
-    name = json_type_of(value)
-    return name in types or (name == "number" and "integer" in types)
+def _has_type(value: Any, type_names: set[str]) -> bool:
+    name = get_json_type(value)
+    return name in type_names or (name == "number" and "integer" in type_names)
 
 
-def _generalize(value: Any, tokens: list[str]) -> str:
+def _generalize_path(value: Any, tokens: list[str]) -> str:
     """Return the path of `tokens`, in which `*` replaces list indices: the same error in each entry is one change."""
     path = ""
     for index, token in enumerate(tokens):

@@ -5,36 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from voicegauge.contract import Contract
-from voicegauge.drift.report import DriftChange, FilePosition, make_change
+from voicegauge.drift.report import DriftChange, FilePosition, build_change
 from voicegauge.drift.traffic.disputes import is_disputed
 from voicegauge.drift.traffic.reading import RecordedExchange
 
 
-def contract_position(contract: Contract, pointer: str) -> FilePosition:
+def find_contract_position(contract: Contract, pointer: str) -> FilePosition:
     """Return the position in the contract file of the value at `pointer`."""
     document = contract.document
     position = document.position(pointer)
     return FilePosition(file=str(position.path), line=position.line, pointer=pointer)
 
 
-def make_contradiction(
-    recorded_exchange: RecordedExchange, rule: str, location: str, *, pointer: str, part: str, value: Any
+def build_contradiction(
+    recorded_exchange: RecordedExchange, rule_id: str, location: str, *, pointer: str, exchange_part: str, value: Any
 ) -> DriftChange:
     """Create a change for a contradiction. If the contract records it as disputed, use the rule for disputed readings.
 
     Args:
         recorded_exchange: the exchange that contradicts the contract.
-        rule: the id of the rule to use if the contradiction is not disputed.
+        rule_id: the id of the rule to use if the contradiction is not disputed.
         location: the part of the operation that is contradicted, as `DriftChange.location`.
         pointer: JSON pointer to the part of the contract that is contradicted.
-        part: the part of the exchange, in the format that `RecordedExchange.position` takes.
+        exchange_part: the part of the exchange, in the format that `RecordedExchange.position` takes.
         value: the observed value.
     """
-    return make_change(
-        "observed-disputed-reading" if is_disputed(recorded_exchange, rule, pointer) else rule,
+    return build_change(
+        "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, pointer) else rule_id,
         location=location,
         operation=recorded_exchange.operation_id,
-        old=contract_position(recorded_exchange.contract, pointer),
-        new=recorded_exchange.position(part),
-        values={"new": value},
+        old=find_contract_position(recorded_exchange.contract, pointer),
+        new=recorded_exchange.find_position(exchange_part),
+        message_values={"new": value},
     )

@@ -18,23 +18,23 @@ _CHECK_RULES_BY_DRIFT_RULE = {
 _BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
 
 
-def is_disputed(recorded_exchange: RecordedExchange, rule: str, pointer: str) -> bool:
-    """Whether a recorded dispute covers what `rule` reports.
+def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, pointer: str) -> bool:
+    """Whether a recorded dispute covers what `rule_id` reports.
 
     Args:
         recorded_exchange: the exchange that contradicts the contract.
-        rule: the id of the drift rule.
+        rule_id: the id of the drift rule.
         pointer: JSON pointer to the part of the contract that is contradicted. Disputes about its parents count too.
     """
-    check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule, _BODY_CHECK_RULES))
-    for candidate in _disputed_pointers(recorded_exchange, pointer):
-        for dispute, location in recorded_exchange.contract.disputes(candidate):
-            if check_rules & set(dispute.rules) and _covers(dispute, recorded_exchange, location):
+    check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule_id, _BODY_CHECK_RULES))
+    for candidate in _list_disputable_pointers(recorded_exchange, pointer):
+        for dispute, location in recorded_exchange.contract.iterate_disputes(candidate):
+            if check_rules & set(dispute.rules) and _covers_contradiction(dispute, recorded_exchange, location):
                 return True
     return False
 
 
-def _disputed_pointers(recorded_exchange: RecordedExchange, pointer: str) -> list[str]:
+def _list_disputable_pointers(recorded_exchange: RecordedExchange, pointer: str) -> list[str]:
     """Return the pointers at which a dispute may be recorded: the part itself, the response and the operation."""
     pointers = [pointer]
     if recorded_exchange.response_spec is not None:
@@ -48,7 +48,7 @@ def _disputed_pointers(recorded_exchange: RecordedExchange, pointer: str) -> lis
     return [candidate for candidate in pointers if candidate]
 
 
-def _covers(dispute: Dispute, recorded_exchange: RecordedExchange, location: str) -> bool:
+def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange, location: str) -> bool:
     response = recorded_exchange.exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False
@@ -56,13 +56,15 @@ def _covers(dispute: Dispute, recorded_exchange: RecordedExchange, location: str
         return False
     if dispute.schema is None:
         return True
-    if recorded_exchange.body is MISSING:
+    if recorded_exchange.json_body is MISSING:
         return False
-    pointers = _schema_pointers(recorded_exchange.contract, dispute, location)
-    return any(recorded_exchange.contract.schemas.fits(pointer, recorded_exchange.body) for pointer in pointers)
+    pointers = _list_schema_pointers(recorded_exchange.contract, dispute, location)
+    return any(
+        recorded_exchange.contract.schemas.is_valid(pointer, recorded_exchange.json_body) for pointer in pointers
+    )
 
 
-def _schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
+def _list_schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
     """Return the pointers to the schema of a dispute. References in a schema can be resolved only by its position."""
     found = []
     tokens = [unescape_pointer_token(token) for token in location.split("/")[1:]]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.report import DriftChange, build_change
 from voicegauge.drift.traffic.reading import (
     FlattenedBody,
     FlattenedCase,
@@ -20,67 +20,71 @@ from voicegauge.formats import escape_pointer_token
 class _FieldCounts(NamedTuple):
     """Number of times that one field is present in one case, in the older and in the newer recording."""
 
-    old_fields: int
-    old_objects: int
+    old_field_count: int
+    old_object_count: int
     """Number of objects in the older recording that could have the field."""
-    new_fields: int
-    new_objects: int
+    new_field_count: int
+    new_object_count: int
 
 
-def field_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
+def compare_field_presence(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
     """Yield a change for each field that was removed, is sometimes missing, or was added."""
     counts = _count_fields(cases)
-    rules = {path: rule for path, found in counts.items() if (rule := _presence_rule(found)) is not None}
+    rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule(found)) is not None}
     for path, rule in rules.items():
         if any(path.startswith(f"{parent}/") for parent in rules):
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
-        values = {side: _first_value(cases, path, side)}
-        yield make_field_change(context, rule, path, _example_exchanges(cases, path), values)
+        values = {side: _find_first_value(cases, path, side)}
+        yield build_field_change(context, rule, path, _find_example_exchanges(cases, path), values)
 
 
-def make_field_change(
+def build_field_change(
     context: ResponseContext,
-    rule: str,
+    rule_id: str,
     path: str,
-    examples: tuple[RecordedExchange, RecordedExchange],
+    example_exchanges: tuple[RecordedExchange, RecordedExchange],
     values: Mapping[str, Any],
     *,
-    part: str = "",
+    exchange_part: str = "",
 ) -> DriftChange:
     """Create a change of a field in a body.
 
     Args:
         context: what the compared responses have in common.
-        rule: the id of the rule.
+        rule_id: the id of the rule.
         path: the path of the field in the body.
-        examples: an older and a newer exchange that show the change.
+        example_exchanges: an older and a newer exchange that show the change.
         values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
-        part: the part of a URL that changed; empty if the value is not a URL.
+        exchange_part: the part of a URL that changed; empty if the value is not a URL.
     """
-    old, new = examples
-    return make_change(
-        rule,
-        location=f"{context.body_location}{path}{part}",
-        operation=context.operation,
-        old=old.body_position(path),
-        new=new.body_position(path),
-        values={side: value for side, value in values.items() if value is not None},
+    old, new = example_exchanges
+    return build_change(
+        rule_id,
+        location=f"{context.body_location}{path}{exchange_part}",
+        operation=context.operation_id,
+        old=old.find_body_position(path),
+        new=new.find_body_position(path),
+        message_values={side: value for side, value in values.items() if value is not None},
     )
 
 
-def _presence_rule(counts: Sequence[_FieldCounts]) -> str | None:
+def _choose_presence_rule(counts: Sequence[_FieldCounts]) -> str | None:
     """Return the id of the rule for how the presence of a field changed; `None` if there is nothing to report."""
-    comparable = [one for one in counts if one.old_objects and one.new_objects]
-    removed = sum(one.old_fields == one.old_objects and one.new_fields == 0 for one in comparable)
-    in_both = sum(bool(one.old_fields and one.new_fields) for one in comparable)
-    was_always_present = all(one.old_fields == one.old_objects for one in comparable)
+    comparable = [one for one in counts if one.old_object_count and one.new_object_count]
+    removed = sum(one.old_field_count == one.old_object_count and one.new_field_count == 0 for one in comparable)
+    in_both = sum(bool(one.old_field_count and one.new_field_count) for one in comparable)
+    was_always_present = all(one.old_field_count == one.old_object_count for one in comparable)
     if removed and not in_both:
         return "recorded-field-gone"
     # A single case is not enough to call a field sometimes missing.
-    if len(comparable) > 1 and was_always_present and any(one.new_fields < one.new_objects for one in comparable):
+    if (
+        len(comparable) > 1
+        and was_always_present
+        and any(one.new_field_count < one.new_object_count for one in comparable)
+    ):
         return "recorded-field-sometimes-gone"
-    if any(one.new_fields for one in comparable) and not any(one.old_fields for one in comparable):
+    if any(one.new_field_count for one in comparable) and not any(one.old_field_count for one in comparable):
         return "recorded-field-new"
     return None
 
@@ -89,7 +93,10 @@ def _count_fields(cases: Sequence[FlattenedCase]) -> dict[str, list[_FieldCounts
     """Return the counts of each field in each case, by the path of the field."""
     found: dict[str, list[_FieldCounts]] = defaultdict(list)
     for case in cases:
-        (old_fields, old_objects), (new_fields, new_objects) = _count_side(case.old), _count_side(case.new)
+        (old_fields, old_objects), (new_fields, new_objects) = (
+            _count_fields_and_objects(case.old_bodies),
+            _count_fields_and_objects(case.new_bodies),
+        )
         for path in sorted(old_fields.keys() | new_fields.keys()):
             parent = path.rpartition("/")[0]
             found[path].append(
@@ -98,27 +105,28 @@ def _count_fields(cases: Sequence[FlattenedCase]) -> dict[str, list[_FieldCounts
     return dict(sorted(found.items()))
 
 
-def _count_side(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[str, int]]:
+def _count_fields_and_objects(bodies: Sequence[FlattenedBody]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the number of fields at each path and the number of objects at each path."""
     fields: dict[str, int] = defaultdict(int)
     objects: dict[str, int] = defaultdict(int)
     for body in bodies:
         for one in body.objects:
             objects[one.path] += 1
-            for name in one.names:
+            for name in one.field_names:
                 fields[f"{one.path}/{escape_pointer_token(name)}"] += 1
     return fields, objects
 
 
-def _example_exchanges(cases: Sequence[FlattenedCase], path: str) -> tuple[RecordedExchange, RecordedExchange]:
+def _find_example_exchanges(cases: Sequence[FlattenedCase], path: str) -> tuple[RecordedExchange, RecordedExchange]:
     """Return an older and a newer exchange as examples, if possible of a case whose older bodies have the field."""
     for case in cases:
-        for body in case.old:
+        for body in case.old_bodies:
             if _has_path(body, path):
-                return body.recorded_exchange, case.new[-1].recorded_exchange
+                return body.recorded_exchange, case.new_bodies[-1].recorded_exchange
     first = cases[0]
-    return first.old[-1].recorded_exchange, next(
-        (body.recorded_exchange for body in first.new if _has_path(body, path)), first.new[-1].recorded_exchange
+    return first.old_bodies[-1].recorded_exchange, next(
+        (body.recorded_exchange for body in first.new_bodies if _has_path(body, path)),
+        first.new_bodies[-1].recorded_exchange,
     )
 
 
@@ -126,9 +134,9 @@ def _has_path(body: FlattenedBody, path: str) -> bool:
     return any(value.path == path for value in body.values)
 
 
-def _first_value(cases: Sequence[FlattenedCase], path: str, side: str) -> JsonScalar:
+def _find_first_value(cases: Sequence[FlattenedCase], path: str, old_or_new: str) -> JsonScalar:
     for case in cases:
-        for body in case.old if side == "old" else case.new:
+        for body in case.old_bodies if old_or_new == "old" else case.new_bodies:
             for value in body.values:
                 if value.path == path:
                     return value.value

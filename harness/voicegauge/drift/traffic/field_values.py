@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.field_presence import make_field_change
+from voicegauge.drift.traffic.field_presence import build_field_change
 from voicegauge.drift.traffic.reading import (
     ANY_INDEX,
     CaseKey,
@@ -22,11 +22,11 @@ from voicegauge.drift.traffic.reading import (
     split_value,
 )
 
-_MIN_NEVER_NULL = 4
+_MIN_VALUES_NEVER_NULL = 4
 """Number of older values without null that are needed before null counts as a new type rather than as chance."""
 _SCALAR_TYPES = ("string", "number", "boolean")
 
-DocumentedValues = Callable[[str], frozenset[JsonScalar]]
+FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
 """A function that takes the path of a field and returns the values that the contract lists for the field."""
 
 _CaseValues = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
@@ -35,118 +35,149 @@ _CaseValues = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
 class _FieldValues(NamedTuple):
     """The values of one field in each case, each value with the exchange in which it was found."""
 
-    old: _CaseValues
-    new: _CaseValues
+    old_values_by_case: _CaseValues
+    new_values_by_case: _CaseValues
 
 
-def _values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldValues]:
+def _group_values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldValues]:
     found: dict[str, _FieldValues] = defaultdict(lambda: _FieldValues(defaultdict(list), defaultdict(list)))
     for case in cases:
-        for is_newer, bodies in ((False, case.old), (True, case.new)):
+        for is_newer, bodies in ((False, case.old_bodies), (True, case.new_bodies)):
             for body in bodies:
                 for value in body.values:
                     field = found[value.path]
-                    values = field.new if is_newer else field.old
-                    values[case.case, value.entry].append((value, body.recorded_exchange))
+                    values = field.new_values_by_case if is_newer else field.old_values_by_case
+                    values[case.case_name, value.entry_identity].append((value, body.recorded_exchange))
     return dict(sorted(found.items()))
 
 
-def type_changes(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
+def compare_field_types(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
     """Yield a change for each field that has a JSON type that it did not have before."""
-    for path, field in _values_by_field(cases).items():
-        shared = field.old.keys() & field.new.keys()
-        before = {value.type for case in shared for value, _ in field.old[case]}
-        after = {value.type for case in shared for value, _ in field.new[case]}
+    for path, field in _group_values_by_field(cases).items():
+        shared = field.old_values_by_case.keys() & field.new_values_by_case.keys()
+        before = {value.json_type for case in shared for value, _ in field.old_values_by_case[case]}
+        after = {value.json_type for case in shared for value, _ in field.new_values_by_case[case]}
         added = after - before
         if not added or before == {"null"}:
             continue
         is_sometimes_null = added == {"null"} and after != {"null"}
-        if is_sometimes_null and sum(len(field.old[case]) for case in shared) < _MIN_NEVER_NULL:
+        if is_sometimes_null and sum(len(field.old_values_by_case[case]) for case in shared) < _MIN_VALUES_NEVER_NULL:
             continue
-        case = next(case for case in sorted(shared) if {value.type for value, _ in field.new[case]} & added)
-        new_example = next(recorded_exchange for value, recorded_exchange in field.new[case] if value.type in added)
+        case = next(
+            case for case in sorted(shared) if {value.json_type for value, _ in field.new_values_by_case[case]} & added
+        )
+        new_example = next(
+            recorded_exchange for value, recorded_exchange in field.new_values_by_case[case] if value.json_type in added
+        )
         types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
-        yield make_field_change(context, "recorded-type-changed", path, (field.old[case][0][1], new_example), types)
+        yield build_field_change(
+            context, "recorded-type-changed", path, (field.old_values_by_case[case][0][1], new_example), types
+        )
 
 
-def value_changes(
+def compare_field_values(
     context: ResponseContext,
     cases: Sequence[FlattenedCase],
     *,
-    skip: Collection[str],
-    documented_values: DocumentedValues,
+    paths_to_skip: Collection[str],
+    find_documented_values: FindDocumentedValues,
 ) -> Iterator[DriftChange]:
     """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
 
     Args:
         context: what the compared responses have in common.
         cases: the flattened bodies of the responses.
-        skip: the paths of the job state and the charge, which other rules compare.
-        documented_values: a function that returns the values that the contract lists for the field at a path.
+        paths_to_skip: the paths of the job state and the charge, which other rules compare.
+        find_documented_values: a function that returns the values that the contract lists for the field at a path.
     """
-    for path, field in _values_by_field(cases).items():
-        if path in skip:
+    for path, field in _group_values_by_field(cases).items():
+        if path in paths_to_skip:
             continue
         is_list = path.endswith(f"/{ANY_INDEX}")
         if is_list:
-            yield from _entry_changes(context, path, field)
-        for part, (old, new) in _split_values(field).items():
+            yield from _compare_list_entries(context, path, field)
+        for part, (old, new) in _split_field_values(field).items():
             if is_list and not part:
                 continue  # compared as entries above; only parts of URLs in lists are compared here
             difference = compare_values(
-                old, new, documented_values=documented_values(path) if not part else frozenset()
+                old, new, documented_values=find_documented_values(path) if not part else frozenset()
             )
             if difference is not None:
-                rule = "recorded-value-new" if difference.added else "recorded-value-gone"
-                values = {"old": _shown(difference.removed), "new": _shown(difference.added)}
-                yield make_field_change(context, rule, path, _examples(field, difference), values, part=part)
+                rule = "recorded-value-new" if difference.added_values else "recorded-value-gone"
+                values = {
+                    "old": _format_shown_values(difference.removed_values),
+                    "new": _format_shown_values(difference.added_values),
+                }
+                yield build_field_change(
+                    context, rule, path, _find_examples(field, difference), values, exchange_part=part
+                )
 
 
-_SplitValues = dict[CaseKey, frozenset[JsonScalar]]
+_PartValuesByCase = dict[CaseKey, frozenset[JsonScalar]]
 
 
-def _split_values(field: _FieldValues) -> dict[str, tuple[_SplitValues, _SplitValues]]:
+def _split_field_values(field_values: _FieldValues) -> dict[str, tuple[_PartValuesByCase, _PartValuesByCase]]:
     """Return the older and the newer values of each part of a field. A value that is not a URL has only one part."""
-    found: dict[str, tuple[_SplitValues, _SplitValues]] = {}
-    for index, side in enumerate((field.old, field.new)):
+    found: dict[str, tuple[_PartValuesByCase, _PartValuesByCase]] = {}
+    for index, side in enumerate((field_values.old_values_by_case, field_values.new_values_by_case)):
         for case, values in side.items():
             for flattened, _ in values:
-                if flattened.type in _SCALAR_TYPES:
+                if flattened.json_type in _SCALAR_TYPES:
                     for part, value in split_value(flattened.value):
                         by_case = found.setdefault(part, ({}, {}))[index]
                         by_case[case] = by_case.get(case, frozenset()) | {value}
     return found
 
 
-def _shown(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
+def _format_shown_values(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
     return None if not values else values[0] if len(values) == 1 else list(values)
 
 
-def _examples(field: _FieldValues, difference: ValueDifference) -> tuple[RecordedExchange, RecordedExchange]:
+def _find_examples(
+    field_values: _FieldValues, difference: ValueDifference
+) -> tuple[RecordedExchange, RecordedExchange]:
     """Return an exchange with a removed value and one with an added value. By default, return the first exchanges."""
-    old = [(value.value, recorded_exchange) for values in field.old.values() for value, recorded_exchange in values]
-    new = [(value.value, recorded_exchange) for values in field.new.values() for value, recorded_exchange in values]
-    before = next((recorded_exchange for value, recorded_exchange in old if value in difference.removed), old[0][1])
-    after = next((recorded_exchange for value, recorded_exchange in new if value in difference.added), new[0][1])
+    old = [
+        (value.value, recorded_exchange)
+        for values in field_values.old_values_by_case.values()
+        for value, recorded_exchange in values
+    ]
+    new = [
+        (value.value, recorded_exchange)
+        for values in field_values.new_values_by_case.values()
+        for value, recorded_exchange in values
+    ]
+    before = next(
+        (recorded_exchange for value, recorded_exchange in old if value in difference.removed_values), old[0][1]
+    )
+    after = next((recorded_exchange for value, recorded_exchange in new if value in difference.added_values), new[0][1])
     return before, after
 
 
-def _entry_changes(context: ResponseContext, path: str, field: _FieldValues) -> Iterator[DriftChange]:
-    difference = compare_word_lists(_entries_by_case(field.old), _entries_by_case(field.new))
+def _compare_list_entries(context: ResponseContext, path: str, field_values: _FieldValues) -> Iterator[DriftChange]:
+    difference = compare_word_lists(
+        _group_entries_by_case(field_values.old_values_by_case), _group_entries_by_case(field_values.new_values_by_case)
+    )
     if difference is None:
         return
-    examples = _examples(field, difference)
-    if difference.added:
-        yield make_field_change(context, "recorded-value-new", path, examples, {"new": _shown(difference.added)})
-    if difference.removed:
-        yield make_field_change(context, "recorded-value-gone", path, examples, {"old": _shown(difference.removed)})
+    examples = _find_examples(field_values, difference)
+    if difference.added_values:
+        yield build_field_change(
+            context, "recorded-value-new", path, examples, {"new": _format_shown_values(difference.added_values)}
+        )
+    if difference.removed_values:
+        yield build_field_change(
+            context, "recorded-value-gone", path, examples, {"old": _format_shown_values(difference.removed_values)}
+        )
 
 
-def _entries_by_case(side: Mapping[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]) -> _SplitValues:
+def _group_entries_by_case(
+    values_by_case: Mapping[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]],
+) -> _PartValuesByCase:
     """Return the entries of a list by conversation, combined for all entries of an outer list."""
-    found: _SplitValues = {}
-    for case, values in side.items():
+    found: _PartValuesByCase = {}
+    for case, values in values_by_case.items():
         conversation = case[:1]
-        entries = {value.value for value, _ in values if value.type in _SCALAR_TYPES}
+        entries = {value.value for value, _ in values if value.json_type in _SCALAR_TYPES}
         found[conversation] = found.get(conversation, frozenset()) | entries
     return found

@@ -7,32 +7,32 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract import MISSING, MediaType, Operation
-from voicegauge.drift.report import DriftChange, make_change
-from voicegauge.drift.traffic.contradictions import contract_position
-from voicegauge.drift.traffic.reading import RecordedExchange, body_schemas, undocumented_properties
+from voicegauge.drift.report import DriftChange, build_change
+from voicegauge.drift.traffic.contradictions import find_contract_position
+from voicegauge.drift.traffic.reading import RecordedExchange, find_body_schemas, find_undocumented_properties
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.recording import get_bare_media_type
 
 
-def request_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
     """Yield a change for each undocumented query parameter or field of a request with a successful response."""
     operation = recorded_exchange.operation
     if operation is None or recorded_exchange.status >= 300:
         return
-    documented = _query_parameter_names(recorded_exchange, operation)
+    documented = _list_query_parameter_names(recorded_exchange, operation)
     for name, value in parse_qsl(urlsplit(recorded_exchange.exchange.request.url).query, keep_blank_values=True):
         if name not in documented:
-            yield _make_change(recorded_exchange, f"query.{name}", operation.pointer, value)
+            yield _build_request_change(recorded_exchange, f"query.{name}", operation.pointer, value)
     content_type = recorded_exchange.exchange.request.header("content-type") or ""
     media_type = operation.request_media.get(get_bare_media_type(content_type))
     if media_type is None:
         return
     body = _read_body(recorded_exchange, media_type)
-    for extra in undocumented_properties(recorded_exchange.contract.schemas, body, body_schemas(media_type)):
-        yield _make_change(recorded_exchange, f"request body#{extra.path}", extra.parent_pointer, extra.value)
+    for extra in find_undocumented_properties(recorded_exchange.contract.schemas, body, find_body_schemas(media_type)):
+        yield _build_request_change(recorded_exchange, f"request body#{extra.path}", extra.parent_pointer, extra.value)
 
 
-def _query_parameter_names(recorded_exchange: RecordedExchange, operation: Operation) -> set[str]:
+def _list_query_parameter_names(recorded_exchange: RecordedExchange, operation: Operation) -> set[str]:
     """Return the names of the documented query parameters, including those that contain the API key."""
     names = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
     schemes = recorded_exchange.contract.security_schemes.values()
@@ -52,12 +52,12 @@ def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> An
     return MISSING
 
 
-def _make_change(recorded_exchange: RecordedExchange, location: str, pointer: str, value: Any) -> DriftChange:
-    return make_change(
+def _build_request_change(recorded_exchange: RecordedExchange, location: str, pointer: str, value: Any) -> DriftChange:
+    return build_change(
         "observed-request-field-undocumented",
         location=location,
         operation=recorded_exchange.operation_id,
-        old=contract_position(recorded_exchange.contract, pointer),
-        new=recorded_exchange.position("/request"),
-        values={"new": value},
+        old=find_contract_position(recorded_exchange.contract, pointer),
+        new=recorded_exchange.find_position("/request"),
+        message_values={"new": value},
     )

@@ -6,43 +6,46 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.report import DriftChange, build_change
 from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange
 from voicegauge.formats import is_json
 from voicegauge.speech.audio import EncodedAudio, sniff_container
 
-TEMPORARY_ERRORS = (429, 502, 503, 504)
+TEMPORARY_ERROR_STATUSES = (429, 502, 503, 504)
 """Statuses of an overloaded service. They do not change the API, because the same request works later."""
 
 
-def response_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+def compare_whole_responses(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield the changes of whole responses for each operation in each conversation."""
     for pair in pairs:
-        old, new = _by_operation(pair.old), _by_operation(pair.new)
+        old, new = _group_by_operation(pair.old), _group_by_operation(pair.new)
         for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:
                 yield from _compare_operation(old[operation], new[operation])
 
 
-def _by_operation(conversation: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
+def _group_by_operation(conversation: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
     found: dict[str, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in conversation:
         found[recorded_exchange.operation_id].append(recorded_exchange)
     return found
 
 
-def _compare_operation(old: Sequence[RecordedExchange], new: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
+def _compare_operation(
+    old_exchanges: Sequence[RecordedExchange], new_exchanges: Sequence[RecordedExchange]
+) -> Iterator[DriftChange]:
     # The order is reversed, so that the first of several responses with the same status is compared.
     before, after = (
-        {recorded_exchange.status: recorded_exchange for recorded_exchange in reversed(side)} for side in (old, new)
+        {recorded_exchange.status: recorded_exchange for recorded_exchange in reversed(side)}
+        for side in (old_exchanges, new_exchanges)
     )
     shared = before.keys() & after.keys()
     if not shared:
-        is_overload = all(status in TEMPORARY_ERRORS for status in after)
-        was_overload = any(status in TEMPORARY_ERRORS for status in before)
+        is_overload = all(status in TEMPORARY_ERROR_STATUSES for status in after)
+        was_overload = any(status in TEMPORARY_ERROR_STATUSES for status in before)
         rule = "recorded-temporary-rejection" if is_overload and not was_overload else "recorded-status-changed"
         values = {"old": next(iter(before)), "new": next(iter(after))}
-        yield _make_change(rule, old[0], new[0], "status", values)
+        yield _build_response_change(rule, old_exchanges[0], new_exchanges[0], "status", values)
     for status in sorted(shared):
         yield from _compare_bodies(before[status], after[status])
 
@@ -51,9 +54,9 @@ def _compare_bodies(old: RecordedExchange, new: RecordedExchange) -> Iterator[Dr
     before, after = old.exchange.response, new.exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
-        yield _make_change("recorded-media-type-changed", old, new, f"{new.status} content-type", values)
-    elif is_json(after.media_type) and old.body is not MISSING and new.body is MISSING:
-        yield _make_change("recorded-body-unreadable", old, new, f"{new.status} body", {})
+        yield _build_response_change("recorded-media-type-changed", old, new, f"{new.status} content-type", values)
+    elif is_json(after.media_type) and old.json_body is not MISSING and new.json_body is MISSING:
+        yield _build_response_change("recorded-body-unreadable", old, new, f"{new.status} body", {})
     yield from _compare_audio(old, new)
 
 
@@ -65,27 +68,29 @@ def _compare_audio(old: RecordedExchange, new: RecordedExchange) -> Iterator[Dri
     location = f"{new.status} body"
     if old_container != new_container:
         values = {"old": old_container, "new": new_container or "unknown"}
-        yield _make_change("recorded-audio-container-changed", old, new, location, values)
+        yield _build_response_change("recorded-audio-container-changed", old, new, location, values)
         return
-    old_format, new_format = _audio_format(before), _audio_format(after)
+    old_format, new_format = _describe_audio_format(before), _describe_audio_format(after)
     if old_format is not None and new_format is not None and old_format != new_format:
-        yield _make_change("recorded-audio-format-changed", old, new, location, {"old": old_format, "new": new_format})
+        yield _build_response_change(
+            "recorded-audio-format-changed", old, new, location, {"old": old_format, "new": new_format}
+        )
 
 
-def _audio_format(body: bytes) -> str | None:
+def _describe_audio_format(body: bytes) -> str | None:
     """Return the sample rate and the number of channels as text; `None` if the audio cannot be decoded."""
     decoded = EncodedAudio(body).decoded
     return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
 
 
-def _make_change(
-    rule: str, old: RecordedExchange, new: RecordedExchange, location: str, values: Mapping[str, object]
+def _build_response_change(
+    rule_id: str, old: RecordedExchange, new: RecordedExchange, location: str, values: Mapping[str, object]
 ) -> DriftChange:
-    return make_change(
-        rule,
+    return build_change(
+        rule_id,
         location=location,
         operation=new.operation_id,
-        old=old.position("/response"),
-        new=new.position("/response"),
-        values=values or None,
+        old=old.find_position("/response"),
+        new=new.find_position("/response"),
+        message_values=values or None,
     )

@@ -6,7 +6,7 @@ from voicegauge.drift.registry import DriftLevel, DriftRule
 
 _BREAKING, _POSSIBLY, _COMPATIBLE = DriftLevel
 
-TRAFFIC_VS_CONTRACT = {
+TRAFFIC_VS_CONTRACT_RULES = {
     "observed-operation-undocumented": (_COMPATIBLE, "A request was sent to an operation that the contract lacks"),
     "observed-status-undocumented": (_POSSIBLY, "A response has an undocumented status"),
     "observed-media-type-undocumented": (_BREAKING, "A response has an undocumented media type"),
@@ -30,7 +30,7 @@ TRAFFIC_VS_CONTRACT = {
     "documented-state-not-recorded": (_COMPATIBLE, "A documented job state is in no recording"),
 }
 """The level and the description of each rule, by the id of the rule."""
-TRAFFIC_VS_TRAFFIC = {
+TRAFFIC_VS_TRAFFIC_RULES = {
     "recorded-field-gone": (_BREAKING, "A field was removed"),
     "recorded-field-sometimes-gone": (_POSSIBLY, "A field that was always present is sometimes missing"),
     "recorded-field-new": (_COMPATIBLE, "A field was added"),
@@ -55,9 +55,9 @@ TRAFFIC_VS_TRAFFIC = {
 """The level and the description of each rule, by the id of the rule."""
 
 
-def rules() -> list[DriftRule]:
+def build_traffic_rules() -> list[DriftRule]:
     """Return all rules for recorded traffic."""
     return [
-        *(DriftRule(id, level, text, "recording-contract") for id, (level, text) in TRAFFIC_VS_CONTRACT.items()),
-        *(DriftRule(id, level, text, "recordings") for id, (level, text) in TRAFFIC_VS_TRAFFIC.items()),
+        *(DriftRule(id, level, text, "recording-contract") for id, (level, text) in TRAFFIC_VS_CONTRACT_RULES.items()),
+        *(DriftRule(id, level, text, "recordings") for id, (level, text) in TRAFFIC_VS_TRAFFIC_RULES.items()),
     ]

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_change, make_report
-from voicegauge.drift.traffic.bodies_vs_schemas import body_changes
-from voicegauge.drift.traffic.contradictions import make_contradiction
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_change, build_report
+from voicegauge.drift.traffic.bodies_vs_schemas import compare_body_with_schema
+from voicegauge.drift.traffic.contradictions import build_contradiction
 from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
-from voicegauge.drift.traffic.requests import request_changes
-from voicegauge.drift.traffic.transitions_vs_contract import job_changes
-from voicegauge.drift.traffic.uncovered import uncovered_changes
+from voicegauge.drift.traffic.requests import find_undocumented_request_parts
+from voicegauge.drift.traffic.transitions_vs_contract import find_undocumented_transitions
+from voicegauge.drift.traffic.uncovered import find_uncovered_parts
 from voicegauge.recording import MASK
 
 STANDARD_HEADERS = frozenset(
@@ -30,10 +30,12 @@ def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
     """Report what traffic shows but its contract does not document, and what is documented but not in the traffic."""
     contract = traffic.contract
     old = ComparedInput(file=str(contract.document.path), title=contract.provider.title, version=contract.version)
-    return make_report("recording-contract", old, traffic.compared_input, _without_repetitions(_changes(traffic)))
+    return build_report(
+        "recording-contract", old, traffic.compared_input, _remove_repeated_changes(_iterate_changes(traffic))
+    )
 
 
-def _without_repetitions(changes: Iterator[DriftChange]) -> Iterator[DriftChange]:
+def _remove_repeated_changes(changes: Iterator[DriftChange]) -> Iterator[DriftChange]:
     """Yield each change only once, with the first exchange that shows the change."""
     reported = set[tuple[Any, ...]]()
     for change in changes:
@@ -43,51 +45,51 @@ def _without_repetitions(changes: Iterator[DriftChange]) -> Iterator[DriftChange
             yield change
 
 
-def _changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
+def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     for recorded_exchange in traffic.exchanges:
         if recorded_exchange.operation is not None:
-            yield from _response_changes(recorded_exchange)
-            yield from request_changes(recorded_exchange)
+            yield from _iterate_response_changes(recorded_exchange)
+            yield from find_undocumented_request_parts(recorded_exchange)
         elif not recorded_exchange.operation_id.startswith("("):  # "(download)" is not an operation
-            yield make_change(
+            yield build_change(
                 "observed-operation-undocumented",
                 location="request",
                 operation=recorded_exchange.operation_id,
-                new=recorded_exchange.position(),
+                new=recorded_exchange.find_position(),
             )
     for conversation in traffic.conversations:
-        yield from job_changes(conversation)
-    yield from uncovered_changes(traffic)
+        yield from find_undocumented_transitions(conversation)
+    yield from find_uncovered_parts(traffic)
 
 
-def _response_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
     assert recorded_exchange.operation is not None
     spec, response = recorded_exchange.response_spec, recorded_exchange.exchange.response
     if spec is None:
-        yield make_contradiction(
+        yield build_contradiction(
             recorded_exchange,
             "observed-status-undocumented",
             "status",
             pointer=f"{recorded_exchange.operation.pointer}/responses",
-            part="/response/status",
+            exchange_part="/response/status",
             value=recorded_exchange.status,
         )
         return
-    yield from _header_changes(recorded_exchange)
-    if spec.media and response.body and recorded_exchange.media_type is None:
-        yield make_contradiction(
+    yield from _iterate_header_changes(recorded_exchange)
+    if spec.media_types and response.body and recorded_exchange.media_type is None:
+        yield build_contradiction(
             recorded_exchange,
             "observed-media-type-undocumented",
             f"{recorded_exchange.status} content-type",
             pointer=f"{spec.pointer}/content",
-            part="/response/content",
+            exchange_part="/response/content",
             value=response.media_type,
         )
-    if recorded_exchange.media_type is not None and recorded_exchange.body is not MISSING:
-        yield from body_changes(recorded_exchange, recorded_exchange.media_type)
+    if recorded_exchange.media_type is not None and recorded_exchange.json_body is not MISSING:
+        yield from compare_body_with_schema(recorded_exchange, recorded_exchange.media_type)
 
 
-def _header_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
+def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
     assert recorded_exchange.response_spec is not None
     contract, spec = recorded_exchange.contract, recorded_exchange.response_spec
     documented = {name.lower(): header for name, header in spec.headers.items()}
@@ -101,4 +103,4 @@ def _header_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange
         else:
             continue
         location, part = f"{recorded_exchange.status} header.{name}", f"/response/headers#{name}"
-        yield make_contradiction(recorded_exchange, rule, location, pointer=pointer, part=part, value=text)
+        yield build_contradiction(recorded_exchange, rule, location, pointer=pointer, exchange_part=part, value=text)

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from voicegauge.contract import MISSING, MediaType
-from voicegauge.drift.report import DriftChange, DriftReport, make_change, make_report
-from voicegauge.drift.traffic.field_presence import field_changes
-from voicegauge.drift.traffic.field_values import type_changes, value_changes
-from voicegauge.drift.traffic.headers import header_changes
-from voicegauge.drift.traffic.jobs import charge_changes, charge_locations, state_changes
+from voicegauge.drift.report import DriftChange, DriftReport, build_change, build_report
+from voicegauge.drift.traffic.field_presence import compare_field_presence
+from voicegauge.drift.traffic.field_values import compare_field_types, compare_field_values
+from voicegauge.drift.traffic.headers import compare_headers
+from voicegauge.drift.traffic.jobs import compare_charges, compare_job_states, find_charge_locations
 from voicegauge.drift.traffic.reading import (
     ANY_INDEX,
     ConversationPairing,
@@ -20,13 +20,13 @@ from voicegauge.drift.traffic.reading import (
     PairedResponses,
     RecordedTraffic,
     ResponseContext,
-    documented_values,
+    find_documented_values,
     flatten_bodies,
+    get_json_type,
     group_by_context,
-    json_type_of,
     pair_conversations,
 )
-from voicegauge.drift.traffic.responses import response_changes
+from voicegauge.drift.traffic.responses import compare_whole_responses
 from voicegauge.formats import read_pointer, unescape_pointer_token
 
 
@@ -37,65 +37,67 @@ def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
     them. Ids, times, signed URLs and counters are left out; they are recognized because they change with every request.
     """
     pairing = pair_conversations(old, new)
-    changes = _without_repetitions(_changes(pairing))
-    return make_report("recordings", old.compared_input, new.compared_input, changes)
+    changes = _remove_repeated_changes(_iterate_changes(pairing))
+    return build_report("recordings", old.compared_input, new.compared_input, changes)
 
 
-def _changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
-    yield from response_changes(pairing.pairs)
-    yield from state_changes(pairing.pairs)
-    yield from charge_changes(pairing.pairs)
+def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
+    yield from compare_whole_responses(pairing.pairs)
+    yield from compare_job_states(pairing.pairs)
+    yield from compare_charges(pairing.pairs)
     for context, responses in group_by_context(pairing.pairs).items():
-        yield from header_changes(context, responses)
-        yield from _body_changes(context, responses)
-    for conversation in pairing.not_repeated:
+        yield from compare_headers(context, responses)
+        yield from _compare_bodies(context, responses)
+    for conversation in pairing.unmatched_conversations:
         first = conversation[0]
-        yield make_change(
+        yield build_change(
             "recorded-request-not-repeated",
             location="request",
             operation=first.operation_id,
-            old=first.position("/request"),
+            old=first.find_position("/request"),
         )
 
 
-def _body_changes(context: ResponseContext, responses: list[PairedResponses]) -> Iterator[DriftChange]:
+def _compare_bodies(context: ResponseContext, responses: list[PairedResponses]) -> Iterator[DriftChange]:
     cases = flatten_bodies(responses)
     if not cases:
         return
-    yield from field_changes(context, cases)
-    yield from type_changes(context, cases)
-    media_type = responses[0].new[0].media_type
+    yield from compare_field_presence(context, cases)
+    yield from compare_field_types(context, cases)
+    media_type = responses[0].new_exchanges[0].media_type
 
-    def documented_values_at(path: str) -> frozenset[JsonScalar]:
-        return frozenset() if media_type is None else _documented_scalars(media_type, path)
+    def find_documented_values_at(path: str) -> frozenset[JsonScalar]:
+        return frozenset() if media_type is None else _find_documented_scalars(media_type, path)
 
-    skip = _separately_compared(responses)
-    yield from value_changes(context, cases, skip=skip, documented_values=documented_values_at)
+    skip = _list_separately_compared_paths(responses)
+    yield from compare_field_values(
+        context, cases, paths_to_skip=skip, find_documented_values=find_documented_values_at
+    )
 
 
-def _separately_compared(responses: Iterable[PairedResponses]) -> set[str]:
+def _list_separately_compared_paths(responses: Iterable[PairedResponses]) -> set[str]:
     """Return the paths of the job state and the charge, which the module `jobs` compares."""
     paths = set()
     for pair in responses:
-        for recorded_exchange in pair.new:
-            for location in (recorded_exchange.state_location, *charge_locations(recorded_exchange)):
+        for recorded_exchange in pair.new_exchanges:
+            for location in (recorded_exchange.state_location, *find_charge_locations(recorded_exchange)):
                 if location is not None and location.is_in_body:
                     paths.add(location.pointer)
     return paths
 
 
-def _documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
+def _find_documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
     """Return the scalar values that schemas and examples document for the field at `path`."""
     tokens = [unescape_pointer_token(token) for token in path.split("/")[1:]]
-    found = documented_values(media_type, tokens)
+    found = find_documented_values(media_type, tokens)
     for example in media_type.examples:
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in tokens])
-        if value is not MISSING and json_type_of(value) in ("string", "number", "boolean"):
+        if value is not MISSING and get_json_type(value) in ("string", "number", "boolean"):
             found.add(value)
     return frozenset(found)
 
 
-def _without_repetitions(changes: Iterable[DriftChange]) -> Iterator[DriftChange]:
+def _remove_repeated_changes(changes: Iterable[DriftChange]) -> Iterator[DriftChange]:
     """Yield each change only once, even if several responses show it. Merge equal header changes of all operations."""
     unique: dict[tuple[Any, ...], DriftChange] = {}
     for change in changes:
@@ -113,7 +115,9 @@ def _without_repetitions(changes: Iterable[DriftChange]) -> Iterator[DriftChange
     yield from headers.values()
 
 
-def _add_operation(first: DriftChange, other: DriftChange) -> DriftChange:
-    if other.operation in (None, first.operation, *first.other_operations):
-        return first
-    return msgspec.structs.replace(first, other_operations=(*first.other_operations, str(other.operation)))
+def _add_operation(merged_change: DriftChange, repeated_change: DriftChange) -> DriftChange:
+    if repeated_change.operation in (None, merged_change.operation, *merged_change.other_operations):
+        return merged_change
+    return msgspec.structs.replace(
+        merged_change, other_operations=(*merged_change.other_operations, str(repeated_change.operation))
+    )

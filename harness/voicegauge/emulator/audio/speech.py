@@ -206,16 +206,18 @@ def _choose_format(
 def _list_documented_media_types(target: Target, response_audio: ResponseAudio) -> Iterable[str]:
     """Return the documented media types of the response whose body is the audio; none if no such response exists."""
     if response_audio.delivered == "bytes":
-        return _find_audio_operation(target).success.media
+        return _find_audio_operation(target).success_response.media_types
     return (
-        target.contract.operation(response_audio.download).success.media if response_audio.download is not None else ()
+        target.contract.find_operation(response_audio.download).success_response.media_types
+        if response_audio.download is not None
+        else ()
     )
 
 
 def _find_audio_operation(target: Target) -> Operation:
     """Return the operation whose response contains the audio or links to it."""
     job = target.job_operation.job if target.job_operation else None
-    return target.contract.operation(job.result) if job and job.result else target.operation
+    return target.contract.find_operation(job.result) if job and job.result else target.operation
 
 
 def _choose_default_format(target: Target) -> str:
@@ -227,7 +229,9 @@ def _choose_default_format(target: Target) -> str:
     if target.spec.emulation.format is not None:
         return find_format(target.spec.emulation.format) or "wav"
     documented = (
-        find_format(name) for name in _find_audio_operation(target).success.media if name.startswith("audio/")
+        find_format(name)
+        for name in _find_audio_operation(target).success_response.media_types
+        if name.startswith("audio/")
     )
     return next((name for name in documented if name), "wav")
 

@@ -283,7 +283,7 @@ def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, uplo
     if found is not None:
         return found
     default = find_format(target.spec.emulation.format or upload.decoded_audio.container) or "wav"
-    documented = [name for name in request.operation.success.media if name.startswith("audio/")]
+    documented = [name for name in request.operation.success_response.media_types if name.startswith("audio/")]
     if not documented or choose_media_type(default, documented) is not None:
         return default
     return next((name for name in map(find_format, documented) if name is not None), "wav")

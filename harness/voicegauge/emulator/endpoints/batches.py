@@ -89,7 +89,7 @@ def _split_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[P
     items = read_pointer(request.body, tokens)
     if not isinstance(items, list) or not items:
         raise Rejection("invalid", tokens[0], f"{tokens[0]} must be a list of requests")
-    each: Operation = request.operation.contract.operation(batch.item_operation)
+    each: Operation = request.operation.contract.find_operation(batch.item_operation)
     media = next(iter(each.request_media.values()))
     for item in items:
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)

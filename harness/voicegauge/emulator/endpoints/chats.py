@@ -79,7 +79,7 @@ class ChatEndpoint:
     def _add_spoken_reply(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
         """Make the spoken reply available for download, and return its URL."""
         context = self._context
-        target = context.contract.target(chat.emulation_target)
+        target = context.contract.find_target_by_name(chat.emulation_target)
         speech_request = _build_speech_request(request, target, reply, chat.voice)
         synthesis = read_synthesis_request(speech_request, target, chat.reply_audio, context.settings.seed)
         media_id = fill_random_hex(DEFAULT_ID_TEMPLATE, context.job_store.create_rng())

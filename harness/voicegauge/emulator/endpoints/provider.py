@@ -125,7 +125,7 @@ class EmulatedProvider:
 
     def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
         for path in self._builder.list_path_candidates(incoming_request.path):
-            match = self.contract.match(incoming_request.method, path)
+            match = self.contract.match_operation(incoming_request.method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}
         raise Rejection("not-found", None, f"no such path: {incoming_request.path}")

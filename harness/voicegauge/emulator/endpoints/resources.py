@@ -85,7 +85,7 @@ class ResourceStore:
         """
         found = []
         for maker in self._contract.operations.values():
-            for use in maker.resource_uses_in(request.operation):
+            for use in maker.iterate_resource_uses_in(request.operation):
                 resource_id = request.read(use.id)
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
@@ -159,7 +159,7 @@ class ResourceStore:
         listing = stored_resource.resource_spec.list
         if not self._quota or listing is None or listing.limit is None:
             return
-        example = build_success_response(self._contract.operation(listing.operation), "other", build_default_body)
+        example = build_success_response(self._contract.find_operation(listing.operation), "other", build_default_body)
         most = read_at(example.body, listing.limit)
         if (
             isinstance(most, int)

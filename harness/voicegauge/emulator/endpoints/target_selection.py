@@ -24,7 +24,7 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
     scored = [(score, target) for target in targets if (score := _score_match(request, target)) is not None]
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
-    errors = (media for spec in request.operation.responses.values() for media in spec.media.values())
+    errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
     if strict and any(example.rejection_reason == "not-found" for media in errors for example in media.examples):
         location = next(location for target in targets for location in target.spec.constants)
         raise Rejection("not-found", location.field_name, "no such model")

@@ -66,7 +66,7 @@ def make_invalid(
     for path in fields:
         candidate = copy.deepcopy(body)
         change_member(read_pointer(candidate, list(path[:-1])), path[-1])
-        if next(media_spec.errors(candidate), None) is not None:
+        if next(media_spec.iterate_errors(candidate), None) is not None:
             return candidate
     return body
 
@@ -97,7 +97,7 @@ def can_invalidate(change_member: Callable[[EmulatedResponse], None]) -> Callabl
     def can_be_invalid(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
-            for media in operation.success.media.values():
+            for media in operation.success_response.media_types.values():
                 body = build_default_body(media).value
                 response = EmulatedResponse(
                     "other", 200, copy.deepcopy(body), media.name, media=media, operation=operation
@@ -122,7 +122,7 @@ def has_error_schema(target: Target) -> bool:
         media.schema_pointer is not None
         for status, spec in target.operation.responses.items()
         if not status.startswith("2")
-        for media in spec.media.values()
+        for media in spec.media_types.values()
     )
 
 

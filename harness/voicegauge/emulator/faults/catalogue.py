@@ -354,7 +354,7 @@ _ALL_FAULTS = (
         description="Lists are returned unfiltered.",
         skipped_check="filters",
         applies_to=lambda target: any(
-            parameter.location == "query" and not parameter.required
+            parameter.location == "query" and not parameter.is_required
             for operation in target.contract.operations.values()
             for parameter in operation.parameters
         ),

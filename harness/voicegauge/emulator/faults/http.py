@@ -29,7 +29,7 @@ def has_undocumented_status(target: Target) -> bool:
 
 
 def _find_undocumented_status(operation: Operation) -> int | None:
-    return next((code for code in _UNUSUAL_STATUS_CODES if operation.response(code) is None), None)
+    return next((code for code in _UNUSUAL_STATUS_CODES if operation.find_response(code) is None), None)
 
 
 def remove_retry_after(response: EmulatedResponse) -> None:
@@ -51,7 +51,7 @@ def remove_documented_headers(response: EmulatedResponse) -> None:
 def has_required_headers(target: Target) -> bool:
     """Whether the operation documents a required header other than Retry-After."""
     return any(
-        header.required and name.lower() != "retry-after"
+        header.is_required and name.lower() != "retry-after"
         for spec in target.operation.responses.values()
         for name, header in spec.headers.items()
     )

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voicegauge.contract import Target, callback_media
+from voicegauge.contract import Target, find_callback_body
 from voicegauge.emulator.faults.bodies import make_invalid
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedCallback
@@ -61,7 +61,7 @@ def has_progress_callbacks(target: Target) -> bool:
 
 def has_payload_schema(target: Target) -> bool:
     """Whether payloads have a documented schema."""
-    return has_webhook(target) and callback_media(target.operation).schema_pointer is not None
+    return has_webhook(target) and find_callback_body(target.operation).schema_pointer is not None
 
 
 def requires_https(target: Target) -> bool:

@@ -52,5 +52,5 @@ def _find_parameter_schemas(operation: Operation, location: Location) -> Iterato
     for parameter in operation.parameters:
         if parameter.location == location.kind and parameter.name.lower() == location.name.lower():
             yield from schemas_at(operation.contract.schemas, parameter.schema, ())
-            if "example" in parameter.data:
-                yield {"example": parameter.data["example"]}
+            if "example" in parameter.part_data:
+                yield {"example": parameter.part_data["example"]}

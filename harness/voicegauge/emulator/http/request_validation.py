@@ -53,7 +53,7 @@ def parse_request(
 
 def _read_parameter(parameter: Parameter, text_values: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
     if key not in text_values:
-        if strict and parameter.required:
+        if strict and parameter.is_required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
     value, errors = parameter.parse_text(text_values[key])
@@ -94,7 +94,7 @@ def _find_first_required_field(media_by_name: Mapping[str, MediaType]) -> str | 
 
 
 def _is_body_required(operation: Operation) -> bool:
-    body, _ = operation.contract.schemas.resolve(operation.data["requestBody"])
+    body, _ = operation.contract.schemas.resolve_reference(operation.part_data["requestBody"])
     return bool(body.get("required", False))
 
 
@@ -111,7 +111,7 @@ def _parse_form(media_spec: MediaType, content_type: str, body: bytes) -> dict[s
 def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media_spec.name):
         body = {name: _substitute_file(media_spec, name, value) for name, value in body.items()}
-    for error in media_spec.errors(body):
+    for error in media_spec.iterate_errors(body):
         if error.keyword in ignored_keywords:
             continue
         field = _find_outermost_field(error)

@@ -40,7 +40,7 @@ def schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator
 
 
 def _resolve(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
-    resolved, at = schemas.resolve(schema, pointer)
+    resolved, at = schemas.resolve_reference(schema, pointer)
     return _SchemaNode(resolved if isinstance(resolved, dict) else {}, at)
 
 
@@ -167,18 +167,18 @@ class SchemaValueBuilder:
             if chosen is not None:
                 yield chosen
         if "if" in schema:
-            key = "then" if self._schemas.fits(f"{node.pointer}/if", value) else "else"
+            key = "then" if self._schemas.is_valid(f"{node.pointer}/if", value) else "else"
             if key in schema:
                 yield _resolve(self._schemas, schema[key], f"{node.pointer}/{key}")
 
     def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
         """Whether `value` can be completed to fit `branch`, that is, contradicts no fixed value of the branch."""
         if not isinstance(value, dict):
-            return self._schemas.fits(branch.pointer, value)
+            return self._schemas.is_valid(branch.pointer, value)
         if branch.schema.get("type", "object") != "object":
             return False
         return all(
-            self._schemas.fits(f"{branch.pointer}/properties/{escape_pointer_token(name)}", value[name])
+            self._schemas.is_valid(f"{branch.pointer}/properties/{escape_pointer_token(name)}", value[name])
             for name, schema in branch.schema.get("properties", {}).items()
             if name in value and isinstance(schema, dict) and ("const" in schema or "enum" in schema)
         )

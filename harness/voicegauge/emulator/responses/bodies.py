@@ -51,7 +51,7 @@ def _build_error_by_status(operation: Operation, rejection: Rejection) -> Emulat
     """Return the error that is documented under a common status code, if no `x-rejection-reason` matches."""
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
-    spec = operation.response(status)
+    spec = operation.find_response(status)
     media = _find_json_media(spec)
     if media is None:
         value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
@@ -81,7 +81,7 @@ def _find_errors_by_reason(
     for when in conditions:
         for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
             if not status.startswith("2"):
-                for media in spec.media.values():
+                for media in spec.media_types.values():
                     yield from (
                         (spec, media, example) for example in media.examples if example.rejection_reason == when
                     )
@@ -116,7 +116,7 @@ def _build_error(
 
 def _build_minimal_body(media_spec: MediaType, text: str) -> Any:
     builder = SchemaValueBuilder(media_spec.schemas, text)
-    return builder.build_sample(media_spec.data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer)
+    return builder.build_sample(media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer)
 
 
 def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
@@ -131,21 +131,21 @@ def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -
 def _find_json_media(response: ResponseSpec | None) -> MediaType | None:
     if response is None:
         return None
-    return next((media for media in response.media.values() if is_json(media.name)), None)
+    return next((media for media in response.media_types.values() if is_json(media.name)), None)
 
 
 def build_success_response(
     operation: Operation, response_kind: Any, build_body: Callable[[MediaType], BodyTemplate]
 ) -> EmulatedResponse:
     """Return the first documented success response; if its media type is JSON, `build_body` builds the body."""
-    spec = operation.success
+    spec = operation.success_response
     status = int(spec.status) if spec.status.isdecimal() else 200
     media = _find_json_media(spec)
     if media is not None:
         return EmulatedResponse(
             response_kind, status, build_body(media).value, media.name, spec=spec, media=media, operation=operation
         )
-    other = next(iter(spec.media.values()), None)
+    other = next(iter(spec.media_types.values()), None)
     if other is None:
         return EmulatedResponse(response_kind, status, spec=spec, operation=operation)
     example = next(iter(other.examples), None)
@@ -179,7 +179,7 @@ def select_body(
     for example in media_spec.examples:
         weights = rank_example(example)
         if weights is not None:
-            ranked.append((_is_valid(media_spec, example), *weights, example.inferred, -len(ranked), example))
+            ranked.append((_is_valid(media_spec, example), *weights, example.is_inferred, -len(ranked), example))
     if ranked:
         example = max(ranked, key=lambda entry: entry[:-1])[-1]
         return BodyTemplate(copy.deepcopy(example.value), example)
@@ -187,14 +187,14 @@ def select_body(
     for location, item in (required_values or {}).items():
         value = write_at(value, location, item)
     builder = SchemaValueBuilder(media_spec.schemas)
-    schema, pointer = media_spec.data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
+    schema, pointer = media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
     value = builder.build_sample(schema, pointer) if value is None else builder.complete_value(schema, pointer, value)
     return BodyTemplate(value, None)
 
 
 @functools.lru_cache(maxsize=256)
 def _is_valid(media_spec: MediaType, example: Example) -> bool:
-    return next(media_spec.errors(example.value), None) is None
+    return next(media_spec.iterate_errors(example.value), None) is None
 
 
 def replace_url_prefixes(value: Any, replacements: Mapping[str, str]) -> Any:

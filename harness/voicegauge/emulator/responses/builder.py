@@ -88,7 +88,7 @@ class ResponseBuilder:
                 o.method
                 for o in operations
                 for path in self.list_path_candidates(incoming_request.path)
-                if o.match(path) is not None
+                if o.match_path(path) is not None
             }
         )
         status = 405 if methods else 404
@@ -163,7 +163,7 @@ class ResponseBuilder:
         """Rank an example by whether its state matches, then by whether it belongs to a request to the same target."""
         states = [read_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]]
         documented = request.media.examples if request.media is not None else ()
-        example_request = next((e.value for e in documented if e.name == example.request), None)
+        example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
         same = example_request is not None and all(
             read_at(example_request, location) == value for location, value in target.spec.constants.items()
         )
@@ -244,7 +244,7 @@ class ResponseBuilder:
         found += (
             read_at(example.value, job_spec.submit.id)
             for documented in target.operation.responses.values()
-            for media in documented.media.values()
+            for media in documented.media_types.values()
             for example in media.examples
         )
         return {shown for shown in found if isinstance(shown, str) and shown}
@@ -337,7 +337,7 @@ class ResponseBuilder:
         """Turn `response`, which carries audio, into the documented response of a download operation."""
         assert response.audio_format is not None
         response.operation, response.request = request.operation, request
-        response.spec = request.operation.success
+        response.spec = request.operation.success_response
         set_audio_media_type(response, response.audio_format)
         if response.spec.status.isdecimal():
             response.status = int(response.spec.status)
@@ -350,7 +350,7 @@ class ResponseBuilder:
             if parameter.location == "path":
                 value = request.path.get(parameter.name, job_id)
                 path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
-            elif parameter.location == "query" and parameter.required and not query:
+            elif parameter.location == "query" and parameter.is_required and not query:
                 query[parameter.name] = job_id
         return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
 
@@ -360,8 +360,8 @@ class ResponseBuilder:
         if location.download is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
-        path = self._contract.operation(location.download).path
-        names = [p.name for p in self._contract.operation(location.download).parameters if p.location == "path"]
+        path = self._contract.find_operation(location.download).path
+        names = [p.name for p in self._contract.find_operation(location.download).parameters if p.location == "path"]
         for index, name in enumerate(names):
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))

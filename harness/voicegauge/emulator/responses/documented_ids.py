@@ -15,7 +15,7 @@ def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
     found = {}
     for parameter in request.operation.parameters:
         values = {"path": request.path, "query": request.query}.get(parameter.location, {})
-        if parameter.required and parameter.name in values and not _is_enumerated(parameter):
+        if parameter.is_required and parameter.name in values and not _is_enumerated(parameter):
             found[parameter.name] = str(values[parameter.name])
     return found
 
@@ -29,7 +29,7 @@ def has_not_found_response(operation: Operation) -> bool:
     return "404" in operation.responses or any(
         example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
         for response in operation.responses.values()
-        for media in response.media.values()
+        for media in response.media_types.values()
         for example in media.examples
     )
 
@@ -46,8 +46,8 @@ def _collect_parameter_examples(operation: Operation, parameter_name: str) -> fr
     found: set[str] = set()
     for parameter in operation.parameters:
         if parameter.name == parameter_name:
-            named = parameter.data.get("examples", {})
-            listed = [parameter.data.get("example"), parameter.schema.get("example")]
+            named = parameter.part_data.get("examples", {})
+            listed = [parameter.part_data.get("example"), parameter.schema.get("example")]
             listed += [example.get("value") for example in named.values() if isinstance(example, dict)]
             listed += parameter.schema.get("examples", [])
             found.update(str(value) for value in listed if isinstance(value, str | int))
@@ -73,7 +73,7 @@ def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...
         for operation in contract.operations.values()
         for status, response in operation.responses.items()
         if status.startswith("2")
-        for media in response.media.values()
+        for media in response.media_types.values()
         for example in media.examples
         for item in _find_objects(example.value)
     )

@@ -43,7 +43,7 @@ def write_audio(
     """Write audio, or its URL, where the contract documents it, together with its media type."""
     if response_audio.delivered == "stream":
         response.body = audio_bytes or b""
-        documented = response.spec.media if response.spec is not None else {}
+        documented = response.spec.media_types if response.spec is not None else {}
         response.media_type, response.media = EVENT_STREAM_MEDIA_TYPE, documented.get(EVENT_STREAM_MEDIA_TYPE)
         return
     if response_audio.delivered == "bytes":
@@ -59,7 +59,7 @@ def write_audio(
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
     """Set the Content-Type of a response whose body is audio to the documented media type that fits best."""
-    documented = response.spec.media if response.spec is not None else {}
+    documented = response.spec.media_types if response.spec is not None else {}
     response.media_type = choose_media_type(format_name, documented) or find_media_type(format_name)
     response.media = documented.get(response.media_type)
 

@@ -46,10 +46,10 @@ def _build_header_value(
     charged = _find_charged_amount(response, header.name)
     if charged is not None:
         return f"{charged:.6f}".rstrip("0").rstrip(".")
-    if not header.required:
+    if not header.is_required:
         return None
     builder = SchemaValueBuilder(header.schemas)
-    return str(builder.build_sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
+    return str(builder.build_sample(header.part_data.get("schema", {}), f"{header.pointer}/schema"))
 
 
 def _build_rate_limit_value(
@@ -77,6 +77,6 @@ def _find_charged_amount(response: EmulatedResponse, header_name: str) -> float 
 
 
 def _contains_unix_time(header: Parameter) -> bool:
-    shown: list[Any] = [header.data.get("example"), header.schema.get("example"), header.schema.get("minimum")]
+    shown: list[Any] = [header.part_data.get("example"), header.schema.get("example"), header.schema.get("minimum")]
     shown += header.schema.get("examples", [])
     return any(isinstance(value, int | float) and value >= _MIN_UNIX_TIME for value in shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, callback_id_location, callback_media
+from voicegauge.contract import MISSING, MediaType, Operation, find_callback_body, find_callback_id_location
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
 from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_at, write_at
 from voicegauge.emulator.responses.bodies import build_default_body
@@ -85,7 +85,7 @@ def build_callback(
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None
     is_final = job is None or (job_state is not None and job_state.end is not None)
-    media = callback_media(subscription.operation)
+    media = find_callback_body(subscription.operation)
     is_due = is_final or subscription.timing == "progress"
     if webhook.body is not None:
         failed = job is not None and job_state is not None and job_state.end == "failure"
@@ -119,7 +119,7 @@ def _build_callback_body(
     response, job = subscription.response, subscription.job
     draft = build_default_body(media_spec)
     shown = read_at(draft.value, locations.id)
-    job_id = read_at(response.body, callback_id_location(subscription.operation)) if job is None else job.id
+    job_id = read_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
     body = write_at(write_at(draft.value, locations.id, job_id), locations.state, state_word)
     result = read_at(body, locations.result)
     if locations.result is not None and isinstance(result, str):

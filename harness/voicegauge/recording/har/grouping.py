@@ -105,7 +105,9 @@ def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:
         yield url
         yield urlsplit(url).path
         return
-    values = [unquote(value) for value in (operation.match(find_relative_path(contract, url) or "") or {}).values()]
+    values = [
+        unquote(value) for value in (operation.match_path(find_relative_path(contract, url) or "") or {}).values()
+    ]
     if operation.job is not None:  # in other operations, a query parameter may name a model or a language
         values += [value for _, value in parse_qsl(urlsplit(url).query)]
     yield from (value for value in values if len(value) >= MIN_ID_CHARACTERS)

@@ -163,7 +163,7 @@ class _InteractionImporter:
 
     def _find_operation_id(self, request: Request) -> str:
         path = find_relative_path(self._contract, request.url)
-        match = self._contract.match(request.method, path) if path is not None else None
+        match = self._contract.match_operation(request.method, path) if path is not None else None
         if match is not None:
             return match[0].id
         if request.method == "GET" and self._is_url_in_earlier_response(request.url):

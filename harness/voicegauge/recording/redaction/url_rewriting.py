@@ -82,7 +82,7 @@ class UrlCanonicalizer:
         default = next(iter(contract.servers.values())).url
         replacements: dict[str, Callable[[str], str]] = {}
         for name, url in base_urls.items():
-            server_url = contract.server(name).url if name else default
+            server_url = contract.find_server(name).url if name else default
             replacements[url.rstrip("/")] = self._build_server_rewriter(server_url, by_operation=not name)
             parts, server = urlsplit(url), urlsplit(server_url)
             # Responses may contain URLs outside the base path, such as downloads. These keep their path.
@@ -93,7 +93,7 @@ class UrlCanonicalizer:
 
     def _build_server_rewriter(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
         def to_url(path: str) -> str:
-            match = self._contract.match("GET", path) if by_operation and path else None
+            match = self._contract.match_operation("GET", path) if by_operation and path else None
             return f"{match[0].server.url if match else server_url}{path}"
 
         return to_url

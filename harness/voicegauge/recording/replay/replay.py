@@ -108,7 +108,7 @@ class Replay:
     @staticmethod
     def _build_signature(contract: Contract, request: Request, path: str | None) -> RequestSignature:
         path = path if path is not None else find_relative_path(contract, request.url)
-        match = contract.match(request.method, path) if path is not None else None
+        match = contract.match_operation(request.method, path) if path is not None else None
         return build_request_signature(contract, request, match[0] if match else None, path)
 
     def _find_matching_requests(self, signature: RequestSignature) -> list[RecordedRequest]:

@@ -83,8 +83,8 @@ def build_request_signature(
             **dict(_read_query_values(contract, request, include_keys=True)),
         }
         return RequestSignature(provider=contract.id, operation=DOWNLOAD_OPERATION, content=content)
-    match = operation.match_end(path or urlsplit(request.url).path)
-    content = {f"path {name}": value for name, value in match.parameters.items()} if match is not None else {}
+    match = operation.match_path_end(path or urlsplit(request.url).path)
+    content = {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
     content |= _read_query_values(contract, request)
     content |= _read_header_values(operation, request)
     content["key"] = _classify_key(contract, request)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.drift.contracts.normalization import SchemaFingerprint
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import BRANCHES, SCHEMA_KINDS, rule_id
+from voicegauge.drift.contracts.schema_rules import RULE_NAME_BY_BRANCH_KEYWORD, SCHEMA_KIND_BY_ID_PREFIX, build_rule_id
 from voicegauge.drift.contracts.scope import SchemaPair
 from voicegauge.drift.report import DriftChange
 
@@ -17,20 +17,20 @@ _Branches = tuple[AppliedSchemas, ...]
 class MatchedBranches(NamedTuple):
     """The differences between two lists of branches. Equal branches are left out."""
 
-    changed: list[tuple[AppliedSchemas, AppliedSchemas]]
+    changed_branches: list[tuple[AppliedSchemas, AppliedSchemas]]
     """The older and the newer version of each branch that is in both lists but may have changed."""
-    removed: list[AppliedSchemas]
-    added: list[AppliedSchemas]
+    removed_branches: list[AppliedSchemas]
+    added_branches: list[AppliedSchemas]
 
 
-class _BranchIdentity(NamedTuple):
+class _BranchKeyFunctions(NamedTuple):
     """Functions that return the same key for the same branch in the older and the newer document.
 
     An empty key identifies no branch.
     """
 
-    old: Callable[[AppliedSchemas], Hashable]
-    new: Callable[[AppliedSchemas], Hashable]
+    get_old_key: Callable[[AppliedSchemas], Hashable]
+    get_new_key: Callable[[AppliedSchemas], Hashable]
 
 
 def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedBranches:
@@ -40,29 +40,31 @@ def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedB
     """
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old), list(new)
-    by_content = _BranchIdentity(pair.scope.old_schemas.fingerprint, pair.scope.new_schemas.fingerprint)
-    for identity in (by_content, _BranchIdentity(_branch_name, _branch_name)):
+    by_content = _BranchKeyFunctions(
+        pair.scope.old_schemas.compute_fingerprint, pair.scope.new_schemas.compute_fingerprint
+    )
+    for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
         candidates: dict[Hashable, list[AppliedSchemas]] = {}
         for branch in new_left:
-            candidates.setdefault(identity.new(branch), []).append(branch)
+            candidates.setdefault(identity.get_new_key(branch), []).append(branch)
         for branch in tuple(old_left):
-            key = identity.old(branch)
+            key = identity.get_old_key(branch)
             if key and candidates.get(key):
                 match = candidates[key].pop(0)
                 old_left.remove(branch)
                 new_left.remove(match)
                 # A fingerprint that is not whole does not show deeper differences, so the branches must be compared.
-                if not (isinstance(key, SchemaFingerprint) and key.is_whole):
+                if not (isinstance(key, SchemaFingerprint) and key.covers_all_levels):
                     changed.append((branch, match))
     if len(old_left) == len(new_left) == 1:
         changed.append((old_left.pop(), new_left.pop()))
     return MatchedBranches(changed, old_left, new_left)
 
 
-def _branch_name(branch: AppliedSchemas) -> str:
+def _get_branch_name(branch: AppliedSchemas) -> str:
     """Return the reference or the title of a branch; empty if the branch has neither."""
     node = branch[0]
-    reference, title = node.get("$ref"), node.get("title")
+    reference, title = node.get_value("$ref"), node.get_value("title")
     return reference if isinstance(reference, str) else title if isinstance(title, str) else ""
 
 
@@ -80,29 +82,31 @@ def compare_wrapping(
             is_wrapped_now = wrapped is new
             if key == "oneOf":
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
-                yield pair.scope.change(rule_id(pair.kind, action), old.keyword(key), new.keyword(key))
+                yield pair.scope.build_change(
+                    build_rule_id(pair.kind, action), old.get_keyword(key), new.get_keyword(key)
+                )
                 continue
             old_branches = (pair.old,) if is_wrapped_now else old.schema_lists[key]
             new_branches = new.schema_lists[key] if is_wrapped_now else (pair.new,)
             matched_branches = match_branches(pair, old_branches, new_branches)
-            yield from _branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
+            yield from _report_branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
 
 
 def compare_branches(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield a change for each branch that was added or removed, and append changed branches to `inner_pairs`."""
-    for key in BRANCHES:
+    for key in RULE_NAME_BY_BRANCH_KEYWORD:
         old_branches, new_branches = old.schema_lists.get(key, ()), new.schema_lists.get(key, ())
         if key == "prefixItems":
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
-            action = f"{BRANCHES[key]}-{'set' if new_branches else 'unset'}"
-            yield pair.scope.change(rule_id(pair.kind, action), old.keyword(key), new.keyword(key))
+            action = f"{RULE_NAME_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
+            yield pair.scope.build_change(build_rule_id(pair.kind, action), old.get_keyword(key), new.get_keyword(key))
             continue
         else:
             matched_branches = match_branches(pair, old_branches, new_branches)
-        yield from _branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
+        yield from _report_branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
 
 
 def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
@@ -114,21 +118,30 @@ def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
     )
 
 
-def _branch_changes(
+def _report_branch_changes(
     pair: SchemaPair,
-    key: str,
+    branch_keyword: str,
     matched_branches: MatchedBranches,
     schemas: tuple[NormalizedSchema, NormalizedSchema],
     inner_pairs: list[SchemaPair],
 ) -> Iterator[DriftChange]:
     old, new = schemas
-    for branch in matched_branches.removed:
-        yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-removed"), branch[0], new.keyword(key))
-    for branch in matched_branches.added:
-        yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-added"), old.keyword(key), branch[0])
-    is_item = key == "prefixItems"
-    kind = SCHEMA_KINDS[pair.kind.property_kind] if is_item else pair.kind
-    scope = pair.scope.nested("/*") if is_item else pair.scope
+    for branch in matched_branches.removed_branches:
+        yield pair.scope.build_change(
+            build_rule_id(pair.kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
+            branch[0],
+            new.get_keyword(branch_keyword),
+        )
+    for branch in matched_branches.added_branches:
+        yield pair.scope.build_change(
+            build_rule_id(pair.kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
+            old.get_keyword(branch_keyword),
+            branch[0],
+        )
+    is_item = branch_keyword == "prefixItems"
+    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.kind.property_kind] if is_item else pair.kind
+    scope = pair.scope.create_nested_scope("/*") if is_item else pair.scope
     inner_pairs.extend(
-        SchemaPair(scope, kind, before, after, before[0], after[0]) for before, after in matched_branches.changed
+        SchemaPair(scope, kind, before, after, before[0], after[0])
+        for before, after in matched_branches.changed_branches
     )

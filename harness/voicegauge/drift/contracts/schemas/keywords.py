@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json, is_same_json
+from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import ASSERTIONS, BOUNDS
+from voicegauge.drift.contracts.schema_rules import RULE_NAME_BY_ASSERTION_KEYWORD, RULE_NAME_BY_BOUND_KEYWORD
 from voicegauge.drift.contracts.schemas.types import KeywordChange, compare_types
 
-_VALUE_KEYWORDS = {
-    **{keyword: ASSERTIONS[keyword] for keyword in ("pattern", "multipleOf", "dependentRequired")},
+_RULE_NAME_BY_VALUE_KEYWORD = {
+    **{keyword: RULE_NAME_BY_ASSERTION_KEYWORD[keyword] for keyword in ("pattern", "multipleOf", "dependentRequired")},
     "default": "default-value",
 }
 """Keywords that can be added, removed or changed, with their names in rule ids."""
-_CHANGE_ONLY_KEYWORDS = {
+_RULE_NAME_BY_CHANGE_ONLY_KEYWORD = {
     "contentMediaType": "content-media-type",
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
 }
 """Keywords for which one rule reports any difference, with their names in rule ids."""
-_FLAG_KEYWORDS = {
+_RULE_NAMES_BY_FLAG_KEYWORD = {
     "deprecated": ("deprecated", "reactivated"),
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }
@@ -33,67 +33,69 @@ def compare_keywords(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[K
     yield from compare_types(old, new)
     yield from _compare_enums(old, new)
     for key in dict.fromkeys((*old.keywords, *new.keywords)):
-        yield from _compare_keyword(key, old.keyword(key), new.keyword(key))
+        yield from _compare_keyword(key, old.get_keyword(key), new.get_keyword(key))
 
 
-def _compare_keyword(key: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
-    if key in BOUNDS:
-        yield from _compare_bounds(BOUNDS[key], old, new)
-    elif key in _VALUE_KEYWORDS:
-        yield from _compare_values(_VALUE_KEYWORDS[key], old, new)
-    elif key in _CHANGE_ONLY_KEYWORDS:
-        action = f"{_CHANGE_ONLY_KEYWORDS[key]}-changed"
-        yield from (change._replace(action=action) for change in _compare_values("", old, new))
-    elif key in _FLAG_KEYWORDS:
-        yield from compare_flags(*_FLAG_KEYWORDS[key], old, new)
-    elif key == "discriminator":
+def _compare_keyword(keyword: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+    if keyword in RULE_NAME_BY_BOUND_KEYWORD:
+        yield from _compare_bounds(RULE_NAME_BY_BOUND_KEYWORD[keyword], old, new)
+    elif keyword in _RULE_NAME_BY_VALUE_KEYWORD:
+        yield from _compare_values(_RULE_NAME_BY_VALUE_KEYWORD[keyword], old, new)
+    elif keyword in _RULE_NAME_BY_CHANGE_ONLY_KEYWORD:
+        action = f"{_RULE_NAME_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
+        yield from (change._replace(action_suffix=action) for change in _compare_values("", old, new))
+    elif keyword in _RULE_NAMES_BY_FLAG_KEYWORD:
+        yield from compare_flags(*_RULE_NAMES_BY_FLAG_KEYWORD[keyword], old, new)
+    elif keyword == "discriminator":
         yield from _compare_discriminators(old, new)
 
 
-def _compare_bounds(name: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_bounds(rule_name: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
     if old.exists and new.exists:
         if old.value != new.value:
             direction = "increased" if new.value > old.value else "decreased"
-            yield KeywordChange(f"{name}-{direction}", old, new, {"old": old.value, "new": new.value})
+            yield KeywordChange(f"{rule_name}-{direction}", old, new, {"old": old.value, "new": new.value})
     elif new.exists:
-        yield KeywordChange(f"{name}-set", old, new, {"new": new.value})
+        yield KeywordChange(f"{rule_name}-set", old, new, {"new": new.value})
     elif old.exists:
-        yield KeywordChange(f"{name}-unset", old, new, {"old": old.value})
+        yield KeywordChange(f"{rule_name}-unset", old, new, {"old": old.value})
 
 
-def _compare_values(name: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_values(rule_name: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
     if old.exists and new.exists:
         if not is_same_json(old.value, new.value):
-            yield KeywordChange(f"{name}-changed", old, new, {"old": old.value, "new": new.value})
+            yield KeywordChange(f"{rule_name}-changed", old, new, {"old": old.value, "new": new.value})
     elif new.exists:
-        yield KeywordChange(f"{name}-added", old, new, {"new": new.value})
+        yield KeywordChange(f"{rule_name}-added", old, new, {"new": new.value})
     elif old.exists:
-        yield KeywordChange(f"{name}-removed", old, new, {"old": old.value})
+        yield KeywordChange(f"{rule_name}-removed", old, new, {"old": old.value})
 
 
-def compare_flags(became_true: str, became_false: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+def compare_flags(
+    action_if_became_true: str, action_if_became_false: str, old: DocumentNode, new: DocumentNode
+) -> Iterator[KeywordChange]:
     """Yield a change if the value of a boolean keyword changed. A missing keyword counts as false.
 
     Args:
-        became_true: the end of the rule id if the keyword became true.
-        became_false: the end of the rule id if the keyword became false.
+        action_if_became_true: the end of the rule id if the keyword became true.
+        action_if_became_false: the end of the rule id if the keyword became false.
         old: the keyword of the older schema.
         new: the keyword of the newer schema.
     """
     if (old.value is True) != (new.value is True):
-        yield KeywordChange(became_true if new.value is True else became_false, old, new, {})
+        yield KeywordChange(action_if_became_true if new.value is True else action_if_became_false, old, new, {})
 
 
 def _compare_enums(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
     """Compare `enum` and `const`, which counts as an enum with one value. Null is left to `compare_types`."""
-    old_const, new_const = old.keyword("const"), new.keyword("const")
+    old_const, new_const = old.get_keyword("const"), new.get_keyword("const")
     if old_const.exists or new_const.exists:
-        other_values = (old if new_const.exists else new).values
+        other_values = (old if new_const.exists else new).allowed_values
         if other_values is None or (old_const.exists and new_const.exists):
             yield from _compare_values("const", old_const, new_const)
             return
-    nodes = _enum_node(old), _enum_node(new)
-    before, after = _enum_values(old), _enum_values(new)
+    nodes = _find_enum_node(old), _find_enum_node(new)
+    before, after = _map_enum_values(old), _map_enum_values(new)
     if before is None and after is not None:
         yield KeywordChange("became-enum", *nodes, {"new": list(after.values())})
     elif before is not None and after is None:
@@ -107,22 +109,24 @@ def _compare_enums(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[Key
             yield KeywordChange("enum-value-added", *nodes, {"new": added})
 
 
-def _enum_node(schema: NormalizedSchema) -> DocumentNode:
-    return schema.keyword("const" if schema.keyword("const").exists else "enum")
+def _find_enum_node(schema: NormalizedSchema) -> DocumentNode:
+    return schema.get_keyword("const" if schema.get_keyword("const").exists else "enum")
 
 
-def _enum_values(schema: NormalizedSchema) -> dict[bytes, Any] | None:
-    values = schema.values
-    return None if values is None else {canonical_json(value): value for value in values if value is not None}
+def _map_enum_values(schema: NormalizedSchema) -> dict[bytes, Any] | None:
+    values = schema.allowed_values
+    return None if values is None else {encode_canonical_json(value): value for value in values if value is not None}
 
 
 def _compare_discriminators(old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
     if not (old.exists and new.exists):
         yield from _compare_values("discriminator", old, new)
         return
-    for change in _compare_values("", old.child("propertyName"), new.child("propertyName")):
-        yield change._replace(action="discriminator-property-name-changed")
-    old_mapping, new_mapping = old.child("mapping"), new.child("mapping")
-    for key in dict.fromkeys([key for node in (old_mapping, new_mapping) for key, _ in node.children()]):
-        for change in _compare_values("discriminator-mapping", old_mapping.child(key), new_mapping.child(key)):
-            yield change._replace(action=change.action.replace("-removed", "-deleted"))  # oasdiff's word here
+    for change in _compare_values("", old.get_child("propertyName"), new.get_child("propertyName")):
+        yield change._replace(action_suffix="discriminator-property-name-changed")
+    old_mapping, new_mapping = old.get_child("mapping"), new.get_child("mapping")
+    for key in dict.fromkeys([key for node in (old_mapping, new_mapping) for key, _ in node.iterate_children()]):
+        for change in _compare_values("discriminator-mapping", old_mapping.get_child(key), new_mapping.get_child(key)):
+            yield change._replace(
+                action_suffix=change.action_suffix.replace("-removed", "-deleted")
+            )  # oasdiff's word here

@@ -7,7 +7,11 @@ from typing import Any
 
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import ASSERTIONS, SCHEMA_KINDS, rule_id
+from voicegauge.drift.contracts.schema_rules import (
+    RULE_NAME_BY_ASSERTION_KEYWORD,
+    SCHEMA_KIND_BY_ID_PREFIX,
+    build_rule_id,
+)
 from voicegauge.drift.contracts.schemas.branches import compare_branches, compare_wrapping
 from voicegauge.drift.contracts.schemas.keywords import compare_keywords
 from voicegauge.drift.contracts.schemas.properties import compare_properties
@@ -16,25 +20,34 @@ from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
 from voicegauge.drift.report import DriftChange
 
 
-def compare_schemas(scope: ComparisonScope, kind: str, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def compare_schemas(
+    scope: ComparisonScope, schema_kind_prefix: str, old: DocumentNode, new: DocumentNode
+) -> Iterator[DriftChange]:
     """Yield every change between the schemas at two nodes. A missing schema counts as one that allows any value.
 
     Args:
         scope: the scope of the part of the operation that contains the schemas.
-        kind: the kind of the schemas, a key of `SCHEMA_KINDS`.
+        schema_kind_prefix: the kind of the schemas, a key of `SCHEMA_KIND_BY_ID_PREFIX`.
         old: the node of the older schema.
         new: the node of the newer schema.
     """
-    cache_key = (kind, _component_pointer(old), _component_pointer(new))
+    cache_key = (schema_kind_prefix, _find_component_pointer(old), _find_component_pointer(new))
     if cache_key in scope.unchanged_pairs:
         return
-    first = SchemaPair(scope, SCHEMA_KINDS[kind], (old,) if old.exists else (), (new,) if new.exists else (), old, new)
+    first = SchemaPair(
+        scope,
+        SCHEMA_KIND_BY_ID_PREFIX[schema_kind_prefix],
+        (old,) if old.exists else (),
+        (new,) if new.exists else (),
+        old,
+        new,
+    )
     stack, visited, has_changed = [first], set[tuple[Any, ...]](), False
     while stack:  # no recursion, because a chain of references may be longer than Python's stack
         pair = stack.pop()
-        if pair.key in visited:
+        if pair.cache_key in visited:
             continue
-        visited.add(pair.key)
+        visited.add(pair.cache_key)
         inner_pairs: list[SchemaPair] = []
         for change in _compare_pair(pair, inner_pairs):
             has_changed = True
@@ -44,26 +57,28 @@ def compare_schemas(scope: ComparisonScope, kind: str, old: DocumentNode, new: D
         scope.unchanged_pairs.add(cache_key)
 
 
-def _component_pointer(node: DocumentNode) -> str:
+def _find_component_pointer(node: DocumentNode) -> str:
     """Return the pointer of the component to which a plain reference points, or else the pointer of the node."""
     is_plain_reference = isinstance(node.value, dict) and node.value.keys() == {"$ref"}
-    return node.resolve().pointer if is_plain_reference else node.pointer
+    return node.resolve_references().pointer if is_plain_reference else node.pointer
 
 
 def _compare_pair(pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
     """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `inner_pairs`."""
-    old, new = pair.normalized()
+    old, new = pair.normalize_both()
     wrapping = list(compare_wrapping(pair, old, new, inner_pairs))
     if wrapping or inner_pairs:
         yield from wrapping
         return
     for change in compare_keywords(old, new):
-        yield pair.scope.change(rule_id(pair.kind, change.action), change.old, change.new, **change.values)
+        yield pair.scope.build_change(
+            build_rule_id(pair.kind, change.action_suffix), change.old, change.new, **change.values
+        )
     if are_disjoint(old, new):
         return
     yield from compare_properties(pair, old, new, inner_pairs)
     yield from _compare_additional_properties(pair, old, new)
-    inner_pairs.extend(_item_pairs(pair, old, new))
+    inner_pairs.extend(_iterate_item_pairs(pair, old, new))
     yield from _compare_assertions(pair, old, new)
     yield from compare_branches(pair, old, new, inner_pairs)
 
@@ -71,24 +86,30 @@ def _compare_pair(pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[D
 def _compare_additional_properties(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema
 ) -> Iterator[DriftChange]:
-    if _is_closed(old) != _is_closed(new):
-        action = "additional-properties-forbidden" if _is_closed(new) else "additional-properties-allowed"
-        nodes = (schema.node.child("additionalProperties") for schema in (old, new))
-        yield pair.scope.change(rule_id(pair.kind, action), *nodes)
+    if _forbids_additional_properties(old) != _forbids_additional_properties(new):
+        action = (
+            "additional-properties-forbidden"
+            if _forbids_additional_properties(new)
+            else "additional-properties-allowed"
+        )
+        nodes = (schema.node.get_child("additionalProperties") for schema in (old, new))
+        yield pair.scope.build_change(build_rule_id(pair.kind, action), *nodes)
 
 
-def _item_pairs(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[SchemaPair]:
+def _iterate_item_pairs(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[SchemaPair]:
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
-    kind = SCHEMA_KINDS[pair.kind.property_kind]
+    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.kind.property_kind]
     for keyword in ("items", "additionalProperties"):
         before, after = old.single_schemas.get(keyword, ()), new.single_schemas.get(keyword, ())
-        is_comparable = keyword == "items" or not (_is_closed(old) or _is_closed(new))
+        is_comparable = keyword == "items" or not (
+            _forbids_additional_properties(old) or _forbids_additional_properties(new)
+        )
         if (before or after) and is_comparable:
-            nodes = (old.node.child(keyword), new.node.child(keyword))
-            yield SchemaPair(pair.scope.nested("/*"), kind, before, after, *nodes)
+            nodes = (old.node.get_child(keyword), new.node.get_child(keyword))
+            yield SchemaPair(pair.scope.create_nested_scope("/*"), kind, before, after, *nodes)
 
 
-def _is_closed(schema: NormalizedSchema) -> bool:
+def _forbids_additional_properties(schema: NormalizedSchema) -> bool:
     """Whether `additionalProperties` is false."""
     return any(node.value is False for node in schema.single_schemas.get("additionalProperties", ()))
 
@@ -96,28 +117,30 @@ def _is_closed(schema: NormalizedSchema) -> bool:
 def _compare_assertions(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[DriftChange]:
     """Compare subschemas such as `not` as a whole, because a change inside of one may both allow and forbid values."""
     used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
-    for keyword, name in ASSERTIONS.items():
+    for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
         for action, before, after in _compare_assertion(pair, keyword, old, new) if keyword in used else ():
-            yield pair.scope.change(rule_id(pair.kind, f"{name}-{action}"), before, after)
+            yield pair.scope.build_change(build_rule_id(pair.kind, f"{name}-{action}"), before, after)
 
 
 def _compare_assertion(
     pair: SchemaPair, keyword: str, old: NormalizedSchema, new: NormalizedSchema
 ) -> Iterator[tuple[str, DocumentNode, DocumentNode]]:
-    before, after = _assertion_schemas(keyword, old), _assertion_schemas(keyword, new)
+    before, after = _map_assertion_schemas(keyword, old), _map_assertion_schemas(keyword, new)
     for name in dict.fromkeys((*before, *after)):
-        nodes = [schema.node.child(keyword) for schema in (old, new)]
+        nodes = [schema.node.get_child(keyword) for schema in (old, new)]
         if name:
-            nodes = [node.child(name) for node in nodes]
+            nodes = [node.get_child(name) for node in nodes]
         if name not in before:
             yield "added", nodes[0], nodes[1]
         elif name not in after:
             yield "removed", nodes[0], nodes[1]
-        elif pair.scope.old_schemas.fingerprint(before[name]) != pair.scope.new_schemas.fingerprint(after[name]):
+        elif pair.scope.old_schemas.compute_fingerprint(before[name]) != pair.scope.new_schemas.compute_fingerprint(
+            after[name]
+        ):
             yield "changed", nodes[0], nodes[1]
 
 
-def _assertion_schemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
+def _map_assertion_schemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
     """Return the subschemas of a keyword by name. The name is empty if the value of the keyword is a single schema."""
     schemas = dict(schema.schema_mappings.get(keyword, {}))
     if keyword in schema.single_schemas:

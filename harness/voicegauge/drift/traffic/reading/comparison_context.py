@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.traffic.reading.flatten import (
-    EntryKeys,
+    EntryKeyFieldsByPath,
     FlattenedObject,
     FlattenedValue,
     flatten_json,
@@ -21,9 +21,9 @@ from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
 class ResponseContext(NamedTuple):
     """What two responses must have in common to be compared."""
 
-    operation: str
+    operation_id: str
     status: int
-    state: str | None
+    job_state: str | None
     """The job state that the responses report; `None` if they report no job state."""
 
     @property
@@ -33,29 +33,33 @@ class ResponseContext(NamedTuple):
 
 
 class PairedResponses(NamedTuple):
-    """The responses of one pair of conversations in one context. `old` and `new` have at least one response each."""
+    """The responses of one pair of conversations in one context: at least one older and one newer response."""
 
-    case: str
+    case_name: str
     """Id of the pair of conversations."""
-    old: tuple[RecordedExchange, ...]
-    new: tuple[RecordedExchange, ...]
+    old_exchanges: tuple[RecordedExchange, ...]
+    new_exchanges: tuple[RecordedExchange, ...]
 
 
 def group_by_context(pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
     """Group the responses of all pairs by context. A context that only one conversation of a pair has is left out."""
     groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(pairs):
-        old, new = _by_context(pair.old), _by_context(pair.new)
+        old, new = _group_exchanges_by_context(pair.old), _group_exchanges_by_context(pair.new)
         for context in old.keys() & new.keys():
             groups[context].append(PairedResponses(str(number), tuple(old[context]), tuple(new[context])))
-    return dict(sorted(groups.items(), key=lambda group: (group[0].operation, group[0].status, group[0].state or "")))
+    return dict(
+        sorted(groups.items(), key=lambda group: (group[0].operation_id, group[0].status, group[0].job_state or ""))
+    )
 
 
-def _by_context(conversation: Sequence[RecordedExchange]) -> dict[ResponseContext, list[RecordedExchange]]:
+def _group_exchanges_by_context(
+    conversation: Sequence[RecordedExchange],
+) -> dict[ResponseContext, list[RecordedExchange]]:
     groups: dict[ResponseContext, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in conversation:
         groups[
-            ResponseContext(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.state)
+            ResponseContext(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.job_state)
         ].append(recorded_exchange)
     return groups
 
@@ -69,43 +73,49 @@ class FlattenedBody(NamedTuple):
 
 
 class FlattenedCase(NamedTuple):
-    """The flattened bodies of one pair of conversations. `old` and `new` have at least one body each."""
+    """The flattened bodies of one pair of conversations. `old_bodies` and `new_bodies` have at least one body each."""
 
-    case: str
+    case_name: str
     """Id of the pair of conversations."""
-    old: list[FlattenedBody]
-    new: list[FlattenedBody]
+    old_bodies: list[FlattenedBody]
+    new_bodies: list[FlattenedBody]
 
 
 def flatten_bodies(pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
     """Flatten the JSON bodies of the responses in one context. Responses without JSON are left out."""
-    entry_keys = learn_entry_keys(_bodies(pair.old for pair in pairs), _bodies(pair.new for pair in pairs))
+    entry_keys = learn_entry_keys(
+        _list_json_bodies(pair.old_exchanges for pair in pairs), _list_json_bodies(pair.new_exchanges for pair in pairs)
+    )
     cases = (
-        FlattenedCase(pair.case, _flatten_all(pair.old, entry_keys), _flatten_all(pair.new, entry_keys))
+        FlattenedCase(
+            pair.case_name,
+            _flatten_bodies_of(pair.old_exchanges, entry_keys),
+            _flatten_bodies_of(pair.new_exchanges, entry_keys),
+        )
         for pair in pairs
     )
-    return [case for case in cases if case.old and case.new]
+    return [case for case in cases if case.old_bodies and case.new_bodies]
 
 
-def _bodies(groups: Iterator[tuple[RecordedExchange, ...]]) -> list[object]:
+def _list_json_bodies(exchange_groups: Iterator[tuple[RecordedExchange, ...]]) -> list[object]:
     return [
-        recorded_exchange.body
-        for group in groups
+        recorded_exchange.json_body
+        for group in exchange_groups
         for recorded_exchange in group
-        if recorded_exchange.body is not MISSING
+        if recorded_exchange.json_body is not MISSING
     ]
 
 
-def _flatten_all(exchanges: Sequence[RecordedExchange], entry_keys: EntryKeys) -> list[FlattenedBody]:
+def _flatten_bodies_of(exchanges: Sequence[RecordedExchange], entry_keys: EntryKeyFieldsByPath) -> list[FlattenedBody]:
     return [
         _flatten_body(recorded_exchange, entry_keys)
         for recorded_exchange in exchanges
-        if recorded_exchange.body is not MISSING
+        if recorded_exchange.json_body is not MISSING
     ]
 
 
-def _flatten_body(recorded_exchange: RecordedExchange, entry_keys: EntryKeys) -> FlattenedBody:
-    flattened = list(flatten_json(recorded_exchange.body, entry_keys))
+def _flatten_body(recorded_exchange: RecordedExchange, entry_keys: EntryKeyFieldsByPath) -> FlattenedBody:
+    flattened = list(flatten_json(recorded_exchange.json_body, entry_keys))
     return FlattenedBody(
         recorded_exchange,
         [part for part in flattened if isinstance(part, FlattenedValue)],

@@ -16,7 +16,7 @@ ANY_INDEX = "*"
 """The text that replaces list indices in paths."""
 _MAX_COMBINED_FIELDS = 8
 """Largest number of fields that are tried in pairs. It limits the number of pairs, which grows with its square."""
-_MIN_SHARED = 0.5
+_MIN_SHARED_ENTRIES_RATIO = 0.5
 """Smallest share of entries with equal values in both recordings for which a field may identify the entries."""
 
 JsonScalar = str | float | bool | None
@@ -27,9 +27,9 @@ class FlattenedValue(NamedTuple):
 
     path: str
     """JSON pointer in which `*` replaces list indices."""
-    entry: str
+    entry_identity: str
     """Id of the list entries that contain the value; empty if the value is not in a list."""
-    type: str
+    json_type: str
     """JSON type of the value. Integers have the type "number"."""
     value: JsonScalar
 
@@ -38,15 +38,15 @@ class FlattenedObject(NamedTuple):
     """An object in a JSON body, with the names of its fields."""
 
     path: str
-    entry: str
-    names: tuple[str, ...]
+    entry_identity: str
+    field_names: tuple[str, ...]
 
 
-EntryKeys = Mapping[str, tuple[str, ...]]
+EntryKeyFieldsByPath = Mapping[str, tuple[str, ...]]
 """The one or two fields whose values identify the entries of a list of objects, by the path of the list."""
 
 
-def json_type_of(value: Any) -> str:
+def get_json_type(value: Any) -> str:
     """Return the JSON type of `value`. Integers have the type "number"."""
     if value is None:
         return "null"
@@ -57,37 +57,39 @@ def json_type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def flatten_json(value: Any, entry_keys: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
+def flatten_json(value: Any, entry_keys: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
     """Yield every object and every value in a JSON body."""
     yield from _flatten(value, "", "", entry_keys)
 
 
-def _flatten(value: Any, path: str, entry: str, entry_keys: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
+def _flatten(
+    value: Any, path: str, entry_identity: str, entry_keys: EntryKeyFieldsByPath
+) -> Iterator[FlattenedValue | FlattenedObject]:
     if isinstance(value, dict):
-        yield FlattenedObject(path, entry, tuple(value))
-        yield FlattenedValue(path, entry, "object", None)
+        yield FlattenedObject(path, entry_identity, tuple(value))
+        yield FlattenedValue(path, entry_identity, "object", None)
         for name, child in value.items():
-            yield from _flatten(child, f"{path}/{escape_pointer_token(name)}", entry, entry_keys)
+            yield from _flatten(child, f"{path}/{escape_pointer_token(name)}", entry_identity, entry_keys)
     elif isinstance(value, list):
-        yield FlattenedValue(path, entry, "array", None)
+        yield FlattenedValue(path, entry_identity, "array", None)
         fields = entry_keys.get(path)
         for index, child in enumerate(value):
-            identity = _entry_identity(child, index, fields)
+            identity = _build_entry_identity(child, index, fields)
             if fields is not None:
-                yield FlattenedValue(f"{path}/{ANY_INDEX}", entry, "string", identity)
-            yield from _flatten(child, f"{path}/{ANY_INDEX}", f"{entry}/{identity}", entry_keys)
+                yield FlattenedValue(f"{path}/{ANY_INDEX}", entry_identity, "string", identity)
+            yield from _flatten(child, f"{path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_keys)
     else:
-        yield FlattenedValue(path, entry, json_type_of(value), value)
+        yield FlattenedValue(path, entry_identity, get_json_type(value), value)
 
 
-def _entry_identity(entry: Any, index: int, fields: tuple[str, ...] | None) -> str:
-    """Return an id of a list entry: the values of `fields`, or the index. All scalars in a list have the same id."""
+def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:
+    """Return an id of a list entry: the values of its key fields, or the index. Scalars of a list have the same id."""
     if isinstance(entry, dict):
-        return ", ".join(str(entry.get(field)) for field in fields) if fields else str(index)
+        return ", ".join(str(entry.get(field)) for field in key_fields) if key_fields else str(index)
     return str(index) if isinstance(entry, list) else ANY_INDEX
 
 
-def learn_entry_keys(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+def learn_entry_keys(old_bodies: Iterable[Any], new_bodies: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """Find the fields that identify the entries of each list of objects.
 
     For each list, the result is the first field for which three conditions hold: every entry has the field, the values
@@ -95,47 +97,52 @@ def learn_entry_keys(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[
     of fields are tried.
 
     Args:
-        old: the JSON bodies of the older recording.
-        new: the JSON bodies of the newer recording.
+        old_bodies: the JSON bodies of the older recording.
+        new_bodies: the JSON bodies of the newer recording.
     """
-    old_lists, new_lists = _object_lists(old), _object_lists(new)
+    old_lists, new_lists = _collect_object_lists(old_bodies), _collect_object_lists(new_bodies)
     found = {}
     for path in old_lists.keys() & new_lists.keys():
-        for fields in _candidates(old_lists[path] + new_lists[path]):
-            before = {_entry_identity(entry, 0, fields) for entries in old_lists[path] for entry in entries}
-            after = {_entry_identity(entry, 0, fields) for entries in new_lists[path] for entry in entries}
-            if len(before & after) >= _MIN_SHARED * min(len(before), len(after)) > 0:
+        for fields in _iterate_key_candidates(old_lists[path] + new_lists[path]):
+            before = {_build_entry_identity(entry, 0, fields) for entries in old_lists[path] for entry in entries}
+            after = {_build_entry_identity(entry, 0, fields) for entries in new_lists[path] for entry in entries}
+            if len(before & after) >= _MIN_SHARED_ENTRIES_RATIO * min(len(before), len(after)) > 0:
                 found[path] = fields
                 break
     return found
 
 
-def _object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
+def _collect_object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
     """Return all non-empty lists of objects, by their path."""
     found: dict[str, list[list[dict[str, Any]]]] = {}
 
-    def visit(value: Any, path: str) -> None:
+    def visit_value(value: Any, path: str) -> None:
         if isinstance(value, dict):
             for name, child in value.items():
-                visit(child, f"{path}/{escape_pointer_token(name)}")
+                visit_value(child, f"{path}/{escape_pointer_token(name)}")
         elif isinstance(value, list):
             if value and all(isinstance(entry, dict) for entry in value):
                 found.setdefault(path, []).append(value)
             for entry in value:
-                visit(entry, f"{path}/{ANY_INDEX}")
+                visit_value(entry, f"{path}/{ANY_INDEX}")
 
     for value in values:
-        visit(value, "")
+        visit_value(value, "")
     return found
 
 
-def _candidates(lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
+def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
     """Yield the fields, and then the pairs of fields, whose values are unique within each list."""
     names = [
-        name for name in lists[0][0] if all(_is_identifier(entry.get(name)) for entries in lists for entry in entries)
+        name
+        for name in object_lists[0][0]
+        if all(_is_identifier(entry.get(name)) for entries in object_lists for entry in entries)
     ]
     for fields in chain(((name,) for name in names), combinations(names[:_MAX_COMBINED_FIELDS], 2)):
-        if all(len({_entry_identity(entry, 0, fields) for entry in entries}) == len(entries) for entries in lists):
+        if all(
+            len({_build_entry_identity(entry, 0, fields) for entry in entries}) == len(entries)
+            for entries in object_lists
+        ):
             yield fields
 
 

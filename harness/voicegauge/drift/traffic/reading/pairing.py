@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange, RecordedTraffic
 
-MIN_SIMILARITY = 0.5
+MIN_REQUEST_SIMILARITY = 0.5
 """Smallest similarity of two requests that count as the same case, with another text or id."""
-_DECISIVE_VALUES = ("key", "header x-voicegauge-")
+_DECISIVE_VALUE_NAME_PREFIXES = ("key", "header x-voicegauge-")
 """Names of values that distinguish cases on purpose, such as a wrong key. Requests with other values never match."""
 
 Conversation = tuple[RecordedExchange, ...]
@@ -28,60 +28,62 @@ class ConversationPairing(NamedTuple):
     """The matched conversations of two recordings."""
 
     pairs: list[ConversationPair]
-    not_repeated: list[Conversation]
+    unmatched_conversations: list[Conversation]
     """Conversations of the older recording whose first request is not in the newer recording."""
 
 
-_RequestValues = dict[str, str]
+_RequestValueByName = dict[str, str]
 """The values of a request, by their location in the request."""
 
 
 def pair_conversations(old: RecordedTraffic, new: RecordedTraffic) -> ConversationPairing:
     """Match conversations that begin with equal requests, in their order, and then those with similar requests."""
     pairing = ConversationPairing([], [])
-    new_conversations = _by_operation(new)
-    for operation, conversations in _by_operation(old).items():
+    new_conversations = _group_by_operation(new)
+    for operation, conversations in _group_by_operation(old).items():
         _pair_operation(conversations, new_conversations.get(operation, []), pairing)
     return pairing
 
 
 def _pair_operation(
-    old: list[tuple[_RequestValues, Conversation]],
-    new: list[tuple[_RequestValues, Conversation]],
+    old_requests: list[tuple[_RequestValueByName, Conversation]],
+    new_requests: list[tuple[_RequestValueByName, Conversation]],
     pairing: ConversationPairing,
 ) -> None:
-    """Add the matches of one operation to `pairing`, and remove matched conversations from `new`."""
+    """Add the matches of one operation to `pairing`, and remove matched conversations from `new_requests`."""
     unmatched, repeated = [], []
-    for values, conversation in old:
-        match = next((candidate for candidate in new if candidate[0] == values), None)
+    for values, conversation in old_requests:
+        match = next((candidate for candidate in new_requests if candidate[0] == values), None)
         if match is None:
             unmatched.append((values, conversation))
             continue
-        new.remove(match)
+        new_requests.remove(match)
         repeated.append(values)
         pairing.pairs.append(ConversationPair(conversation, match[1], is_identical_request=True))
     for values, conversation in unmatched:
-        best = max(new, key=lambda candidate: _similarity(values, candidate[0]), default=None)
-        if best is not None and _similarity(values, best[0]) >= MIN_SIMILARITY:
-            new.remove(best)
+        best = max(new_requests, key=lambda candidate: _compute_similarity(values, candidate[0]), default=None)
+        if best is not None and _compute_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
+            new_requests.remove(best)
             repeated.append(values)
             pairing.pairs.append(ConversationPair(conversation, best[1], is_identical_request=False))
         elif values not in repeated:  # fewer repetitions of a request are not a change of the API
-            pairing.not_repeated.append(conversation)
+            pairing.unmatched_conversations.append(conversation)
 
 
-def _by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValues, Conversation]]]:
-    conversations: dict[str, list[tuple[_RequestValues, Conversation]]] = defaultdict(list)
+def _group_by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValueByName, Conversation]]]:
+    conversations: dict[str, list[tuple[_RequestValueByName, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
-        conversations[first.operation_id].append((first.build_request_signature.content, conversation))
+        conversations[first.operation_id].append((first.request_signature.content, conversation))
     return conversations
 
 
-def _similarity(one: _RequestValues, other: _RequestValues) -> float:
+def _compute_similarity(old_values: _RequestValueByName, new_values: _RequestValueByName) -> float:
     """Return the similarity of two requests, from 0 to 1. A different value counts half as much as an equal value."""
-    names = one.keys() | other.keys()
-    if any(one.get(name) != other.get(name) for name in names if name.startswith(_DECISIVE_VALUES)):
+    names = old_values.keys() | new_values.keys()
+    if any(
+        old_values.get(name) != new_values.get(name) for name in names if name.startswith(_DECISIVE_VALUE_NAME_PREFIXES)
+    ):
         return 0.0
-    equal = sum(one.get(name) == other.get(name) for name in names)
-    return (equal + (len(one.keys() & other.keys()) - equal) / 2) / max(1, len(names))
+    equal = sum(old_values.get(name) == new_values.get(name) for name in names)
+    return (equal + (len(old_values.keys() & new_values.keys()) - equal) / 2) / max(1, len(names))

@@ -23,12 +23,12 @@ class RecordedExchange:
 
     contract: Contract = field(repr=False)
     file: str
-    index: int
+    entry_index: int
     """Index of the exchange in the file, counted from 0."""
     exchange: Exchange = field(repr=False)
     operation: Operation | None = field(repr=False)
     """The operation of the exchange; `None` if the exchange is a download or the contract has no such operation."""
-    body: Any = field(repr=False)
+    json_body: Any = field(repr=False)
     """The parsed JSON body of the response; `MISSING` if the body is not JSON or cannot be parsed."""
 
     @property
@@ -44,65 +44,65 @@ class RecordedExchange:
     @property
     def response_spec(self) -> ResponseSpec | None:
         """The documented response for the status; `None` if the contract documents none."""
-        return self.operation.response(self.status) if self.operation else None
+        return self.operation.find_response(self.status) if self.operation else None
 
     @property
     def media_type(self) -> MediaType | None:
         """The most specific documented media type that matches the response (as in OpenAPI); `None` if none matches."""
         media_type = self.exchange.response.media_type
-        documented = self.response_spec.media if self.response_spec else {}
+        documented = self.response_spec.media_types if self.response_spec else {}
         for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
             if name in documented:
                 return documented[name]
         return None
 
-    def position(self, part: str = "") -> FilePosition:
+    def find_position(self, exchange_part: str = "") -> FilePosition:
         """Return the position of the exchange in its file.
 
         Args:
-            part: a pointer to the part of the exchange whose position is returned: "/response/headers" or
+            exchange_part: a pointer to the part of the exchange whose position is returned: "/response/headers" or
                 "/response/content/text#/output_url". The text after "#" is a pointer into the JSON body.
         """
-        return FilePosition(file=self.file, pointer=f"/log/entries/{self.index}{part}")
+        return FilePosition(file=self.file, pointer=f"/log/entries/{self.entry_index}{exchange_part}")
 
-    def body_position(self, path: str) -> FilePosition:
+    def find_body_position(self, path: str) -> FilePosition:
         """Return the position of the value at `path` in the JSON body of the response."""
-        return self.position(f"/response/content/text#{path}")
+        return self.find_position(f"/response/content/text#{path}")
 
     @property
-    def build_request_signature(self) -> RequestSignature:
+    def request_signature(self) -> RequestSignature:
         """The values of the request, in a form that does not depend on their encoding."""
         return build_request_signature(self.contract, self.exchange.request, self.operation)
 
-    def read(self, location: Location | None) -> Any:
+    def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
         if location is None:
             return MISSING
-        value = location.read_response(self.body, self.exchange.response.headers)
+        value = location.read_response(self.json_body, self.exchange.response.headers)
         return MISSING if isinstance(value, str) and MASK in value else value
 
     @property
-    def job(self) -> JobSpec | None:
+    def job_spec(self) -> JobSpec | None:
         """The documented job that the exchange submits or polls; `None` if it does neither."""
-        return self.operation.job or _submitted_job(self.operation) if self.operation else None
+        return self.operation.job or _find_submitted_job(self.operation) if self.operation else None
 
     @property
     def state_location(self) -> Location | None:
         """The location of the job state in the response; `None` if the response is an error or there is no job."""
-        if self.operation is None or self.job is None or self.status >= 300:
+        if self.operation is None or self.job_spec is None or self.status >= 300:
             return None
-        return self.job.state if self.operation.job else self.job.submit.state
+        return self.job_spec.state if self.operation.job else self.job_spec.submit.state
 
     @property
-    def state(self) -> str | None:
+    def job_state(self) -> str | None:
         """The job state that the response reports; `None` if it reports no job state."""
-        state = self.read(self.state_location)
+        state = self.read_response(self.state_location)
         return state if isinstance(state, str) else None
 
 
-def _submitted_job(operation: Operation) -> JobSpec | None:
+def _find_submitted_job(operation: Operation) -> JobSpec | None:
     status_operation = operation.speech.response.job if operation.speech else None
-    return operation.contract.operation(status_operation).job if status_operation else None
+    return operation.contract.find_operation(status_operation).job if status_operation else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,8 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
         if recording.provider != contract.id:
             raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
         recorded_exchange = [
-            _observe(contract, file, index, exchange) for index, exchange in enumerate(recording.exchanges)
+            _build_recorded_exchange(contract, file, index, exchange)
+            for index, exchange in enumerate(recording.exchanges)
         ]
         by_exchange = {id(one.exchange): one for one in recorded_exchange}
         groups = group_exchanges(contract, recording.exchanges)
@@ -156,16 +157,16 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
         exchanges += recorded_exchange
     provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
     title = f"{contract.provider.title}, {provenances}"
-    compared_input = ComparedInput(file=path, title=title, version=_recording_dates(recordings))
+    compared_input = ComparedInput(file=path, title=title, version=_format_recording_dates(recordings))
     return RecordedTraffic(contract, compared_input, tuple(exchanges), tuple(conversations))
 
 
-def _recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
+def _format_recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
     dates = sorted({recording.recorded_at[:10] for _, recording in recordings})
     return dates[0] if len(dates) == 1 else " to ".join((dates[0], dates[-1])) if dates else ""
 
 
-def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> RecordedExchange:
+def _build_recorded_exchange(contract: Contract, file: str, index: int, exchange: Exchange) -> RecordedExchange:
     response = exchange.response
     body: Any = MISSING
     if is_json(response.media_type):
@@ -176,14 +177,14 @@ def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> R
     return RecordedExchange(contract, file, index, exchange, contract.operations.get(exchange.operation), body)
 
 
-def job_states(conversation: Sequence[RecordedExchange]) -> Iterator[tuple[RecordedExchange, str]]:
+def iterate_job_states(conversation: Sequence[RecordedExchange]) -> Iterator[tuple[RecordedExchange, str]]:
     """Yield the states of the job in a conversation, each with the first exchange that reports the state.
 
     Polls that report the same state as the exchange before are skipped.
     """
     last = None
     for recorded_exchange in conversation:
-        state = recorded_exchange.state
+        state = recorded_exchange.job_state
         if state is not None and state != last:
             last = state
             yield recorded_exchange, state

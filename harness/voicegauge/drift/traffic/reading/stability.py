@@ -22,18 +22,18 @@ CaseKey = tuple[str, ...]
 ValuesByCase = Mapping[CaseKey, frozenset[JsonScalar]]
 """The values of one field in each case."""
 
-_EPOCH_SECONDS = (1_000_000_000, 5_000_000_000)
+_EPOCH_SECONDS_RANGE = (1_000_000_000, 5_000_000_000)
 """Smallest and largest number that is taken for a Unix time, in 2001 and 2128."""
-_EPOCH_MILLISECONDS = (_EPOCH_SECONDS[0] * 1000, _EPOCH_SECONDS[1] * 1000)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
+_EPOCH_MILLISECONDS_RANGE = (_EPOCH_SECONDS_RANGE[0] * 1000, _EPOCH_SECONDS_RANGE[1] * 1000)
+_DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
 """Matches the start of an ISO 8601 date or of an HTTP date (RFC 9110, section 5.6.7)."""
 
 
 class ValueDifference(NamedTuple):
     """The difference between the values of one field in two recordings."""
 
-    removed: tuple[JsonScalar, ...]
-    added: tuple[JsonScalar, ...]
+    removed_values: tuple[JsonScalar, ...]
+    added_values: tuple[JsonScalar, ...]
 
 
 def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
@@ -74,7 +74,7 @@ def compare_values(
         documented_values: the values that the contract lists. They count as defined by the provider even if only one
             case has them.
     """
-    old, new = _without_redacted(old, new)
+    old, new = _remove_redacted_cases(old, new)
     shared = old.keys() & new.keys()
     differing = [case for case in shared if old[case] != new[case]]
     if not differing or _is_volatile(old) or _is_volatile(new):
@@ -84,15 +84,15 @@ def compare_values(
     if len(differing) <= len(shared) / 2 and len(shared) > 1:
         before = frozenset().union(*(old[case] for case in differing))
         after = frozenset().union(*(new[case] for case in differing))
-    elif not (_are_shared(old, before) and _are_shared(new, after)) and not before & documented_values:
+    elif not (_are_values_shared(old, before) and _are_values_shared(new, after)) and not before & documented_values:
         return None
     removed, added = before - after, after - before
-    if not (removed or added) or all(_is_time(value) for value in removed | added):
+    if not (removed or added) or all(_is_timestamp(value) for value in removed | added):
         return None  # requests of the same second share a time by chance
-    return ValueDifference(_sorted(removed), _sorted(added))
+    return ValueDifference(_sort_mixed_values(removed), _sort_mixed_values(added))
 
 
-def _without_redacted(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
+def _remove_redacted_cases(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
     """Return the values without those cases in which either recording has a redacted value."""
     redacted = {case for side in (old, new) for case, values in side.items() if any(map(_is_redacted, values))}
     before, after = ({case: values for case, values in side.items() if case not in redacted} for side in (old, new))
@@ -121,7 +121,7 @@ def _is_monotonic(numbers: list[JsonScalar]) -> bool:
     return len(directions) == 1
 
 
-def _are_shared(values_by_case: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
+def _are_values_shared(values_by_case: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
     """Whether cases share values. Numbers must all be equal, because durations and counts may agree by chance."""
     if len(values_by_case) < 2:
         return False
@@ -139,12 +139,12 @@ def compare_word_lists(old: ValuesByCase, new: ValuesByCase) -> ValueDifference 
     )
     if before == after or len(before & after) < len(before | after) / 2:
         return None
-    return ValueDifference(_sorted(before - after), _sorted(after - before))
+    return ValueDifference(_sort_mixed_values(before - after), _sort_mixed_values(after - before))
 
 
-def _is_time(value: JsonScalar) -> bool:
+def _is_timestamp(value: JsonScalar) -> bool:
     if isinstance(value, str):
-        if _DATE.match(value) is None:
+        if _DATE_PATTERN.match(value) is None:
             return False
         try:
             dt.datetime.fromisoformat(value)
@@ -153,9 +153,9 @@ def _is_time(value: JsonScalar) -> bool:
         return True
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return any(low <= value <= high for low, high in (_EPOCH_SECONDS, _EPOCH_MILLISECONDS))
+    return any(low <= value <= high for low, high in (_EPOCH_SECONDS_RANGE, _EPOCH_MILLISECONDS_RANGE))
 
 
-def _sorted(values: frozenset[JsonScalar]) -> tuple[JsonScalar, ...]:
+def _sort_mixed_values(values: frozenset[JsonScalar]) -> tuple[JsonScalar, ...]:
     """Sort values of mixed types, so that reports do not depend on the order of sets."""
     return tuple(sorted(values, key=lambda value: (str(type(value)), str(value))))
