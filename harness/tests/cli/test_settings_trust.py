@@ -34,7 +34,7 @@ HARMLESS = {
     "all", "alpha", "case", "category", "clips", "clock", "concurrency", "count", "credits", "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "host", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
-    "no-report", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
+    "no-report", "operation", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
     "session-drift", "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
     "timeout", "to", "warmup", "webhook-http", "workers",
 }
