@@ -41,7 +41,7 @@ MAX_MESSAGE_CHARACTERS = 2000
 """Maximum length of a message. The middle of a longer one, which quotes much of a file, is left out."""
 _ELLIPSIS = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
-"""Maximum length of a name, or of what is wrong with a document, in a message."""
+"""Maximum length, in characters, of a name or a reason that a message quotes."""
 
 
 class VoicegaugeError(Exception):
@@ -95,7 +95,7 @@ class MissingKeyError(VoicegaugeError):
     """The environment variable that holds a provider's key is not set."""
 
     def __init__(self, provider: str, environment_variable: str) -> None:
-        """Report the environment `environment_variable` to set for `provider`."""
+        """Report the `environment_variable` that must be set for `provider`."""
         super().__init__(f"{provider} needs a key: set the environment variable {environment_variable}")
         self.variable = environment_variable
 

@@ -19,8 +19,10 @@ def find_recordings(folder: Path) -> list[Path]:
 def load_recordings(paths: Iterable[Path], *, group_text: str = "") -> list[Recording]:
     """Load the given HAR files, and all HAR files in the given folders.
 
-    Args: paths: HAR files, and folders that contain HAR files. group_text: load only groups whose name contains this
-        text, such as "a full delivery". By default, all groups are loaded.
+    Args:
+        paths: HAR files, and folders that contain HAR files.
+        group_text: load only groups whose name contains this text, such as "a full delivery". By default, all groups
+            are loaded.
 
     Raises:
         DataError: a path is missing, a folder contains no recording, a file is not a recording, or no group matches.

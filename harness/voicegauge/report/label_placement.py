@@ -69,10 +69,13 @@ def place_labels(
 ) -> list[PointLabel | None]:
     """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
 
-    Args: points: x, y and label text of each point. frame: rectangle that the labels must stay within. placement_order:
-        indices of the points, most important first. important_count: number of points at the start of `placement_order`
-        whose label may be placed apart, joined by a line. avoided_lines: rectangles that labels avoid if there is room;
-        otherwise a label may cross them.
+    Args:
+        points: x, y and label text of each point.
+        frame: rectangle that the labels must stay within.
+        placement_order: indices of the points, most important first.
+        important_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
+            a line.
+        avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
     occupied = [_build_point_box(x, y) for x, y, _ in points]
     labels: list[PointLabel | None] = [None] * len(points)

@@ -159,12 +159,15 @@ class Transport:
     ) -> Exchange:
         """Send `request` and read the whole response, whatever the status of the response.
 
-        Args: request: the request, with an absolute URL. provider: provider id to store in the exchange. operation:
-            operation id to store in the exchange. pinned_address: IP address to connect to instead of resolving the
-            host name. TLS and the Host header still use the name. ends_stream: is called with each chunk of an event
-            stream and returns whether the stream is complete. The connection is then read for at most `STREAM_LINGER_S`
-            more. It is not called in process. max_total_s: limit for the whole exchange in seconds, if it is shorter
-            than that of the transport.
+        Args:
+            request: the request, with an absolute URL.
+            provider: provider id to store in the exchange.
+            operation: operation id to store in the exchange.
+            pinned_address: IP address to connect to instead of resolving the host name. TLS and the Host header still
+                use the name.
+            ends_stream: is called with each chunk of an event stream and returns whether the stream is complete. The
+                connection is then read for at most `STREAM_LINGER_S` more. It is not called in process.
+            max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
             UnreachableError: there is no connection, or the connection was lost; `sent` tells whether the request had

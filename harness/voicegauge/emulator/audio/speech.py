@@ -137,7 +137,7 @@ def read_synthesis_request(
 
 
 def get_mapped_field_name(field_mapping: FieldMapping) -> str:
-    """Return the name that errors use for the location of a mapping: its outermost field, or the parameter."""
+    """Return the name of the mapped field or parameter for error messages; of a nested field, the outermost one."""
     return field_mapping.at.field_name
 
 

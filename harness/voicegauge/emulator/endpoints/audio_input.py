@@ -89,7 +89,7 @@ class AudioInputEndpoint:
             del upload
         rng, emulation = context.job_store.create_rng(), target.spec.emulation
         processing_ms = emulation.base_ms + emulation.ms_per_audio_s * audio_s
-        processing_s = context.clock.scale(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
+        processing_s = context.clock.scale_duration(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
         return context.response_builder.build_audio_input_response(

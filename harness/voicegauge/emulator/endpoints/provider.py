@@ -101,7 +101,7 @@ class EmulatedProvider:
         if response.is_json:
             response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
         add_documented_headers(response, self.accounts.compute_rate_limit_facts(account, operation, self._clock.now()))
-        await self._clock.sleep(self._fault_injector.delay_s(operation, response.target))
+        await self._clock.sleep(self._fault_injector.sum_delays_s(operation, response.target))
         if not is_repeated:
             await self.webhooks.subscribe(response)
         # After the webhooks: faults of responses must not change what callbacks report.

@@ -108,7 +108,7 @@ class SpeechEndpoint:
         rng = create_seeded_random(self._context.settings.seed, text_key, self._text_counts[text_key])
         processing_ms = emulation.base_ms + emulation.ms_per_character * characters
         submit_s, queue_s, processing_s = (
-            self._context.clock.scale(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
+            self._context.clock.scale_duration(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
             for milliseconds in (emulation.submit_ms, emulation.queue_ms, processing_ms)
         )
         return submit_s, queue_s, processing_s
@@ -158,7 +158,7 @@ class SpeechEndpoint:
             audio_pacing=audio_pacing,
             jitter=response.target.spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
-            scale_duration=self._context.clock.scale,
+            scale_duration=self._context.clock.scale_duration,
             end_event=read_requested_end_event(
                 response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
             ),

@@ -143,7 +143,7 @@ class FaultInjector:
         """Whether a fault disables a check."""
         return any(fault.skipped_check == check for fault in self._find_applicable_faults(None, operation))
 
-    def delay_s(self, operation: Operation, target: Target | None) -> float:
+    def sum_delays_s(self, operation: Operation, target: Target | None) -> float:
         """Return the delay, in seconds, that faults add to a response."""
         return sum(fault.delay_s for fault in self._find_applicable_faults(target, operation))
 

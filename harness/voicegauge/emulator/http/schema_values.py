@@ -35,44 +35,44 @@ class _SchemaNode(NamedTuple):
 
 def schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield every schema that applies to the value at `tokens` below `schema`."""
-    for node in _nodes_at(schemas, _resolve(schemas, schema, ""), tokens, 0):
+    for node in _find_nodes(schemas, _resolve_schema(schemas, schema, ""), tokens, 0):
         yield node.schema
 
 
-def _resolve(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
+def _resolve_schema(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
     resolved, at = schemas.resolve_reference(schema, pointer)
     return _SchemaNode(resolved if isinstance(resolved, dict) else {}, at)
 
 
-def _nodes_at(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], depth: int) -> Iterator[_SchemaNode]:
+def _find_nodes(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], depth: int) -> Iterator[_SchemaNode]:
     if depth > _MAX_DEPTH:
         return
     if not tokens:
         yield node
     else:
-        inner = _member_schema(schemas, node, tokens[0])
+        inner = _find_member_schema(schemas, node, tokens[0])
         if inner is not None:
-            yield from _nodes_at(schemas, inner, tokens[1:], depth + 1)
-    for branch in _branch_schemas(schemas, node):
-        yield from _nodes_at(schemas, branch, tokens, depth + 1)
+            yield from _find_nodes(schemas, inner, tokens[1:], depth + 1)
+    for branch in _find_branch_schemas(schemas, node):
+        yield from _find_nodes(schemas, branch, tokens, depth + 1)
 
 
-def _member_schema(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
+def _find_member_schema(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
     properties = node.schema.get("properties", {})
     if token in properties:
-        return _resolve(schemas, properties[token], f"{node.pointer}/properties/{escape_pointer_token(token)}")
+        return _resolve_schema(schemas, properties[token], f"{node.pointer}/properties/{escape_pointer_token(token)}")
     if token.isdecimal() and "items" in node.schema:
-        return _resolve(schemas, node.schema["items"], f"{node.pointer}/items")
+        return _resolve_schema(schemas, node.schema["items"], f"{node.pointer}/items")
     return None
 
 
-def _branch_schemas(schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
+def _find_branch_schemas(schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
     for key in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(node.schema.get(key, ())):
-            yield _resolve(schemas, branch, f"{node.pointer}/{key}/{index}")
+            yield _resolve_schema(schemas, branch, f"{node.pointer}/{key}/{index}")
     for key in ("then", "else"):
         if key in node.schema:
-            yield _resolve(schemas, node.schema[key], f"{node.pointer}/{key}")
+            yield _resolve_schema(schemas, node.schema[key], f"{node.pointer}/{key}")
 
 
 class SchemaValueBuilder:
@@ -84,14 +84,14 @@ class SchemaValueBuilder:
 
     def build_sample(self, schema: Any, pointer: str) -> Any:
         """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
-        return self._build_sample_at_depth(_resolve(self._schemas, schema, pointer), 0)
+        return self._build_sample_at_depth(_resolve_schema(self._schemas, schema, pointer), 0)
 
     def complete_value(self, schema: Any, pointer: str, value: Any) -> Any:
         """Add to `value` everything that `schema` requires but `value` does not have, and return it.
 
         Lists and objects are changed in place.
         """
-        return self._complete_value(_resolve(self._schemas, schema, pointer), value, 0)
+        return self._complete_value(_resolve_schema(self._schemas, schema, pointer), value, 0)
 
     def _build_sample_at_depth(self, node: _SchemaNode, depth: int) -> Any:
         schema = node.schema
@@ -105,7 +105,7 @@ class SchemaValueBuilder:
         if json_type == "object":
             return self._complete_value(node, {}, depth)
         if json_type == "array":
-            items = _resolve(self._schemas, schema.get("items", {}), f"{node.pointer}/items")
+            items = _resolve_schema(self._schemas, schema.get("items", {}), f"{node.pointer}/items")
             return [self._build_sample_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
         return self._build_scalar_sample(schema, json_type)
 
@@ -127,7 +127,7 @@ class SchemaValueBuilder:
         if "properties" in node.schema or "required" in node.schema:
             return "object"
         if depth < _MAX_DEPTH:
-            for branch in _branch_schemas(self._schemas, node):
+            for branch in _find_branch_schemas(self._schemas, node):
                 return self._choose_json_type(branch, depth + 1)
         return "string"
 
@@ -137,7 +137,7 @@ class SchemaValueBuilder:
         if isinstance(value, dict):
             self._complete_members(node, value, depth)
         elif isinstance(value, list) and "items" in node.schema:
-            items = _resolve(self._schemas, node.schema["items"], f"{node.pointer}/items")
+            items = _resolve_schema(self._schemas, node.schema["items"], f"{node.pointer}/items")
             value[:] = [self._complete_value(items, item, depth + 1) for item in value]
         for branch in self._find_applicable_branches(node, value):
             value = self._complete_value(branch, value, depth + 1)
@@ -146,10 +146,10 @@ class SchemaValueBuilder:
     def _complete_members(self, node: _SchemaNode, value: dict[str, Any], depth: int) -> None:
         for name in node.schema.get("required", ()):
             if name not in value:
-                inner = next(_nodes_at(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
+                inner = next(_find_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
                 value[name] = self._build_sample_at_depth(inner, depth + 1)
         for name in node.schema.get("properties", {}):
-            member = _member_schema(self._schemas, node, name)
+            member = _find_member_schema(self._schemas, node, name)
             if name in value and member is not None:
                 value[name] = self._complete_value(member, value[name], depth + 1)
 
@@ -157,10 +157,10 @@ class SchemaValueBuilder:
         """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
         schema = node.schema
         for index, branch in enumerate(schema.get("allOf", ())):
-            yield _resolve(self._schemas, branch, f"{node.pointer}/allOf/{index}")
+            yield _resolve_schema(self._schemas, branch, f"{node.pointer}/allOf/{index}")
         for key in ("oneOf", "anyOf"):
             branches = (
-                _resolve(self._schemas, branch, f"{node.pointer}/{key}/{index}")
+                _resolve_schema(self._schemas, branch, f"{node.pointer}/{key}/{index}")
                 for index, branch in enumerate(schema.get(key, ()))
             )
             chosen = next((branch for branch in branches if self._is_compatible(branch, value)), None)
@@ -169,7 +169,7 @@ class SchemaValueBuilder:
         if "if" in schema:
             key = "then" if self._schemas.is_valid(f"{node.pointer}/if", value) else "else"
             if key in schema:
-                yield _resolve(self._schemas, schema[key], f"{node.pointer}/{key}")
+                yield _resolve_schema(self._schemas, schema[key], f"{node.pointer}/{key}")
 
     def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
         """Whether `value` can be completed to fit `branch`, that is, contradicts no fixed value of the branch."""

@@ -145,7 +145,9 @@ class ResponseBuilder:
             values[locations.state] = job.state
 
         def draft(media: MediaType) -> BodyTemplate:
-            return select_body(media, lambda example: self._rank_submit(request, target, example, values), values)
+            return select_body(
+                media, lambda example: self._rank_submit_example(request, target, example, values), values
+            )
 
         response = build_success_response(operation, "submit", draft)
         response.target, response.job, response.request = target, job, request
@@ -157,7 +159,7 @@ class ResponseBuilder:
         write_amounts(response, {answer.charged: job.charge, answer.balance: balance})
         return response
 
-    def _rank_submit(
+    def _rank_submit_example(
         self, request: ParsedRequest, target: Target, example: Example, values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
         """Rank an example by whether its state matches, then by whether it belongs to a request to the same target."""
@@ -175,8 +177,8 @@ class ResponseBuilder:
         assert spec is not None
 
         def draft(media: MediaType) -> BodyTemplate:
-            values = {**self._job_values(spec, job), spec.state: job.state}
-            return select_body(media, lambda example: self._rank_state(spec, job, example), values)
+            values = {**self._build_job_values(spec, job), spec.state: job.state}
+            return select_body(media, lambda example: self._rank_state_example(spec, job, example), values)
 
         response = build_success_response(request.operation, "status", draft)
         self._write_job(response, request, spec, job)
@@ -196,7 +198,7 @@ class ResponseBuilder:
         """
 
         def draft(media: MediaType) -> BodyTemplate:
-            values = {**self._job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
+            values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
             seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
             return select_body(media, lambda example: (read_at(example.value, job_spec.state) == job.state,), seed)
 
@@ -212,10 +214,10 @@ class ResponseBuilder:
     ) -> None:
         """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
-        shown = self._shown_ids(job.target, job_spec, response)
+        shown = self._find_example_ids(job.target, job_spec, response)
         response.body = _replace_ids(response.body, shown, job.id) if response.is_json else response.body
         self.write_constants(response, job.constants)
-        write_values(response, self._job_values(job_spec, job), has_location)
+        write_values(response, self._build_job_values(job_spec, job), has_location)
         write_times(response, job_spec, job)
         write_amounts(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
         self._write_urls(response, request, job_spec, job)
@@ -238,7 +240,7 @@ class ResponseBuilder:
             url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
             write_values(response, {audio.at: url})
 
-    def _shown_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
+    def _find_example_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
         """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
         found = [read_at(response.body, location) for location in (job_spec.id, job_spec.submit.id)]
         found += (
@@ -249,7 +251,7 @@ class ResponseBuilder:
         )
         return {shown for shown in found if isinstance(shown, str) and shown}
 
-    def _job_values(self, job_spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
+    def _build_job_values(self, job_spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
         values: dict[Location, Any] = {}
         if job_spec.id is not None:
             values[job_spec.id] = job.id
@@ -257,7 +259,7 @@ class ResponseBuilder:
             values[job_spec.model] = job.target.spec.model
         return {location: value for location, value in values.items() if location.is_in_body}
 
-    def _rank_state(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
+    def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
         if read_at(example.value, job_spec.state) != job.state:
             return None
         model = job_spec.model is not None and read_at(example.value, job_spec.model) == job.target.spec.model
@@ -388,14 +390,14 @@ def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:
     return state is not None and state.end == "success"
 
 
-def _replace_ids(value: Any, shown_ids: Iterable[str], job_id: str) -> Any:
-    """Return `value` with `shown_ids` replaced by `job_id`, also within longer texts such as URLs."""
+def _replace_ids(value: Any, example_ids: Iterable[str], job_id: str) -> Any:
+    """Return `value` with `example_ids` replaced by `job_id`, also within longer texts such as URLs."""
     if isinstance(value, dict):
-        return {key: _replace_ids(item, shown_ids, job_id) for key, item in value.items()}
+        return {key: _replace_ids(item, example_ids, job_id) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replace_ids(item, shown_ids, job_id) for item in value]
+        return [_replace_ids(item, example_ids, job_id) for item in value]
     if isinstance(value, str):
-        for shown in shown_ids:
+        for shown in example_ids:
             if value == shown:
                 return job_id
             if len(shown) >= _MIN_EMBEDDED_ID_LENGTH:

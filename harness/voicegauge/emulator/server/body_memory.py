@@ -28,29 +28,29 @@ class BodyMemory:
     @contextmanager
     def open_share(self) -> Iterator[BodyShare]:
         """Give one request its share, which is free again when the context ends."""
-        open_share = BodyShare(self)
+        share = BodyShare(self)
         try:
-            yield open_share
+            yield share
         finally:
-            self._free_bytes += open_share.counted_bytes
-            if self._exempt is open_share:
+            self._free_bytes += share.counted_bytes
+            if self._exempt is share:
                 self._exempt = None
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def reserve(self, open_share: BodyShare, size_bytes: int) -> None:
-        """Wait until `size_bytes` more are free for `open_share`, or no other request exceeds the limit."""
-        while size_bytes > self._free_bytes and self._exempt not in (None, open_share):
+    async def reserve(self, share: BodyShare, size_bytes: int) -> None:
+        """Wait until `size_bytes` more are free for `share`, or no other request exceeds the limit."""
+        while size_bytes > self._free_bytes and self._exempt not in (None, share):
             # Futures belong to the running event loop; a lock would belong to the loop that used it first.
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
         if size_bytes > self._free_bytes:
-            self._exempt = open_share
+            self._exempt = share
         self._free_bytes -= size_bytes
-        open_share.counted_bytes += size_bytes
+        share.counted_bytes += size_bytes
 
 
 class BodyShare:

@@ -40,7 +40,7 @@ class EmulatedClock:
         """Add `seconds` to the emulated time."""
         self._moved_s += seconds
 
-    def scale(self, seconds: float) -> float:
+    def scale_duration(self, seconds: float) -> float:
         """Return an emulated duration multiplied by the time scale."""
         return seconds * self._scale
 

@@ -127,7 +127,7 @@ class WebhookNotifier:
         assert webhook is not None
         for _ in range(MAX_CHECKS_PER_SUBSCRIPTION):
             if job is not None:
-                cycle_s = self._clock.scale(webhook.emulation.progress_interval_s)
+                cycle_s = self._clock.scale_duration(webhook.emulation.progress_interval_s)
                 remaining_s = job.created_at_s + sum(job.state_durations_s) - self._clock.now()
                 await asyncio.sleep(max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_S))
             if await self._send_due_to_subscriber(subscription):

@@ -195,11 +195,11 @@ class Redactor:
     def _check_body(self, file: str, location_text: str, message: Request | Response) -> None:
         self.check_bytes(file, location_text, message.body)
 
-        def check(value: str, location: str) -> str:
+        def check_text(value: str, location: str) -> str:
             self._check_random_text(file, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
             return value
 
-        mask_body(message.header("content-type") or "", message.body, check)
+        mask_body(message.header("content-type") or "", message.body, check_text)
 
     def _check_random_text(self, file: str, location_text: str, value: str) -> None:
         if looks_random(value):

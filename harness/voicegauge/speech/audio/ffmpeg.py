@@ -17,7 +17,7 @@ from voicegauge.speech.audio.sample_buffer import SampleBuffer
 FFMPEG_CONTAINERS = frozenset({"m4a", "aac", "webm"})
 """Containers that libsndfile cannot read, so that FFmpeg is used for them."""
 _CHANNEL_LAYOUTS = {1: "mono", 2: "stereo"}
-_FRAMES_PER_BLOCK = 1024
+_AAC_FRAME_SAMPLES = 1024
 """Number of samples per frame that AAC requires. The other encoders accept any number."""
 _BIT_EXACT_OPTIONS = {"fflags": "+bitexact"}
 """Without this flag the WebM muxer writes its version and a random segment UID, so that equal samples
@@ -154,8 +154,8 @@ def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
 def _build_frames(samples: Samples, sample_rate_hz: int, layout: str) -> Iterator[Any]:
     import av
 
-    for start in range(0, len(samples), _FRAMES_PER_BLOCK):
-        block = np.ascontiguousarray(samples[start : start + _FRAMES_PER_BLOCK].T)
+    for start in range(0, len(samples), _AAC_FRAME_SAMPLES):
+        block = np.ascontiguousarray(samples[start : start + _AAC_FRAME_SAMPLES].T)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
         frame.sample_rate, frame.pts = sample_rate_hz, start
         frame.time_base = Fraction(1, sample_rate_hz)
