@@ -7,6 +7,7 @@ import html
 import json
 import random
 import string
+import textwrap
 from urllib.parse import quote
 
 import pytest
@@ -30,6 +31,15 @@ SPELLINGS = {
     "base64, URL-encoded": lambda key: quote(_base64(key.encode()), safe=""),
     "hexadecimal": lambda key: key.encode().hex(),
     "hexadecimal in upper case": lambda key: key.encode().hex().upper(),
+    "base64 in lines": lambda key: "\n".join(textwrap.wrap(_base64(key.encode()), 5)),
+    "base64 in lines of MIME": lambda key: "\r\n".join(textwrap.wrap(_base64(key.encode()), 7)),
+    "base64 in lines of a JSON text": lambda key: "\\n".join(textwrap.wrap(_base64(key.encode()), 6)),
+    "hexadecimal with spaces": lambda key: key.encode().hex(" ").upper(),
+    "hexadecimal with hyphens": lambda key: key.encode().hex("-"),
+    "hexadecimal in groups": lambda key: key.encode().hex(" ", 4),
+    "hexadecimal in lines": lambda key: "\n".join(textwrap.wrap(key.encode().hex(":"), 12)),
+    "hexadecimal of C": lambda key: ", ".join(f"0x{c:02X}" for c in key.encode()),
+    "quoted-printable": lambda key: "".join(f"={c:02X}" for c in key.encode()),
     "hexadecimal with colons": lambda key: key.encode().hex(":"),
     "URL encoding": lambda key: quote(key, safe=""),
     "URL encoding in lower case": lambda key: quote(key, safe="").lower(),
@@ -42,6 +52,10 @@ SPELLINGS = {
     "JSON escapes": lambda key: "".join(f"\\u{ord(c):04x}" for c in key),
     "Python escapes": lambda key: "".join(f"\\x{ord(c):02x}" for c in key),
     "HTML": html.escape,
+    "HTML names": lambda key: key.replace("/", "&sol;").replace("+", "&plus;").replace("_", "&lowbar;"),
+    "HTML names, twice": lambda key: key.replace("/", "&amp;sol;").replace("+", "&amp;plus;"),
+    "HTML escapes without semicolons": lambda key: "".join(f"&#{ord(c)}" for c in key),
+    "HTML escapes, twice": lambda key: html.escape("".join(f"&#{ord(c)};" for c in key)),
     "HTML escapes": lambda key: "".join(f"&#{ord(c)};" if i % 2 else f"&#x{ord(c):X};" for i, c in enumerate(key)),
 }
 

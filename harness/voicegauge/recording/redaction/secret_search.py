@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import html.entities
 import json
 import re
 from bisect import bisect_right
@@ -28,11 +29,18 @@ _ESCAPE_PATTERN = re.compile(
     rb"[%\\&](?:"  # a set of first characters, which makes the search several times faster
     rb"(?<=%)(?:25)*([0-9a-fA-F]{2})"  # URL encoding (RFC 3986), once or several times
     rb"|(?<=\\)\\*(?:u00([0-9a-fA-F]{2})|x([0-9a-fA-F]{2}))"  # JSON, JavaScript, Python
-    rb"|(?<=&)#(?:[xX]0*([0-9a-fA-F]{2})|0*([0-9]{2,3}));"  # HTML
+    rb"|(?<=&)(?:amp;)*#(?:[xX]0*([0-9a-fA-F]{2})|0*([0-9]{2,3}))(?![0-9a-fA-F]);?"  # HTML, once or several times
+    rb"|(?<=&)(?:amp;)*([A-Za-z]{2,16});"  # HTML
     rb"|(?<=\\)\\*([\"/\\]))"  # JSON; PHP escapes slashes
 )
+_CHARACTERS_BY_HTML_NAME = {
+    name.removesuffix(";").encode(): ord(text)
+    for name, text in html.entities.html5.items()
+    if len(text) == 1 and text.isascii()
+}
 _WHOLE_ESCAPE_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([", b"(?:[") + b")")
 """The same with a single group, as `split` needs it."""
+_BASE64, _HEXADECIMAL = "in base64", "in hexadecimal"
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
 _CREDENTIAL_WORD_BEFORE_PATTERN = re.compile(
@@ -68,6 +76,37 @@ class _Spelling(NamedTuple):
     """Whether the base64 digit after `data` encodes some bits of the secret's last character."""
 
 
+class _Separators(NamedTuple):
+    """What may stand between the digits of one spelling."""
+
+    description: str
+    """Description of the spelling."""
+    characters: bytes
+    texts: tuple[bytes, ...]
+    """Separators of more than one character."""
+    pattern: re.Pattern[bytes]
+    """Matches all of them."""
+
+    def remove_from(self, data: bytes) -> bytes:
+        """Return `data` without the separators, and without backslashes; much faster than with the pattern."""
+        for text in self.texts:
+            data = data.replace(text, b"")
+        return data.translate(None, self.characters + b"\\")
+
+
+_SEPARATORS = (
+    # MIME (RFC 2045) and PEM have lines of 76 and 64 characters.
+    _Separators(_BASE64, b" \t\r\n", (b"\\n", b"\\r", b"\\t"), re.compile(rb"(?:[ \t\r\n]|(?<!\\)\\++[nrt])+")),
+    # Bytes are written as in "73:4b", "73 4b", "0x73, 0x4b" or "=73=4B".
+    _Separators(
+        _HEXADECIMAL,
+        b" \t\r\n:;,.=%_-",
+        (b"\\n", b"\\r", b"\\t", b"\\x", b"0x"),
+        re.compile(rb"(?:[ \t\r\n:;,.=%_-]|0x|(?<!\\)\\++[nrtx])+"),
+    ),
+)
+
+
 def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     """Return all occurrences of `secrets` in `data`, in order. Overlapping occurrences are merged."""
     known = [secret for secret in secrets if secret]
@@ -91,9 +130,11 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
 
 
 def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatch]:
-    """Yield the occurrences of `secrets`, as they are and behind escapes."""
+    """Yield the occurrences of `secrets`: as they are, behind escapes, and with separators between their digits."""
     yield from _find_matches(window, secrets)
-    if not any(sign in window for sign in (b"%", b"\\", b"&#")):
+    for separators in _SEPARATORS:
+        yield from _find_separated_matches(window, secrets, separators)
+    if not any(sign in window for sign in (b"%", b"\\", b"&")):
         return
     parts = _WHOLE_ESCAPE_PATTERN.split(window)
     parts[1::2] = map(_unescape, parts[1::2])
@@ -150,11 +191,36 @@ def _find_cut_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     return min(starts, default=None)
 
 
-def _find_matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
+def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Separators) -> Iterator[SecretMatch]:
+    """Yield the occurrences of long `secrets` in a spelling with separators between its digits."""
+    long_secrets = [secret for secret in secrets if len(secret) >= MIN_DISTINCT_CHARACTERS]
+    description = separators.description
+    if not long_secrets or next(_find_matches(separators.remove_from(data), long_secrets, description), None) is None:
+        return  # nearly always, and faster than with the offsets
+    matches = _find_matches(separators.pattern.sub(b"", data), long_secrets, description)
+    starts, source_starts = [0], [0]
+    """Offsets without separators and in `data` at which a part without separators begins."""
+    for separator in separators.pattern.finditer(data):
+        starts.append(starts[-1] + separator.start() - source_starts[-1])
+        source_starts.append(separator.end())
+
+    def source_offset(at: int) -> int:
+        index = bisect_right(starts, at) - 1
+        return source_starts[index] + at - starts[index]
+
+    for match in matches:
+        end = source_offset(match.end - 1) + 1
+        yield SecretMatch(source_offset(match.start), end, f"{description}, with separators")
+
+
+def _find_matches(data: bytes, secrets: Iterable[str], description: str | None = None) -> Iterator[SecretMatch]:
+    """Yield the occurrences of `secrets`, in all spellings or in those with this description."""
     lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
     for secret in secrets:
         is_short = len(secret) < MIN_DISTINCT_CHARACTERS
         for spelling in _list_spellings(secret):
+            if description not in (None, spelling.description):
+                continue
             searched = lowered if spelling.is_any_case else data
             start = searched.find(spelling.data)
             while start >= 0:
@@ -202,8 +268,8 @@ def _generate_short_secret_spellings(secret: str) -> Iterator[_Spelling]:
     value = secret.encode("utf-8", "surrogatepass")
     # Other letter cases are not searched for, because they may be ordinary words, such as "Test".
     yield _Spelling("as plain text", value, is_any_case=False)
-    yield _build_any_case_spelling("in hexadecimal", value.hex())
-    yield _Spelling("in base64", base64.b64encode(value).rstrip(b"="), is_any_case=False)
+    yield _build_any_case_spelling(_HEXADECIMAL, value.hex())
+    yield _Spelling(_BASE64, base64.b64encode(value).rstrip(b"="), is_any_case=False)
 
 
 def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
@@ -219,8 +285,7 @@ def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
         yield _build_any_case_spelling("as plain text, with escapes", text)
     for variant in (secret, secret.lower(), secret.upper()):
         value = variant.encode("utf-8", "surrogatepass")
-        for separator in ((), (":",), (" ",)):
-            yield _build_any_case_spelling("in hexadecimal", value.hex(*separator))
+        yield _build_any_case_spelling(_HEXADECIMAL, value.hex())
         yield from _generate_base64_spellings(value)
         for name in ("utf-16-le", "utf-16-be"):
             yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), is_any_case=True)
@@ -237,7 +302,7 @@ def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
         whole_bits = 8 * (shift + len(secret))
         digits = encoded[(8 * shift + 5) // 6 : whole_bits // 6]
         for alphabet in (digits, digits.replace(b"+", b"-").replace(b"/", b"_")):
-            yield _Spelling("in base64", alphabet, False, shift > 0, whole_bits % 6 > 0)
+            yield _Spelling(_BASE64, alphabet, False, shift > 0, whole_bits % 6 > 0)
 
 
 class _DecodedText(NamedTuple):
@@ -281,7 +346,9 @@ def _unescape(escape: bytes) -> bytes:
 
 
 def _decode_escaped_character(escape: re.Match[bytes]) -> int:
-    *hexadecimal, decimal, literal = escape.groups()
+    *hexadecimal, decimal, name, literal = escape.groups()
     if literal is not None:
         return int(literal[0])
+    if name is not None:
+        return _CHARACTERS_BY_HTML_NAME.get(name, 128)
     return int(decimal) if decimal is not None else int(next(filter(None, hexadecimal)), 16)
