@@ -39,7 +39,7 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
         plan_cases(targets, is_emulated=False, include_all_billable=True),
         provenance=Provenance.LIVE,
         base_urls={"acme": {"": acme.url}},
-        keys={"acme": KEY},
+        key_by_provider={"acme": KEY},
         ledger=Ledger(1.0),
     )
     statuses = Counter(str(exchange.response.status) for exchange in saved)

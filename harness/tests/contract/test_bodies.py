@@ -102,7 +102,7 @@ def test_a_long_text_with_escaped_slashes_is_accepted() -> None:
 @given(st.binary(max_size=60) | st.text().map(str.encode), st.integers(1, 5))
 def test_valid_utf_8_is_recognized_in_pieces(data, piece_bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voicegauge.formats.bodies._PIECE_BYTES", piece_bytes)
+        patch.setattr("voicegauge.formats.bodies._DECODED_PIECE_BYTES", piece_bytes)
         assert is_utf8(data) == (data.decode(errors="ignore").encode() == data)
 
 

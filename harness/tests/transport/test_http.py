@@ -255,7 +255,7 @@ async def test_a_record_that_tls_cannot_read_is_a_broken_connection(monkeypatch)
         await reader.read()
         writer.close()
 
-    monkeypatch.setattr("voicegauge.transport.http._ssl_context", lambda: anonymous(ssl.PROTOCOL_TLS_CLIENT))
+    monkeypatch.setattr("voicegauge.transport.http._create_ssl_context", lambda: anonymous(ssl.PROTOCOL_TLS_CLIENT))
     server = await asyncio.start_server(garbled, "127.0.0.1", 0, ssl=anonymous(ssl.PROTOCOL_TLS_SERVER))
     async with server, Transport() as transport:
         with pytest.raises(UnreachableError, match=r"waiting for the response: connection lost: .*SSL") as caught:

@@ -87,7 +87,7 @@ def plan_upload_cases(
         min_sample_rate_hz=limits.min_sample_rate_hz,
         formats=limits.formats,
     )
-    for variant in _list_upload_variants(limits, for_cloning=operation.speech is not None):
+    for variant in _list_upload_variants(limits, is_voice_sample=operation.speech is not None):
         if variant.is_ambiguous and not is_emulated:
             variant = msgspec.structs.replace(variant, limit_key=None, is_valid=False)
         yield _build_upload_case(operation, request, file_field_name, target_id, variant)
