@@ -64,11 +64,11 @@ class FasterWhisperAsr:
 
     def supports_language(self, language: str) -> bool:
         """Whether the model was trained for `language`."""
-        return get_base_language(language) in self._load_model.supported_languages
+        return get_base_language(language) in self._model.supported_languages
 
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe samples at 16 kHz."""
-        segments, _ = self._load_model.transcribe(
+        segments, _ = self._model.transcribe(
             pad_to_window(samples) if self.whole_windows else samples,
             language=get_base_language(language),
             task="transcribe",
@@ -89,7 +89,7 @@ class FasterWhisperAsr:
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
-    def _load_model(self) -> Any:
+    def _model(self) -> Any:
         import faster_whisper
 
         try:

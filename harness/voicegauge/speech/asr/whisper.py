@@ -97,7 +97,7 @@ class WhisperAsr:
         import torch
 
         torch.set_num_threads(1)  # with more threads, sums are rounded in another order, which can change a word
-        result = self._load_model.transcribe(
+        result = self._model.transcribe(
             pad_to_window(samples) if self.whole_windows else samples,
             language=get_base_language(language),
             task="transcribe",
@@ -118,7 +118,7 @@ class WhisperAsr:
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
-    def _load_model(self) -> Any:
+    def _model(self) -> Any:
         import whisper
 
         try:
