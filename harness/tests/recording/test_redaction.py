@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from voicegauge.recording import MASK, find_secret, mask_credentials
+from voicegauge.recording import MASK, find_secret, mask_credentials, mask_record
 
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
 around = st.binary(max_size=20)
@@ -84,3 +84,11 @@ def test_masking_takes_linear_time(word):
 
     short, long = (min(seconds(count) for _ in range(3)) for count in (5_000, 40_000))
     assert long < 32 * max(short, 1e-4)
+
+
+@pytest.mark.parametrize("secrets", [(), ("sk-anything-else",)])
+def test_a_record_with_a_password_in_a_url_is_masked(secrets):
+    urls = {"https://me:hunter2@cdn.example/a.wav": ["not found: wss://me:hun@ter2@cdn.example/a", "me@example.org"]}
+    assert mask_record(urls, secrets) == {
+        "https://redacted@cdn.example/a.wav": ["not found: wss://redacted@cdn.example/a", "me@example.org"]
+    }

@@ -71,6 +71,8 @@ LIKELY = {
     "header of the answer": lambda s: _exchange(headers=(JSON, ("X-Session", s))),
     "query": lambda s: _exchange(url=f"https://gateway.pixazo.ai/v1/a?api_key={s}&x=1"),
     "user in a URL": lambda s: _exchange(url=f"https://me:{s}@gateway.pixazo.ai/v1/a"),
+    "password with @ in a URL": lambda s: _exchange(url=f"https://me:x@{s}@gateway.pixazo.ai/v1/a"),
+    "user in a URL of another scheme": lambda s: _exchange(answer=_dumped({"socket": f"wss://me:{s}@x.example/a"})),
     "JSON field": lambda s: _exchange(asked=(JSON,), body=_dumped({"text": "hi", "auth": {"access_token": s}})),
     "JSON list": lambda s: _exchange(answer=_dumped({"access_token": [s, {"value": s}]})),
     "JSON with escapes": lambda s: _exchange(

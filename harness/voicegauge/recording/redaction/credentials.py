@@ -44,7 +44,7 @@ _KEY_IN_SENTENCE_PATTERN = re.compile(
     re.IGNORECASE,
 )
 """A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
-_URL_USER_PATTERN = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
+_URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
 MAX_BASE64_RUN_CHARACTERS = 16_384
 """Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
@@ -93,8 +93,7 @@ def split_at_base64_runs(text: str) -> Iterator[tuple[str, bool]]:
 
 def _mask_likely_credentials(text: str) -> str:
     # Each pattern requires a certain character or length. Checking for that first is faster.
-    if "@" in text:
-        text = _URL_USER_PATTERN.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
+    text = mask_url_users(text)
     if "=" in text:
         text = _CREDENTIAL_IN_QUERY.sub(rf"\1{MASK}", text)
     if '"' in text:
@@ -105,6 +104,13 @@ def _mask_likely_credentials(text: str) -> str:
     text = _AUTHORIZATION_PATTERN.sub(rf"\1 {MASK}", text)
     text = _PREFIXED_KEY_PATTERN.sub(MASK, text)
     return _KEY_IN_SENTENCE_PATTERN.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
+
+
+def mask_url_users(text: str) -> str:
+    """Replace user names and passwords in URLs, as in "https://user:password@host", with "redacted"."""
+    if "@" not in text:
+        return text
+    return _URL_USER_PATTERN.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
 
 
 def mask_parameter(url: str, name: str) -> str:

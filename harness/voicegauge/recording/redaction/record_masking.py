@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from voicegauge.recording.redaction.credentials import MASK
+from voicegauge.recording.redaction.credentials import MASK, mask_url_users
 from voicegauge.recording.redaction.secret_search import replace_secrets
 
 AnyRecord = TypeVar("AnyRecord")
@@ -17,17 +17,19 @@ AnyRecord = TypeVar("AnyRecord")
 def mask_record(record: AnyRecord, secrets: Sequence[str]) -> AnyRecord:
     """Replace `secrets`, in any spelling, with `MASK` in all texts of a record, including dictionary keys.
 
+    User names and passwords in URLs are masked too.
+
     Args:
         record: a record, or a tuple, list or dictionary of records. Nested records are masked too, but bytes are not.
         secrets: API keys that were in use.
     """
-    masked: AnyRecord = _mask_value(record, secrets) if any(secrets) else record
+    masked: AnyRecord = _mask_value(record, secrets)
     return masked
 
 
 def _mask_value(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
-        return value if isinstance(value, enum.Enum) else replace_secrets(value, secrets, MASK)
+        return value if isinstance(value, enum.Enum) else mask_url_users(replace_secrets(value, secrets, MASK))
     if isinstance(value, tuple | list):
         return type(value)(_mask_value(item, secrets) for item in value)
     if isinstance(value, dict):
