@@ -105,7 +105,7 @@ def test_events_are_timed_by_the_chunk_that_completes_them(ttsai) -> None:
         (60.0, second[9:]),
         (61.5, _event("done", status="completed")),
     ]
-    target = ttsai.target("kokoro-stream")
+    target = ttsai.find_target_by_name("kokoro-stream")
     delivery = _delivery(target, "text/event-stream", chunks)
     found = measure_streaming(delivery, target)
     assert found == Streaming(first_event_ms=10.0, chunks=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
@@ -116,7 +116,7 @@ def test_events_are_timed_by_the_chunk_that_completes_them(ttsai) -> None:
 
 def test_bytes_without_a_content_length_are_a_stream(ttsai) -> None:
     chunks = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
-    target = ttsai.target("kokoro-sync")
+    target = ttsai.find_target_by_name("kokoro-sync")
     found = measure_streaming(_delivery(target, "audio/wav", chunks), target)
     assert found == Streaming(chunks=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
 
@@ -124,7 +124,7 @@ def test_bytes_without_a_content_length_are_a_stream(ttsai) -> None:
 @pytest.mark.parametrize("header", [{"Content-Length": "100"}, {}])
 def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None:
     """Bytes with a length, and audio behind a URL."""
-    target = ttsai.target("kokoro-sync" if header else "kokoro")
+    target = ttsai.find_target_by_name("kokoro-sync" if header else "kokoro")
     assert measure_streaming(_delivery(target, "audio/wav", [(10.0, b"a" * 100)], **header), target) is None
 
 
@@ -240,7 +240,7 @@ def test_a_stream_slower_than_speech_has_underruns(tmp_path) -> None:
 def test_a_stream_faster_than_speech_has_none(ttsai) -> None:
     found, delivery = _spoken(ttsai, "kokoro-stream")
     assert (found.underruns, found.stalled_ms) == (0, 0)
-    latency = measure_latency(delivery, ttsai.target("kokoro-stream"))
+    latency = measure_latency(delivery, ttsai.find_target_by_name("kokoro-stream"))
     assert latency is not None
     assert found.first_event_ms is not None
     assert found.first_speech_ms is not None

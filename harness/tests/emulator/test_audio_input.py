@@ -130,7 +130,7 @@ async def test_other_requests_are_served_during_transcription(ttsai) -> None:
             client.send_operation(intake.operation, build_audio_input_request(intake, recording()))
         )
         await asyncio.to_thread(WaitingAsr.started.wait)
-        response = await client.send_operation(ttsai.operation("getHealth"), RequestParts())
+        response = await client.send_operation(ttsai.find_operation("getHealth"), RequestParts())
         assert response.response.status == 200
         assert not listening.done()
         WaitingAsr.released.set()
