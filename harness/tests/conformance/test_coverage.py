@@ -89,7 +89,7 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
         [target],
         plan_cases([target], is_emulated=True, include_all_billable=False),
         base_urls=settings.base_urls,
-        keys=settings.key_by_provider,
+        key_by_provider=settings.key_by_provider,
         control_url=settings.control_url,
     )
     status = target.job_operation
@@ -160,8 +160,8 @@ def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_e
         targets,
         plan_cases(targets, is_emulated=True, include_all_billable=True),
         base_urls=settings.base_urls,
-        keys=settings.key_by_provider,
-        clock=settings.create_clock,
+        key_by_provider=settings.key_by_provider,
+        create_clock=settings.create_clock,
         control_url=settings.control_url,
     )
     document = yaml.safe_load(Path(targets[0].contract.document.path).read_text())
