@@ -12,7 +12,7 @@ from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document, read_document
 
-_check_openapi = loading._check_openapi_structure
+_validate_openapi = loading.validate_openapi
 _valid: set[str] = set()
 """SHA-256 of the documents that the OpenAPI validator accepted."""
 
@@ -35,7 +35,7 @@ def validate_once(patch: pytest.MonkeyPatch) -> None:
 
     def check(document: Document) -> None:
         if document.sha256 not in _valid:
-            _check_openapi(document)
+            _validate_openapi(document)
             _valid.add(document.sha256)
 
-    patch.setattr(loading, "_check_openapi_structure", check)
+    patch.setattr(loading, "validate_openapi", check)

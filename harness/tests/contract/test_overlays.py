@@ -167,7 +167,7 @@ def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
         ("overlay: 1.0.0", "overlay: 2.0.0", "version 1.0 or 1.1, not '2.0.0'"),
         ("extends: openapi.yaml\n", "", "needs extends"),
         ("extends: openapi.yaml", "extends: https://acme.test/openapi.yaml", "download the document"),
-        ("extends: openapi.yaml", "extends: missing.yaml", "missing.yaml: cannot be read"),
+        ("extends: openapi.yaml", "extends: missing.yaml", "extends 'missing.yaml', which is not a file in"),
         ("extends: openapi.yaml", "extends: overlay.yaml", "is itself an overlay"),
         ("  - target: $.components\n    update:", "  - target: $.components\n    updates:", "unknown field `updates`"),
         ("  - target: $.components\n", "  - target: $.components\n    remove: true\n", "exactly one of"),
@@ -221,6 +221,15 @@ def test_a_check_of_the_emulated_provider_finds_nothing(load: Load, tmp_path: Pa
     report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
     assert report.findings == ()
     assert sum(report.exchanges.values()) > 10
+
+
+def test_constants_outside_the_body_and_boolean_schemas_are_planned_for(load: Load, tmp_path: Path) -> None:
+    model = "        - {name: model, in: query, schema: {enum: [one, two]}}\n"
+    official = OFFICIAL.replace("        - {name: Auth", f"{model}        - {{name: Auth")
+    official = official.replace("        speed: {", "        anything: true\n        nothing: false\n        speed: {")
+    load(OVERLAY.replace("{title: One, ", "{title: One, constants: {query.model: one}, "), official)
+    report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
+    assert report.findings == ()
 
 
 def test_drift_between_two_versions_compares_what_the_overlay_describes(load: Load, tmp_path: Path) -> None:

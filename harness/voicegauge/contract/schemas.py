@@ -124,7 +124,10 @@ class Schemas:
             if reference in seen:
                 raise self.document.error(pointer, f"$ref {reference!r} leads back to itself")
             if not reference.startswith("#/"):
-                reason = f"$ref {reference!r} must be a JSON pointer into this document, such as #/components/schemas/X"
+                reason = (
+                    f"$ref {reference!r} must be a JSON pointer into this document, such as #/components/schemas/X, or "
+                    "into a file beside it that can be read"
+                )
                 raise self.document.error(pointer, reason)
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}

@@ -218,7 +218,7 @@ def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[Pairwise
 def _list_identifying_fields(target: Target) -> set[str]:
     """Return the names of the body fields by which a request addresses `target`."""
     needed = [field.at for word, field in target.speech.request.items() if word in target.spec.required_fields]
-    return {location.tokens[0] for location in (*needed, *target.spec.constants)}
+    return {location.tokens[0] for location in (*needed, *target.spec.constants) if location.is_in_body}
 
 
 def _list_documented_values(start_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:

@@ -9,6 +9,7 @@ from voicegauge.contract.documents.assembly import (
     read_contract_document,
     read_openapi_document,
 )
+from voicegauge.contract.documents.openapi_validation import validate_openapi
 from voicegauge.contract.documents.overlay_proposal import OverlayProposal, ProposedOperation, propose_overlay
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "propose_overlay",
     "read_contract_document",
     "read_openapi_document",
+    "validate_openapi",
 ]

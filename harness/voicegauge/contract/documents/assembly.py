@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from voicegauge.contract.documents.external_files import embed_external_files
-from voicegauge.contract.documents.openapi_30 import upgrade_openapi_30
+from voicegauge.contract.documents.openapi_versions import normalize_openapi
 from voicegauge.contract.documents.overlays import apply_overlay, find_base, is_overlay
 from voicegauge.contract.documents.selection import select_described_operations
 from voicegauge.errors import ContractError
@@ -21,7 +21,6 @@ _OVERLAY_MARK = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
 _HEAD_BYTES = 4096
 """Number of bytes in which the key that tells an overlay from an OpenAPI document is looked for. Documents begin with
 it."""
-_VERSIONS = ("3.0.", "3.1.", "3.2.")
 
 
 def read_openapi_document(path: Path) -> Document:
@@ -50,13 +49,7 @@ def read_contract_document(path: Path) -> Document:
         ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, or an overlay does not fit.
     """
     document = read_openapi_document(path)
-    version = document.data.get("openapi")
-    if not isinstance(version, str) or not version.startswith(_VERSIONS):
-        at = "/swagger" if "swagger" in document.data else "/openapi"
-        found = document.data.get(at[1:])
-        raise document.error(at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {found!r}")
-    if version.startswith("3.0."):
-        upgrade_openapi_30(document.data)
+    normalize_openapi(document)
     return document
 
 

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from voicegauge.contract.documents.selection import METHODS
+from voicegauge.contract.documents.openapi_validation import validate_openapi
+from voicegauge.contract.documents.openapi_versions import normalize_openapi
+from voicegauge.contract.documents.selection import read_operations, select_operations
 from voicegauge.contract.schemas import Schemas
-from voicegauge.errors import UsageError
+from voicegauge.errors import ContractError, UnknownNameError, UsageError
 from voicegauge.formats import Document, escape_pointer_token
 from voicegauge.model import Record
 
@@ -30,7 +32,12 @@ _FIELD_NAMES: Mapping[str, Sequence[str]] = {
 """Names of request fields, in lower case, by provider-independent field. An earlier name takes precedence."""
 _MODEL_NAMES = ("model", "model_id", "modelid", "engine")
 _SPEECH_WORDS = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
-_NO_SPEECH_WORDS = re.compile(r"transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE)
+_NO_SPEECH_WORDS = re.compile(r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE)
+_AUDIO_MEDIA_TYPE = re.compile(r"['\"]audio/")
+_SPEECH_METHODS = ("post", "put", "get")
+_PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
+_KEY_HEADER = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+_TITLE_WORDS = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
 _YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 _MAX_MODELS = 10
@@ -38,6 +45,7 @@ _MAX_DEPTH = 8
 """Maximum nesting of alternatives; schemas may refer to themselves."""
 _SPEECH_PATH = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
+_BEARER = "{type: http, scheme: bearer}"
 _AUDIO_BODY = "{at: body, delivered: bytes}"
 TODO = "TODO"
 
@@ -91,44 +99,76 @@ def propose_overlay(document: Document, *, provider: str = "", operations: Seque
             audio.
 
     Raises:
-        UsageError: no such operation was found.
+        UsageError: no such operation was found, or `provider` is not an id.
+        UnknownNameError: the document does not have one of `operations`.
+        ContractError: the document is not valid OpenAPI in a part that matters.
     """
-    candidates = list(_candidates(document, operations))
+    if provider and not _PROVIDER_ID.fullmatch(provider):
+        raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
+    candidates = list(_find_candidates(document, operations))
     found = [c for c in candidates if c.audio] or [c for c in candidates if operations or _SPEECH_PATH.search(c.path)]
     if not found:
         wanted = f" among {', '.join(operations)}" if operations else ""
+        hint = "" if operations else "name one with --operation, or "
         raise UsageError(
-            f"{document.path}: no operation{wanted} with a text in its request and audio in its response; "
-            "docs/contract.md describes how to write x-speech by hand, also for jobs"
+            f"{document.path}: no operation{wanted} with a text in its request and audio in its response; {hint}write "
+            "x-speech by hand as docs/contract.md describes, also for jobs"
         )
     provider = provider or _provider_id(document)
     writer = _OverlayWriter(document, provider)
     return writer.write(found)
 
 
-def _candidates(document: Document, operations: Sequence[str]) -> Iterator[_Candidate]:
-    schemas = Schemas(document)
-    paths = document.data.get("paths")
-    for path, item in paths.items() if isinstance(paths, dict) else ():
-        for method in METHODS:
-            node = item.get(method) if isinstance(item, dict) else None
-            if not isinstance(node, dict) or method not in ("post", "put", "get"):
-                continue
-            if operations and not {path, node.get("operationId")} & set(operations):
-                continue
-            names = f"{path} {node.get('operationId', '')} {node.get('summary', '')}"
-            if not operations and (not _SPEECH_WORDS.search(names) or _NO_SPEECH_WORDS.search(names)):
-                continue
-            fields = dict(_request_fields(schemas, item, node))
-            if _find_field(fields, "text") is not None:
-                yield _Candidate(path, method, node, fields, _find_audio(schemas, node))
+def _select_likely_operations(document: Document, operations: Sequence[str]) -> list[tuple[str, str]]:
+    """Return path and method of the named operations; without names, of those that may produce speech."""
+    found = dict(read_operations(document.data))
+    names = {at: {at[0], str(node.get("operationId", ""))} for at, node in found.items()}
+    for name in operations:
+        if not any(name in one for one in names.values()):
+            raise UnknownNameError("operation", name, [name for one in names.values() for name in one if name])
+    if operations:
+        return [at for at in found if names[at] & set(operations)]
+    return [at for at, node in found.items() if at[1] in _SPEECH_METHODS and _is_likely_speech(at[0], node)]
+
+
+def _is_likely_speech(path: str, node: Mapping[str, Any]) -> bool:
+    names = f"{path} {node.get('operationId', '')} {node.get('summary', '')}"
+    if _NO_SPEECH_WORDS.search(names):
+        return False
+    return bool(_SPEECH_WORDS.search(names)) or _AUDIO_MEDIA_TYPE.search(str(node.get("responses"))) is not None
+
+
+def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[_Candidate]:
+    """Yield the operations with a text in the request.
+
+    An operation that is not valid OpenAPI is left out, unless it was named or there is no other one.
+    """
+    likely = _select_likely_operations(document, operations)
+    error: ContractError | None = None
+    is_any_valid = False
+    for path, method in likely:
+        data = select_operations(document, [(path, method)])
+        part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
+        normalize_openapi(part)
+        try:
+            validate_openapi(part)
+            node = part.data["paths"][path]
+            fields = dict(_request_fields(Schemas(part), node, node[method]))
+        except ContractError as invalid:
+            error = error or invalid
+            continue
+        is_any_valid = True
+        if _find_field(fields, "text") is not None:
+            yield _Candidate(path, method, node[method], fields, _find_audio(Schemas(part), node[method]))
+    if error is not None and (operations or not is_any_valid):
+        raise error
 
 
 def _request_fields(schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple[str, _Field]]:
     for parameter in [*item.get("parameters", ()), *node.get("parameters", ())]:
         data = schemas.resolve_reference(parameter)[0]
         if data.get("in") in ("query", "path", "header"):
-            schema = schemas.resolve_reference(data.get("schema", {}))[0]
+            schema = _merge_branches(schemas, data.get("schema", {}))
             location = f"{data['in']}.{data['name']}"
             yield location, _Field(location, schema, bool(data.get("required")) or data["in"] == "path")
     content = schemas.resolve_reference(node.get("requestBody", {}))[0].get("content", {})
@@ -211,6 +251,14 @@ def _find_audio_property(schemas: Schemas, schema: Any) -> str:
     return ""
 
 
+def _find_key_header(candidates: Sequence[_Candidate]) -> str | None:
+    """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
+    names = [
+        location.removeprefix("header.") for c in candidates for location in c.fields if location.startswith("header.")
+    ]
+    return next((name for name in names if _KEY_HEADER.search(name) and name.lower() != "authorization"), None)
+
+
 def _provider_id(document: Document) -> str:
     """Derive an id from the host of the first server, else from the title: api.acme.com becomes acme."""
     hosts = [urlsplit(url).hostname for url in _server_urls(document.data)]
@@ -218,7 +266,8 @@ def _provider_id(document: Document) -> str:
     if len(parts) > 1:
         return _to_name(parts[-2])
     info = document.data.get("info")
-    return _to_name(str(info.get("title", "") if isinstance(info, dict) else "")) or "my-provider"
+    title = str(info.get("title", "") if isinstance(info, dict) else "")
+    return _to_name(_TITLE_WORDS.sub("", title)) or "my-provider"
 
 
 def _server_urls(data: Mapping[str, Any]) -> list[str]:
@@ -262,7 +311,7 @@ class _OverlayWriter:
         self._used_operation_ids: set[str] = set()
 
     def write(self, candidates: Sequence[_Candidate]) -> OverlayProposal:
-        lines = [*self._head(), *self._root()]
+        lines = [*self._head(), *self._root(_find_key_header(candidates))]
         operations = []
         for candidate in candidates:
             targets = list(self._targets(candidate))
@@ -288,12 +337,12 @@ class _OverlayWriter:
         return [
             "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
             "overlay: 1.0.0",
-            f"info: {{title: {_quote(self._provider)} as a contract, version: {_quote(_today())}}}",
+            f"info: {{title: {_quote(f'{self._provider} as a contract')}, version: {_quote(_today())}}}",
             f"extends: {_quote(self._document.path.name)}",
             "actions:",
         ]
 
-    def _root(self) -> list[str]:
+    def _root(self, key_header: str | None) -> list[str]:
         name = self._provider
         info = self._document.data.get("info")
         title = str(info.get("title", name)) if isinstance(info, dict) else name
@@ -316,21 +365,20 @@ class _OverlayWriter:
             self._todo.append("how the key is sent: the document has no security scheme")
             lines.append("      security: [{key: []}]  # TODO: and the scheme below")
             lines.append("  - target: $" if not isinstance(components, dict) else "  - target: $.components")
-            scheme = "securitySchemes: {key: {type: http, scheme: bearer}}"
+            scheme = f"{{type: apiKey, in: header, name: {_quote(key_header)}}}" if key_header else _BEARER
+            scheme = f"securitySchemes: {{key: {scheme}}}"
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
         return lines
 
     def _operation(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
         mapped = {name: field for name in _FIELD_NAMES if (field := _find_field(candidate.fields, name))}
         request = ", ".join(f"{name}: {_quote(field.location)}" for name, field in mapped.items())
-        path = candidate.path.replace("\\", "\\\\").replace("'", "\\'")
+        path = json.dumps(candidate.path)[1:-1].replace('\\"', '"').replace("'", "\\'")
         target = f"$.paths['{path}'].{candidate.method}"
         yield f"  - target: {json.dumps(target, ensure_ascii=False)}"
         yield "    update:"
         yield from self._operation_id(candidate)
-        if not {"401", "403", "4XX", "default"} & candidate.data.get("responses", {}).keys():
-            self._todo.append(f"the response of {candidate.path} to a wrong key, which the document does not state")
-            yield '      responses: {"401": {description: The key is unknown}}  # TODO: not in the document'
+        yield from self._rejections(candidate)
         if not candidate.audio:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
             yield '      # responses: {"200": {content: {audio/*: {}}}}  # TODO'
@@ -344,6 +392,19 @@ class _OverlayWriter:
         yield f"        response: {{audio: {audio}}}{'' if candidate.audio else '  # TODO'}"
         yield "        targets:"
         yield from (f"          {_quote(name)}: {text}" for name, text in targets)
+
+    def _rejections(self, candidate: _Candidate) -> Iterator[str]:
+        """Yield the responses to an invalid request and to a wrong key, as far as the document lacks them."""
+        documented = candidate.data.get("responses", {}).keys()
+        missing = []
+        if not {"400", "422", "4XX", "default"} & documented:
+            missing.append('"400": {description: The request is invalid}')
+        if not {"401", "403", "4XX", "default"} & documented:
+            missing.append('"401": {description: The key is unknown}')
+        if missing:
+            statuses = " and ".join(text[1:4] for text in missing)
+            self._todo.append(f"the rejections of {candidate.path}: the document states none with status {statuses}")
+            yield f"      responses: {{{', '.join(missing)}}}  # TODO: not in the document"
 
     def _operation_id(self, candidate: _Candidate) -> Iterator[str]:
         """Yield an operation id, if the document has none or uses it for another proposed operation, too."""

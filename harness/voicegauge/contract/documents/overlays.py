@@ -17,6 +17,8 @@ import msgspec
 from voicegauge.formats import Document, escape_pointer_token
 
 _VERSIONS = ("1.0.", "1.1.")
+_MAX_SHOWN = 200
+"""Maximum length of an expression or a reason in a message."""
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
 
 
@@ -49,7 +51,7 @@ def find_base(overlay: Document) -> Path:
     """Return the file that an overlay extends.
 
     Raises:
-        ContractError: the overlay is not valid, names no file, or names a URL.
+        ContractError: the overlay is not valid, names no file or one that does not exist, or names a URL.
     """
     extends = _parse(overlay).extends
     if extends is None:
@@ -57,7 +59,10 @@ def find_base(overlay: Document) -> Path:
     if "://" in extends:
         reason = f"extends {extends!r}: download the document, and name its path relative to the overlay"
         raise overlay.error("/extends", reason)
-    return overlay.path.parent / extends
+    base = overlay.path.parent / extends
+    if not base.is_file():
+        raise overlay.error("/extends", f"extends {extends!r}, which is not a file in {overlay.path.parent}")
+    return base
 
 
 def apply_overlay(overlay: Document, base: Document) -> Document:
@@ -116,8 +121,8 @@ class _Composition:
         try:
             nodes = list(jsonpath_rfc9535.find(path, self.data))
         except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
-            reason = str(error).splitlines()[0] if str(error) else "nested too deep"
-            raise self._overlay.error(pointer, f"{path!r} is not a valid JSONPath: {reason}") from error
+            reason = str(error).splitlines()[0][:_MAX_SHOWN] if str(error) else "nested too deep"
+            raise self._overlay.error(pointer, f"{path[:_MAX_SHOWN]!r} is not a valid JSONPath: {reason}") from error
         if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
             raise self._overlay.error(pointer, f"{path!r} selects nothing in {self.parts[''][0].path}")
         return nodes

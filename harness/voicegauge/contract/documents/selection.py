@@ -6,7 +6,7 @@ what these refer to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ from voicegauge.formats import MISSING, Document, read_pointer, unescape_pointer
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
-_COPIED_KEYS = ("openapi", "info", "jsonSchemaDialect", "servers", "security", "x-provider", "x-limits")
+_COPIED_KEYS = ("openapi", "swagger", "info", "jsonSchemaDialect", "servers", "security", "x-provider", "x-limits")
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:
@@ -23,12 +23,18 @@ def select_described_operations(document: Document) -> dict[str, Any]:
 
     The rest of the result is what these operations refer to; everything keeps its JSON pointer.
     """
-    operations = dict(_operations(document.data))
-    by_id = {node.get("operationId"): at for at, node in operations.items()}
+    operations = dict(read_operations(document.data))
+    by_id = {str(node.get("operationId")): at for at, node in operations.items()}
     kept = [at for at, node in operations.items() if _OPERATION_EXTENSIONS & node.keys()]
     for at in kept:  # which grows
         named = set(_named_operations(operations[at]))
         kept += [by_id[name] for name in by_id if name in named and by_id[name] not in kept]
+    return select_operations(document, kept)
+
+
+def select_operations(document: Document, kept: Collection[tuple[str, str]]) -> dict[str, Any]:
+    """Return the document with the operations `kept` alone, each given by path and method, and what these refer to."""
+    operations = dict(read_operations(document.data))
     selected: dict[str, Any] = {key: document.data[key] for key in _COPIED_KEYS if key in document.data}
     selected["paths"] = {}
     for path, method in sorted(kept, key=list(operations).index):
@@ -39,7 +45,8 @@ def select_described_operations(document: Document) -> dict[str, Any]:
     return selected
 
 
-def _operations(data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+def read_operations(data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """Yield the operations of a document by path and method."""
     paths = data.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
         for method in METHODS:
