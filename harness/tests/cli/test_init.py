@@ -199,7 +199,7 @@ def test_names_with_special_characters_stay_data(document: Path) -> None:
     overlay = document.with_name("overlay.yaml")
     assert run(["init", str(document)]) == 0
     assert "\x1b" not in overlay.read_text()
-    assert voicegauge.load_contracts([overlay]).provider("acme").operations
+    assert voicegauge.load_contracts([overlay]).find_provider("acme").operations
 
 
 def test_a_provider_id_has_no_special_characters(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
