@@ -36,9 +36,11 @@ KEYS = {
 }
 SEPARATOR = "=== end of a command ===\n"
 SCRIPT = f"""
-import json, sys
+import json, pathlib, sys
 from voicegauge.cli import run
-for words in json.loads(sys.argv[1]):
+for words, settings in json.loads(sys.argv[1]):
+    if settings is not None:
+        pathlib.Path("voicegauge.toml").write_text(settings)
     status = run(words)
     sys.stderr.flush()
     print(f"\\n{{status}}" + {SEPARATOR!r}, end="", flush=True)
@@ -113,15 +115,20 @@ class Repository:
             cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
-    def run(self, *commands: str) -> list[tuple[str, int, str]]:
-        """Run voicegauge commands one after another; return each with its exit status and what it printed."""
-        with self.start(SCRIPT, json.dumps([command.split() for command in commands])) as process:
+    def run(self, *commands: str | tuple[str, str]) -> list[tuple[str, int, str]]:
+        """Run voicegauge commands one after another; return each with its exit status and what it printed.
+
+        Args:
+            commands: commands, or pairs of a command and the text of the settings file for it and for later ones.
+        """
+        pairs = [(one, None) if isinstance(one, str) else one for one in commands]
+        with self.start(SCRIPT, json.dumps([(command.split(), settings) for command, settings in pairs])) as process:
             printed, _ = process.communicate(timeout=LIMIT_S)
         assert "Traceback" not in printed, printed
         parts = printed.split(SEPARATOR)[:-1]
-        assert len(parts) == len(commands), printed
+        assert len(parts) == len(pairs), printed
         found = [part.rpartition("\n") for part in parts]
-        return [(command, int(last), text) for command, (text, _, last) in zip(commands, found, strict=True)]
+        return [(command, int(last), text) for (command, _), (text, _, last) in zip(pairs, found, strict=True)]
 
     def assert_unharmed(self, printed: str = "") -> None:
         """Check that the attacks failed."""
@@ -258,12 +265,12 @@ def write_run(folder: Path, saved_run: Path) -> None:
 
 
 def test_hostile_settings_are_rejected(repository: Repository) -> None:
-    for text, command in SETTINGS:
-        (repository.folder / "voicegauge.toml").write_text(text.replace("PORT", str(repository.stranger.port)))
-        [(_, status, printed)] = repository.run(command)
+    port = str(repository.stranger.port)
+    done = repository.run(*((command, text.replace("PORT", port)) for text, command in SETTINGS))
+    for _, status, printed in done:
         assert (status, printed.strip().count("\n")) == (2, 0), printed
         assert "voicegauge: voicegauge.toml: " in printed
-        repository.assert_unharmed(printed)
+    repository.assert_unharmed("".join(printed for _, _, printed in done))
 
 
 COMMANDS = {
