@@ -103,7 +103,7 @@ def check(
     `live`, planned requests are sent and the responses are checked.
 
     >>> report = voicegauge.check("pixelapi")
-    >>> report.count("error")
+    >>> report.count_findings("error")
     0
 
     Args:

@@ -30,7 +30,7 @@ def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
     """Load the bundled contracts and your own.
 
     >>> catalogue = voicegauge.load_contracts()
-    >>> catalogue.provider("pixelapi").targets["voice-design"].id
+    >>> catalogue.find_provider("pixelapi").targets["voice-design"].id
     'pixelapi/voice-design'
 
     Args:
