@@ -11,10 +11,14 @@ import pytest
 
 from voicegauge.bench.running.audio_facts import count_samples_without_encoding, measure_audio
 from voicegauge.bench.running.store import save_audio
+from voicegauge.contract import Target
+from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Sample
 from voicegauge.speech.audio import encode
 
+from ..builders.contracts import load_trusted
 from ..builders.runs import FAILED, build_sample
+from .conftest import ACME
 from .test_interruptions import Bench, bench, out, provider, speech  # noqa: F401 - fixtures
 
 RATE = 24_000
@@ -108,3 +112,64 @@ def test_unusable_audio_is_counted_as_failed_with_and_without_an_asr(
         (3, 1, {"audio": 1})
     ] * 2
     assert "1 of 3 failed (1 audio)" in capsys.readouterr().out
+
+
+@pytest.fixture
+def raw_targets(tmp_path: Path) -> dict[str, Target]:
+    """Targets by id; audio of `now` in the response and of `job` in the job is raw, in different encodings."""
+    text = ACME.replace("audio: {at: body, delivered: bytes}", "audio: {at: body, delivered: bytes, " + RAW_MONO + "}")
+    text = text.replace("media_type: body#/type}", "media_type: body#/type, " + RAW_STEREO + "}")
+    path = tmp_path / "openapi.yaml"
+    path.write_text(text)
+    return dict(load_trusted(path).targets)
+
+
+RAW_MONO = "format: pcm_s16le, sample_rate_hz: 8000, channels: 1"
+RAW_STEREO = "format: pcm_s16le, sample_rate_hz: 16000, channels: 2"
+SAMPLES = (np.sin(np.arange(8_000) * 0.3) * 9_000).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("target", "rate_hz", "channels", "audio_s"),
+    [("acme/now", 8_000, 1, 1.0), ("acme/job", 16_000, 2, 0.25), ("acme/none", None, None, None)],
+)
+def test_raw_audio_is_read_as_the_contract_documents(
+    tmp_path: Path,
+    raw_targets: dict[str, Target],
+    target: str,
+    rate_hz: int | None,
+    channels: int | None,
+    audio_s: float | None,
+) -> None:
+    digest, file = save_audio(tmp_path, SAMPLES)
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(SAMPLES), media_type="audio/pcm", container=None)
+    made = msgspec.structs.replace(build_sample(), audio=facts, target=target)
+    targets = {one.id: one for one in raw_targets.values()}
+    calls: list[int] = []
+    (found, again) = measure_audio(tmp_path, [made, made], targets, lambda: calls.append(1))
+    assert found == again
+    assert found.failure is None
+    assert found.audio is not None
+    assert (found.audio.sample_rate_hz, found.audio.channels, found.audio.audio_s) == (rate_hz, channels, audio_s)
+    assert len(calls) == 2
+
+
+def test_a_missing_audio_file_is_one_line(tmp_path: Path) -> None:
+    facts = AudioFacts(sha256="0" * 64, file="audio/lost.wav", bytes=1, media_type=None, container=None)
+    with pytest.raises(DataError) as caught:
+        measure_audio(tmp_path, [msgspec.structs.replace(build_sample(), audio=facts)], {})
+    assert str(caught.value) == f"{tmp_path / 'audio/lost.wav'}: cannot be read: No such file or directory"
+
+
+def test_a_sample_without_audio_stays_as_it_is(tmp_path: Path) -> None:
+    failed = build_sample(failure=FAILED)
+    assert measure_audio(tmp_path, [failed], {}) == (failed,)
+
+
+def test_an_unknown_container_is_described_without_a_media_type(tmp_path: Path) -> None:
+    found = measured(tmp_path, HTML, None)
+    assert found.failure is not None
+    assert found.failure.message == "the audio cannot be decoded: 41 bytes: not a known audio container"
+    found = measured(tmp_path, HTML, "text/html")
+    assert found.failure is not None
+    assert found.failure.message.endswith("not a known audio container (declared as text/html)")

@@ -323,3 +323,16 @@ def test_confused_jobs_name_the_later_one(history, judge) -> None:
     found = shown(judge, JobSet(jobs, jobs[-1]))
     message = "two requests got the id 'j1'"
     assert found == [(Said("job-id-reused", message, "/submit/id", "/id"), {"id": "j1", "state": "new"})]
+
+
+def test_audio_of_two_jobs_names_the_audio(submit, poll, judge, acme) -> None:
+    def history_of(text: str, job_id: str) -> JobHistory:
+        call = submit({"id": job_id, "state": "new"}, asked={"text": text})
+        urls = ("https://cdn/x.wav", "https://cdn/b.wav", "")
+        polls = tuple(poll({"id": job_id, "state": "done", "audio": url}, submit=call) for url in urls)
+        return JobHistory(call, polls, acme.operation("status"))
+
+    jobs = (history_of("one", "j1"), history_of("two", "j2"))
+    message = "two jobs with different requests have the same audio"
+    expected = Said("job-crosstalk", message, "/audio", "/audio", "https://cdn/b.wav")
+    assert [said(finding) for finding in judge(JobSet(jobs, jobs[-1]))] == [expected]

@@ -11,7 +11,7 @@ import pytest
 from voicegauge.client import Ledger
 from voicegauge.client.spending import Settlement, send_and_settle
 from voicegauge.contract import Contract
-from voicegauge.errors import TransportError, UsageError
+from voicegauge.errors import StorageError, TransportError, UsageError
 from voicegauge.model import BillingStatus, Exchange, Request, Response
 
 PRICE_USD = 0.25
@@ -169,3 +169,16 @@ async def test_a_free_request_is_neither_observed_nor_reserved(contract: Callabl
 
     assert await send_and_settle(None, contract().find_operation("say"), send, notes) == exchanges
     assert notes.calls == []
+
+
+class FullDisk(Notes):
+    """An observer that cannot write."""
+
+    def before_submit(self, idempotency_key: str | None = None) -> None:
+        raise StorageError("no space left")
+
+
+async def test_a_request_that_cannot_be_noted_is_not_sent(contract: Callable[..., Contract], settled: Settled) -> None:
+    with pytest.raises(StorageError, match="no space left"):
+        await settled.settle(contract(), AssertionError("sent"), observer=FullDisk())
+    assert settled.spent_usd == 0.0

@@ -20,6 +20,7 @@ PRICE_USD = 0.01
         (JSONResponse({"error": "text is too long"}, 422), 0.0),
         (JSONResponse({"error": "out of credit"}, 402), 0.0),
         (JSONResponse({"error": "slow down"}, 429), 0.0),
+        (Response(status_code=300), 0.0),
         (Response(status_code=302, headers={"Location": "/elsewhere"}), 0.0),
         (JSONResponse({"error": "internal"}, 500), PRICE_USD),
         (JSONResponse({"error": "upstream"}, 502), PRICE_USD),

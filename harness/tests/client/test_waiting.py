@@ -25,6 +25,7 @@ async def test_an_undocumented_state_ends_the_wait_on_request(contract, script, 
     async with Transport() as transport:
         client = Client(contract(), transport, base_urls={"": base}, key=KEY, clock=VirtualClock())
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO, stop_at_undocumented_state=True)
+    assert delivery.failure.kind == "protocol"
     assert delivery.failure.message == "the job is in state 'dreaming', which the contract does not document"
     assert script.routes == ["POST /speech", "GET /jobs/j1"]
     assert delivery.has_open_job

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import struct
@@ -268,6 +269,27 @@ def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
     assert audio.decoded is not None
     assert again.decoded is not None
     assert np.array_equal(again.decoded.samples, audio.decoded.samples)
+    assert again.facts("audio/x") == facts
+
+
+def test_facts_of_decoded_audio() -> None:
+    data, media_type = encode(tone(), RATE, "wav")
+    facts = EncodedAudio(data, media_type=media_type).facts("audio/x.wav")
+    assert (facts.file, facts.bytes, facts.media_type, facts.container) == ("audio/x.wav", len(data), media_type, "wav")
+    assert (facts.sample_rate_hz, facts.channels, facts.raw_format, facts.audio_s) == (
+        RATE,
+        1,
+        None,
+        len(tone()) / RATE,
+    )
+    assert facts.sha256 == hashlib.sha256(data).hexdigest()
+    assert facts.leading_silence_s == 0.0
+    assert facts.rms_dbfs == pytest.approx(rms_dbfs(tone()), abs=0.01)
+
+
+def test_silence_has_no_level() -> None:
+    facts = EncodedAudio(encode(np.zeros(RATE, np.float32), RATE, "wav")[0]).facts("audio/x.wav")
+    assert (facts.rms_dbfs, facts.leading_silence_s, facts.media_type) == (None, 1.0, None)
 
 
 def test_facts_of_what_cannot_be_decoded() -> None:

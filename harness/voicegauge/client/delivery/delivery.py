@@ -53,7 +53,7 @@ class DeliveryTask:
         observer: PaymentObserver | None,
         settlement: Settlement,
         *,
-        cancel_on_interrupt: bool = True,
+        cancel_on_interrupt: bool,
         stop_at_undocumented_state: bool = False,
     ) -> None:
         """Prepare a delivery.

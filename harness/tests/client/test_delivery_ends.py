@@ -1,0 +1,138 @@
+"""How a delivery without audio ends: its message, what its observer notes, and whether its job stays open."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from voicegauge.client import Client, DeliveryInterruptedError, Ledger
+from voicegauge.errors import StorageError
+from voicegauge.transport import Transport, VirtualClock
+
+from ..builders.scripted_provider import HELLO, KEY, Watcher, job_script
+
+NOBODY = "http://127.0.0.1:1"
+
+
+async def unreachable(contract, **options):
+    loaded, watcher = contract(), Watcher()
+    async with Transport() as transport:
+        client = Client(loaded, transport, base_urls={"": NOBODY}, key=KEY, clock=VirtualClock(), **options)
+        return await client.speak(loaded.target("one"), HELLO, observer=watcher), watcher.events
+
+
+async def test_a_submit_that_cannot_connect_is_noted_as_not_sent_each_time(contract):
+    delivery, events = await unreachable(contract)
+    assert events == ["submitting", "not sent"] * 3
+    assert (delivery.attempts, delivery.billing, delivery.has_open_job) == (3, "not_sent", False)
+    assert "may have been charged" not in delivery.failure.message
+
+
+async def test_a_delivery_without_time_for_a_retry_says_why_it_is_needed(contract):
+    delivery, events = await unreachable(contract, max_wait_s=1)
+    reason, _, limit = delivery.failure.message.partition("; ")
+    assert "connect" in reason
+    assert limit.startswith("a delivery may take 1 s, and the next attempt is due in 2")
+    assert delivery.failure.kind == "timeout"
+    assert events == ["submitting", "not sent"]
+
+
+class LostResponse(Response):
+    """A response that ends in the middle."""
+
+    async def __call__(self, scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"100")]})
+
+
+async def test_a_lost_submit_is_not_noted_as_unsent(speak, script):
+    script.on("POST /speech", LostResponse())
+    watcher = Watcher()
+    delivery, _ = await speak(observer=watcher)
+    assert watcher.events == ["submitting"]
+    assert delivery.failure.message.endswith("; it may have been charged, so it was not sent again")
+
+
+async def test_a_submit_that_cannot_be_noted_is_neither_sent_nor_spent(speak, script):
+    class FullDisk(Watcher):
+        def before_submit(self, idempotency_key=None):
+            raise StorageError("no space left")
+
+    ledger = Ledger(1.0)
+    with pytest.raises(StorageError, match="no space left"):
+        await speak(observer=FullDisk(), ledger=ledger)
+    assert script.requests == []
+    assert (ledger.spent_usd, ledger.reserved_usd) == (0, 0)
+
+
+async def test_a_job_whose_polls_get_no_response_stays_open(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", LostResponse())
+    delivery, _ = await speak()
+    assert delivery.failure.kind == "network"
+    assert delivery.failure.message.endswith(" in 6 consecutive polls")
+    assert script.routes.count("GET /jobs/j1") == 6
+    assert delivery.has_open_job
+
+
+async def test_a_job_whose_audio_comes_too_late_stays_open(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /files/a.wav", Response("loading", 503))
+    delivery, _ = await speak(max_wait_s=2)
+    assert delivery.failure.message.startswith(
+        "HTTP 503: loading; a delivery may take 2 s, and the next attempt is due in 2"
+    )
+    assert (delivery.failure.kind, delivery.has_open_job) == ("timeout", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "excerpt"),
+    [
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 200 + "..."),
+        ("a\n\tb", "a b"),
+        ("", None),
+        ("x" * 5000, "x" * 200 + "..."),
+    ],
+)
+async def test_a_rejection_quotes_the_beginning_of_its_body(speak, script, body, excerpt):
+    script.on("POST /speech", Response(body, 422))
+    delivery, _ = await speak()
+    expected = f"HTTP 422: {excerpt}" if excerpt else "HTTP 422 with an empty body"
+    assert (delivery.failure.kind, delivery.failure.message) == ("rejected", expected)
+
+
+async def interrupted(contract, script, serve, target="one", routes=1, **options):
+    """Speak, and cancel the task after so many requests have arrived."""
+    base, loaded = await serve(script), contract()
+    async with Transport() as transport:
+        client = Client(loaded, transport, base_urls={"": base}, key=KEY)
+        task = asyncio.create_task(client.speak(loaded.target(target), HELLO, **options))
+        while len(script.requests) < routes:  # noqa: ASYNC110 - a script has no event
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(DeliveryInterruptedError) as caught:
+            await task
+    return caught.value.delivery
+
+
+async def _never(_request):
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize(("target", "route"), [("sync", "POST /say"), ("one", "POST /speech")])
+async def test_a_delivery_that_is_interrupted_before_its_response_has_no_open_job(
+    contract, script, serve, target, route
+):
+    script.on(route, _never)
+    delivery = await interrupted(contract, script, serve, target)
+    assert (delivery.failure.kind, delivery.has_open_job) == ("interrupted", False)
+    assert delivery.failure.message == "interrupted before the delivery was complete"
+
+
+async def test_a_job_that_is_interrupted_stays_open_and_names_its_state(contract, script, serve, status):
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued"}, 202)).on("GET /jobs/j1", _never)
+    delivery = await interrupted(contract, script, serve, routes=2)
+    assert delivery.has_open_job
+    assert delivery.failure.message == "interrupted before the delivery was complete, last seen: state 'queued'"
