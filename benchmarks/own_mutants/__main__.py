@@ -6,7 +6,7 @@ many mutants each module has and how many were killed, and each surviving one wi
 from the original. Ends with exit status 1 if less than 90% are killed, or if one survives without a reason.
 
 Results are kept in a folder. A later run continues: a killed mutant of a function that did not change is not run again.
-The order is random, so that the results of an interrupted run are those of a sample of all mutants.
+Survivors are run first, and the others in random order, so that an interrupted run has a sample of all mutants.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> int:
     options.folder.mkdir(exist_ok=True)
     results = ResultFile(options.folder / "results.jsonl")
     waiting = [mutant for mutant in mutants if options.again or results.outcome_of(mutant) != "killed"]
-    waiting.sort(key=lambda mutant: (results.outcome_of(mutant) is not None, mutant.key))
+    waiting.sort(key=lambda mutant: (results.outcome_of(mutant) is None, mutant.key))
     if waiting and not options.no_run:
         print(f"{len(waiting)} of {len(mutants)} mutants to run", file=sys.stderr)
         runner = MutantRunner(

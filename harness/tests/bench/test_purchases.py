@@ -179,3 +179,11 @@ def test_a_run_remembers_that_the_emulator_responded(state) -> None:
     assert not state(started("a")).is_emulated
     event = SampleFinished(sample=named("a"), billing=ACCEPTED, is_emulated=True)
     assert state(event).is_emulated
+
+
+@pytest.mark.parametrize("emulated", [[True, False], [False, True]])
+def test_one_response_of_the_emulator_marks_the_run(state, emulated: list[bool]) -> None:
+    left_open = JobLeftOpen(sample=named("a", LOST), is_emulated=emulated[0])
+    ended = SampleFinished(sample=named("a"), billing=ACCEPTED, is_emulated=emulated[1])
+    assert state(started("a"), left_open, ended).is_emulated
+    assert state(left_open).is_emulated

@@ -259,7 +259,7 @@ STOPPED = {"state": "stopped"}
 @pytest.mark.parametrize(
     ("answers", "polls_before_cancel", "ignored_by"),
     [
-        ([BUSY, BUSY, DONE, DONE], 1, 2),
+        ([BUSY, BUSY, DONE, {**DONE, "used": 5}], 1, 2),
         ([BUSY, BUSY, BROKEN], 1, 2),
         ([BUSY, BUSY, STOPPED], 1, None),
         ([BUSY, DONE], 1, None),  # it may have ended before the cancellation

@@ -8,7 +8,10 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, DeliveryInterruptedError, Ledger
+from voicegauge.client.delivery.deadline import Deadline
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.errors import StorageError
+from voicegauge.model import Response as Answer
 from voicegauge.transport import Transport, VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, Watcher, job_script
@@ -26,7 +29,8 @@ async def unreachable(contract, **options):
 async def test_a_submit_that_cannot_connect_is_noted_as_not_sent_each_time(contract):
     delivery, events = await unreachable(contract)
     assert events == ["submitting", "not sent"] * 3
-    assert (delivery.attempts, delivery.billing, delivery.has_open_job) == (3, "not_sent", False)
+    assert (delivery.target, delivery.attempts, delivery.billing) == ("acme/one", 3, "not_sent")
+    assert not delivery.has_open_job
     assert "may have been charged" not in delivery.failure.message
 
 
@@ -136,3 +140,21 @@ async def test_a_job_that_is_interrupted_stays_open_and_names_its_state(contract
     delivery = await interrupted(contract, script, serve, routes=2)
     assert delivery.has_open_job
     assert delivery.failure.message == "interrupted before the delivery was complete, last seen: state 'queued'"
+
+
+async def test_a_deadline_that_has_passed_says_how_long_a_delivery_may_take(contract):
+    clock = VirtualClock()
+    async with Transport() as transport:
+        connection = Client(contract(), transport, key=KEY, clock=clock, max_wait_s=5)
+    deadline = Deadline(connection, max_job_s=60)
+    deadline.require_time("waiting")
+    deadline.extend(1)
+    await clock.sleep(6)
+    with pytest.raises(DeliveryFailedError) as caught:
+        deadline.require_time("no time is left for the next request")
+    assert caught.value.failure.message == "no time is left for the next request; a delivery may take 5 s"
+    assert caught.value.is_temporary
+
+
+def test_a_long_body_is_quoted_without_a_key_to_mask():
+    assert describe_response(Answer(status=500, body=b"x" * 5_000), ()) == f"HTTP 500: {'x' * 200}..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,11 @@ def test_a_budget_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught, SharedBudget(file, 1.0).open_ledger():
         pass
     assert str(caught.value) == f"cannot write {file.with_suffix('.lock')}: No such file or directory"
+
+
+def test_each_change_is_on_disk_before_it_takes_effect(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines_on_disk: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda _: lines_on_disk.append(file.read_bytes().count(b"\n")))
+    with SharedBudget(file, 1.0).open_ledger() as ledger:
+        ledger.reserve(0.5).settle(may_be_charged=True)
+    assert lines_on_disk == [1, 2]

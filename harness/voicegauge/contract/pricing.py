@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -54,7 +55,7 @@ def parse_price_override(text: str) -> tuple[str, float]:
     try:
         usd = float(amount)
     except ValueError:
-        usd = -1.0
+        usd = math.nan
     if not target or not 0 <= usd < float("inf"):
         raise UsageError(f"{text!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02")
     return target, usd
