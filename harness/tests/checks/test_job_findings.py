@@ -330,7 +330,7 @@ def test_audio_of_two_jobs_names_the_audio(submit, poll, judge, acme) -> None:
         call = submit({"id": job_id, "state": "new"}, asked={"text": text})
         urls = ("https://cdn/x.wav", "https://cdn/b.wav", "")
         polls = tuple(poll({"id": job_id, "state": "done", "audio": url}, submit=call) for url in urls)
-        return JobHistory(call, polls, acme.operation("status"))
+        return JobHistory(call, polls, acme.find_operation("status"))
 
     jobs = (history_of("one", "j1"), history_of("two", "j2"))
     message = "two jobs with different requests have the same audio"

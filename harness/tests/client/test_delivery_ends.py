@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, DeliveryInterruptedError, Ledger
-from voicegauge.client.delivery.deadline import Deadline
+from voicegauge.client.delivery.deadline import MAX_TRANSFER_S, Deadline
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.errors import StorageError
 from voicegauge.model import Response as Answer
@@ -23,7 +23,7 @@ async def unreachable(contract, **options):
     loaded, watcher = contract(), Watcher()
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": NOBODY}, key=KEY, clock=VirtualClock(), **options)
-        return await client.speak(loaded.target("one"), HELLO, observer=watcher), watcher.events
+        return await client.speak(loaded.find_target_by_name("one"), HELLO, observer=watcher), watcher.events
 
 
 async def test_a_submit_that_cannot_connect_is_noted_as_not_sent_each_time(contract):
@@ -112,7 +112,7 @@ async def interrupted(contract, script, serve, target="one", routes=1, **options
     base, loaded = await serve(script), contract()
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY)
-        task = asyncio.create_task(client.speak(loaded.target(target), HELLO, **options))
+        task = asyncio.create_task(client.speak(loaded.find_target_by_name(target), HELLO, **options))
         while len(script.requests) < routes:  # noqa: ASYNC110 - a script has no event
             await asyncio.sleep(0.01)
         task.cancel()
@@ -149,7 +149,9 @@ async def test_a_deadline_that_has_passed_says_how_long_a_delivery_may_take(cont
     deadline = Deadline(connection, max_job_s=60)
     deadline.require_time("waiting")
     deadline.extend(1)
-    await clock.sleep(6)
+    await clock.sleep(5.5)
+    deadline.require_time("waiting")
+    await clock.sleep(0.5)
     with pytest.raises(DeliveryFailedError) as caught:
         deadline.require_time("no time is left for the next request")
     assert caught.value.failure.message == "no time is left for the next request; a delivery may take 5 s"
@@ -158,3 +160,10 @@ async def test_a_deadline_that_has_passed_says_how_long_a_delivery_may_take(cont
 
 def test_a_long_body_is_quoted_without_a_key_to_mask():
     assert describe_response(Answer(status=500, body=b"x" * 5_000), ()) == f"HTTP 500: {'x' * 200}..."
+
+
+async def test_a_delivery_may_take_as_long_as_its_job_and_its_transfers(contract):
+    async with Transport() as transport:
+        connection = Client(contract(), transport, key=KEY, clock=VirtualClock())
+    assert Deadline(connection).limit_s == MAX_TRANSFER_S
+    assert Deadline(connection, max_job_s=60).limit_s == MAX_TRANSFER_S + 60

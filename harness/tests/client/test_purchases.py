@@ -35,7 +35,7 @@ def with_key(valid_s):
 def test_an_ambiguous_submit_is_repeated_while_its_key_is_remembered(contract, edit, key, age_s, billing, repeated):
     purchase = Purchase(SENT.isoformat(), 0.01, billing, idempotency_key=key)
     now = SENT + timedelta(seconds=age_s)
-    assert purchase.can_be_repeated(contract(edit).operation("submit"), now) is repeated
+    assert purchase.can_be_repeated(contract(edit).find_operation("submit"), now) is repeated
 
 
 @pytest.mark.parametrize(
