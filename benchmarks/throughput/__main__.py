@@ -138,12 +138,16 @@ def runner_for(contract: Contract, transport: Transport, base: str = "http://emu
     return CaseRunner(CheckedService(contract, client), RULE_BY_ID, Collector((), 0))
 
 
+def plan_all_cases(contract: Contract) -> Sequence[ConformanceCase]:
+    """Return all cases of a provider that can be timed; uploads of tens of megabytes are left out."""
+    targets = list(contract.targets.values())
+    return plan_cases(targets, is_emulated=True, include_all_billable=True, include_large_uploads=False).cases
+
+
 async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
     """Measure the planned cases of a provider by kind."""
     by_kind: dict[str, list[ConformanceCase]] = defaultdict(list)
-    for case in plan_cases(
-        list(contract.targets.values()), is_emulated=True, include_all_billable=True, include_large_uploads=False
-    ).cases:
+    for case in plan_all_cases(contract):
         by_kind[kind_of(case)].append(case)
     for name, cases in by_kind.items():
         sample = cases[:: -(-len(cases) // SAMPLE_SIZE)]

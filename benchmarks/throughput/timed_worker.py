@@ -39,7 +39,6 @@ def _find(owner: Any, *names: str) -> Any:
 _kind_of = _find(benchmark, "kind_of", "kind")
 _emulator_settings = _find(conformance, "build_emulator_settings", "emulator_settings")
 _ReplayingApp = _find(benchmark, "ReplayingApp", "Keeper")
-_PLAN_OPTION = "all_billable" if "all_billable" in conformance.plan_cases.__annotations__ else "every"
 
 
 _RUNNING = "voicegauge.conformance.running"
@@ -90,7 +89,8 @@ class TimedGroup:
         """Send all cases once, and return the CPU seconds."""
         async with Transport(app=self._app) as transport:
             started = time.process_time()
-            await benchmark.runner_for(self._contract, transport).run_cases(self._cases)
+            runner = benchmark.runner_for(self._contract, transport)
+            await _find(runner, "run_cases", "run")(self._cases)
             seconds = time.process_time() - started
         self._app.end_round()
         return seconds
@@ -101,13 +101,19 @@ def _read_indices(file: str) -> dict[str, list[int]]:
     return indices
 
 
+def _plan(contract: Any) -> Any:
+    if hasattr(benchmark, "plan_all_cases"):
+        return benchmark.plan_all_cases(contract)
+    options: dict[str, Any] = {"emulated": True, "every": True, "large_uploads": False}
+    return conformance.plan_cases(list(contract.targets.values()), **options).cases
+
+
 async def serve() -> None:
     """Execute the commands from the standard input."""
     contracts = {contract.id: contract for contract in load_catalogue()}
     cases: dict[str, list[Any]] = defaultdict(list)
     for contract in contracts.values():
-        options: dict[str, Any] = {_PLAN_OPTION: True, "emulated": True, "large_uploads": False}
-        for case in conformance.plan_cases(list(contract.targets.values()), **options).cases:
+        for case in _plan(contract):
             if case.speech is not None or _find(case, "request", "wire") is not None:
                 cases[f"{contract.id}|{benchmark.KINDS.index(_kind_of(case))}"].append(case)
     groups: dict[str, TimedGroup] = {}
