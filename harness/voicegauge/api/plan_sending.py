@@ -129,7 +129,7 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
 
 
 def drop_cases_not_repeated(plan: CasePlan, journals: CaseJournals) -> CasePlan:
-    """Return the plan without the cases that are not sent because of a request of an earlier command."""
+    """Return the plan without cases that an earlier command may have paid for, which are not sent again."""
     by_provider = journals.journal_by_provider
     cases = tuple(case for case in plan.cases if by_provider[case.provider].find_skip_reason(case) is None)
     return msgspec.structs.replace(plan, cases=cases)

@@ -14,8 +14,8 @@ from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 
 PROVOKED_REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
-_CASE_DESCRIPTION_BY_REASON: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
-"""The kind of other cases that test a rejection reason with requests that really are invalid or unauthorized."""
+_CASE_KIND_BY_REASON: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
+"""Kind of the cases whose requests really are invalid or unauthorized, by the rejection reason that they test."""
 
 
 def plan_authentication_cases(
@@ -59,7 +59,7 @@ def plan_rejection_reason_cases(
     kinds = {case.expected.case_kind for case in other_cases}
     for reason in PROVOKED_REJECTION_REASONS:
         statuses = find_rejection_statuses(operation, reason)
-        if not statuses or _CASE_DESCRIPTION_BY_REASON.get(reason) in kinds:
+        if not statuses or _CASE_KIND_BY_REASON.get(reason) in kinds:
             continue
         expected = ExpectedResponse(
             verdict="rejected",

@@ -37,7 +37,7 @@ ConstraintSide = Literal["inside", "outside", "outside if violated"]
 
 @dataclass(frozen=True)
 class Constraint:
-    """One keyword of the schema of a request body or parameter; for `required_name`, one name."""
+    """One keyword of the schema of a request body or parameter; for `required`, one name."""
 
     name: str
     """Location and keyword: "body#/text maxLength"."""
