@@ -63,7 +63,7 @@ def test_a_finished_case_is_sent_again_and_its_price_counts(open_journal) -> Non
     with_one.record_case_finished("one")
     with_one.close()
     again = open_journal()
-    assert (again.spent_before_usd, again.lost_before, again.ambiguous) == (0.01, frozenset(), ())
+    assert (again.spent_before_usd, again.lost_before, again.ambiguous_requests) == (0.01, frozenset(), ())
     assert again.find_skip_reason(case("one")) is None
 
 
@@ -83,16 +83,16 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     assert again.lost_before == {"one"}
     assert reason in (again.find_skip_reason(case("one")) or "")
     assert "may have been charged $0.0100" in (again.find_skip_reason(case("one")) or "")
-    assert [(one.usd, one.bought_again) for one in again.ambiguous] == [(0.01, False)]
+    assert [(one.usd, one.bought_again) for one in again.ambiguous_requests] == [(0.01, False)]
     again.close()
     on_demand = open_journal(retry_ambiguous=True)
     assert on_demand.find_skip_reason(case("one")) is None
     pay(on_demand, "one", 200, ACCEPTED)
     on_demand.record_case_finished("one")
-    assert [one.bought_again for one in on_demand.ambiguous] == [True]
+    assert [one.bought_again for one in on_demand.ambiguous_requests] == [True]
     on_demand.close()
     later = open_journal()
-    assert ([one.bought_again for one in later.ambiguous], later.lost_before) == ([True], frozenset())
+    assert ([one.bought_again for one in later.ambiguous_requests], later.lost_before) == ([True], frozenset())
     assert later.spent_before_usd == pytest.approx(0.02)
 
 
@@ -100,7 +100,7 @@ def test_the_reason_of_a_lost_connection_is_kept(open_journal) -> None:
     journal = open_journal()
     pay(journal, "one", None, AMBIGUOUS)
     journal.record_case_finished("one", "connection reset")
-    assert [one.reason for one in journal.ambiguous] == ["connection reset"]
+    assert [one.reason for one in journal.ambiguous_requests] == ["connection reset"]
 
 
 def test_a_rejected_request_costs_nothing_and_leaves_no_file(open_journal, tmp_path) -> None:
@@ -116,7 +116,7 @@ def test_free_requests_are_not_recorded(open_journal) -> None:
     assert journal.create_observer("one", None) is None
     assert journal.create_observer("one", 0.0) is None
     journal.record_case_finished("one")
-    assert journal.ambiguous == ()
+    assert journal.ambiguous_requests == ()
 
 
 def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_journal) -> None:
@@ -161,7 +161,7 @@ def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_jour
     again.record_case_finished("one")
     again.close()
     assert open_journal().spent_before_usd == 0.01
-    assert again.ambiguous == ()
+    assert again.ambiguous_requests == ()
 
 
 def test_a_lifecycle_is_not_repeated_by_its_key(open_journal) -> None:

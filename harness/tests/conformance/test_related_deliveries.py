@@ -42,7 +42,7 @@ def test_a_speed_is_compared_with_its_documented_default() -> None:
 def test_a_language_is_compared_only_with_one_that_the_text_cannot_be_taken_for() -> None:
     _, related = _related("ttsai/kokoro")
     assert related["language"].relation.value == "ja"
-    _, related = _related("ttsai/kokoro", text="Доброе утро. Это короткая проверка.")
+    _, related = _related("ttsai/kokoro", spoken_text="Доброе утро. Это короткая проверка.")
     assert related["language"].relation.value == "en"
 
 

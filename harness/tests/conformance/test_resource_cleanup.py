@@ -223,7 +223,7 @@ def service(contract) -> Service:
 def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, tmp_path, status) -> None:
     service.status_of_deletions = status
     journals, notices = tmp_path / "journals", list[str]()
-    report = service.check(resource_journals=journals, notify=notices.append)
+    report = service.check(resource_journals_folder=journals, notify=notices.append)
     left = report.resources.left
     assert report.resources.created == len(left) > 2
     assert {one.reason for one in left} == {f"deleteVoice responded with status {status}"}
@@ -232,7 +232,7 @@ def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, t
     assert notices == []
 
     service.status_of_deletions = 0
-    report = service.check((), resource_journals=journals, notify=notices.append)
+    report = service.check((), resource_journals_folder=journals, notify=notices.append)
     assert (report.resources.deleted_of_earlier_runs, report.resources.left) == (len(left), ())
     assert notices == [f"acme: deleted {len(left)} resources of an earlier run"]
     assert not list(journals.rglob("*.jsonl"))
@@ -240,7 +240,7 @@ def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, t
 
 def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_path) -> None:
     service.hides_ids = True
-    report = service.check(resource_journals=tmp_path)
+    report = service.check(resource_journals_folder=tmp_path)
     created = report.resources
     assert created.created == created.deleted == service.deletions > 2 or created.left
     assert all("it is one of voice_" in one.reason for one in created.left)
@@ -277,7 +277,7 @@ async def _create_voices(service: Service, names: Sequence[str]) -> None:
 def test_a_resource_whose_creation_was_lost_is_found_by_its_values(service, tmp_path, names, deleted, reason) -> None:
     asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
     asyncio.run(_create_voices(service, names))
-    resources = service.check((), resource_journals=tmp_path).resources
+    resources = service.check((), resource_journals_folder=tmp_path).resources
     assert (resources.deleted_of_earlier_runs, service.deletions) == (deleted, deleted)
     assert [reason in one.reason for one in resources.left] == ([True] if reason else [])
     assert bool(list(tmp_path.rglob("*.jsonl"))) is bool(reason)
@@ -285,7 +285,7 @@ def test_a_resource_whose_creation_was_lost_is_found_by_its_values(service, tmp_
 
 def test_a_lost_creation_at_another_server_stays_in_its_journal(service, tmp_path) -> None:
     asyncio.run(_lose_response(service.contract, tmp_path, "http://elsewhere"))
-    assert service.check((), resource_journals=tmp_path).resources.left == ()
+    assert service.check((), resource_journals_folder=tmp_path).resources.left == ()
     assert len(list(tmp_path.rglob("*.jsonl"))) == 1
 
 
@@ -306,18 +306,18 @@ def test_a_resource_that_is_gone_counts_as_deleted(service) -> None:
 
 def test_the_ids_of_another_account_are_kept_for_its_key(service, tmp_path) -> None:
     service.status_of_deletions = 500
-    created = service.check(resource_journals=tmp_path).resources.created
+    created = service.check(resource_journals_folder=tmp_path).resources.created
     service.status_of_deletions = 0
-    report = service.check((), resource_journals=tmp_path, key="another-key")
+    report = service.check((), resource_journals_folder=tmp_path, key="another-key")
     assert {one.reason for one in report.resources.left} == {
         "it was created with another API key: run the command again with that key"
     }
-    assert service.check((), resource_journals=tmp_path).resources.deleted_of_earlier_runs == created
+    assert service.check((), resource_journals_folder=tmp_path).resources.deleted_of_earlier_runs == created
 
 
 def test_another_server_is_not_asked_to_delete(service, tmp_path) -> None:
     service.status_of_deletions = 500
-    service.check(resource_journals=tmp_path)
+    service.check(resource_journals_folder=tmp_path)
     service.deletions = 0
     elsewhere = {"acme": {"": "http://elsewhere/acme"}}
     targets = list(service.contract.targets.values())
@@ -334,11 +334,11 @@ def test_another_server_is_not_asked_to_delete(service, tmp_path) -> None:
 
 def test_the_journal_of_a_run_that_is_still_active_is_left_alone(service, tmp_path) -> None:
     service.status_of_deletions = 500
-    service.check(resource_journals=tmp_path)
+    service.check(resource_journals_folder=tmp_path)
     [path] = tmp_path.rglob("*.jsonl")
     service.deletions, service.status_of_deletions = 0, 0
     with Journal(path, is_durable=False):
-        service.check((), resource_journals=tmp_path)
+        service.check((), resource_journals_folder=tmp_path)
     assert service.deletions == 0
 
 
@@ -347,7 +347,7 @@ def test_a_damaged_journal_is_named_and_kept(service, tmp_path) -> None:
     path = tmp_path / "acme" / "one.jsonl"
     path.write_text("nothing\n")
     notices: list[str] = []
-    service.check((), resource_journals=tmp_path, notify=notices.append)
+    service.check((), resource_journals_folder=tmp_path, notify=notices.append)
     assert path.exists()
     assert [notice.partition(": ")[0] for notice in notices] == [f"{path}:1"]
 
@@ -355,7 +355,7 @@ def test_a_damaged_journal_is_named_and_kept(service, tmp_path) -> None:
 def test_nothing_is_created_if_the_journal_cannot_be_written(service, tmp_path) -> None:
     (tmp_path / "acme").write_text("a file instead of a folder")
     with pytest.raises(StorageError, match="cannot write"):
-        service.check(resource_journals=tmp_path)
+        service.check(resource_journals_folder=tmp_path)
     assert service.creations == 0
 
 
@@ -416,7 +416,7 @@ async def test_an_unusable_id_is_not_stored(contract, tmp_path, resource_id) -> 
 def test_an_unusable_id_of_an_existing_resource_is_not_stored(service, tmp_path, resource_id) -> None:
     service.list_body = json.dumps({"voices": [{"id": resource_id}]}).encode()
     service.status_of_deletions = 500
-    service.check(resource_journals=tmp_path)
+    service.check(resource_journals_folder=tmp_path)
     [path] = tmp_path.rglob("*.jsonl")
     assert resource_id not in path.read_text()
     assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
@@ -434,7 +434,7 @@ def test_an_unusable_id_of_an_existing_resource_is_not_stored(service, tmp_path,
 def test_a_resource_stays_known_if_the_list_cannot_be_read(service, tmp_path, body) -> None:
     asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
     service.list_body = body
-    [left] = service.check((), resource_journals=tmp_path).resources.left
+    [left] = service.check((), resource_journals_folder=tmp_path).resources.left
     assert (left.id, "the list of all could not be read" in left.reason) == (None, True)
     assert service.deletions == 0
     [path] = tmp_path.rglob("*.jsonl")
@@ -470,7 +470,7 @@ async def test_the_id_of_a_creation_in_progress_is_awaited_after_ctrl_c(tracker)
     may_respond.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [resource.id for resource in tracker.history.resources] == ["voice_7"]
+    assert [resource.id for resource in tracker.history.undeleted_resources] == ["voice_7"]
 
 
 @pytest.mark.parametrize("sent", [True, False])
@@ -480,7 +480,7 @@ async def test_a_creation_without_a_response_may_have_left_something(tracker, se
 
     with pytest.raises(UnreachableError):
         await tracker.observe(REQUEST, "createVoice", send)
-    assert [resource.id for resource in tracker.history.resources] == ([None] if sent else [])
+    assert [resource.id for resource in tracker.history.undeleted_resources] == ([None] if sent else [])
 
 
 @pytest.fixture
