@@ -186,3 +186,18 @@ def test_an_enum_of_numbers_is_tested_with_another_number() -> None:
     for values, other in (([2, 4, 5], 3), ([1, 2], 3), (["a", "b"], "no-such-value")):
         found = list(list_boundary_values(schemas, {"enum": values}, "", ("x",)))
         assert [probe.value for probe in found if "not one of" in probe.description] == [other]
+
+
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [
+        (10**400, [(10**400 - 1, True), (10**400, True), (10**400 + 1, False)]),
+        (-(2**60), [(-(2**60) - 1, True), (-(2**60), True), (-(2**60) + 1, False)]),
+        (1e308, [(1e308, True)]),
+        (0.5, [(0.49, True), (0.5, True), (0.51, False)]),
+    ],
+)
+def test_large_bounds_are_varied_by_whole_numbers(bound: float, expected: list[tuple[float, bool]]) -> None:
+    schemas = CATALOGUE.find_provider("ttsai").schemas
+    found = list(list_boundary_values(schemas, {"type": "number", "maximum": bound}, "", ("x",)))
+    assert [(probe.value, probe.is_valid) for probe in found if probe.keyword == "maximum"] == expected

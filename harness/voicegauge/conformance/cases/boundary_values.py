@@ -23,6 +23,8 @@ MAX_LIST_ITEMS = 1_000
 """Number of items in the longest list."""
 MAX_SCHEMA_DEPTH = 3
 """Number of nested levels of objects and lists inside a body whose values are varied."""
+_MAX_EXACT_INTEGER = 2**53
+"""Largest integer up to which every integer is exact as a float of 64 bits."""
 _FILLER_SENTENCE = "The quick brown fox jumps over the lazy dog. "
 _TEXT_OUTSIDE_ENUM = "no-such-value"
 _WRONG_VALUE_BY_TYPE: dict[str, Any] = {
@@ -189,7 +191,6 @@ def _list_number_values(
     schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     is_integer = "integer" in _list_json_types(schema) and "number" not in _list_json_types(schema)
-    step = 1 if is_integer else 0.01
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
     for keyword, sign, is_exclusive in (
@@ -201,14 +202,18 @@ def _list_number_values(
         bound = schema.get(keyword)
         if bound is None:
             continue
+        # Next to a bound that has no decimals as a float, 0.01 more is the same number, or too large for one.
+        step = 1 if is_integer or abs(bound) > _MAX_EXACT_INTEGER else 0.01
         for value, is_valid in (
             (bound + sign * step, True),
             (bound, not is_exclusive),
             (bound - sign * step, False),
         ):
-            rounded = value if is_integer else round(value, 6)  # 0.1 + 0.01 would be sent with 17 digits
+            rounded = value if isinstance(value, int) else round(value, 6)  # 0.1 + 0.01 would be sent with 17 digits
             if is_valid and not low < rounded < high and rounded != bound:
                 continue  # the range is narrower than a step
+            if value is not bound and rounded == bound:
+                continue  # the bound is a float so large that a step does not change it
             yield BoundaryValue(path, rounded, f"{value_name} {rounded}", f"{pointer}/{keyword}", is_valid=is_valid)
     if is_integer:
         yield BoundaryValue(path, 1.5, f"{value_name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
