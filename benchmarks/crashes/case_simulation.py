@@ -140,7 +140,7 @@ def _watching_files(killer: Killer) -> Iterator[None]:
 
     with (
         mock.patch.object(Journal, "write", write_line),
-        mock.patch.object(UnfinishedRecording, "save", save_case),
+        mock.patch.object(UnfinishedRecording, "save_case", save_case),
     ):
         yield
 

@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import whisper.audio
-from create_embedded_whisper.aligning import align
-from create_embedded_whisper.clips import FRAME, Clip, shard, silence
-from create_embedded_whisper.corpus import KINDS, RATE, SEED
-from create_embedded_whisper.phonemes import transcribe
-from create_embedded_whisper.spelling import IGNORED, spell
 from torch import Tensor, nn
+
+from embedded_whisper.aligning import align
+from embedded_whisper.clips import FRAME, Clip, shard, silence
+from embedded_whisper.corpus import KINDS, RATE, SEED
+from embedded_whisper.phonemes import transcribe
+from embedded_whisper.spelling import IGNORED, spell
 
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from create_embedded_whisper.corpus import shard_path
-from create_embedded_whisper.phonemes import transcribe
 from numpy.typing import NDArray
+
+from embedded_whisper.corpus import shard_path
+from embedded_whisper.phonemes import transcribe
 
 FRAME = 320
 """Samples an encoder frame."""

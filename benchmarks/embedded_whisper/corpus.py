@@ -12,9 +12,9 @@ from random import Random
 from typing import NamedTuple
 
 import numpy as np
-from create_embedded_whisper import sentences
 from numpy.typing import NDArray
 
+from embedded_whisper import sentences
 from voicegauge.emulator.audio.speech import MAX_VOICE_PITCH_OFFSET
 from voicegauge.speech.audio import decode, encode, resample
 from voicegauge.speech.synthesis.espeak import synthesize

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from create_embedded_whisper.batches import FULL_FRAMES
-from create_embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
-from create_embedded_whisper.spelling import tokens
-from create_embedded_whisper.words import vocabulary
 from whisper.tokenizer import get_tokenizer
 
+from embedded_whisper.batches import FULL_FRAMES
+from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
+from embedded_whisper.spelling import tokens
+from embedded_whisper.words import vocabulary
 from voicegauge.speech.asr.ctranslate2_conversion import byte_to_character
 from voicegauge.speech.asr.embedded import WEIGHTS_PATH
 

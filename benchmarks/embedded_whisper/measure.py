@@ -21,10 +21,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from create_embedded_whisper import sentences
-from create_embedded_whisper.corpus import VOICES, Voice
 from numpy.typing import NDArray
 
+from embedded_whisper import sentences
+from embedded_whisper.corpus import VOICES, Voice
 from voicegauge.bench.planning.suite import load_suite
 from voicegauge.contract import load_catalogue
 from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ, Asr

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from create_embedded_whisper.batches import FULL_FRAMES, Batch
-from create_embedded_whisper.phonemes import symbols
-from create_embedded_whisper.spelling import IGNORED, tokens
 from torch import Tensor, nn
 from whisper.model import ModelDimensions, Whisper
+
+from embedded_whisper.batches import FULL_FRAMES, Batch
+from embedded_whisper.phonemes import symbols
+from embedded_whisper.spelling import IGNORED, tokens
 
 WIDTH, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 128, 4, 4, 3
 VOCABULARY = 51_864

@@ -6,7 +6,8 @@ import ctypes
 from functools import cache
 
 import espeakng_loader
-from create_embedded_whisper.words import vocabulary
+
+from embedded_whisper.words import vocabulary
 
 _RETRIEVAL = 1
 _IPA = 0x02

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from random import Random
 
-from create_embedded_whisper.words import (
+from embedded_whisper.words import (
     DAYS,
     MONTHS,
     ONES,
@@ -21,7 +21,6 @@ from create_embedded_whisper.words import (
     suite_words,
     vocabulary,
 )
-
 from voicegauge.bench.planning.suite import load_suite
 
 SUITE_SHARE = 0.5

@@ -6,10 +6,11 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from create_embedded_whisper.clips import AudibleClip
-from create_embedded_whisper.phonemes import transcribe
-from create_embedded_whisper.words import vocabulary
 from whisper.tokenizer import get_tokenizer
+
+from embedded_whisper.clips import AudibleClip
+from embedded_whisper.phonemes import transcribe
+from embedded_whisper.words import vocabulary
 
 IGNORED = -100
 """A target or a place that does not count."""

@@ -21,11 +21,12 @@ import numpy as np
 import torch
 import torch.distributed
 import torch.multiprocessing
-from create_embedded_whisper.batches import Stage, make_batch
-from create_embedded_whisper.corpus import SEED
-from create_embedded_whisper.muon import Muon
-from create_embedded_whisper.network import Network
 from torch import Tensor, nn
+
+from embedded_whisper.batches import Stage, make_batch
+from embedded_whisper.corpus import SEED
+from embedded_whisper.muon import Muon
+from embedded_whisper.network import Network
 
 RANKS = 2
 RATES = {-1: 0.0, 149: 2e-3, 1610: 2e-3, 2600: 1.33779e-3, 4000: 0.0}

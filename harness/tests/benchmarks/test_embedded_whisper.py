@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed
-from create_embedded_whisper import aligning, batches, corpus, muon, train
+from embedded_whisper import aligning, batches, corpus, muon, train
 
 STAGE = batches.Stage(("short",), frames=110, budget=400, steps=3, padding=4)
 
