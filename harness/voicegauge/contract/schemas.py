@@ -79,7 +79,8 @@ class Schemas:
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{to_pointer(error.instance_path)}"
             raise self.document.error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
-        self._get_validator(pointer)
+        # Most of the schemas of a large document are never used; each compiled one takes up to a third of a megabyte.
+        self._compile_validator(pointer)
 
     def is_valid(self, pointer: str, instance: Any) -> bool:
         """Whether `instance` is valid against the schema at `pointer`."""

@@ -10,6 +10,7 @@ from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document
 
+_COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
 
 
@@ -61,7 +62,16 @@ def check_schemas(schemas: Schemas, document: Document) -> None:
     Raises:
         ContractError: a schema cannot be used; the message has the line of the first such schema.
     """
-    for pointer, _ in walk_objects(document.data):
+    for pointer, node in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")
-        if key == "schema" or parent == "/components/schemas":
+        is_component = parent == "/components/schemas"
+        if is_component or (key == "schema" and not _is_reference_to_component(node)):
             schemas.check_schema(pointer)
+
+
+def _is_reference_to_component(node: dict[str, Any]) -> bool:
+    """Whether a schema is only a reference to a schema under `components`, which is checked there, once."""
+    reference = node.get("$ref")
+    return (
+        len(node) == 1 and isinstance(reference, str) and _COMPONENT_REFERENCE_PATTERN.fullmatch(reference) is not None
+    )
