@@ -169,6 +169,8 @@ def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
         ("extends: openapi.yaml", "extends: https://acme.test/openapi.yaml", "download the document"),
         ("extends: openapi.yaml", "extends: missing.yaml", "extends 'missing.yaml', which is not a file in"),
         ("extends: openapi.yaml", "extends: overlay.yaml", "is itself an overlay"),
+        ("extends: openapi.yaml", f"extends: {'o' * 1000}.yaml", "which is not a file in"),
+        ("extends: openapi.yaml", 'extends: "o\\0.yaml"', "which is not a file in"),
         ("  - target: $.components\n    update:", "  - target: $.components\n    updates:", "unknown field `updates`"),
         ("  - target: $.components\n", "  - target: $.components\n    remove: true\n", "exactly one of"),
         ("target: $.components\n    update: {", "target: $.info.title\n    update: {", "cannot be merged into str"),
@@ -210,6 +212,8 @@ def test_references_lead_into_other_files(load: Load, tmp_path: Path) -> None:
 def test_a_reference_to_a_file_that_is_missing_is_refused_where_it_is_used(load: Load, tmp_path: Path) -> None:
     unused = OFFICIAL.replace("#/components/schemas/Nowhere", "nowhere.yaml")
     assert load(official=unused).targets
+    for name in ("o" * 1000, '"\\0.yaml"', "/dev/zero", "."):
+        assert load(official=OFFICIAL.replace('"#/components/schemas/Nowhere"', name)).targets
     used = OFFICIAL.replace('"#/components/schemas/Error"', "errors.yaml#/Error")
     with pytest.raises(ContractError, match=r"\$ref 'errors.yaml#/Error'") as raised:
         load(official=used)

@@ -91,7 +91,8 @@ class _Embedding:
         if not _is_external(reference):
             return reference
         file, _, fragment = reference.partition("#")
-        at = self._embed(document.path.parent / unquote(file))
+        name = unquote(file)
+        at = self._embed(document.path.parent / name) if "\0" not in name else None
         return reference if at is None else f"#{at}{fragment}"
 
     def _embed(self, path: Path) -> str | None:

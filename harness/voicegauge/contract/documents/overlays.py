@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ import msgspec
 from voicegauge.formats import Document, escape_pointer_token
 
 _VERSIONS = ("1.0.", "1.1.")
-_MAX_SHOWN = 200
+_MAX_SHOWN_CHARACTERS = 200
 """Maximum length of an expression or a reason in a message."""
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
 
@@ -57,11 +58,13 @@ def find_base(overlay: Document) -> Path:
     if extends is None:
         raise overlay.error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
     if "://" in extends:
-        reason = f"extends {extends!r}: download the document, and name its path relative to the overlay"
+        shown = extends[:_MAX_SHOWN_CHARACTERS]
+        reason = f"extends {shown!r}: download the document, and name its path relative to the overlay"
         raise overlay.error("/extends", reason)
     base = overlay.path.parent / extends
-    if not base.is_file():
-        raise overlay.error("/extends", f"extends {extends!r}, which is not a file in {overlay.path.parent}")
+    if not os.path.isfile(base):  # noqa: PTH113 - Path.is_file raises an error for a name that is too long
+        reason = f"extends {extends[:_MAX_SHOWN_CHARACTERS]!r}, which is not a file in {overlay.path.parent}"
+        raise overlay.error("/extends", reason)
     return base
 
 
@@ -121,8 +124,10 @@ class _Composition:
         try:
             nodes = list(jsonpath_rfc9535.find(path, self.data))
         except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
-            reason = str(error).splitlines()[0][:_MAX_SHOWN] if str(error) else "nested too deep"
-            raise self._overlay.error(pointer, f"{path[:_MAX_SHOWN]!r} is not a valid JSONPath: {reason}") from error
+            reason = str(error).splitlines()[0][:_MAX_SHOWN_CHARACTERS] if str(error) else "nested too deep"
+            raise self._overlay.error(
+                pointer, f"{path[:_MAX_SHOWN_CHARACTERS]!r} is not a valid JSONPath: {reason}"
+            ) from error
         if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
             raise self._overlay.error(pointer, f"{path!r} selects nothing in {self.parts[''][0].path}")
         return nodes
