@@ -5,7 +5,7 @@ import pytest
 
 from voicegauge.data import find_bundled_folder
 from voicegauge.speech.audio import (
-    TranscodingTarget,
+    TranscodingSettings,
     UndecodableAudioError,
     apply_filters,
     compute_rms_dbfs,
@@ -33,7 +33,7 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "m4a", "aac"])
 def test_format_rate_and_channels_are_those_of_the_target(name, rate, channels) -> None:
     source = encode_at_bitrate(stereo(), RATE_HZ, "wav")
-    made = decode(transcode(source, TranscodingTarget(name, rate, channels, 64)))
+    made = decode(transcode(source, TranscodingSettings(name, rate, channels, 64)))
     assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
     assert made.audio_s == pytest.approx(0.5, abs=0.1)
     assert compute_rms_dbfs(made.samples) > -20
@@ -52,13 +52,13 @@ def test_webm_holds_opus_and_equal_samples_give_equal_bytes(channels) -> None:
 
 def test_channels_stay_apart() -> None:
     samples, rate = read_channels(
-        transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac", 44_100, 2))
+        transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingSettings("flac", 44_100, 2))
     )
     assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)
 
 
 def test_unspecified_properties_are_unchanged() -> None:
-    made = decode(transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac")))
+    made = decode(transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingSettings("flac")))
     assert (made.sample_rate_hz, made.channels) == (RATE_HZ, 2)
 
 

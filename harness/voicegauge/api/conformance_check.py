@@ -475,10 +475,10 @@ def _build_report(
 
 
 def _choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:
-    """Return the folder of the journals of a live check; `None` if nothing is paid, or if the caller keeps the account.
+    """Return the folder of the journals of a live check; `None` if nothing is paid, or the caller has its own ledger.
 
-    It depends on the targets and their URLs only, so that spending is not forgotten if another option or the contract
-    changes.
+    The folder depends on the targets and their URLs only, so that spending is not forgotten if another option or the
+    contract changes.
     """
     if live_options is None or live_options.ledger is not None:
         return None

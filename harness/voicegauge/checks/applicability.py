@@ -31,13 +31,13 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
         if rule.basis not in stated:
             stated[rule.basis] = any(
                 all(_is_stated(operation, *statement) for statement in statements)
-                for statements in parse_basis(rule.basis)
+                for statements in parse_rule_basis(rule.basis)
             )
     return tuple(rule for rule in RULE_BY_ID.values() if stated[rule.basis])
 
 
 @functools.cache
-def parse_basis(basis: str) -> tuple[tuple[Statement, ...], ...]:
+def parse_rule_basis(basis: str) -> tuple[tuple[Statement, ...], ...]:
     """Return the alternatives of a basis, each with the statements that it needs.
 
     Alternatives are separated by a comma and a space, statements by " and ".

@@ -62,7 +62,7 @@ class CaseHistory(PurchaseHistory):
     is_finished: bool = False
     no_verdict_reason: str | None = None
     """Value of `CaseFinished.reason`."""
-    _attempt_start: int = 0
+    _attempt_start_index: int = 0
     """Index of the first request since the case began for the last time."""
 
     def note_submit(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
@@ -70,17 +70,17 @@ class CaseHistory(PurchaseHistory):
         super().note_submit(at, usd, idempotency_key)
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
-        self._attempt_start = min(self._attempt_start, len(self.purchases) - 1)
+        self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
         self.purchases[-1].is_job_resumable = False
 
     def note_repetition(self) -> None:
         """Note that the case begins again, without a result of the requests so far."""
-        self._attempt_start = len(self.purchases)
+        self._attempt_start_index = len(self.purchases)
 
     def note_case_finished(self, reason: str | None) -> None:
         """Note that the results of all requests since the case began are known."""
         self.is_finished, self.no_verdict_reason = True, reason
-        for purchase in self.purchases[self._attempt_start :]:
+        for purchase in self.purchases[self._attempt_start_index :]:
             purchase.is_settled = True
             if purchase.status is None:
                 purchase.unsettled_reason = purchase.unsettled_reason or reason

@@ -102,7 +102,7 @@ async def check_service(
     """
     collector.exclude_operations(plan.left_out_operations)
     for skipped in plan.skipped:
-        collector.add_unplanned(skipped.id, skipped.reason)
+        collector.add_skipped_without_case(skipped.id, skipped.reason)
     reasons = {skipped.id: skipped.reason for skipped in plan.skipped}
     for name in (
         plan.targets_without_delivery if not settings.fuzz_request_count else ()

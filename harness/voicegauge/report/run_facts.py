@@ -151,7 +151,7 @@ def select_highlights(run: RunReport) -> tuple[RunHighlight, ...]:
     return (
         *_find_lowest_error_rate(targets),
         *_find_lowest_latency(targets),
-        *_find_lowest_price(targets),
+        *_build_lowest_price_highlights(targets),
         _build_failure_highlight(run),
     )
 
@@ -180,7 +180,7 @@ def _find_lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]
     ]
 
 
-def _find_lowest_price(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
+def _build_lowest_price_highlights(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
     prices = [(t, price) for t in targets if (price := t.cost.usd_per_1m_characters) is not None]
     if not prices:
         return []

@@ -432,7 +432,7 @@ def _compare_prices_and_charges(
     run_samples: _TargetSamples,
     threshold: ChangeThreshold,
 ) -> list[_Metric]:
-    """Compare the documented price and the reported charge, each in dollars if available, otherwise in credits."""
+    """Compare prices (in dollars, otherwise in credits) and reported charges (in credits, otherwise in dollars)."""
     before, after = target_refs[0].price, target_refs[1].price
     note = f"price of a text of {DEFAULT_TEXT_LENGTH_CHARACTERS} characters"
     price = _Metric(

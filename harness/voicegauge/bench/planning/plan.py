@@ -173,7 +173,7 @@ def plan_benchmark_requests(
         settings=settings,
         targets=tuple(build_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
-        quotes=tuple(_quote_target(target, rounds, prices.get(target.id)) for target in able),
+        quotes=tuple(_build_target_quote(target, rounds, prices.get(target.id)) for target in able),
         left_out=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
         sha256=_compute_plan_sha256(
@@ -267,7 +267,7 @@ def _plan_warmup_round(session: int, round_index: int, prices: Mapping[str, Mapp
     return tuple(planned)
 
 
-def _quote_target(target: BaseTarget, rounds: Sequence[Round], user_price_usd: float | None) -> TargetQuote:
+def _build_target_quote(target: BaseTarget, rounds: Sequence[Round], user_price_usd: float | None) -> TargetQuote:
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.usd for one in planned if one.price.usd is not None]
     credits = [one.price.credits for one in planned if one.price.credits is not None]

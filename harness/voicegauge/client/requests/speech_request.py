@@ -95,7 +95,7 @@ def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dic
 
 
 def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
-    """Return the voice sample in the form that the target accepts: a URL or a file."""
+    """Return the voice sample under the field that the target accepts, URL or upload; empty if there is no sample."""
     sample = speech_request.voice_sample
     if sample is None:
         return {}

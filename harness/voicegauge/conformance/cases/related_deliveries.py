@@ -33,12 +33,15 @@ _LANGUAGE_DETECTION_VALUE = "auto"
 
 
 class RelatedDelivery(NamedTuple):
-    """A delivery that is compared with an earlier one, by default with the plain one."""
+    """A delivery with one changed or repeated parameter, which is compared with an earlier one.
+
+    That is the delivery of the unchanged request, unless another one is named.
+    """
 
     relation: PairRelation
     speech_request: SpeechRequest
     base_value: Any
-    """Value of the parameter in the plain delivery, or the documented default; `None` if neither is known."""
+    """Value of the parameter in the unchanged request, or the documented default; `None` if neither is known."""
     changed_value: Any
     description: str
     compared_description: str | None = None

@@ -53,7 +53,7 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
     request = map_speech_request(target, build_valid_speech_request(target))
     media = target.operation.request_media.get(request.media_type or "")
     if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, request):
-        collector.add_unplanned(f"{target.id}: fuzzing", "no valid body to start from")
+        collector.add_skipped_without_case(f"{target.id}: fuzzing", "no valid body to start from")
         return
     kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
         ("accepted", valid_request_strategy(target, request)),

@@ -71,7 +71,7 @@ def _add_test(finding: Finding, fixture_name: str, fixture_call: str) -> Finding
 
 
 def _is_literal_test(text: str) -> bool:
-    """Whether a test can be parsed, and contains no call except the one of the fixture.
+    """Whether a test can be parsed, and its only call is that of the pytest fixture.
 
     A request with a file cannot be written with literals, because the `repr` of the file is another call.
     """

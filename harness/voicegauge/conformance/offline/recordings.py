@@ -91,7 +91,7 @@ def _report_unmatched_submits(
     for operation, count in unmatched.items():
         targets = ", ".join(target.id for target in contract.find_operation(operation).targets)
         reason = f"{count} accepted submit{'' if count == 1 else 's'} with the constants of no target: {targets}"
-        collector.add_unplanned(
+        collector.add_skipped_without_case(
             f"{contract.id}/{path.name}: jobs and audio of {operation}", reason, f"{contract.id}/{operation}"
         )
         if all(submit.target is None for submit in submits):

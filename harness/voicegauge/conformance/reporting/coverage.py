@@ -251,7 +251,7 @@ class _SideCounts(NamedTuple):
         key = kind, _build_full_name(operation), name
         inside, outside = self.inside_counts[key], self.outside_counts[key]
         if kind == "constraint":
-            reason = reason or _describe_missing_side(inside, outside)
+            reason = reason or _describe_untested_side(inside, outside)
         elif inside or outside:
             reason = None
         return CoverageEntry(kind=kind, operation=key[1], name=name, inside=inside, outside=outside, reason=reason)
@@ -280,7 +280,7 @@ def _iterate_operation_entries(operation: Operation, counts: _SideCounts) -> Ite
         yield counts.build_entry("constraint", operation, constraint, unused)
 
 
-def _describe_missing_side(inside: int, outside: int) -> str | None:
+def _describe_untested_side(inside: int, outside: int) -> str | None:
     if inside and outside:
         return None
     if inside:

@@ -90,7 +90,11 @@ class ResourceCleanup:
             before = history.deleted
             left = [one async for one in self._delete_all(history, resources, left_journal.write)]
             for resource in history.undeleted_resources:
-                if resource in resources and resource.id is None and not self._can_be_found(history, resource):
+                if (
+                    resource in resources
+                    and resource.id is None
+                    and not self._can_be_found_by_listing(history, resource)
+                ):
                     # It has been reported, and a later run cannot do more.
                     left_journal.write(ResourceNotCreated(request=resource.request_event.request))
         return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
@@ -116,7 +120,7 @@ class ResourceCleanup:
             elif spec.delete is None:
                 if not self._service.is_emulated:  # the emulator forgets it when it ends
                     yield self._describe_left_resource(resource, "no document says how to delete it")
-            elif resource.id is None and not self._can_be_found(history, resource):
+            elif resource.id is None and not self._can_be_found_by_listing(history, resource):
                 yield self._describe_left_resource(resource, f"{UNKNOWN_ID_REASON}: look for it in your account")
             else:
                 reason = await self._find_and_delete(requests, history, resource, spec, write_outcome)
@@ -127,7 +131,7 @@ class ResourceCleanup:
         creator = self._contract.operations.get(resource.request_event.operation)
         return creator.resource if creator is not None else None
 
-    def _can_be_found(self, history: ResourceHistory, resource: RequestedResource) -> bool:
+    def _can_be_found_by_listing(self, history: ResourceHistory, resource: RequestedResource) -> bool:
         """Whether a resource whose id was never received can be found in a list."""
         spec = self._find_spec(resource)
         return spec is not None and spec.list is not None and history.has_listed(resource.request_event.operation)

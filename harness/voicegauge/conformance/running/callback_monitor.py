@@ -50,7 +50,7 @@ class _RecentCallbacks:
         return (*(one for one in earlier if one is not None), next_callback)
 
     def remember_callback(self, received_callback: ReceivedCallback, *, is_final: bool) -> None:
-        """Remember a callback for the next one."""
+        """Keep a callback, so that later callbacks for the same id are compared with it."""
         self._latest = received_callback
         if is_final:
             self._latest_final = received_callback

@@ -118,7 +118,7 @@ class Collector:
         """Add a case that has no verdict."""
         self._cases.append(_build_case_result(case, "skipped", status, reason))
 
-    def add_unplanned(self, result_id: str, reason: str, operation: str = "") -> None:
+    def add_skipped_without_case(self, result_id: str, reason: str, operation: str = "") -> None:
         """Add something that could not be judged and has no planned case; `operation` is <provider>/<operation>."""
         self._cases.append(CaseResult(id=result_id, operation=operation, verdict="skipped", reason=reason))
 

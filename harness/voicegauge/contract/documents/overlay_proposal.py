@@ -218,10 +218,10 @@ def _merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, 
 
 
 def _find_field(fields: Mapping[str, _Field], field: str) -> _Field | None:
-    return _find_named(fields, _FIELD_NAMES[field])
+    return _find_field_by_name(fields, _FIELD_NAMES[field])
 
 
-def _find_named(fields: Mapping[str, _Field], names: Sequence[str]) -> _Field | None:
+def _find_field_by_name(fields: Mapping[str, _Field], names: Sequence[str]) -> _Field | None:
     for name in names:
         for location, field in fields.items():
             if re.split(r"[/.]", location)[-1].lower() == name and not field.schema.get("properties"):
@@ -311,11 +311,11 @@ class _OverlayWriter:
         self._used_operation_ids: set[str] = set()
 
     def write(self, candidates: Sequence[_Candidate]) -> OverlayProposal:
-        lines = [*self._head(), *self._root(_find_key_header(candidates))]
+        lines = [*self._build_head_lines(), *self._build_root_lines(_find_key_header(candidates))]
         operations = []
         for candidate in candidates:
-            targets = list(self._targets(candidate))
-            lines += self._operation(candidate, targets)
+            targets = list(self._iterate_target_lines(candidate))
+            lines += self._iterate_operation_lines(candidate, targets)
             pointer = f"/paths/{escape_pointer_token(candidate.path)}/{candidate.method}"
             operations.append(
                 ProposedOperation(
@@ -333,7 +333,7 @@ class _OverlayWriter:
             todo=tuple(dict.fromkeys(self._todo)),
         )
 
-    def _head(self) -> list[str]:
+    def _build_head_lines(self) -> list[str]:
         return [
             "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
             "overlay: 1.0.0",
@@ -342,7 +342,7 @@ class _OverlayWriter:
             "actions:",
         ]
 
-    def _root(self, key_header: str | None) -> list[str]:
+    def _build_root_lines(self, key_header: str | None) -> list[str]:
         name = self._provider
         info = self._document.data.get("info")
         title = str(info.get("title", name)) if isinstance(info, dict) else name
@@ -370,15 +370,15 @@ class _OverlayWriter:
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
         return lines
 
-    def _operation(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
+    def _iterate_operation_lines(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
         mapped = {name: field for name in _FIELD_NAMES if (field := _find_field(candidate.fields, name))}
         request = ", ".join(f"{name}: {_quote(field.location)}" for name, field in mapped.items())
         path = json.dumps(candidate.path)[1:-1].replace('\\"', '"').replace("'", "\\'")
         target = f"$.paths['{path}'].{candidate.method}"
         yield f"  - target: {json.dumps(target, ensure_ascii=False)}"
         yield "    update:"
-        yield from self._operation_id(candidate)
-        yield from self._rejections(candidate)
+        yield from self._iterate_operation_id_lines(candidate)
+        yield from self._iterate_rejection_lines(candidate)
         if not candidate.audio:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
             yield '      # responses: {"200": {content: {audio/*: {}}}}  # TODO'
@@ -393,7 +393,7 @@ class _OverlayWriter:
         yield "        targets:"
         yield from (f"          {_quote(name)}: {text}" for name, text in targets)
 
-    def _rejections(self, candidate: _Candidate) -> Iterator[str]:
+    def _iterate_rejection_lines(self, candidate: _Candidate) -> Iterator[str]:
         """Yield the responses to an invalid request and to a wrong key, as far as the document lacks them."""
         documented = candidate.data.get("responses", {}).keys()
         missing = []
@@ -406,19 +406,19 @@ class _OverlayWriter:
             self._todo.append(f"the rejections of {candidate.path}: the document states none with status {statuses}")
             yield f"      responses: {{{', '.join(missing)}}}  # TODO: not in the document"
 
-    def _operation_id(self, candidate: _Candidate) -> Iterator[str]:
-        """Yield an operation id, if the document has none or uses it for another proposed operation, too."""
+    def _iterate_operation_id_lines(self, candidate: _Candidate) -> Iterator[str]:
+        """Yield the line `operationId: ...`, if the document has no id or another proposed operation has the same."""
         name = str(candidate.data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
             name = _to_name(f"{candidate.method} {candidate.path}")
             yield f"      operationId: {_quote(name)}"
         self._used_operation_ids.add(name)
 
-    def _targets(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
+    def _iterate_target_lines(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
         """Yield a target for each documented model; one target if no models are documented."""
-        model = _find_named(candidate.fields, _MODEL_NAMES)
+        model = _find_field_by_name(candidate.fields, _MODEL_NAMES)
         voice = _find_field(candidate.fields, "voice")
-        voice_text = self._voice(candidate, voice) if voice is not None and voice.required else ""
+        voice_text = self._build_voice_text(candidate, voice) if voice is not None and voice.required else ""
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
         if len(models) > _MAX_MODELS:
@@ -434,7 +434,7 @@ class _OverlayWriter:
             constants = f", constants: {{{_quote(model.location)}: {_quote(name)}}}" if model and name else ""
             yield target, f"{{title: {_quote(title)}{constants}{voice_text}}}"
 
-    def _voice(self, candidate: _Candidate, voice: _Field) -> str:
+    def _build_voice_text(self, candidate: _Candidate, voice: _Field) -> str:
         value = _first_value(voice.schema)
         if value is None:
             self._todo.append(f"a voice of {candidate.path}")

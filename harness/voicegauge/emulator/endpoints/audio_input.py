@@ -238,7 +238,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     Raises:
         Rejection: the output format does not support the requested sample rate, channels or bitrate.
     """
-    from voicegauge.speech.audio import TranscodingTarget, encode_at_bitrate, transcode
+    from voicegauge.speech.audio import TranscodingSettings, encode_at_bitrate, transcode
 
     use, name = target.conversion, _choose_output_format(request, target, upload)
     assert use is not None
@@ -250,7 +250,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
     if use.purpose == "convert" and upload.file.data:
         try:
-            return GeneratedAudio(transcode(upload.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
+            return GeneratedAudio(transcode(upload.file.data, TranscodingSettings(name, rate, channels, kbps)), name)
         except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
             raise Rejection("invalid", None, f"{name} cannot be written with these settings: {error}") from error
     speed = read_audio_field(request, target, "speed")

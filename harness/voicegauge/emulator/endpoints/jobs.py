@@ -69,7 +69,7 @@ class JobEndpoint:
         for value in request.path.values():
             response = await self._context.downloads.find_download(str(value))
             if response is not None:
-                self._context.response_builder.mark_as_download(response, request)
+                self._context.response_builder.convert_to_download_response(response, request)
                 return response
         raise Rejection("not-found", None, "no such file")
 

@@ -13,7 +13,7 @@ from voicegauge.emulator.http import ParsedRequest, Rejection
 
 
 def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
-    """Return the target that best matches the constants, the required fields and the language of the request.
+    """Return the target whose constants, required fields and languages best match the request.
 
     If none matches, it is the first target of the operation.
 
@@ -46,7 +46,7 @@ def _score_match(request: ParsedRequest, target: Target) -> tuple[int, bool] | N
 
 
 def replace_by_common_audio(target: Target) -> Target:
-    """Return `target` with responses like those of the other targets, whatever its constants select."""
+    """Return `target` without its own `audio`, so that its responses are those of the operation's other targets."""
     spec = msgspec.structs.replace(target.spec, audio=None)
     return target if target.spec.audio is None else dataclasses.replace(target, spec=spec)
 

@@ -37,9 +37,9 @@ from voicegauge.emulator.responses.bodies import (
     select_body,
 )
 from voicegauge.emulator.responses.documented_ids import (
-    contains_value,
     fill_from_documented_item,
     has_not_found_response,
+    has_object_with_value,
     is_documented_id,
     read_requested_ids,
 )
@@ -121,7 +121,9 @@ class ResponseBuilder:
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
         def draft(media: MediaType) -> BodyTemplate:
-            return select_body(media, lambda example: [contains_value(example.value, value) for value in ids.values()])
+            return select_body(
+                media, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
+            )
 
         response = build_success_response(operation, "other", draft)
         if isinstance(response.body, dict) and ids:
@@ -335,7 +337,7 @@ class ResponseBuilder:
         """Write those fixed values of a target whose locations exist in the body or its schema."""
         write_values(response, constants, has_location)
 
-    def mark_as_download(self, response: EmulatedResponse, request: ParsedRequest) -> None:
+    def convert_to_download_response(self, response: EmulatedResponse, request: ParsedRequest) -> None:
         """Turn `response`, which carries audio, into the documented response of a download operation."""
         assert response.audio_format is not None
         response.operation, response.request = request.operation, request

@@ -86,7 +86,7 @@ def _find_objects(value: Any) -> Iterator[Mapping[str, Any]]:
         yield from _find_objects(item)
 
 
-def contains_value(value: Any, searched_value: str) -> bool:
+def has_object_with_value(value: Any, searched_value: str) -> bool:
     """Whether an example contains an object with the value `searched_value`."""
     return any(str(member) == searched_value for item in _find_objects(value) for member in item.values())
 
@@ -97,7 +97,7 @@ def fill_from_documented_item(operation: Operation, body: dict[str, Any], ids: M
     Only fields that `body` has are changed.
     """
     for parameter_name, wanted in ids.items():
-        if contains_value(body, wanted):
+        if has_object_with_value(body, wanted):
             continue
         items = (item for item in _collect_example_objects(operation.contract) if wanted in map(str, item.values()))
         item = next(items, {parameter_name: wanted})

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 MAX_COMMON_BYTES = 32 * 2**20
-"""Maximum size of the bodies of all requests in progress, except for one, which may be larger."""
+"""Memory in bytes that the bodies of all requests in progress share. One request at a time may exceed it; the others
+wait."""
 UNCOUNTED_BYTES = 16 * 2**10
 """Number of bytes of each body that do not count, so that ordinary requests need not wait for large uploads."""
 

@@ -17,7 +17,7 @@ from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.audio.similarity import correlate_waveforms, measure_speech_mismatch
-from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
+from voicegauge.speech.audio.transcoding import TranscodingSettings, read_channels, transcode
 
 __all__ = [
     "AUDIO_FORMATS",
@@ -27,7 +27,7 @@ __all__ = [
     "EncodedAudio",
     "PlaybackTimeline",
     "RawAudioFormat",
-    "TranscodingTarget",
+    "TranscodingSettings",
     "UndecodableAudioError",
     "apply_filters",
     "build_playback_timeline",

@@ -12,8 +12,8 @@ from voicegauge.speech.audio.ffmpeg import decode_track
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError
 
 
-class TranscodingTarget(NamedTuple):
-    """The properties that the converted audio must have. A property that is `None` is not changed."""
+class TranscodingSettings(NamedTuple):
+    """The properties of converted audio. `None` keeps the sample rate, and the channels up to two."""
 
     format: str
     """Name of a format that `encode_at_bitrate` can write."""
@@ -24,7 +24,7 @@ class TranscodingTarget(NamedTuple):
     """Bit rate of a lossy format; `DEFAULT_BITRATE_KBPS` if `None`."""
 
 
-def transcode(data: bytes, target: TranscodingTarget) -> bytes:
+def transcode(data: bytes, target: TranscodingSettings) -> bytes:
     """Convert encoded audio to `target`.
 
     Raises:

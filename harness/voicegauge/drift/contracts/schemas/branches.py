@@ -14,7 +14,7 @@ from voicegauge.drift.report import DriftChange
 _Branches = tuple[AppliedSchemas, ...]
 
 
-class MatchedBranches(NamedTuple):
+class BranchDifferences(NamedTuple):
     """The differences between two lists of branches. Equal branches are left out."""
 
     changed_branches: list[tuple[AppliedSchemas, AppliedSchemas]]
@@ -33,7 +33,7 @@ class _BranchKeyFunctions(NamedTuple):
     get_new_key: Callable[[AppliedSchemas], Hashable]
 
 
-def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedBranches:
+def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> BranchDifferences:
     """Match equal branches, then branches with the same reference or title, and then the last two if only two remain.
 
     Equal branches are matched first, so that a branch that was only renamed is not reported.
@@ -58,7 +58,7 @@ def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedB
                     changed.append((branch, match))
     if len(old_left) == len(new_left) == 1:
         changed.append((old_left.pop(), new_left.pop()))
-    return MatchedBranches(changed, old_left, new_left)
+    return BranchDifferences(changed, old_left, new_left)
 
 
 def _get_branch_name(branch: AppliedSchemas) -> str:
@@ -109,9 +109,9 @@ def compare_branches(
         yield from _report_branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
 
 
-def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
+def _match_by_index(old: _Branches, new: _Branches) -> BranchDifferences:
     """Match the schemas of `prefixItems` by their index."""
-    return MatchedBranches(
+    return BranchDifferences(
         list(zip(old, new, strict=False)),  # the longer list has the removed or the added ones
         list(old[len(new) :]),
         list(new[len(old) :]),
@@ -121,7 +121,7 @@ def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
 def _report_branch_changes(
     pair: SchemaPair,
     branch_keyword: str,
-    matched_branches: MatchedBranches,
+    matched_branches: BranchDifferences,
     schemas: tuple[NormalizedSchema, NormalizedSchema],
     inner_pairs: list[SchemaPair],
 ) -> Iterator[DriftChange]:

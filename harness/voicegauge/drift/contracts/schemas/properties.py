@@ -19,13 +19,13 @@ class _PropertyVersion:
     """A property in the older or the newer schema."""
 
     applied_schemas: AppliedSchemas
-    """The schemas of the property; empty if `properties` does not list it."""
+    """The schemas that `properties` has for it, several if `allOf` combines objects; empty if it is not listed."""
     node: DocumentNode
     schema: NormalizedSchema
     is_required: bool
     required_node: DocumentNode
     """The node of the keyword `required` of the object that has the property."""
-    is_hidden_from_message: bool
+    is_omitted_from_body: bool
     """Whether messages leave out the property. Requests omit read-only properties, responses omit write-only ones."""
 
     @property
@@ -72,7 +72,7 @@ def _read_property_version(
         schema=schema,
         is_required=parent_schema.is_property_required(name),
         required_node=parent_schema.get_keyword("required"),
-        is_hidden_from_message=("readOnly" if kind.is_sent_by_client else "writeOnly") in schema.keywords,
+        is_omitted_from_body=("readOnly" if kind.is_sent_by_client else "writeOnly") in schema.keywords,
     )
 
 
@@ -80,24 +80,24 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
     old, new, kind = pair.old, pair.new, pair.kind
     # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
-        if not old.is_hidden_from_message and not new.is_hidden_from_message:
+        if not old.is_omitted_from_body and not new.is_omitted_from_body:
             yield pair.build_change(
                 _choose_added_rule(kind, new) if new.applied_schemas else _choose_removed_rule(kind, old)
             )
         return
     yield from _compare_read_write_access(pair)
-    if not old.is_hidden_from_message and not new.is_hidden_from_message:
+    if not old.is_omitted_from_body and not new.is_omitted_from_body:
         yield from _compare_requiredness(pair)
         if old.applied_schemas or new.applied_schemas:
             inner_pairs.append(
                 SchemaPair(pair.scope, kind, old.applied_schemas, new.applied_schemas, old.node, new.node)
             )
     elif (
-        kind.is_sent_by_client and not new.is_hidden_from_message and new.is_required
+        kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required
     ):  # it was read-only, and must now be sent
         yield pair.build_change(_choose_added_rule(kind, new))
     elif (
-        not kind.is_sent_by_client and not old.is_hidden_from_message
+        not kind.is_sent_by_client and not old.is_omitted_from_body
     ):  # it became write-only, so that responses no longer have it
         yield pair.build_change(_choose_removed_rule(kind, old))
 
