@@ -43,6 +43,7 @@ from voicegauge.bench.planning import (
 )
 from voicegauge.bench.running import (
     JournalState,
+    ProviderAccess,
     RunConfig,
     RunOutcome,
     RunToContinue,
@@ -338,7 +339,6 @@ def _open_services(
 ) -> Iterator[RunConfig]:
     """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
     contracts = collect_contracts(planned_benchmark.targets.values())
-    budget = None
     if planned_benchmark.live_options is None:
         settings = EmulatorSettings(
             seed=planned_benchmark.plan.settings.seed,
@@ -348,29 +348,27 @@ def _open_services(
         )
         with running_emulator(contracts, settings) as emulator:
             access = build_emulated_access(contracts, emulator)
-            yield RunConfig(
-                planned_benchmark.plan,
-                planned_benchmark.targets,
-                access,
-                concurrency,
-                budget,
-                planned_benchmark.prices,
-                planned_benchmark.voice_sample,
-            )
+            yield _build_run_config(planned_benchmark, access, concurrency, None)
         return
-    access, budget = (
-        build_live_access(
-            contracts, planned_benchmark.live_options.base_urls, planned_benchmark.live_options.account_plans
-        ),
-        planned_benchmark.live_options.max_cost_usd,
-    )
+    live_options = planned_benchmark.live_options
+    access = build_live_access(contracts, live_options.base_urls, live_options.account_plans)
     announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
-    yield RunConfig(
+    yield _build_run_config(planned_benchmark, access, concurrency, live_options.max_cost_usd)
+
+
+def _build_run_config(
+    planned_benchmark: _PlannedBenchmark,
+    access: Mapping[str, ProviderAccess],
+    concurrency: int,
+    max_cost_usd: float | None,
+) -> RunConfig:
+    """Return the configuration of a run; `max_cost_usd` is `None` for an emulator, which costs nothing."""
+    return RunConfig(
         planned_benchmark.plan,
         planned_benchmark.targets,
         access,
         concurrency,
-        budget,
+        max_cost_usd,
         planned_benchmark.prices,
         planned_benchmark.voice_sample,
     )

@@ -48,6 +48,7 @@ _SPEECH_PATH = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 _BEARER = "{type: http, scheme: bearer}"
 _AUDIO_BODY = "{at: body, delivered: bytes}"
 TODO = "TODO"
+"""Marks in the written overlay what its user has to complete; part of the output, not a task of this module."""
 
 
 class ProposedOperation(Record, frozen=True, kw_only=True):
