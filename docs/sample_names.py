@@ -3,7 +3,8 @@
     python docs/sample_names.py [--seed N] [--count N]
 
 Docstrings are drawn from modules, classes, functions and fields; identifiers from classes, functions, parameters,
-fields, constants and modules. An identifier is shown with its module, since its path is part of its meaning.
+fields, constants and modules. Each is shown as a reader of the code sees it: with its module, a method with its class,
+a function with its parameters.
 """
 
 from __future__ import annotations
@@ -17,44 +18,69 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "harness" / "voicegauge"
-Owner = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = ast.ClassDef | Function
 
 
 def docstrings(path: Path) -> Iterator[str]:
     """Each docstring of a module with the name of what it describes."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    place = path.relative_to(LIBRARY)
-    for node in ast.walk(tree):
-        if not isinstance(node, Owner):
-            continue
-        text = ast.get_docstring(node)
-        name = getattr(node, "name", "(module)")
-        if text:
-            yield f"{place} {name}: {text}"
-        for statement, following in zip(node.body, node.body[1:], strict=False):
-            fields = _assigned(statement)
-            if fields and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-                yield f"{place} {name}.{fields[0]}: {following.value.value}"
+    module = path.relative_to(LIBRARY)
+    if text := ast.get_docstring(tree):
+        yield f"{module} (module): {text}"
+    yield from (f"{module} {name}: {text}" for name, text in _docstrings_of_fields(tree, ""))
+    for name, node in _definitions(tree):
+        if text := ast.get_docstring(node):
+            yield f"{module} {name}{_parameter_list(node)}: {text}"
+        yield from (f"{module} {field}: {text}" for field, text in _docstrings_of_fields(node, f"{name}."))
 
 
 def identifiers(path: Path) -> Iterator[str]:
     """Each identifier that a module defines."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    place = path.relative_to(LIBRARY)
-    yield f"{place} (module name)"
-    for node in ast.walk(tree):
+    module = path.relative_to(LIBRARY)
+    yield f"{module} (module name)"
+    yield from (f"{module} {name}" for child in tree.body for name in _assigned_names(child))
+    for name, node in _definitions(tree):
         if isinstance(node, ast.ClassDef):
-            yield f"{place} class {node.name}"
-            yield from (f"{place} {node.name}.{name}" for child in node.body for name in _assigned(child))
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield f"{place} {node.name}()"
-            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            yield from (f"{place} {node.name}({a.arg})" for a in arguments if a.arg not in {"self", "cls"})
-        elif isinstance(node, ast.Module):
-            yield from (f"{place} {name}" for child in node.body for name in _assigned(child))
+            yield f"{module} class {name}"
+            yield from (f"{module} {name}.{field}" for child in node.body for field in _assigned_names(child))
+        else:
+            signature = name + _parameter_list(node)
+            yield f"{module} {signature}"
+            yield from (f"{module} {signature}: parameter {parameter}" for parameter in _parameters(node))
 
 
-def _assigned(node: ast.stmt) -> list[str]:
+def _definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
+    """Classes and functions below a node, with the name that includes the class or function around each."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, Definition):
+            yield prefix + child.name, child
+            yield from _definitions(child, f"{prefix}{child.name}.")
+        else:
+            yield from _definitions(child, prefix)
+
+
+def _docstrings_of_fields(node: ast.Module | Definition, prefix: str) -> Iterator[tuple[str, str]]:
+    for statement, following in zip(node.body, node.body[1:], strict=False):
+        fields = _assigned_names(statement)
+        if fields and isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+            yield prefix + fields[0], str(following.value.value)
+
+
+def _parameters(node: Function) -> list[str]:
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return [argument.arg for argument in arguments if argument.arg not in {"self", "cls"}]
+
+
+def _parameter_list(node: Definition) -> str:
+    """The names of the parameters in parentheses; nothing for a class or a property."""
+    if isinstance(node, ast.ClassDef) or any("property" in ast.unparse(one) for one in node.decorator_list):
+        return ""
+    return f"({', '.join(_parameters(node))})"
+
+
+def _assigned_names(node: ast.AST) -> list[str]:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
@@ -70,10 +96,10 @@ def main() -> None:
     files = sorted(LIBRARY.rglob("*.py"))
     print(f"seed {seed}")
     for title, read in (("Docstrings", docstrings), ("Identifiers", identifiers)):
-        found = [one for path in files for one in read(path)]
-        print(f"\n## {title}: {options.count} of {len(found)}\n")
-        for number, one in enumerate(chooser.sample(found, min(options.count, len(found))), 1):
-            print(f"{number}. {one}\n")
+        drawable = [line for path in files for line in read(path)]
+        print(f"\n## {title}: {options.count} of {len(drawable)}\n")
+        for number, line in enumerate(chooser.sample(drawable, min(options.count, len(drawable))), 1):
+            print(f"{number}. {line}\n")
 
 
 if __name__ == "__main__":
