@@ -76,6 +76,8 @@ AMONG_JOBS = {"crosstalk", "ignores-cancelling", "never-expires"}
 AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
 
 # They need a target that streams: `test_streams.py` finds these.
+# They need a contract with other shapes: `test_other_shapes.py` finds these.
+OF_SHAPES = {"other-sample-rate", "other-bit-rate"}
 IN_STREAMS = {name for name in FAULTS if name.startswith("stream-")}
 # They need a request with a webhook URL: `test_webhooks.py` finds these.
 IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}
@@ -105,7 +107,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
 
 
 def test_the_table_has_every_fault_and_only_existing_rules() -> None:
-    elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_CHOICES | OF_UPLOADS
+    elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_SHAPES | OF_CHOICES | OF_UPLOADS
     assert FOUND_BY.keys() | NO_FINDING | elsewhere == FAULTS.keys()
     assert len(FOUND_BY) >= 20
     assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(

@@ -68,6 +68,7 @@ BASE: dict[str, Any] = {
                         "charged": "body#/charged",
                         "balance": "body#/balance",
                     },
+                    "formats": {"small": {"codec": "mp3", "sample_rate_hz": 24000, "bitrate_kbps": 32, "channels": 1}},
                     "targets": {
                         "one": {
                             "title": "One",

@@ -18,6 +18,7 @@ import msgspec
 from voicegauge.contract.document_parts import ContractPart, MediaType, Parameter, ResponseSpec, read_media_types
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.extension import (
+    AudioFormat,
     AudioInputTargetSpec,
     BatchSpec,
     ChatSpec,
@@ -281,6 +282,16 @@ class Target(BaseTarget):
         """The documented response: a job or audio, which may differ from that of other targets of the operation."""
         response = self.speech.response
         return response if self.spec.audio is None else msgspec.structs.replace(response, audio=self.spec.audio)
+
+    @property
+    def response_audio(self) -> ResponseAudio | None:
+        """Where and how responses have the audio: the response to the request, or to a poll of its job."""
+        status = self.job_operation
+        return status.job.audio if status is not None and status.job is not None else self.response.audio
+
+    def find_audio_format(self, format_value: object) -> AudioFormat | None:
+        """Return the documented meaning of a value of the format field; `None` if `x-speech.formats` has none."""
+        return self.speech.formats.get(format_value) if isinstance(format_value, str) else None
 
     @property
     def stream(self) -> StreamSpec | None:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.running.playback import add_playback_measurements, find_first_audio_ms
-from voicegauge.contract import BaseTarget
-from voicegauge.contract.extension import ResponseAudio
+from voicegauge.checks import find_documented_default
+from voicegauge.contract import BaseTarget, Target
+from voicegauge.contract.extension import AudioFormat, ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.model import AudioFacts, Failure, Sample
@@ -116,16 +117,29 @@ def _add_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> Sample:
 
 def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
     """Return the encoding that the contract declares for audio without a header; `None` if it declares none."""
+    if isinstance(target, Target):
+        documented = _find_default_audio_format(target)
+        if documented is not None and documented.sample_rate_hz is not None:
+            return RawAudioFormat(
+                format=documented.codec, sample_rate_hz=documented.sample_rate_hz, channels=documented.channels
+            )
     spec = _find_response_audio(target)
     if spec is None or spec.format is None or spec.sample_rate_hz is None:
         return None
     return RawAudioFormat(format=spec.format, sample_rate_hz=spec.sample_rate_hz, channels=spec.channels)
 
 
-def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
-    if target is None:
+def _find_default_audio_format(target: Target) -> AudioFormat | None:
+    """Return what the contract states about the target's format, or about the documented default without one."""
+    mapping = target.speech.request.get("format")
+    if mapping is None:
         return None
-    if target.response.audio is not None:
-        return target.response.audio
-    operation = target.job_operation
-    return operation.job.audio if operation and operation.job else None
+    if target.spec.format is not None:
+        return target.find_audio_format(mapping.map.get(target.spec.format, target.spec.format))
+    return target.find_audio_format(find_documented_default(target.operation, mapping.at, target.spec.media_type))
+
+
+def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
+    if isinstance(target, Target):
+        return target.response_audio
+    return target.response.audio if target is not None else None

@@ -10,6 +10,8 @@ from voicegauge.checks.subjects import SpeechDelivery
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
+_BITRATE_TOLERANCE = 0.15
+"""Relative difference that is accepted: an encoder with a variable bit rate does not meet its mean in a short file."""
 _AUDIO_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
@@ -101,24 +103,80 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     ),
 )
 def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.audio import AUDIO_FORMATS
+    from voicegauge.speech.audio import AUDIO_FORMATS, find_codec_of_format, find_container_of_format
 
-    documented, at = speech_delivery.documented_audio, _get_audio_pointer(speech_delivery)
-    requested = speech_delivery.requested_format
-    default = speech_delivery.default_format if requested is None else None
-    wanted = requested or (documented.format if documented and documented.format else default)
-    if speech_delivery.decoded_audio is None or wanted not in AUDIO_FORMATS:
+    decoded, documented = speech_delivery.decoded_audio, speech_delivery.documented_audio
+    if decoded is None:
         return
-    container = {"RAW": "pcm"}.get(AUDIO_FORMATS[wanted].container, AUDIO_FORMATS[wanted].container.lower())
-    if speech_delivery.decoded_audio.container != container:
-        if requested or wanted == default:
-            at = f"{speech_delivery.operation.pointer}/x-speech/request/format"
-        expected = f"expected {wanted}, the documented default," if wanted == default else f"expected {wanted},"
+    requested = speech_delivery.requested_format
+    fixed = documented.format if documented is not None and requested is None else None
+    named = requested or fixed or speech_delivery.default_format
+    meaning = speech_delivery.audio_format if fixed is None else None
+    wanted = meaning.codec if meaning is not None else named or ""
+    container, codec = find_container_of_format(wanted), find_codec_of_format(wanted)
+    if container is None or (meaning is None and wanted not in AUDIO_FORMATS):
+        return  # "aac" alone may mean a stream or a file
+    is_other_codec = codec is not None and meaning is not None and decoded.codec != codec
+    if decoded.container != container or is_other_codec:
+        found = decoded.codec if decoded.container == container else decoded.container
+        is_default = requested is None and fixed is None
+        named_wanted = wanted if named in (None, wanted) else f"{wanted} for {named}"
         yield Violation(
-            f"{expected} got {speech_delivery.decoded_audio.container}",
-            at,
+            f"expected {named_wanted}{', the documented default,' if is_default else ','} got {found}",
+            _get_audio_pointer(speech_delivery) if fixed else _get_format_pointer(speech_delivery),
             evidence=_quote_audio_start(speech_delivery),
         )
+
+
+def _get_format_pointer(speech_delivery: SpeechDelivery) -> str:
+    return f"{speech_delivery.operation.pointer}/x-speech/request/format"
+
+
+@register_rule(
+    "audio-sample-rate",
+    subject_class=SpeechDelivery,
+    description="Audio with a header has the sample rate that is documented for its format.",
+    basis="x-speech.formats.*.sample_rate_hz",
+)
+def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    decoded, documented = speech_delivery.decoded_audio, speech_delivery.audio_format
+    if decoded is None or documented is None or documented.sample_rate_hz is None:
+        return
+    # Opus always decodes at 48 kHz, whatever the rate of its input was (RFC 7845, section 5.1).
+    if decoded.container == "pcm" or decoded.codec == "opus" or documented.codec in ("opus", "webm"):
+        return
+    if decoded.sample_rate_hz != documented.sample_rate_hz:
+        yield Violation(
+            f"expected {documented.sample_rate_hz} Hz{_name_format(speech_delivery)}, got {decoded.sample_rate_hz} Hz",
+            _get_format_pointer(speech_delivery),
+        )
+
+
+@register_rule(
+    "audio-bit-rate",
+    subject_class=SpeechDelivery,
+    description="MP3 has the bit rate that is documented for its format.",
+    basis="x-speech.formats.*.bitrate_kbps",
+)
+def _check_audio_bit_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.audio import measure_bitrate_kbps
+
+    decoded, documented = speech_delivery.decoded_audio, speech_delivery.audio_format
+    if decoded is None or documented is None or documented.bitrate_kbps is None or decoded.container != "mp3":
+        return
+    measured_kbps = measure_bitrate_kbps(speech_delivery.delivery.audio or b"")
+    if measured_kbps is None:
+        return
+    if abs(measured_kbps / documented.bitrate_kbps - 1) > _BITRATE_TOLERANCE:
+        yield Violation(
+            f"expected {documented.bitrate_kbps} kbit/s{_name_format(speech_delivery)}, got {measured_kbps:.0f} kbit/s",
+            _get_format_pointer(speech_delivery),
+        )
+
+
+def _name_format(speech_delivery: SpeechDelivery) -> str:
+    named = speech_delivery.requested_format or speech_delivery.default_format
+    return f" for {named}" if named is not None else ""
 
 
 def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:

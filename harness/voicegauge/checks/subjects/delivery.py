@@ -10,7 +10,7 @@ from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call
 from voicegauge.checks.subjects.request_schema import find_documented_default
 from voicegauge.contract import Operation, Target
-from voicegauge.contract.extension import FieldMapping, ResponseAudio
+from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class SpeechDelivery(CheckSubject):
     @property
     def documented_audio(self) -> ResponseAudio | None:
         """The documented location and format of the audio."""
-        status = self.target.job_operation
-        return status.job.audio if status and status.job else self.target.response.audio
+        return self.target.response_audio
 
     @functools.cached_property
     def submit(self) -> Call | None:
@@ -56,19 +55,38 @@ class SpeechDelivery(CheckSubject):
     def requested_format(self) -> str | None:
         """The provider-independent name of the format in the request; `None` if the request names no format."""
         mapping = self.target.speech.request.get("format")
+        return None if mapping is None else _find_neutral_value(mapping, self._requested_value)
+
+    @functools.cached_property
+    def _requested_value(self) -> object:
+        """The provider's value of the format field in the request; not a text if the request has none."""
+        mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
-        sent = self.submit.read_request(mapping.at) if self.submit is not None else self.speech_request.format
-        return _find_neutral_value(mapping, sent)
+        if self.submit is not None:
+            return self.submit.read_request(mapping.at)
+        return mapping.map.get(self.speech_request.format or "", self.speech_request.format)
 
     @functools.cached_property
     def default_format(self) -> str | None:
         """The documented format for requests that name no format; `None` if the contract documents none."""
         mapping = self.target.speech.request.get("format")
+        return None if mapping is None else _find_neutral_value(mapping, self._default_value)
+
+    @functools.cached_property
+    def _default_value(self) -> object:
+        """The documented default of the format field; `MISSING` if none is documented."""
+        mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
         media_type = self.submit.exchange.request.media_type if self.submit is not None else None
-        return _find_neutral_value(mapping, find_documented_default(self.operation, mapping.at, media_type))
+        return find_documented_default(self.operation, mapping.at, media_type)
+
+    @functools.cached_property
+    def audio_format(self) -> AudioFormat | None:
+        """What the contract states about the requested format, or about the default format if none was requested."""
+        is_requested = isinstance(self._requested_value, str)
+        return self.target.find_audio_format(self._requested_value if is_requested else self._default_value)
 
     @property
     def has_unknown_encoding(self) -> bool:
@@ -93,6 +111,12 @@ class SpeechDelivery(CheckSubject):
     def _raw_format(self) -> RawAudioFormat | None:
         from voicegauge.speech.audio import RawAudioFormat
 
+        if self.audio_format is not None and self.audio_format.sample_rate_hz is not None:
+            return RawAudioFormat(
+                format=self.audio_format.codec,
+                sample_rate_hz=self.audio_format.sample_rate_hz,
+                channels=self.audio_format.channels,
+            )
         documented = self.documented_audio
         if documented is None or documented.format is None or documented.sample_rate_hz is None:
             return None

@@ -12,7 +12,7 @@ from voicegauge.contract.consistency.locations import (
     check_response_location,
 )
 from voicegauge.contract.contract import Operation, Target
-from voicegauge.contract.extension import SpeechField, SpeechSpec
+from voicegauge.contract.extension import HEADERLESS_CODECS, SpeechField, SpeechSpec
 from voicegauge.formats import Location, escape_pointer_token
 
 _FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
@@ -43,6 +43,7 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
             raise contract.document.error(
                 f"{pointer}/request/{field}", f"the template of {field} has no {{}} for the value"
             )
+    _check_formats(operation, speech, f"{pointer}/formats")
     response = speech.response
     if (response.job is None) == (response.audio is None):
         raise contract.document.error(f"{pointer}/response", "x-speech.response must have either job or audio")
@@ -52,6 +53,21 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
         check_response_audio(operation, f"{pointer}/response/audio", response.audio)
     check_response_location(operation, f"{pointer}/response/charged", response.charged)
     check_response_location(operation, f"{pointer}/response/balance", response.balance)
+
+
+def _check_formats(operation: Operation, speech: SpeechSpec, pointer: str) -> None:
+    """Check that the formats have a field, that raw samples have a sample rate, and that only MP3 has a bit rate."""
+    document, mapping = operation.contract.document, speech.request.get("format")
+    if speech.formats and mapping is None:
+        raise document.error(pointer, "x-speech.formats needs a location for format in x-speech.request")
+    for name, audio_format in speech.formats.items():
+        at = f"{pointer}/{escape_pointer_token(name)}"
+        if audio_format.codec in HEADERLESS_CODECS and audio_format.sample_rate_hz is None:
+            raise document.error(at, f"raw audio ({audio_format.codec}) needs its sample_rate_hz")
+        if audio_format.bitrate_kbps is not None and audio_format.codec != "mp3":
+            raise document.error(
+                f"{at}/bitrate_kbps", f"a bit rate is only checked of mp3, not of {audio_format.codec}"
+            )
 
 
 def _check_submit_response(operation: Operation, pointer: str, status_operation_id: str) -> None:

@@ -32,12 +32,17 @@ from voicegauge.contract.extension.resources import (
     ResourceTransition,
     ResourceUse,
 )
+from voicegauge.contract.extension.response_audio import (
+    HEADERLESS_CODECS,
+    AudioCodec,
+    AudioFormat,
+    ResponseAudio,
+)
 from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, SourceDocument, SourceReference
 from voicegauge.contract.extension.speech import (
     AudioPacing,
     FieldMapping,
     PriceSpec,
-    ResponseAudio,
     SpeechEmulation,
     SpeechField,
     SpeechResponse,
@@ -55,7 +60,10 @@ from voicegauge.contract.extension.webhooks import (
 )
 
 __all__ = [
+    "HEADERLESS_CODECS",
+    "AudioCodec",
     "AudioFact",
+    "AudioFormat",
     "AudioInputField",
     "AudioInputTargetSpec",
     "AudioPacing",

@@ -6,8 +6,9 @@ from typing import Literal
 
 from msgspec import field
 
+from voicegauge.contract.extension.response_audio import ResponseAudio
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.contract.extension.speech import FieldMapping, PriceSpec, ResponseAudio
+from voicegauge.contract.extension.speech import FieldMapping, PriceSpec
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 

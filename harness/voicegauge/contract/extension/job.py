@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from voicegauge.contract.extension.response_audio import ResponseAudio
 from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
-from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.formats import Location
 from voicegauge.model import Record
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from voicegauge.contract.extension.response_audio import ResponseAudio
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.formats import Location
 from voicegauge.model import Record
 

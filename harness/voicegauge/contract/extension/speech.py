@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import field
 
+from voicegauge.contract.extension.response_audio import AudioFormat, ResponseAudio
 from voicegauge.contract.extension.sources import NonNegativeFloat, PositiveFloat, SourceReference
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
@@ -34,24 +35,6 @@ class FieldMapping(Record, frozen=True, kw_only=True):
     """The provider's value for each provider-independent value: {en: en-US}. Other values are sent unchanged."""
     reproducible: bool = False
     """For `seed`: whether a document promises the same audio for the same seed and text."""
-
-
-class ResponseAudio(Record, frozen=True, kw_only=True):
-    """Audio in a response."""
-
-    at: Location
-    delivered: Literal["bytes", "url", "base64", "stream"]
-    """How the audio is delivered. `stream` means in events, as the operation's `x-stream` describes."""
-    media_type: Location | None = None
-    """Location of the media type; `None` means that the Content-Type of bytes applies."""
-    format: str | None = None
-    """The format of the audio, if responses do not declare it: "wav", "pcm_s16le"."""
-    sample_rate_hz: int | None = None
-    """Sample rate in hertz. Needed only for raw samples, which have no header."""
-    channels: int = 1
-    """Number of channels. Used only for raw samples, which have no header."""
-    download: str | None = None
-    """Id of the operation that serves the URL of the audio; `None` if it is not documented."""
 
 
 class SpeechResponse(Record, frozen=True, kw_only=True):
@@ -158,4 +141,6 @@ class SpeechSpec(Record, frozen=True, kw_only=True):
 
     request: dict[SpeechField, FieldMapping]
     response: SpeechResponse
+    formats: dict[str, AudioFormat] = {}
+    """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}."""
     targets: dict[str, TargetSpec]

@@ -253,6 +253,15 @@ SPEECH_FACTS = (
     _optional_value_fact(
         "response/balance", "speech-balance-location", "The location of the remaining balance", (C, P, P)
     ),
+    _names_fact("formats", "speech-format-meaning", "The meaning of an audio format", (C, P)),
+    _required_value_fact("formats/*/codec", "speech-format-codec", "The codec of an audio format", B),
+    _optional_value_fact(
+        "formats/*/sample_rate_hz", "speech-format-sample-rate", "The sample rate of an audio format", (C, P, B)
+    ),
+    _optional_value_fact(
+        "formats/*/bitrate_kbps", "speech-format-bit-rate", "The bit rate of an audio format", (C, P, P)
+    ),
+    _required_value_fact("formats/*/channels", "speech-format-channels", "The channels of an audio format", B),
     _names_fact("targets", "target", "A target", (C, B)),
     _optional_value_fact("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
     _names_fact("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),

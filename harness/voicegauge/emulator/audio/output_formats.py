@@ -157,11 +157,14 @@ def choose_deliverable_format(format_name: str, documented_types: Iterable[str])
     return other if other is not None and choose_media_type(other, documented_types) is not None else format_name
 
 
-def encode_output(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:
+def encode_output(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None = None) -> bytes:
     """Encode mono samples in any format that `find_format` returns.
 
-    If the codec does not support the sample rate, the next higher supported rate is used.
+    If the codec does not support the sample rate, the next higher supported rate is used. MP3 with a `bitrate_kbps` is
+    encoded at any rate of MPEG-1 and MPEG-2.
     """
+    if format_name == "mp3" and bitrate_kbps is not None:
+        return encode_at_bitrate(samples, sample_rate_hz, format_name, bitrate_kbps)
     if format_name not in _FFMPEG_FORMATS:
         return encode(samples, sample_rate_hz, format_name)[0]
     if format_name != "webm" and sample_rate_hz not in _AAC_RATES_HZ:

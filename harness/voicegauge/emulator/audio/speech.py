@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, Operation, Target
-from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
+from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.emulator.audio.output_formats import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator.http import ParsedRequest, Rejection, find_default_value, is_documented_value
 from voicegauge.model import Record, UploadedFile
+from voicegauge.speech.audio import DEFAULT_BITRATE_KBPS
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, list_voice_variants
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     format: str
     """Name of the audio format, as `find_format` returns it."""
     seed: int
+    bitrate_kbps: int | None = None
+    """Bit rate of MP3; `None` means the usual one."""
     is_silent: bool = False
 
 
@@ -121,7 +124,11 @@ def read_synthesis_request(
     speed = read_field(request, target, "speed")
     voice = read_field(request, target, "voice")
     seed_word = read_field(request, target, "seed")
+    requested_format = read_field(request, target, "format")
+    documented_format = _find_documented_format(request, target, requested_format)
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
+    if documented_format is not None and documented_format.sample_rate_hz is not None:
+        rate = documented_format.sample_rate_hz
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
@@ -131,7 +138,10 @@ def read_synthesis_request(
         pitch=_choose_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
         leading_silence_s=emulation.leading_silence_s,
-        format=_choose_format(request, target, response_audio, read_field(request, target, "format"), strict=strict),
+        format=documented_format.codec
+        if documented_format is not None
+        else _choose_format(request, target, response_audio, requested_format, strict=strict),
+        bitrate_kbps=_choose_bitrate_kbps(documented_format),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
 
@@ -176,6 +186,24 @@ def _choose_language(
     default = target.spec.language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
+
+
+def _find_documented_format(request: ParsedRequest, target: Target, requested_format: Any) -> AudioFormat | None:
+    """Return what `x-speech.formats` states about the requested format, or about the default without one."""
+    mapping = target.speech.request.get("format")
+    if mapping is None:
+        return None
+    if not isinstance(requested_format, str) or not requested_format:
+        return target.find_audio_format(find_default_value(request, mapping.at))
+    return target.find_audio_format(mapping.map.get(requested_format, requested_format))
+
+
+def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
+    """Return the bit rate of MP3 whose bit rate or sample rate is documented; `None` for any other audio."""
+    if documented_format is None or documented_format.codec != "mp3":
+        return None
+    is_stated = documented_format.bitrate_kbps is not None or documented_format.sample_rate_hz is not None
+    return documented_format.bitrate_kbps or (DEFAULT_BITRATE_KBPS if is_stated else None)
 
 
 def _choose_format(
@@ -312,7 +340,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     if synthesis.is_silent:
         samples = np.zeros_like(samples)
-    data = encode_output(samples, synthesis.sample_rate_hz, synthesis.format)
+    data = encode_output(samples, synthesis.sample_rate_hz, synthesis.format, synthesis.bitrate_kbps)
     return SynthesizedSpeech(data, len(samples) / synthesis.sample_rate_hz)
 
 

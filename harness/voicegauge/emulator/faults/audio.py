@@ -1,9 +1,10 @@
-"""Implements the faults of audio: silence, wrong format, wrong text and truncation."""
+"""Implements the faults of audio: silence, wrong format or rate, wrong text and truncation."""
 
 from __future__ import annotations
 
 import msgspec
 
+from voicegauge.contract import Target
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.responses import EmulatedResponse
 
@@ -33,6 +34,29 @@ def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     words = synthesis.text.split()
     text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITIONS)
     return msgspec.structs.replace(synthesis, text=text)
+
+
+def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Deliver half of the sample rate, or a rate near it that MP3 has."""
+    rates = {48000: 24000, 44100: 22050, 32000: 16000, 24000: 16000, 22050: 16000}
+    rate = rates.get(synthesis.sample_rate_hz, synthesis.sample_rate_hz // 2)
+    return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
+
+
+def lower_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Deliver MP3 with half of its bit rate."""
+    bitrate_kbps = synthesis.bitrate_kbps
+    return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
+
+
+def states_sample_rate(target: Target) -> bool:
+    """Whether the contract states the sample rate of a format of the target."""
+    return any(known.sample_rate_hz is not None for known in target.speech.formats.values())
+
+
+def states_bitrate(target: Target) -> bool:
+    """Whether the contract states the bit rate of a format of the target."""
+    return any(known.bitrate_kbps is not None for known in target.speech.formats.values())
 
 
 def truncate_audio(response: EmulatedResponse) -> None:

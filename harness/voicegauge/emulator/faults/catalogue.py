@@ -232,6 +232,18 @@ _ALL_FAULTS = (
         change_synthesis=audio.change_format,
     ),
     Fault(
+        id="other-sample-rate",
+        description="The audio has half of the sample rate that is documented for its format.",
+        change_synthesis=audio.halve_sample_rate,
+        applies_to=audio.states_sample_rate,
+    ),
+    Fault(
+        id="other-bit-rate",
+        description="MP3 has half of the bit rate that is documented for its format.",
+        change_synthesis=audio.lower_bitrate,
+        applies_to=audio.states_bitrate,
+    ),
+    Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
         change_synthesis=audio.change_text,

@@ -3,8 +3,16 @@
 from voicegauge.speech.audio.containers import find_container_of_media_type, is_weak_detection, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.encoded_audio import EncodedAudio
-from voicegauge.speech.audio.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, find_media_type
-from voicegauge.speech.audio.ffmpeg import apply_filters
+from voicegauge.speech.audio.encoding import (
+    AUDIO_FORMATS,
+    DEFAULT_BITRATE_KBPS,
+    encode,
+    encode_at_bitrate,
+    find_codec_of_format,
+    find_container_of_format,
+    find_media_type,
+)
+from voicegauge.speech.audio.ffmpeg import apply_filters, measure_bitrate_kbps
 from voicegauge.speech.audio.levels import (
     MIN_SPEECH_S,
     SILENCE_DBFS,
@@ -21,6 +29,7 @@ from voicegauge.speech.audio.transcoding import TranscodingSettings, read_channe
 
 __all__ = [
     "AUDIO_FORMATS",
+    "DEFAULT_BITRATE_KBPS",
     "MIN_SPEECH_S",
     "SILENCE_DBFS",
     "DecodedAudio",
@@ -36,11 +45,14 @@ __all__ = [
     "decode",
     "encode",
     "encode_at_bitrate",
+    "find_codec_of_format",
+    "find_container_of_format",
     "find_container_of_media_type",
     "find_media_type",
     "is_silent",
     "is_weak_detection",
     "measure_active_duration_s",
+    "measure_bitrate_kbps",
     "measure_leading_silence_s",
     "measure_speech_mismatch",
     "read_channels",

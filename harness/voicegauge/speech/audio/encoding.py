@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import NamedTuple
 
+from voicegauge.speech.audio.containers import find_container_of_media_type
 from voicegauge.speech.audio.ffmpeg import FfmpegFormat, encode_track
 from voicegauge.speech.audio.limits import Samples
 from voicegauge.speech.audio.ogg import set_ogg_serial
@@ -72,6 +73,22 @@ def find_media_type(name: str) -> str:
         KeyError: the format is unknown.
     """
     return _FFMPEG_MEDIA_TYPES.get(name) or AUDIO_FORMATS[name].media_type
+
+
+def find_container_of_format(name: str) -> str | None:
+    """The container in which audio of the format `name` is delivered, as `sniff_container` names it.
+
+    It is "pcm" for samples without a header; `None` if the format is unknown.
+    """
+    if name not in AUDIO_FORMATS and name not in _FFMPEG_MEDIA_TYPES:
+        return None
+    is_raw = name in AUDIO_FORMATS and AUDIO_FORMATS[name].container == "RAW"
+    return "pcm" if is_raw else find_container_of_media_type(find_media_type(name))
+
+
+def find_codec_of_format(name: str) -> str | None:
+    """The codec of the format `name`, if other codecs share its container, and if the decoder names it; else `None`."""
+    return {"opus": "opus", "ogg": "vorbis"}.get(name)
 
 
 @defer_keyboard_interrupt()

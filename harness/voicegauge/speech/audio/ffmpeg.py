@@ -81,6 +81,23 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
     return AudioTrack(buffer.samples(), rate, source_channels, codec)
 
 
+def measure_bitrate_kbps(data: bytes) -> float | None:
+    """Return the mean bit rate of the first audio track, without headers and tags; `None` if it cannot be read."""
+    av = load_av()
+    try:
+        with av.open(io.BytesIO(data), "r") as file:
+            stream = _find_first_audio_stream(file)
+            sizes_and_durations = [
+                (packet.size, float(packet.duration * packet.time_base))
+                for packet in file.demux(stream)
+                if packet.size and packet.duration
+            ]
+    except (UndecodableAudioError, av.error.FFmpegError, AttributeError, OverflowError, ValueError):
+        return None
+    duration_s = sum(duration for _, duration in sizes_and_durations)
+    return sum(size for size, _ in sizes_and_durations) * 8 / 1000 / duration_s if duration_s else None
+
+
 def _find_first_audio_stream(file: Any) -> Any:
     if not file.streams.audio:
         raise UndecodableAudioError("no audio track")

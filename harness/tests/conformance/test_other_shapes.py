@@ -1,0 +1,120 @@
+"""The paths in docs/contract.md that describe requests and responses of other shapes.
+
+Each is added to the complete example there. The emulator behaves as it says, and a service that does not is found out.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.conformance import (
+    CasePlan,
+    CheckReport,
+    Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+    run_check,
+)
+from voicegauge.contract import Contract, Target, load_contract
+from voicegauge.emulator import FAULTS, RunningEmulator, create_app
+from voicegauge.errors import ContractError
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
+ACME = yaml.safe_load(re.findall(r"<!-- example: acme -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)[0])
+PATHS = {
+    name: yaml.safe_load(text)
+    for name, text in re.findall(r"<!-- path: (\w+) -->\n```yaml\n(.*?)```\n<!-- /path -->", PAGE, re.DOTALL)
+}
+# shape -> fault -> the rule that must find it
+FOUND_BY = {
+    "formats": {
+        "other-sample-rate": "audio-sample-rate",
+        "other-bit-rate": "audio-bit-rate",
+        "wrong-format": "audio-format",
+    },
+}
+
+
+@pytest.fixture
+def load_shape(tmp_path: Path) -> Callable[..., Contract]:
+    """Load the contract of the page with one more path, after an edit of its operation."""
+
+    def load(name: str, edit: Callable[[Any], object] = lambda _: None) -> Contract:
+        paths = copy.deepcopy(PATHS[name])
+        for item in paths.values():
+            edit(item["post"])
+        document = {**ACME, "paths": {**ACME["paths"], **paths}}
+        path = tmp_path / "openapi.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return load_contract(path)
+
+    return load
+
+
+def _list_targets_of_shape(contract: Contract) -> list[Target]:
+    return [target for target in contract.targets.values() if target.operation.id != "createSpeech"]
+
+
+@pytest.fixture
+def check_shape(load_shape) -> Callable[..., CheckReport]:
+    def check(name: str, *faults: str) -> CheckReport:
+        acme = load_shape(name)
+        targets = _list_targets_of_shape(acme)
+        plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
+        if faults:  # these are enough to show them
+            plan = CasePlan(cases=tuple(case for case in plan.cases if case.speech is not None), skipped=plan.skipped)
+        settings = build_emulator_check_settings(
+            RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
+        )
+        settings = dataclasses.replace(
+            settings, emulator_app=create_app([acme], build_emulator_settings(faults=faults))
+        )
+        collector = Collector([target.id for target in targets], 0)
+        run_check(collector, check_service(targets, plan, settings, collector))
+        return collector.build_report()
+
+    return check
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_service_as_documented_has_no_findings(name, check_shape) -> None:
+    report = check_shape(name)
+    assert report.findings == ()
+    deliveries = [case for case in report.cases if case.id.endswith(": a full delivery")]
+    assert deliveries
+    assert {case.verdict for case in deliveries} == {"passed"}
+
+
+@pytest.mark.parametrize(("name", "fault"), [(name, fault) for name, faults in FOUND_BY.items() for fault in faults])
+def test_a_fault_is_found_by_its_rule(name, fault, load_shape, check_shape) -> None:
+    assert any(FAULTS[fault].applies_to(target) for target in _list_targets_of_shape(load_shape(name)))
+    assert FOUND_BY[name][fault] in {finding.rule for finding in check_shape(name, fault).findings}
+
+
+def _set_format(name: str, **values: Any) -> Callable[[Any], object]:
+    return lambda operation: operation["x-speech"]["formats"].update({name: values})
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "message"),
+    [
+        ("formats", _set_format("pcm_16000", codec="pcm_s16le"), "needs its sample_rate_hz"),
+        ("formats", _set_format("ulaw_8000", codec="flac", bitrate_kbps=64), "only checked of mp3, not of flac"),
+        ("formats", _set_format("x", codec="mp5"), "Invalid enum value 'mp5'"),
+        ("formats", lambda operation: operation["x-speech"]["request"].pop("format"), "needs a location for format"),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_rejected(name, edit, message, load_shape) -> None:
+    with pytest.raises(ContractError, match=message) as raised:
+        load_shape(name, edit)
+    assert raised.value.line
