@@ -114,6 +114,28 @@ def test_a_truncated_file_is_marked_as_truncated(name: str) -> None:
     assert 3.0 < found.audio_s < 6.5
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.binary(max_size=100), st.integers(0, 120), st.booleans())
+def test_mono_16_bit_wav_is_read_as_libsndfile_reads_it(samples: bytes, declared: int, has_other_chunk: bool) -> None:
+    other = b"LIST" + struct.pack("<I", 4) + b"INFO" if has_other_chunk else b""
+    fmt = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    chunks = b"WAVE" + fmt + other + b"data" + struct.pack("<I", declared) + samples
+    data = b"RIFF" + struct.pack("<I", len(chunks)) + chunks
+    present = samples[: declared or len(samples)]
+    if len(present) < 2:
+        with pytest.raises(UndecodableAudioError, match="without a single sample"):
+            decode(data)
+        return
+    whole = data.replace(b"data" + struct.pack("<I", declared), b"data" + struct.pack("<I", len(present)))
+    expected, rate = soundfile.read(io.BytesIO(whole), dtype="float32")
+    found = decode(data)
+    assert np.array_equal(found.samples, expected)
+    assert (found.sample_rate_hz, found.channels, found.container, found.codec) == (rate, 1, "wav", "pcm_16")
+    assert (found.declared_s is None) is (declared == 0)
+    if declared and len(present) % 2 == 0:
+        assert found.declared_s == pytest.approx(declared / 2 / RATE)
+
+
 def test_channels_are_averaged() -> None:
     sound = tone()
     file = io.BytesIO()

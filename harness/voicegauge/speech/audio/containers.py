@@ -47,6 +47,9 @@ gigabytes."""
 _MAX_WAV_CHUNKS = 64
 """Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
 
+_WAV_PCM = 1
+"""Format code of uncompressed integers in a WAV file (WAVE_FORMAT_PCM)."""
+
 
 class WavData(NamedTuple):
     """Position and size of the samples in a WAV file."""
@@ -57,6 +60,8 @@ class WavData(NamedTuple):
     """Declared size of the samples in bytes; `None` if the file was streamed and declares no real size."""
     present_bytes: int
     """Number of bytes in the file from the start of the samples."""
+    mono_16_bit_rate_hz: int | None
+    """Sample rate if the samples are 16-bit integers in one channel, as speech usually is; `None` for others."""
 
 
 def find_container_of_media_type(media_type: str | None) -> str | None:
@@ -106,14 +111,18 @@ def find_wav_data(data: bytes) -> WavData | None:
     """Find the samples of a WAV file; `None` if `data` is not a WAV file or has no data chunk."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
-    at = 12
+    at, rate_hz = 12, None
     for _ in range(_MAX_WAV_CHUNKS):
         if at + 8 > len(data):
             return None
         (size,) = struct.unpack_from("<I", data, at + 4)
         if data[at : at + 4] == b"data":
             declared = size if 0 < size < _PLACEHOLDER_LENGTH else None
-            return WavData(at + 4, declared, len(data) - at - 8)
+            return WavData(at + 4, declared, len(data) - at - 8, rate_hz)
+        if data[at : at + 4] == b"fmt " and at + 24 <= len(data):
+            encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", data, at + 8)
+            is_mono_16_bit = (encoding, channels, frame_bytes, sample_bits) == (_WAV_PCM, 1, 2, 16)
+            rate_hz = rate if is_mono_16_bit else None
         at += 8 + size + size % 2  # chunks are padded to even sizes
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from voicegauge.model import Record
 from voicegauge.speech.audio import ffmpeg
 from voicegauge.speech.audio.containers import (
+    WavData,
     declares_length,
     find_wav_data,
     is_streamed_flac,
@@ -18,7 +20,7 @@ from voicegauge.speech.audio.containers import (
     open_audio,
     sniff_container,
 )
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_length, check_shape, clip_to_full_scale
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 from voicegauge.speech.stderr_redirect import silence_decoders
@@ -26,8 +28,7 @@ from voicegauge.speech.stderr_redirect import silence_decoders
 _FRAMES_PER_BLOCK = 4096
 """Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
 _FRAMES_PER_LARGE_BLOCK = 65_536
-"""Number of frames for containers without damaged blocks. soundfile seeks after each block, and to seek, the MP3
-decoder decodes some frames again, so that small blocks of MP3 take twice the time."""
+"""Number of frames for containers without damaged blocks."""
 _LARGE_BLOCK_CONTAINERS = ("MP3", "WAV", "WAVEX", "RF64", "AIFF", "RAW")
 """Formats of libsndfile that are decoded in large blocks: their samples are not compressed, or the decoder conceals
 damage (MP3)."""
@@ -117,13 +118,16 @@ def decode(data: bytes, *, declared_format: RawAudioFormat | None = None) -> Dec
 def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
     import soundfile
 
+    wav = find_wav_data(data)
+    if wav is not None and wav.mono_16_bit_rate_hz is not None:
+        return _read_mono_16_bit(data, wav, wav.mono_16_bit_rate_hz)
     # libsndfile loses the last block of a FLAC file if its header does not state the number of samples.
     if container is not None and (container in ffmpeg.FFMPEG_CONTAINERS or is_streamed_flac(data)):
         return _decode_by_ffmpeg(data, container)
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
     silence = silence_decoders() if container in ("mp3", None) else contextlib.nullcontext()
     try:
-        with silence, soundfile.SoundFile(open_audio(data)) as file:
+        with silence, _forward_sound_file_class()(open_audio(data)) as file:
             return _read_sound_file(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         reason = f"{container} that cannot be read" if container else "not a known audio container"
@@ -154,7 +158,7 @@ def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
         raise UndecodableAudioError(f"raw audio of the unknown format {declared_format.format!r}")
     check_shape(declared_format.sample_rate_hz, declared_format.channels)
     try:
-        with soundfile.SoundFile(
+        with _forward_sound_file_class()(
             io.BytesIO(data),
             samplerate=declared_format.sample_rate_hz,
             channels=declared_format.channels,
@@ -165,6 +169,42 @@ def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
             return _read_sound_file(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         raise UndecodableAudioError(f"{len(data)} bytes: not samples of {declared_format.format}") from error
+
+
+def _read_mono_16_bit(data: bytes, wav: WavData, sample_rate_hz: int) -> DecodedAudio:
+    """Read the samples of a WAV file as they are. The result is that of libsndfile, in a tenth of the time."""
+    check_shape(sample_rate_hz, 1)
+    frames = min(wav.declared_bytes or wav.present_bytes, wav.present_bytes) // 2
+    check_length(frames, sample_rate_hz)
+    if not frames:
+        raise UndecodableAudioError(f"{len(data)} bytes of wav without a single sample")
+    samples = np.frombuffer(data, "<i2", frames, wav.size_offset + 4)
+    return DecodedAudio(
+        samples=np.multiply(samples, np.float32(2**-15), dtype=np.float32),
+        sample_rate_hz=sample_rate_hz,
+        channels=1,
+        container="wav",
+        codec="pcm_16",
+        audio_s=frames / sample_rate_hz,
+        declared_s=_compute_declared_s(wav, frames, sample_rate_hz),
+    )
+
+
+@functools.cache
+def _forward_sound_file_class() -> Any:
+    import soundfile
+
+    class ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
+        """An audio file that is read from its start to its end.
+
+        soundfile seeks after each block of a seekable file, for which decoders decode some frames again.
+        """
+
+        def seekable(self) -> bool:
+            """Return false, so that soundfile does not seek."""
+            return False
+
+    return ForwardSoundFile
 
 
 def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
@@ -207,12 +247,15 @@ def _read_samples(file: Any) -> Samples:
 def _read_declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
     wav = find_wav_data(data)
     if wav is not None:
-        if wav.declared_bytes is None or not wav.present_bytes:
-            return None
-        # libsndfile reports only the frames that are present. All have one size, so bytes are proportional to seconds.
-        return float(
-            frames / file.samplerate * max(wav.declared_bytes / min(wav.present_bytes, wav.declared_bytes), 1.0)
-        )
+        return _compute_declared_s(wav, frames, file.samplerate)
     if declares_length(data, container) and file.frames > 0:
         return float(file.frames / file.samplerate)
     return None
+
+
+def _compute_declared_s(wav: WavData, frames: int, sample_rate_hz: int) -> float | None:
+    if wav.declared_bytes is None or not wav.present_bytes:
+        return None
+    # Only `frames` are present. All have one size, so bytes are proportional to seconds.
+    declared_to_present = max(wav.declared_bytes / min(wav.present_bytes, wav.declared_bytes), 1.0)
+    return float(frames / sample_rate_hz * declared_to_present)

@@ -49,6 +49,17 @@ def compute_max_frames(sample_rate_hz: int, channels: int = 1) -> int:
     return min(MAX_SAMPLES // channels, int(MAX_AUDIO_S * sample_rate_hz))
 
 
+def check_length(frames: int, sample_rate_hz: int, channels: int = 1) -> None:
+    """Reject audio that is too long.
+
+    Raises:
+        UndecodableAudioError: there are more frames than `compute_max_frames` allows.
+    """
+    limit = compute_max_frames(sample_rate_hz, channels)
+    if frames > limit:
+        raise UndecodableAudioError(f"audio longer than {limit / sample_rate_hz:.0f} s")
+
+
 def clip_to_full_scale(samples: Samples) -> Samples:
     """Clip `samples` to the range from -1.0 to 1.0 and replace NaN with 0; return the same array if nothing changes."""
     # A float file may hold any value, and players clip as well. Comparisons with NaN are false, so NaN is replaced.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, clip_to_full_scale, compute_max_frames
+from voicegauge.speech.audio.limits import Samples, check_length, clip_to_full_scale, compute_max_frames
 
 _MIN_GROWTH_FRAMES = 2**16
 
@@ -18,7 +18,8 @@ class SampleBuffer:
 
     def __init__(self, sample_rate_hz: int, channels: int = 1) -> None:
         """Create an empty buffer for samples with this rate and number of channels."""
-        self._rate_hz, self._limit = sample_rate_hz, compute_max_frames(sample_rate_hz, channels)
+        self._rate_hz, self._channels = sample_rate_hz, channels
+        self._limit = compute_max_frames(sample_rate_hz, channels)
         self._samples: Samples = np.empty((0, channels), np.float32)
         self._frames = 0
 
@@ -33,8 +34,7 @@ class SampleBuffer:
             UndecodableAudioError: the audio is longer than the limits allow.
         """
         end = self._frames + len(block)
-        if end > self._limit:
-            raise UndecodableAudioError(f"audio longer than {self._limit / self._rate_hz:.0f} s")
+        check_length(end, self._rate_hz, self._channels)
         if end > len(self._samples):
             # Only by an eighth, because resizing fills the new part, which takes memory before it is used.
             self._resize(min(end + max(end // 8, _MIN_GROWTH_FRAMES), self._limit))
