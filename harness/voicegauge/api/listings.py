@@ -217,7 +217,7 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         file=str(contract.document.path),
         servers={server.name: server.url for server in contract.servers.values()},
         key_env=contract.provider.key_env,
-        key_set=bool(os.environ.get(contract.provider.key_env)),
+        key_set=all(map(os.environ.get, contract.key_variables)),
         operations=tuple(map(_build_operation_row, contract.operations.values())),
         targets=tuple(map(_build_target_row, contract.targets.values())),
     )

@@ -150,8 +150,7 @@ class _Converter:
 
 
 def _find_keys_to_mask(contract: Contract) -> tuple[str, ...]:
-    key = os.environ.get(contract.provider.key_env)
-    return (key,) if key else ()
+    return tuple(value for variable in contract.key_variables if (value := os.environ.get(variable)))
 
 
 def _determine_provenance(imported: ImportedRecording) -> Provenance:

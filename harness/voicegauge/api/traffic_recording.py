@@ -28,9 +28,11 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
+from voicegauge.client import list_secrets
 from voicegauge.conformance import (
     CaseJournals,
     CasePlan,
+    CheckSettings,
     Collector,
     ResourceSummary,
     build_emulator_check_settings,
@@ -315,7 +317,7 @@ class _RecordingRun:
             plan=cost,
             journals=journals,
         )
-        secrets = [key for key in settings.key_by_provider.values() if key]
+        secrets = _list_key_texts(settings)
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
@@ -342,7 +344,7 @@ class _RecordingRun:
                 collector,
                 self.listener,
             )
-        return _ReceivedCases(recorder.groups, [key for key in settings.key_by_provider.values() if key], stop)
+        return _ReceivedCases(recorder.groups, _list_key_texts(settings), stop)
 
     def _write_files(
         self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases, overwrite: bool | ConfirmOverwrite
@@ -406,3 +408,7 @@ class _RecordingRun:
             secrets=secrets,
             masked_names=self.names_to_mask,
         )
+
+
+def _list_key_texts(settings: CheckSettings) -> list[str]:
+    return [text for key in settings.key_by_provider.values() for text in list_secrets(key)]

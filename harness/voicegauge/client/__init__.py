@@ -23,8 +23,11 @@ from voicegauge.client.requests import (
     build_credentials,
     build_curl_command,
     create_idempotency_key,
+    list_secrets,
     map_speech_request,
     read_client_key,
+    remove_credentials,
+    replace_key,
 )
 from voicegauge.client.spending import (
     Journal,
@@ -92,11 +95,14 @@ __all__ = [
     "is_storable_id",
     "is_usable_id",
     "iterate_retry_waits_s",
+    "list_secrets",
     "map_speech_request",
     "open_settlement",
     "read_client_key",
     "read_events",
     "read_link_parameters",
+    "remove_credentials",
+    "replace_key",
     "send_and_settle",
     "should_send_again",
 ]

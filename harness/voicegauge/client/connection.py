@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.requests import RequestBuilder, RequestParts, parse_origin
+from voicegauge.client.requests import RequestBuilder, RequestParts, list_secrets, parse_origin, replace_key
 from voicegauge.client.spending import RateLimiter
 from voicegauge.client.stream_end import create_stream_end_detector
 from voicegauge.client.traffic_observer import TrafficObserver
@@ -79,9 +79,14 @@ class ProviderConnection:
         return parse_origin(url) in self.origins
 
     @property
+    def key(self) -> str | None:
+        """The API key; `None` if none is sent."""
+        return self._key
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Texts that must not be written to any output."""
-        return (self._key,) if self._key else ()
+        return list_secrets(self._key)
 
     def mask_secrets(self, text: str) -> str:
         """Return `text` with the key, and anything that looks like a credential, masked."""
@@ -106,9 +111,11 @@ class ProviderConnection:
         Raises:
             UsageError: a value cannot be sent.
         """
-        return self._builder.build_request(
-            operation, request_parts, self._key if key is KeySentinel.SEND_CLIENT_KEY else key, url=url
-        )
+        if key is KeySentinel.SEND_CLIENT_KEY:
+            key = self._key
+        elif key is not None:
+            key = replace_key(self._key, key)
+        return self._builder.build_request(operation, request_parts, key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
         """Return when the account's plan allows one more request.

@@ -24,7 +24,7 @@ class KeyDestinations(NamedTuple):
 
     def describe(self) -> str:
         """Return one line: the provider, the environment variable of its key, the servers, and an own contract."""
-        variable = self.contract.provider.key_env
+        variable = " and ".join(self.contract.key_variables)
         key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({variable} is not set) to"
         source = "" if is_bundled(self.contract.document.path) else f", as {self.contract.document.path} says"
         return f"{self.contract.id} {key} {', '.join(self.servers)}{source}"

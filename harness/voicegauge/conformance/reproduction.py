@@ -45,14 +45,15 @@ class Reproduction:
             exchange: the exchange.
             client: the client that sent the request.
         """
-        key = client.secrets[0] if client.secrets else None
         request, origins, default_key = exchange.request, client.origins, None
         if self.emulator_url is not None and request.url.startswith(f"{self.emulator_url}/"):
             url = f"http://127.0.0.1:{EMULATOR_PORT}{request.url.removeprefix(self.emulator_url)}"
             request = msgspec.structs.replace(request, url=url)
             origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
             default_key = DEFAULT_EMULATOR_KEY
-        return build_curl_command(request, client.contract, key=key, key_origins=origins, default_key=default_key)
+        return build_curl_command(
+            request, client.contract, key=client.key, key_origins=origins, default_key=default_key
+        )
 
 
 def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contract]) -> str:

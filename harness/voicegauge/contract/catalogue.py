@@ -105,8 +105,9 @@ def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contra
     servers = _list_server_origins(user_contract) - _list_server_origins(bundled_contract)
     if servers:
         change = f"names {min(servers)}, which is not among its servers"
-    elif user_contract.provider.key_env != bundled_contract.provider.key_env:
-        change = f"takes the key from {user_contract.provider.key_env}, not from {bundled_contract.provider.key_env}"
+    elif set(user_contract.key_variables) != set(bundled_contract.key_variables):
+        names, bundled_names = (" and ".join(one.key_variables) for one in (user_contract, bundled_contract))
+        change = f"takes the key from {names}, not from {bundled_names}"
     else:
         return
     raise user_contract.document.error(

@@ -26,6 +26,7 @@ from voicegauge.contract.extension import (
     Dispute,
     IdempotencySpec,
     JobSpec,
+    KeySpec,
     LimitsSpec,
     PriceSpec,
     ProviderSpec,
@@ -345,6 +346,8 @@ class Contract:
     """The servers by name."""
     limits: LimitsSpec = field(repr=False)
     """The `x-limits` at the root of the document."""
+    keys: Mapping[str, KeySpec] = field(repr=False)
+    """The `x-key` of each security scheme, by the name of the scheme."""
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
     """Reads the operations of the document. It is called after the contract exists, because operations refer to it."""
 
@@ -400,6 +403,11 @@ class Contract:
         """The OpenAPI security schemes by name. A scheme describes how a key is sent."""
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
+
+    @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The environment variables of the key and of what else is sent with it, such as a user id; the key first."""
+        return tuple(dict.fromkeys((self.provider.key_env, *(key.env for key in self.keys.values() if key.env))))
 
     def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItem]) -> _NamedItem:
         try:

@@ -17,6 +17,7 @@ from voicegauge.contract.extension import (
     ConversionSpec,
     IdempotencySpec,
     JobSpec,
+    KeySpec,
     LimitsSpec,
     PriceSpec,
     ProviderSpec,
@@ -59,10 +60,20 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
         schemas=schemas,
         servers=_read_servers(document, schemas),
         limits=convert_record(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
+        keys=_read_keys(document),
         read_operations=_read_operations,
     )
     _ = contract.operations  # read now, so that errors are raised here
     return contract
+
+
+def _read_keys(document: Document) -> dict[str, KeySpec]:
+    schemes = document.data.get("components", {}).get("securitySchemes", {})
+    pointers = {name: f"/components/securitySchemes/{escape_pointer_token(name)}/x-key" for name in schemes}
+    return {
+        name: convert_record(document, scheme.get("x-key", {}), pointers[name], KeySpec)
+        for name, scheme in schemes.items()
+    }
 
 
 def _iterate_path_items(document: Document, schemas: Schemas) -> Iterator[_PathItem]:

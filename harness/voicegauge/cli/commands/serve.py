@@ -186,7 +186,8 @@ def _announce_emulator(contracts: Sequence[Contract], url: str) -> None:
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}", soft_wrap=True)
-        out.print(f"    export {contract.provider.key_env}=any-key", soft_wrap=True)
+        for variable in contract.key_variables:
+            out.print(f"    export {variable}=any-key", soft_wrap=True)
     out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults", soft_wrap=True)
 
 

@@ -3,7 +3,14 @@
 from voicegauge.client.requests.curl_command import build_curl_command
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, build_request_without_key, parse_origin
 from voicegauge.client.requests.idempotency import add_idempotency_key, create_idempotency_key
-from voicegauge.client.requests.keys import Credential, build_credentials, read_client_key
+from voicegauge.client.requests.keys import (
+    Credential,
+    build_credentials,
+    list_secrets,
+    read_client_key,
+    remove_credentials,
+    replace_key,
+)
 from voicegauge.client.requests.speech_request import RequestParts, map_speech_request
 
 __all__ = [
@@ -16,7 +23,10 @@ __all__ = [
     "build_curl_command",
     "build_request_without_key",
     "create_idempotency_key",
+    "list_secrets",
     "map_speech_request",
     "parse_origin",
     "read_client_key",
+    "remove_credentials",
+    "replace_key",
 ]

@@ -14,9 +14,10 @@ import re
 import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, parse_origin
+from voicegauge.client.requests.keys import list_secrets, read_values
 from voicegauge.contract import Contract
 from voicegauge.data import cache_folder
 from voicegauge.errors import UsageError
@@ -85,13 +86,16 @@ def build_curl_command(
     if not all(value.isprintable() for _, value in request.headers):
         return None
     allowed = RequestBuilder(contract, {}).origins if key_origins is None else key_origins
-    variable = contract.provider.key_env
-    expansion = f"${variable}" if default_key is None else f"${{{variable}:-{default_key}}}"
-    replacement = expansion if target in allowed else MASK
-    replacer = _KeyReplacer(contract, key, replacement)
+
+    def write_variable(variable: str) -> str:
+        if target not in allowed:
+            return MASK
+        return f"${variable}" if default_key is None else f"${{{variable}:-{default_key}}}"
+
+    replacer = _KeyReplacer(contract, key, write_variable)
 
     def save_and_note_file(content: bytes, suffix: str) -> Path:
-        if len(content) > MAX_SAVED_FILE_BYTES or (key is not None and find_secret(content, (key,)) is not None):
+        if len(content) > MAX_SAVED_FILE_BYTES or find_secret(content, list_secrets(key)) is not None:
             raise UsageError("the body is too large to be saved, or contains the key")
         return save_file(content, suffix)
 
@@ -101,20 +105,27 @@ def build_curl_command(
         return None
     parts = ["curl", "-sS", "-i", *_build_method_arguments(request)]
     parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
-    parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacement))
-    for name, value in request.headers:
-        if name.lower() in _OMITTED_HEADERS or (body.sets_content_type and name.lower() == "content-type"):
-            continue
-        user = replacer.replace_in_basic_auth(name, value)
-        if user is not None:
-            parts += ["-u", _quote_for_shell(user, replacement)]
-        else:
-            shown = replacer.replace_in_header(name, value)
-            # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
-            parts += ["-H", _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", replacement)]
+    parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacer.replacements))
+    parts += _build_header_arguments(request, replacer, sets_content_type=body.sets_content_type)
     if body.arguments and not body.sets_content_type and request.header("content-type") is None:
         parts += ["-H", "Content-Type:"]  # curl would send one that the request did not have
     return " ".join([*parts, *body.arguments])
+
+
+def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, sets_content_type: bool) -> list[str]:
+    """Return curl's options for the headers; `sets_content_type` is whether curl sends its own Content-Type."""
+    arguments = []
+    for name, value in request.headers:
+        if name.lower() in _OMITTED_HEADERS or (sets_content_type and name.lower() == "content-type"):
+            continue
+        user = replacer.replace_in_basic_auth(name, value)
+        if user is not None:
+            arguments += ["-u", _quote_for_shell(user, replacer.replacements)]
+        else:
+            shown = replacer.replace_in_header(name, value)
+            # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
+            arguments += ["-H", _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", replacer.replacements)]
+    return arguments
 
 
 def _build_method_arguments(request: Request) -> list[str]:
@@ -124,50 +135,75 @@ def _build_method_arguments(request: Request) -> list[str]:
     return [] if request.method == default else ["-X", shlex.quote(request.method)]
 
 
-def _quote_for_shell(text: str, key_replacement: str) -> str:
-    """Quote for a shell; the shell expands only what replaces the key, nothing if it is masked.
+def _quote_for_shell(text: str, replacements: Collection[str]) -> str:
+    """Quote for a shell; the shell expands only what replaces a key, nothing if it is masked.
 
-    Text next to the variable is in double quotes if nothing in it has a meaning there. An interactive shell would
+    Text next to a variable is in double quotes if nothing in it has a meaning there. An interactive shell would
     replace a "!" there by an earlier command.
     """
-    if key_replacement not in text:
+    pieces = re.split(f"({'|'.join(map(re.escape, replacements))})", text)
+    if len(pieces) == 1:
         return shlex.quote(text)
-    pieces = text.split(key_replacement)
-    if not any(map(_SINGLE_QUOTED_PATTERN.search, pieces)):
+    if not any(map(_SINGLE_QUOTED_PATTERN.search, pieces[::2])):
         return f'"{text}"'
-    return f'"{key_replacement}"'.join(shlex.quote(piece) if piece else "" for piece in pieces)
+    return "".join(
+        f'"{piece}"' if index % 2 else shlex.quote(piece) if piece else "" for index, piece in enumerate(pieces)
+    )
 
 
 class _KeyReplacer:
-    """Replaces the key by the environment variable, or masks it."""
+    """Replaces the key, and what is sent along with it, by environment variables, or masks them."""
 
-    def __init__(self, contract: Contract, key: str | None, replacement: str) -> None:
-        self._replacement = replacement
-        self._key = key
-        schemes = contract.security_schemes.values()
-        named = [(str(s.get("in", "header")), str(s.get("name"))) for s in schemes if s.get("type") == "apiKey"]
-        self._queries = [name for place, name in named if place == "query"]
-        self._headers = {name.lower() for place, name in named if place == "header"}
-        self._headers |= {"authorization", "cookie"}
+    def __init__(self, contract: Contract, key: str | None, write_variable: Callable[[str], str]) -> None:
+        self._main_variable = contract.provider.key_env
+        self._write_variable = write_variable
+        self._value_by_variable = None if key is None else read_values(contract, key)
+        self._places: dict[tuple[str, str], tuple[str, str]] = {
+            ("header", "authorization"): (self._main_variable, ""),
+            ("header", "cookie"): (self._main_variable, ""),
+        }
+        """Variable and prefix by the location and the lower-case name of what contains it."""
+        for name, scheme in contract.security_schemes.items():
+            spec = contract.keys[name]
+            place = (str(scheme.get("in")), str(scheme.get("name")).lower())
+            is_named = scheme.get("type") == "apiKey" and place[0] != "cookie"
+            self._places[place if is_named else ("header", "authorization")] = (
+                spec.env or self._main_variable,
+                spec.prefix,
+            )
+        self.replacements = tuple(dict.fromkeys(map(write_variable, contract.key_variables)))
+        """What replaces a key."""
 
     def replace_in_url(self, url: str) -> str:
         """Return `url` with the key replaced in its query parameter."""
-        for name in self._queries:
-            pattern = rf"(?<=[?&]){re.escape(name)}=([^&#]*)"
-            url = re.sub(pattern, lambda found: f"{found[0].partition('=')[0]}={self._replace_in_text(found[1])}", url)
-        return url
+        base, mark, query = url.partition("?")
+        query, fragment_mark, fragment = query.partition("#")
+        parts = []
+        for part in query.split("&"):
+            name, equals, value = part.partition("=")
+            place = self._places.get(("query", unquote(name).lower()))
+            if place is not None:
+                variable, prefix = place[0], quote(place[1], safe="")
+                start = len(prefix) if value.startswith(prefix) else 0
+                value = value[:start] + self._replace_in_text(value[start:], variable)
+            parts.append(f"{name}{equals}{value}")
+        return f"{base}{mark}{'&'.join(parts)}{fragment_mark}{fragment}"
 
     def replace_in_header(self, name: str, value: str) -> str:
         """Return the value of a header with the key replaced, but not its scheme ("Bearer") or cookie name."""
-        if name.lower() not in self._headers:
+        place = self._places.get(("header", name.lower()))
+        if place is None:
             return value
+        variable, prefix = place
         if name.lower() == "cookie":
             cookie, _, rest = value.partition("=")
-            return f"{cookie}={self._replace_in_text(rest)}"
+            return f"{cookie}={self._replace_in_text(rest, variable)}"
+        if prefix and value.startswith(prefix):
+            return f"{prefix}{self._replace_in_text(value.removeprefix(prefix), variable)}"
         word, space, rest = value.partition(" ")
         if not space:
-            return self._replace_in_text(value)
-        return f"{word} {self._replace_in_text(rest)}"
+            return self._replace_in_text(value, variable)
+        return f"{word} {self._replace_in_text(rest, variable)}"
 
     def replace_in_basic_auth(self, name: str, value: str) -> str | None:
         """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
@@ -177,14 +213,21 @@ class _KeyReplacer:
             pair = base64.b64decode(value[len("basic ") :]).decode()
         except ValueError:
             pair = ""
-        if self._key is not None and self._key not in pair:
+        variable = self._places["header", "authorization"][0]
+        if not self._contains_value(pair, variable):
             return pair if pair.isprintable() else None
         # A key without a colon is sent as the user name with an empty password.
-        return f"{self._replacement}:" if pair.endswith(":") else self._replacement
+        replacement = self._write_variable(variable)
+        return f"{replacement}:" if pair.endswith(":") else replacement
 
-    def _replace_in_text(self, value: str) -> str:
-        contains_key = self._key is None or self._key in value or self._key in unquote(value)
-        return self._replacement if contains_key else value
+    def _contains_value(self, text: str, variable: str) -> bool:
+        if self._value_by_variable is None:
+            return True
+        value = self._value_by_variable[variable]
+        return value in text or value in unquote(text)
+
+    def _replace_in_text(self, text: str, variable: str) -> str:
+        return self._write_variable(variable) if self._contains_value(text, variable) else text
 
 
 class _BodyArguments:

@@ -6,28 +6,72 @@ import base64
 import functools
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+from urllib.parse import unquote
+
+import msgspec
 
 from voicegauge.contract import Contract, Operation
+from voicegauge.contract.extension import KeySpec
 from voicegauge.errors import MissingKeyError, UsageError
+from voicegauge.model import Request
 
 
-def read_client_key(contract: Contract, environment: Mapping[str, str] = os.environ) -> str | None:
+class ClientKey(str):
+    """The API key of a provider, with the values that are sent along with it, such as a user id."""
+
+    __slots__ = ("values_by_variable",)
+    values_by_variable: Mapping[str, str]
+    """What the other variables of the contract's security schemes contain."""
+
+    def __new__(cls, key: str, values_by_variable: Mapping[str, str]) -> Self:
+        """Create the key."""
+        created = super().__new__(cls, key)
+        created.values_by_variable = values_by_variable
+        return created
+
+
+def read_client_key(contract: Contract, environment: Mapping[str, str] = os.environ) -> ClientKey | None:
     """Return the API key of a provider; `None` if the key is not set and the provider accepts requests without a key.
 
     Raises:
-        MissingKeyError: the key is not set, but required.
+        MissingKeyError: the key, or a value that is sent along with it, is not set.
         UsageError: the key has characters that a header cannot contain.
     """
-    variable = contract.provider.key_env
-    key = environment.get(variable, "").strip()
-    if not key:
-        if contract.provider.key_optional:
-            return None
-        raise MissingKeyError(contract.id, variable)
-    if not key.isascii() or not key.isprintable() or " " in key:
+    values = {variable: _read_variable(variable, environment) for variable in contract.key_variables}
+    if contract.provider.key_optional and not values[contract.provider.key_env]:
+        return None
+    for variable, value in values.items():
+        if not value:
+            raise MissingKeyError(contract.id, variable)
+    return ClientKey(values.pop(contract.provider.key_env), values)
+
+
+def _read_variable(variable: str, environment: Mapping[str, str]) -> str:
+    value = environment.get(variable, "").strip()
+    if not value.isascii() or not value.isprintable() or " " in value:
         raise UsageError(f"{variable} has a space or another character that a key cannot have: set it again")
-    return key
+    return value
+
+
+def list_secrets(key: str | None) -> tuple[str, ...]:
+    """Return the texts of a key that must not be written, the key first; empty for no key."""
+    if not key:
+        return ()
+    return (key, *key.values_by_variable.values()) if isinstance(key, ClientKey) else (key,)
+
+
+def read_values(contract: Contract, key: str) -> dict[str, str]:
+    """Return what each variable of the contract contains. A value that `key` does not come with is the key itself."""
+    others = key.values_by_variable if isinstance(key, ClientKey) else {}
+    return {contract.provider.key_env: str(key)} | {
+        variable: others.get(variable, str(key)) for variable in contract.key_variables[1:]
+    }
+
+
+def replace_key(key: str | None, new_key: str) -> str:
+    """Return `new_key` with what is sent along with `key`."""
+    return ClientKey(new_key, key.values_by_variable) if isinstance(key, ClientKey) else new_key
 
 
 class Credential(NamedTuple):
@@ -39,20 +83,45 @@ class Credential(NamedTuple):
     value: str
 
 
-@functools.lru_cache(maxsize=256)
 def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
-    """Return the credentials for the first documented security requirement of `operation` that uses a key."""
-    schemes = operation.contract.security_schemes
+    """Return the credentials for the first documented security requirement of `operation` that uses a key.
+
+    A value that is sent along with the key, but that the key does not come with, is the key itself.
+    """
+    return _build_credentials(operation, tuple(read_values(operation.contract, key).items()))
+
+
+@functools.lru_cache(maxsize=256)
+def _build_credentials(operation: Operation, values: tuple[tuple[str, str], ...]) -> tuple[Credential, ...]:
+    contract, value_by_variable = operation.contract, dict(values)
     requirement = next((requirement for requirement in operation.security if requirement), {})
-    return tuple(_build_credential(schemes.get(name, {}), key) for name in requirement)
+    found = []
+    for name in requirement:
+        key_spec = contract.keys[name]
+        value = value_by_variable[key_spec.env or contract.provider.key_env]
+        found.append(_build_credential(contract.security_schemes[name], key_spec, value))
+    return tuple(found)
 
 
-def _build_credential(security_scheme: Mapping[str, Any], key: str) -> Credential:
+def remove_credentials(request: Request, operation: Operation, key: str) -> Request:
+    """Return `request` without the headers, cookies and query parameters that contain the key."""
+    names: dict[str, set[str]] = {"header": set(), "query": set(), "cookie": set()}
+    for credential in build_credentials(operation, key):
+        names[credential.location].add(credential.name.lower())
+    removed = names["header"] | ({"cookie"} if names["cookie"] else set())
+    headers = tuple((name, value) for name, value in request.headers if name.lower() not in removed)
+    url, mark, query = request.url.partition("?")
+    kept = [part for part in query.split("&") if unquote(part.partition("=")[0]).lower() not in names["query"]]
+    return msgspec.structs.replace(request, headers=headers, url=f"{url}{mark if kept else ''}{'&'.join(kept)}")
+
+
+def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, value: str) -> Credential:
     if security_scheme.get("type") == "apiKey":
-        return Credential(str(security_scheme.get("in", "header")), str(security_scheme["name"]), key)
+        location, name = str(security_scheme.get("in", "header")), str(security_scheme["name"])
+        return Credential(location, name, f"{key_spec.prefix}{value}")
     word = str(security_scheme.get("scheme", "Bearer"))
     if word.lower() == "basic":
-        pair = key if ":" in key else f"{key}:"
+        pair = value if ":" in value else f"{value}:"
         return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
     # The scheme is case-insensitive (RFC 9110, section 11.1), but some providers accept only "Bearer".
-    return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {key}")
+    return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {value}")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from voicegauge.client import build_credentials, is_storable_id
+from voicegauge.client import build_credentials, is_storable_id, list_secrets, replace_key
 from voicegauge.conformance.cases import CaseKeyUse
 from voicegauge.conformance.resources.events import (
     ResourceCreated,
@@ -46,7 +46,7 @@ class ResourceTracker:
                 keep no journal.
         """
         self._contract, self._key, self._journal = contract, key, journal
-        self._secrets = (key,) if key else ()
+        self._secrets = list_secrets(key)
         self._creators = {one.id: one for one in contract.operations.values() if one.resource is not None}
         self._requests = 0
         self.history = ResourceHistory()
@@ -110,7 +110,7 @@ class ResourceTracker:
     def _find_key_use(self, creator: Operation, request: Request) -> CaseKeyUse:
         if self._key is None or _has_key(request, creator, self._key):
             return "valid"
-        return "wrong" if _has_key(request, creator, BAD_KEY) else "missing"
+        return "wrong" if _has_key(request, creator, replace_key(self._key, BAD_KEY)) else "missing"
 
     def _note_creation(self, creator: Operation, request_number: int, exchange: Exchange) -> None:
         assert creator.resource is not None, "only called for operations that create a resource"

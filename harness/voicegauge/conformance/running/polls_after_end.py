@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse
-from voicegauge.client import Client, build_credentials
+from voicegauge.client import Client, remove_credentials
 from voicegauge.conformance.running.batch_lifecycle import POLLS_AFTER_END
 from voicegauge.contract import Target
 from voicegauge.errors import TransportError
@@ -55,11 +53,9 @@ async def poll_without_key(client: Client, target: Target, poll_exchanges: Seque
     An existing job is used, because a request with an unknown id would be rejected in any case.
     """
     status = target.job_operation
-    if status is None or not status.needs_key or not poll_exchanges or not client.secrets:
+    if status is None or not status.needs_key or not poll_exchanges or client.key is None:
         return []
-    names = {credential.name.lower() for credential in build_credentials(status, client.secrets[0])}
-    headers = tuple((name, value) for name, value in poll_exchanges[-1].request.headers if name.lower() not in names)
-    request = msgspec.structs.replace(poll_exchanges[-1].request, headers=headers)
+    request = remove_credentials(poll_exchanges[-1].request, status, client.key)
     try:
         exchange = await client.transport.send(
             request, provider=target.contract.id, operation=status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S

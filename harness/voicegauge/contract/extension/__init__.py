@@ -38,6 +38,7 @@ from voicegauge.contract.extension.response_audio import (
     AudioFormat,
     ResponseAudio,
 )
+from voicegauge.contract.extension.security import KeySpec
 from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, SourceDocument, SourceReference
 from voicegauge.contract.extension.speech import (
     AudioPacing,
@@ -82,6 +83,7 @@ __all__ = [
     "JobCancellation",
     "JobSpec",
     "JobState",
+    "KeySpec",
     "KeylessLimits",
     "LimitsSpec",
     "NonNegativeFloat",

@@ -12,6 +12,7 @@ from voicegauge.contract.extension.job import JobSpec
 from voicegauge.contract.extension.limits import LimitsSpec
 from voicegauge.contract.extension.provider import ProviderSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
+from voicegauge.contract.extension.security import KeySpec
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import PriceSpec, SpeechField, SpeechSpec
 from voicegauge.contract.extension.streams import StreamSpec
@@ -38,7 +39,7 @@ def build_json_schema() -> dict[str, Any]:
     """
     records = (
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
-        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec),
+        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec, KeySpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_build_location_schema)
     for name, fields in (
@@ -72,6 +73,8 @@ def build_json_schema() -> dict[str, Any]:
         source=SourceReference,
     )
     root = build_key_schemas(provider=ProviderSpec, limits=LimitsSpec)
+    security_schemes = {"type": "object", "additionalProperties": build_key_schemas(key=KeySpec)}
+    root["properties"]["components"] = {"type": "object", "properties": {"securitySchemes": security_schemes}}
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}
     root["properties"]["paths"] = {
         "type": "object",

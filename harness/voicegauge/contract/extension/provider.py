@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import Meta
-
+from voicegauge.contract.extension.security import EnvironmentVariable
 from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument, SourceReference
 from voicegauge.model import Record
 
@@ -47,8 +44,8 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
 
     id: str
     title: str
-    key_env: Annotated[str, Meta(pattern=r"^[A-Z_][A-Z0-9_]*$(?!\n)")]
-    """Name of the environment variable with the API key, in capital letters: it becomes part of shell commands."""
+    key_env: EnvironmentVariable
+    """Name of the environment variable with the API key."""
     key_optional: bool = False
     """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]

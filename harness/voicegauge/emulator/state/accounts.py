@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from voicegauge.contract import Contract, Operation
@@ -169,19 +170,31 @@ def allows_keyless_requests(operation: Operation) -> bool:
 def _find_key(contract: Contract, operation: Operation, incoming_request: IncomingRequest) -> str | None:
     """Return the key from the first security alternative that the request satisfies completely."""
     for alternative in operation.security:
-        keys = [_read_key(contract.security_schemes.get(name, {}), incoming_request) for name in alternative]
-        if keys and all(keys):
-            return keys[0]
+        keys = {name: _read_key(contract, name, incoming_request) for name in alternative}
+        if keys and all(keys.values()):
+            # Other schemes send what belongs to the key, such as a user id.
+            return next(
+                (key for name, key in keys.items() if contract.keys[name].env is None), next(iter(keys.values()))
+            )
     return None
 
 
-def _read_key(security_scheme: Mapping[str, Any], incoming_request: IncomingRequest) -> str | None:
-    if security_scheme.get("type") == "apiKey":
-        name = str(security_scheme.get("name", ""))
-        value = (
-            incoming_request.query.get(name) if security_scheme.get("in") == "query" else incoming_request.header(name)
-        )
-        return value or None
+def _read_key(contract: Contract, scheme_name: str, incoming_request: IncomingRequest) -> str | None:
+    scheme, prefix = contract.security_schemes[scheme_name], contract.keys[scheme_name].prefix
+    if scheme.get("type") == "apiKey":
+        value = _read_credential(str(scheme.get("in")), str(scheme.get("name", "")), incoming_request) or ""
+        return value.removeprefix(prefix).strip() or None if value.startswith(prefix) else None
     kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
-    scheme_name = str(security_scheme.get("scheme", "bearer")).lower()
-    return token.strip() or None if kind.lower() == scheme_name else None
+    return token.strip() or None if kind.lower() == str(scheme.get("scheme", "bearer")).lower() else None
+
+
+def _read_credential(location: str, name: str, incoming_request: IncomingRequest) -> str | None:
+    if location == "query":
+        return incoming_request.query.get(name)
+    if location == "cookie":
+        try:
+            cookies = SimpleCookie(incoming_request.header("cookie") or "")
+        except CookieError:
+            return None
+        return cookies[name].value if name in cookies else None
+    return incoming_request.header(name)
