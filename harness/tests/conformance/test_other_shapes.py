@@ -42,6 +42,10 @@ FOUND_BY = {
         "other-bit-rate": "audio-bit-rate",
         "wrong-format": "audio-format",
     },
+    "lines": {
+        "stream-unreadable-audio": "stream-audio-unreadable",
+        "stream-unknown-event": "stream-event-unknown",
+    },
 }
 
 
@@ -112,6 +116,14 @@ def _set_format(name: str, **values: Any) -> Callable[[Any], object]:
         ("formats", _set_format("ulaw_8000", codec="flac", bitrate_kbps=64), "only checked of mp3, not of flac"),
         ("formats", _set_format("x", codec="mp5"), "Invalid enum value 'mp5'"),
         ("formats", lambda operation: operation["x-speech"]["request"].pop("format"), "needs a location for format"),
+        ("lines", lambda operation: operation["x-stream"]["events"]["error"].pop("has"), "'error' needs has"),
+        ("lines", lambda operation: operation["x-stream"].pop("media_type"), "documented as application/x-ndjson"),
+        ("lines", lambda operation: operation["x-stream"].pop("ends_with_response"), "no event ends in success"),
+        (
+            "lines",
+            lambda operation: [event.pop("has") for event in operation["x-stream"]["events"].values()],
+            "lines of JSON have no event field",
+        ),
     ],
 )
 def test_a_contract_that_contradicts_itself_is_rejected(name, edit, message, load_shape) -> None:

@@ -43,7 +43,13 @@ BASE: dict[str, Any] = {
                 "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
                 "x-stream": {
                     "event_type": "data#/type",
-                    "events": {"audio": {"next": ["audio", "done"], "schema": PIECE}, "done": {"end": "success"}},
+                    "framing": "sse",
+                    "media_type": "text/event-stream",
+                    "ends_with_response": False,
+                    "events": {
+                        "audio": {"next": ["audio", "done"], "schema": PIECE, "has": "data#/audio"},
+                        "done": {"end": "success"},
+                    },
                     "audio": {"event": "audio", "at": "data#/audio", "encoding": "hex", "index": "data#/index"},
                     "end_marker": "[DONE]",
                     "reason": "data#/reason",

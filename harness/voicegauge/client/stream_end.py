@@ -26,6 +26,7 @@ class StreamEndDetector:
         Nothing is shared if chunks were not seen, because the exchange was in process or compressed.
         """
         if self._size_bytes == len(exchange.response.body):
+            self._reader.finish()
             parse_exchange(exchange).store_stream(self._spec, self._reader)
 
 

@@ -1,9 +1,9 @@
-"""Parses the type, the data and the audio of server-sent events as `x-stream` documents."""
+"""Parses the type, the data and the audio of the events of a stream as `x-stream` documents."""
 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.extension import EventAudio, StreamSpec
@@ -11,6 +11,7 @@ from voicegauge.formats import (
     MAX_JSON_NODES,
     MISSING,
     EventLocation,
+    JsonLinesParser,
     Message,
     MessageParser,
     UnreadableBodyError,
@@ -49,7 +50,9 @@ class EventStreamParser:
 
     def __init__(self, stream_spec: StreamSpec) -> None:
         """Parse events as `stream_spec` documents them."""
-        self._spec, self._parser = stream_spec, MessageParser()
+        self._spec = stream_spec
+        self._parser = MessageParser() if stream_spec.framing == "sse" else JsonLinesParser()
+        self._is_finished = False
         self.events: list[StreamEvent] = []
         self.ending: StreamEvent | None = None
         """The first event that ends the stream, in success or failure."""
@@ -62,10 +65,18 @@ class EventStreamParser:
 
     def feed_chunk(self, chunk: bytes) -> None:
         """Parse the next chunk of the body. After an error, chunks are ignored."""
+        self._add_messages(lambda: self._parser.feed(chunk))
+
+    def finish(self) -> None:
+        """Note that the response has ended."""
+        self._is_finished = True
+        self._add_messages(self._parser.finish)
+
+    def _add_messages(self, read_messages: Callable[[], list[Message]]) -> None:
         if self.error is not None:
             return
         try:
-            for message in self._parser.feed(chunk):
+            for message in read_messages():
                 self._add_message(message)
         except UnreadableBodyError as error:
             self.error = str(error)
@@ -82,8 +93,7 @@ class EventStreamParser:
         except UnreadableBodyError:
             value = MISSING
         event = StreamEvent(None, message.event, message.data, value, message.end_offset)
-        event_type = event.read_value(self._spec.event_type)
-        event = event._replace(event_type=event_type if isinstance(event_type, str) else None)
+        event = event._replace(event_type=self._spec.find_event_type(event.read_value))
         self.events.append(event)
         documented = self._spec.events.get(event.event_type or "")
         if self.ending is None and documented is not None and documented.end is not None:
@@ -97,6 +107,8 @@ class EventStreamParser:
     @property
     def is_complete(self) -> bool:
         """Whether the last event and, after success, the end marker were received."""
+        if self._spec.ends_with_response and not self.has_failed:
+            return self._is_finished and bool(self.events) and not self.has_partial_event
         return self._outcome is not None and (self._spec.end_marker is None or self.has_end_marker or self.has_failed)
 
     @property
@@ -119,6 +131,7 @@ def parse_event_stream(stream_spec: StreamSpec, body: bytes) -> EventStreamParse
     """Parse a stream that was received completely."""
     parser = EventStreamParser(stream_spec)
     parser.feed_chunk(body)
+    parser.finish()
     return parser
 
 

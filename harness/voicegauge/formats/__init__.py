@@ -13,6 +13,7 @@ from voicegauge.formats.bodies import (
     read_json,
 )
 from voicegauge.formats.json_excerpts import quote_json
+from voicegauge.formats.json_lines import JSON_LINES_MEDIA_TYPE, JsonLinesParser
 from voicegauge.formats.located_yaml import (
     YAML_LOADER,
     Document,
@@ -39,12 +40,14 @@ from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, Message, MessagePars
 
 __all__ = [
     "EVENT_STREAM_MEDIA_TYPE",
+    "JSON_LINES_MEDIA_TYPE",
     "MAX_JSON_NODES",
     "MISSING",
     "YAML_LOADER",
     "Document",
     "EventLocation",
     "Form",
+    "JsonLinesParser",
     "Location",
     "LocationKind",
     "LocationValues",

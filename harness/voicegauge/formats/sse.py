@@ -85,6 +85,10 @@ class MessageParser:
         self._check_size(len(self._buffer))
         return found
 
+    def finish(self) -> list[Message]:
+        """Return no message: one that ends without an empty line is incomplete, as the standard specifies."""
+        return []
+
     def _check_size(self, added_bytes: int) -> None:
         if self._size + added_bytes > MAX_MESSAGE_BYTES:
             raise UnreadableBodyError(f"has a message of more than {MAX_MESSAGE_BYTES} bytes")

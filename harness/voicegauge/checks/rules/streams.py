@@ -10,7 +10,7 @@ from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, build_schem
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, UnreadableBodyError, escape_pointer_token
+from voicegauge.formats import UnreadableBodyError, escape_pointer_token
 
 MAX_VIOLATIONS_PER_RULE = 5
 """Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
@@ -50,8 +50,7 @@ def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
     if target is None or audio is None or "stream" not in variants:
         return
     media_type = call.exchange.response.media_type
-    is_stream = media_type == EVENT_STREAM_MEDIA_TYPE
-    if is_stream != (audio.delivered == "stream"):
+    if call.is_stream != (audio.delivered == "stream"):
         fields = ", ".join(f"{location} {value!r}" for location, value in target.spec.constants.items())
         expected = f"expected {'a stream of events' if audio.delivered == 'stream' else 'audio alone'}"
         yield Violation(
@@ -65,7 +64,7 @@ def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
 @register_rule(
     "stream-unreadable",
     subject_class=Call,
-    description="A streamed response can be parsed as server-sent events, and has at least one.",
+    description="A streamed response can be parsed as server-sent events or lines of JSON, and has at least one.",
     basis="x-stream",
 )
 def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
@@ -145,7 +144,8 @@ def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
         return
     ends = " or ".join(name for name, event in _get_stream_spec(call).events.items() if event.end)
     within = ", within an event" if stream.has_partial_event else ""
-    message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
+    message = f"the stream breaks off after {len(stream.events)} events{within}"
+    message += f": {ends} should end it" if not _get_stream_spec(call).ends_with_response else ""
     yield Violation(message, _build_stream_pointer(call, "events"), evidence=_quote_event(last))
 
 
@@ -202,15 +202,16 @@ def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     "stream-audio-missing",
     subject_class=Call,
     description="A stream that ends in success has audio.",
-    basis="x-stream.audio, x-stream.events.*.end",
+    basis="x-stream.audio",
 )
 def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.event_stream
-    if stream is None or stream.ending is None or stream.has_failed:
+    if stream is None or stream.has_failed or not (stream.ending is not None or stream.is_complete):
         return
     if not any(event.event_type == _get_stream_spec(call).audio.event for event in stream.events):
-        message = f"the stream ends in {stream.ending.event_type!r} without any {_get_stream_spec(call).audio.event!r}"
-        yield Violation(message, _build_stream_pointer(call, "audio", "event"), evidence=_quote_event(stream.ending))
+        last = stream.ending or stream.events[-1]
+        message = f"the stream ends in {last.event_type!r} without any {_get_stream_spec(call).audio.event!r}"
+        yield Violation(message, _build_stream_pointer(call, "audio", "event"), evidence=_quote_event(last))
 
 
 @register_rule(

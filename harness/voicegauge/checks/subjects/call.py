@@ -22,7 +22,7 @@ from voicegauge.contract import (
     Target,
     parse_exchange,
 )
-from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, Form, Location, is_json
+from voicegauge.formats import Form, Location, is_json
 from voicegauge.model import Exchange
 
 RequestOrigin = Literal["sent", "invalid", "unknown"]
@@ -72,7 +72,9 @@ class Call(CheckSubject):
 
     @functools.cached_property
     def expects_json(self) -> bool:
-        """Whether the Content-Type is JSON, or is missing and only JSON is documented."""
+        """Whether the Content-Type is JSON, or is missing and only JSON is documented. A stream of JSON is not JSON."""
+        if self.is_stream:
+            return False
         media_type = self.exchange.response.media_type
         if media_type:
             return is_json(media_type)
@@ -96,10 +98,16 @@ class Call(CheckSubject):
     @functools.cached_property
     def event_stream(self) -> EventStreamParser | None:
         """The events of a streamed response; `None` if the response is not an event stream, or is empty."""
-        spec, response = self.operation.stream, self.exchange.response
-        if spec is None or not self.ok or response.media_type != EVENT_STREAM_MEDIA_TYPE or not response.body:
+        spec = self.operation.stream
+        if spec is None or not self.is_stream or not self.exchange.response.body:
             return None
         return self.parsed_exchange.read_stream(spec)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the response is a stream of events, by its status and its Content-Type."""
+        spec = self.operation.stream
+        return spec is not None and self.ok and self.exchange.response.media_type == spec.response_media_type
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is none."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from voicegauge.client.delivery.failures import DeliveryFailedError, build_masked_excerpt, describe_response
 from voicegauge.contract import Operation, ParsedExchange
-from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, UnreadableBodyError
+from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Failure, FailureKind
 from voicegauge.recording import mask_credentials
 
@@ -29,7 +29,7 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     def build_failure(kind: FailureKind, message: str) -> DeliveryFailedError:
         return DeliveryFailedError(Failure(kind=kind, message=mask_credentials(message, secrets)))
 
-    if response.media_type != EVENT_STREAM_MEDIA_TYPE:
+    if response.media_type != operation.stream.response_media_type:
         raise build_failure(
             "protocol", f"the response of {operation.id} is not an event stream: {describe_response(response, secrets)}"
         )

@@ -21,7 +21,13 @@ class GraphNode(Protocol):
 
 
 def check_state_graph(
-    document: Document, pointer: str, nodes: Mapping[str, GraphNode], *, node_type: str, start_nodes: Sequence[str]
+    document: Document,
+    pointer: str,
+    nodes: Mapping[str, GraphNode],
+    *,
+    node_type: str,
+    start_nodes: Sequence[str],
+    needs_end: bool = True,
 ) -> None:
     """Check that every node is reachable and has either `next` or `end`, and that some node ends in success.
 
@@ -31,6 +37,7 @@ def check_state_graph(
         nodes: the nodes by name.
         node_type: what a node is, for error messages: "state" or "event".
         start_nodes: the names of the nodes that may come first.
+        needs_end: whether some node must end in success.
 
     Raises:
         ContractError: a node is not reachable or has neither or both of them, or no node ends in success.
@@ -44,7 +51,7 @@ def check_state_graph(
         if bool(node.next) == bool(node.end):
             reason = f"{node_type} {name!r} must have either next or end: success | failure"
             raise document.error(f"{pointer}/{escape_pointer_token(name)}", reason)
-    if not any(node.end == "success" for node in nodes.values()):
+    if needs_end and not any(node.end == "success" for node in nodes.values()):
         raise document.error(pointer, f"no {node_type} ends in success")
     reached = list(start_nodes)
     for name in reached:  # the list grows during the iteration

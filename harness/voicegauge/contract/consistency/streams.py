@@ -6,7 +6,7 @@ from voicegauge.contract.consistency.state_graph import check_state_graph
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.contract.schema_values import allows_location
-from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, EventLocation
+from voicegauge.formats import EventLocation, escape_pointer_token
 
 
 def check_stream(operation: Operation) -> None:
@@ -28,16 +28,23 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
     document, pointer = operation.contract.document, f"{operation.pointer}/x-stream"
     if not is_streamed:
         raise document.error(pointer, "x-stream needs audio delivered as stream in x-speech.response")
+    media_type = stream_spec.response_media_type
     if not any(
-        EVENT_STREAM_MEDIA_TYPE in response.media_types
-        for status, response in operation.responses.items()
-        if status.startswith("2")
+        media_type in response.media_types for status, response in operation.responses.items() if status.startswith("2")
     ):
-        raise document.error(pointer, f"no 2xx response of {operation.id} is documented as {EVENT_STREAM_MEDIA_TYPE}")
+        raise document.error(pointer, f"no 2xx response of {operation.id} is documented as {media_type}")
+    _check_event_types(operation, stream_spec, pointer)
     failures = [name for name, event in stream_spec.events.items() if event.end == "failure"]
     # A stream begins with the first event that is listed, or with an event that ends it in failure.
     starts = [next(iter(stream_spec.events)), *failures]
-    check_state_graph(document, f"{pointer}/events", stream_spec.events, node_type="event", start_nodes=starts)
+    check_state_graph(
+        document,
+        f"{pointer}/events",
+        stream_spec.events,
+        node_type="event",
+        start_nodes=starts,
+        needs_end=not stream_spec.ends_with_response,
+    )
     if stream_spec.audio.event not in stream_spec.events:
         raise document.error(f"{pointer}/audio/event", f"{stream_spec.audio.event!r} is not an event of this stream")
     if stream_spec.event_type.is_in_data:
@@ -51,6 +58,26 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
     if stream_spec.reason is not None:
         for name in failures:
             _check_event_location(operation, stream_spec, name, f"{pointer}/reason", stream_spec.reason)
+
+
+def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
+    """Check that events can be told apart, and that a stream ends in one way."""
+    document = operation.contract.document
+    marked = [name for name, event in stream_spec.events.items() if event.has is not None]
+    unmarked = [name for name in stream_spec.events if name not in marked]
+    if marked and unmarked:
+        reason = f"{unmarked[0]!r} needs has, because {marked[0]!r} is known by the value that it has"
+        raise document.error(f"{pointer}/events/{escape_pointer_token(unmarked[0])}", reason)
+    is_typed = marked or stream_spec.event_type.is_in_data or stream_spec.framing == "sse"
+    if not is_typed and len(stream_spec.events) > 1:
+        raise document.error(pointer, "lines of JSON have no event field: set event_type to a location in data, or has")
+    for name in marked:
+        at = f"{pointer}/events/{escape_pointer_token(name)}/has"
+        location = stream_spec.events[name].has
+        assert location is not None
+        _check_event_location(operation, stream_spec, name, at, location)
+    if stream_spec.ends_with_response and any(event.end == "success" for event in stream_spec.events.values()):
+        raise document.error(f"{pointer}/ends_with_response", "an event ends the stream in success already")
 
 
 def _check_event_location(

@@ -301,7 +301,11 @@ SPEECH_FACTS = (
 )
 STREAM_FACTS = (
     _presence_fact("", "stream", "The event stream of the response (x-stream)", (B, B)),
+    _required_value_fact("framing", "stream-framing", "The way in which events are separated", B),
+    _optional_value_fact("media_type", "stream-media-type", "The media type of a stream", (P, P, B)),
     _required_value_fact("event_type", "stream-kind-location", "The location of an event's type", B),
+    _optional_value_fact("events/*/has", "stream-event-mark", "The value that tells the type of an event", (C, P, B)),
+    _flag_fact("ends_with_response", "stream-end-unmarked", "A stream {} ends without a final event", (B, P)),
     _names_fact("events", "stream-event", "An event type", (P, P)),
     _names_fact("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
     _optional_value_fact("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),

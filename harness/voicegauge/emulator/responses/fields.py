@@ -7,13 +7,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType
+from voicegauge.contract import MISSING, MediaType, Target
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import choose_media_type, find_format
 from voicegauge.emulator.http import format_timestamp, has_location, read_at, schemas_at, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
-from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, Location
+from voicegauge.formats import Location
 from voicegauge.speech.audio import find_media_type
 
 FILE_EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
@@ -44,7 +44,9 @@ def write_audio(
     if response_audio.delivered == "stream":
         response.body = audio_bytes or b""
         documented = response.spec.media_types if response.spec is not None else {}
-        response.media_type, response.media = EVENT_STREAM_MEDIA_TYPE, documented.get(EVENT_STREAM_MEDIA_TYPE)
+        stream_spec = response.target.stream if isinstance(response.target, Target) else None
+        response.media_type = stream_spec.response_media_type if stream_spec is not None else None
+        response.media = documented.get(response.media_type or "")
         return
     if response_audio.delivered == "bytes":
         response.body = audio_bytes or b""

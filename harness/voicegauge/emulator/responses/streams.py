@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicegauge.contract import Operation, Target
+from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import AudioPacing, StreamSpec
 from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
@@ -97,7 +97,7 @@ class _EventSequence:
             yield self._build_stream_piece(audio, next(waits_s), chunk, number)
             if fails:
                 break  # a failed stream ends after part of its audio
-        for event in _find_shortest_event_path(spec, audio, ends)[1:]:
+        for event in _find_shortest_event_path(spec, audio, ends)[1:] if ends else []:
             yield self._build_stream_piece(event, 0.0)
         if spec.end_marker is not None:
             yield StreamPiece(0.0, text=spec.end_marker)
@@ -105,6 +105,9 @@ class _EventSequence:
     def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
         value = None if schema is None else self._value_builder.build_sample(schema, f"{self._at}/{event}/schema")
+        marker = spec.events[event].has
+        if marker is not None and not audio and marker.read(None, b"", value) is MISSING:
+            value = write_at(value, _to_body_location(marker), _FAILURE_TEXT)
         if spec.event_type.is_in_data:
             value = write_at(value, _to_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
@@ -149,6 +152,8 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
             text = sound
     if text is None:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if stream_spec.framing == "json-lines":
+        return f"{text}\n".encode()
     named = (
         f"event: {piece.event}\n"
         if not stream_spec.event_type.is_in_data and piece.event not in (None, "message")
