@@ -44,5 +44,6 @@ TESTS = (
     f"{_TESTS}/conformance/test_workers.py",
     f"{_TESTS}/contract/test_pricing.py",
     f"{_TESTS}/speech/test_audio.py",
+    f"{_TESTS}/speech/test_levels.py",
 )
 """The files and folders with the nearest tests; of these, each mutant runs the ones that execute its lines."""

@@ -7,12 +7,14 @@ import struct
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voicegauge.model import AudioFacts
 from voicegauge.speech.audio import (
     AUDIO_FORMATS,
     EncodedAudio,
@@ -292,6 +294,19 @@ def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
     assert again.decoded is not None
     assert np.array_equal(again.decoded.samples, audio.decoded.samples)
     assert again.facts("audio/x") == facts
+    assert (facts.raw_format, again.raw_format) == ("mulaw", audio.raw_format)
+    mono = EncodedAudio.from_facts(data, msgspec.structs.replace(facts, channels=None))
+    assert mono.raw_format == RawAudioFormat(format="mulaw", sample_rate_hz=16_000, channels=1)
+    stereo = EncodedAudio.from_facts(data, msgspec.structs.replace(facts, channels=2))
+    assert stereo.raw_format == RawAudioFormat(format="mulaw", sample_rate_hz=16_000, channels=2)
+
+
+def test_facts_of_audio_with_a_header_have_no_raw_format() -> None:
+    data, media_type = encode(tone(0.1), RATE, "wav")
+    facts = EncodedAudio(data, media_type=media_type, raw_format=RawAudioFormat(sample_rate_hz=8_000)).facts("a.wav")
+    assert (facts.raw_format, facts.sample_rate_hz) == (None, RATE)
+    again = EncodedAudio.from_facts(data, facts)
+    assert (again.raw_format, again.media_type, again.facts("a.wav")) == (None, media_type, facts)
 
 
 def test_facts_of_decoded_audio() -> None:
@@ -310,7 +325,9 @@ def test_facts_of_decoded_audio() -> None:
 
 
 def test_silence_has_no_level() -> None:
-    facts = EncodedAudio(encode(np.zeros(RATE, np.float32), RATE, "wav")[0]).facts("audio/x.wav")
+    audio = EncodedAudio(encode(np.zeros(RATE, np.float32), RATE, "wav")[0])
+    facts = audio.facts("audio/x.wav")
+    assert audio.is_silent
     assert (facts.rms_dbfs, facts.leading_silence_s, facts.media_type) == (None, 1.0, None)
 
 
@@ -319,9 +336,16 @@ def test_facts_of_what_cannot_be_decoded() -> None:
     facts = audio.facts("audio/x")
     assert audio.decoded is None
     assert audio.playback_timeline is None
-    assert audio.decode_error
+    assert audio.decode_error is not None
+    assert audio.decode_error.startswith("10 bytes: ogg that cannot be read")
     assert not audio.is_silent
-    assert (facts.container, facts.audio_s, facts.bytes) == ("ogg", None, 10)
+    assert facts == AudioFacts(
+        sha256=hashlib.sha256(b"OggSbroken").hexdigest(),
+        file="audio/x",
+        bytes=10,
+        media_type="audio/ogg",
+        container="ogg",
+    )
 
 
 def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,24 +66,26 @@ def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
 
 def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     """RMS level of each complete frame in dBFS, after removing the constant offset."""
-    length = max(1, round(sample_rate_hz * FRAME_S))
+    length = round(sample_rate_hz * FRAME_S)
     count = len(samples) // length
     if not count:
         return np.zeros(0)
     offset = float(np.mean(samples))
-    block_frames = max(_FRAMES_PER_BLOCK // length, 1) * length
+    block_frames = _FRAMES_PER_BLOCK // length * length  # sample rates are within `SAMPLE_RATE_RANGE_HZ`
     powers = [
         _compute_frame_powers(block, length, offset)
         for block in _split_into_blocks(samples[: count * length], block_frames)
     ]
     power = np.maximum(np.concatenate(powers), 1e-20)  # avoids log(0); -200 dB is below any noise floor
-    return np.asarray(10 * np.log10(power), dtype=np.float64)
+    levels: NDArray[np.float64] = 10 * np.log10(power)
+    return levels
 
 
 def _compute_frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
     """Mean square of each frame of `length` samples, after subtracting `offset`."""
     frames = samples.astype(np.float64).reshape(-1, length) - offset
-    return np.asarray(np.einsum("ij,ij->i", frames, frames) / length)  # without an array of squares
+    energies: NDArray[np.float64] = np.vecdot(frames, frames)  # without an array of squares
+    return energies / length
 
 
 def _split_into_blocks(samples: Samples, size: int) -> Iterator[Samples]:
