@@ -96,6 +96,12 @@ def test_a_charge_below_a_cent_may_be_rounded_up_to_one(charged, used, right) ->
     assert (charged(used, document=IN_DOLLARS) == []) is right
 
 
+@pytest.mark.parametrize(("used", "right"), [(2.5, True), (3, False), (2, False)])
+def test_a_price_of_a_request_is_not_rounded_up(charged, used, right) -> None:
+    document = DOCUMENT.replace("model: voice-1-large", OF_TARGET.replace("credits: 3", "credits: 2.5"))
+    assert (charged(used, document=document) == []) is right
+
+
 @pytest.mark.parametrize(("used", "right"), [(5, True), (6, True), (12, True), (13, True), (8, False), (14, False)])
 def test_the_text_counts_with_or_without_what_the_template_adds(charged, used, right) -> None:
     """ "[slow] Hello" has twelve characters, five of them without the template; a part of a credit is rounded up."""

@@ -67,6 +67,14 @@ def test_the_highest_alternative_keeps_its_unit(priced, characters, usd) -> None
     assert compute_unit_prices(target, characters) == (usd, None)
 
 
+@pytest.mark.parametrize(
+    ("characters", "credits"), [(50, UnitPrice(2, "request")), (500, UnitPrice(0.01, "character"))]
+)
+def test_the_highest_alternative_in_credits_keeps_its_unit(priced, characters, credits) -> None:
+    target = priced("{per: request, alternatives: [{per: request, credits: 2}, {per: 1k_characters, credits: 10}]}")
+    assert compute_unit_prices(target, characters) == (None, credits)
+
+
 def test_dollars_and_credits_each_have_their_unit(priced) -> None:
     target = priced("{per: minute, credits: 9, alternatives: [{per: request, usd: 0.02}]}")
     assert compute_unit_prices(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
@@ -86,6 +94,7 @@ def test_a_stated_price_takes_precedence_over_alternatives(priced) -> None:
 def test_credits_are_converted_with_the_documented_price(priced) -> None:
     assert quote_price(priced("{per: request, credits: 50}", "credits: {usd: 0.001}"), 1) == (0.05, 50, False)
     assert quote_price(priced("{per: request, credits: 50}"), 1) == (None, 50, False)
+    assert quote_price(priced("{per: 1k_characters, credits: 50}", "credits: {usd: 0.01}"), 500) == (0.25, 25, False)
     target = priced("{per: request, usd: 0.1, credits: 50}", "credits: {name: coins, usd: 1}")
     assert quote_price(target, 1) == (0.1, 50, False)
     assert describe_price(target) == "$0.1 / request, 50 coins / request"
@@ -118,6 +127,8 @@ def test_the_price_of_a_target_takes_precedence_over_its_operation(acme, load) -
         (104.2851, 104.2847, False),
         (103.0, 104.2847, False),
         (0.3, 0.1 + 0.2, True),
+        (1_000_000.0, 999_999.0, True),  # just within the relative tolerance of floating point
+        (1_000_000.0, 999_998.0, False),
         (1_000_000.5, 1_000_000.0, True),  # within the relative tolerance of floating point
         (-5.0, 5.0, False),
         (0.0, 0.0, True),
@@ -126,6 +137,7 @@ def test_the_price_of_a_target_takes_precedence_over_its_operation(acme, load) -
         (50.0, 50.5, True),
         (50.0, 49.51, True),
         (50.0, 50.51, False),
+        (1.7, 1.7171717171717171, True),  # one per cent
         (40.0, 40.45, False),  # more than one per cent
         (1500.0, 1500.5, True),
         (1000.0, 1004.0, False),  # a whole number is exact to one, not to its zeros

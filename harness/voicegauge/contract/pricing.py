@@ -183,7 +183,7 @@ def describe_price(target: BaseTarget | Operation) -> str:
     prices = (price, *price.alternatives)
     dollars = _format_amounts([(p.usd, p.per) for p in prices], "$", "")
     credits = _format_amounts([(p.credits, p.per) for p in prices], "", f" {currency.name if currency else 'credits'}")
-    return ", ".join(filter(None, (dollars, credits))) or "not documented"
+    return ", ".join(filter(None, (dollars, credits)))
 
 
 def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
