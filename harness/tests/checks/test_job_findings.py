@@ -204,13 +204,20 @@ def test_states_that_are_not_text_are_left_out_of_the_course(history, rules_of) 
     assert rules_of(history({"state": 7}, BUSY, {"state": None}, DONE)) == set()
 
 
+def test_the_state_in_the_response_to_the_submit_belongs_to_the_course(history, judge) -> None:
+    made = history({"state": "new"}, first={"id": "j1", "state": "busy"})
+    message = "went from busy to new; documented after busy: done, broken"
+    expected = Said("job-transition-illegal", message, "/states/busy/next", "/state")
+    assert shown(judge, made) == [(expected, {"id": "j1", "state": "new"})]
+
+
 def test_a_state_that_is_not_documented_is_not_compared_with_the_next(history, rules_of) -> None:
     assert rules_of(history({"state": "sleeping"}, BUSY, {"state": "dreaming"}, DONE)) == set()
 
 
 def test_a_stuck_job_names_its_last_state(history, judge) -> None:
-    made = history(BUSY, BUSY, is_timed_out=True)
-    expected = "still busy after 2 polls and the documented 300 s"
+    made = history({"state": "new"}, {"state": "sleeping"}, BUSY, is_timed_out=True)
+    expected = "still busy after 3 polls and the documented 300 s"
     assert [said(finding) for finding in judge(made)] == [Said("job-stuck", expected, "/poll", None)]
     made = history({"state": 1}, first={"id": "j1", "state": None}, is_timed_out=True)
     expected = "still no state after 1 polls and the documented 300 s"
@@ -304,6 +311,9 @@ def test_a_wrong_polling_url_is_quoted(submit, judge, url, error) -> None:
         ("a b", "https://api.acme.example/jobs/a b", True),
         ("a b", "https://api.acme.example/jobs/a%20b", True),
         ("a b", "https://API.acme.example/jobs/a%20c", False),
+        ("a/b", "https://api.acme.example/jobs/a%2fb", True),  # the digits of an encoding have no case
+        ("a%2Fb", "https://api.acme.example/jobs/a%2Fb", True),
+        ("a%2Fb", "https://api.acme.example/jobs/a%252Fb", True),
     ],
 )
 def test_a_polling_url_may_percent_encode_the_id(submit, rules_of, job_id, url, right) -> None:
@@ -315,7 +325,7 @@ def test_a_polling_url_may_percent_encode_the_id(submit, rules_of, job_id, url, 
 def test_a_polling_url_is_judged_only_in_accepted_submits(submit, poll, rules_of, url) -> None:
     assert rules_of(submit({"id": "j1", "state": "new", "url": None})) <= {"response-schema"}
     assert rules_of(submit({"error": "busy", "url": url}, status=400)) == set()
-    assert rules_of(poll({"id": "j1", "state": "busy", "url": url})) == set()
+    assert rules_of(poll({"id": "j1", "state": "busy", "url": url}, submit=submit())) == set()
 
 
 def test_confused_jobs_name_the_later_one(history, judge) -> None:

@@ -162,6 +162,26 @@ def test_one_response_can_have_both_styles_of_timestamps(poll, rules_of) -> None
     assert rules_of(poll({**answer, "updated": "2026-05-22 13:19:23"})) == set()
 
 
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (0, "1970-01-01T00:00:00"),
+        (1_779_456_000.5, "2026-05-22T13:20:00.500000"),
+        (1_779_456_000_500, "2026-05-22T13:20:00.500000"),
+        (1e11, "5138-11-16T09:46:40"),
+        (1e11 + 1000, "1973-03-03T09:46:41"),
+        (-1.5, "1969-12-31T23:59:58.500000"),
+        ("2026-05-22", "2026-05-22T00:00:00"),
+        ("2026-05-22T15:20:00+02:00", "2026-05-22T13:20:00"),
+        ("0", None),
+        (True, None),
+        (1e300, None),
+    ],
+)
+def test_a_timestamp_is_text_or_a_number_of_seconds_or_milliseconds(value, moment) -> None:
+    assert read_timestamp(value) == (moment and datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_every_value_is_read_as_a_timestamp_without_an_error(value) -> None:
     moment = read_timestamp(value)
@@ -185,6 +205,8 @@ def test_a_polling_url_leads_to_this_job_on_a_host_of_the_contract(submit, rules
     assert found == ({"job-polling-url"} if wrong else set())
 
 
-def test_a_polling_url_may_be_below_the_base_url_in_use(submit, rules_of) -> None:
-    base = "http://127.0.0.1:9/acme"
+@pytest.mark.parametrize("path", ["", "/acme", "/v1/VOX"])
+def test_a_polling_url_may_be_below_the_base_url_in_use(submit, rules_of, path) -> None:
+    base = f"http://127.0.0.1:9{path}"
     assert rules_of(submit({"id": "j1", "state": "new", "url": f"{base}/jobs/j1"}, base=base)) == set()
+    assert rules_of(submit({"id": "j1", "state": "new", "url": f"{base}jobs/j1"}, base=base)) == {"job-polling-url"}

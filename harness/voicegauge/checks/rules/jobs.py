@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby, pairwise
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import Call, JobHistory
-from voicegauge.contract import MISSING, Operation, Target
-from voicegauge.contract.extension import JobSpec
+from voicegauge.contract import MISSING, Operation
+from voicegauge.contract.extension import JobSpec, JobState
 from voicegauge.formats import Location, escape_pointer_token
 from voicegauge.model import Severity
 
@@ -33,6 +32,11 @@ def _find_job_spec(call: Call) -> JobSpec | None:
 def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
     value = call.read_response(job_spec.state)
     return value if isinstance(value, str) else None
+
+
+def _find_state(job_spec: JobSpec, state_name: str | None) -> JobState | None:
+    """Return the documented state of that name; `None` if the response reports no state or another one."""
+    return None if state_name is None else job_spec.states.get(state_name)
 
 
 def _build_job_pointer(call: Call, *pointer_suffix: str) -> str:
@@ -81,10 +85,12 @@ def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
 
 def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
     job = _find_job_spec(call)
-    state = job.states.get(_read_reported_state(call, job) or "") if job else None
-    if job is None or state is None or state.end != job_end:
+    if job is None:
         return
-    name = _read_reported_state(call, job) or ""
+    name = _read_reported_state(call, job)
+    state = _find_state(job, name)
+    if name is None or state is None or state.end != job_end:
+        return
     for location in state.required:
         value = call.read_response(location)
         if value is MISSING or value in (None, "", [], {}):
@@ -105,10 +111,12 @@ def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
-    state = job.states.get(_read_reported_state(call, job) or "") if job else None
-    if job is None or state is None or state.end is not None or state.partial or job.result is not None:
+    if job is None or job.result is not None:
         return
-    location, name = job.audio.at, _read_reported_state(call, job) or ""
+    location, name = job.audio.at, _read_reported_state(call, job)
+    state = _find_state(job, name)
+    if name is None or state is None or state.end is not None or state.partial:
+        return
     value = call.read_response(location)
     if value is not MISSING and value not in (None, "", [], {}):
         yield Violation(
@@ -238,7 +246,7 @@ def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
     continued = False
     for poll in history.polls[after:]:
         state = _read_reported_state(poll, job) if poll.ok else None
-        known = job.states.get(state or "")
+        known = _find_state(job, state)
         if known is not None and known.end is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancel.state:
@@ -322,7 +330,7 @@ def _check_job_charge_changed(history: JobHistory) -> Iterator[Violation]:
 
 
 def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
-    state = job_spec.states.get(state_name or "")
+    state = _find_state(job_spec, state_name)
     return state is not None and state.end is not None
 
 
@@ -428,14 +436,10 @@ def _explain_unusable_polling_url(call: Call, status: Operation, id_location: Lo
     if (
         parameters
         and isinstance(job_id, str)
-        and quote(job_id, safe="") not in map(_percent_encode, parameters.values())
+        and not any(job_id in (value, unquote(value)) for value in parameters.values())
     ):
         return f"does not name the job {job_id!r:.80}"
     return None
-
-
-def _percent_encode(text: str) -> str:
-    return text if re.search("%[0-9A-Fa-f]{2}", text) else quote(text, safe="")
 
 
 def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | None:
@@ -455,6 +459,5 @@ def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | N
 
 
 def _find_status_operation(call: Call) -> Operation | None:
-    target: Target | None = call.target
-    name = target.response.job if target else call.operation.speech.response.job if call.operation.speech else None
-    return call.contract.operations.get(name) if name else None
+    speech = call.operation.speech
+    return call.contract.find_operation(speech.response.job) if speech and speech.response.job else None
