@@ -152,6 +152,23 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
         {"request-parameter-became-optional": C},
         put(f"{SPEAK}/parameters/0/required", True),
     ),
+    # A single value is sent like a list of one, as `model=a`.
+    *_one(
+        {"request-parameter-type-generalized": C},
+        put(f"{SPEAK}/parameters/0/schema", {"type": "array", "items": TEXT}),
+    ),
+    *_one(
+        {"request-parameter-type-changed": B},
+        put(f"{SPEAK}/parameters/0/schema", {"type": "array", "items": {"type": "integer"}}),
+    ),
+    *_one(
+        {"request-parameter-type-changed": B, "request-parameter-style-changed": B},
+        put(f"{SPEAK}/parameters/0/schema", {"type": "array", "items": TEXT}),
+        put(f"{SPEAK}/parameters/0/explode", False),
+    ),
+    # A required parameter is always sent, so that its default value has no effect.
+    *_one({}, put(f"{SPEAK}/parameters/2/schema", {**TEXT, "default": "a"})),
+    *_one({"request-parameter-default-value-added": B}, put(f"{SPEAK}/parameters/0/schema", {**TEXT, "default": "a"})),
     *_one({"request-parameter-style-changed": B}, put(f"{SPEAK}/parameters/0/style", "pipeDelimited")),
     # request bodies
     *_both(
@@ -201,6 +218,11 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
         {"response-media-type-name-specialized": C},
         {"response-media-type-name-generalized": B},
         put(f"{_ANSWER}/content", {**JSON, "audio/wav": {}}),
+    ),
+    *_one(
+        {"response-media-type-name-specialized": C},
+        put(f"{_ANSWER}/content/application~1json", REMOVED),
+        put(f"{_ANSWER}/content/application~1problem+json", {"schema": TEXT}),
     ),
     *_both(
         {"response-body-media-type-schema-added": C},
@@ -269,6 +291,7 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
     *_one(
         {"api-security-component-oauth-token-url-changed": C}, put(f"{_FLOW}/tokenUrl", "https://b.test"), where=None
     ),
+    *_one({"api-security-component-oauth-token-url-changed": C}, put(f"{_FLOW}/tokenUrl", REMOVED), where=None),
     *_both(
         {"api-security-component-oauth-scope-added": C},
         {"api-security-component-oauth-scope-removed": C},

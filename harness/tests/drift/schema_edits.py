@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 B, P, C = "breaking", "possibly-breaking", "compatible"
@@ -55,11 +56,13 @@ def document(place: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": {"/speak": {"post": operation}}}
 
 
-def document_of(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return a document with a schema at several positions, one operation each."""
+def document_of(schemas: dict[str, dict[str, Any]], media_type: str = "application/json") -> dict[str, Any]:
+    """Return a document with a schema at several positions, one operation each, and bodies of `media_type`."""
     operations = {place: {"operationId": place, **POSITIONS[place](schema)} for place, schema in schemas.items()}
     paths = {f"/{place}": {"post": operation} for place, operation in operations.items()}
-    return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": paths}
+    document = {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": paths}
+    changed: dict[str, Any] = json.loads(json.dumps(document).replace("application/json", media_type))
+    return changed
 
 
 def is_sent(place: str) -> bool:
@@ -78,6 +81,9 @@ class SchemaEdit(NamedTuple):
     """The level where the client reads it."""
     old: dict[str, Any]
     new: dict[str, Any]
+    places: tuple[str, ...] = ()
+    """The positions that have this rule; empty if all have it."""
+    media_type: str = "application/json"
 
 
 def _bound(name: str, keyword: str, base: dict[str, Any], *, upper: bool) -> list[SchemaEdit]:
@@ -116,6 +122,11 @@ def _mapping(**named: str) -> dict[str, Any]:
     return {"discriminator": {"propertyName": "kind", **mapping}}
 
 
+_SENT = ("request-body", "request-property", "request-parameter", "request-parameter-property")
+_RECEIVED = ("response-body", "response-property", "callback-body", "callback-property")
+_IN_JSON = ("request-body", "request-property", "request-parameter", *_RECEIVED)
+_TEXT_OR_JSON = (*_IN_JSON, "response-header", "callback-parameter")
+_SUNSET = ("request-property", "response-property")
 _CONTAINS = {"type": "array", "contains": {"type": "string"}}
 _BOTH = {"oneOf": [CAT, DOG]}
 _ANY = {"anyOf": [CAT, DOG]}
@@ -132,7 +143,10 @@ SCHEMA_EDITS = [
     *_bound("max-properties", "maxProperties", OBJECT, upper=True),
     *_bound("min-properties", "minProperties", OBJECT, upper=False),
     *_bound("max-contains", "maxContains", _CONTAINS, upper=True),
-    *_bound("min-contains", "minContains", _CONTAINS, upper=False),
+    SchemaEdit("min-contains-increased", B, C, {**_CONTAINS, "minContains": 1}, {**_CONTAINS, "minContains": 2}),
+    SchemaEdit("min-contains-increased", B, C, _CONTAINS, {**_CONTAINS, "minContains": 2}),
+    SchemaEdit("min-contains-decreased", C, B, {**_CONTAINS, "minContains": 2}, _CONTAINS),
+    SchemaEdit("contains-added", B, C, LIST, {**LIST, "contains": TEXT, "minContains": 2, "maxContains": 3}),
     *_narrowing("not", TEXT, {"not": {"const": "a"}}, {"not": {"const": "b"}}),
     *_narrowing("if", OBJECT, {"if": {"required": ["a"]}}, {"if": {"required": ["b"]}}),
     *_narrowing("then", OBJECT, {"then": {"required": ["a"]}}, {"then": {"required": ["b"]}}),
@@ -149,6 +163,9 @@ SCHEMA_EDITS = [
     *_narrowing("dependent-required", OBJECT, {"dependentRequired": {"a": ["b"]}}, {"dependentRequired": {"a": ["c"]}}),
     SchemaEdit("pattern-added", B, C, TEXT, {**TEXT, "pattern": "^a"}),
     SchemaEdit("pattern-removed", C, C, {**TEXT, "pattern": "^a"}, TEXT),
+    SchemaEdit("pattern-generalized", C, C, {**TEXT, "pattern": "^a"}, {**TEXT, "pattern": ".*"}, _SENT),
+    SchemaEdit("pattern-changed", P, C, {**TEXT, "pattern": "^a"}, {**TEXT, "pattern": ".*"}, _RECEIVED),
+    SchemaEdit("pattern-added", B, C, {**TEXT, "pattern": ".*"}, {**TEXT, "pattern": "^a"}),
     SchemaEdit("pattern-changed", P, C, {**TEXT, "pattern": "^a"}, {**TEXT, "pattern": "^b"}),
     SchemaEdit("one-of-added", C, B, _BOTH, {"oneOf": [CAT, DOG, COW]}),
     SchemaEdit("one-of-removed", B, C, {"oneOf": [CAT, DOG, COW]}, _BOTH),
@@ -166,8 +183,20 @@ SCHEMA_EDITS = [
     SchemaEdit("unwrapped-from-one-of", B, B, _BOTH, CAT),
     SchemaEdit("type-generalized", C, B, {"type": "integer"}, NUMBER),
     SchemaEdit("type-specialized", B, C, NUMBER, {"type": "integer"}),
-    SchemaEdit("type-changed", B, B, TEXT, {"type": "boolean"}),
-    SchemaEdit("list-of-types-widened", C, B, TEXT, {"type": ["string", "boolean"]}),
+    SchemaEdit("type-changed", B, B, TEXT, {"type": "boolean"}, _IN_JSON),
+    SchemaEdit("type-specialized", B, B, TEXT, {"type": "boolean"}, ("request-parameter-property",)),
+    SchemaEdit("type-changed", B, B, {"type": "integer"}, {"type": "boolean"}, _TEXT_OR_JSON),
+    SchemaEdit("type-generalized", C, B, TEXT, {"type": ["string", "boolean"]}, _IN_JSON),
+    SchemaEdit("type-specialized", B, C, {"type": ["integer", "boolean"]}, {"type": "integer"}),
+    SchemaEdit("type-changed", B, B, {**TEXT, "format": "uri"}, {**TEXT, "format": "uuid"}, _TEXT_OR_JSON),
+    SchemaEdit("type-changed", C, B, {**TEXT, "format": "uri"}, TEXT, _RECEIVED),
+    SchemaEdit("type-generalized", C, B, {"type": "integer", "format": "int32"}, {"type": "integer"}, _SENT),
+    SchemaEdit("type-compatible", C, C, {"type": "integer"}, TEXT, ("request-body", "request-property"), "text/plain"),
+    SchemaEdit("type-compatible", C, C, TEXT, {"type": "integer"}, _RECEIVED, "application/xml"),
+    SchemaEdit("type-compatible", C, C, TEXT, {"type": "boolean"}, ("response-header", "callback-parameter")),
+    SchemaEdit("type-generalized", C, C, {"type": "integer"}, TEXT, ("request-parameter",)),
+    SchemaEdit("type-changed", P, C, {"type": "integer"}, TEXT, ("request-parameter-property",)),
+    SchemaEdit("list-of-types-widened", C, B, TEXT, {"oneOf": [TEXT, {"type": "boolean"}]}),
     SchemaEdit("list-of-types-narrowed", B, C, {"anyOf": [TEXT, {"type": "boolean"}]}, TEXT),
     SchemaEdit("became-nullable", C, B, TEXT, {"type": ["string", "null"]}),
     SchemaEdit("became-not-nullable", B, C, {"anyOf": [TEXT, {"type": "null"}]}, TEXT),
@@ -182,6 +211,10 @@ SCHEMA_EDITS = [
     SchemaEdit("content-media-type-changed", B, B, {**TEXT, "contentMediaType": "audio/wav"}, TEXT),
     SchemaEdit("content-encoding-changed", B, B, {**TEXT, "contentEncoding": "base64"}, TEXT),
     *_noted("default-value", TEXT, {"default": "a"}, {"default": "b"}),
+    SchemaEdit("discriminator-added", C, C, _BOTH, {**_BOTH, **_mapping()}),
+    SchemaEdit("discriminator-removed", C, C, {**_BOTH, **_mapping()}, _BOTH),
+    SchemaEdit("one-of-added", C, B, {"oneOf": [CAT]}, _BOTH),
+    SchemaEdit("one-of-removed", B, C, _BOTH, {"oneOf": [CAT]}),
     SchemaEdit("discriminator-added", C, C, OBJECT, {**OBJECT, **_mapping()}),
     SchemaEdit("discriminator-removed", C, C, {**OBJECT, **_mapping()}, OBJECT),
     SchemaEdit(
@@ -192,6 +225,7 @@ SCHEMA_EDITS = [
     SchemaEdit("discriminator-mapping-deleted", C, C, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping()}),
     SchemaEdit("discriminator-mapping-changed", C, C, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping(a="y")}),
     SchemaEdit("deprecated", C, C, TEXT, {**TEXT, "deprecated": True}),
+    SchemaEdit("deprecated-with-sunset", C, C, TEXT, {**TEXT, "deprecated": True, "x-sunset": "2027-01-31"}, _SUNSET),
     SchemaEdit("reactivated", C, C, {**TEXT, "deprecated": True}, TEXT),
     SchemaEdit("advice-changed", C, C, {**TEXT, "x-advice": {"maxLength": 5}}, {**TEXT, "x-advice": {"maxLength": 6}}),
 ]

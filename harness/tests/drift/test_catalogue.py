@@ -16,7 +16,7 @@ CONTRACT_RULES = {rule.id for rule in DRIFT_RULE_BY_ID.values() if rule.comparis
 
 def proved() -> set[str]:
     """The rules that the pairs of the other modules show at work."""
-    found = {expected(place, edit)[0] for place in POSITIONS for edit in SCHEMA_EDITS}
+    found = {expected(place, edit)[0] for edit in SCHEMA_EDITS for place in edit.places or POSITIONS}
     for kind, place in HOLDERS.items():
         fitting = [edit for edit in PROPERTY_EDITS if edit.sent is is_sent(place)]
         found |= {edit.rule.format(kind=kind, message=kind.partition("-")[0]) for edit in fitting}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,21 @@ def with_schemas(schema: dict[str, Any], **schemas: Any) -> dict[str, Any]:
 
 def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_schemas_in_other_files_are_compared_at_their_own_lines(write: Write) -> None:
+    schema = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "schemas.json#/Body"}}}}}
+    api = json.dumps({"openapi": "3.1.0", "info": {"title": "A", "version": "1"}, "paths": {"/a": {"post": schema}}})
+    body = """{"Body": {"properties": {
+    "speed": {"$ref": "#/Speed"}}},
+"Speed": {"type": "integer"}}"""
+    for folder, schemas in (("old", body), ("new", body.replace("integer", "boolean"))):
+        write(f"{folder}/api.json", api)
+        write(f"{folder}/schemas.json", schemas)
+    root = Path(write("root", "")).parent
+    found = only(compare_inputs(str(root / "old/api.json"), str(root / "new/api.json")))
+    assert (found.rule, found.location) == ("request-property-type-changed", "request body/speed")
+    assert str(found.new_position) == f"{root / 'new/schemas.json'}:3"
 
 
 def test_a_document_of_openapi_3_0_without_any_x_key_is_compared(write: Write) -> None:

@@ -22,11 +22,16 @@ from .schema_edits import (
 
 
 def in_each(
-    drift: Drift, places: Iterable[str], old: dict[str, Any], new: dict[str, Any]
+    drift: Drift,
+    places: Iterable[str],
+    old: dict[str, Any],
+    new: dict[str, Any],
+    media_type: str = "application/json",
 ) -> dict[str, list[DriftChange]]:
     """The changes that each place shows, an operation for each."""
     found: dict[str, list[DriftChange]] = {place: [] for place in places}
-    for change in drift(document_of(dict.fromkeys(found, old)), document_of(dict.fromkeys(found, new))).changes:
+    documents = [document_of(dict.fromkeys(found, schema), media_type) for schema in (old, new)]
+    for change in drift(*documents).changes:
         assert not change.other_operations
         found[str(change.operation)].append(change)
     return found
@@ -34,7 +39,7 @@ def in_each(
 
 @pytest.mark.parametrize("edit", SCHEMA_EDITS, ids=lambda edit: edit.action)
 def test_a_schema_change_has_its_rule_in_every_position(drift: Drift, edit: SchemaEdit) -> None:
-    for place, (found,) in in_each(drift, POSITIONS, edit.old, edit.new).items():
+    for place, (found,) in in_each(drift, edit.places or POSITIONS, edit.old, edit.new, edit.media_type).items():
         assert (found.rule, found.level) == expected(place, edit)
         assert found.new_position is None or found.new_position.line > 1
 

@@ -30,10 +30,10 @@ PLAIN_KEYWORDS = (
     *LOWER_BOUNDS,
     *("type", "format", "enum", "const", "pattern", "multipleOf", "uniqueItems", "default", "required"),
     *("readOnly", "writeOnly", "deprecated", "discriminator", "dependentRequired", "contentMediaType"),
-    *("contentEncoding", "nullable", "x-advice"),
+    *("contentEncoding", "nullable", "x-advice", "x-sunset"),
 )
 """Keywords whose value is plain data."""
-ANNOTATION_KEYWORDS = ("readOnly", "writeOnly", "deprecated", "default", "x-advice")
+ANNOTATION_KEYWORDS = ("readOnly", "writeOnly", "deprecated", "default", "x-advice", "x-sunset")
 """Keywords that describe a property but do not restrict its values. In a merge, the outer schema's value is kept."""
 SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "unevaluatedItems")
 """Keywords whose effect depends on the properties or items next to them, so that merging would change them."""
@@ -129,9 +129,9 @@ class NormalizedSchema:
 
     @property
     def has_only_branches(self) -> bool:
-        """Whether the schema contains only annotations and keywords with a list of schemas, such as `anyOf`."""
+        """Whether the schema contains only annotations, a discriminator, and keywords with a list of schemas."""
         return (
-            not (self.keywords.keys() - set(ANNOTATION_KEYWORDS))
+            not (self.keywords.keys() - {*ANNOTATION_KEYWORDS, "discriminator"})
             and not self.schema_mappings
             and not self.single_schemas
         )

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import ComparisonScope
+from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import DriftChange
 
 _HEADERS_WITHOUT_PARAMETERS = ("accept", "content-type", "authorization")
 """Names of header parameters that OpenAPI ignores, because it describes these headers elsewhere (Parameter Object)."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+_DEFAULT_VALUE_RULES = tuple(f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed"))
+"""Rules about the value of a parameter that is not sent. A required parameter is always sent."""
+_TYPE_RULES = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
+"""Rules about a type that no longer includes the older values."""
 
 ParameterOwners = tuple[str, DocumentNode, DocumentNode]
 """The path, the path item and the operation."""
@@ -113,4 +119,30 @@ def _compare_parameter(scope: ComparisonScope, old: _ParameterVersion, new: _Par
         yield scope.build_change(
             "request-parameter-style-changed", old.node, new.node, old=old.style_and_explode, new=new.style_and_explode
         )
-    yield from compare_schemas(scope, kind, old.schema, new.schema)
+    scope = replace(scope, is_text=not new.node.get_child("content").exists)
+    changes = [
+        change
+        for change in compare_schemas(scope, kind, old.schema, new.schema)
+        if not (change.rule in _DEFAULT_VALUE_RULES and old.is_required and new.is_required)
+    ]
+    narrowing = _TYPE_RULES & {change.rule for change in changes}
+    accepts_one_value = bool(narrowing) and _accepts_one_value(scope, old, new)
+    for change in changes:
+        if accepts_one_value and change.rule in _TYPE_RULES:
+            yield scope.build_change("request-parameter-type-generalized", old.schema, new.schema)
+        else:
+            yield change
+
+
+def _accepts_one_value(scope: ComparisonScope, old: _ParameterVersion, new: _ParameterVersion) -> bool:
+    """Whether a single value became a list in which each value is sent as `name=value`, as the single value was."""
+    schema = new.schema.resolve_references()
+    types = schema.get_value("type")
+    is_list = types == "array" or (isinstance(types, list) and set(types) <= {"array", "null"})
+    if not is_list or new.style_and_explode != ("form", True):
+        return False
+    item_changes = compare_schemas(scope, "request-parameter", old.schema, schema.get_child("items"))
+    return all(
+        change.level is DriftLevel.COMPATIBLE or change.rule == "request-parameter-became-not-nullable"
+        for change in item_changes
+    )

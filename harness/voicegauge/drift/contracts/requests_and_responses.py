@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
+from dataclasses import replace
 
 from voicegauge.drift.contracts.document_node import DocumentNode, is_same_json
 from voicegauge.drift.contracts.schemas import compare_schemas
@@ -88,6 +89,7 @@ def _compare_media_types(
     has_several = len(before) > 1 or len(after) > 1
     for name in dict.fromkeys((*before, *after)):
         nested = scope.create_nested_scope(f" ({name})") if has_several else scope
+        nested = replace(nested, is_text=not _is_json(name))
         if name not in after:
             yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
         elif name not in before:
@@ -112,6 +114,11 @@ def _list_media_types(node: DocumentNode) -> dict[str, DocumentNode]:
     return {"".join(name.lower().split()): media for name, media in node.get_child("content").iterate_children()}
 
 
+def _is_json(media_type: str) -> bool:
+    name = media_type.partition(";")[0]
+    return name == "application/json" or name.endswith("+json")
+
+
 def _match_renamed_media_types(
     scope: ComparisonScope, old: dict[str, DocumentNode], new: dict[str, DocumentNode]
 ) -> Iterator[DriftChange]:
@@ -123,7 +130,7 @@ def _match_renamed_media_types(
     added = [name for name in new if name not in old]
     for before in removed:
         for after in [name for name in added if name not in old]:
-            relation = _classify_media_type_relation(before.partition(";")[0], after.partition(";")[0])
+            relation = _classify_media_type_relation(before, after)
             if relation:
                 rule = f"response-media-type-name-{relation}"
                 yield scope.build_change(rule, old[before], new[after], old=before, new=after)
@@ -133,11 +140,19 @@ def _match_renamed_media_types(
 
 def _classify_media_type_relation(old_name: str, new_name: str) -> str:
     """Return the end of the rule id for a renamed media type; empty if the two media types are unrelated."""
-    if old_name == new_name:
+    (old_type, _, old_parameters), (new_type, _, new_parameters) = old_name.partition(";"), new_name.partition(";")
+    is_more_general = _includes_media_type(new_type, old_type)
+    if not is_more_general and not _includes_media_type(old_type, new_type):
+        return ""
+    if old_type == new_type or old_parameters != new_parameters:
         return "changed"
-    if fnmatch.fnmatchcase(old_name, new_name):
-        return "generalized"
-    return "specialized" if fnmatch.fnmatchcase(new_name, old_name) else ""
+    return "generalized" if is_more_general else "specialized"
+
+
+def _includes_media_type(general: str, special: str) -> bool:
+    """Whether a range such as `audio/*` includes a media type, or JSON a media type that ends in `+json`."""
+    kind, _, subtype = general.partition("/")
+    return fnmatch.fnmatchcase(special, general) or fnmatch.fnmatchcase(special, f"{kind}/*+{subtype}")
 
 
 def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
@@ -152,7 +167,8 @@ def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNod
         else:
             if _is_body_required(before) != _is_body_required(after):
                 yield nested.build_change(f"response-header-became-{_describe_need(after)}", before, after)
-            yield from compare_schemas(nested, "response-header", before.get_child("schema"), after.get_child("schema"))
+            text = replace(nested, is_text=True)
+            yield from compare_schemas(text, "response-header", before.get_child("schema"), after.get_child("schema"))
 
 
 def _list_headers(response: DocumentNode) -> dict[str, DocumentNode]:

@@ -130,6 +130,7 @@ _SINGLE_ACTIONS = (
     _SchemaAction("type-generalized", _WIDENS, "the type or format allows more values"),
     _SchemaAction("type-specialized", _NARROWS, "the type or format allows fewer values"),
     _SchemaAction("type-changed", _CHANGES, "the type or format was changed"),
+    _SchemaAction("type-compatible", _NONE, "the type was changed, but every value is sent as text"),
     _SchemaAction("list-of-types-widened", _WIDENS, "a type was added to the allowed types"),
     _SchemaAction("list-of-types-narrowed", _NARROWS, "a type was removed from the allowed types"),
     _SchemaAction("became-nullable", _WIDENS, "null is now allowed"),
@@ -138,6 +139,7 @@ _SINGLE_ACTIONS = (
     _SchemaAction("enum-value-removed", _NARROWS, "values were removed from the enum"),
     _SchemaAction("became-enum", _NARROWS, "the values were restricted to an enum"),
     _SchemaAction("enum-unset", _WIDENS, "the values are no longer restricted to an enum"),
+    _SchemaAction("pattern-generalized", _WIDENS, "the pattern now matches every value"),
     _SchemaAction("unique-items-set", _NARROWS, "items must now be unique"),
     _SchemaAction("unique-items-unset", _WIDENS, "items no longer have to be unique"),
     _SchemaAction("additional-properties-forbidden", _NARROWS, "additional properties are no longer allowed"),
@@ -154,6 +156,7 @@ _SINGLE_ACTIONS = (
     _SchemaAction("discriminator-mapping-deleted", _NONE, "a value was removed from the mapping of the discriminator"),
     _SchemaAction("discriminator-mapping-changed", _NONE, "the discriminator maps a value to another schema"),
     _SchemaAction("deprecated", _NONE, "it was deprecated"),
+    _SchemaAction("deprecated-with-sunset", _NONE, "it was deprecated, with a date of removal"),
     _SchemaAction("reactivated", _NONE, "it is no longer deprecated"),
     _SchemaAction("advice-changed", _NONE, "the documented advice (x-advice) was changed"),
 )
@@ -165,8 +168,9 @@ def _iterate_schema_actions() -> Iterator[_SchemaAction]:
         raising, lowering = (_WIDENS, _NARROWS) if is_upper else (_NARROWS, _WIDENS)
         yield _SchemaAction(f"{name}-increased", raising, f"{keyword} was increased")
         yield _SchemaAction(f"{name}-decreased", lowering, f"{keyword} was decreased")
-        yield _SchemaAction(f"{name}-set", _NARROWS, f"{keyword} was added")
-        yield _SchemaAction(f"{name}-unset", _WIDENS, f"{keyword} was removed")
+        if keyword != "minContains":  # it has a default, so that it is never without a value
+            yield _SchemaAction(f"{name}-set", _NARROWS, f"{keyword} was added")
+            yield _SchemaAction(f"{name}-unset", _WIDENS, f"{keyword} was removed")
     for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
         yield _SchemaAction(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
         yield _SchemaAction(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
@@ -198,6 +202,10 @@ _LEVEL_EXCEPTIONS = (
 """Exceptions from `_LEVEL_BY_EFFECT`, for rules of oasdiff and similar rules. A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
 """Ids of oasdiff that do not follow the pattern of its other ids, by the id that the pattern would give."""
+KINDS_WITH_SUNSET = ("request-property", "response-property")
+"""Kinds for which a deprecation with a date of removal (`x-sunset`) has a rule of its own."""
+_KINDS_WITHOUT_TYPE_SPECIALIZED = ("request-body", "request-property", "request-parameter")
+"""Kinds for which oasdiff reports fewer allowed types as type-changed."""
 
 
 def build_rule_id(kind: SchemaKind, action_suffix: str) -> str:
@@ -207,12 +215,6 @@ def build_rule_id(kind: SchemaKind, action_suffix: str) -> str:
         kind: the kind of the schema.
         action_suffix: the end of the rule id that describes the change, such as "max-increased".
     """
-    if action_suffix == "type-specialized" and kind.id_prefix in (
-        "request-body",
-        "request-property",
-        "request-parameter",
-    ):
-        action_suffix = "type-changed"  # oasdiff distinguishes the two only in responses
     name = f"{kind.id_prefix}-{action_suffix}"
     return _OASDIFF_ID_BY_RULE_ID.get(name, name)
 
@@ -220,12 +222,21 @@ def build_rule_id(kind: SchemaKind, action_suffix: str) -> str:
 def _build_keyword_rules() -> Iterator[DriftRule]:
     for kind in SCHEMA_KIND_BY_ID_PREFIX.values():
         for action in _iterate_schema_actions():
-            name = build_rule_id(kind, action.id_suffix)
-            # `build_rule_id` maps type-specialized to type-changed for requests, whose rule comes from that action.
-            if action.id_suffix != "type-specialized" or name.endswith(action.id_suffix):
-                yield _build_rule(
-                    name, _determine_level(name, kind, action.effect), f"{kind.label}: {action.description}"
-                )
+            if _is_distinguished(kind, action.id_suffix):
+                name = build_rule_id(kind, action.id_suffix)
+                level = _determine_level(name, kind, action.effect)
+                yield _build_rule(name, level, f"{kind.label}: {action.description}")
+
+
+def _is_distinguished(kind: SchemaKind, action_suffix: str) -> bool:
+    """Whether the change has a rule of its own for this kind, because oasdiff distinguishes it there."""
+    if action_suffix == "type-specialized":
+        return kind.id_prefix not in _KINDS_WITHOUT_TYPE_SPECIALIZED
+    if action_suffix == "type-compatible":
+        return not kind.id_prefix.startswith("request-parameter")
+    if action_suffix == "deprecated-with-sunset":
+        return kind.id_prefix in KINDS_WITH_SUNSET
+    return action_suffix != "pattern-generalized" or kind.is_sent_by_client
 
 
 def _determine_level(rule_id: str, kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:

@@ -22,10 +22,12 @@ class ComparisonScope:
     """The part of the operation: "request body#/text"."""
     is_callback: bool = False
     """Whether the provider sends the request and the client responds."""
+    is_text: bool = False
+    """Whether values of schemas are sent as text, as in a header, so that any value can also be read as a string."""
     old_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
-    unchanged_pairs: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
-    """Kind and both pointers of schemas without changes. They are kept so that shared components are compared once."""
+    unchanged_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
+    """Kind, `is_text` and both pointers of schemas without changes, so that shared components are compared once."""
 
     def create_nested_scope(self, location_suffix: str) -> ComparisonScope:
         """Return the scope of a part of this scope, with `location_suffix` appended to the location."""

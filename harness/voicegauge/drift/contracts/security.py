@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
+from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 
@@ -160,9 +160,9 @@ def _describe_credential(value_by_keyword: dict[str, str]) -> str:
 def _compare_flow(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     for key, name in (("authorizationUrl", "oauth-url"), ("tokenUrl", "oauth-token-url")):
         before, after = old.get_child(key), new.get_child(key)
-        if before.exists and after.exists and not is_same_json(before.value, after.value):
-            rule = f"api-security-component-{name}-changed"
-            yield scope.build_change(rule, before, after, old=before.value, new=after.value)
+        values = {"old": old.get_value(key), "new": new.get_value(key)}
+        if values["old"] != values["new"]:
+            yield scope.build_change(f"api-security-component-{name}-changed", before, after, **values)
     old_scopes, new_scopes = old.get_child("scopes"), new.get_child("scopes")
     before_names, after_names = (dict(node.iterate_children()) for node in (old_scopes, new_scopes))
     for name in dict.fromkeys((*before_names, *after_names)):

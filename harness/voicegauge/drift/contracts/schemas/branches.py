@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
 from voicegauge.drift.contracts.normalization import SchemaFingerprint
-from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
+from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema, has_single_branch
 from voicegauge.drift.contracts.schema_rules import RULE_NAME_BY_BRANCH_KEYWORD, SCHEMA_KIND_BY_ID_PREFIX, build_rule_id
 from voicegauge.drift.contracts.scope import SchemaPair
 from voicegauge.drift.report import DriftChange
@@ -80,7 +80,8 @@ def compare_wrapping(
             if key not in wrapped.schema_lists or not wrapped.has_only_branches or single.has_only_branches:
                 continue
             is_wrapped_now = wrapped is new
-            if key == "oneOf":
+            listed = pair.old if is_wrapped_now else pair.new
+            if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
                 yield pair.scope.build_change(
                     build_rule_id(pair.kind, action), old.get_keyword(key), new.get_keyword(key)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import RULE_NAME_BY_ASSERTION_KEYWORD, RULE_NAME_BY_BOUND_KEYWORD
+from voicegauge.drift.contracts.schema_rules import (
+    KINDS_WITH_SUNSET,
+    RULE_NAME_BY_ASSERTION_KEYWORD,
+    RULE_NAME_BY_BOUND_KEYWORD,
+    SchemaKind,
+)
 from voicegauge.drift.contracts.schemas.types import KeywordChange, compare_types
 
 _RULE_NAME_BY_VALUE_KEYWORD = {
-    **{keyword: RULE_NAME_BY_ASSERTION_KEYWORD[keyword] for keyword in ("pattern", "multipleOf", "dependentRequired")},
+    **{keyword: RULE_NAME_BY_ASSERTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
     "default": "default-value",
 }
 """Keywords that can be added, removed or changed, with their names in rule ids."""
@@ -22,18 +28,62 @@ _RULE_NAME_BY_CHANGE_ONLY_KEYWORD = {
 }
 """Keywords for which one rule reports any difference, with their names in rule ids."""
 _RULE_NAMES_BY_FLAG_KEYWORD = {
-    "deprecated": ("deprecated", "reactivated"),
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }
 """Boolean keywords, each with the ends of the rule ids for becoming true and for becoming false."""
 
+_KEYWORDS_COMPARED_TOGETHER = ("minContains", "maxContains", "pattern", "deprecated")
+"""Keywords that are not compared by value alone."""
+_PATTERNS_OF_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
+"""Patterns that match any text on one line."""
 
-def compare_keywords(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Yield the changes of types, enums and all other keywords with plain values."""
-    yield from compare_types(old, new)
+
+def compare_keywords(
+    kind: SchemaKind, old: NormalizedSchema, new: NormalizedSchema, *, is_text: bool
+) -> Iterator[KeywordChange]:
+    """Yield the changes of types, enums and all other keywords with plain values.
+
+    Args:
+        kind: the kind of both schemas.
+        old: the older schema.
+        new: the newer schema.
+        is_text: whether the value is sent as text, as in a header.
+    """
+    yield from compare_types(kind, old, new, is_text=is_text)
     yield from _compare_enums(old, new)
     for key in dict.fromkeys((*old.keywords, *new.keywords)):
-        yield from _compare_keyword(key, old.get_keyword(key), new.get_keyword(key))
+        if key not in _KEYWORDS_COMPARED_TOGETHER:
+            yield from _compare_keyword(key, old.get_keyword(key), new.get_keyword(key))
+    has_sunset = kind.id_prefix in KINDS_WITH_SUNSET and new.get_keyword("x-sunset").exists
+    deprecated = "deprecated-with-sunset" if has_sunset else "deprecated"
+    yield from compare_flags(deprecated, "reactivated", old.get_keyword("deprecated"), new.get_keyword("deprecated"))
+    yield from _compare_patterns(kind, old.get_keyword("pattern"), new.get_keyword("pattern"))
+    yield from _compare_contains_bounds(old, new)
+
+
+def _compare_patterns(kind: SchemaKind, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+    """Compare patterns. One that matches every value restricts nothing, as if it was left out."""
+    is_unrestricted = [not node.exists or node.value in _PATTERNS_OF_EVERY_VALUE for node in (old, new)]
+    if all(is_unrestricted):
+        return
+    if is_unrestricted[0]:
+        yield KeywordChange("pattern-added", old, new, {"new": new.value})
+    elif is_unrestricted[1] and new.exists and kind.is_sent_by_client:
+        yield KeywordChange("pattern-generalized", old, new, {"old": old.value, "new": new.value})
+    else:
+        yield from _compare_values("pattern", old, new)
+
+
+def _compare_contains_bounds(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
+    """Compare the bounds of `contains`, which have no meaning without it. One item is required by default."""
+    if "contains" not in old.single_schemas or "contains" not in new.single_schemas:
+        return
+    least = [
+        keyword if keyword.exists else replace(keyword, value=1)
+        for keyword in (schema.get_keyword("minContains") for schema in (old, new))
+    ]
+    yield from _compare_bounds("min-contains", *least)
+    yield from _compare_bounds("max-contains", old.get_keyword("maxContains"), new.get_keyword("maxContains"))
 
 
 def _compare_keyword(keyword: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:

@@ -31,7 +31,7 @@ def compare_schemas(
         old: the node of the older schema.
         new: the node of the newer schema.
     """
-    cache_key = (schema_kind_prefix, _find_component_pointer(old), _find_component_pointer(new))
+    cache_key = (schema_kind_prefix, scope.is_text, _find_component_pointer(old), _find_component_pointer(new))
     if cache_key in scope.unchanged_pairs:
         return
     first = SchemaPair(
@@ -70,11 +70,12 @@ def _compare_pair(pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[D
     if wrapping or inner_pairs:
         yield from wrapping
         return
-    for change in compare_keywords(old, new):
+    for change in compare_keywords(pair.kind, old, new, is_text=pair.scope.is_text):
         yield pair.scope.build_change(
             build_rule_id(pair.kind, change.action_suffix), change.old, change.new, **change.values
         )
-    if are_disjoint(old, new):
+    accepts_anything = pair.kind.is_sent_by_client and not pair.new
+    if accepts_anything or are_disjoint(old, new):
         return
     yield from compare_properties(pair, old, new, inner_pairs)
     yield from _compare_additional_properties(pair, old, new)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
+from voicegauge.drift.contracts.schema_rules import SchemaKind
 
 
 class KeywordChange(NamedTuple):
@@ -29,35 +30,81 @@ _INCLUDED_FORMATS_BY_FORMAT = {
     "date-time": {"date", "time"},
 }
 """For each format, the narrower formats that oasdiff considers to be part of it."""
-_ACTION_BY_TYPE_RELATION: Mapping[_SetRelation, str] = {"wider": "type-generalized", "narrower": "type-specialized"}
 
 
-def compare_types(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Yield the changes of nullability, types and formats."""
+def compare_types(
+    kind: SchemaKind, old: NormalizedSchema, new: NormalizedSchema, *, is_text: bool
+) -> Iterator[KeywordChange]:
+    """Yield the changes of nullability, types and formats.
+
+    Args:
+        kind: the kind of both schemas.
+        old: the older schema.
+        new: the newer schema.
+        is_text: whether the value is sent as text, as in a header, so that any value can also be read as a string.
+    """
     nodes = _find_type_node(old), _find_type_node(new)
     if old.is_nullable is not None and new.is_nullable is not None and old.is_nullable != new.is_nullable:
         yield KeywordChange("became-nullable" if new.is_nullable else "became-not-nullable", *nodes, {})
-    old_types, new_types = _find_effective_types(old), _find_effective_types(new)
-    types = _compare_type_sets(old_types, new_types)
+    types = _TypeChange(_find_effective_types(old), _find_effective_types(new))
     values = {"old": _describe_type(old), "new": _describe_type(new)}
-    has_list = old_types and new_types and max(len(old_types), len(new_types)) > 1
-    if has_list and types != "same" and (old_types or set()) & (new_types or set()):
-        if types in ("wider", "other"):
-            yield KeywordChange("list-of-types-widened", *nodes, values)
-        if types in ("narrower", "other"):
-            yield KeywordChange("list-of-types-narrowed", *nodes, values)
-        types = "same"
-    relation = _combine_relations(types, _compare_formats(old.get_keyword("format"), new.get_keyword("format")))
-    if relation != "same":
-        changed = nodes if types != "same" else (old.get_keyword("format"), new.get_keyword("format"))
-        yield KeywordChange(_ACTION_BY_TYPE_RELATION.get(relation, "type-changed"), *changed, values)
+    formats = _compare_formats(old.get_keyword("format"), new.get_keyword("format"))
+    if types.relation == "same" and formats == "same":
+        return
+    changed = nodes if types.relation != "same" else (old.get_keyword("format"), new.get_keyword("format"))
+    if types.old and types.new and types.relation != "same" and any(_is_branch_list(node) for node in nodes):
+        yield KeywordChange(_choose_list_action(kind, types), *changed, values)
+    else:
+        yield KeywordChange(_choose_type_action(kind, types, formats, is_text=is_text), *changed, values)
 
 
-def _combine_relations(type_relation: _SetRelation, format_relation: _SetRelation) -> _SetRelation:
-    """Combine the relations of types and formats. If they contradict each other, the result is "other"."""
-    if type_relation == "other" or format_relation == "same":
-        return type_relation
-    return format_relation if type_relation in ("same", format_relation) else "other"
+def _is_branch_list(node: DocumentNode) -> bool:
+    """Whether the types come from a `oneOf` or `anyOf` of plain types, which normalization made a list of types."""
+    return node.pointer.endswith(("/anyOf", "/oneOf"))
+
+
+class _TypeChange(NamedTuple):
+    """The types that are allowed before and after a change; `None` if any type is."""
+
+    old: frozenset[str] | None
+    new: frozenset[str] | None
+
+    @property
+    def relation(self) -> _SetRelation:
+        return _compare_type_sets(self.old, self.new)
+
+
+def _choose_list_action(kind: SchemaKind, types: _TypeChange) -> str:
+    """Choose the worse of the actions if types were both added and removed."""
+    old, new = types.old or frozenset(), types.new or frozenset()
+    is_narrowed = bool(old - new) if kind.is_sent_by_client else not new - old
+    return "list-of-types-narrowed" if is_narrowed else "list-of-types-widened"
+
+
+def _choose_type_action(kind: SchemaKind, types: _TypeChange, formats: _SetRelation, *, is_text: bool) -> str:
+    """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
+    is_breaking = _breaks_reader(kind, types, formats, is_text=is_text)
+    if kind.id_prefix == "request-parameter-property":
+        # How an object in a parameter is sent is not known, as text or for example as JSON.
+        if is_breaking != _breaks_reader(kind, types, formats, is_text=not is_text):
+            return "type-changed"
+        return "type-specialized" if is_breaking else "type-generalized"
+    if kind.is_sent_by_client:
+        is_text_only = types.relation in ("narrower", "other") and kind.id_prefix != "request-parameter"
+        return "type-changed" if is_breaking else "type-compatible" if is_text_only else "type-generalized"
+    if is_breaking:
+        return "type-generalized" if types.relation == "wider" and types.new is not None else "type-changed"
+    return "type-compatible" if types.relation in ("wider", "other") else "type-specialized"
+
+
+def _breaks_reader(kind: SchemaKind, types: _TypeChange, formats: _SetRelation, *, is_text: bool) -> bool:
+    """Whether whoever reads the value, the provider or the client, may get a value that it does not expect."""
+    read_types = types.new if kind.is_sent_by_client else types.old
+    harmless: _SetRelation = "wider" if kind.is_sent_by_client else "narrower"
+    if types.relation != "same" and read_types is None:
+        return False
+    is_readable = types.relation in ("same", harmless) or (is_text and "string" in (read_types or ()))
+    return not is_readable or formats not in ("same", harmless)
 
 
 def are_disjoint(old: NormalizedSchema, new: NormalizedSchema) -> bool:
