@@ -14,6 +14,7 @@ from voicegauge.model import DOWNLOAD_OPERATION
 from voicegauge.transport import Transport, VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, job_script
+from .conftest import JOB_ID
 
 
 async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
@@ -33,6 +34,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     assert (delivery.job.id, delivery.job.status_operation) == ("j1", "status")
     assert [exchange.operation for exchange in delivery.exchanges] == ["submit", *["status"] * 3, DOWNLOAD_OPERATION]
     assert (delivery.attempts, delivery.submit_exchange, delivery.audio_exchange) == (1, 0, 4)
+    assert not delivery.has_open_job
     assert delivery.audio is delivery.exchanges[4].response.body
 
 
@@ -79,6 +81,85 @@ async def test_a_result_may_need_a_call_of_its_own(speak, script, status):
     assert delivery.audio == WAV
     assert delivery.exchanges[-1].operation == "result"
     assert script.requests[-1][1].headers["x-key"] == KEY
+
+
+def edit_result(parameters, links=None):
+    """Return an edit after which the result is fetched by an operation with these parameters."""
+
+    def edit(document):
+        paths = document["paths"]
+        status = paths["/jobs/{job_id}"]["get"]
+        status["x-job"].update(result="result", audio={"at": "body", "delivered": "bytes"}, charged="header.X-Charged")
+        paths["/speech"]["post"]["responses"]["202"]["links"] |= (links or {}).get("submit", {})
+        status["responses"]["200"]["links"] = (links or {}).get("status", {})
+        is_in_path = any(parameter["in"] == "path" for parameter in parameters)
+        result = paths.pop("/results/{job_id}")
+        result["get"]["parameters"] = parameters
+        paths["/results/{job_id}" if is_in_path else "/results"] = result
+
+    return edit
+
+
+def query(name, *, required=False):
+    return {"name": name, "in": "query", "required": required, "schema": {"type": "string"}}
+
+
+def link(**parameters):
+    return {"result": {"operationId": "result", "parameters": parameters}}
+
+
+RESULT_REQUESTS = {
+    "the only required parameter": (edit_result([JOB_ID, query("format")]), "/results/j1", ""),
+    "a link from the last status": (
+        edit_result([JOB_ID, query("part")], {"status": link(job_id="$response.body#/type", part=7)}),
+        "/results/r7",
+        "part=7",
+    ),
+    "a link from the submit": (
+        edit_result([query("job"), query("part")], {"submit": link(job="$response.body#/id")}),
+        "/results",
+        "job=j1",
+    ),
+    "no parameter": (edit_result([query("part")]), "/results", ""),
+}
+
+
+@pytest.mark.parametrize("name", RESULT_REQUESTS)
+async def test_a_result_is_requested_as_documented(speak, script, status, name):
+    edit, path, query_string = RESULT_REQUESTS[name]
+    job_script(script, speak.base, status, type="r7")
+    script.on(f"GET {path}", Response(WAV, media_type="audio/wav", headers={"X-Charged": "0.5"}))
+    delivery, _ = await speak(edit=edit)
+    assert delivery.failure is None
+    assert (delivery.audio, delivery.charged_usd) == (WAV, 0.5)
+    assert script.requests[-1][1].url.query == query_string
+
+
+async def test_a_result_whose_id_is_not_known_is_not_requested(speak, script, status):
+    """The job has no id that could be sent: its status is polled at a URL."""
+
+    def poll_by_url(document):
+        edit_result([JOB_ID])(document)
+        del document["paths"]["/speech"]["post"]["responses"]["202"]["links"]
+
+    job_script(script, speak.base, status)
+    script.on("POST /speech", JSONResponse({"state": "queued", "poll": f"{speak.base}/jobs/j1"}, 202))
+    delivery, _ = await speak(edit=poll_by_url)
+    assert (delivery.failure.kind, delivery.failure.message) == ("protocol", "acme result needs path.job_id")
+    assert script.routes == ["POST /speech", "GET /jobs/j1"]
+
+
+@pytest.mark.parametrize(
+    ("status_code", "kind", "has_open_job"),
+    [(300, "protocol", False), (404, "rejected", False), (401, "rejected", True), (503, "server_error", True)],
+)
+async def test_a_result_that_is_rejected_says_so(speak, script, status, status_code, kind, has_open_job):
+    job_script(script, speak.base, status)
+    script.on("GET /results/j1", Response("not now", status_code))
+    delivery, _ = await speak(edit=edit_result([JOB_ID]))
+    assert delivery.failure.message == f"fetching the result: HTTP {status_code}: not now"
+    assert (delivery.failure.kind, delivery.failure.status) == (kind, status_code)
+    assert (delivery.has_open_job, delivery.audio) == (has_open_job, None)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +213,7 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
         (422, "rejected", 1),
         (500, "server_error", 1),
         (503, "server_error", 3),
+        (300, "protocol", 1),
         (302, "protocol", 1),
     ],
 )

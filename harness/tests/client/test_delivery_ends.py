@@ -17,6 +17,8 @@ from voicegauge.transport import Transport, VirtualClock
 from ..builders.scripted_provider import HELLO, KEY, Watcher, job_script
 
 NOBODY = "http://127.0.0.1:1"
+NOT_SHOWN = "\U0010ffff"
+"""A character of four bytes that is not printable, of which several are shown as one space."""
 
 
 async def unreachable(contract, **options):
@@ -98,6 +100,10 @@ async def test_a_job_whose_audio_comes_too_late_stays_open(speak, script, status
         ("a\n\tb", "a b"),
         ("", None),
         ("x" * 5000, "x" * 200 + "..."),
+        ("\U00010000" * 4096, "\U00010000" * 200 + "..."),
+        (NOT_SHOWN * 4000 + "\U00010000" * 96, "\U00010000" * 96),
+        (NOT_SHOWN * 4000 + "\U00010000" * 97, "\U00010000" * (96 - len(KEY))),  # the cut may have split a key
+        (NOT_SHOWN * 4000 + "\U00010000" * 200, "\U00010000" * (96 - len(KEY))),
     ],
 )
 async def test_a_rejection_quotes_the_beginning_of_its_body(speak, script, body, excerpt):
@@ -133,6 +139,7 @@ async def test_a_delivery_that_is_interrupted_before_its_response_has_no_open_jo
     delivery = await interrupted(contract, script, serve, target)
     assert (delivery.failure.kind, delivery.has_open_job) == ("interrupted", False)
     assert delivery.failure.message == "interrupted before the delivery was complete"
+    assert delivery.job is None
 
 
 async def test_a_job_that_is_interrupted_stays_open_and_names_its_state(contract, script, serve, status):

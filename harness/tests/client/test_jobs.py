@@ -7,11 +7,15 @@ import asyncio
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from voicegauge.client import Client, Ledger
+from voicegauge.client import Client, DeliveryInterruptedError, Ledger
+from voicegauge.client.delivery.delivery import MAX_CANCEL_S
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.transport import Transport
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, audio_at, job, job_script
+from ..builders.servers import serving
+from ..builders.virtual_time import in_virtual_time
+from .conftest import JOB_ID
 
 
 async def test_a_status_response_can_request_a_wait(speak, script, status):
@@ -55,6 +59,57 @@ async def test_without_an_id_nor_a_url_of_its_own_a_job_is_lost(speak, script):
     assert delivery.failure.kind == "protocol"
     assert "no usable job id at body#/id" in delivery.failure.message
     assert script.routes == ["POST /speech"]
+
+
+async def test_the_parameters_of_a_poll_are_sent_where_they_are_documented(speak, script, status):
+    """A link can fill parameters in the path, the query and the headers, and name where each belongs."""
+
+    def link_parameters(document):
+        poll = document["paths"]["/jobs/{job_id}"]["get"]
+        text = {"schema": {"type": "string"}}
+        poll["parameters"] = [
+            JOB_ID,
+            {"name": "token", "in": "query", **text},
+            {"name": "X-Zone", "in": "header", **text},
+        ]
+        document["paths"]["/speech"]["post"]["responses"]["202"]["links"]["status"]["parameters"] = {
+            "path.job_id": "$response.body#/id",
+            "token": "$response.body#/token",
+            "X-Zone": "$response.header.X-Zone",
+        }
+
+    job_script(script, speak.base, status)
+    submitted = JSONResponse({"id": "j1", "state": "queued", "token": "t 1"}, 202, {"X-Zone": "eu"})
+    script.on("POST /speech", submitted)
+    delivery, _ = await speak(edit=link_parameters)
+    assert delivery.audio == WAV
+    sent = script.requests[1][1]
+    assert (sent.url.path, sent.url.query, sent.headers["x-zone"]) == ("/jobs/j1", "token=t%201", "eu")
+
+
+def id_in_header(document):
+    """Take the job's id in a header, which can only have ASCII characters."""
+    paths = document["paths"]
+    paths["/jobs"] = {"get": paths.pop("/jobs/{job_id}")["get"]}
+    paths["/jobs"]["get"]["parameters"] = [{**JOB_ID, "in": "header", "name": "X-Job"}]
+    links = paths["/speech"]["post"]["responses"]["202"]["links"]
+    links["status"]["parameters"] = {"X-Job": "$response.body#/id"}
+
+
+async def test_an_id_that_cannot_be_sent_is_a_protocol_failure_and_leaves_no_open_job(speak, script):
+    script.on("POST /speech", JSONResponse({"id": "\u00e91", "state": "queued"}, 202))
+    watcher = Watcher()
+    delivery, _ = await speak(edit=id_in_header, observer=watcher)
+    assert delivery.failure.message == "the header X-Job can only have printable ASCII characters"
+    assert (delivery.failure.kind, delivery.has_open_job, delivery.job.id) == ("protocol", False, "\u00e91")
+    assert watcher.events[-1] == (202, "accepted", None)
+
+
+async def test_a_failed_job_may_have_no_reason(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("failed", reason=" "))
+    delivery, _ = await speak()
+    assert delivery.failure.message == "failed: no reason given"
 
 
 async def test_a_failed_job_has_a_reason(speak, script, status):
@@ -113,7 +168,9 @@ async def test_polls_that_fail_in_passing_are_borne(speak, script, status):
     assert clock.sleeps == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("code", "kind", "polls"), [(500, "server_error", 6), (404, "rejected", 1)])
+@pytest.mark.parametrize(
+    ("code", "kind", "polls"), [(500, "server_error", 6), (404, "rejected", 1), (300, "protocol", 1)]
+)
 async def test_polls_that_keep_failing_are_not(speak, script, status, code, kind, polls):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", Response(status_code=code))
@@ -167,7 +224,17 @@ async def test_a_job_without_an_id_cannot_stay_open(speak, script):
     watcher = Watcher()
     delivery, _ = await speak(edit=without_link, observer=watcher)
     assert not delivery.has_open_job
+    assert (delivery.job.id, [seen.state for seen in delivery.job.observations]) == (None, ["queued"])
     assert watcher.events[-1] == (202, "accepted", None)
+
+
+async def test_a_resumed_job_keeps_its_id_and_waits_for_the_end_of_an_unknown_state(speak, script, status):
+    job_script(script, speak.base, status, "dreaming")
+    delivery, _ = await speak(speech="j1", method="resume_job")
+    assert (delivery.audio, delivery.job.id) == (WAV, "j1")
+    script.on("GET /jobs/j1", Response(status_code=404))
+    delivery, _ = await speak(speech="j1", method="resume_job")
+    assert (delivery.job.id, delivery.job.observations) == ("j1", ())
 
 
 @pytest.mark.parametrize(("state", "spent_usd"), [("done", 0.01), ("failed", 0.01), ("void", 0.0)])
@@ -191,8 +258,31 @@ def cancellable(document):
     document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["cancel"] = {"operation": "cancel", "state": "failed"}
 
 
-@pytest.mark.parametrize(("edit", "cancels"), [(None, 0), (cancellable, 1)])
-async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script, serve, status, edit, cancels):
+def cancellable_by_link(document):
+    """Cancel a job by a parameter that only a link names as that of the id."""
+    cancellable(document)
+    document["paths"]["/jobs"] = {"delete": document["paths"]["/jobs/{job_id}"].pop("delete")}
+    parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in ("why", "job")]
+    document["paths"]["/jobs"]["delete"]["parameters"] = parameters
+    links = document["paths"]["/speech"]["post"]["responses"]["202"]["links"]
+    links["cancel"] = {"operationId": "cancel", "parameters": {"job": "$response.body#/id"}}
+
+
+def cancellable_by_nothing(document):
+    cancellable_by_link(document)
+    del document["paths"]["/speech"]["post"]["responses"]["202"]["links"]["cancel"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "cancellation"),
+    [
+        (None, None),
+        (cancellable, "/jobs/j1"),
+        (cancellable_by_link, "/jobs?job=j1"),
+        (cancellable_by_nothing, None),
+    ],
+)
+async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script, serve, status, edit, cancellation):
     script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued"}, 202))
     script.on("GET /jobs/j1", status("working")).on("DELETE /jobs/j1", Response(status_code=204))
     base, loaded, watcher, ledger = await serve(script), contract(edit), Watcher(), Ledger(1.0)
@@ -205,5 +295,50 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
         with pytest.raises(asyncio.CancelledError):
             await task
     assert watcher.events[-1] == (202, "accepted", "j1")
-    assert script.routes.count("DELETE /jobs/j1") == cancels
+    sent = [str(request.url).removeprefix(base) for _, request, _ in script.requests if request.method == "DELETE"]
+    assert sent == ([cancellation] if cancellation else [])
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)
+
+
+async def _never(_request):
+    await asyncio.sleep(3600)
+
+
+async def _interrupt(contract, script, base, edit):
+    """Speak, and cancel the task when the first poll has arrived; return the delivery and the seconds it took then."""
+    polled = asyncio.Event()
+
+    async def poll(request):
+        polled.set()
+        await _never(request)
+
+    script.on("GET /jobs/j1", poll)
+    async with Transport() as transport:
+        client = Client(contract(edit), transport, base_urls={"": base}, key=KEY)
+        task = asyncio.create_task(client.speak(contract(edit).find_target_by_name("one"), HELLO))
+        await polled.wait()
+        task.cancel()
+        started_s = asyncio.get_running_loop().time()
+        with pytest.raises(DeliveryInterruptedError) as caught:
+            await task
+        return caught.value.delivery, asyncio.get_running_loop().time() - started_s
+
+
+@in_virtual_time
+async def test_ctrl_c_waits_for_a_cancellation_for_a_short_time_only(contract, script, status):
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued"}, 202))
+    script.on("DELETE /jobs/j1", _never)
+    async with serving(script) as base:
+        delivery, took_s = await _interrupt(contract, script, base, cancellable)
+    assert script.routes[-1] == "DELETE /jobs/j1"
+    assert took_s == pytest.approx(MAX_CANCEL_S)
+    assert delivery.has_open_job
+
+
+@in_virtual_time
+async def test_a_job_without_an_id_cannot_be_cancelled(contract, script, status):
+    async with serving(script) as base:
+        script.on("POST /speech", JSONResponse({"state": "queued", "poll": f"{base}/jobs/j1"}, 202))
+        delivery, _ = await _interrupt(contract, script, base, cancellable)
+    assert script.routes == ["POST /speech", "GET /jobs/j1"]
+    assert not delivery.has_open_job

@@ -32,6 +32,7 @@ def elsewhere(monkeypatch):
         ("Thu, 01 Jan 1970 00:01:40 GMT", 90),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
         ("Thu Jan  1 00:01:40 1970", 90),
+        ("Thu, 01 Jan 1970 02:01:40 +0200", 90),
         ("soon", None),
         ("nan", None),
         ("inf", None),

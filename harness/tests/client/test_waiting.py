@@ -19,6 +19,10 @@ from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time
 
 
+def job_spec(document):
+    return document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
+
+
 async def test_an_undocumented_state_ends_the_wait_on_request(contract, script, serve, status):
     base = await serve(script)
     job_script(script, base, status, "dreaming")
@@ -58,6 +62,16 @@ async def test_a_limit_beyond_the_contract_changes_nothing(speak, script, status
     delivery, clock = await speak(max_wait_s=1e6)
     assert "60 s (the contract's limit)" in delivery.failure.message
     assert clock.monotonic() == 60
+
+
+async def test_the_longest_wait_that_is_honored(speak, script, status):
+    job_script(script, speak.base, status)
+    working = status("working")
+    working.headers["retry-after"] = "120"
+    script.on("GET /jobs/j1", working, status("done", audio=audio_at(speak.base)))
+    delivery, clock = await speak(edit=lambda document: job_spec(document)["poll"].update(timeout_s=500))
+    assert delivery.audio == WAV
+    assert clock.sleeps == [1, 120]
 
 
 @pytest.mark.parametrize("wait", ["999999999", "Thu, 01 Jan 2999 00:00:00 GMT", "121"])
@@ -130,7 +144,7 @@ async def test_the_message_says_what_was_seen_last(contract, script, status, nam
 
 
 def fast_polls(document):
-    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["poll"].update(min_s=0.01, max_s=0.01)
+    job_spec(document)["poll"].update(min_s=0.01, max_s=0.01)
 
 
 SLOW_S = 100
@@ -166,6 +180,38 @@ async def test_redirects_do_not_outlast_the_deadline(contract, max_wait_s):
     assert f"a delivery may take {limit_s:g} s" in delivery.failure.message
     assert len(called) == -(-limit_s // SLOW_S)
     assert clock.monotonic() < limit_s + SLOW_S
+
+
+async def test_a_state_is_timed_from_the_last_submit(contract):
+    """Every response takes `SLOW_S`; the first submit is rejected and sent again."""
+    submits = [Response(status_code=429), JSONResponse({"id": "j1", "state": "working"}, 202)]
+
+    def respond(path):
+        return submits.pop(0) if path == "/speech" else JSONResponse({"state": "failed"})
+
+    def patient(document):
+        job_spec(document)["poll"].update(timeout_s=500)
+
+    async with _slow_service(lambda: contract(patient), respond) as (client, clock, _):
+        await clock.sleep(7)
+        delivery = await client.speak(contract(patient).find_target_by_name("one"), HELLO)
+    assert [seen.state for seen in delivery.job.observations] == ["working", "failed"]
+    times_s = [time_ms / 1000 for seen in delivery.job.observations for time_ms in (seen.requested_ms, seen.at_ms)]
+    assert times_s == pytest.approx([0, SLOW_S, SLOW_S + 1, 2 * SLOW_S + 1], rel=1e-6)
+
+
+async def test_a_wait_that_takes_too_long_is_not_followed_by_a_submit(contract, script, serve):
+    class LateClock(VirtualClock):
+        async def sleep(self, seconds):
+            await super().sleep(2 * seconds)
+
+    script.on("POST /speech", Response("busy", 503))
+    async with Transport() as transport:
+        base_urls = {"": await serve(script)}
+        client = Client(contract(), transport, base_urls=base_urls, key=KEY, clock=LateClock(), max_wait_s=3)
+        delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
+    assert delivery.failure.message == "no time is left for the next request; a delivery may take 3 s"
+    assert (delivery.failure.kind, delivery.billing, len(script.requests)) == ("timeout", BillingStatus.REJECTED, 1)
 
 
 async def test_retries_do_not_outlast_the_deadline(contract):

@@ -26,6 +26,10 @@ MAX_CANCEL_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
 
+_BODY_AUDIO = ResponseAudio(at=Location("body"), delivered="bytes")
+"""Audio in the response to a submit. Some providers return cached or short audio at once, instead of a job."""
+
+
 class ReceivedTranscript(NamedTuple):
     """The transcript of audio that was sent."""
 
@@ -114,9 +118,10 @@ class DeliveryTask:
     def _read_transcript(self, submit_exchange: ParsedExchange) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
         transcription = self._target.transcription
-        text = submit_exchange.read_response(transcription.response.text) if transcription else None
+        assert transcription is not None, "a response without audio or a job is a transcript"
+        location = transcription.response.text
+        text = submit_exchange.read_response(location)
         if not isinstance(text, str):
-            location = transcription.response.text if transcription else "body"
             shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
             message = self._connection.mask_secrets(f"the response has no text at {location}: {shown}")
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
@@ -197,9 +202,7 @@ class DeliveryTask:
 
     async def _follow_job(self, job_tracker: JobTracker, submit_exchange: ParsedExchange) -> DownloadedAudio:
         if submit_exchange.exchange.response.media_type.startswith("audio/"):
-            # Some providers return cached or short audio at once, instead of a job.
-            location = ResponseAudio(at=Location("body"), delivered="bytes")
-            return await self._fetch_audio(submit_exchange, location, self._target.operation)
+            return await self._fetch_audio(submit_exchange, _BODY_AUDIO, self._target.operation)
         if job_tracker.observe_submit(
             submit_exchange, received_ms=self._get_elapsed_ms(), exchange_index=self._last_exchange_index
         ):
