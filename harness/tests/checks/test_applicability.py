@@ -51,7 +51,12 @@ def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
         for operation in contract.operations.values()
         for rule in find_applicable_rules(operation)
     }
-    assert set(RULE_BY_ID) - applied == {"job-cancel-ignored", "job-state-too-long", "response-kind-ignored"}
+    assert set(RULE_BY_ID) - applied == {
+        "job-cancel-ignored",
+        "job-state-too-long",
+        "response-kind-ignored",
+        "usage-above-bound",
+    }
 
 
 def _operation(name: str):

@@ -84,6 +84,8 @@ IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}
 # They need a request with audio: `test_audio_input.py` finds these.
 # It needs an operation whose requests select a stream: `test_response_kind.py` finds this.
 OF_CHOICES = {"response-kind-ignored"}
+# It needs a price that depends on reported usage: `test_usage_prices.py` finds this.
+OF_USAGE = {"excess-usage"}
 OF_UPLOADS = {"upload-limit-ignored", "upload-format-ignored", "other-transcript", "other-rate"}
 
 
@@ -107,7 +109,9 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
 
 
 def test_the_table_has_every_fault_and_only_existing_rules() -> None:
-    elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_SHAPES | OF_CHOICES | OF_UPLOADS
+    elsewhere = (
+        AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_SHAPES | OF_CHOICES | OF_UPLOADS | OF_USAGE
+    )
     assert FOUND_BY.keys() | NO_FINDING | elsewhere == FAULTS.keys()
     assert len(FOUND_BY) >= 20
     assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(

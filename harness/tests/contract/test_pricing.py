@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from voicegauge.contract.pricing import (
@@ -14,7 +16,7 @@ from voicegauge.contract.pricing import (
     parse_price_override,
     quote_price,
 )
-from voicegauge.errors import UsageError
+from voicegauge.errors import ContractError, UsageError
 
 PRICE = "x-pricing: {per: 1k_characters, usd: 0.02, source: {document: acme.md}}"
 
@@ -220,3 +222,72 @@ def test_an_operation_without_speech_is_billable_if_it_has_a_price(acme, load, p
 
 def test_speech_is_billable_even_without_a_documented_price(priced) -> None:
     assert is_billable(priced("").operation)
+
+
+TOKENS = "{per: 1m_tokens, usd: 0.6, label: input, usage: {max_per_character: 1}, plus: [%s]}"
+OUTPUT = "{per: 1m_tokens, usd: 12, label: output, usage: {max_per_character: 2, max_per_request: 100}}"
+
+
+@pytest.mark.parametrize(
+    ("price", "usd", "text"),
+    [
+        (
+            TOKENS % OUTPUT,
+            (500 * 0.6 + 1100 * 12) / 1_000_000,
+            "$0.6 / 1,000,000 tokens (input) + $12 / 1,000,000 tokens (output)",
+        ),
+        ("{per: second, usd: 0.01}", 0.01 * 500 / 15, "$0.01 / second of audio"),
+        ("{per: minute, usd: 0.6, usage: {max_per_character: 0.1}}", 0.5, "$0.6 / minute of audio"),
+        ("{per: compute_second, usd: 0.001, usage: {max_per_request: 30}}", 0.03, "$0.001 / second of computing"),
+    ],
+)
+def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, usd, text) -> None:
+    target = priced(price)
+    assert quote_price(target, 500).usd == pytest.approx(usd)
+    assert describe_price(target) == text
+    dollars, _ = compute_unit_prices(target, 500)
+    if "audio" in text:
+        assert dollars.unit == "minute"
+    else:
+        assert dollars == UnitPrice(pytest.approx(usd / 500), "estimated_character")
+
+
+PLANS = "x-limits: {plans: {free: {}, pro: {}}}\nx-provider:"
+BY_PLAN = "{per: 1k_characters, usd: 0.3, plans: {pro: {usd: 0.1, included: 1000}}}"
+
+
+@pytest.fixture
+def planned(acme, load):
+    """Return the contract with another price, and with the plans free and pro."""
+    return lambda price: load(acme.replace(PRICE, f"x-pricing: {price}").replace("x-provider:", PLANS))
+
+
+def test_a_plan_has_its_own_price_and_the_highest_one_is_the_default(planned) -> None:
+    contract = planned(BY_PLAN)
+    assert (
+        describe_price(contract.find_target_by_name("swift")) == "$0.3 / 1,000 characters (at most; depends on --plan)"
+    )
+    assert quote_price(contract.find_target_by_name("swift"), 1000).usd == 0.3
+    named = contract.select_account_plans(["pro", "a plan of someone else"]).find_target_by_name("swift")
+    assert quote_price(named, 1000).usd == 0.1
+    assert describe_price(named) == "$0.1 / 1,000 characters"
+    assert quote_price(contract.select_account_plans(["free"]).find_target_by_name("swift"), 1000).usd == 0.3
+
+
+@pytest.mark.parametrize(
+    ("price", "message"),
+    [
+        ("{per: 1m_tokens, usd: 1}", "needs usage, with an upper bound"),
+        ("{per: request, usd: 1, usage: {max_per_request: 2}}", "has no usage: the text determines it"),
+        ("{per: 1m_tokens, usd: 1, usage: {max_per_request: 1, reported: body#/spent}}", "is not in the documented"),
+        ("{per: 1m_tokens, usd: 1, usage: {reported: body#/id}}", "needs max_per_request or max_per_character"),
+        ("{per: request, usd: 1, plus: [{per: request, credits: 1}]}", "have the same currencies"),
+        ("{per: request, usd: 1, plus: [{per: request, usd: 1, plus: [{per: request, usd: 1}]}]}", "of its own"),
+        ("{per: request, usd: 1, plans: {pro: {usd: 2}}}", "usd 2 is more than 1"),
+        ("{per: request, usd: 1, plans: {gold: {usd: 1}}}", "is not a plan in x-limits.plans; known: free, pro"),
+        ("{per: request, usd: 1, plans: {pro: {credits: 1}}}", "the same currencies as the price"),
+    ],
+)
+def test_a_price_that_contradicts_itself_is_rejected(planned, price, message) -> None:
+    with pytest.raises(ContractError, match=re.escape(message)):
+        planned(price)

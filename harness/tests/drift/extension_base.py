@@ -40,7 +40,13 @@ BASE: dict[str, Any] = {
         "/speak": {
             "post": {
                 "operationId": "speak",
-                "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
+                "x-pricing": {
+                    "per": "1m_tokens",
+                    "usd": 0.02,
+                    "credits": 2,
+                    "usage": {"max_per_request": 5, "max_per_character": 1, "reported": "body#/used"},
+                    "plans": {"small": {"usd": 0.01, "credits": 1, "included": 1000}},
+                },
                 "x-stream": {
                     "event_type": "data#/type",
                     "framing": "sse",
@@ -92,8 +98,9 @@ BASE: dict[str, Any] = {
                             "audio": {**AUDIO},
                             "media_type": "application/json",
                             "pricing": {
-                                "per": "1k_characters",
+                                "per": "second",
                                 "usd": 0.3,
+                                "usage": {"max_per_character": 1},
                                 "alternatives": [{"per": "request", "usd": 1}],
                             },
                         }

@@ -179,7 +179,7 @@ def benchmark(
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     planned = _plan_requests(
-        catalogue=to_catalogue(contracts),
+        catalogue=to_catalogue(contracts, live),
         target_names=to_names(targets),
         live_options=live,
         suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
@@ -276,7 +276,7 @@ def plan_benchmark(
             to another machine.
     """
     planned = _plan_requests(
-        catalogue=to_catalogue(contracts),
+        catalogue=to_catalogue(contracts, live),
         target_names=to_names(targets),
         live_options=live,
         suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),

@@ -161,7 +161,7 @@ def check(
         emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
     )
     listener = progress or ProgressListener()
-    catalogue = to_catalogue(contracts)
+    catalogue = to_catalogue(contracts, live)
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     rules = select_rules(tuple(select), tuple(ignore), severities)
@@ -270,7 +270,7 @@ def plan_check(
     """
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
-    catalogue = to_catalogue(contracts)
+    catalogue = to_catalogue(contracts, live)
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     if live is not None:
@@ -329,7 +329,7 @@ def check_request(
         UsageError: as for `check`. Also if no minimal valid request can be built.
     """
     collector = Collector([target], seed)
-    catalogue = to_catalogue(contracts)
+    catalogue = to_catalogue(contracts, live)
     one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
     case = build_request_case(
@@ -390,7 +390,7 @@ def check_job_steps(
         UsageError: as for `check`. Also if the target does not answer with jobs, or a step is not valid.
     """
     collector = Collector([target], seed)
-    catalogue = to_catalogue(contracts)
+    catalogue = to_catalogue(contracts, live)
     one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
     journals = CaseJournals(None, [one.contract])

@@ -28,6 +28,7 @@ class LiveOptions:
     allow_insecure_http: bool = False
     """Whether a key may be sent over http, not https, to another machine."""
     account_plans: Sequence[str] = ()
-    """Names of your accounts' plans, whose rate limits are honored; by default the smallest plan of each provider."""
+    """Names of your accounts' plans, with their rate limits and prices; by default the lowest limit and the highest
+    price of each provider."""
     ledger: Ledger | None = None
     """Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`."""

@@ -65,9 +65,10 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
     return propose_overlay_of(read_openapi_document(Path(document)), provider=provider, operations=to_names(operations))
 
 
-def to_catalogue(contracts: ContractsOrFolders) -> Catalogue:
-    """Return `contracts` as a catalog; load the contracts if folders are given."""
-    return contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
+def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None) -> Catalogue:
+    """Return `contracts`, loaded if folders are given, with the prices of the account plans in `live`."""
+    catalogue = contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
+    return catalogue.select_account_plans(live.account_plans) if live is not None else catalogue
 
 
 def to_names(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -172,7 +172,7 @@ def record(
     if emulated == (live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     listener = progress or ProgressListener()
-    catalogue = to_catalogue(contracts)
+    catalogue = to_catalogue(contracts, live)
     chosen = select_targets(catalogue, targets, live)
     recording = _RecordingRun(
         targets=chosen,

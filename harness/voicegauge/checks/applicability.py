@@ -117,7 +117,10 @@ def find_resources(operation: Operation) -> list[ResourceSpec]:
 
 
 def _list_price_specs(operation: Operation) -> list[Any]:
-    return [operation.pricing, *(one.pricing for one in operation.targets)]
+    """Return the prices of an operation and its targets; for a status operation, of the targets that start its jobs."""
+    targets = operation.contract.targets.values() if operation.job is not None else ()
+    started = (target for target in targets if target.job_operation is operation)
+    return [operation.pricing, *(target.pricing for target in (*operation.targets, *started))]
 
 
 def _has_value(document_value: Any, path_tokens: list[str]) -> bool:

@@ -247,7 +247,7 @@ def add_plan_option(command: CommandFunction) -> CommandFunction:
         "plans",
         multiple=True,
         metavar="NAME",
-        help="With --live: account plan whose rate limit is respected. Default: the smallest. May be repeated.",
+        help="With --live: account plan, for rate limit and prices. Default: lowest limit, highest price. Repeatable.",
     )(command)
 
 

@@ -14,7 +14,15 @@ from voicegauge.client.requests import (
     create_idempotency_key,
     map_speech_request,
 )
-from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, Settlement, open_settlement
+from voicegauge.client.spending import (
+    Ledger,
+    PaymentObserver,
+    PricedRequest,
+    RateLimiter,
+    Reservation,
+    Settlement,
+    open_settlement,
+)
 from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
@@ -116,7 +124,8 @@ class Client(ProviderConnection):
         parts, key = self._add_idempotency_key(target, map_speech_request(target, speech), request_to_repeat)
         request = self.build_request(target.operation, parts)
         price = quote_price(target, len(speech.text), user_price_usd=price_usd).usd
-        with self._open_settlement(target, price, request_to_repeat) as settlement:
+        priced = PricedRequest(target, len(speech.text)) if price_usd is None else None
+        with self._open_settlement(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -160,7 +169,8 @@ class Client(ProviderConnection):
         parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat)
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_s, user_price_usd=price_usd).usd
-        with self._open_settlement(audio_input_target, price, request_to_repeat) as settlement:
+        priced = PricedRequest(audio_input_target, 0) if price_usd is None else None
+        with self._open_settlement(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
             return await task.submit_and_deliver(request, key)
 
@@ -171,6 +181,7 @@ class Client(ProviderConnection):
         *,
         reservation: Reservation | None = None,
         charged_usd: float | None = None,
+        price_usd: float | None = None,
     ) -> Delivery:
         """Poll and download a job that was submitted earlier; nothing is reserved.
 
@@ -182,11 +193,13 @@ class Client(ProviderConnection):
             job_id: the provider's id of the job.
             reservation: the price, reserved since the submit; it is settled with the charge that the job reports.
             charged_usd: the charge that the response to the submit reported.
+            price_usd: the price of this request in dollars; replaces the contract's price.
 
         Raises:
             UsageError: the target has no jobs, or the contract does not say how to request a job by its id.
         """
-        with open_settlement(reservation) as settlement:
+        priced = PricedRequest(target, None) if price_usd is None else None
+        with open_settlement(reservation, priced) as settlement:
             settlement.charged_usd = charged_usd
             return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume_job(job_id)
 
@@ -203,7 +216,11 @@ class Client(ProviderConnection):
 
     @contextmanager
     def _open_settlement(
-        self, target: BaseTarget, price_usd: float | None, request_to_repeat: RequestToRepeat | None
+        self,
+        target: BaseTarget,
+        price_usd: float | None,
+        request_to_repeat: RequestToRepeat | None,
+        priced_request: PricedRequest | None,
     ) -> Iterator[Settlement]:
         """Yield the settlement of a request, with the reservation of the request that it repeats or a new one."""
         is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
@@ -212,7 +229,7 @@ class Client(ProviderConnection):
             if request_to_repeat is not None and is_held
             else self._reserve_price(target, price_usd)
         )
-        with open_settlement(reservation) as settlement:
+        with open_settlement(reservation, priced_request) as settlement:
             if request_to_repeat is not None:
                 settlement.status = BillingStatus.AMBIGUOUS
             yield settlement

@@ -17,15 +17,19 @@ from voicegauge.contract.loading import is_bundled, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     ASSUMED_SPEECH_CHARACTERS_PER_S,
+    CostUnit,
     PriceQuote,
     UnitPrice,
+    compute_reported_cost,
     compute_unit_prices,
+    compute_usage_bound,
     describe_price,
     is_billable,
     is_rounded_amount,
     list_price_sources,
     parse_price_override,
     quote_price,
+    reports_usage,
 )
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schema_errors import SchemaError
@@ -40,6 +44,7 @@ __all__ = [
     "BaseTarget",
     "Catalogue",
     "Contract",
+    "CostUnit",
     "EventStreamParser",
     "Example",
     "Location",
@@ -60,7 +65,9 @@ __all__ = [
     "StreamEvent",
     "Target",
     "UnitPrice",
+    "compute_reported_cost",
     "compute_unit_prices",
+    "compute_usage_bound",
     "convert_record",
     "decode_event_audio",
     "describe_price",
@@ -83,6 +90,7 @@ __all__ = [
     "quote_price",
     "read_openapi_document",
     "read_pointer",
+    "reports_usage",
     "walk_objects",
     "write_pointer",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,6 +24,10 @@ class Catalogue:
     def __iter__(self) -> Iterator[Contract]:
         """Iterate over the contracts, sorted by provider id."""
         return iter(self._contracts[name] for name in sorted(self._contracts))
+
+    def select_account_plans(self, plan_names: Collection[str]) -> Catalogue:
+        """Return the contracts with the prices of the account plans `plan_names`."""
+        return Catalogue(contract.select_account_plans(plan_names) for contract in self._contracts.values())
 
     @property
     def targets(self) -> dict[str, Target]:

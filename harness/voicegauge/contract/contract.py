@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -263,7 +263,8 @@ class BaseTarget(ABC):
     @property
     def pricing(self) -> PriceSpec | None:
         """The target's own price, else the price of its operation; `None` if no price is documented."""
-        return self.spec.pricing or self.operation.pricing
+        own = self.spec.pricing
+        return own.select_plan(self.contract.account_plans) if own is not None else self.operation.pricing
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,6 +351,12 @@ class Contract:
     """The `x-key` of each security scheme, by the name of the scheme."""
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
     """Reads the operations of the document. It is called after the contract exists, because operations refer to it."""
+    account_plans: frozenset[str] = frozenset()
+    """Names of the account's plans, whose prices apply; if it is empty, the highest documented prices apply."""
+
+    def select_account_plans(self, plan_names: Collection[str]) -> Contract:
+        """Return this contract with the prices of the plans `plan_names`. Plans of others are ignored."""
+        return replace(self, account_plans=frozenset(plan_names)) if plan_names else self
 
     @functools.cached_property
     def operations(self) -> Mapping[str, Operation]:

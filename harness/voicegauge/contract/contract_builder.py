@@ -146,6 +146,7 @@ def _read_operation(contract: Contract, path_item: _PathItem, method: str, serve
         (f"{path_item.pointer}/parameters/{i}", p) for i, p in enumerate(path_item.path_item_data.get("parameters", []))
     ]
     own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
+    pricing = read_extension("x-pricing", PriceSpec)
     return Operation(
         schemas=contract.schemas,
         pointer=pointer,
@@ -159,7 +160,7 @@ def _read_operation(contract: Contract, path_item: _PathItem, method: str, serve
         security=tuple(node.get("security", document.data.get("security", []))),
         speech=read_extension("x-speech", SpeechSpec),
         job=read_extension("x-job", JobSpec),
-        pricing=read_extension("x-pricing", PriceSpec),
+        pricing=pricing.select_plan(contract.account_plans) if pricing is not None else None,
         limits=_merge_limits(contract.limits, read_extension("x-limits", LimitsSpec)),
         resource=read_extension("x-resource", ResourceSpec),
         stream=read_extension("x-stream", StreamSpec),

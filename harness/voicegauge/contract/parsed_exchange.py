@@ -14,10 +14,11 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
-from voicegauge.contract.extension import StreamSpec
+from voicegauge.contract.extension import PriceUsage, StreamSpec
 from voicegauge.contract.schema_errors import SchemaError
 from voicegauge.contract.schema_values import parse_text_value
 from voicegauge.formats import (
+    EVENT_STREAM_MEDIA_TYPE,
     MISSING,
     Form,
     Location,
@@ -188,14 +189,32 @@ class ParsedExchange:
 
         A number in a header is converted from text.
         """
-        value = self.read_response(location)
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return _parse_amount(self.read_response(location))
+
+    def read_usage(self, usage: PriceUsage, stream_spec: StreamSpec | None) -> float | None:
+        """Return the tokens or seconds that the response, or the last event of a stream, reports; else `None`.
+
+        Args:
+            usage: where the number is reported.
+            stream_spec: the events that the operation documents; `None` if its responses are not streams.
+        """
+        media_type = self.exchange.response.media_type
+        if usage.reported is not None and (not usage.reported.is_in_body or is_json(media_type)):
+            return self.read_number(usage.reported)
+        if usage.reported_in_event is None or stream_spec is None or media_type != EVENT_STREAM_MEDIA_TYPE:
             return None
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            return None
-        return number if 0 <= number <= MAX_READ_NUMBER else None
+        ending = self.read_stream(stream_spec).ending
+        return None if ending is None else _parse_amount(ending.read_value(usage.reported_in_event))
+
+
+def _parse_amount(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= MAX_READ_NUMBER else None
 
 
 def _parse_form(request: Request) -> Form | None:

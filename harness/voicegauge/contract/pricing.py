@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension import PriceSpec
+from voicegauge.contract.extension import PriceSpec, PriceUnit, PriceUsage
 from voicegauge.errors import UsageError
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
@@ -81,8 +82,10 @@ def quote_price(
         return PriceQuote(user_price_usd, None, is_disputed=False)
     currency = target.contract.provider.credits
     credit_usd = currency.usd if currency else None
-    prices = (price, *price.alternatives)
-    stated, *others = (_compute_cost(p, _count_units(p, characters, audio_s), credit_usd) for p in prices)
+    prices = price.readings
+    stated, *others = (
+        _compute_cost(one, credit_usd, lambda part: _count_units(part, characters, audio_s)) for one in prices
+    )
     credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
     if user_price_usd is not None:
         return PriceQuote(user_price_usd, credits, is_disputed=False)
@@ -104,36 +107,107 @@ class _UsdAndCredits(NamedTuple):
     credits: float | None
 
 
-def _compute_cost(price: PriceSpec, unit_count: float, credit_usd: float | None) -> _UsdAndCredits:
+def _compute_cost(
+    price: PriceSpec,
+    credit_usd: float | None,
+    count_units: Callable[[PriceSpec], float],
+) -> _UsdAndCredits:
     """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
-    credits = None if price.credits is None else price.credits * unit_count
-    if price.usd is not None:
-        return _UsdAndCredits(price.usd * unit_count, credits)
-    if price.credits == 0:  # free, even if the price of a credit is unknown
+    costs = [_compute_part_cost(part, credit_usd, count_units(part)) for part in price.parts]
+    return _UsdAndCredits(_sum_if_known([cost.usd for cost in costs]), _sum_if_known([cost.credits for cost in costs]))
+
+
+def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
+    known = [amount for amount in amounts if amount is not None]
+    return math.fsum(known) if len(known) == len(amounts) else None
+
+
+def _compute_part_cost(part: PriceSpec, credit_usd: float | None, unit_count: float) -> _UsdAndCredits:
+    credits = None if part.credits is None else part.credits * unit_count
+    if part.usd is not None:
+        return _UsdAndCredits(part.usd * unit_count, credits)
+    if part.credits == 0:  # free, even if the price of a credit is unknown
         return _UsdAndCredits(0.0, 0.0)
     return _UsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
+
+
+def compute_reported_cost(
+    target: BaseTarget, characters: int | None, read_usage: Callable[[PriceUsage], float | None]
+) -> PriceQuote | None:
+    """Return the cost of the usage that a response reports; `None` if it does not determine the cost.
+
+    Args:
+        target: the requested target.
+        characters: number of characters in the text; `None` if it is not known any more.
+        read_usage: function that returns the reported number of tokens or seconds, `None` if none is reported.
+    """
+    price = target.pricing
+    if price is None or not reports_usage(price):
+        return None
+    counts: dict[int, float] = {}
+    for part in price.parts:
+        reported = read_usage(part.usage) if part.usage is not None else None
+        if reported is not None:
+            counts[id(part)] = reported / _get_unit_size(part)
+        elif part.per == "request":
+            counts[id(part)] = 1.0
+        elif part.depends_on_text_alone and characters is not None:
+            counts[id(part)] = _count_units(part, characters, None)
+        else:
+            return None
+    currency = target.contract.provider.credits
+    cost = _compute_cost(price, currency.usd if currency else None, lambda part: counts[id(part)])
+    return PriceQuote(cost.usd, cost.credits, is_disputed=False)
+
+
+def reports_usage(price: PriceSpec) -> bool:
+    """Whether responses report how many tokens or seconds of a part of the price were used."""
+    usages = (part.usage for part in price.parts)
+    return any(usage is not None and (usage.reported or usage.reported_in_event) for usage in usages)
 
 
 class UnitPrice(NamedTuple):
     """The price of one unit."""
 
     amount: float
-    unit: Literal["request", "character", "minute"]
+    unit: CostUnit
 
 
-_UNIT_AND_SIZE_BY_PRICE_UNIT: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
+CostUnit = Literal["request", "character", "minute", "estimated_character"]
+"""`minute` is a minute of audio. `estimated_character` is a character at the upper bound of a price that depends on
+tokens, seconds of computing or several of these."""
+
+_TextUnit = Literal["request", "character", "minute", "usage"]
+_UNIT_AND_SIZE_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _TextUnit]] = {
     "request": (1, "request"),
     "1k_characters": (1_000, "character"),
     "1m_characters": (1_000_000, "character"),
+    "1m_tokens": (1_000_000, "usage"),
+    "second": (1 / 60, "minute"),
     "minute": (1, "minute"),
+    "compute_second": (1, "usage"),
 }
+
+
+def _get_unit_size(part: PriceSpec) -> float:
+    """Return how many tokens or seconds one unit of the price has."""
+    return {"1m_tokens": 1_000_000, "minute": 60}.get(part.per, 1)
 
 
 def _count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
     size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
+    if unit == "minute" and audio_s is not None:
+        return audio_s / 60 / size
+    if price.usage is not None:
+        return compute_usage_bound(price.usage, characters) / _get_unit_size(price)
     if unit == "minute":
-        return (audio_s if audio_s is not None else characters / ASSUMED_SPEECH_CHARACTERS_PER_S) / 60
+        return characters / ASSUMED_SPEECH_CHARACTERS_PER_S / 60 / size
     return characters / size if unit == "character" else 1.0
+
+
+def compute_usage_bound(usage: PriceUsage, characters: int) -> float:
+    """Return the documented upper bound of the tokens or seconds that a text uses."""
+    return usage.max_per_request + usage.max_per_character * characters
 
 
 def compute_unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
@@ -146,31 +220,49 @@ def compute_unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice 
     if price is None:
         return None, None
     currency = target.contract.provider.credits
-    costs = [(p, _compute_cost(p, 1.0, currency.usd if currency else None)) for p in (price, *price.alternatives)]
-    return (
-        _select_unit_price([(p, cost.usd) for p, cost in costs], characters),
-        _select_unit_price([(p, cost.credits) for p, cost in costs], characters),
-    )
+    readings = [_PricedReading.compute(one, currency.usd if currency else None, characters) for one in price.readings]
+    return _select_unit_price(readings, "usd"), _select_unit_price(readings, "credits")
 
 
-def _select_unit_price(priced_amounts: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
+class _PricedReading(NamedTuple):
+    """One reading of a price: its unit, what one unit costs, and what a text costs."""
+
+    unit: CostUnit
+    unit_cost: _UsdAndCredits
+    text_cost: _UsdAndCredits
+
+    @classmethod
+    def compute(cls, price: PriceSpec, credit_usd: float | None, characters: int) -> _PricedReading:
+        text_cost = _compute_cost(price, credit_usd, lambda part: _count_units(part, characters, None))
+        size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
+        if unit == "usage" or price.plus:
+            size, unit_cost = max(characters, 1), text_cost
+            return cls("estimated_character", _divide_cost(unit_cost, size), text_cost)
+        return cls(unit, _divide_cost(_compute_cost(price, credit_usd, lambda _: 1.0), size), text_cost)
+
+
+def _divide_cost(cost: _UsdAndCredits, size: float) -> _UsdAndCredits:
+    return _UsdAndCredits(*(None if amount is None else amount / size for amount in cost))
+
+
+def _select_unit_price(readings: Sequence[_PricedReading], currency: Literal["usd", "credits"]) -> UnitPrice | None:
     """Select one of the unit prices. The first is that of the price itself, the rest are those of its alternatives."""
-    known = [(p, amount) for p, amount in priced_amounts if amount is not None]
+    known = [reading for reading in readings if getattr(reading.unit_cost, currency) is not None]
     if not known:
         return None
-    stated = priced_amounts[0][1] is not None
-    price, amount = (
-        known[0] if stated else max(known, key=lambda pair: pair[1] * _count_units(pair[0], characters, None))
-    )
-    size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
-    return UnitPrice(amount / size, unit)
+    is_stated = known[0] is readings[0]
+    chosen = known[0] if is_stated else max(known, key=lambda reading: getattr(reading.text_cost, currency))
+    return UnitPrice(getattr(chosen.unit_cost, currency), chosen.unit)
 
 
-_LABEL_BY_PRICE_UNIT = {
+_LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {
     "request": "request",
     "1k_characters": "1,000 characters",
     "1m_characters": "1,000,000 characters",
+    "1m_tokens": "1,000,000 tokens",
+    "second": "second of audio",
     "minute": "minute of audio",
+    "compute_second": "second of computing",
 }
 
 
@@ -180,10 +272,13 @@ def describe_price(target: BaseTarget | Operation) -> str:
     if price is None:
         return "not documented"
     currency = target.contract.provider.credits
-    prices = (price, *price.alternatives)
-    dollars = _format_amounts([(p.usd, p.per) for p in prices], "$", "")
-    credits = _format_amounts([(p.credits, p.per) for p in prices], "", f" {currency.name if currency else 'credits'}")
-    return ", ".join(filter(None, (dollars, credits)))
+    dollars = _format_amounts(price.readings, lambda part: part.usd, "$", "")
+    credits = _format_amounts(
+        price.readings, lambda part: part.credits, "", f" {currency.name if currency else 'credits'}"
+    )
+    text = ", ".join(filter(None, (dollars, credits)))
+    has_plans = any(part.plans for reading in price.readings for part in reading.parts)
+    return f"{text} (at most; depends on --plan)" if has_plans else text
 
 
 def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
@@ -192,19 +287,31 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
     if price is None:
         return ()
     documents = target.contract.provider.sources
-    named = (documents[p.source.document] for p in (price, *price.alternatives) if p.source)
+    named = (documents[p.source.document] for p in price.readings if p.source)
     return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in named))
 
 
-def _format_amounts(amounts: list[tuple[float | None, str]], prefix: str, suffix: str) -> str:
+def _format_amounts(
+    readings: Sequence[PriceSpec], get_amount: Callable[[PriceSpec], float | None], prefix: str, suffix: str
+) -> str:
     """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; "" if there are no amounts."""
+
+    def format_part(part: PriceSpec) -> str:
+        return f"{prefix}{get_amount(part):,.12g}"
+
     by_unit: dict[str, dict[str, None]] = {}
-    for amount, per in amounts:
-        if amount is not None:
-            by_unit.setdefault(per, {})[f"{prefix}{amount:,.12g}"] = None
-    texts = [f"{' or '.join(prices)}{suffix} / {_LABEL_BY_PRICE_UNIT[per]}" for per, prices in by_unit.items()]
+    for reading in readings:
+        if all(get_amount(part) is not None for part in reading.parts):
+            added = "".join(f" + {format_part(part)}{suffix} / {_describe_unit(part)}" for part in reading.plus)
+            by_unit.setdefault(f"{_describe_unit(reading)}{added}", {})[format_part(reading)] = None
+    texts = [f"{' or '.join(prices)}{suffix} / {unit}" for unit, prices in by_unit.items()]
     disputed = sum(len(prices) for prices in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
+
+
+def _describe_unit(part: PriceSpec) -> str:
+    unit = _LABEL_BY_PRICE_UNIT[part.per]
+    return unit if part.label is None else f"{unit} ({part.label})"
 
 
 def is_billable(operation: Operation) -> bool:
@@ -212,4 +319,4 @@ def is_billable(operation: Operation) -> bool:
     if operation.speech is not None:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]
-    return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)
+    return any(bool(part.usd or part.credits or part.alternatives) for price in prices if price for part in price.parts)

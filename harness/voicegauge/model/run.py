@@ -30,8 +30,9 @@ class AmountPerUnit(Record, frozen=True, kw_only=True):
     """A price for one unit of a request, in dollars or in the provider's credits."""
 
     amount: float
-    unit: Literal["request", "character", "minute"]
-    """What the amount is charged for; `minute` is a minute of audio."""
+    unit: Literal["request", "character", "minute", "estimated_character"]
+    """What the amount is charged for. `minute` is a minute of audio. `estimated_character` is a character at the upper
+    bound of a price that depends on tokens or seconds of computing."""
 
 
 class TargetPrice(Record, frozen=True, kw_only=True):

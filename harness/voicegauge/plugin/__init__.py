@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="with --vg-live: account plan whose rate limit is respected; default: the smallest",
+        help="with --vg-live: account plan whose rate limit and prices apply; default: lowest rate, highest price",
     )
     group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: budget")
     group.addoption(

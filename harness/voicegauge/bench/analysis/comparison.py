@@ -465,10 +465,8 @@ def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
     if amount_per_unit is None:
         return None
     minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
-    return (
-        amount_per_unit.amount
-        * {"request": 1.0, "character": DEFAULT_TEXT_LENGTH_CHARACTERS, "minute": minutes}[amount_per_unit.unit]
-    )
+    factor = {"request": 1.0, "minute": minutes}.get(amount_per_unit.unit, DEFAULT_TEXT_LENGTH_CHARACTERS)
+    return amount_per_unit.amount * factor
 
 
 def _compare_mean_charges(

@@ -117,7 +117,8 @@ def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine
 
     Args:
         target: the target with its price.
-        samples: samples of the target; for a price per minute, they show the minutes of audio per character.
+        samples: samples of the target; for a price per minute, they show the minutes of audio per character, and for a
+            price that depends on tokens or seconds of computing, the price per character.
 
     Returns:
         The price; `None` if no document states a price in dollars, or if a price per minute
@@ -137,7 +138,17 @@ def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine
             if minutes is None:
                 return None
             usd_per_character = price.amount * minutes
+        case "estimated_character":
+            measured = _average_usd_per_character(samples)
+            usd_per_character = price.amount if measured is None else measured
     return CostLine(fixed_usd=fixed_usd, usd_per_character=usd_per_character, max_characters=target.max_characters)
+
+
+def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:
+    """Return the price per character of the measured samples; `None` if no sample has a price."""
+    prices = [(len(s.text), s.cost.price_usd) for s in samples if s.cost.price_usd is not None]
+    characters = sum(length for length, _ in prices)
+    return math.fsum(price for _, price in prices) / characters if characters else None
 
 
 def _estimate_audio_minutes_per_character(samples: Sequence[Sample]) -> float | None:

@@ -39,7 +39,7 @@ from voicegauge.client import (
     Reservation,
     SubmitRecorder,
 )
-from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
+from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price, reports_usage
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
@@ -321,7 +321,13 @@ class _PlanRunner:
         if job is not None:
             charged_usd = self._earlier_state.histories[planned_sample.id].purchases[-1].charged_usd
             held = self._held.get(planned_sample.id)
-            return await client.resume_job(target, job.job, reservation=held, charged_usd=charged_usd)
+            return await client.resume_job(
+                target,
+                job.job,
+                reservation=held,
+                charged_usd=charged_usd,
+                price_usd=self._config.prices.get(target.id),
+            )
         observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.usd)
         # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
         if isinstance(target, AudioInputTarget):
@@ -373,7 +379,7 @@ class _PlanRunner:
             streaming=measure_streaming(delivery, target),
             audio=self._save_audio(planned_sample, delivery),
             transcript=delivery.text,
-            cost=_build_cost(price_quote, delivery),
+            cost=_build_cost(price_quote, delivery, target),
             failure=delivery.failure,
             is_lost=delivery.billing is BillingStatus.AMBIGUOUS,
         )
@@ -428,9 +434,14 @@ def _build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jou
     )
 
 
-def _build_cost(price_quote: PriceQuote, delivery: Delivery) -> Cost:
-    """Return the price if something was delivered, and in any case the charge that the provider reported, if any."""
+def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget) -> Cost:
+    """Return the price if something was delivered, and in any case the charge that the provider reported, if any.
+
+    A planned price that depends on tokens or seconds is an upper bound, so the price of the reported usage replaces it.
+    """
     is_delivered = delivery.failure is None
+    if target.pricing is not None and reports_usage(target.pricing) and delivery.charged_usd is not None:
+        price_quote = PriceQuote(delivery.charged_usd, delivery.charged_credits, price_quote.is_disputed)
     return Cost(
         price_usd=price_quote.usd if is_delivered else None,
         price_credits=price_quote.credits if is_delivered else None,

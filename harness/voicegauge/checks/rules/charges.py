@@ -1,4 +1,4 @@
-"""The rule about charges: a provider charges the documented price."""
+"""The rules about charges: a provider charges the documented price, and no more usage than it documents."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import msgspec
 
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import Call
-from voicegauge.contract import MISSING, Target, is_rounded_amount, quote_price
-from voicegauge.contract.extension import ChatSpec, PriceSpec
+from voicegauge.contract import MISSING, Target, compute_usage_bound, is_rounded_amount, quote_price
+from voicegauge.contract.extension import ChatSpec, PriceSpec, PriceUsage
 from voicegauge.formats import Location
+from voicegauge.model import Severity
 
 CHARGE_TOLERANCE = 1e-6
 """Relative tolerance for amounts, because sums of decimal fractions are not exact in binary floating point."""
@@ -50,6 +51,42 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in amounts if at == amounts[0][0]))
     yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{location}: {charged:g}")
+
+
+@register_rule(
+    "usage-above-bound",
+    subject_class=Call,
+    description="The tokens or seconds that a response reports do not exceed the documented upper bound.",
+    basis="x-pricing.usage.reported, x-pricing.usage.reported_in_event, "
+    "x-pricing.plus.usage.reported, x-pricing.plus.usage.reported_in_event",
+    severity=Severity.WARNING,
+)
+def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
+    submit = call.submit or call
+    price = submit.target.pricing if submit.target is not None else None
+    if not call.ok or submit.target is None or price is None:
+        return
+    text = submit.read_request(submit.target.speech.request["text"].at)
+    for pointer, part in _iterate_price_parts(price, _build_pricing_pointer(submit.target)):
+        usage = part.usage
+        reported = call.parsed_exchange.read_usage(usage, call.operation.stream) if usage is not None else None
+        if usage is None or reported is None or not isinstance(text, str):
+            continue
+        bound = compute_usage_bound(usage, len(text))
+        if reported > bound * (1 + CHARGE_TOLERANCE):
+            unit = "tokens" if part.per == "1m_tokens" else "s"
+            message = f"{reported:g} {unit} reported for {len(text)} characters; at most {bound:g} {unit} documented"
+            yield Violation(message, f"{pointer}/usage", _find_body_pointer(usage), f"{reported:g} {unit}")
+
+
+def _iterate_price_parts(price: PriceSpec, pointer: str) -> Iterator[tuple[str, PriceSpec]]:
+    """Yield each part of a price with the JSON pointer to it."""
+    yield pointer, price
+    yield from ((f"{pointer}/plus/{index}", part) for index, part in enumerate(price.plus))
+
+
+def _find_body_pointer(usage: PriceUsage) -> str | None:
+    return usage.reported.pointer or None if usage.reported is not None else None
 
 
 def _check_chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
@@ -100,7 +137,7 @@ def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[
         return
     added = len(slot.template.replace("{}", ""))
     least = 1.0 if target.contract.provider.credits is not None else 0.01
-    prices = [(price, pointer)]
+    prices = [(price, pointer), *((price.select_plan([plan]), pointer) for plan in price.plans)]
     prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
     for reading, at in prices:
         for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
@@ -114,8 +151,8 @@ def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[
 
 def _compute_documented_price(target: Target, price: PriceSpec, characters: int) -> float | None:
     """Return the documented price for a number of characters, in the provider's currency."""
-    if price.per == "minute":
-        return None  # the duration of the audio is not known from the request
+    if not price.depends_on_text_alone:
+        return None  # tokens and seconds are not known from the request
     priced = replace(target, spec=msgspec.structs.replace(target.spec, pricing=price))
     quoted = quote_price(priced, characters)
     return quoted.usd if target.contract.provider.credits is None else quoted.credits

@@ -81,7 +81,9 @@ MAX_UNUSED_SHOWN = 10
     metavar="HOST",
     help="Send webhooks to this host too; by default only to this machine. May be repeated.",
 )
-@click.option("--plan", metavar="NAME", help="Plan of every account. Default: the one with the highest rate limit.")
+@click.option(
+    "--plan", metavar="NAME", help="Plan of every account, for rate limits and prices. Default: the highest of both."
+)
 @click.option("--credits", type=FiniteRange(min=0), help="Balance of a new account. Default: as documented.")
 @add_seed_option
 @add_contracts_option

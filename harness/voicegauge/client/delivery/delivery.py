@@ -189,8 +189,10 @@ class DeliveryTask:
         status = submit_exchange.exchange.response.status
         self._submit_index = self._last_exchange_index
         self._settlement.note_status(status, self._target.contract.provider.retry)
-        self._note_reported_charge(submit_exchange, self._target.response.charged)
         accepted = 200 <= status < 300
+        if accepted:
+            self._settlement.note_usage(submit_exchange)
+        self._note_reported_charge(submit_exchange, self._target.response.charged)
         if accepted and self._job is not None:
             self._job.read_job_id(submit_exchange)
         if self._observer is not None:
@@ -235,6 +237,7 @@ class DeliveryTask:
         )
         if not 200 <= result.exchange.response.status < 300:
             raise self._log.build_rejection_error(result, "fetching the result")
+        self._settlement.note_usage(result)
         self._note_reported_charge(result, job_tracker.job_spec.charged)
         return await self._fetch_audio(result, job_tracker.job_spec.audio, operation)
 

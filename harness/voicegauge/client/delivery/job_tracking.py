@@ -196,6 +196,8 @@ class JobTracker:
         if known is None or known.end is None:
             return
         self.has_ended = True
+        if known.charged is not False:
+            self._settlement.note_usage(source_exchange)
         self._settlement.note_charge(source_exchange, self.job_spec.charged, self._target.contract.provider.credits)
         if known.end == "failure":
             if known.charged is False:

@@ -14,6 +14,7 @@ from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, Purc
 from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plans
 from voicegauge.client.spending.settlement import (
     PaymentObserver,
+    PricedRequest,
     Settlement,
     open_settlement,
     send_and_settle,
@@ -25,6 +26,7 @@ __all__ = [
     "Journal",
     "Ledger",
     "PaymentObserver",
+    "PricedRequest",
     "Purchase",
     "PurchaseAccount",
     "PurchaseHistory",

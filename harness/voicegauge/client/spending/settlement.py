@@ -5,7 +5,7 @@ The rule is the same for a delivery and for a single request:
 - an accepted request (2xx), a server error (5xx) and a connection lost after sending are spent;
 - a rejection (3xx, 4xx) and a failure before anything was sent release the reservation;
 - a 503 is a rejection only if the contract documents that such a request is to be sent again;
-- a charge that the provider reports replaces the price.
+- a charge that the provider reports replaces the price, and so does the price of the usage that it reports.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from voicegauge.client.spending.ledger import Reservation
-from voicegauge.contract import Operation, ParsedExchange, parse_exchange
+from voicegauge.contract import BaseTarget, Operation, ParsedExchange, compute_reported_cost, parse_exchange
 from voicegauge.contract.extension import CreditSpec, RetryPolicy
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
@@ -43,11 +43,20 @@ def should_send_again(status: int, retry_policy: RetryPolicy) -> bool:
     return status in retry_policy.statuses and not classify_billing_status(status, retry_policy).may_be_charged
 
 
+class PricedRequest(NamedTuple):
+    """A request whose price depends on what the response reports, such as tokens."""
+
+    target: BaseTarget
+    characters: int | None
+    """Number of characters in the text; `None` if an earlier process sent the request."""
+
+
 class Settlement:
     """What is known so far about the charge for one request."""
 
-    def __init__(self) -> None:
-        """Start with nothing sent and nothing charged."""
+    def __init__(self, priced_request: PricedRequest | None = None) -> None:
+        """Start with nothing sent and nothing charged; the usage of `priced_request` is charged as it is reported."""
+        self._priced_request = priced_request
         self.status = BillingStatus.NOT_SENT
         self.charged_usd: float | None = None
         """The charge that the provider reported, in dollars."""
@@ -93,6 +102,16 @@ class Settlement:
             self.charged_usd = None if credits.usd is None else amount * credits.usd
             self.charged_credits = amount
 
+    def note_usage(self, exchange: ParsedExchange) -> None:
+        """Note the charge for the tokens or seconds that a response reports, if it reports them."""
+        if self._priced_request is None:
+            return
+        target, characters = self._priced_request
+        stream_spec = target.operation.stream
+        cost = compute_reported_cost(target, characters, lambda usage: exchange.read_usage(usage, stream_spec))
+        if cost is not None:
+            self.charged_usd, self.charged_credits = cost.usd, cost.credits
+
 
 class PaymentObserver(Protocol):
     """Is notified of every submit, so that a journal knows of a possible charge even after a crash.
@@ -126,9 +145,11 @@ class PaymentObserver(Protocol):
 
 
 @contextmanager
-def open_settlement(reservation: Reservation | None) -> Iterator[Settlement]:
+def open_settlement(
+    reservation: Reservation | None, priced_request: PricedRequest | None = None
+) -> Iterator[Settlement]:
     """Yield a settlement, and settle `reservation` with it when the context ends, even if an exception ends it."""
-    settlement = Settlement()
+    settlement = Settlement(priced_request)
     try:
         yield settlement
     finally:
@@ -158,6 +179,7 @@ async def send_and_settle(
     idempotency_key: str | None = None,
     *,
     is_repeated: bool = False,
+    priced_request: PricedRequest | None = None,
 ) -> Sequence[Exchange]:
     """Send a single request with its retries, and settle its reservation with the last exchange.
 
@@ -168,6 +190,7 @@ async def send_and_settle(
         observer: notified before the first attempt and after the last one, unless the request is free.
         idempotency_key: the key in the request, for the observer; `None` without a key.
         is_repeated: whether an earlier process may have been charged for a request with the same key.
+        priced_request: the request, if its price depends on what the response reports.
 
     Raises:
         TransportError: there was no response to the last attempt.
@@ -177,7 +200,7 @@ async def send_and_settle(
     if reservation is None:
         return await send_request()
     provider = operation.contract.provider
-    with open_settlement(reservation) as settlement:
+    with open_settlement(reservation, priced_request) as settlement:
         if is_repeated:
             settlement.status = BillingStatus.AMBIGUOUS
         if observer is not None:
@@ -197,6 +220,8 @@ async def send_and_settle(
             raise
         last = exchanges[-1]
         settlement.note_status(last.response.status, provider.retry)
+        if settlement.status is BillingStatus.ACCEPTED:
+            settlement.note_usage(parse_exchange(last))
         settlement.note_charge(parse_exchange(last), find_charge_location(operation), provider.credits)
         if observer is not None:
             observer.after_submit(last.response.status, settlement, None)

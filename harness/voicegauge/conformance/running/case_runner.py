@@ -26,6 +26,7 @@ from voicegauge.client import (
     ApiKeyChoice,
     DeliveryInterruptedError,
     PaymentObserver,
+    PricedRequest,
     RequestParts,
     RequestToRepeat,
     Reservation,
@@ -320,6 +321,12 @@ class CaseRunner:
         self._running.exchanges += [exchange, exchange]
         return IncompleteResponse(Call(operation, exchange, self._find_target(case)), str(error), attempts=2)
 
+    def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> PricedRequest | None:
+        """Return what the reported usage of a case is charged as; `None` if the user gave the price of a request."""
+        if target is None or target.id in self.service.prices:
+            return None
+        return PricedRequest(target, case.text_characters)
+
     async def _send_call(self, case: ConformanceCase) -> tuple[list[CheckSubject], Exchange, str | None]:
         """Send a single call; return its subjects, the exchange to judge, and why there is no verdict."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
@@ -334,6 +341,7 @@ class CaseRunner:
             self._create_observer(case, price_usd),
             idempotency_key,
             is_repeated=earlier_key is not None,
+            priced_request=self._build_priced_request(case, target),
         )
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)

@@ -6,7 +6,7 @@ from voicegauge.contract.consistency.audio_input import check_audio_input
 from voicegauge.contract.consistency.jobs import check_job
 from voicegauge.contract.consistency.operations import check_responses, check_security
 from voicegauge.contract.consistency.resources import check_batch, check_chat, check_resource
-from voicegauge.contract.consistency.sources import check_price, check_sources
+from voicegauge.contract.consistency.sources import check_price, check_sources, check_usage_locations
 from voicegauge.contract.consistency.speech import check_speech, check_target
 from voicegauge.contract.consistency.streams import check_stream
 from voicegauge.contract.consistency.target_names import check_names
@@ -28,6 +28,7 @@ def check_consistency(contract: Contract) -> None:
     for target in contract.targets.values():
         check_target(target)
         check_price(contract, f"{target.pointer}/pricing", target.spec.pricing)
+        check_usage_locations(target)
     for audio_input_target in contract.audio_input_targets.values():
         check_price(contract, f"{audio_input_target.pointer}/pricing", audio_input_target.spec.pricing)
     for operation in contract.operations.values():

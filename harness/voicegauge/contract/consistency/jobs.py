@@ -20,6 +20,8 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
         ContractError: a location is not documented, or the states do not fit together.
     """
     document, pointer = operation.contract.document, f"{operation.pointer}/x-job"
+    if not job_spec.states:
+        raise document.error(f"{pointer}/states", "x-job needs at least one state")
     # A job starts in the first state that is listed.
     check_state_graph(
         document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]

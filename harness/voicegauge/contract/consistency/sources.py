@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.consistency.locations import check_response_location
+from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.extension import PriceSpec, SourceReference
 from voicegauge.contract.record_reader import convert_record
+from voicegauge.formats import escape_pointer_token
 
 _SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputed/\d+)$")
 
@@ -31,11 +33,71 @@ def check_sources(contract: Contract) -> None:
 
 
 def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> None:
-    """Check that a price, or at least one of its disputed alternatives, has an amount.
+    """Check a price, its parts and the readings of other documents.
 
     Raises:
-        ContractError: neither has an amount.
+        ContractError: neither the price nor an alternative has an amount, a part with tokens or compute seconds has no
+            upper bound, or the price of a plan is higher than the price without a plan.
     """
-    readings = (price, *price.alternatives) if price else ()
-    if readings and all(reading.usd is None and reading.credits is None for reading in readings):
+    if price is None:
+        return
+    if all(reading.usd is None and reading.credits is None for reading in price.readings):
         raise contract.document.error(pointer, "a price needs usd, credits or alternatives that have them")
+    for index, reading in enumerate(price.alternatives):
+        _check_parts(contract, f"{pointer}/alternatives/{index}", reading)
+    _check_parts(contract, pointer, price)
+
+
+def check_usage_locations(target: BaseTarget) -> None:
+    """Check that the responses of a target have the locations of the usage that its price depends on.
+
+    Raises:
+        ContractError: a location is not documented.
+    """
+    status = target.job_operation
+    result = status.job.result if status is not None and status.job is not None else None
+    reporting = target.contract.find_operation(result) if result is not None else status or target.operation
+    own = target.spec.pricing
+    pointer = f"{target.pointer}/pricing" if own is not None else f"{target.operation.pointer}/x-pricing"
+    price = own or target.operation.pricing
+    for index, part in enumerate(price.parts if price is not None else ()):
+        if part.usage is not None:
+            at = f"{pointer}/plus/{index - 1}" if index else pointer
+            check_response_location(reporting, f"{at}/usage/reported", part.usage.reported)
+
+
+def _check_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
+    _check_part(contract, pointer, price)
+    for index, part in enumerate(price.plus):
+        at = f"{pointer}/plus/{index}"
+        if part.plus or part.alternatives:
+            raise contract.document.error(at, "a part of a price has neither plus nor alternatives of its own")
+        if (part.usd is None, part.credits is None) != (price.usd is None, price.credits is None):
+            raise contract.document.error(at, "all parts of a price have the same currencies: usd, credits or both")
+        _check_part(contract, at, part)
+
+
+def _check_part(contract: Contract, pointer: str, part: PriceSpec) -> None:
+    document, usage = contract.document, part.usage
+    if part.per in ("1m_tokens", "compute_second") and usage is None:
+        reason = f"a price per {part.per} needs usage, with an upper bound that is reserved before the request"
+        raise document.error(pointer, reason)
+    if usage is not None:
+        if part.per in ("request", "1k_characters", "1m_characters"):
+            raise document.error(f"{pointer}/usage", f"a price per {part.per} has no usage: the text determines it")
+        if not usage.max_per_request and not usage.max_per_character:
+            reason = "usage needs max_per_request or max_per_character, which are reserved before the request"
+            raise document.error(f"{pointer}/usage", reason)
+    for name, plan in part.plans.items():
+        at = f"{pointer}/plans/{escape_pointer_token(name)}"
+        limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
+        plans = dict.fromkeys(name for one in limits for name in one.plans)
+        if name not in plans:
+            raise document.error(at, f"{name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}")
+        for currency in ("usd", "credits"):
+            amount, highest = getattr(plan, currency), getattr(part, currency)
+            if (amount is None) != (highest is None):
+                raise document.error(at, f"the price of a plan has the same currencies as the price: {currency}")
+            if amount is not None and amount > highest:
+                reason = f"{currency} {amount:g} is more than {highest:g}, the price that counts without a named plan"
+                raise document.error(at, reason)

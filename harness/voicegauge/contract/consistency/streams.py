@@ -36,6 +36,8 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
     _check_event_types(operation, stream_spec, pointer)
     failures = [name for name, event in stream_spec.events.items() if event.end == "failure"]
     # A stream begins with the first event that is listed, or with an event that ends it in failure.
+    if not stream_spec.events:
+        raise document.error(f"{pointer}/events", "x-stream needs at least one event")
     starts = [next(iter(stream_spec.events)), *failures]
     check_state_graph(
         document,

@@ -21,6 +21,7 @@ from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import JobCancellation, JobSpec, JobState, PollSchedule, SubmitResponse
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
+from voicegauge.contract.extension.pricing import PlanPrice, PriceSpec, PriceUnit, PriceUsage
 from voicegauge.contract.extension.provider import CreditSpec, ProviderSpec, RecordingAgeLimit, RetryPolicy
 from voicegauge.contract.extension.rejections import RejectionReason
 from voicegauge.contract.extension.resources import (
@@ -43,7 +44,6 @@ from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, Sou
 from voicegauge.contract.extension.speech import (
     AudioPacing,
     FieldMapping,
-    PriceSpec,
     SpeechEmulation,
     SpeechField,
     SpeechResponse,
@@ -88,8 +88,11 @@ __all__ = [
     "LimitsSpec",
     "NonNegativeFloat",
     "PlanLimits",
+    "PlanPrice",
     "PollSchedule",
     "PriceSpec",
+    "PriceUnit",
+    "PriceUsage",
     "ProviderSpec",
     "RecordingAgeLimit",
     "RejectionReason",

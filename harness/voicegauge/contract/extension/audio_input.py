@@ -6,9 +6,10 @@ from typing import Literal
 
 from msgspec import field
 
+from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.response_audio import ResponseAudio
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.contract.extension.speech import FieldMapping, PriceSpec
+from voicegauge.contract.extension.speech import FieldMapping
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 

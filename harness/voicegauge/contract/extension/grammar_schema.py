@@ -10,11 +10,12 @@ from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField
 from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import JobSpec
 from voicegauge.contract.extension.limits import LimitsSpec
+from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import ProviderSpec
 from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
 from voicegauge.contract.extension.security import KeySpec
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.contract.extension.speech import PriceSpec, SpeechField, SpeechSpec
+from voicegauge.contract.extension.speech import SpeechField, SpeechSpec
 from voicegauge.contract.extension.streams import StreamSpec
 from voicegauge.contract.extension.webhooks import WebhookSpec
 from voicegauge.formats import Location, LocationValues

@@ -1,4 +1,4 @@
-"""Defines `x-speech` and `x-pricing`: a speech synthesis operation, its targets and prices."""
+"""Defines `x-speech`: a speech synthesis operation and its targets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Literal
 
 from msgspec import field
 
+from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.response_audio import AudioFormat, ResponseAudio
-from voicegauge.contract.extension.sources import NonNegativeFloat, PositiveFloat, SourceReference
+from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
@@ -88,17 +89,6 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     """How the emulator sends audio bytes in chunks; `None` sends them at once. Event streams always have chunks."""
     unspoken_patterns: tuple[str, ...] = ()
     """Regular expressions for parts of a text that are not spoken, such as "^[(][^)]*[)]" for a stage direction."""
-
-
-class PriceSpec(Record, frozen=True, kw_only=True):
-    """`x-pricing` on an operation, or `pricing` of a target."""
-
-    per: Literal["request", "1k_characters", "1m_characters", "minute"]
-    usd: NonNegativeFloat | None = None
-    credits: NonNegativeFloat | None = None
-    source: SourceReference | None = None
-    alternatives: tuple[PriceSpec, ...] = ()
-    """Prices that other documents state. If the price itself has no amount, the highest of them is reserved."""
 
 
 class TargetSpec(Record, frozen=True, kw_only=True):

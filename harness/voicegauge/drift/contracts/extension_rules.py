@@ -131,6 +131,27 @@ def _price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
         _optional_number_fact(f"{prefix}credits", "price-credits", "The price in credits", (P, C, P, P)),
         _required_value_fact(f"{prefix}per", "price-unit", "The unit that the price is for", P),
         _names_fact(f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)),
+        _names_fact(f"{prefix}plus", "price-part", "A further part of the price", (P, C)),
+        _presence_fact(f"{prefix}usage", "price-usage", "The usage that a request is charged at most", (P, P)),
+        _number_fact(
+            f"{prefix}usage/max_per_request",
+            "price-usage",
+            "The usage that a request without text is charged at most",
+            (P, C),
+        ),
+        _number_fact(
+            f"{prefix}usage/max_per_character",
+            "price-usage-per-character",
+            "The usage that a character is charged at most",
+            (P, C),
+        ),
+        _optional_value_fact(f"{prefix}usage/reported", "price-usage-location", "The location of the usage", (C, P, P)),
+        _names_fact(f"{prefix}plans", "price-plan", "An account plan with a price of its own", (C, P)),
+        _optional_number_fact(f"{prefix}plans/*/usd", "price-usd", "The price in US dollars", (P, C, P, P)),
+        _optional_number_fact(f"{prefix}plans/*/credits", "price-credits", "The price in credits", (P, C, P, P)),
+        _optional_number_fact(
+            f"{prefix}plans/*/included", "price-included", "The usage that the fee of a plan includes", (C, P, C, P)
+        ),
     )
 
 

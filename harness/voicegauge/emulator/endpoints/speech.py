@@ -25,6 +25,7 @@ from voicegauge.emulator.http import (
 from voicegauge.emulator.responses import (
     EmulatedResponse,
     StreamPacer,
+    compute_event_usage,
     find_audio_pacing,
     read_requested_end_event,
 )
@@ -57,7 +58,7 @@ class SpeechEndpoint:
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.data, charge)
             if pace is not None:
-                self._set_up_stream(response, pace, audio.audio_s, processing_s)
+                self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters)
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
@@ -145,7 +146,12 @@ class SpeechEndpoint:
         return response
 
     def _set_up_stream(
-        self, response: EmulatedResponse, audio_pacing: AudioPacing, audio_s: float, first_audio_delay_s: float
+        self,
+        response: EmulatedResponse,
+        audio_pacing: AudioPacing,
+        audio_s: float,
+        first_audio_delay_s: float,
+        characters: int,
     ) -> None:
         assert response.request is not None
         assert response.target is not None
@@ -159,6 +165,7 @@ class SpeechEndpoint:
             jitter=response.target.spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
             scale_duration=self._context.clock.scale_duration,
+            end_values=compute_event_usage(response.target, characters),
             end_event=read_requested_end_event(
                 response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
             ),

@@ -225,6 +225,12 @@ _ALL_FAULTS = (
         change_charge=jobs.overcharge,
         applies_to=jobs.has_charge,
     ),
+    Fault(
+        id="excess-usage",
+        description="A response reports more tokens or seconds than the documents allow for the text.",
+        change_response=jobs.report_excess_usage,
+        applies_to=jobs.has_reported_usage,
+    ),
     Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=audio.silence_speech),
     Fault(
         id="wrong-format",

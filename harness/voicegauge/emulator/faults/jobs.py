@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicegauge.contract import MISSING, Operation, Target
-from voicegauge.contract.extension import JobSpec
+from voicegauge.contract.extension import JobSpec, PriceUsage
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_path
@@ -201,6 +201,24 @@ def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> Emulated
 
 def _change_last_digits(text: str) -> str:
     return text[:-2] + ("00" if text[-2:] != "00" else "11")
+
+
+def report_excess_usage(response: EmulatedResponse) -> None:
+    """Report ten times the tokens or seconds that a successful request used."""
+    for usage in _list_usages(response.target) if response.is_json and response.status < 300 else ():
+        used = read_at(response.body, usage.reported)
+        if usage.reported is not None and isinstance(used, int | float) and not isinstance(used, bool):
+            response.body = write_at(response.body, usage.reported, used * 10)
+
+
+def has_reported_usage(target: Target) -> bool:
+    """Whether JSON responses report the usage that the price depends on."""
+    return any(usage.reported is not None for usage in _list_usages(target))
+
+
+def _list_usages(target: Target | None) -> list[PriceUsage]:
+    price = target.pricing if target is not None else None
+    return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 
 
 def overcharge(amount: float) -> float:

@@ -16,6 +16,7 @@ from voicegauge.emulator.responses.streams import (
     read_requested_end_event,
     send_stream,
 )
+from voicegauge.emulator.responses.usage import compute_event_usage
 from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
     WebhookSubscription,
@@ -38,6 +39,7 @@ __all__ = [
     "build_default_body",
     "build_error_response",
     "build_success_response",
+    "compute_event_usage",
     "find_audio_pacing",
     "read_callback_timing",
     "read_requested_end_event",

@@ -52,6 +52,7 @@ from voicegauge.emulator.responses.fields import (
     write_values,
 )
 from voicegauge.emulator.responses.response import EmulatedResponse
+from voicegauge.emulator.responses.usage import write_usage
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.emulator.state import EmulatedJob, GeneratedAudio
 from voicegauge.formats import Location
@@ -188,6 +189,8 @@ class ResponseBuilder:
         if _has_succeeded(spec, job) and spec.result is None:
             url = self.build_audio_url(request.incoming_request.base_url, spec.audio, job.id, job.synthesis.format)
             write_audio(response, spec.audio, job.synthesis.format, url, None)
+        if _has_succeeded(spec, job):
+            write_usage(response, job.target, len(job.synthesis.text))
         return response
 
     def build_cancel_response(self, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
@@ -283,6 +286,7 @@ class ResponseBuilder:
             self._write_job(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
         write_audio(response, location, job.synthesis.format, url, audio_bytes)
+        write_usage(response, job.target, len(job.synthesis.text))
         return response
 
     def build_speech_response(
@@ -303,6 +307,7 @@ class ResponseBuilder:
         response.target, response.request = target, request
         write_audio(response, answer.audio, synthesis.format, audio_url, audio_bytes)
         write_amounts(response, {answer.charged: charge, answer.balance: balance})
+        write_usage(response, target, len(synthesis.text))
         return response
 
     def build_audio_input_response(

@@ -11,8 +11,8 @@ import json
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicegauge.contract import MISSING, Operation, Target
@@ -52,6 +52,8 @@ class StreamPacer:
     """Function that applies the emulator's time scale to a duration."""
     end_event: str | None = None
     """Type of the event with which the stream must end; `None` if the request does not ask for one."""
+    end_values: Mapping[EventLocation, float] = field(default_factory=dict)
+    """Values of the event that ends the stream in success, such as the tokens used, by location in the event."""
 
     def split_into_pieces(self, body: bytes) -> list[StreamPiece]:
         """Split `body` into the pieces to send."""
@@ -60,7 +62,9 @@ class StreamPacer:
         if spec is None:
             return [StreamPiece(next(waits), audio=chunk) for chunk in self._split_into_chunks(body)]
         return list(
-            _EventSequence(self.operation, spec).build_pieces(self._split_into_chunks(body), waits, self.end_event)
+            _EventSequence(self.operation, spec, self.end_values).build_pieces(
+                self._split_into_chunks(body), waits, self.end_event
+            )
         )
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
@@ -78,7 +82,10 @@ class StreamPacer:
 class _EventSequence:
     """Produces the events of one stream in an order that its contract allows."""
 
-    def __init__(self, operation: Operation, stream_spec: StreamSpec) -> None:
+    def __init__(
+        self, operation: Operation, stream_spec: StreamSpec, end_values: Mapping[EventLocation, float]
+    ) -> None:
+        self._end_values = end_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_TEXT)
 
@@ -112,6 +119,8 @@ class _EventSequence:
             value = write_at(value, _to_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
             value = write_at(value, _to_body_location(spec.audio.index), number)
+        for location, amount in self._end_values.items() if spec.events[event].end == "success" else ():
+            value = write_at(value, _to_body_location(location), amount)
         return StreamPiece(wait_s, event, value, audio)
 
 

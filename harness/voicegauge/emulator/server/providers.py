@@ -47,7 +47,12 @@ class EmulatedProviders:
         lock = asyncio.Lock()
         self.providers = {
             contract.id: EmulatedProvider(
-                contract, self.settings, self.clock, self.synthesizer, self.fault_injector, lock
+                contract.select_account_plans([self.settings.plan] if self.settings.plan else []),
+                self.settings,
+                self.clock,
+                self.synthesizer,
+                self.fault_injector,
+                lock,
             )
             for contract in self.contracts
         }

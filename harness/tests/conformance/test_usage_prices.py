@@ -1,0 +1,176 @@
+"""Prices by tokens and by seconds of computing: reserved as an upper bound, settled as responses report."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.client import Client, Ledger
+from voicegauge.conformance import (
+    CheckReport,
+    Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+    run_check,
+)
+from voicegauge.contract import Contract, load_contract
+from voicegauge.emulator import RunningEmulator, create_app
+from voicegauge.model import Delivery, SpeechRequest
+from voicegauge.transport import Transport, VirtualClock
+
+DOCUMENT: dict[str, Any] = yaml.safe_load("""
+openapi: 3.1.0
+info: {title: Acme speech, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+security: [{bearer: []}]
+x-provider:
+  id: acme
+  title: Acme
+  key_env: ACME_API_KEY
+  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+paths:
+  /speech:
+    post:
+      operationId: speak
+      x-speech:
+        request: {text: "body#/input"}
+        response: {audio: {at: body#/audio, delivered: base64, format: wav}}
+        targets:
+          whole: {title: Whole}
+          streamed:
+            title: Streamed
+            constants: {"body#/stream_format": sse}
+            audio: {at: body, delivered: stream, format: wav}
+      x-stream:
+        event_type: data#/type
+        events:
+          delta: {next: [delta, done], schema: {$ref: "#/components/schemas/Event"}}
+          done: {end: success, schema: {$ref: "#/components/schemas/Event"}}
+        audio: {event: delta, at: data#/audio}
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [input]
+              properties:
+                input: {type: string, minLength: 1, maxLength: 100}
+                stream_format: {enum: [json, sse], default: json}
+      responses:
+        "200":
+          description: Audio
+          content:
+            application/json:
+              schema:
+                type: object
+                required: [audio, usage]
+                properties: {audio: {type: string}, usage: {$ref: "#/components/schemas/Usage"}}
+            text/event-stream: {}
+        "400": {description: Rejected, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+        "401": {description: No key, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Error: {type: object, required: [error], properties: {error: {type: string}}}
+    Usage:
+      type: object
+      required: [input_tokens, output_tokens]
+      properties: {input_tokens: {type: integer}, output_tokens: {type: integer}}
+    Event:
+      type: object
+      required: [type]
+      properties: {type: {type: string}, audio: {type: string}, usage: {$ref: "#/components/schemas/Usage"}}
+""")
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "contract.md"
+TEXT = "Good morning, everyone"
+BOUND_USD = len(TEXT) * (0.6 + 2 * 12) / 1_000_000
+REPORTED_USD = len(TEXT) // 2 * (0.6 + 2 * 12) / 1_000_000
+"""The emulator uses half of the documented bound."""
+
+
+@pytest.fixture
+def acme(tmp_path) -> Contract:
+    """The contract with the prices of the example in docs/contract.md."""
+    guide = GUIDE.read_text(encoding="utf-8")
+    example = yaml.safe_load(re.search(r"<!-- example: prices -->\n```yaml\n(.*?)```", guide, re.DOTALL)[1])
+    price = example["paths"]["/v1/speech"]["post"]["x-pricing"]
+    for part in (price, *price["plus"]):
+        part["usage"]["reported_in_event"] = part["usage"]["reported"].replace("body", "data")
+    document = {**DOCUMENT, "x-limits": example["x-limits"]}
+    document["paths"]["/speech"]["post"]["x-pricing"] = price
+    path = tmp_path / "openapi.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return load_contract(path)
+
+
+class ReservationWatcher:
+    """Notes how much is reserved when each request is sent."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.reserved_usd: list[float] = []
+        self._ledger = ledger
+
+    def before_submit(self, idempotency_key=None):
+        self.reserved_usd.append(self._ledger.reserved_usd)
+
+    def submit_not_sent(self): ...
+
+    def after_submit(self, http_status, settlement, job_id): ...
+
+
+async def _speak(acme: Contract, name: str, ledger: Ledger, **options: Any) -> Delivery:
+    async with Transport(app=create_app([acme], build_emulator_settings())) as transport:
+        base_urls = {"": "http://emulator.invalid/acme"}
+        client = Client(acme, transport, base_urls=base_urls, key="any-key", clock=VirtualClock(), ledger=ledger)
+        return await client.speak(acme.find_target_by_name(name), SpeechRequest(text=TEXT), **options)
+
+
+@pytest.mark.parametrize("name", ["whole", "streamed"])
+async def test_the_bound_is_reserved_and_the_reported_usage_is_spent(acme, name) -> None:
+    ledger = Ledger(BOUND_USD + 1e-6)
+    watcher = ReservationWatcher(ledger)
+    delivery = await _speak(acme, name, ledger, observer=watcher)
+    assert watcher.reserved_usd == [pytest.approx(BOUND_USD, abs=1e-6)]
+    assert delivery.failure is None
+    assert delivery.charged_usd == pytest.approx(REPORTED_USD)
+    assert ledger.spent_usd == pytest.approx(REPORTED_USD, abs=1e-6)
+
+
+async def test_a_price_of_the_user_replaces_the_reported_usage(acme) -> None:
+    ledger = Ledger(1)
+    delivery = await _speak(acme, "whole", ledger, price_usd=0.5)
+    assert delivery.charged_usd is None
+    assert ledger.spent_usd == 0.5
+
+
+def _check(acme: Contract, *faults: str) -> CheckReport:
+    targets = list(acme.targets.values())
+    plan = plan_cases(targets, is_emulated=True, include_all_billable=False)
+    settings = build_emulator_check_settings(
+        RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
+    )
+    app = create_app([acme], build_emulator_settings(faults=faults))
+    settings = dataclasses.replace(settings, emulator_app=app)
+    collector = Collector([target.id for target in targets], 0)
+    run_check(collector, check_service(targets, plan, settings, collector))
+    return collector.build_report()
+
+
+def test_a_service_within_the_bound_has_no_finding(acme) -> None:
+    assert _check(acme).findings == ()
+
+
+def test_usage_above_the_bound_is_found(acme) -> None:
+    findings = _check(acme, "excess-usage").findings
+    assert {finding.rule for finding in findings} == {"usage-above-bound"}
+    assert {finding.where.contract_pointer.rpartition("x-pricing")[2] for finding in findings} == {
+        "/usage",
+        "/plus/0/usage",
+    }
