@@ -109,9 +109,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
 
 
 def test_the_table_has_every_fault_and_only_existing_rules() -> None:
-    elsewhere = (
-        AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_SHAPES | OF_CHOICES | OF_UPLOADS | OF_USAGE
-    )
+    elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_SHAPES | OF_CHOICES | OF_UPLOADS | OF_USAGE
     assert FOUND_BY.keys() | NO_FINDING | elsewhere == FAULTS.keys()
     assert len(FOUND_BY) >= 20
     assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(

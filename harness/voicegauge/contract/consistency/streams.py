@@ -63,7 +63,7 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
 
 
 def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
-    """Check that events can be told apart, and that a stream ends in one way."""
+    """Check that events can be distinguished, and that a stream ends in one way."""
     document = operation.contract.document
     marked = [name for name, event in stream_spec.events.items() if event.has is not None]
     unmarked = [name for name in stream_spec.events if name not in marked]
