@@ -51,7 +51,8 @@ def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
         for operation in contract.operations.values()
         for rule in find_applicable_rules(operation)
     }
-    assert set(RULE_BY_ID) - applied == {
+    signatures = {rule for rule in RULE_BY_ID if RULE_BY_ID[rule].basis == "x-webhook.signature"}
+    assert set(RULE_BY_ID) - applied - signatures == {
         "job-cancel-ignored",
         "job-state-too-long",
         "response-kind-ignored",

@@ -31,7 +31,7 @@ def load_example(tmp_path: Path) -> LoadExample:
     return load
 
 
-@pytest.mark.parametrize("name", ["acme with a user id", "acme with an optional key"])
+@pytest.mark.parametrize("name", ["acme with a user id", "acme with an optional key", "acme with signed webhooks"])
 def test_a_check_of_the_emulator_finds_nothing(load_example: LoadExample, name: str) -> None:
     report = voicegauge.check("acme", emulated=True, contracts=[load_example(name).document.path])
     assert [str(finding.message) for finding in report.findings] == []
@@ -59,3 +59,24 @@ def test_the_emulator_requires_both_values(
     with running_emulator([load_example("acme with a user id")]) as emulator:
         url = f"{emulator.base_url('acme')}/v1/speech"
         assert httpx.post(url, params=query, headers=headers, json=SPEECH).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (None, None),
+        ("webhook-forged", "webhook-forged"),
+        ("webhook-late", "webhook-late"),
+        ("webhook-replayed", "webhook-replayed"),
+    ],
+)
+def test_each_fault_of_signatures_is_found(load_example: LoadExample, fault: str | None, rule: str | None) -> None:
+    report = voicegauge.check(
+        "acme",
+        emulated=True,
+        contracts=[load_example("acme with signed webhooks").document.path],
+        faults=[fault] if fault else [],
+        cases=["acme/swift: a webhook at body#/webhook"],
+    )
+    found = {finding.rule for finding in report.findings if finding.rule.startswith("webhook-")}
+    assert found - {"webhook-duplicate"} == ({rule} if rule else set())

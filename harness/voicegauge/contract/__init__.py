@@ -1,6 +1,14 @@
 """Loads and checks contracts: OpenAPI 3.1 documents with additional `x-` keys, which describe providers."""
 
-from voicegauge.contract.callbacks import find_callback_body, find_callback_id_location, find_status_operation
+from voicegauge.contract.callbacks import (
+    SignedParts,
+    build_signature_headers,
+    compute_signature,
+    find_callback_body,
+    find_callback_id_location,
+    find_status_operation,
+    read_signed_parts,
+)
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
@@ -62,10 +70,13 @@ __all__ = [
     "SchemaError",
     "Schemas",
     "Server",
+    "SignedParts",
     "StreamEvent",
     "Target",
     "UnitPrice",
+    "build_signature_headers",
     "compute_reported_cost",
+    "compute_signature",
     "compute_unit_prices",
     "compute_usage_bound",
     "convert_record",
@@ -90,6 +101,7 @@ __all__ = [
     "quote_price",
     "read_openapi_document",
     "read_pointer",
+    "read_signed_parts",
     "reports_usage",
     "walk_objects",
     "write_pointer",

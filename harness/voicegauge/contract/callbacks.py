@@ -1,12 +1,17 @@
-"""Finds the documented callback, the location of its id, and the status operation for operations with `x-webhook`."""
+"""Reads what an `x-webhook` documents: the callback, the location of its id, its status operation and signature."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.extension import WebhookSignature
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Location, escape_pointer_token, is_json
 
@@ -68,3 +73,54 @@ def find_status_operation(operation: Operation) -> Operation | None:
     """Return the operation that reports the status of this operation's jobs; `None` if the operation starts no jobs."""
     name = operation.speech.response.job if operation.speech is not None else None
     return operation.contract.operations.get(name) if name else None
+
+
+class SignedParts(NamedTuple):
+    """What the headers of a callback contain besides its body."""
+
+    signatures: tuple[str, ...]
+    callback_id: str
+    """The id of the callback; empty if it has none."""
+    timestamp: str
+    """Unix time in seconds; empty if there is none."""
+
+
+def read_signed_parts(spec: WebhookSignature, read_header: Callable[[str], str | None]) -> SignedParts:
+    """Return what the headers of a callback contain; `read_header` returns a header by its name, or `None`."""
+    pattern = re.escape(spec.format).replace(r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)")
+    pattern = pattern.replace(r"\{timestamp\}", r"(?P<timestamp>\d+)")
+    found = list(re.finditer(pattern, read_header(spec.header) or ""))
+    in_format = found[0]["timestamp"] if found and "{timestamp}" in spec.format else ""
+    return SignedParts(
+        signatures=tuple(match["signature"] for match in found),
+        callback_id=(read_header(spec.id) or "") if spec.id else "",
+        timestamp=(read_header(spec.timestamp) or "") if spec.timestamp else in_format,
+    )
+
+
+def compute_signature(spec: WebhookSignature, secret: str, body: bytes, *, callback_id: str, timestamp: str) -> str:
+    """Return the signature of a callback.
+
+    Raises:
+        ValueError: the secret is not base64, although the contract says so.
+    """
+    text = secret.removeprefix(spec.secret_prefix)
+    is_base64 = spec.secret_encoding == "base64"  # noqa: S105
+    try:
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True) if is_base64 else text.encode()
+    except binascii.Error:
+        raise ValueError(f"{spec.secret_env} is not base64: set it to the secret as the provider shows it") from None
+    before, _, after = spec.signed.partition("{body}")
+    start, end = (part.replace("{id}", callback_id).replace("{timestamp}", timestamp) for part in (before, after))
+    digest = hmac.digest(key, start.encode() + body + end.encode(), spec.digest)
+    return digest.hex() if spec.encoding == "hex" else base64.b64encode(digest).decode()
+
+
+def build_signature_headers(
+    spec: WebhookSignature, signature: str, *, callback_id: str, timestamp: str
+) -> dict[str, str]:
+    """Return the headers of a signed callback."""
+    headers = {spec.header: spec.format.replace("{signature}", signature).replace("{timestamp}", timestamp)}
+    headers |= {spec.id: callback_id} if spec.id else {}
+    headers |= {spec.timestamp: timestamp} if spec.timestamp else {}
+    return headers

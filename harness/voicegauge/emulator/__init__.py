@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from voicegauge.emulator.faults import FAULTS, Fault
 from voicegauge.emulator.server import RunningEmulator, create_app, running_emulator
-from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_HEADER, EmulatorSettings, is_emulated
+from voicegauge.emulator.settings import (
+    CONTROL_PREFIX,
+    EMULATED_WEBHOOK_SECRET,
+    SCENARIO_HEADER,
+    SERVER_HEADER,
+    EmulatorSettings,
+    is_emulated,
+)
 
 __all__ = [
     "CONTROL_PREFIX",
+    "EMULATED_WEBHOOK_SECRET",
     "FAULTS",
     "SCENARIO_HEADER",
     "SERVER_HEADER",

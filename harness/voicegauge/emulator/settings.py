@@ -11,6 +11,8 @@ SCENARIO_HEADER = "X-Voicegauge-Scenario"
 ("rate-limited", "invalid:text"), or "state:" with the state that a job must end in ("state:FAILED")."""
 SERVER_HEADER = "voicegauge-emulator"
 """The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
+EMULATED_WEBHOOK_SECRET = "ZW11bGF0ZWQtd2ViaG9vay1zZWNyZXQ="  # noqa: S105 - of no account
+"""The secret that signs callbacks if the environment has none. It can be read as text and as base64."""
 CONTROL_PREFIX = "/_emulator"
 """Prefix of the emulator's own routes: reset, clock, state, journal, faults, health, media."""
 

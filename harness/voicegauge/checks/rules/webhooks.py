@@ -9,6 +9,7 @@ from typing import Any
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import CaseOutcome, RequestCallbacks
 from voicegauge.contract import MISSING
+from voicegauge.contract.extension import WebhookSignature
 from voicegauge.formats import quote_json
 from voicegauge.model import Severity
 
@@ -150,6 +151,68 @@ def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
         yield Violation(
             f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.contract_pointer
         )
+
+
+@register_rule(
+    "webhook-forged",
+    subject_class=RequestCallbacks,
+    description="A callback has the documented signature of its body. Without the secret, only its presence is judged.",
+    basis="x-webhook.signature",
+)
+def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    for index, parts in enumerate(callbacks.signed_parts):
+        if not parts.signatures:
+            message = f"a callback has no signature in {_get_signature(callbacks).header}"
+        elif callbacks.webhook_secret is not None and not callbacks.is_signature_right(index):
+            message = "a callback has a signature that was not made with the secret"
+        else:
+            continue
+        yield Violation(message, _build_signature_pointer(callbacks))
+        return
+
+
+@register_rule(
+    "webhook-late",
+    subject_class=RequestCallbacks,
+    description="The signed time of a callback differs from the time of its arrival by at most the tolerance.",
+    basis="x-webhook.signature",
+)
+def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    for received, parts in zip(callbacks.received_callbacks, callbacks.signed_parts, strict=False):
+        if not parts.timestamp.isdecimal():
+            continue
+        age_s, tolerance_s = received.at - int(parts.timestamp), _get_signature(callbacks).tolerance_s
+        if abs(age_s) > tolerance_s:
+            message = f"a callback was signed {age_s:.0f} s before it arrived; at most {tolerance_s:g} s are tolerated"
+            yield Violation(message, f"{_build_signature_pointer(callbacks)}/tolerance_s")
+            return
+
+
+@register_rule(
+    "webhook-replayed",
+    subject_class=RequestCallbacks,
+    description="No two callbacks have the same signed id and time: each attempt has a signature of its own.",
+    basis="x-webhook.signature",
+    severity=Severity.WARNING,
+)
+def _check_webhook_replayed(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    seen = set()
+    for parts in callbacks.signed_parts:
+        if not (parts.callback_id or parts.timestamp):
+            return  # equal callbacks have equal signatures
+        if parts in seen:
+            yield Violation("a callback came twice with the same signature", _build_signature_pointer(callbacks))
+            return
+        seen.add(parts)
+
+
+def _get_signature(callbacks: RequestCallbacks) -> WebhookSignature:
+    assert callbacks.webhook.signature is not None, "signed parts exist"
+    return callbacks.webhook.signature
+
+
+def _build_signature_pointer(callbacks: RequestCallbacks) -> str:
+    return f"{_build_webhook_pointer(callbacks)}/signature"
 
 
 def _build_webhook_pointer(callbacks: RequestCallbacks) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,11 +14,14 @@ from voicegauge.contract import (
     MISSING,
     MediaType,
     Operation,
+    SignedParts,
     Target,
+    compute_signature,
     find_callback_body,
     find_callback_id_location,
     find_status_operation,
     parse_exchange,
+    read_signed_parts,
 )
 from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.formats import Location
@@ -64,6 +68,8 @@ class RequestCallbacks(CheckSubject):
     polls: tuple[Call, ...] = ()
     """The status requests about the job of the request."""
     are_all_received: bool = False
+    webhook_secret: str | None = None
+    """The secret with which the provider signs callbacks; `None` if it is not known."""
     """Whether the receiver has waited long enough for all callbacks."""
 
     @property
@@ -119,6 +125,28 @@ class RequestCallbacks(CheckSubject):
     def callback_bodies(self) -> tuple[Any, ...]:
         """The body of each callback; `MISSING` for one that is not valid JSON."""
         return tuple(parse_exchange(callback.exchange).request_json for callback in self.callback_subjects)
+
+    @functools.cached_property
+    def signed_parts(self) -> tuple[SignedParts, ...]:
+        """What the headers of each callback contain for its signature; empty if no signature is documented."""
+        spec = self.webhook.signature
+        if spec is None:
+            return ()
+        return tuple(read_signed_parts(spec, received.request.header) for received in self.received_callbacks)
+
+    def is_signature_right(self, index: int) -> bool:
+        """Whether the callback at `index` has a signature made with the secret, which must be known."""
+        spec, parts = self.webhook.signature, self.signed_parts[index]
+        assert spec is not None, "signed parts exist"
+        assert self.webhook_secret is not None, "the caller has checked it"
+        right = compute_signature(
+            spec,
+            self.webhook_secret,
+            self.received_callbacks[index].request.body,
+            callback_id=parts.callback_id,
+            timestamp=parts.timestamp,
+        )
+        return any(hmac.compare_digest(right, signature) for signature in parts.signatures)
 
     def read_job_id(self, body: Any) -> Any:
         """Return the job id in the body of a callback; `MISSING` if it contains none."""

@@ -91,7 +91,10 @@ def command(
 
 def _print_url(terminal: Console, url: str) -> None:
     terminal.print(f"listening for webhooks at {url} (Ctrl-C to stop)", soft_wrap=True)
-    terminal.print("the senders are unverified: anyone who knows this URL can send webhooks to it", soft_wrap=True)
+    terminal.print(
+        "a sender without a documented signature is unverified: anyone who knows this URL can send webhooks to it",
+        soft_wrap=True,
+    )
 
 
 def _describe_missing_webhooks(max_webhooks: int, timeout_s: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from voicegauge.checks import RULE_BY_ID, Checker, RequestCallbacks, Rule
+from voicegauge.conformance.running.webhook_session import read_webhook_secret
 from voicegauge.contract import MISSING, Contract, Operation, find_status_operation
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_HEADER
@@ -28,9 +29,9 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
     """Findings in this callback alone, or in this callback together with earlier ones about the same id."""
     verdict: Literal["passed", "failed", "unknown"]
     """`unknown` if the callback fits no contract."""
-    sender: Literal["unverified"] = "unverified"
-    """Whether it is proved who sent the callback. It never is, because no contract documents a signature: anyone who
-    knows the URL can send callbacks to it."""
+    sender: Literal["verified", "unverified"] = "unverified"
+    """Whether it is proved who sent the callback: by the documented signature, made with the secret in the environment,
+    in time and for the first time. Otherwise anyone who knows the URL may have sent it."""
 
 
 class _RecentCallbacks:
@@ -72,9 +73,14 @@ class CallbackMonitor:
             contracts: the contracts that a callback may belong to.
             callback_timing: the callbacks that the requests subscribe to; "any" if that is not known.
             rules: the rules to apply, by id.
+
+        Raises:
+            UsageError: the environment has an unusable secret for signatures.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
         self._posts, self._rules = callback_timing, rules
+        for operation in self._operations:
+            read_webhook_secret(operation, is_emulated=False)  # fails now if it is unusable, not at the first callback
         self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
         self._reported: set[tuple[str, str]] = set()
 
@@ -90,7 +96,12 @@ class CallbackMonitor:
         # Without an id, callbacks to the same URL belong together: every request should have its own URL.
         key = (single.contract.id, single.operation.id, known_id or received_callback.request.url)
         recent = self._recent.setdefault(key, _RecentCallbacks())
-        together = RequestCallbacks(single.operation, recent.list_with_next(received_callback), self._posts)
+        together = RequestCallbacks(
+            single.operation,
+            recent.list_with_next(received_callback),
+            self._posts,
+            webhook_secret=read_webhook_secret(single.operation, is_emulated=False),
+        )
         recent.remember_callback(received_callback, is_final=bool(single.final_bodies))
         checker = Checker(provenance, self._rules)
         findings = (
@@ -106,6 +117,7 @@ class CallbackMonitor:
             state=single.read_state(value),
             findings=findings,
             verdict="failed" if findings else "passed",
+            sender="verified" if _is_sender_verified(together) else "unverified",
         )
 
     def _remove_reported_findings(self, findings: Iterable[Finding], callback_key: Sequence[str]) -> Iterator[Finding]:
@@ -124,6 +136,17 @@ class CallbackMonitor:
         best = max(candidates, key=_collect_matching_evidence, default=None)
         is_only_one = len({(one.contract.id, one.webhook.callback) for one in candidates}) == 1
         return best if best is not None and (is_only_one or _collect_matching_evidence(best) >= (True, True)) else None
+
+
+def _is_sender_verified(callbacks: RequestCallbacks) -> bool:
+    """Whether the last callback has a right signature that is neither old nor repeated."""
+    signature, parts = callbacks.webhook.signature, callbacks.signed_parts
+    if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_right(-1):
+        return False
+    if parts[-1].timestamp:
+        is_in_time = abs(callbacks.received_callbacks[-1].at - int(parts[-1].timestamp)) <= signature.tolerance_s
+        return is_in_time and parts[-1] not in parts[:-1]
+    return parts[-1] not in parts[:-1]
 
 
 def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:

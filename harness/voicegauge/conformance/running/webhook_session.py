@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -10,7 +11,8 @@ import msgspec
 
 from voicegauge.checks import Call, RequestCallbacks
 from voicegauge.conformance.cases import ConformanceCase, set_case_value
-from voicegauge.contract import Operation, find_status_operation
+from voicegauge.contract import Operation, compute_signature, find_status_operation
+from voicegauge.emulator import EMULATED_WEBHOOK_SECRET
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, ReceivedCallback
 from voicegauge.receiver import Receiver, running_receiver
@@ -21,6 +23,24 @@ EMULATED_CALLBACK_TIMEOUT_S = 1.0
 """Seconds to wait for a callback of the emulator, which sends it before it reports the same state in a response."""
 REPEATED_CALLBACK_WAIT_S = 3.0
 """Seconds to listen after the last expected callback, because it may be sent twice."""
+
+
+def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | None:
+    """Return the secret with which callbacks are signed, from the environment; `None` if it is not known.
+
+    Raises:
+        UsageError: the secret is not base64, although the contract says so.
+    """
+    signature = operation.webhook.signature if operation.webhook is not None else None
+    if signature is None:
+        return None
+    secret = os.environ.get(signature.secret_env, "").strip() or (EMULATED_WEBHOOK_SECRET if is_emulated else None)
+    if secret is not None:
+        try:
+            compute_signature(signature, secret, b"", callback_id="", timestamp="")
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    return secret
 
 
 @contextmanager
@@ -73,11 +93,19 @@ class WebhookSession:
         status = find_status_operation(operation)
         polls = tuple(call for call in calls if status is not None and call.operation is status)
 
+        secret = read_webhook_secret(operation, is_emulated=self._emulated)
+
         def build_callbacks(
             received_callbacks: Sequence[ReceivedCallback], *, is_complete: bool = False
         ) -> RequestCallbacks:
             return RequestCallbacks(
-                operation, tuple(received_callbacks), self._parameter.posts, submit, polls, are_all_received=is_complete
+                operation,
+                tuple(received_callbacks),
+                self._parameter.posts,
+                submit,
+                polls,
+                are_all_received=is_complete,
+                webhook_secret=secret,
             )
 
         if build_callbacks(()).final_state is not None:

@@ -6,7 +6,7 @@ from voicegauge.contract.callbacks import find_callback_body, find_status_operat
 from voicegauge.contract.consistency.locations import check_request_location, check_response_location
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
-from voicegauge.contract.extension import WebhookBody, WebhookSpec
+from voicegauge.contract.extension import WebhookBody, WebhookSignature, WebhookSpec
 from voicegauge.contract.schema_values import allows_location
 from voicegauge.formats import Location
 
@@ -30,6 +30,8 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
                 raise document.error(
                     f"{field_pointer}/mode/default", f"{url.mode.default!r} is not among values: {known}"
                 )
+    if webhook.signature is not None:
+        _check_signature(operation, webhook.signature)
     media = find_callback_body(operation)
     status = find_status_operation(operation)
     if webhook.body is not None:
@@ -40,6 +42,22 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
         raise document.error(
             f"{pointer}/body", "x-webhook.body needs submit_id: the location of the id in the response"
         )
+
+
+def _check_signature(operation: Operation, signature: WebhookSignature) -> None:
+    has_timestamp = signature.timestamp is not None or "{timestamp}" in signature.format
+    has_parts = {"{id}": signature.id is not None, "{timestamp}": has_timestamp, "{body}": True}
+    problems = {
+        "format": None if "{signature}" in signature.format else "has no {signature}",
+        "signed": None if signature.signed.count("{body}") == 1 else "must have {body} once",
+    }
+    for part, is_sent in has_parts.items():
+        if part in signature.signed and not is_sent:
+            problems["signed"] = f"has {part}, but no header of the callback has it"
+    for key, problem in problems.items():
+        if problem is not None:
+            pointer = f"{operation.pointer}/x-webhook/signature"
+            raise operation.contract.document.error(f"{pointer}/{key}", f"x-webhook.signature.{key} {problem}")
 
 
 def _check_callback_body(

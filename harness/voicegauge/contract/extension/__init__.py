@@ -39,7 +39,7 @@ from voicegauge.contract.extension.response_audio import (
     AudioFormat,
     ResponseAudio,
 )
-from voicegauge.contract.extension.security import KeySpec
+from voicegauge.contract.extension.security import KeySpec, WebhookSignature
 from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, SourceDocument, SourceReference
 from voicegauge.contract.extension.speech import (
     AudioPacing,
@@ -120,6 +120,7 @@ __all__ = [
     "WebhookBody",
     "WebhookEmulation",
     "WebhookModeField",
+    "WebhookSignature",
     "WebhookSpec",
     "WebhookUrlField",
     "build_json_schema",

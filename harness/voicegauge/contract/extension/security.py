@@ -1,8 +1,8 @@
-"""Defines `x-key` on a security scheme: which variable has the key, and how the key is sent."""
+"""Defines `x-key` on a security scheme, and the signature of webhooks: keys of requests in both directions."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -19,3 +19,29 @@ class KeySpec(Record, frozen=True, kw_only=True):
     """Variable of what this scheme sends, such as a user id; by default `x-provider.key_env`."""
     prefix: Annotated[str, Meta(pattern=r"^[ -~]{0,40}$(?!\n)")] = ""
     """Text before the key in the header, query parameter or cookie, such as "Token "."""
+
+
+class WebhookSignature(Record, frozen=True, kw_only=True):
+    """`signature` of `x-webhook`: how a provider signs its callbacks with an HMAC."""
+
+    header: str
+    """Header with the signature. It may contain several, for several secrets."""
+    format: str = "{signature}"
+    """Content of the header for one signature, with "{signature}" and, if the time is in it, "{timestamp}"."""
+    signed: str = "{body}"
+    """What is signed, with "{body}", "{timestamp}" and "{id}"."""
+    id: str | None = None
+    """Header with the id of the callback."""
+    timestamp: str | None = None
+    """Header with the Unix time in seconds at which the callback was sent; `None` if the format has it, or no time is
+    sent."""
+    digest: Literal["sha1", "sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    """How the signature is written."""
+    secret_env: EnvironmentVariable
+    """Variable of the secret that both sides have."""
+    secret_prefix: str = ""
+    """Text before the secret that is not part of it."""
+    secret_encoding: Literal["text", "base64"] = "text"  # noqa: S105 - not a secret
+    tolerance_s: Annotated[float, Meta(gt=0)] = 300.0
+    """Maximum difference between the timestamp and the time of arrival, in seconds."""

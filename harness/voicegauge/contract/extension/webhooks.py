@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from voicegauge.contract.extension.security import WebhookSignature
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.formats import Location
 from voicegauge.model import Record
@@ -76,5 +77,7 @@ class WebhookSpec(Record, frozen=True, kw_only=True):
     """The documented maximum time between two progress callbacks, in seconds."""
     may_repeat: bool = False
     """Whether the same callback may be sent more than once."""
+    signature: WebhookSignature | None = None
+    """How callbacks are signed; `None` if no signature is documented."""
     emulation: WebhookEmulation = WebhookEmulation()
     source: SourceReference | None = None

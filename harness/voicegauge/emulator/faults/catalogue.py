@@ -497,6 +497,24 @@ _ALL_FAULTS = (
         applies_to=webhooks.has_payload_schema,
     ),
     Fault(
+        id="webhook-forged",
+        description="Callbacks are signed with a wrong secret.",
+        change_callbacks=webhooks.forge_signature,
+        applies_to=webhooks.has_signature,
+    ),
+    Fault(
+        id="webhook-replayed",
+        description="The final callback is sent twice with the same signature.",
+        change_callbacks=webhooks.replay_callback,
+        applies_to=webhooks.has_signed_time,
+    ),
+    Fault(
+        id="webhook-late",
+        description="Callbacks are signed a day before they are sent.",
+        change_callbacks=webhooks.sign_in_the_past,
+        applies_to=webhooks.has_signed_time,
+    ),
+    Fault(
         id="webhook-plain-http",
         description="Plain http webhook URLs are accepted although https is required.",
         skipped_check="webhook-https",

@@ -13,6 +13,8 @@ from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import VIRTUAL_START_TIME_S
 from voicegauge.formats import Location
 
+_DAY_S = 86_400.0
+
 
 def drop_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send no callback."""
@@ -47,6 +49,32 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
             callback.media, callback.body, lambda parent, key: parent.pop(key), callback.essential_fields
         ),
     )
+
+
+def forge_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Sign with a wrong secret."""
+    yield replace(callback, is_forged=True)
+
+
+def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send the final callback twice, with the same signature."""
+    yield replace(callback, times=2 if callback.is_final else 1)
+
+
+def sign_in_the_past(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Sign a day before the callback is sent."""
+    yield replace(callback, signature_age_s=_DAY_S)
+
+
+def has_signature(target: Target) -> bool:
+    """Whether callbacks are signed."""
+    return target.operation.webhook is not None and target.operation.webhook.signature is not None
+
+
+def has_signed_time(target: Target) -> bool:
+    """Whether callbacks are signed together with a time."""
+    signature = target.operation.webhook.signature if target.operation.webhook is not None else None
+    return signature is not None and "{timestamp}" in signature.signed
 
 
 def has_webhook(target: Target) -> bool:

@@ -30,6 +30,12 @@ class EmulatedCallback:
     """Paths of the fields that identify the job and its state; faults avoid breaking them."""
     completed_location: Location | None = None
     """Location of the completion time in the body; `None` if the body has none."""
+    is_forged: bool = False
+    """Whether the callback is signed with a wrong secret."""
+    signature_age_s: float = 0.0
+    """How long before it is sent the callback is said to have been signed, in seconds."""
+    times: int = 1
+    """How often the same callback is sent, with the same signature."""
 
 
 @dataclass

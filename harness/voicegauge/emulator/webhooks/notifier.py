@@ -24,6 +24,7 @@ from voicegauge.emulator.responses import (
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
 from voicegauge.emulator.webhooks.sender import may_send_to, send_with_retries
+from voicegauge.emulator.webhooks.signing import sign_callback
 from voicegauge.hosts import is_loopback
 
 MAX_STORED_CALLBACKS = 1_000
@@ -159,5 +160,9 @@ class WebhookNotifier:
         is_allowed, status = may_send_to(subscription.url, self._settings), None
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
-            status = await send_with_retries(subscription.url, payload, webhook.emulation, self._clock.sleep)
+            headers = sign_callback(webhook.signature, callback, payload) if webhook.signature is not None else {}
+            for _ in range(callback.times):
+                status = await send_with_retries(
+                    subscription.url, payload, webhook.emulation, self._clock.sleep, headers
+                )
         self.sent.append(SentCallback(job.id if job is not None else None, callback.is_final, status, is_allowed))

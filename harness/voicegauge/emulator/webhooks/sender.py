@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from voicegauge.contract.extension import WebhookEmulation
@@ -27,7 +28,11 @@ def _create_ssl_context() -> ssl.SSLContext:
 
 
 async def send_with_retries(
-    url: str, payload: bytes, webhook_emulation: WebhookEmulation, sleep: Callable[[float], Awaitable[None]]
+    url: str,
+    payload: bytes,
+    webhook_emulation: WebhookEmulation,
+    sleep: Callable[[float], Awaitable[None]],
+    signature_headers: Mapping[str, str] = MappingProxyType({}),
 ) -> int | None:
     """POST `payload` until the receiver responds with a status below 500, or all attempts are used.
 
@@ -38,13 +43,14 @@ async def send_with_retries(
         payload: JSON body.
         webhook_emulation: the number of attempts, the timeout and the delay between attempts.
         sleep: function that waits for a duration in seconds, used between attempts.
+        signature_headers: headers that sign the payload; empty if callbacks are not signed.
 
     Returns:
         The last status code; `None` if the last attempt got no response.
     """
     import httpx
 
-    headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER}
+    headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER, **signature_headers}
     status: int | None = None
     timeout_s = webhook_emulation.timeout_s
     async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=_create_ssl_context()) as client:

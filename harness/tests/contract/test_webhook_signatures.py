@@ -1,0 +1,57 @@
+"""Signatures of webhooks, with published examples of three forms."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.contract import build_signature_headers, compute_signature, read_signed_parts
+from voicegauge.contract.extension import WebhookSignature
+
+STANDARD = WebhookSignature(
+    header="webhook-signature",
+    format="v1,{signature}",
+    id="webhook-id",
+    timestamp="webhook-timestamp",
+    signed="{id}.{timestamp}.{body}",
+    encoding="base64",
+    secret_env="ACME_SECRET",
+    secret_prefix="whsec_",
+    secret_encoding="base64",
+)
+IN_ONE_HEADER = WebhookSignature(
+    header="ElevenLabs-Signature",
+    format="t={timestamp},v0={signature}",
+    signed="{timestamp}.{body}",
+    secret_env="ACME_SECRET",
+)
+BODY_ONLY = WebhookSignature(header="X-Hub-Signature-256", format="sha256={signature}", secret_env="ACME_SECRET")
+
+
+def test_the_example_of_standard_webhooks() -> None:
+    secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    parts = {"callback_id": "msg_p5jXN8AQM9LWM0D4loKWxJek", "timestamp": "1614265330"}
+    assert compute_signature(STANDARD, secret, body, **parts) == "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_the_example_of_github() -> None:
+    signature = compute_signature(
+        BODY_ONLY, "It's a Secret to Everybody", b"Hello, World!", callback_id="", timestamp=""
+    )
+    assert signature == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+
+@pytest.mark.parametrize("spec", [STANDARD, IN_ONE_HEADER, BODY_ONLY])
+def test_what_is_written_is_read(spec: WebhookSignature) -> None:
+    headers = build_signature_headers(spec, "c2ln", callback_id="m1", timestamp="17")
+    parts = read_signed_parts(spec, headers.get)
+    assert parts == (("c2ln",), "m1" if spec.id else "", "17" if "{timestamp}" in spec.signed else "")
+
+
+def test_several_signatures_are_read() -> None:
+    headers = {"webhook-signature": "v1,YQ== v1,Yg== v1a,Yw==", "webhook-id": "m", "webhook-timestamp": "1"}
+    assert read_signed_parts(STANDARD, headers.get).signatures == ("YQ==", "Yg==")
+
+
+def test_a_secret_that_is_not_base64_names_its_variable() -> None:
+    with pytest.raises(ValueError, match="ACME_SECRET is not base64"):
+        compute_signature(STANDARD, "whsec_?", b"", callback_id="", timestamp="")
