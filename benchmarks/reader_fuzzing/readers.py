@@ -188,7 +188,7 @@ def _read_contract(data: bytes, folder: Path) -> None:
     plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
-_OFFICIAL_DOCUMENT = {
+OFFICIAL_DOCUMENT = {
     "openapi": "3.0.3",
     "info": {"title": "Acme", "version": "7"},
     "servers": [{"url": "https://api.acme.test"}],
@@ -224,7 +224,7 @@ _OFFICIAL_DOCUMENT = {
         },
     },
 }
-_OVERLAY = {
+OVERLAY = {
     "overlay": "1.0.0",
     "info": {"title": "Acme as a contract", "version": "1"},
     "extends": "official.json",
@@ -260,23 +260,23 @@ _OVERLAY = {
 
 
 def _overlay_documents() -> list[Document]:
-    return [Document(to_yaml(_OVERLAY), _OVERLAY, to_yaml)]
+    return [Document(to_yaml(OVERLAY), OVERLAY, to_yaml)]
 
 
 def _read_overlay(data: bytes, folder: Path) -> None:
-    _write(folder, "official.json", to_json(_OFFICIAL_DOCUMENT))
+    _write(folder, "official.json", to_json(OFFICIAL_DOCUMENT))
     contract = load_contract(_write(folder, "overlay.yaml", data))
     plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
 def _official_documents() -> list[Document]:
-    return [Document(to_json(_OFFICIAL_DOCUMENT), _OFFICIAL_DOCUMENT, to_json)]
+    return [Document(to_json(OFFICIAL_DOCUMENT), OFFICIAL_DOCUMENT, to_json)]
 
 
 def _read_official_document(data: bytes, folder: Path) -> None:
     """Read an official document below an overlay."""
     _write(folder, "official.json", data)
-    contract = load_contract(_write(folder, "overlay.yaml", to_yaml(_OVERLAY)))
+    contract = load_contract(_write(folder, "overlay.yaml", to_yaml(OVERLAY)))
     plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 

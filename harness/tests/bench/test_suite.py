@@ -63,7 +63,7 @@ def test_an_unknown_suite_names_the_nearest() -> None:
             "id: ../x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: s, text: A}\n",
             ":1: the suite id '../x' may only contain",
         ),
-        ("id: x\n", r":1: not a valid suite: .*missing required field `version`"),
+        ("id: x\n", r":1: not a valid suite: .*needs the key .version."),
         ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite needs at least one text"),
         (
             "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n- &a {id: a, category: s, text: A}\n- *a\n",

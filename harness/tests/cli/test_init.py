@@ -77,8 +77,6 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     assert [dict(target.spec.constants) for target in contract.targets.values()] == [
         {parse_location("body#/model_id"): model} for model in ("One v1", "two: #2")
     ]
-    completed = overlay.read_text().replace('"401":', '"200": {content: {audio/*: {}}}, "401":')
-    overlay.write_text(completed)
     assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
 
 
@@ -111,6 +109,14 @@ def test_prices_are_never_guessed(document: Path) -> None:
 def test_the_audio_is_found_in_the_response(document: Path, schema: str, audio: str) -> None:
     document.write_text(DOCUMENT.replace("{audio/mpeg: {}}", f"{{application/json: {{schema: {schema}}}}}"))
     assert audio in propose(document)
+
+
+def test_a_response_without_audio_in_the_document_gets_a_media_type_to_review(document: Path) -> None:
+    document.write_text(DOCUMENT.replace("{audio/mpeg: {}}", "{application/json: {schema: {type: string}}}"))
+    assert run(["init", str(document), "--operation", "speak"]) == 0
+    overlay = document.with_name("overlay.yaml")
+    assert 'responses: {"200": {content: {audio/*: {}}}, ' in overlay.read_text()
+    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
 
 
 def test_operation_ids_that_are_used_twice_are_replaced(document: Path) -> None:

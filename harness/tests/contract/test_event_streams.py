@@ -94,7 +94,7 @@ def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
         ("x-stream/events/speech.audio.delta/next", ["error"], "cannot be reached from"),
         ("x-stream/events/speech.audio.done/end", "failure", "no event ends in success"),
         ("x-stream/max_gap_s", 0, "max_gap_s"),
-        ("x-stream/encoding", "base64", "unknown field"),
+        ("x-stream/encoding", "base64", "is not known here"),
     ],
 )
 def test_an_inconsistency_is_rejected_with_its_line(tmp_path, path, value, reason) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 import voicegauge
 from voicegauge.contract import Contract, find_contract_files, load_contract
@@ -171,9 +173,19 @@ def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
         ("extends: openapi.yaml", "extends: overlay.yaml", "is itself an overlay"),
         ("extends: openapi.yaml", f"extends: {'o' * 1000}.yaml", "which is not a file in"),
         ("extends: openapi.yaml", 'extends: "o\\0.yaml"', "which is not a file in"),
-        ("  - target: $.components\n    update:", "  - target: $.components\n    updates:", "unknown field `updates`"),
+        (
+            "  - target: $.components\n    update:",
+            "  - target: $.components\n    updates:",
+            "the key 'updates' is not known here",
+        ),
         ("  - target: $.components\n", "  - target: $.components\n    remove: true\n", "exactly one of"),
-        ("target: $.components\n    update: {", "target: $.info.title\n    update: {", "cannot be merged into str"),
+        ("title: Acme\n", "title: TODO\n", "overlay.yaml:10: is marked TODO"),
+        ("{title: One, ", "{title: One, constants: {body#/style: TODO}, ", "is marked TODO: replace it"),
+        (
+            "target: $.components\n    update: {",
+            "target: $.info.title\n    update: {",
+            "a mapping cannot be merged into a text",
+        ),
         ("  - target: $\n", "  - {target: $, remove: true}\n  - target: $\n", "cannot be removed"),
     ],
 )
@@ -220,11 +232,50 @@ def test_a_reference_to_a_file_that_is_missing_is_refused_where_it_is_used(load:
     assert (raised.value.path, raised.value.line) == (tmp_path / "openapi.yaml", line_of(used, "errors.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("errors.yaml#/Error", "errors.yaml: cannot be read: No such file or directory"),
+        (".", ": cannot be read"),
+        ("broken.yaml#/Error", "broken.yaml:1: must be a mapping"),
+        ("https://acme.test/errors.yaml#/Error", "is a URL: download the file"),
+    ],
+)
+def test_a_file_that_cannot_be_followed_is_refused_with_the_reason(load: Load, reference: str, reason: str) -> None:
+    official = OFFICIAL.replace("#/components/schemas/Error", reference)
+    with pytest.raises(ContractError) as raised:
+        load(official=official, broken="[]")
+    assert reason in raised.value.reason
+
+
+def test_an_error_in_a_document_without_line_breaks_has_the_json_pointer(tmp_path: Path) -> None:
+    official = yaml.safe_load(OFFICIAL.replace("maxLength: 200", "maxLength: many"))
+    (tmp_path / "openapi.json").write_text(json.dumps(official))
+    (tmp_path / "overlay.yaml").write_text(OVERLAY.replace("openapi.yaml", "openapi.json"))
+    with pytest.raises(ContractError) as raised:
+        load_contract(tmp_path / "overlay.yaml")
+    assert raised.value.line == 1
+    assert raised.value.reason.startswith("/components/schemas/Speech/properties/text/maxLength: is not a valid")
+
+
+def test_a_syntax_error_has_the_column(tmp_path: Path) -> None:
+    (tmp_path / "openapi.json").write_text('{"openapi": "3.1.0", "paths": }}')
+    with pytest.raises(ContractError, match=r"openapi.json:1: is not valid YAML: .* \(column 32\)"):
+        load_contract(tmp_path / "openapi.json")
+
+
 def test_a_check_of_the_emulated_provider_finds_nothing(load: Load, tmp_path: Path) -> None:
     load()
     report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
     assert report.findings == ()
     assert sum(report.exchanges.values()) > 10
+
+
+@pytest.mark.parametrize("limits", ["minLength: 1, maxLength: 20", "minLength: 1000, maxLength: 2000"])
+def test_a_text_that_the_schema_allows_is_sent(load: Load, tmp_path: Path, limits: str) -> None:
+    load(official=OFFICIAL.replace("minLength: 1, maxLength: 200", limits))
+    report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
+    assert report.findings == ()
 
 
 def test_constants_outside_the_body_and_boolean_schemas_are_planned_for(load: Load, tmp_path: Path) -> None:

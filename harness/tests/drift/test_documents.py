@@ -143,11 +143,17 @@ def test_a_schema_with_exponentially_many_paths_is_compared_in_time(drift: Drift
         ("openapi: 2.0\n", "must be an OpenAPI 3 document"),
         ("openapi: 3.1.0\npaths: []\n", "must be a mapping from paths"),
         ("openapi: 3.1.0\npaths: {/a: {get: {requestBody: {$ref: '#/nowhere'}}}}\n", "leads nowhere"),
-        ("openapi: 3.1.0\npaths: {/a: {get: {requestBody: {$ref: 'other.yaml'}}}}\n", "must lead into this document"),
+        ("openapi: 3.1.0\npaths: {/a: {get: {requestBody: {$ref: 'other.yaml'}}}}\n", "other.yaml: cannot be read"),
         (
             """{openapi: 3.1.0, paths: {/a: {get: {requestBody: {$ref: '#/components/x/a'}}}},
                 components: {x: {a: {$ref: '#/components/x/b'}, b: {$ref: '#/components/x/a'}}}}""",
             "circle",
+        ),
+        (
+            """{openapi: 3.1.0, paths: {/a: {get: {responses: {"200": {content: {application/json: {schema:
+                {properties: {x: {$ref: '#/components/schemas/A'}}}}}}}}}},
+                components: {schemas: {A: {allOf: [{$ref: '#/components/schemas/A'}]}}}}""",
+            "leads back to itself without an end",
         ),
         ("- a list\n", "must be a mapping"),
     ],

@@ -12,7 +12,7 @@ from voicegauge import checks, drift
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
-from voicegauge.contract import Contract, Operation, Target, describe_price, walk_objects
+from voicegauge.contract import Catalogue, Contract, Operation, Target, describe_price, is_bundled, walk_objects
 from voicegauge.emulator.endpoints import describe_emulation
 from voicegauge.model import Record, Severity
 
@@ -130,7 +130,8 @@ def list_providers(contracts: ContractsOrFolders = ()) -> Providers:
     'pixazo'
 
     Args:
-        contracts: loaded contracts, or folders of your own.
+        contracts: loaded contracts, all of which are listed, or folders of your own, whose contracts alone are listed;
+            by default the bundled ones.
 
     Returns:
         One row per provider.
@@ -138,7 +139,10 @@ def list_providers(contracts: ContractsOrFolders = ()) -> Providers:
     Raises:
         ContractError: a document is not a usable contract.
     """
-    return Providers(providers=tuple(map(_build_provider_row, to_catalogue(contracts))))
+    listed = list(to_catalogue(contracts))
+    if contracts and not isinstance(contracts, Catalogue):
+        listed = [contract for contract in listed if not is_bundled(contract.document.path)]
+    return Providers(providers=tuple(map(_build_provider_row, listed)))
 
 
 def list_rules(words: Sequence[str] = ()) -> RuleList:

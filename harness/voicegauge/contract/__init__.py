@@ -42,7 +42,7 @@ from voicegauge.contract.pricing import (
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schema_errors import SchemaError
 from voicegauge.contract.schema_values import parse_text_value
-from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.schemas import Schemas, describe_unusable_reference
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
@@ -82,6 +82,7 @@ __all__ = [
     "convert_record",
     "decode_event_audio",
     "describe_price",
+    "describe_unusable_reference",
     "find_callback_body",
     "find_callback_id_location",
     "find_contract_files",

@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from voicegauge.contract.extension import ConversionSpec, SpeechSpec, TranscriptionSpec
-from voicegauge.formats import MISSING, Document, decode_location, escape_pointer_token, read_pointer
+from voicegauge.formats import (
+    MISSING,
+    Document,
+    decode_location,
+    escape_pointer_token,
+    explain_type_error,
+    read_pointer,
+)
 
 _ERROR_PATH_PATTERN = re.compile(r"`\$([^`]*)`")
 _PATH_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
@@ -36,7 +43,7 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
             deeper += f"/{escape_pointer_token(unknown[1])}"
         name = next(token for token in reversed(pointer.split("/")) if not token.isdecimal())
         path = f"{name}{deeper.replace('/', '.')}" if deeper else name
-        raise document.error(pointer + deeper, f"{path}: {reason}") from error
+        raise document.error(pointer + deeper, f"{path}: {explain_type_error(reason)}") from error
 
 
 def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:

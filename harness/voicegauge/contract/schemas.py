@@ -10,11 +10,13 @@ from urllib.parse import quote, unquote
 import jsonschema_rs
 
 from voicegauge.contract.schema_errors import SchemaError, omit_consequences_of_missing_keys
+from voicegauge.errors import ContractError
 from voicegauge.formats import (
     MISSING,
     Document,
     escape_pointer_token,
     quote_json,
+    read_document,
     read_pointer,
     unescape_pointer_token,
 )
@@ -125,11 +127,7 @@ class Schemas:
             if reference in seen:
                 raise self.document.error(pointer, f"$ref {reference!r} leads back to itself")
             if not reference.startswith("#/"):
-                reason = (
-                    f"$ref {reference!r} must be a JSON pointer into this document, such as #/components/schemas/X, or "
-                    "into a file beside it that can be read"
-                )
-                raise self.document.error(pointer, reason)
+                raise self.document.error(pointer, describe_unusable_reference(self.document, pointer, reference))
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
             target = unquote(reference[1:])
@@ -140,6 +138,29 @@ class Schemas:
                 raise self.document.error(pointer, f"$ref {reference!r} leads to a value that is not an object")
             pointer = target
         return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
+
+
+def describe_unusable_reference(document: Document, pointer: str, reference: str) -> str:
+    """Return why `reference`, which does not lead into its document, cannot be followed.
+
+    Args:
+        document: the document, in which the files that could be read are embedded.
+        pointer: JSON pointer of the reference in it.
+        reference: the value of `$ref`.
+    """
+    file, _, _ = reference.partition("#")
+    if "://" in file:
+        return f"$ref {reference!r} is a URL: download the file, and name its path relative to this one"
+    if not file:
+        return f"$ref {reference!r} must be a JSON pointer into this document, such as #/components/schemas/X"
+    name = unquote(file)
+    try:
+        if "\0" in name:
+            return f"$ref {reference!r} cannot be the name of a file"
+        read_document(document.position(pointer).path.parent / name)
+    except ContractError as error:
+        return f"$ref {reference!r}: {error}"
+    return f"$ref {reference!r} leads to one file more than a document may have"
 
 
 def _describe_error(message: str, pointer: str, instance: Any) -> str:

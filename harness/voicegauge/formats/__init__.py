@@ -37,6 +37,7 @@ from voicegauge.formats.locations import (
     write_pointer,
 )
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, Message, MessageParser
+from voicegauge.formats.type_errors import describe_type, explain_type_error
 
 __all__ = [
     "EVENT_STREAM_MEDIA_TYPE",
@@ -59,8 +60,10 @@ __all__ = [
     "count_json_nodes",
     "decode_base64",
     "decode_location",
+    "describe_type",
     "encode_location",
     "escape_pointer_token",
+    "explain_type_error",
     "is_form",
     "is_json",
     "is_utf8",

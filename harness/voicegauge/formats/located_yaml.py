@@ -7,6 +7,7 @@ stack or the memory.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import re
@@ -28,6 +29,8 @@ MAX_DOCUMENT_VALUES = 500_000
 "billion laughs" attack)."""
 MAX_DOCUMENT_CHARACTERS = 64 * 1024 * 1024
 """Maximum number of characters of text, where an alias counts as often as it is used."""
+_MAX_VALUES_PER_LINE = 10
+"""Average number of values in a line above which errors name the JSON pointer as well."""
 
 _Event = Any
 """An event of PyYAML's parser. The type is `Any`, because PyYAML's stubs give events no attributes."""
@@ -83,7 +86,7 @@ class Document:
             parts: the values that come from other files, by JSON pointer: the other document, and the pointer in it.
         """
         self.path, self.data, self.sha256 = path, data, sha256
-        self._lines, self._parts = lines, parts or {}
+        self.lines, self._parts = lines, parts or {}
 
     @property
     def is_composed(self) -> bool:
@@ -92,24 +95,39 @@ class Document:
 
     def position(self, pointer: str) -> SourcePosition:
         """Return file and line of the value at `pointer`, or of its nearest ancestor in the document."""
-        rest = ""
-        while pointer not in self._lines:
-            if pointer in self._parts:
-                part, at = self._parts[pointer]
-                return part.position(at + rest)
-            if not pointer:
-                return SourcePosition(self.path, None)
-            pointer, _, token = pointer.rpartition("/")
-            rest = f"/{token}{rest}"
-        return SourcePosition(self.path, self._lines[pointer])
+        part, at = self.find_part(pointer)
+        return SourcePosition(part.path, part.lines.get(at))
 
     def line(self, pointer: str) -> int | None:
         """Return the line of the value at `pointer`, or of its nearest ancestor in the document."""
         return self.position(pointer).line
 
     def error(self, pointer: str, reason: str) -> ContractError:
-        """Return an error with file and line, which says what is wrong at `pointer`."""
-        return ContractError(*self.position(pointer), " ".join(reason.split()))
+        """Return an error with file and line, which says what is wrong at `pointer`.
+
+        If the file has so many values in a line that the line does not help, the reason begins with the JSON pointer.
+        """
+        part, at = self.find_part(pointer)
+        shown = f"{at}: " if at and part.has_long_lines else ""
+        return ContractError(*self.position(pointer), f"{shown}{' '.join(reason.split())}")
+
+    def find_part(self, pointer: str) -> tuple[Document, str]:
+        """Return the document of one file that has the value at `pointer`, and the value's pointer in it."""
+        rest = ""
+        while pointer not in self.lines:
+            if pointer in self._parts:
+                part, at = self._parts[pointer]
+                return part.find_part(at + rest)
+            if not pointer:
+                break
+            pointer, _, token = pointer.rpartition("/")
+            rest = f"/{token}{rest}"
+        return self, pointer
+
+    @functools.cached_property
+    def has_long_lines(self) -> bool:
+        """Whether the file has many values in each line, as JSON without line breaks has."""
+        return len(self.lines) > _MAX_VALUES_PER_LINE * max(self.lines.values(), default=1)
 
 
 def _get_line(event: _Event) -> int:
@@ -279,7 +297,8 @@ def read_document(path: Path) -> Document:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ContractError(path, mark.line + 1 if mark else None, f"is not valid YAML: {reason}") from error
+        where = f" (column {mark.column + 1})" if mark else ""
+        raise ContractError(path, mark.line + 1 if mark else None, f"is not valid YAML: {reason}{where}") from error
     if not isinstance(data, dict):
         raise ContractError(path, 1, "must be a mapping: keys with values")
     return Document(path, data, builder.lines, hashlib.sha256(raw).hexdigest())

@@ -18,7 +18,7 @@ import msgspec
 
 from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError, DataError, UnknownNameError
-from voicegauge.formats import Document, read_document
+from voicegauge.formats import Document, explain_type_error, read_document
 from voicegauge.model import Record, SuiteRef
 
 
@@ -171,7 +171,9 @@ def _convert_schema_error(document: Document, error: msgspec.ValidationError) ->
     # Suites written for version 1 of the format.
     hint = ": rename `stratum` to `category`" if "stratum" in reason else ""
     return _build_error_at(
-        document, pointer, f"not a valid suite: {reason}" + (f" at {pointer}" if pointer else "") + hint
+        document,
+        pointer,
+        f"not a valid suite: {explain_type_error(reason)}" + (f" at {pointer}" if pointer else "") + hint,
     )
 
 

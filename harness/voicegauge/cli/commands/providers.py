@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @add_contracts_option
 @add_json_option
 def command(contracts: tuple[Path, ...], json_path: str | None) -> None:
-    """List contracts, targets and prices, and which keys are set."""
+    """List contracts, targets and prices, and which keys are set.
+
+    With --contracts, only the providers in these folders are listed.
+    """
     from voicegauge import api
 
     result = api.list_providers(contracts)

@@ -22,20 +22,49 @@ SENTENCE_DURATION_S = 3.0
 sentence."""
 DEFAULT_TEXT = "Good morning. This is a short test of a long story."
 """The default text of requests: long enough that speech stands out from noise, and short enough to be cheap."""
+_OTHER_TEXTS = ("Good morning.", "Hello.", "Hi", *(" ".join([DEFAULT_TEXT] * count) for count in (4, 20, 100)))
+"""Texts for schemas in which the default text is too long or too short."""
 
 
 def build_valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> SpeechRequest:
     """Return a speech request that `target` must accept.
+
+    Args:
+        target: the target to request.
+        text: the text to speak. If the schema does not allow it, another one is chosen.
 
     Raises:
         UsageError: neither the contract nor its examples have a value for a required parameter or field.
     """
     needs_upload = "voice_sample_upload" in target.spec.required_fields
     speech = SpeechRequest(text=text, voice_sample=load_voice_sample() if needs_upload else None)
+    speech = msgspec.structs.replace(speech, text=_choose_allowed_text(target, speech))
     request = map_speech_request(target, speech)
     fields = {f"body#/{name}": value for name, value in _find_missing_fields(target.operation, request).items()}
     extra = _find_missing_parameters(target.operation, request) | fields
-    return SpeechRequest(text=text, voice_sample=speech.voice_sample, extra=extra)
+    return msgspec.structs.replace(speech, extra=extra)
+
+
+def _choose_allowed_text(target: Target, speech: SpeechRequest) -> str:
+    """Return the text of `speech` if the schema allows it, else a shorter or longer one; if none fits, the same."""
+    candidates = (speech.text, *_OTHER_TEXTS)
+    allowed = (text for text in candidates if _is_allowed_text(target, msgspec.structs.replace(speech, text=text)))
+    return next(allowed, speech.text)
+
+
+def _is_allowed_text(target: Target, speech: SpeechRequest) -> bool:
+    """Whether the schema of the text's field or parameter allows the text of `speech`, as it is sent."""
+    request, location = map_speech_request(target, speech), target.speech.request["text"].at
+    if location.is_in_body:
+        media = target.operation.request_media.get(request.media_type or "")
+        errors = media.iterate_errors(to_json_body(media, request.body)) if media is not None else ()
+        return all(error.pointer != location.pointer for error in errors)
+    value = str(location.read_request(request))
+    return not any(
+        parameter.parse_text(value).errors
+        for parameter in target.operation.parameters
+        if (parameter.location, parameter.name) == (location.kind, location.name)
+    )
 
 
 def load_voice_sample() -> VoiceSample:

@@ -9,6 +9,7 @@ from voicegauge.contract.documents.external_files import embed_external_files
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
 from voicegauge.contract.documents.overlays import apply_overlay, find_base, is_overlay
 from voicegauge.contract.documents.selection import select_described_operations
+from voicegauge.contract.documents.unfinished import reject_unfinished_values
 from voicegauge.errors import ContractError
 from voicegauge.files import open_file
 from voicegauge.formats import Document, read_document
@@ -29,9 +30,11 @@ def read_openapi_document(path: Path) -> Document:
     References to other files lead into the result.
 
     Raises:
-        ContractError: a file cannot be read, or the overlay is not valid or does not fit the document.
+        ContractError: a file cannot be read, a value is marked TODO, or the overlay is not valid or does not fit the
+            document.
     """
     document = read_document(path)
+    reject_unfinished_values(document)
     if not is_overlay(document):
         return embed_external_files(document)
     base = embed_external_files(read_document(find_base(document)))

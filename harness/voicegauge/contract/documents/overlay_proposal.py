@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract.documents.openapi_validation import validate_openapi
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
 from voicegauge.contract.documents.selection import read_operations, select_operations
+from voicegauge.contract.documents.unfinished import TODO, TODO_URL
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
 from voicegauge.formats import Document, escape_pointer_token
@@ -47,8 +48,6 @@ _SPEECH_PATH = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
 _BEARER = "{type: http, scheme: bearer}"
 _AUDIO_BODY = "{at: body, delivered: bytes}"
-TODO = "TODO"
-"""Marks in the written overlay what its user has to complete; part of the output, not a task of this module."""
 
 
 class ProposedOperation(Record, frozen=True, kw_only=True):
@@ -360,7 +359,7 @@ class _OverlayWriter:
         ]
         if not _server_urls(self._document.data):
             self._todo.append("the server, which the document does not name")
-            lines.append(f'      servers: [{{url: "https://{TODO.lower()}.example"}}]  # TODO')
+            lines.append(f'      servers: [{{url: "{TODO_URL}"}}]  # TODO')
         components = self._document.data.get("components")
         if not (isinstance(components, dict) and components.get("securitySchemes")):
             self._todo.append("how the key is sent: the document has no security scheme")
@@ -379,13 +378,7 @@ class _OverlayWriter:
         yield f"  - target: {json.dumps(target, ensure_ascii=False)}"
         yield "    update:"
         yield from self._iterate_operation_id_lines(candidate)
-        yield from self._iterate_rejection_lines(candidate)
-        if not candidate.audio:
-            self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
-            yield '      # responses: {"200": {content: {audio/*: {}}}}  # TODO'
-        elif "format" in mapped:
-            self._todo.append(f"the media types of other formats of {candidate.path}, if the document lacks them")
-            yield '      # responses: {"200": {content: {audio/*: {}}}}  # TODO: media types of other formats'
+        yield from self._iterate_response_lines(candidate, has_format="format" in mapped)
         yield "      # x-pricing: {per: 1k_characters, usd: TODO}"
         yield "      x-speech:"
         yield f"        request: {{{request}}}"
@@ -394,18 +387,43 @@ class _OverlayWriter:
         yield "        targets:"
         yield from (f"          {_quote(name)}: {text}" for name, text in targets)
 
-    def _iterate_rejection_lines(self, candidate: _Candidate) -> Iterator[str]:
-        """Yield the responses to an invalid request and to a wrong key, as far as the document lacks them."""
-        documented = candidate.data.get("responses", {}).keys()
-        missing = []
-        if not {"400", "422", "4XX", "default"} & documented:
-            missing.append('"400": {description: The request is invalid}')
-        if not {"401", "403", "4XX", "default"} & documented:
-            missing.append('"401": {description: The key is unknown}')
-        if missing:
-            statuses = " and ".join(text[1:4] for text in missing)
+    def _iterate_response_lines(self, candidate: _Candidate, *, has_format: bool) -> Iterator[str]:
+        """Yield the line `responses: ...`, with what the document lacks, and note it.
+
+        Args:
+            candidate: the operation.
+            has_format: whether a request can choose the format of the audio.
+        """
+        documented = candidate.data.get("responses", {})
+        missing = list(self._iterate_missing_audio(candidate, documented, has_format=has_format))
+        rejections = []
+        if not {"400", "422", "4XX", "default"} & documented.keys():
+            rejections.append('"400": {description: The request is invalid}')
+        if not {"401", "403", "4XX", "default"} & documented.keys():
+            rejections.append('"401": {description: The key is unknown}')
+        if rejections:
+            statuses = " and ".join(text[1:4] for text in rejections)
             self._todo.append(f"the rejections of {candidate.path}: the document states none with status {statuses}")
-            yield f"      responses: {{{', '.join(missing)}}}  # TODO: not in the document"
+        if missing or rejections:
+            yield f"      responses: {{{', '.join(missing + rejections)}}}  # TODO: not in the document"
+
+    def _iterate_missing_audio(
+        self, candidate: _Candidate, documented: Mapping[str, Any], *, has_format: bool
+    ) -> Iterator[str]:
+        """Yield a success response with audio of any media type, if the document has none or only one media type."""
+        success = next((status for status in documented if str(status).startswith("2")), "200")
+        content = documented.get(success, {}).get("content", {})
+        if not candidate.audio:
+            self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
+        elif (
+            candidate.audio == _AUDIO_BODY
+            and has_format
+            and not {"audio/*", "application/octet-stream"} & content.keys()
+        ):
+            self._todo.append(f"the media types of other formats of {candidate.path}")
+        else:
+            return
+        yield f"{json.dumps(str(success))}: {{content: {{audio/*: {{}}}}}}"
 
     def _iterate_operation_id_lines(self, candidate: _Candidate) -> Iterator[str]:
         """Yield the line `operationId: ...`, if the document has no id or another proposed operation has the same."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import jsonpath_rfc9535
 import msgspec
 
-from voicegauge.formats import Document, escape_pointer_token
+from voicegauge.formats import Document, describe_type, escape_pointer_token, explain_type_error
 
 _VERSIONS = ("1.0.", "1.1.")
 _MAX_SHOWN_CHARACTERS = 200
@@ -90,7 +90,7 @@ def _parse(overlay: Document) -> _Overlay:
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
-        raise overlay.error(pointer, f"is not a valid overlay: {reason}") from error
+        raise overlay.error(pointer, f"is not a valid overlay: {explain_type_error(reason)}") from error
 
 
 class _Composition:
@@ -160,8 +160,8 @@ class _Composition:
             self._at(location[:-1])[location[-1]] = value
             self.parts[_to_pointer(location)] = (self._overlay, source)
         else:
-            kind = type(value).__name__
-            raise self._overlay.error(source, f"{kind} cannot be merged into {type(found).__name__}")
+            reason = f"{describe_type(value)} cannot be merged into {describe_type(found)}"
+            raise self._overlay.error(source, reason)
 
     def _at(self, location: tuple[int | str, ...]) -> Any:
         value: Any = self.data

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from voicegauge.contract import describe_unusable_reference
 from voicegauge.drift.report import FilePosition
 from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
@@ -76,7 +77,7 @@ class DocumentNode:
         """
         text = str(self.value)
         if not text.startswith("#/"):
-            raise self.document.error(self.pointer, f"$ref {text!r} must lead into this document: #/components/...")
+            raise self.document.error(self.pointer, describe_unusable_reference(self.document, self.pointer, text))
         text = unquote(text)  # a URI fragment (RFC 6901, section 6): {braces} of paths come percent-encoded
         tokens = [unescape_pointer_token(token) for token in text[2:].split("/")]
         value = read_pointer(self.document.data, tokens)

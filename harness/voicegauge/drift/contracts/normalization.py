@@ -159,10 +159,17 @@ def _list_pointers(applied_schemas: AppliedSchemas) -> _Pointers:
 
 
 def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
-    """Yield all schema objects that apply: those given, what their references point to, and the parts of `allOf`."""
-    stack, visited = list(reversed(applied_schemas)), set[str]()
+    """Yield all schema objects that apply: those given, what their references point to, and the parts of `allOf`.
+
+    Raises:
+        ContractError: a schema leads back to itself, so that it has no end.
+    """
+    visited = set[str]()
+    stack = [(node, frozenset[str]()) for node in reversed(applied_schemas)]
     while stack:
-        node = stack.pop()
+        node, ancestors = stack.pop()
+        if node.pointer in ancestors:
+            raise node.document.error(node.pointer, "the schema leads back to itself without an end")
         if node.pointer in visited:
             continue
         visited.add(node.pointer)
@@ -174,7 +181,8 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
         reference = node.get_child("$ref")
         if isinstance(reference.value, str):
             following.insert(0, reference.find_reference_target())
-        stack.extend(reversed(following))
+        path = ancestors | {node.pointer}
+        stack.extend((one, path) for one in reversed(following))
 
 
 def _merge_single_branch(

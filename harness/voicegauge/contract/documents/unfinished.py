@@ -1,0 +1,53 @@
+"""Finds what the author of a contract still has to complete: the values that `voicegauge init` marks TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from voicegauge.contract.document_walk import EXTENSION_KEYS
+from voicegauge.formats import Document, escape_pointer_token
+
+TODO = "TODO"
+"""Marks in a proposed contract what its user has to complete; part of the output, not a task of this module."""
+TODO_URL = f"https://{TODO}.example"
+"""Stands for the URL of a server that no document names."""
+_COMPLETED_KEYS = EXTENSION_KEYS | {"servers"}
+
+
+def reject_unfinished_values(document: Document) -> None:
+    """Check that no value of an overlay, of our `x-` keys or of the servers is marked TODO.
+
+    Raises:
+        ContractError: one is; the message has its line.
+    """
+    if not _has_mark(document.data):
+        return
+    is_overlay = "overlay" in document.data
+    for pointer, value in _iterate_texts(document.data, "", is_ours=is_overlay):
+        if value in (TODO, TODO_URL):
+            raise document.error(pointer, f"is marked {TODO}: replace it by the provider's value, or delete the key")
+
+
+def _has_mark(value: Any) -> bool:
+    """Whether any value is marked. Most documents have none, and this is faster than to build their pointers."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, (dict, list)):
+            pending.extend(item.values() if isinstance(item, dict) else item)
+        elif item in (TODO, TODO_URL):
+            return True
+    return False
+
+
+def _iterate_texts(value: Any, pointer: str, *, is_ours: bool) -> Iterator[tuple[str, str]]:
+    """Yield the texts in an overlay, or those below our keys, with their JSON pointers."""
+    if isinstance(value, str):
+        if is_ours:
+            yield pointer, value
+        return
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        inner = f"{pointer}/{escape_pointer_token(str(key))}"
+        yield from _iterate_texts(item, inner, is_ours=is_ours or key in _COMPLETED_KEYS)
