@@ -77,7 +77,8 @@ AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-account
 
 # They need a target that streams: `test_streams.py` finds these.
 # They need a contract with other shapes: `test_other_shapes.py` finds these.
-OF_SHAPES = {"other-sample-rate", "other-bit-rate"}
+OF_SHAPES = {"other-sample-rate", "other-bit-rate", "markup-spoken"}
+OF_SHAPES |= {name for name in FAULTS if name.startswith("timestamps-")}
 IN_STREAMS = {name for name in FAULTS if name.startswith("stream-")}
 # They need a request with a webhook URL: `test_webhooks.py` finds these.
 IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}

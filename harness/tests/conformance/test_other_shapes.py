@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from voicegauge.client import map_speech_request
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
@@ -28,6 +29,7 @@ from voicegauge.conformance import (
 from voicegauge.contract import Contract, Target, load_contract
 from voicegauge.emulator import FAULTS, RunningEmulator, create_app
 from voicegauge.errors import ContractError
+from voicegauge.model import SpeechRequest
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
 ACME = yaml.safe_load(re.findall(r"<!-- example: acme -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)[0])
@@ -46,6 +48,13 @@ FOUND_BY = {
         "stream-unreadable-audio": "stream-audio-unreadable",
         "stream-unknown-event": "stream-event-unknown",
     },
+    "timestamps": {
+        "timestamps-incomplete": "timestamps-count",
+        "timestamps-unordered": "timestamps-order",
+        "timestamps-too-late": "timestamps-duration",
+        "timestamps-of-other-text": "timestamps-text",
+    },
+    "markup": {"markup-spoken": "markup-spoken", "wrong-format": "audio-format"},
 }
 
 
@@ -71,8 +80,8 @@ def _list_targets_of_shape(contract: Contract) -> list[Target]:
 
 @pytest.fixture
 def check_shape(load_shape) -> Callable[..., CheckReport]:
-    def check(name: str, *faults: str) -> CheckReport:
-        acme = load_shape(name)
+    def check(name: str, *faults: str, edit: Callable[[Any], object] = lambda _: None) -> CheckReport:
+        acme = load_shape(name, edit)
         targets = _list_targets_of_shape(acme)
         plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
         if faults:  # these are enough to show them
@@ -105,8 +114,49 @@ def test_a_fault_is_found_by_its_rule(name, fault, load_shape, check_shape) -> N
     assert FOUND_BY[name][fault] in {finding.rule for finding in check_shape(name, fault).findings}
 
 
+def _use_parameters(operation: Any) -> None:
+    """Identify two targets by query parameters, and add a field that is a text or an object."""
+    operation["parameters"] += [
+        {"name": "model", "in": "query", "schema": {"enum": ["swift", "grand"], "default": "swift"}},
+        {"name": "lang", "in": "query", "schema": {"enum": ["en", "de"]}},
+        {"name": "X-Speed", "in": "header", "schema": {"type": "number", "minimum": 0.5, "maximum": 2, "default": 1}},
+    ]
+    operation["x-speech"]["request"].update(language="query.lang", speed="header.X-Speed")
+    target = operation["x-speech"]["targets"]["formats"]
+    grand = {**target, "constants": {"query.model": "grand"}, "required_fields": ["language"], "language": "en"}
+    operation["x-speech"]["targets"]["grand"] = grand
+    target["constants"] = {"query.model": "swift"}
+    mood = {"type": "object", "required": ["mood"], "properties": {"mood": {"type": "string"}}}
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    schema["properties"]["settings"] = {"oneOf": [{"type": "string", "enum": ["calm", "wild"]}, mood]}
+
+
+def test_targets_may_differ_outside_the_body_and_fields_may_be_texts_or_objects(check_shape) -> None:
+    report = check_shape("formats", edit=_use_parameters)
+    assert report.findings == ()
+    assert {case.target for case in report.cases} == {"acme/formats", "acme/grand"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("Tom & Jerry", "<speak>Tom &amp; Jerry</speak>"),
+        ("5 < 6 > 4", "<speak>5 &lt; 6 &gt; 4</speak>"),
+        ("<break/>", "<speak>&lt;break/&gt;</speak>"),
+    ],
+)
+def test_a_text_with_markup_is_escaped(text, sent, load_shape) -> None:
+    target = load_shape("markup").targets["markup"]
+    assert map_speech_request(target, SpeechRequest(text=text)).body == {"ssml": sent}
+    assert target.speech.request["text"].remove_template(sent) == text
+
+
 def _set_format(name: str, **values: Any) -> Callable[[Any], object]:
     return lambda operation: operation["x-speech"]["formats"].update({name: values})
+
+
+def _set_words(texts: str) -> Callable[[Any], object]:
+    return lambda operation: operation["x-speech"]["response"]["audio"]["timestamps"][1].update(texts=texts)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +166,9 @@ def _set_format(name: str, **values: Any) -> Callable[[Any], object]:
         ("formats", _set_format("ulaw_8000", codec="flac", bitrate_kbps=64), "only checked of mp3, not of flac"),
         ("formats", _set_format("x", codec="mp5"), "Invalid enum value 'mp5'"),
         ("formats", lambda operation: operation["x-speech"]["request"].pop("format"), "needs a location for format"),
+        ("timestamps", _set_words("body#/words"), r"'body#/words' must have one /\*, for the items of a list"),
+        ("timestamps", _set_words("body#/words/*/x"), "'body#/words/\\*/x' is not in the documented response"),
+        ("markup", lambda operation: operation["x-speech"]["request"]["format"].update(markup="ssml"), "not of format"),
         ("lines", lambda operation: operation["x-stream"]["events"]["error"].pop("has"), "'error' needs has"),
         ("lines", lambda operation: operation["x-stream"].pop("media_type"), "documented as application/x-ndjson"),
         ("lines", lambda operation: operation["x-stream"].pop("ends_with_response"), "no event ends in success"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 AUDIO = {
@@ -10,6 +11,7 @@ AUDIO = {
     "format": "pcm_s16le",
     "sample_rate_hz": 24000,
     "media_type": "body#/type",
+    "timestamps": [],
     "download": "getAudio",
 }
 
@@ -56,7 +58,13 @@ BASE: dict[str, Any] = {
                         "audio": {"next": ["audio", "done"], "schema": PIECE, "has": "data#/audio"},
                         "done": {"end": "success"},
                     },
-                    "audio": {"event": "audio", "at": "data#/audio", "encoding": "hex", "index": "data#/index"},
+                    "audio": {
+                        "event": "audio",
+                        "at": "data#/audio",
+                        "encoding": "hex",
+                        "index": "data#/index",
+                        "timestamps": [],
+                    },
                     "end_marker": "[DONE]",
                     "reason": "data#/reason",
                     "max_gap_s": 5,
@@ -71,12 +79,12 @@ BASE: dict[str, Any] = {
                 "x-limits": {"plans": {"pro": {"concurrent": 20}}},
                 "x-speech": {
                     "request": {
-                        "text": "body#/text",
+                        "text": {"at": "body#/text", "markup": "ssml"},
                         "language": {"at": "body#/lang", "template": "{}", "map": {"en": "en-US"}},
                     },
                     "response": {
                         "job": "job",
-                        "audio": {**AUDIO},
+                        "audio": copy.deepcopy(AUDIO),
                         "charged": "body#/charged",
                         "balance": "body#/balance",
                     },
@@ -95,7 +103,7 @@ BASE: dict[str, Any] = {
                             "format": "wav",
                             "formats": ["wav", "mp3"],
                             "recommended_max_characters": 500,
-                            "audio": {**AUDIO},
+                            "audio": copy.deepcopy(AUDIO),
                             "media_type": "application/json",
                             "pricing": {
                                 "per": "second",
@@ -140,7 +148,7 @@ BASE: dict[str, Any] = {
                     "purpose": "voice",
                     "request": {"audio": "body#/file", "voice": "body#/voice"},
                     "response": {
-                        "audio": {**AUDIO},
+                        "audio": copy.deepcopy(AUDIO),
                         "stems": {"at": "body#/stems", "download": "getAudio"},
                         "facts": {"key": "body#/key"},
                     },
@@ -186,7 +194,7 @@ BASE: dict[str, Any] = {
                     "audio": "body#/recording",
                     "transcript": "body#/transcript",
                     "reply": "body#/reply",
-                    "reply_audio": {**AUDIO},
+                    "reply_audio": copy.deepcopy(AUDIO),
                     "emulation_target": "one",
                     "voice": "body#/voice",
                     "charged": "body#/charged",
@@ -205,7 +213,7 @@ BASE: dict[str, Any] = {
                         "DONE": {"end": "success", "charged": True, "required": ["body#/audio"]},
                         "FAILED": {"end": "failure"},
                     },
-                    "audio": {**AUDIO},
+                    "audio": copy.deepcopy(AUDIO),
                     "result": "result",
                     "reason": "body#/reason",
                     "model": "body#/model",

@@ -23,6 +23,9 @@ BATCH = "/paths/~1batch/post/x-batch"
 CHAT = "/paths/~1chat/post/x-chat"
 
 
+_WORDS = {"texts": "body#/words/*/text", "starts": "body#/words/*/start"}
+
+
 class ExtensionEdit(NamedTuple):
     """An edit of `extension_base.BASE`, with the expected change of the edit and of its reversal."""
 
@@ -90,6 +93,7 @@ def _audio(pointer: str, stem: str) -> list[ExtensionEdit]:
         *_value(f"{pointer}/media_type", f"{stem}-media-type-place", "CPB"),
         *_value(f"{pointer}/sample_rate_hz", f"{stem}-sample-rate", "CBB", 16000),
         *_value(f"{pointer}/channels", f"{stem}-channels", "--B", 2),
+        *_names(f"{pointer}/timestamps/-", f"{stem}-timestamps", "CB", {"unit": "word", **_WORDS}),
         *_value(f"{pointer}/download", f"{stem}-download", "CPP", "fetchAudio"),
     ]
 
@@ -181,6 +185,12 @@ EXTENSION_EDITS = [
     *_value(f"{STREAM}/audio/at", "stream-audio-location", "--B", "data"),
     *_value(f"{STREAM}/audio/encoding", "stream-audio-encoding", "--B", "base64"),
     *_value(f"{STREAM}/audio/index", "stream-index-location", "CPP", "data#/number"),
+    *_names(
+        f"{STREAM}/audio/timestamps/-",
+        "stream-timestamps",
+        "CB",
+        {"unit": "word", "texts": "data#/words/*/text", "starts": "data#/words/*/start"},
+    ),
     *_value(f"{STREAM}/end_marker", "stream-marker", "PBB", "[END]"),
     *_value(f"{STREAM}/reason", "stream-reason-location", "CPP", "data#/why"),
     *_optional_number(f"{STREAM}/max_gap_s", "stream-gap", "PCPC"),
@@ -266,10 +276,11 @@ EXTENSION_EDITS = [
     *_value(f"{CONVERSION}/response/facts/key", "conversion-fact-location", "--B"),
     *_value(SPEECH, "speech", "CB-"),
     *_names(f"{SPEECH}/request/speed", "speech-parameter", "CB", "body#/speed"),
-    *_value(f"{SPEECH}/request/text", "speech-parameter-location", "--B"),
+    *_value(f"{SPEECH}/request/text/at", "speech-parameter-location", "--B"),
     *_value(f"{SPEECH}/request/language/template", "speech-parameter-template", "--P", "<{}>"),
     *_names(f"{SPEECH}/request/language/map/de", "speech-parameter-value", "CP", "de-DE"),
     *_value(f"{SPEECH}/request/language/map/en", "speech-parameter-value", "--P", "en-GB"),
+    *_value(f"{SPEECH}/request/text/markup", "speech-markup", "BB-"),
     *_flag(f"{SPEECH}/request/language/reproducible", "speech-seed-kept", "CP"),
     *_value(f"{SPEECH}/response/job", "speech-job-call", "BBB", "status"),
     *_value(f"{SPEECH}/response/audio", "speech-audio", "CB-"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicegauge.contract.schemas import Schemas
-from voicegauge.formats import MISSING
+from voicegauge.formats import EVERY_ITEM, MISSING
 
 
 def allows_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
@@ -30,7 +30,7 @@ def _lists_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> boo
     if isinstance(properties, dict):
         is_listed = token in properties
         found.append(is_listed and _lists_location(schemas, properties[token], tokens[1:]) is not False)
-    elif token.isdecimal() and "items" in schema:
+    elif (token.isdecimal() or token == EVERY_ITEM) and "items" in schema:
         found.append(_lists_location(schemas, schema["items"], tokens[1:]))
     for key in ("allOf", "anyOf", "oneOf"):
         found += [_lists_location(schemas, branch, tokens) for branch in schema.get(key, ())]

@@ -23,6 +23,7 @@ from voicegauge.formats.located_yaml import (
     unescape_pointer_token,
 )
 from voicegauge.formats.locations import (
+    EVERY_ITEM,
     MISSING,
     EventLocation,
     Location,
@@ -34,6 +35,7 @@ from voicegauge.formats.locations import (
     parse_event_location,
     parse_location,
     read_pointer,
+    read_pointer_values,
     write_pointer,
 )
 from voicegauge.formats.sse import EVENT_STREAM_MEDIA_TYPE, Message, MessageParser
@@ -41,6 +43,7 @@ from voicegauge.formats.type_errors import describe_type, explain_type_error
 
 __all__ = [
     "EVENT_STREAM_MEDIA_TYPE",
+    "EVERY_ITEM",
     "JSON_LINES_MEDIA_TYPE",
     "MAX_JSON_NODES",
     "MISSING",
@@ -74,6 +77,7 @@ __all__ = [
     "read_form",
     "read_json",
     "read_pointer",
+    "read_pointer_values",
     "unescape_pointer_token",
     "write_pointer",
 ]

@@ -4,6 +4,7 @@ A contract writes a location as follows:
 
 - `body`: the whole body
 - `body#/output/url/0`: a JSON pointer (RFC 6901) into a JSON body, or a form field
+- `body#/words/*/start`: every item of a list, where a contract asks for a list of values
 - `query.NAME`: a query parameter
 - `path.NAME`: a path parameter
 - `header.NAME`: a header
@@ -28,6 +29,8 @@ from voicegauge.model import Headers, header
 LocationKind = Literal["body", "query", "path", "header"]
 MISSING: Any = object()
 """Marks the absence of a value, because `None` is the JSON value `null`."""
+EVERY_ITEM = "*"
+"""The token that stands for every item of a list."""
 MAX_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
@@ -314,6 +317,21 @@ def read_pointer(root: Any, tokens: Sequence[str]) -> Any:
         else:
             return MISSING
     return root
+
+
+def read_pointer_values(root: Any, tokens: Sequence[str]) -> list[Any]:
+    """Return the values at `tokens`, in which `EVERY_ITEM` stands for each item of a list.
+
+    An item without such a value adds nothing. There are no values if a list is missing.
+    """
+    if EVERY_ITEM not in tokens:
+        value = read_pointer(root, tokens)
+        return [] if value is MISSING else [value]
+    index = list(tokens).index(EVERY_ITEM)
+    items = read_pointer(root, tokens[:index])
+    if not isinstance(items, list):
+        return []
+    return [value for item in items for value in read_pointer_values(item, tokens[index + 1 :])]
 
 
 def write_pointer(root: Any, tokens: Sequence[str], new_value: Any) -> Any:

@@ -3,7 +3,7 @@
 # The order here is the order of `voicegauge rules`.
 # isort: off
 from voicegauge.checks.rules import responses, streams, jobs, resources, job_isolation, outcomes
-from voicegauge.checks.rules import audio, metamorphic, charges, audio_input, webhooks, recording_age
+from voicegauge.checks.rules import audio, timestamps, metamorphic, charges, audio_input, webhooks, recording_age
 
 # isort: on
 from voicegauge.checks.rules.resources import find_resource_item
@@ -21,5 +21,6 @@ __all__ = [
     "resources",
     "responses",
     "streams",
+    "timestamps",
     "webhooks",
 ]

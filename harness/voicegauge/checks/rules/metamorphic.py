@@ -215,6 +215,21 @@ def _measure_speech_mismatch(pair: ResponsePair) -> float | None:
 
 
 @register_rule(
+    "markup-spoken",
+    subject_class=ResponsePair,
+    description="The tags in a text with markup are not spoken: tags that change nothing do not make it longer.",
+    basis="x-speech.request.text.markup",
+)
+def _check_markup_spoken(pair: ResponsePair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(pair) if pair.relation == "markup" else None
+    if durations is not None and durations.changed_s > MAX_FORMAT_DURATION_RATIO * durations.base_s:
+        yield Violation(
+            f"the text takes {durations.base_s:.2f} s, but {durations.changed_s:.2f} s within {pair.changed_value}",
+            pair.pointer,
+        )
+
+
+@register_rule(
     "long-text-cut",
     subject_class=ResponsePair,
     description="The same text twice takes longer than once.",

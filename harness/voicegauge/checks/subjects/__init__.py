@@ -12,6 +12,7 @@ from voicegauge.checks.subjects.recording_age import RecordingAge
 from voicegauge.checks.subjects.request_schema import find_documented_default, find_request_schema
 from voicegauge.checks.subjects.resource import ResourceStep, ResourceStepKind
 from voicegauge.checks.subjects.response_pair import PairRelation, ResponsePair
+from voicegauge.checks.subjects.speech_timestamps import TimestampLists, read_timestamps
 from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "ResourceStepKind",
     "ResponsePair",
     "SpeechDelivery",
+    "TimestampLists",
     "find_documented_default",
     "find_request_schema",
+    "read_timestamps",
 ]

@@ -10,9 +10,9 @@ from voicegauge.checks.subjects.delivery import SpeechDelivery
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Exchange
 
-PairRelation = Literal["speed", "voice", "language", "seed", "repetition", "format", "text"]
+PairRelation = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup"]
 """The parameter in which the two requests differ. For `text`, the second request repeats the text of the first. For
-`repetition`, both requests are equal and have the same seed."""
+`repetition`, both requests are equal and have the same seed. For `markup`, the second has tags that change nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class ResponsePair(CheckSubject):
     @property
     def pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
-        parameter = "seed" if self.relation == "repetition" else self.relation
+        parameter = {"repetition": "seed", "markup": "text"}.get(self.relation, self.relation)
         return f"{self.operation.pointer}/x-speech/request/{parameter}"
 
     @property

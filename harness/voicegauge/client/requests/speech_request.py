@@ -143,7 +143,8 @@ def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) 
     if isinstance(neutral_value, UploadedFile):
         return neutral_value
     mapped = field_mapping.map.get(str(neutral_value), neutral_value)
-    return mapped if field_mapping.template == "{}" else field_mapping.template.replace("{}", str(mapped))
+    is_sent_unchanged = field_mapping.template == "{}" and field_mapping.markup is None
+    return mapped if is_sent_unchanged else field_mapping.fill_template(str(mapped))
 
 
 class _RequestDraft:

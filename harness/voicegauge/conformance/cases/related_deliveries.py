@@ -23,6 +23,9 @@ MIN_SPEED_FACTOR = 1.4
 """Smallest factor between two compared speeds. Smaller ones are lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
+_NEUTRAL_TAGS = ('<prosody rate="medium">', "</prosody>")
+"""Tags of SSML 1.0 that nest, and that do not change speech at the usual rate (section 3.2.4)."""
+_TAG_COUNT = 4
 _SEEDS_TO_TRY = (12345, 1)
 MAX_LANGUAGES_TRIED = 3
 _LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
@@ -54,6 +57,7 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
         _change_speed(target, speech_request),
         _change_voice(target, speech_request),
         _repeat_text(target, speech_request),
+        _add_markup(target, speech_request),
         _change_language(target, speech_request),
         _change_seed(target, speech_request),
         _repeat_seed(target, speech_request),
@@ -139,6 +143,19 @@ def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelive
     del target
     twice = f"{speech_request.text} {speech_request.text}"
     return RelatedDelivery("text", msgspec.structs.replace(speech_request, text=twice), 1, 2, "the text twice")
+
+
+def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return the delivery of the text with tags that do not change how it is spoken, if the text field has markup."""
+    mapping = target.speech.request["text"]
+    if mapping.markup is None:
+        return None
+    escaped = mapping.fill_template(speech_request.text)
+    before, _, after = mapping.template.partition("{}")
+    inner = escaped[len(before) : len(escaped) - len(after)]
+    marked = f"{before}{_NEUTRAL_TAGS[0] * _TAG_COUNT}{inner}{_NEUTRAL_TAGS[1] * _TAG_COUNT}{after}"
+    changed = msgspec.structs.replace(speech_request, extra={**speech_request.extra, str(mapping.at): marked})
+    return RelatedDelivery("markup", changed, None, _NEUTRAL_TAGS[0], f"{_TAG_COUNT} tags that change nothing")
 
 
 def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:

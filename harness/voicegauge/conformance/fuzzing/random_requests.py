@@ -115,10 +115,10 @@ def _spoken_text_strategy(field_mapping: FieldMapping, text_strategy: st.SearchS
     Other texts are left out, because no document says whether they are accepted. If the contract has a template around
     the text, only plain words are generated, which cannot break the syntax of the template.
     """
-    if field_mapping.template == "{}":
+    if field_mapping.template == "{}" and field_mapping.markup is None:
         return text_strategy.filter(_has_letter_or_digit)
     words = st.text("abc ,.", min_size=1).filter(_has_letter_or_digit)
-    return words.map(lambda text: field_mapping.template.replace("{}", text))
+    return words.map(field_mapping.fill_template)
 
 
 def _has_letter_or_digit(text: Any) -> bool:

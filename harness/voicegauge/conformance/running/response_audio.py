@@ -7,7 +7,7 @@ import unicodedata
 
 from voicegauge.checks import Call, SpeechDelivery
 from voicegauge.contract import MISSING, Target
-from voicegauge.contract.extension import FieldMapping, ResponseAudio
+from voicegauge.contract.extension import ResponseAudio
 from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, SpeechRequest
 
@@ -99,7 +99,7 @@ def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
     text = values.get("text", MISSING)
     speed = values.get("speed", MISSING)
     return SpeechRequest(
-        text=_remove_template(target.speech.request["text"], text) if isinstance(text, str) else "",
+        text=target.speech.request["text"].remove_template(text) if isinstance(text, str) else "",
         language=_get_text_or_none(values.get("language")),
         format=_get_text_or_none(values.get("format")),
         speed=float(speed) if isinstance(speed, int | float) else None,
@@ -108,9 +108,3 @@ def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
 
 def _get_text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _remove_template(field_mapping: FieldMapping, text: str) -> str:
-    """Return the text without the parts that the contract's template adds around it."""
-    before, _, after = field_mapping.template.partition("{}")
-    return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)

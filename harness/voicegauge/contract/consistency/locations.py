@@ -6,7 +6,7 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.contract.schema_values import allows_location
-from voicegauge.formats import Location, LocationKind, is_form, is_json
+from voicegauge.formats import EVERY_ITEM, EventLocation, Location, LocationKind, is_form, is_json
 
 _HEADERLESS_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
 """Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
@@ -52,6 +52,16 @@ def check_response_location(operation: Operation, pointer: str, location: Locati
         _check_location_is_documented(operation, pointer, location, media, "response")
 
 
+def check_list_location(operation: Operation, pointer: str, location: Location | EventLocation | None) -> None:
+    """Check that the location has one `*`, which stands for every item of a list. `None` is accepted.
+
+    Raises:
+        ContractError: it has none, or several.
+    """
+    if location is not None and location.tokens.count(EVERY_ITEM) != 1:
+        raise operation.contract.document.error(pointer, f"{str(location)!r} must have one /*, for the items of a list")
+
+
 def check_location_kind(
     operation: Operation, pointer: str, location: Location, allowed_kinds: tuple[LocationKind, ...]
 ) -> None:
@@ -75,8 +85,12 @@ def _check_location_is_documented(
         raise operation.contract.document.error(pointer, reason)
 
 
-def check_response_audio(operation: Operation, pointer: str, response_audio: ResponseAudio) -> None:
+def check_response_audio(
+    operation: Operation, pointer: str, response_audio: ResponseAudio, *, may_have_timestamps: bool = False
+) -> None:
     """Check the location and the format of audio in responses of `operation`.
+
+    Timestamps are only read from responses to speech requests.
 
     Raises:
         ContractError: a location is not documented, or no sample rate is given for raw audio.
@@ -89,6 +103,16 @@ def check_response_audio(operation: Operation, pointer: str, response_audio: Res
     check_response_location(operation, f"{pointer}/at", response_audio.at)
     check_response_location(operation, f"{pointer}/media_type", response_audio.media_type)
     check_operation_id(operation, f"{pointer}/download", response_audio.download)
+    if response_audio.timestamps and not may_have_timestamps:
+        raise document.error(f"{pointer}/timestamps", "timestamps must be in the response to a speech request")
+    if response_audio.timestamps and response_audio.delivered == "stream":
+        raise document.error(f"{pointer}/timestamps", "timestamps of a stream belong into x-stream.audio")
+    for index, timestamps in enumerate(response_audio.timestamps):
+        for key in ("texts", "starts", "ends"):
+            location = getattr(timestamps, key)
+            at = f"{pointer}/timestamps/{index}/{key}"
+            check_response_location(operation, at, location)
+            check_list_location(operation, at, location)
     if (
         response_audio.format is not None
         and response_audio.format.startswith(_HEADERLESS_FORMATS)

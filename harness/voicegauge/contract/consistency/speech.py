@@ -39,6 +39,8 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
             raise contract.document.error(
                 f"{pointer}/request/{field}", f"reproducible is a property of seed, not of {field}"
             )
+        if mapping.markup is not None and field != "text":
+            raise contract.document.error(f"{pointer}/request/{field}", f"markup is a property of text, not of {field}")
         if "{}" not in mapping.template:
             raise contract.document.error(
                 f"{pointer}/request/{field}", f"the template of {field} has no {{}} for the value"
@@ -50,7 +52,7 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     if response.job is not None:
         _check_submit_response(operation, f"{pointer}/response/job", response.job)
     if response.audio is not None:
-        check_response_audio(operation, f"{pointer}/response/audio", response.audio)
+        check_response_audio(operation, f"{pointer}/response/audio", response.audio, may_have_timestamps=True)
     check_response_location(operation, f"{pointer}/response/charged", response.charged)
     check_response_location(operation, f"{pointer}/response/balance", response.balance)
 
@@ -105,7 +107,7 @@ def check_target(target: Target) -> None:
     if spec.audio is not None:
         if target.speech.response.audio is None:
             raise document.error(f"{target.pointer}/audio", "the audio of a job is described by x-job.audio")
-        check_response_audio(operation, f"{target.pointer}/audio", spec.audio)
+        check_response_audio(operation, f"{target.pointer}/audio", spec.audio, may_have_timestamps=True)
     for location in spec.constants:
         check_request_location(operation, f"{target.pointer}/constants/{escape_pointer_token(str(location))}", location)
     _check_fields_fit_into_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])

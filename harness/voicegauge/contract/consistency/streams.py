@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voicegauge.contract.consistency.locations import check_list_location
 from voicegauge.contract.consistency.state_graph import check_state_graph
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import StreamSpec
@@ -57,9 +58,19 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
         _check_event_location(
             operation, stream_spec, stream_spec.audio.event, f"{pointer}/audio/index", stream_spec.audio.index
         )
+    _check_timestamps(operation, stream_spec, f"{pointer}/audio/timestamps")
     if stream_spec.reason is not None:
         for name in failures:
             _check_event_location(operation, stream_spec, name, f"{pointer}/reason", stream_spec.reason)
+
+
+def _check_timestamps(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:
+    for index, timestamps in enumerate(stream_spec.audio.timestamps):
+        for key in ("texts", "starts", "ends"):
+            location, at = getattr(timestamps, key), f"{pointer}/{index}/{key}"
+            if location is not None:
+                check_list_location(operation, at, location)
+                _check_event_location(operation, stream_spec, stream_spec.audio.event, at, location)
 
 
 def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: str) -> None:

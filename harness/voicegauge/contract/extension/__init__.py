@@ -37,7 +37,9 @@ from voicegauge.contract.extension.response_audio import (
     HEADERLESS_CODECS,
     AudioCodec,
     AudioFormat,
+    EventTimestamps,
     ResponseAudio,
+    SpeechTimestamps,
 )
 from voicegauge.contract.extension.security import KeySpec, WebhookSignature
 from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, SourceDocument, SourceReference
@@ -78,6 +80,7 @@ __all__ = [
     "Dispute",
     "EventAudio",
     "EventSpec",
+    "EventTimestamps",
     "FieldMapping",
     "IdempotencySpec",
     "JobCancellation",
@@ -109,6 +112,7 @@ __all__ = [
     "SpeechField",
     "SpeechResponse",
     "SpeechSpec",
+    "SpeechTimestamps",
     "StemList",
     "StreamSpec",
     "SubmitResponse",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from voicegauge.contract.extension.sources import PositiveInt
-from voicegauge.formats import Location
+from voicegauge.formats import EventLocation, Location
 from voicegauge.model import Record
 
 AudioCodec = Literal[
@@ -45,6 +45,37 @@ class AudioFormat(Record, frozen=True, kw_only=True):
     """Number of channels of raw samples."""
 
 
+class TimestampKind(Record, frozen=True, kw_only=True):
+    """What timestamps are about."""
+
+    unit: Literal["character", "word"]
+    time_unit: Literal["s", "ms"] = "s"
+    spells_text: bool = False
+    """Whether the characters or words are those of the text in the request, and not of a normalized text."""
+
+
+class SpeechTimestamps(TimestampKind, frozen=True, kw_only=True):
+    """The times of characters or words in a response. Each location has a `*` for every item of a list."""
+
+    texts: Location
+    """Location of the characters or words: "body#/alignment/characters/*" or "body#/words/*/text"."""
+    starts: Location
+    """Location of the time at which each of them starts, from the start of the audio."""
+    ends: Location | None = None
+    """Location of the time at which each of them ends; `None` if no document states it."""
+
+
+class EventTimestamps(TimestampKind, frozen=True, kw_only=True):
+    """The times of characters or words in the audio events of a stream. The lists of all events are joined."""
+
+    texts: EventLocation
+    """Location of the characters or words: "data#/alignment/characters/*" or "data#/words/*/text"."""
+    starts: EventLocation
+    """Location of the time at which each of them starts, from the start of the stream."""
+    ends: EventLocation | None = None
+    """Location of the time at which each of them ends; `None` if no document states it."""
+
+
 class ResponseAudio(Record, frozen=True, kw_only=True):
     """Audio in a response."""
 
@@ -59,5 +90,7 @@ class ResponseAudio(Record, frozen=True, kw_only=True):
     """Sample rate in hertz. Needed only for raw samples, which have no header."""
     channels: int = 1
     """Number of channels. Used only for raw samples, which have no header."""
+    timestamps: tuple[SpeechTimestamps, ...] = ()
+    """When the characters or words are spoken. Those of a stream are described by `x-stream.audio.timestamps`."""
     download: str | None = None
     """Id of the operation that serves the URL of the audio; `None` if it is not documented."""

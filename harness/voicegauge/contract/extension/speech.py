@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+import xml.sax.saxutils
 from typing import Literal
 
 from msgspec import field
@@ -26,6 +29,9 @@ SpeechField = Literal[
 """Provider-independent fields of a speech request."""
 
 
+_TAG_PATTERN = re.compile(r"<[^<>]*>")
+
+
 class FieldMapping(Record, frozen=True, kw_only=True):
     """Where and how a field is sent to the provider. In a document, a bare string is short for `at`."""
 
@@ -36,6 +42,18 @@ class FieldMapping(Record, frozen=True, kw_only=True):
     """The provider's value for each provider-independent value: {en: en-US}. Other values are sent unchanged."""
     reproducible: bool = False
     """For `seed`: whether a document promises the same audio for the same seed and text."""
+    markup: Literal["ssml"] | None = None
+    """For `text`: the markup language of the field. The characters that are markup in it are escaped."""
+
+    def fill_template(self, text: str) -> str:
+        """Return the text as it is sent: escaped if the field has markup, and in the template."""
+        return self.template.replace("{}", xml.sax.saxutils.escape(text) if self.markup else text)
+
+    def remove_template(self, text: str) -> str:
+        """Return the text of a request without its template and, if the field has markup, without its tags."""
+        before, _, after = self.template.partition("{}")
+        text = text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)
+        return html.unescape(_TAG_PATTERN.sub("", text)) if self.markup else text
 
 
 class SpeechResponse(Record, frozen=True, kw_only=True):

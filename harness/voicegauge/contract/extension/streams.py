@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
+from voicegauge.contract.extension.response_audio import EventTimestamps
 from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
 from voicegauge.formats import EVENT_STREAM_MEDIA_TYPE, JSON_LINES_MEDIA_TYPE, MISSING, EventLocation
 from voicegauge.model import Record
@@ -34,6 +35,8 @@ class EventAudio(Record, frozen=True, kw_only=True):
     encoding: Literal["base64", "hex"] = "base64"
     index: EventLocation | None = None
     """Location of the sequence number of an audio event."""
+    timestamps: tuple[EventTimestamps, ...] = ()
+    """When the characters or words are spoken."""
 
 
 class StreamSpec(Record, frozen=True, kw_only=True):

@@ -176,6 +176,9 @@ def _audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFact, ..
         _required_value_fact(
             f"{fact_path}/channels", f"{rule_id_prefix}-channels", "The number of channels of raw audio", B
         ),
+        _names_fact(
+            f"{fact_path}/timestamps", f"{rule_id_prefix}-timestamps", "The timestamps of characters or words", (C, B)
+        ),
         _optional_value_fact(
             f"{fact_path}/download",
             f"{rule_id_prefix}-download",
@@ -264,6 +267,7 @@ SPEECH_FACTS = (
     _required_value_fact(
         "request/*/map/*", "speech-parameter-value", "The provider's name for a value of a parameter", P
     ),
+    _presence_fact("request/*/markup", "speech-markup", "The markup of the text", (B, B)),
     _flag_fact("request/*/reproducible", "speech-seed-kept", "The same seed {} gives the same audio", (C, P)),
     _optional_value_fact(
         "response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)
@@ -337,6 +341,7 @@ STREAM_FACTS = (
     _optional_value_fact(
         "audio/index", "stream-index-location", "The location of the sequence number of an event", (C, P, P)
     ),
+    _names_fact("audio/timestamps", "stream-timestamps", "The timestamps of characters or words", (C, B)),
     _optional_value_fact("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
     _optional_value_fact("reason", "stream-reason-location", "The location of the failure reason", (C, P, P)),
     _optional_number_fact("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),

@@ -13,6 +13,7 @@ from voicegauge.emulator.audio.speech import (
     read_speech_field,
     read_synthesis_request,
 )
+from voicegauge.emulator.audio.speech_timing import SpeechTiming, build_speech_timings, select_timings
 from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
 from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_samples, transcribe_upload
 
@@ -21,11 +22,13 @@ __all__ = [
     "AUTOMATIC_LANGUAGE",
     "AudioEffect",
     "SpeechSynthesizer",
+    "SpeechTiming",
     "SynthesisRequest",
     "SynthesizedSpeech",
     "align_phrases",
     "analyze_music",
     "apply_effect",
+    "build_speech_timings",
     "build_transcript_values",
     "check_audio_upload",
     "check_emulation_settings",
@@ -34,6 +37,7 @@ __all__ = [
     "get_mapped_field_name",
     "read_speech_field",
     "read_synthesis_request",
+    "select_timings",
     "split_stems",
     "transcribe_samples",
     "transcribe_upload",

@@ -6,10 +6,13 @@ import asyncio
 import functools
 import hashlib
 import re
+import xml.etree.ElementTree as ET
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import msgspec
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio, SpeechField
@@ -32,6 +35,8 @@ MAX_CACHED_AUDIO_FILES = 64
 MAX_CACHED_RECORDING_FACTS = 64
 
 
+_SYMBOL_PATTERN = re.compile(r"[<>/=\"]")
+"""Characters of tags, which a voice does not speak."""
 AUTOMATIC_LANGUAGE = "auto"
 """Value of language fields that asks the provider to detect the language."""
 FALLBACK_LANGUAGE = "en"
@@ -79,7 +84,9 @@ def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns
     The text of the template and everything that matches a pattern in `unspoken_patterns` are removed. If the template
     is that of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is removed.
     """
-    before, _, after = text_mapping.template.partition("{}")
+    if text_mapping.markup is not None:
+        text = text_mapping.remove_template(text)
+    before, _, after = text_mapping.template.partition("{}") if text_mapping.markup is None else ("", "", "")
     if before.strip():
         label = r"\d+".join(re.escape(part) for part in re.split(r"\d+", before.strip()))
         text = re.sub(rf"^[ \t]*{label}[ \t]*", "", text, flags=re.MULTILINE)
@@ -98,6 +105,7 @@ def read_synthesis_request(
     *,
     strict: bool = True,
     read_field: Callable[[ParsedRequest, Target, SpeechField], Any] = read_speech_field,
+    reads_markup: bool = True,
 ) -> SynthesisRequest:
     """Read the synthesis parameters from a speech request.
 
@@ -108,17 +116,19 @@ def read_synthesis_request(
         seed: the emulator's seed.
         strict: whether unsupported values are rejected; otherwise defaults replace them.
         read_field: function that reads a field of the request, as `read_speech_field` does.
+        reads_markup: whether the markup of a text is read; otherwise its tags are spoken.
 
     Raises:
         Rejection: the text is blank, or the emulator does not support the language or format.
     """
     emulation, speech = target.spec.emulation, target.speech
     raw = read_speech_field(request, target, "text")
-    text = (
-        strip_unspoken_text(str(raw), speech.request["text"], emulation.unspoken_patterns)
-        if isinstance(raw, str)
-        else ""
-    )
+    mapping = speech.request["text"]
+    if not reads_markup:
+        mapping, raw = msgspec.structs.replace(mapping, markup=None, template="{}"), _SYMBOL_PATTERN.sub(" ", str(raw))
+    if strict and mapping.markup is not None and isinstance(raw, str) and not _is_well_formed(raw):
+        raise Rejection("invalid", get_mapped_field_name(mapping), "the markup is not well-formed")
+    text = strip_unspoken_text(str(raw), mapping, emulation.unspoken_patterns) if isinstance(raw, str) else ""
     if not text and strict:
         raise Rejection("invalid", get_mapped_field_name(speech.request["text"]), "the text is blank")
     speed = read_field(request, target, "speed")
@@ -144,6 +154,17 @@ def read_synthesis_request(
         bitrate_kbps=_choose_bitrate_kbps(documented_format),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
+
+
+def _is_well_formed(markup: str) -> bool:
+    """Whether a text is one well-formed XML element. Declarations and entities of its own are not accepted."""
+    if "<!" in markup or "<?" in markup:
+        return False
+    try:
+        ET.fromstring(markup)  # noqa: S314 - without declarations, nothing expands
+    except (ET.ParseError, ValueError):
+        return False
+    return True
 
 
 def get_mapped_field_name(field_mapping: FieldMapping) -> str:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import AudioPacing
-from voicegauge.emulator.audio import SynthesisRequest, get_mapped_field_name, read_synthesis_request
+from voicegauge.emulator.audio import (
+    SpeechTiming,
+    SynthesisRequest,
+    build_speech_timings,
+    get_mapped_field_name,
+    read_speech_field,
+    read_synthesis_request,
+)
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.job_store import PlannedSpeech, fill_constant_placeholders
 from voicegauge.emulator.endpoints.target_selection import (
@@ -25,9 +33,11 @@ from voicegauge.emulator.http import (
 from voicegauge.emulator.responses import (
     EmulatedResponse,
     StreamPacer,
+    TimeText,
     compute_event_usage,
     find_audio_pacing,
     read_requested_end_event,
+    write_timings,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.emulator.state import EmulatedAccount
@@ -57,8 +67,12 @@ class SpeechEndpoint:
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.data, charge)
+            time_text = self._build_time_text(request, speech, audio.audio_s)
+            if speech.target.response.audio is not None:
+                for spec in speech.target.response.audio.timestamps:
+                    response.body = write_timings(response.body, spec, time_text(spec.unit))
             if pace is not None:
-                self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters)
+                self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters, time_text)
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
@@ -88,6 +102,7 @@ class SpeechEndpoint:
             context.settings.seed,
             strict=strict,
             read_field=context.fault_injector.read_speech_field,
+            reads_markup=not context.fault_injector.skips_check("markup", request.operation),
         )
         characters = count_billable_characters(request, target, synthesis)
         context.accounts.count_keyless_characters(account, request.operation, characters, context.clock.now())
@@ -145,6 +160,19 @@ class SpeechEndpoint:
         context.response_builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
+    def _build_time_text(self, request: ParsedRequest, speech: PlannedSpeech, audio_s: float) -> TimeText:
+        """Return a function that times the text of the request, and that faults change."""
+        text = read_speech_field(request, speech.target, "text")
+        text = speech.target.speech.request["text"].remove_template(text) if isinstance(text, str) else ""
+
+        def time_text(unit: Literal["character", "word"]) -> list[SpeechTiming]:
+            timings = build_speech_timings(
+                text, unit, leading_silence_s=speech.synthesis.leading_silence_s, audio_s=audio_s
+            )
+            return self._context.fault_injector.change_timings(timings, speech.target)
+
+        return time_text
+
     def _set_up_stream(
         self,
         response: EmulatedResponse,
@@ -152,6 +180,7 @@ class SpeechEndpoint:
         audio_s: float,
         first_audio_delay_s: float,
         characters: int,
+        time_text: TimeText,
     ) -> None:
         assert response.request is not None
         assert response.target is not None
@@ -162,6 +191,7 @@ class SpeechEndpoint:
             audio_s=audio_s,
             first_audio_delay_s=first_audio_delay_s,
             audio_pacing=audio_pacing,
+            time_text=time_text,
             jitter=response.target.spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
             scale_duration=self._context.clock.scale_duration,

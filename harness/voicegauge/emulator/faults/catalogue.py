@@ -8,8 +8,8 @@ from typing import Literal
 
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobSpec, ResourceSpec
-from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults import audio, bodies, http, jobs, parameters, streams, uploads, webhooks
+from voicegauge.emulator.audio import SpeechTiming, SynthesisRequest
+from voicegauge.emulator.faults import audio, bodies, http, jobs, parameters, streams, timestamps, uploads, webhooks
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob
@@ -33,12 +33,13 @@ SkippableCheck = Literal[
     "cancelling",
     "expiry",
     "response-kind",
+    "markup",
 ]
 """Checks and actions of a correct provider that a fault can leave out. Requests: authentication ("key"), the schema
-("request"), the lengths of lists ("items"), filters of lists ("filters"), the limits of uploads, and https for
-webhook URLs. Responses: the choice between a stream of events and audio alone ("response-kind"). Jobs: cancellation
-and expiry. Resources: the check of their owner ("account"), their deletion, their removal from lists ("delisting"),
-and the check of their state."""
+("request"), the lengths of lists ("items"), filters of lists ("filters"), the limits of uploads, https for webhook
+URLs, and the parsing of markup. Responses: the choice between a stream of events and audio alone ("response-kind").
+Jobs: cancellation and expiry. Resources: the check of their owner ("account"), their deletion, their removal from lists
+("delisting"), and the check of their state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,8 @@ class Fault:
     first."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
     """Function that returns the synthesis to perform."""
+    change_timings: Callable[[list[SpeechTiming]], list[SpeechTiming]] | None = None
+    """Function that returns the times of characters or words to send."""
     change_field: parameters.ChangeField | None = None
     """Function that returns the value of a speech field, to be used instead of the value in the request or the
     default."""
@@ -307,6 +310,12 @@ _ALL_FAULTS = (
         description="Only the beginning of a long text is spoken.",
         change_synthesis=parameters.cut_text,
     ),
+    Fault(
+        id="markup-spoken",
+        description="The tags in a text with markup are spoken.",
+        skipped_check="markup",
+        applies_to=parameters.has_markup,
+    ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=audio.truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=audio.replace_by_html),
     Fault(
@@ -423,6 +432,30 @@ _ALL_FAULTS = (
         description="A request field that selects a stream of events or audio alone has no effect.",
         skipped_check="response-kind",
         applies_to=parameters.selects_response_kind,
+    ),
+    Fault(
+        id="timestamps-unordered",
+        description="The first character or word starts last.",
+        change_timings=timestamps.start_first_last,
+        applies_to=timestamps.has_timestamps,
+    ),
+    Fault(
+        id="timestamps-too-late",
+        description="The times of characters or words are those of slower speech.",
+        change_timings=timestamps.stretch_times,
+        applies_to=timestamps.has_timestamps,
+    ),
+    Fault(
+        id="timestamps-of-other-text",
+        description="The timed characters or words are in capital letters.",
+        change_timings=timestamps.capitalize_text,
+        applies_to=timestamps.has_spelled_text,
+    ),
+    Fault(
+        id="timestamps-incomplete",
+        description="The end of one character or word is missing.",
+        change_timings=timestamps.drop_end,
+        applies_to=timestamps.has_timestamps,
     ),
     Fault(
         id="stream-event-missing",

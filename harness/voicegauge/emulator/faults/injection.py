@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract import BaseTarget, Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec, SpeechField
-from voicegauge.emulator.audio import SynthesisRequest, read_speech_field
+from voicegauge.emulator.audio import SpeechTiming, SynthesisRequest, read_speech_field
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault, SkippableCheck
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
@@ -108,6 +108,13 @@ class FaultInjector:
             if fault.change_synthesis is not None:
                 synthesis = fault.change_synthesis(synthesis)
         return synthesis
+
+    def change_timings(self, timings: list[SpeechTiming], target: Target) -> list[SpeechTiming]:
+        """Return the times of characters or words to send instead of `timings`."""
+        for fault in self._find_applicable_faults(target, target.operation):
+            if fault.change_timings is not None:
+                timings = fault.change_timings(timings)
+        return timings
 
     def change_charge(self, amount: float, target: BaseTarget) -> float:
         """Return the amount to charge instead of `amount`."""

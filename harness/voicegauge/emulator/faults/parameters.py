@@ -42,6 +42,11 @@ def has_field(field: SpeechField) -> Callable[[Target], bool]:
     return lambda target: field in target.speech.request
 
 
+def has_markup(target: Target) -> bool:
+    """Whether the text in requests to a target has markup."""
+    return target.speech.request["text"].markup is not None
+
+
 def has_several_values(field: SpeechField) -> Callable[[Target], bool]:
     """Return a predicate that tells whether a target documents several values of `language` or `format`."""
 

@@ -16,6 +16,7 @@ from voicegauge.emulator.responses.streams import (
     read_requested_end_event,
     send_stream,
 )
+from voicegauge.emulator.responses.timestamps import TimeText, write_timings
 from voicegauge.emulator.responses.usage import compute_event_usage
 from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
@@ -33,6 +34,7 @@ __all__ = [
     "ResponseBuilder",
     "StreamPacer",
     "StreamPiece",
+    "TimeText",
     "WebhookSubscription",
     "add_documented_headers",
     "build_callback",
@@ -45,4 +47,5 @@ __all__ = [
     "read_requested_end_event",
     "read_webhook_url",
     "send_stream",
+    "write_timings",
 ]

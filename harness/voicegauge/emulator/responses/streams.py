@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import AudioPacing, StreamSpec
+from voicegauge.emulator.audio import select_timings
 from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
+from voicegauge.emulator.responses.timestamps import TimeText, write_timings
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats import EventLocation, Location
 
@@ -50,6 +52,7 @@ class StreamPacer:
     rng: random.Random
     scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""
+    time_text: TimeText
     end_event: str | None = None
     """Type of the event with which the stream must end; `None` if the request does not ask for one."""
     end_values: Mapping[EventLocation, float] = field(default_factory=dict)
@@ -61,11 +64,8 @@ class StreamPacer:
         spec = self.stream_spec
         if spec is None:
             return [StreamPiece(next(waits), audio=chunk) for chunk in self._split_into_chunks(body)]
-        return list(
-            _EventSequence(self.operation, spec, self.end_values).build_pieces(
-                self._split_into_chunks(body), waits, self.end_event
-            )
-        )
+        sequence = _EventSequence(self.operation, spec, self.audio_s, self.time_text, self.end_values)
+        return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.end_event))
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
         count = max(1, math.ceil(self.audio_s / self.audio_pacing.chunk_s))
@@ -83,10 +83,17 @@ class _EventSequence:
     """Produces the events of one stream in an order that its contract allows."""
 
     def __init__(
-        self, operation: Operation, stream_spec: StreamSpec, end_values: Mapping[EventLocation, float]
+        self,
+        operation: Operation,
+        stream_spec: StreamSpec,
+        audio_s: float,
+        time_text: TimeText,
+        end_values: Mapping[EventLocation, float],
     ) -> None:
         self._end_values = end_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
+        self._audio_s = audio_s
+        self._timings = [(spec, time_text(spec.unit)) for spec in stream_spec.audio.timestamps]
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_TEXT)
 
     def build_pieces(
@@ -101,13 +108,22 @@ class _EventSequence:
         if audio not in spec.events[audio].next:
             chunks = [b"".join(chunks)]
         for number, chunk in enumerate(chunks):
-            yield self._build_stream_piece(audio, next(waits_s), chunk, number)
+            piece = self._build_stream_piece(audio, next(waits_s), chunk, number)
+            self._write_timings_of_chunk(piece, number, len(chunks))
+            yield piece
             if fails:
                 break  # a failed stream ends after part of its audio
         for event in _find_shortest_event_path(spec, audio, ends)[1:] if ends else []:
             yield self._build_stream_piece(event, 0.0)
         if spec.end_marker is not None:
             yield StreamPiece(0.0, text=spec.end_marker)
+
+    def _write_timings_of_chunk(self, piece: StreamPiece, number: int, chunk_count: int) -> None:
+        """Write the times of what starts in one chunk, into the event with its audio."""
+        start_s = number / chunk_count * self._audio_s
+        end_s = (number + 1) / chunk_count * self._audio_s if number + 1 < chunk_count else math.inf
+        for spec, timings in self._timings:
+            piece.value = write_timings(piece.value, spec, select_timings(timings, start_s, end_s))
 
     def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema

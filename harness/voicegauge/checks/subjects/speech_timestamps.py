@@ -1,0 +1,61 @@
+"""Reads the times of characters or words that a response has beside its speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from voicegauge.checks.subjects.delivery import SpeechDelivery
+from voicegauge.contract import parse_exchange
+from voicegauge.contract.extension import EventTimestamps, SpeechTimestamps
+from voicegauge.formats import read_pointer_values
+
+
+class TimestampLists(NamedTuple):
+    """The lists of one documented kind of timestamps. They are as they were received: of any length and type."""
+
+    spec: SpeechTimestamps | EventTimestamps
+    pointer: str
+    """JSON pointer to the description of the timestamps in the contract."""
+    texts: list[Any]
+    starts: list[Any]
+    ends: list[Any]
+    """Empty if no ends are documented."""
+
+    @property
+    def starts_s(self) -> list[float]:
+        """The starts that are numbers, in seconds."""
+        return self._to_seconds(self.starts)
+
+    @property
+    def ends_s(self) -> list[float]:
+        """The ends that are numbers, in seconds."""
+        return self._to_seconds(self.ends)
+
+    def _to_seconds(self, values: list[Any]) -> list[float]:
+        scale = 1000 if self.spec.time_unit == "ms" else 1
+        return [value / scale for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+
+
+def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]:
+    """Yield each documented kind of timestamps that the response with the audio has."""
+    target, audio = speech_delivery.target, speech_delivery.documented_audio
+    if audio is None or speech_delivery.delivery.audio is None:
+        return
+    parsed, stream_spec = parse_exchange(speech_delivery.exchange), target.stream
+    roots: list[Any] = [parsed.response_json]
+    specs: tuple[SpeechTimestamps | EventTimestamps, ...] = audio.timestamps
+    pointer = f"{target.operation.pointer}/x-speech/response/audio/timestamps"
+    if target.spec.audio is not None:
+        pointer = f"{target.pointer}/audio/timestamps"
+    if stream_spec is not None:
+        events = parsed.read_stream(stream_spec).events
+        roots = [event.value for event in events if event.event_type == stream_spec.audio.event]
+        specs, pointer = stream_spec.audio.timestamps, f"{target.operation.pointer}/x-stream/audio/timestamps"
+    for index, spec in enumerate(specs):
+        texts, starts, ends = (
+            [value for root in roots for value in read_pointer_values(root, location.tokens)] if location else []
+            for location in (spec.texts, spec.starts, spec.ends)
+        )
+        if texts or starts or ends:
+            yield TimestampLists(spec, f"{pointer}/{index}", texts, starts, ends)

@@ -1,0 +1,45 @@
+"""Invents when each character or word of a synthesized text is spoken."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+
+class SpeechTiming(NamedTuple):
+    """When one character or word is spoken, in seconds from the start of the audio."""
+
+    text: str
+    start_s: float
+    end_s: float | None
+    """`None` leaves the end out, which is a fault."""
+
+
+def build_speech_timings(
+    text: str, unit: Literal["character", "word"], *, leading_silence_s: float, audio_s: float
+) -> list[SpeechTiming]:
+    """Return the timings of `text`. Every character takes the same time.
+
+    Args:
+        text: the text that is spoken.
+        unit: the parts to time.
+        leading_silence_s: duration in seconds of the silence before the speech.
+        audio_s: duration in seconds of the audio.
+    """
+    step_s = max(audio_s - leading_silence_s, 0.0) / max(len(text), 1)
+    pattern = r"(?s)." if unit == "character" else r"\S+"
+
+    def find_time_s(index: int) -> float:
+        return math.floor((leading_silence_s + index * step_s) * 1000) / 1000
+
+    return [
+        SpeechTiming(found[0], find_time_s(found.start()), find_time_s(found.end()))
+        for found in re.finditer(pattern, text)
+    ]
+
+
+def select_timings(timings: Sequence[SpeechTiming], start_s: float, end_s: float) -> list[SpeechTiming]:
+    """Return the timings that start in a part of the audio."""
+    return [timing for timing in timings if start_s <= timing.start_s < end_s]

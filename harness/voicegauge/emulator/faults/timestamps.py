@@ -1,0 +1,51 @@
+"""Implements the faults of the times of characters or words."""
+
+from __future__ import annotations
+
+from voicegauge.contract import Target
+from voicegauge.contract.extension import EventTimestamps, SpeechTimestamps
+from voicegauge.emulator.audio import SpeechTiming
+
+_STRETCH_FACTOR = 1.5
+"""The last time is then far beyond the end of the audio."""
+
+
+def start_first_last(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Give the first character or word the time of the last one."""
+    if not timings:
+        return timings
+    return [timings[0]._replace(start_s=timings[-1].start_s, end_s=timings[-1].end_s), *timings[1:]]
+
+
+def stretch_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Multiply all times by the same factor."""
+    return [
+        timing._replace(start_s=timing.start_s * _STRETCH_FACTOR, end_s=(timing.end_s or 0.0) * _STRETCH_FACTOR)
+        for timing in timings
+    ]
+
+
+def capitalize_text(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Write the characters or words in capital letters."""
+    return [timing._replace(text=timing.text.upper()) for timing in timings]
+
+
+def drop_end(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Leave out the last end."""
+    return [*timings[:-1], *(timing._replace(end_s=None) for timing in timings[-1:])]
+
+
+def _list_timestamp_specs(target: Target) -> tuple[SpeechTimestamps | EventTimestamps, ...]:
+    if target.stream is not None:
+        return target.stream.audio.timestamps
+    return target.response.audio.timestamps if target.response.audio is not None else ()
+
+
+def has_timestamps(target: Target) -> bool:
+    """Whether responses of the target have times of characters or words."""
+    return bool(_list_timestamp_specs(target))
+
+
+def has_spelled_text(target: Target) -> bool:
+    """Whether the timed characters or words are documented to be those of the text."""
+    return any(spec.spells_text for spec in _list_timestamp_specs(target))

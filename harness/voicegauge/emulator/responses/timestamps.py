@@ -1,0 +1,43 @@
+"""Writes the times of characters or words into responses with speech."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from voicegauge.contract.extension import EventTimestamps, SpeechTimestamps
+from voicegauge.emulator.audio import SpeechTiming
+from voicegauge.emulator.http import write_at
+from voicegauge.formats import EVERY_ITEM, Location
+
+TimeText = Callable[[Literal["character", "word"]], Sequence[SpeechTiming]]
+"""Function that returns when each character or word of the text is spoken."""
+
+
+def write_timings(body: Any, spec: SpeechTimestamps | EventTimestamps, timings: Sequence[SpeechTiming]) -> Any:
+    """Return `body` with the times at the locations that the contract documents."""
+    scale = 1000 if spec.time_unit == "ms" else 1
+    body = _write_values(body, spec.texts.tokens, [timing.text for timing in timings])
+    body = _write_values(body, spec.starts.tokens, [_round_time(timing.start_s * scale) for timing in timings])
+    if spec.ends is not None:
+        body = _write_values(
+            body,
+            spec.ends.tokens,
+            [_round_time(timing.end_s * scale) for timing in timings if timing.end_s is not None],
+        )
+    return body
+
+
+def _round_time(value: float) -> float:
+    return round(value, 3)
+
+
+def _write_values(body: Any, tokens: Sequence[str], values: Sequence[Any]) -> Any:
+    """Return `body` with each value at `tokens`, whose "*" stands for the index of the value."""
+    at = tokens.index(EVERY_ITEM)
+    list_location = Location("body", tokens=tokens[:at])
+    existing = list_location.read_body(body)
+    items = existing if isinstance(existing, list) else []
+    rest = Location("body", tokens=tokens[at + 1 :])
+    filled = [write_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
+    return write_at(body, list_location, filled)
