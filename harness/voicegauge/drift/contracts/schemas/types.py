@@ -98,7 +98,7 @@ def _choose_type_action(kind: SchemaKind, types: _TypeChange, formats: _SetRelat
 
 
 def _breaks_reader(kind: SchemaKind, types: _TypeChange, formats: _SetRelation, *, is_text: bool) -> bool:
-    """Whether whoever reads the value, the provider or the client, may get a value that it does not expect."""
+    """Whether the reader of the value, the provider or the client, may get a value that it does not expect."""
     read_types = types.new if kind.is_sent_by_client else types.old
     harmless: _SetRelation = "wider" if kind.is_sent_by_client else "narrower"
     if types.relation != "same" and read_types is None:

@@ -1,0 +1,1 @@
+"""How far `voicegauge drift` agrees with oasdiff: one pair of documents for each of oasdiff's rules."""
