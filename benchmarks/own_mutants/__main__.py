@@ -3,7 +3,8 @@
 mutmut changes one operator, constant, condition, argument or call at a time in the modules that count money, follow
 jobs and judge audio. Each mutant runs in a forked process with the tests that execute the changed lines. Prints how
 many mutants each module has and how many were killed, and each surviving one with the reason why no test can tell it
-from the original. Ends with exit status 1 if less than 90% are killed, or if one survives without a reason.
+from the original. Ends with exit status 1 if less than 90% of a module are killed, if a mutant has not been run, or if
+one survives without a reason.
 
 Results are kept in a folder. A later run continues: a killed mutant of a function that did not change is not run again.
 Survivors are run first, and the others in random order, so that an interrupted run has a sample of all mutants.

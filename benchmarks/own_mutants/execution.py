@@ -31,7 +31,7 @@ Outcome = Literal["killed", "survived", "timeout", "not executed"]
 
 MAX_TEST_S = 1.0
 """CPU time of the slowest tests that are run."""
-MAX_TESTS_S = 2.0
+MAX_TESTS_S = 6.0
 """CPU time of all tests that are run for one mutant, without the change."""
 _GRACE_S, _FACTOR = 5, 10
 """CPU time that a test may take with a mutant: so many seconds, and so many times what it takes without a change."""

@@ -12,18 +12,28 @@ from own_mutants.derivation import Mutant
 from own_mutants.execution import Outcome, Result
 
 MIN_KILLED = 0.9
-"""Smallest share of killed mutants in all modules together."""
+"""Smallest share of killed mutants in each module."""
 REASONS_FILE = Path(__file__).with_name("survivors.yaml")
+
+
+Identity = tuple[str, str, str]
+"""A mutant in the file of reasons: its function, the lines as they are, and the changed lines."""
 
 
 class Survivor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A mutant that no test can tell from the original."""
 
     function: str
-    """Name of the module's file and qualified name of the function: `ledger.py Ledger.reserve`."""
+    """Path of the module and qualified name of the function: `client/spending/ledger.py Ledger.reserve`."""
     before: str
     after: str
+
+
+class SurvivorGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Mutants that survive for the same reason."""
+
     reason: str
+    survivors: tuple[Survivor, ...]
 
 
 class SavedResult(msgspec.Struct, frozen=True):
@@ -57,19 +67,23 @@ class ResultFile:
             file.write(msgspec.json.encode(saved) + b"\n")
 
 
-def read_reasons() -> dict[tuple[str, str, str], str]:
-    """Return the reasons why mutants survive, by function, line and changed line."""
-    survivors = msgspec.yaml.decode(REASONS_FILE.read_bytes(), type=list[Survivor])
-    return {(one.function, one.before, one.after): one.reason for one in survivors}
+def read_reasons() -> dict[Identity, str]:
+    """Return the reasons why mutants survive."""
+    groups = msgspec.yaml.decode(REASONS_FILE.read_bytes(), type=list[SurvivorGroup])
+    return {(one.function, one.before, one.after): group.reason for group in groups for one in group.survivors}
 
 
 def print_table(
     areas: Mapping[str, Sequence[str]],
     mutants: Sequence[Mutant],
     results: ResultFile,
-    reasons: Mapping[tuple[str, str, str], str],
+    reasons: Mapping[Identity, str],
 ) -> int:
-    """Print the results as Markdown; return the exit status.
+    """Print the results as Markdown.
+
+    Returns:
+        The exit status: 1 if a mutant has not been run, survives without a reason, or has a reason although it does not
+        survive, or if less than `MIN_KILLED` of a module are killed.
 
     Args:
         areas: the paths of the modules by what they are about.
@@ -88,30 +102,41 @@ def print_table(
     print("| area | module | mutants | run | killed | survived | killed, % |\n|---|---|--:|--:|--:|--:|--:|")
     for area, modules in areas.items():
         for module in modules:
-            _print_row(area, f"`{module.removeprefix('harness/voicegauge/')}`", counts[module])
+            _print_row(area, f"`{_short_path(module)}`", counts[module])
     total = sum(counts.values(), Counter[str]())
     _print_row("all", "", total)
-    unexplained = 0
+    unexplained, explained = 0, set()
     for module, group in surviving.items():
         print(f"\n{module}")
         for mutant in group:
             reason = reasons.get(_identity(mutant))
             unexplained += reason is None
+            explained.add(_identity(mutant))
             mark = "" if results.outcome_of(mutant) == "survived" else " (no test executes it)"
             print(f"- {mutant.function.name}:{mutant.lines[0]}{mark}\n    {mutant.before}\n    {mutant.after}")
             print(f"    {reason or 'NO REASON'}")
-    print(f"\n{unexplained} survivors without a reason")
-    run = total.total() - total["not run"]
-    return 1 if unexplained or total["killed"] < MIN_KILLED * run else 0
+    below = [module for module, count in counts.items() if count["killed"] < MIN_KILLED * _count_run(count)]
+    paths = {_short_path(module) for modules in areas.values() for module in modules}
+    outdated = [one for one in reasons if one[0].split(" ")[0] in paths and one not in explained]
+    print(f"\n{total['not run']} not run, {unexplained} survivors without a reason, {len(below)} modules below 90%")
+    for function, before, after in outdated:
+        print(f"a reason for a mutant that does not survive: {function}\n    {before}\n    {after}")
+    return 1 if total["not run"] or unexplained or below or outdated else 0
 
 
-def _identity(mutant: Mutant) -> tuple[str, str, str]:
-    return f"{Path(mutant.function.module).name} {mutant.function.name}", mutant.before, mutant.after
+def _short_path(module: str) -> str:
+    return module.removeprefix("harness/voicegauge/")
+
+
+def _identity(mutant: Mutant) -> Identity:
+    return f"{_short_path(mutant.function.module)} {mutant.function.name}", mutant.before, mutant.after
+
+
+def _count_run(counts: Counter[str]) -> int:
+    return counts.total() - counts["not run"]
 
 
 def _print_row(area: str, module: str, counts: Counter[str]) -> None:
-    killed, survived = counts["killed"], counts["survived"] + counts["not executed"]
-    run = killed + survived
-    print(
-        f"| {area} | {module} | {counts.total()} | {run} | {killed} | {survived} | {100 * killed / max(run, 1):.1f} |"
-    )
+    run, killed = _count_run(counts), counts["killed"]
+    share = f"{100 * killed / run:.1f}" if run else ""
+    print(f"| {area} | {module} | {counts.total()} | {run} | {killed} | {run - killed} | {share} |")

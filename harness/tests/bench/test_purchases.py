@@ -47,6 +47,18 @@ def finished(
     return SampleFinished(sample=named(name, failure, charged_usd), billing=billing)
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_a_journal_of_payments_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    with open_journal(tmp_path, durable=durable) as journal:
+        journal.write(started("a"))
+        journal.write(completed("a"))
+    assert len(synced) == (2 if durable else 0)
+
+
 @pytest.fixture
 def state(tmp_path: Path):  # type: ignore[no-untyped-def]
     def read(*events: JournalEvent) -> JournalState:

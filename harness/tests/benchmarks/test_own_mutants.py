@@ -12,7 +12,8 @@ pytest.importorskip("mutmut")
 
 from own_mutants.areas import AREAS, TESTS
 from own_mutants.derivation import Mutant, derive_mutants
-from own_mutants.execution import replace_code
+from own_mutants.execution import Result, replace_code
+from own_mutants.results import ResultFile, print_table
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE = """\
@@ -92,6 +93,26 @@ def test_a_mutant_has_its_own_defaults(tmp_path: Path, mutants: list[Mutant], af
     assert isinstance(add, FunctionType)
     replace_code(add, changed(mutants, after))
     assert account.Account().add() == sums
+
+
+@pytest.mark.parametrize(
+    ("survivor_count", "reason_count", "run_count", "exit_status"),
+    [(0, 0, 20, 0), (2, 2, 20, 0), (2, 1, 20, 1), (1, 2, 20, 1), (3, 3, 20, 1), (0, 0, 19, 1)],
+    ids=["all killed", "explained", "not explained", "a reason too many", "too many survivors", "not all run"],
+)
+def test_the_exit_status_is_0_only_if_all_are_run_and_the_survivors_are_few_and_explained(
+    tmp_path: Path, survivor_count: int, reason_count: int, run_count: int, exit_status: int
+) -> None:
+    source = "".join(f"def count_{index}() -> int:\n    return {index}\n\n" for index in range(20))
+    (tmp_path / "counts.py").write_text(source)
+    mutants = list(derive_mutants(tmp_path, "counts.py"))
+    results = ResultFile(tmp_path / "results.jsonl")
+    for index, mutant in enumerate(mutants[:run_count]):
+        results.add(Result(mutant, "survived" if index < survivor_count else "killed", None))
+    names = [(f"counts.py {mutant.function.name}", mutant.before, mutant.after) for mutant in mutants[:reason_count]]
+    saved = ResultFile(tmp_path / "results.jsonl")
+    assert len(mutants) == 20
+    assert print_table({"counts": ["counts.py"]}, mutants, saved, dict.fromkeys(names, "no one counts")) == exit_status
 
 
 def test_every_chosen_module_and_test_exists() -> None:

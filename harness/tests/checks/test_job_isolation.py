@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import JobHistory, JobSet
+from voicegauge.checks import Call, JobHistory, JobSet
+
+from ..builders.contracts import load_trusted
+from .conftest import DOCUMENT
 
 
 @pytest.fixture
@@ -35,3 +38,36 @@ def jobs(submit, poll, acme):
 )
 def test_jobs_are_not_confused(jobs, rules_of, each, rule) -> None:
     assert rules_of(jobs(*each)) == ({rule} if rule else set())
+
+
+WITH_RESULT = DOCUMENT.replace(
+    "        reason: body#/why\n", "        reason: body#/why\n        result: fetch\n"
+).replace(
+    "components:\n",
+    """\
+  /results/{id}:
+    get:
+      operationId: fetch
+      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+      responses: {"200": {description: Result, content: {application/json: {schema: {type: object}}}}}
+components:
+""",
+)
+
+
+def test_a_status_response_has_no_audio_if_another_operation_fetches_it(jobs, rules_of, tmp_path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(WITH_RESULT)
+    contract = load_trusted(path)
+    status, audio = contract.find_operation("status"), "https://cdn/1"
+    confused = jobs(("one", "j1", audio), ("two", "j2", audio))
+    histories = tuple(
+        JobHistory(
+            Call(contract.find_operation("speak"), job.submit.exchange, contract.find_target_by_name("voice-1")),
+            tuple(Call(status, poll.exchange) for poll in job.polls),
+            status,
+        )
+        for job in confused.jobs
+    )
+    assert rules_of(confused) == {"job-crosstalk"}
+    assert rules_of(JobSet(histories, histories[-1])) == set()

@@ -33,6 +33,15 @@ class Notes:
         self.calls.append(("after", http_status, settlement.status, settlement.charged_usd, job_id))
 
 
+def test_a_settlement_begins_with_nothing_sent_and_nothing_charged() -> None:
+    settlement = Settlement()
+    assert (settlement.status, settlement.charged_usd, settlement.charged_credits) == (
+        BillingStatus.NOT_SENT,
+        None,
+        None,
+    )
+
+
 def exchange_of(status: int, body: Any = None, headers: tuple[tuple[str, str], ...] = ()) -> Exchange:
     response = Response(
         status=status, headers=(("Content-Type", "application/json"), *headers), body=json.dumps(body).encode()
