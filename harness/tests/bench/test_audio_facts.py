@@ -13,7 +13,7 @@ from voicegauge.bench.running.audio_facts import count_samples_without_encoding,
 from voicegauge.bench.running.store import save_audio
 from voicegauge.contract import Target
 from voicegauge.errors import DataError
-from voicegauge.model import AudioFacts, Sample
+from voicegauge.model import AudioFacts, Latency, Sample
 from voicegauge.speech.audio import encode
 
 from ..builders.contracts import load_trusted
@@ -38,6 +38,16 @@ def test_audio_that_decodes_is_no_failure(tmp_path: Path) -> None:
     assert found.failure is None
     assert found.audio is not None
     assert found.audio.audio_s == pytest.approx(0.5)
+
+
+def test_speech_begins_after_the_silence_at_the_begin_of_the_audio(tmp_path: Path) -> None:
+    silence = np.zeros(RATE // 2, np.float32)
+    audio = encode(np.concatenate([silence, np.full(RATE, 0.3, np.float32) * np.tile([1, -1], RATE // 2)]), RATE, "wav")
+    digest, file = save_audio(tmp_path, audio[0])
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(audio[0]), media_type=None, container=None)
+    sample = msgspec.structs.replace(build_sample(), audio=facts, latency=Latency(submit_latency_ms=90, ttfa_ms=100))
+    (found,) = measure_audio(tmp_path, [sample], {})
+    assert found.latency == Latency(submit_latency_ms=90, ttfa_ms=100, ttfs_ms=600)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,9 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
         SubmitNotSent(id="unsent"),
     )
     assert set(past.finished_samples) == {"done"}
-    assert {name: job.job for name, job in past.open_jobs.items()} == {"under way": "j1"}
+    assert {name: (job.job, job.reason) for name, job in past.open_jobs.items()} == {
+        "under way": ("j1", "voicegauge was stopped before the job had ended")
+    }
     assert past.lost_ids == {"unknown", "unsaved"}
     assert past.spent_usd == pytest.approx(4 * 0.01)
     assert past.may_have_been_charged

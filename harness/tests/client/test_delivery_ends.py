@@ -162,11 +162,14 @@ async def test_a_deadline_that_has_passed_says_how_long_a_delivery_may_take(cont
     with pytest.raises(DeliveryFailedError) as caught:
         deadline.require_time("no time is left for the next request")
     assert caught.value.failure.message == "no time is left for the next request; a delivery may take 5 s"
+    assert str(caught.value) == caught.value.failure.message
     assert caught.value.is_temporary
 
 
 def test_a_long_body_is_quoted_without_a_key_to_mask():
     assert describe_response(Answer(status=500, body=b"x" * 5_000), ()) == f"HTTP 500: {'x' * 200}..."
+    body = (NOT_SHOWN * 4000 + "x" * 97).encode()
+    assert describe_response(Answer(status=500, body=body), ()) == f"HTTP 500: {'x' * 95}"
 
 
 async def test_a_delivery_may_take_as_long_as_its_job_and_its_transfers(contract):

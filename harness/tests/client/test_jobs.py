@@ -57,7 +57,10 @@ async def test_without_an_id_nor_a_url_of_its_own_a_job_is_lost(speak, script):
     script.on("POST /speech", JSONResponse({"state": "queued", "poll": "http://evil.test/j"}, 202))
     delivery, _ = await speak(edit=without_link)
     assert delivery.failure.kind == "protocol"
-    assert "no usable job id at body#/id" in delivery.failure.message
+    assert delivery.failure.message == (
+        "the response to the submit has no usable job id at body#/id: "
+        'HTTP 202: {"state":"queued","poll":"http://evil.test/j"}'
+    )
     assert script.routes == ["POST /speech"]
 
 
@@ -103,6 +106,15 @@ async def test_an_id_that_cannot_be_sent_is_a_protocol_failure_and_leaves_no_ope
     assert delivery.failure.message == "the header X-Job can only have printable ASCII characters"
     assert (delivery.failure.kind, delivery.has_open_job, delivery.job.id) == ("protocol", False, "\u00e91")
     assert watcher.events[-1] == (202, "accepted", None)
+
+
+@pytest.mark.parametrize("submitted", [{}, {"state": "dreaming"}, {"state": "done"}, {"state": 5}])
+async def test_a_job_without_a_result_in_the_response_to_its_submit_is_polled(speak, script, status, submitted):
+    job_script(script, speak.base, status)
+    script.on("POST /speech", JSONResponse({"id": "j1", **submitted}, 202))
+    delivery, _ = await speak()
+    assert delivery.audio == WAV
+    assert script.routes == ["POST /speech", "GET /jobs/j1", "GET /files/a.wav"]
 
 
 async def test_a_failed_job_may_have_no_reason(speak, script, status):
@@ -247,6 +259,35 @@ async def test_the_price_of_a_resumed_job_is_settled_by_its_end(speak, script, s
         ledger.reserve(0.001)
     await speak(speech="j1", method="resume_job", ledger=ledger, reservation=held)
     assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
+
+
+def poll_by_query(document):
+    """Name the job in a query parameter, which only the link from the submit tells from another one."""
+    paths = document["paths"]
+    paths["/jobs"] = {"get": paths.pop("/jobs/{job_id}")["get"]}
+    parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in ("part", "job")]
+    paths["/jobs"]["get"]["parameters"] = parameters
+    links = paths["/speech"]["post"]["responses"]["202"]["links"]
+    links["status"]["parameters"] = {"job": "$response.body#/id"}
+
+
+async def test_a_job_is_resumed_by_the_parameter_to_which_a_link_assigns_its_id(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs", status("done", audio=audio_at(speak.base)))
+    delivery, _ = await speak(speech="j1", method="resume_job", edit=poll_by_query)
+    assert delivery.audio == WAV
+    assert script.requests[0][1].url.query == "job=j1"
+
+
+async def test_a_job_cannot_be_resumed_if_no_parameter_takes_its_id(speak, script):
+    def without_a_link_to_poll(document):
+        poll_by_query(document)
+        without_link(document)
+
+    with pytest.raises(UsageError) as caught:
+        await speak(speech="j1", method="resume_job", edit=without_a_link_to_poll)
+    assert str(caught.value) == "acme status does not say which parameter takes the job's id"
+    assert script.requests == []
 
 
 async def test_a_target_without_jobs_cannot_be_resumed(speak):

@@ -37,16 +37,31 @@ def test_a_hundred_cents_are_a_dollar():
         ledger.reserve(0.01)
 
 
-@pytest.mark.parametrize(("usd", "reserved_usd"), [(0.000123, 0.000123), (4e-7, 1e-6), (1.1e-6, 2e-6), (1e-12, 0.0)])
+@pytest.mark.parametrize(
+    ("usd", "reserved_usd"), [(0.000123, 0.000123), (4e-7, 1e-6), (1.1e-6, 2e-6), (4.9e-10, 0.0), (5.1e-10, 1e-6)]
+)
 def test_a_price_is_rounded_up_to_a_millionth_of_a_dollar(usd, reserved_usd):
     ledger = Ledger()
     ledger.reserve(usd)
     assert ledger.reserved_usd == reserved_usd
 
 
-@pytest.mark.parametrize(("budget_usd", "left_usd"), [(0.000123, 0.000123), (1.9e-6, 1e-6), (4e-7, 0.0)])
+@pytest.mark.parametrize(
+    ("budget_usd", "left_usd"), [(0.000123, 0.000123), (1.9e-6, 1e-6), (4e-7, 0.0), (0.9994e-6, 0.0), (0.9996e-6, 1e-6)]
+)
 def test_a_budget_is_rounded_down_to_a_millionth_of_a_dollar(budget_usd, left_usd):
     assert Ledger(budget_usd).left_usd == left_usd
+
+
+def test_what_is_reserved_is_named_if_the_budget_is_not_enough():
+    ledger = Ledger(1.0, spent_usd=0.25)
+    ledger.reserve(0.5)
+    with pytest.raises(BudgetError) as caught:
+        ledger.reserve(0.375)
+    assert str(caught.value) == (
+        "the next request costs $0.375, but of the budget of $1 $0.25 are spent, "
+        "$0.5 reserved for requests in progress: raise --max-cost"
+    )
 
 
 def test_free_requests_pass_an_empty_budget():

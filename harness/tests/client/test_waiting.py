@@ -200,6 +200,30 @@ async def test_a_state_is_timed_from_the_last_submit(contract):
     assert times_s == pytest.approx([0, SLOW_S, SLOW_S + 1, 2 * SLOW_S + 1], rel=1e-6)
 
 
+async def test_a_job_whose_submit_took_all_the_time_is_not_polled(contract):
+    def respond(_path):
+        return JSONResponse({"id": "j1", "state": "working"}, 202)
+
+    async with _slow_service(contract, respond, max_wait_s=SLOW_S) as (client, _, called):
+        delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
+    assert delivery.failure.message == "job not done after 0 s (a delivery may take 100 s), last seen: no poll was sent"
+    assert (called, delivery.has_open_job) == (["/speech"], True)
+
+
+@pytest.mark.parametrize(("last", "has_open_job"), [(Response(status_code=500), True), (None, False)])
+async def test_a_job_that_was_not_done_in_time_stays_open_if_its_last_poll_failed(
+    speak, script, status, last, has_open_job
+):
+    job_script(script, speak.base, status)
+    polls = [status("working")] * 17
+    script.on("GET /jobs/j1", *(polls if last is None else [*polls[:-1], last]))
+    delivery, _ = await speak()
+    assert script.routes.count("GET /jobs/j1") == len(polls)
+    seen = "state 'working'" if last is None else "HTTP 500 with an empty body; before that, state 'working'"
+    assert delivery.failure.message == f"job not done after 60 s (the contract's limit), last seen: {seen}"
+    assert delivery.has_open_job is has_open_job
+
+
 async def test_a_wait_that_takes_too_long_is_not_followed_by_a_submit(contract, script, serve):
     class LateClock(VirtualClock):
         async def sleep(self, seconds):

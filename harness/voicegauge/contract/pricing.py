@@ -57,7 +57,7 @@ def parse_price_override(text: str) -> tuple[str, float]:
         usd = float(amount)
     except ValueError:
         usd = math.nan
-    if not target or not 0 <= usd < float("inf"):
+    if not target or not 0 <= usd < math.inf:
         raise UsageError(f"{text!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02")
     return target, usd
 

@@ -269,7 +269,7 @@ def _find_following_states(transitions: tuple[tuple[str, tuple[str, ...]], ...],
     following = dict(transitions)
     found, left = {start_state}, [start_state]
     while left:
-        for name in following.get(left.pop(), ()):
+        for name in following[left.pop()]:
             if name not in found:
                 found.add(name)
                 left.append(name)
@@ -414,7 +414,10 @@ def _check_job_created_changed(history: JobHistory) -> Iterator[Violation]:
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     status = _find_status_operation(call)
-    if status is None or status.job is None or status.job.submit.url is None or not call.ok:
+    if status is None or not call.ok:
+        return
+    assert status.job is not None
+    if status.job.submit.url is None:
         return
     url = call.read_response(status.job.submit.url)
     if url is MISSING or url is None:
@@ -447,9 +450,7 @@ def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | N
         parts = urlsplit(url)
     except ValueError:
         return None
-    for base in (status.server.url, call.base_url):
-        if base is None:
-            continue
+    for base in filter(None, (status.server.url, call.base_url)):
         known = urlsplit(base)
         prefix = known.path.rstrip("/")
         same_host = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())
