@@ -126,7 +126,7 @@ def json_responses() -> Iterator[HostileResponse]:
 def header_responses() -> Iterator[HostileResponse]:
     """Yield responses with hostile headers."""
     for name, headers in HEADERS.items():
-        yield HostileResponse(f"headers: {name}", JOB_TARGET, JSON, lambda: [b"{}"], headers=headers())
+        yield HostileResponse(f"headers: {name}", JOB_TARGET, JSON, lambda: [b"{}"], headers=headers)
 
 
 def stream_responses() -> Iterator[HostileResponse]:

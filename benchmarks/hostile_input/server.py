@@ -28,7 +28,7 @@ class HostileResponse(NamedTuple):
     framing: Literal["length", "chunked"] = "length"
     pause_s: float = 0.0
     """Wait after each chunk."""
-    headers: bytes = b""
+    headers: Callable[[], bytes] = bytes
     """Further header lines, each with its line end."""
     first_bodies: tuple[str, ...] = ()
     """JSON bodies of the first responses, before the hostile one; {url} stands for the URL of the server."""
@@ -81,7 +81,7 @@ class HostileServer:
         if response.content_encoding is not None:
             lines.append(f"Content-Encoding: {response.content_encoding}")
         lines.append("Transfer-Encoding: chunked" if response.is_endless else f"Content-Length: {len(self._body)}")
-        return "\r\n".join([*lines, ""]).encode() + response.headers + b"\r\n"
+        return "\r\n".join([*lines, ""]).encode() + response.headers() + b"\r\n"
 
     def _wire_chunks(self) -> Iterator[bytes]:
         if not self._response.is_endless:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -496,7 +497,7 @@ def killed(folder, emulator) -> Callable[[int], int]:
             stderr=subprocess.DEVNULL,
         )
         while len(_stored(emulator)) < 2 and process.poll() is None:
-            pass
+            time.sleep(0.005)
         process.send_signal(number)
         return process.wait(60)
 

@@ -24,6 +24,9 @@ MAX_STEPS_PER_SEQUENCE = 16
 """Maximum number of steps in one example of a state machine."""
 MAX_SHRINKING_EXAMPLES = 150
 """Maximum number of requests that search for a smaller example after a finding. A live service may charge for them."""
+_hypothesis_threads = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="hypothesis")
+"""Threads for all searches. In each new thread, Hypothesis first collects all garbage, which takes as long as many
+requests."""
 ResultType = TypeVar("ResultType")
 FuzzTest = Callable[[], None]
 """Runs all examples of one round."""
@@ -82,7 +85,7 @@ class RuleSearch:
             StorageError: what is paid for could not be saved.
         """
         try:
-            await asyncio.to_thread(self._run_rounds, build_test)
+            await self._loop.run_in_executor(_hypothesis_threads, self._run_rounds, build_test)
         except asyncio.CancelledError:
             # A thread cannot be cancelled. It ends when it tries to send the next request.
             self._stopped = NothingMeasuredError("interrupted")

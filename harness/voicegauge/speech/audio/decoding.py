@@ -28,7 +28,8 @@ from voicegauge.speech.stderr_redirect import silence_decoders
 _FRAMES_PER_BLOCK = 4096
 """Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
 _FRAMES_PER_LARGE_BLOCK = 65_536
-"""Number of frames for containers without damaged blocks."""
+"""Number of frames for containers without damaged blocks. After each block of MP3, the decoder decodes some frames
+again, so that small blocks of MP3 take twice the time."""
 _LARGE_BLOCK_CONTAINERS = ("MP3", "WAV", "WAVEX", "RF64", "AIFF", "RAW")
 """Formats of libsndfile that are decoded in large blocks: their samples are not compressed, or the decoder conceals
 damage (MP3)."""
@@ -197,12 +198,14 @@ def _forward_sound_file_class() -> Any:
     class ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
         """An audio file that is read from its start to its end.
 
-        soundfile seeks after each block of a seekable file, for which decoders decode some frames again.
+        soundfile seeks after each block of a seekable file, for which decoders decode some frames again. That changes
+        the last bit of some samples of MP3. Recorded requests are matched by the digests of their uploads, which may
+        be made from decoded MP3, so MP3 is read as it always was.
         """
 
         def seekable(self) -> bool:
-            """Return false, so that soundfile does not seek."""
-            return False
+            """Return whether soundfile may seek."""
+            return bool(self.format == "MP3" and super().seekable())
 
     return ForwardSoundFile
 

@@ -20,8 +20,9 @@ SPEECH_RANGE_DB = 30.0
 """Range of levels below the loudest frame. A quieter frame is background noise, not the start of speech."""
 MIN_SPEECH_S = 0.1
 """Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
-_FRAMES_PER_BLOCK = 2**18
-"""Number of samples that are converted to 64 bits at a time, which takes 2 MB."""
+_SAMPLES_PER_BLOCK = 2**16
+"""Number of samples that are measured at a time. Larger temporary arrays take several times as long, because the
+operating system provides new memory for each of them."""
 FRAME_S = 0.01
 """Levels are computed over frames of 10 ms, the usual frame step of speech recognizers."""
 
@@ -32,7 +33,7 @@ def compute_rms_dbfs(samples: Samples) -> float:
         return -math.inf
     # In blocks, because squares need more precision and therefore twice as much memory as the samples.
     squares = (
-        float(np.sum(np.square(block, dtype=np.float64))) for block in _split_into_blocks(samples, _FRAMES_PER_BLOCK)
+        float(np.sum(np.square(block, dtype=np.float64))) for block in _split_into_blocks(samples, _SAMPLES_PER_BLOCK)
     )
     power = sum(squares) / len(samples)
     return 10 * math.log10(power) if power > 0 else -math.inf
@@ -71,10 +72,10 @@ def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.f
     if not count:
         return np.zeros(0)
     offset = float(np.mean(samples))
-    block_frames = _FRAMES_PER_BLOCK // length * length  # sample rates are within `SAMPLE_RATE_RANGE_HZ`
+    block_size = _SAMPLES_PER_BLOCK // length * length  # sample rates are within `SAMPLE_RATE_RANGE_HZ`
     powers = [
         _compute_frame_powers(block, length, offset)
-        for block in _split_into_blocks(samples[: count * length], block_frames)
+        for block in _split_into_blocks(samples[: count * length], block_size)
     ]
     power = np.maximum(np.concatenate(powers), 1e-20)  # avoids log(0); -200 dB is below any noise floor
     levels: NDArray[np.float64] = 10 * np.log10(power)
@@ -82,10 +83,13 @@ def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.f
 
 
 def _compute_frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
-    """Mean square of each frame of `length` samples, after subtracting `offset`."""
-    frames = samples.astype(np.float64).reshape(-1, length) - offset
-    energies: NDArray[np.float64] = np.vecdot(frames, frames)  # without an array of squares
-    return energies / length
+    """Mean square of each frame of `length` samples, after subtracting `offset`.
+
+    32 bits suffice for a frame of 10 ms: the error of its level is below 0.001 dB.
+    """
+    frames = samples.reshape(-1, length) - np.float32(offset)
+    energies: NDArray[np.float32] = np.vecdot(frames, frames)  # without an array of squares
+    return energies.astype(np.float64) / length
 
 
 def _split_into_blocks(samples: Samples, size: int) -> Iterator[Samples]:
