@@ -84,6 +84,7 @@ BASE: dict[str, Any] = {
                     },
                     "response": {
                         "job": "job",
+                        "wait": {"at": "header.Prefer", "value": "wait", "max_s": 60},
                         "audio": copy.deepcopy(AUDIO),
                         "charged": "body#/charged",
                         "balance": "body#/balance",
@@ -91,6 +92,7 @@ BASE: dict[str, Any] = {
                     "formats": {"small": {"codec": "mp3", "sample_rate_hz": 24000, "bitrate_kbps": 32, "channels": 1}},
                     "targets": {
                         "one": {
+                            "request": {"voice": {"at": "body#/own_voice"}},
                             "title": "One",
                             "model": "one-v1",
                             "constants": {"body#/model": "one"},

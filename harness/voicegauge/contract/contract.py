@@ -40,6 +40,7 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
+from voicegauge.contract.schema_values import find_matching_branch
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats import MISSING, Document, Location, escape_pointer_token, read_pointer, unescape_pointer_token
@@ -273,11 +274,15 @@ class Target(BaseTarget):
 
     spec: TargetSpec = field(repr=False)
 
-    @property
+    @functools.cached_property
     def speech(self) -> SpeechSpec:
-        """The `x-speech` of the target's operation."""
-        assert self.operation.speech is not None
-        return self.operation.speech
+        """The `x-speech` of the target's operation, with the request fields of the target."""
+        speech = self.operation.speech
+        assert speech is not None
+        if not self.spec.request:
+            return speech
+        fields = {name: field for name, field in {**speech.request, **self.spec.request}.items() if field is not None}
+        return msgspec.structs.replace(speech, request=fields)
 
     @functools.cached_property
     def response(self) -> SpeechResponse:
@@ -294,6 +299,17 @@ class Target(BaseTarget):
     def find_audio_format(self, format_value: object) -> AudioFormat | None:
         """Return the documented meaning of a value of the format field; `None` if `x-speech.formats` has none."""
         return self.speech.formats.get(format_value) if isinstance(format_value, str) else None
+
+    def find_request_branch(self, media_type: MediaType) -> tuple[Any, str] | None:
+        """Return the branch of the request schema that the target's constants select, and the JSON pointer to it.
+
+        Return `None` if the constants select no branch: the schema is the same for all targets of the operation.
+        """
+        constants = {place.tokens: value for place, value in self.spec.constants.items() if place.is_in_body}
+        if media_type.schema_pointer is None:
+            return None
+        schema = media_type.part_data["schema"]
+        return find_matching_branch(media_type.schemas, schema, media_type.schema_pointer, constants)
 
     @property
     def stream(self) -> StreamSpec | None:

@@ -48,12 +48,19 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
 
 def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:
     """Expand bare strings among the fields of a `request`, which are short for `{at: ...}`."""
-    has_request = record_type in (SpeechSpec, TranscriptionSpec, ConversionSpec)
-    if has_request and isinstance(value, dict) and isinstance(value.get("request"), dict):
-        fields = value["request"].items()
-        request = {name: {"at": field} if isinstance(field, str) else field for name, field in fields}
-        return {**value, "request": request}
+    if record_type not in (SpeechSpec, TranscriptionSpec, ConversionSpec) or not isinstance(value, dict):
+        return value
+    value = _expand_fields(value)
+    if record_type is SpeechSpec and isinstance(value.get("targets"), dict):
+        value = {**value, "targets": {name: _expand_fields(target) for name, target in value["targets"].items()}}
     return value
+
+
+def _expand_fields(value: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("request"), dict):
+        return value
+    fields = value["request"].items()
+    return {**value, "request": {name: {"at": field} if isinstance(field, str) else field for name, field in fields}}
 
 
 def _find_path_of_error(value: Any, record_type: type[Any], message: str, error_path: str) -> list[str]:

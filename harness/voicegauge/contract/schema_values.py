@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voicegauge.contract.schemas import Schemas
@@ -37,6 +37,43 @@ def _lists_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> boo
     for key in ("then", "else"):
         found.append(_lists_location(schemas, schema.get(key), tokens))
     return True if True in found else False if False in found else None
+
+
+def find_matching_branch(
+    schemas: Schemas, schema: Any, pointer: str, constants: Mapping[tuple[str, ...], Any]
+) -> tuple[Any, str] | None:
+    """Return the branch of `oneOf` or `anyOf` for requests with `constants`, such as those to one version of a model.
+
+    Args:
+        schemas: the schemas of the contract.
+        schema: the schema with the branches.
+        pointer: JSON pointer to the schema.
+        constants: the values that requests have, by keys and indices.
+
+    Returns:
+        The first branch that allows these values and no others in the place of at least one of them, and the JSON
+        pointer to it; `None` if there is no such branch.
+    """
+    schema, pointer = schemas.resolve_reference(schema, pointer)
+    for keyword in ("oneOf", "anyOf"):
+        for index, branch in enumerate(schema.get(keyword, ()) if isinstance(schema, dict) else ()):
+            choices = [(_list_choices(schemas, branch, tokens), value) for tokens, value in constants.items()]
+            listed = [value in values for values, value in choices if values is not None]
+            if listed and all(listed):
+                return schemas.resolve_reference(branch, f"{pointer}/{keyword}/{index}")
+    return None
+
+
+def _list_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> list[Any] | None:
+    """Return the values of `const` or `enum` at `tokens`; `None` if any value is allowed there."""
+    for token in tokens:
+        schema = schemas.resolve_reference(schema)[0]
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        schema = properties.get(token) if isinstance(properties, dict) else None
+    schema = schemas.resolve_reference(schema)[0]
+    if not isinstance(schema, dict):
+        return None
+    return [schema["const"]] if "const" in schema else schema.get("enum")
 
 
 def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:

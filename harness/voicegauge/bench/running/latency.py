@@ -23,7 +23,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     submit = delivery.exchanges[delivery.submit_exchange].timing
     if submit is None:
         return None
-    job = _measure_job_phases(delivery, target, submit.total_ms)
+    job = _measure_job_phases(delivery, target, submit)
     audio = delivery.exchanges[delivery.audio_exchange] if delivery.audio_exchange is not None else None
     if audio is None or audio.timing is None:
         return Latency(
@@ -70,17 +70,24 @@ class _JobPhaseBounds(NamedTuple):
     completion: Interval | None = None
 
 
-def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_latency_ms: float) -> _JobPhaseBounds:
-    """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled."""
+def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_timing: Timing) -> _JobPhaseBounds:
+    """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled.
+
+    A service that waits for the end of the job responds when it ends, so that the response begins at the end. How long
+    the job was in the queue is not known then.
+    """
     job = target.job_operation.job if target.job_operation else None
     observations = delivery.job.observations if delivery.job else ()
     ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
     if job is None or ended is None:
         return _JobPhaseBounds()
+    if ended == 0 and target.response.wait is not None:
+        first_byte_ms = _compute_first_byte_ms(submit_timing)
+        return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
     completion = _compute_entry_bounds(observations, ended)
     phases = [name for name, state in job.states.items() if state.end is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
-        processing = Interval(low_ms=max(completion.low_ms - submit_latency_ms, 0.0), high_ms=completion.high_ms)
+        processing = Interval(low_ms=max(completion.low_ms - submit_timing.total_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
     started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
     queue = _compute_entry_bounds(observations, started)

@@ -24,9 +24,20 @@ CLOCK_SLACK_S = 1.0
 to a second."""
 
 
+def _find_reporting_operation(call: Call) -> Operation:
+    """Return the operation that describes the job in the response to `call`.
+
+    The response to a submit is a status response, too, if a request may ask for the ended job.
+    """
+    speech = call.operation.speech
+    if speech is not None and speech.response.wait is not None and speech.response.job is not None:
+        return call.contract.find_operation(speech.response.job)
+    return call.operation
+
+
 def _find_job_spec(call: Call) -> JobSpec | None:
     """Return the contract's description of the job if `call` has a status response; `None` for any other response."""
-    return call.operation.job if call.ok else None
+    return _find_reporting_operation(call).job if call.ok else None
 
 
 def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
@@ -40,7 +51,7 @@ def _find_state(job_spec: JobSpec, state_name: str | None) -> JobState | None:
 
 
 def _build_job_pointer(call: Call, *pointer_suffix: str) -> str:
-    return "/".join([f"{call.operation.pointer}/x-job", *map(escape_pointer_token, pointer_suffix)])
+    return "/".join([f"{_find_reporting_operation(call).pointer}/x-job", *map(escape_pointer_token, pointer_suffix)])
 
 
 @register_rule(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import (
@@ -60,14 +62,38 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
     media = operation.request_media.get(request.media_type or "")
     if media is None or not is_valid_body(operation, request):
         return
-    schema, pointer = media.part_data.get("schema", {}), media.schema_pointer or media.pointer
+    branch = target.find_request_branch(media) if target is not None else None
+    schema, pointer = media.schemas.resolve_reference(
+        media.part_data.get("schema", {}), media.schema_pointer or media.pointer
+    )
+    if branch is not None:
+        schema = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf")}
+    yield from _iterate_schema_cases(operation, request, schema, pointer, target)
+    yield from _iterate_missing_field_cases(operation, request, media, target)
+    for media in operation.request_media.values():
+        yield from _iterate_example_cases(operation, media, target)
+
+
+def plan_branch_cases(target: Target, request: RequestParts, branch: tuple[Any, str]) -> Iterator[ConformanceCase]:
+    """Yield cases for the boundary values of the branch of the body's schema that a target selects.
+
+    Args:
+        target: the target.
+        request: a valid request to it.
+        branch: the schema of the branch, and the JSON pointer to it.
+    """
+    if is_valid_body(target.operation, request):
+        for case in _iterate_schema_cases(target.operation, request, *branch, target):
+            yield msgspec.structs.replace(case, id=f"{target.id}: {case.expected.description}")
+
+
+def _iterate_schema_cases(
+    operation: Operation, request: RequestParts, schema: Any, pointer: str, target: Target | None
+) -> Iterator[ConformanceCase]:
     for boundary in list_boundary_values(operation.contract.schemas, schema, pointer):
         case = _build_boundary_case(operation, request, boundary, target)
         if case is not None:
             yield case
-    yield from _iterate_missing_field_cases(operation, request, media, target)
-    for media in operation.request_media.values():
-        yield from _iterate_example_cases(operation, media, target)
 
 
 def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:

@@ -13,7 +13,12 @@ import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import plan_audio_input_cases
-from voicegauge.conformance.cases.bodies import plan_body_cases, plan_optional_field_cases, plan_text_cases
+from voicegauge.conformance.cases.bodies import (
+    plan_body_cases,
+    plan_branch_cases,
+    plan_optional_field_cases,
+    plan_text_cases,
+)
 from voicegauge.conformance.cases.case import (
     CaseRelation,
     ConformanceCase,
@@ -151,6 +156,7 @@ def _iterate_all_cases(
     include_all_billable: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
+    planned_branches: set[str] = set()
     speaking = [target for target in targets if isinstance(target, Target)]
     for target in speaking:
         is_first = (target.contract.id, target.operation.id) not in planned
@@ -159,6 +165,7 @@ def _iterate_all_cases(
             yield from _iterate_target_cases(
                 target,
                 spoken_text,
+                planned_branches,
                 is_first_of_operation=is_first,
                 is_emulated=is_emulated,
                 include_all_billable=include_all_billable,
@@ -198,13 +205,23 @@ def _iterate_other_operation_cases(
 
 
 def _iterate_target_cases(
-    target: Target, spoken_text: str, *, is_first_of_operation: bool, is_emulated: bool, include_all_billable: bool
+    target: Target,
+    spoken_text: str,
+    planned_branches: set[str],
+    *,
+    is_first_of_operation: bool,
+    is_emulated: bool,
+    include_all_billable: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield the cases of a target; for the first target of an operation also the cases of the operation itself."""
+    """Yield the cases of a target; for the first target of an operation also the cases of the operation itself.
+
+    The pointers of the request schema's branches whose cases are planned are added to `planned_branches`.
+    """
     speech = build_valid_speech_request(target, text=spoken_text)
     request = map_speech_request(target, speech)
     operation = target.operation
     cases = list(plan_authentication_cases(operation, request, target)) if target.needs_key else []
+    branch_cases = _list_branch_cases(target, request, planned_branches)
     if is_first_of_operation:
         cases += plan_body_cases(operation, request, target)
         cases += plan_optional_field_cases(target, request)
@@ -215,6 +232,7 @@ def _iterate_target_cases(
         if is_emulated:
             cases = [*plan_rejection_reason_cases(operation, request, target, cases), *cases]
     yield from cases
+    yield from branch_cases
     upload = target.speech.request.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.
@@ -237,6 +255,16 @@ def _iterate_target_cases(
             yield _build_delivery_case(target, related.speech_request, description, relation=relation)
     if is_emulated:
         yield from _iterate_failing_deliveries(target, speech)
+
+
+def _list_branch_cases(target: Target, request: RequestParts, planned_branches: set[str]) -> list[ConformanceCase]:
+    """Return the cases of the branch of the request schema that a target selects; add its pointer to those planned."""
+    media = target.operation.request_media.get(request.media_type or "")
+    branch = target.find_request_branch(media) if media is not None else None
+    if branch is None or (name := f"{target.contract.id}{branch[1]}") in planned_branches:
+        return []
+    planned_branches.add(name)
+    return list(plan_branch_cases(target, request, branch))
 
 
 def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.sample_values import find_sample_value
+from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_text_value, write_pointer
 from voicegauge.data import find_bundled_folder
 from voicegauge.errors import UsageError
@@ -152,7 +153,8 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
     """Return the number of charged characters, in all items of a batch; 0 for an operation without speech."""
     if operation.speech is None:
         return 0
-    text = operation.speech.request["text"].at
+    target = find_request_target(operation, request)
+    text = (operation.speech if target is None else target.speech).request["text"].at
     texts = [text.read_body(request.body)]
     if operation.batch is not None:
         # The documented location of the text is the one in the first item: <list>/0/<field>.

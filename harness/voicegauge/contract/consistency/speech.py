@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from voicegauge.contract.consistency.locations import (
@@ -12,7 +13,7 @@ from voicegauge.contract.consistency.locations import (
     check_response_location,
 )
 from voicegauge.contract.contract import Operation, Target
-from voicegauge.contract.extension import HEADERLESS_CODECS, SpeechField, SpeechSpec
+from voicegauge.contract.extension import HEADERLESS_CODECS, FieldMapping, SpeechField, SpeechResponse, SpeechSpec
 from voicegauge.formats import Location, escape_pointer_token
 
 _FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
@@ -33,24 +34,14 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
     if "text" not in speech.request:
         raise contract.document.error(f"{pointer}/request", "x-speech.request must have a location for text")
-    for field, mapping in speech.request.items():
-        check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
-        if mapping.reproducible and field != "seed":
-            raise contract.document.error(
-                f"{pointer}/request/{field}", f"reproducible is a property of seed, not of {field}"
-            )
-        if mapping.markup is not None and field != "text":
-            raise contract.document.error(f"{pointer}/request/{field}", f"markup is a property of text, not of {field}")
-        if "{}" not in mapping.template:
-            raise contract.document.error(
-                f"{pointer}/request/{field}", f"the template of {field} has no {{}} for the value"
-            )
+    _check_fields(operation, f"{pointer}/request", speech.request)
     _check_formats(operation, speech, f"{pointer}/formats")
     response = speech.response
     if (response.job is None) == (response.audio is None):
         raise contract.document.error(f"{pointer}/response", "x-speech.response must have either job or audio")
     if response.job is not None:
         _check_submit_response(operation, f"{pointer}/response/job", response.job)
+    _check_wait(operation, f"{pointer}/response/wait", response)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/response/audio", response.audio, may_have_timestamps=True)
     check_response_location(operation, f"{pointer}/response/charged", response.charged)
@@ -70,6 +61,37 @@ def _check_formats(operation: Operation, speech: SpeechSpec, pointer: str) -> No
             raise document.error(
                 f"{at}/bitrate_kbps", f"a bit rate is only checked of mp3, not of {audio_format.codec}"
             )
+
+
+def _check_fields(operation: Operation, pointer: str, fields: Mapping[SpeechField, FieldMapping | None]) -> None:
+    document = operation.contract.document
+    for field, mapping in fields.items():
+        if mapping is None:
+            continue
+        check_request_location(operation, f"{pointer}/{field}", mapping.at)
+        if mapping.reproducible and field != "seed":
+            raise document.error(f"{pointer}/{field}", f"reproducible is a property of seed, not of {field}")
+        if mapping.markup is not None and field != "text":
+            raise document.error(f"{pointer}/{field}", f"markup is a property of text, not of {field}")
+        if "{}" not in mapping.template:
+            raise document.error(f"{pointer}/{field}", f"the template of {field} has no {{}} for the value")
+
+
+def _check_wait(operation: Operation, pointer: str, response: SpeechResponse) -> None:
+    """Check that the response to a request that waits can be read like a status response."""
+    wait, document = response.wait, operation.contract.document
+    status = operation.contract.operations.get(response.job or "")
+    if wait is None:
+        return
+    if status is None or status.job is None:
+        raise document.error(pointer, "wait is for the end of a job: x-speech.response needs job")
+    check_request_location(operation, f"{pointer}/at", wait.at)
+    if status.job.submit.state != status.job.state or status.job.result is not None:
+        reason = (
+            "a request that waits gets a status response: x-job.submit.state must equal x-job.state, without result"
+        )
+        raise document.error(pointer, reason)
+    check_response_audio(operation, pointer, status.job.audio)
 
 
 def _check_submit_response(operation: Operation, pointer: str, status_operation_id: str) -> None:
@@ -95,6 +117,9 @@ def check_target(target: Target) -> None:
         known = ", ".join(operation.request_media) or "none"
         reason = f"{spec.media_type!r} is not a media type of the request; known: {known}"
         raise document.error(f"{target.pointer}/media_type", reason)
+    _check_fields(operation, f"{target.pointer}/request", spec.request)
+    if "text" not in fields:
+        raise document.error(f"{target.pointer}/request/text", "every target has a location for text")
     for field in spec.required_fields:
         if field not in fields:
             reason = f"requires {field}, but x-speech.request has no location for it"

@@ -51,6 +51,7 @@ from voicegauge.contract.extension.speech import (
     SpeechResponse,
     SpeechSpec,
     TargetSpec,
+    WaitPreference,
 )
 from voicegauge.contract.extension.streams import EventAudio, EventSpec, StreamSpec
 from voicegauge.contract.extension.webhooks import (
@@ -121,6 +122,7 @@ __all__ = [
     "TranscriptSegment",
     "TranscriptionSpec",
     "UploadLimits",
+    "WaitPreference",
     "WebhookBody",
     "WebhookEmulation",
     "WebhookModeField",

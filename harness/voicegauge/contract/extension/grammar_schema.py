@@ -45,6 +45,7 @@ def build_json_schema() -> dict[str, Any]:
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_build_location_schema)
     for name, fields in (
         ("SpeechSpec", SpeechField),
+        ("TargetSpec", SpeechField),
         ("TranscriptionSpec", AudioInputField),
         ("ConversionSpec", AudioInputField),
     ):

@@ -56,11 +56,34 @@ class FieldMapping(Record, frozen=True, kw_only=True):
         return html.unescape(_TAG_PATTERN.sub("", text)) if self.markup else text
 
 
+class WaitPreference(Record, frozen=True, kw_only=True):
+    """How a request asks the service to respond when its job has ended, instead of at once: `Prefer: wait`.
+
+    The response to the submit then has the same body as a status response.
+    """
+
+    at: Location
+    """Location of the preference in the request: "header.Prefer"."""
+    value: str = "wait"
+    """The preference. A request may add the maximum time in seconds: "wait=10"."""
+    max_s: PositiveFloat = 60.0
+    """Time in seconds after which the service responds although the job has not ended."""
+    source: SourceReference | None = None
+
+    def read_max_wait_s(self, preference: object) -> float:
+        """Return how long the response to a request may wait for the end of the job; 0 without such a preference."""
+        text = preference if isinstance(preference, str) else ""
+        found = re.fullmatch(rf"{re.escape(self.value)}(?:=(\d+))?", text.strip())
+        return 0.0 if found is None else min(float(found[1] or self.max_s), self.max_s)
+
+
 class SpeechResponse(Record, frozen=True, kw_only=True):
     """The response to a speech request: a job or audio."""
 
     job: str | None = None
     """Id of the status operation; `None` if the response is audio."""
+    wait: WaitPreference | None = None
+    """How a request asks for the ended job in the response; `None` if that is not documented."""
     audio: ResponseAudio | None = None
     charged: Location | None = None
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
@@ -113,6 +136,8 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode of a speech synthesis operation."""
 
     title: str
+    request: dict[SpeechField, FieldMapping | None] = {}
+    """Fields whose location differs from that in `x-speech.request`; null for a field that this target lacks."""
     model: str | None = None
     """Name of the model in responses, at `x-job.model`; `None` if no document states it."""
     constants: LocationValues = field(default_factory=LocationValues)

@@ -272,6 +272,10 @@ SPEECH_FACTS = (
     _optional_value_fact(
         "response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)
     ),
+    _presence_fact("response/wait", "speech-wait", "The wait for the end of the job in the response", (C, B)),
+    _required_value_fact("response/wait/at", "speech-wait-location", "The location of the wait in the request", B),
+    _required_value_fact("response/wait/value", "speech-wait-value", "The value that asks to wait", B),
+    _number_fact("response/wait/max_s", "speech-wait-time", "The maximum wait for the end of the job", (C, P)),
     _presence_fact("response/audio", "speech-audio", "Audio in the response", (C, B)),
     *_audio_facts("response/audio", "speech-audio"),
     _optional_value_fact("response/charged", "speech-charged-location", "The location of the charge", (C, P, P)),
@@ -300,6 +304,10 @@ SPEECH_FACTS = (
     ),
     _optional_value_fact(
         "targets/*/voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)
+    ),
+    _names_fact("targets/*/request", "target-parameter", "A parameter that a target describes on its own", (P, P)),
+    _required_value_fact(
+        "targets/*/request/*/at", "target-parameter-location", "The location of a parameter of a target", B
     ),
     _names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
     _optional_value_fact(

@@ -22,6 +22,7 @@ from voicegauge.emulator.http import (
 from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.state import (
+    POLL_STEP_S,
     EmulatedAccount,
     EmulatedBatch,
     EmulatedClock,
@@ -151,6 +152,21 @@ class JobStore:
         while len(self.jobs) > MAX_STORED_JOBS:
             self.jobs.popitem(last=False)
         return job
+
+    async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
+        """Wait until a job has ended, at most for `max_wait_s` seconds.
+
+        With a clock that moves with each poll, a job ends at once; with a virtual clock, nothing waits.
+        """
+        if max_wait_s <= 0:
+            return
+        if self._clock.is_per_poll:
+            for _ in job.state_durations_s:
+                self._clock.advance(POLL_STEP_S)
+                self.update_state(job, is_poll=True)
+            return
+        await self._clock.sleep(min(sum(job.state_durations_s), self._clock.scale_duration(max_wait_s)))
+        self.update_state(job)
 
     def create_rng(self) -> random.Random:
         """Return a new random generator. In every run with the same seed, the n-th call returns an equal generator."""

@@ -76,6 +76,9 @@ class SpeechEndpoint:
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
+        wait = speech.target.response.wait
+        if wait is not None:
+            await context.job_store.wait_for_end(job, wait.read_max_wait_s(request.read(wait.at)))
         balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)
 

@@ -158,6 +158,8 @@ class ResponseBuilder:
             values[locations.url] = self.build_status_url(request, status, job.id)
         answer = target.response
         self.write_constants(response, job.constants)
+        if answer.wait is not None:
+            self._write_status(response, request, status.job, job)
         write_values(response, values)
         write_amounts(response, {answer.charged: job.charge, answer.balance: balance})
         return response
@@ -184,14 +186,20 @@ class ResponseBuilder:
             return select_body(media, lambda example: self._rank_state_example(spec, job, example), values)
 
         response = build_success_response(request.operation, "status", draft)
-        self._write_job(response, request, spec, job)
-        write_values(response, {spec.state: job.state})
-        if _has_succeeded(spec, job) and spec.result is None:
-            url = self.build_audio_url(request.incoming_request.base_url, spec.audio, job.id, job.synthesis.format)
-            write_audio(response, spec.audio, job.synthesis.format, url, None)
-        if _has_succeeded(spec, job):
-            write_usage(response, job.target, len(job.synthesis.text))
+        self._write_status(response, request, spec, job)
         return response
+
+    def _write_status(
+        self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
+    ) -> None:
+        """Write the state of a job, and its audio if the job has succeeded, into a status response."""
+        self._write_job(response, request, job_spec, job)
+        write_values(response, {job_spec.state: job.state})
+        if _has_succeeded(job_spec, job) and job_spec.result is None:
+            url = self.build_audio_url(request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.format)
+            write_audio(response, job_spec.audio, job.synthesis.format, url, None)
+        if _has_succeeded(job_spec, job):
+            write_usage(response, job.target, len(job.synthesis.text))
 
     def build_cancel_response(self, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
         """Return the documented response to a cancellation, with the values of this job.
