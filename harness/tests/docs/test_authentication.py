@@ -31,7 +31,16 @@ def load_example(tmp_path: Path) -> LoadExample:
     return load
 
 
-@pytest.mark.parametrize("name", ["acme with a user id", "acme with an optional key", "acme with signed webhooks"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "acme with a user id",
+        "acme with an optional key",
+        "acme with signed webhooks",
+        "acme with OAuth 2",
+        "acme with AWS signatures",
+    ],
+)
 def test_a_check_of_the_emulator_finds_nothing(load_example: LoadExample, name: str) -> None:
     report = voicegauge.check("acme", emulated=True, contracts=[load_example(name).document.path])
     assert [str(finding.message) for finding in report.findings] == []

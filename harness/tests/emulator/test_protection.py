@@ -439,6 +439,6 @@ async def test_the_number_of_accounts_is_limited(plain_acme: Contract) -> None:
     for number in range(MAX_ACCOUNTS + 10):
         headers = {"authorization": f"Bearer key-{number}"}
         accounts.identify_account(
-            IncomingRequest("POST", "/speech", {}, headers, b"", "http://h/acme", "1.1.1.1"), operation
+            IncomingRequest("POST", "/speech", {}, headers, b"", "http://h/acme", "1.1.1.1"), operation, 0.0
         )
     assert len(list(accounts)) == MAX_ACCOUNTS

@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final, Literal
 
+from voicegauge.client.authentication import RequestAuthenticator
 from voicegauge.client.requests import RequestBuilder, RequestParts, list_secrets, parse_origin, replace_key
 from voicegauge.client.spending import RateLimiter
 from voicegauge.client.stream_end import create_stream_end_detector
@@ -66,6 +68,7 @@ class ProviderConnection:
         self.retry_random = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
+        self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_server)
         self.max_wait_s = max_wait_s
         self._traffic_observer = traffic_observer
 
@@ -115,6 +118,8 @@ class ProviderConnection:
             key = self._key
         elif key is not None:
             key = replace_key(self._key, key)
+        if key is not None:
+            key = self._authenticator.stand_in_for(operation, key)
         return self._builder.build_request(operation, request_parts, key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
@@ -154,10 +159,19 @@ class ProviderConnection:
     async def _send_and_time(
         self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
     ) -> Exchange:
+        exchange = await self._send_once(request, operation_id, pinned_address, max_total_s)
+        if exchange.response.status == HTTPStatus.UNAUTHORIZED and self._authenticator.forget_token(request):
+            # The provider has ended the token early. It rejected the request, so nothing was charged.
+            exchange = await self._send_once(request, operation_id, pinned_address, max_total_s)
+        return exchange
+
+    async def _send_once(
+        self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
+    ) -> Exchange:
         detector = create_stream_end_detector(self.contract, operation_id)
         try:
             exchange = await self.transport.send(
-                request,
+                await self._authenticator.authenticate(request),
                 provider=self.contract.id,
                 operation=operation_id,
                 pinned_address=pinned_address,
@@ -168,6 +182,7 @@ class ProviderConnection:
             # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.
             error.args = (self.mask_secrets(str(error)),)
             raise error from None
+        exchange = self._authenticator.hide(exchange, request)
         if detector is not None:
             detector.share_events(exchange)
         return exchange

@@ -10,7 +10,16 @@ from voicegauge.contract.callbacks import (
     read_signed_parts,
 )
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, PathMatch, Server, Target
+from voicegauge.contract.contract import (
+    AudioInputTarget,
+    BaseTarget,
+    ComputedScheme,
+    Contract,
+    Operation,
+    PathMatch,
+    Server,
+    Target,
+)
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.documents import (
@@ -51,6 +60,7 @@ __all__ = [
     "AudioInputTarget",
     "BaseTarget",
     "Catalogue",
+    "ComputedScheme",
     "Contract",
     "CostUnit",
     "EventStreamParser",

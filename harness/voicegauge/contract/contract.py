@@ -72,6 +72,16 @@ class PathMatch(NamedTuple):
     """The values of the path parameters, with percent-encoding decoded."""
 
 
+class ComputedScheme(NamedTuple):
+    """A security scheme whose credential is computed from the key: an access token, or a signature."""
+
+    name: str
+    key: KeySpec
+    token_url: str | None
+    """URL of the OAuth 2 tokens; `None` if requests are signed."""
+    scopes: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Operation(ContractPart):
     """One documented operation: a method and a path."""
@@ -430,7 +440,21 @@ class Contract:
     @property
     def key_variables(self) -> tuple[str, ...]:
         """The environment variables of the key and of what else is sent with it, such as a user id; the key first."""
-        return tuple(dict.fromkeys((self.provider.key_env, *(key.env for key in self.keys.values() if key.env))))
+        others = (name for key in self.keys.values() for name in (key.env, key.id_env) if name is not None)
+        return tuple(dict.fromkeys((self.provider.key_env, *others)))
+
+    def find_computed_scheme(self, operation: Operation) -> ComputedScheme | None:
+        """Return the scheme of the first security requirement with a key whose credential is computed for each request.
+
+        Return `None` if the key itself is sent.
+        """
+        requirement = next((requirement for requirement in operation.security if requirement), {})
+        for name in requirement:
+            key, scheme = self.keys[name], self.security_schemes[name]
+            token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
+            if key.aws is not None or (scheme.get("type") == "oauth2" and token_url):
+                return ComputedScheme(name, key, token_url, tuple(requirement[name]))
+        return None
 
     def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItem]) -> _NamedItem:
         try:

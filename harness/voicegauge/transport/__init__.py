@@ -1,5 +1,6 @@
 """Sends HTTP requests with measured timings and limits, encodes and decodes bodies, and provides clocks."""
 
+from voicegauge.transport.aws_signing import sign_for_aws
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.encoding import encode_body
@@ -15,4 +16,5 @@ __all__ = [
     "encode_body",
     "find_proxy",
     "limit_timeouts",
+    "sign_for_aws",
 ]

@@ -4,16 +4,19 @@ from voicegauge.client.requests.curl_command import build_curl_command
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, build_request_without_key, parse_origin
 from voicegauge.client.requests.idempotency import add_idempotency_key, create_idempotency_key
 from voicegauge.client.requests.keys import (
+    COMPUTED_CREDENTIAL,
     Credential,
     build_credentials,
     list_secrets,
     read_client_key,
+    read_values,
     remove_credentials,
     replace_key,
 )
 from voicegauge.client.requests.speech_request import RequestParts, map_speech_request
 
 __all__ = [
+    "COMPUTED_CREDENTIAL",
     "Credential",
     "Origin",
     "RequestBuilder",
@@ -27,6 +30,7 @@ __all__ = [
     "map_speech_request",
     "parse_origin",
     "read_client_key",
+    "read_values",
     "remove_credentials",
     "replace_key",
 ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, parse_origin
-from voicegauge.client.requests.keys import list_secrets, read_values
+from voicegauge.client.requests.keys import AWS_SCHEME, COMPUTED_CREDENTIAL, list_secrets, read_values
 from voicegauge.contract import Contract
 from voicegauge.data import cache_folder
 from voicegauge.errors import UsageError
@@ -40,6 +40,9 @@ _SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
 _MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
 _SINGLE_QUOTED_PATTERN = re.compile(r'[\\"$`!]')
+
+_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
+"""The variable from which a command takes an OAuth 2 token, which the user has to request."""
 
 SaveFile = Callable[[bytes, str], Path]
 """Saves the content of a file for a command and returns its path. The second argument is the suffix of its name."""
@@ -118,6 +121,10 @@ def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, sets_co
     for name, value in request.headers:
         if name.lower() in _OMITTED_HEADERS or (sets_content_type and name.lower() == "content-type"):
             continue
+        signing = replacer.build_signing_arguments(value)
+        if signing:
+            arguments += signing
+            continue
         user = replacer.replace_in_basic_auth(name, value)
         if user is not None:
             arguments += ["-u", _quote_for_shell(user, replacer.replacements)]
@@ -171,7 +178,9 @@ class _KeyReplacer:
                 spec.env or self._main_variable,
                 spec.prefix,
             )
-        self.replacements = tuple(dict.fromkeys(map(write_variable, contract.key_variables)))
+        self._aws_keys = [key for key in contract.keys.values() if key.aws is not None]
+        variables = (*contract.key_variables, _TOKEN_VARIABLE)
+        self.replacements = tuple(dict.fromkeys(map(write_variable, variables)))
         """What replaces a key."""
 
     def replace_in_url(self, url: str) -> str:
@@ -205,6 +214,17 @@ class _KeyReplacer:
             return self._replace_in_text(value, variable)
         return f"{word} {self._replace_in_text(rest, variable)}"
 
+    def build_signing_arguments(self, value: str) -> list[str]:
+        """Return curl's options for a header whose value is a signature for AWS; empty for any other header."""
+        if not value.startswith(f"{AWS_SCHEME} ") or not self._aws_keys:
+            return []
+        key = self._aws_keys[0]
+        assert key.aws is not None, "selected by it"
+        variables = (key.id_env or self._main_variable, key.env or self._main_variable)
+        user = ":".join(map(self._write_variable, variables))
+        scope = shlex.quote(f"aws:amz:{key.aws.region}:{key.aws.service}")
+        return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.replacements)]
+
     def replace_in_basic_auth(self, name: str, value: str) -> str | None:
         """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
         if name.lower() != "authorization" or not value.lower().startswith("basic "):
@@ -227,6 +247,8 @@ class _KeyReplacer:
         return value in text or value in unquote(text)
 
     def _replace_in_text(self, text: str, variable: str) -> str:
+        if text.startswith(COMPUTED_CREDENTIAL):
+            return self._write_variable(_TOKEN_VARIABLE)
         return self._write_variable(variable) if self._contains_value(text, variable) else text
 
 

@@ -58,6 +58,7 @@ class RequestBuilder:
             UnknownNameError: `base_urls` names a server that the contract does not have.
             UsageError: a base URL is not valid.
         """
+        self._contract = contract
         for name, url in base_urls.items():
             if name:
                 contract.find_server(name)
@@ -72,6 +73,12 @@ class RequestBuilder:
         _set_headers(self._headers, contract.provider.headers)
         self.origins = frozenset(one for one in found if one is not None)
         """The origins of the servers. Only these receive the key."""
+
+    def replace_server(self, url: str) -> str:
+        """Return a URL on a server of the contract with the user's base URL of that server."""
+        servers = self._contract.servers.values()
+        server = max((one for one in servers if f"{url}/".startswith(f"{one.url}/")), key=lambda one: len(one.url))
+        return self._bases[server.name] + url.removeprefix(server.url)
 
     def build_url(self, operation: Operation, path_values: Mapping[str, Any], server: str | None = None) -> str:
         """Return the URL of `operation` with the given path parameters.

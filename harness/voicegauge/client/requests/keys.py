@@ -16,6 +16,10 @@ from voicegauge.contract.extension import KeySpec
 from voicegauge.errors import MissingKeyError, UsageError
 from voicegauge.model import Request
 
+COMPUTED_CREDENTIAL = "computed-when-sent"
+"""Beginning of the text that stands for an access token or a signature until the request is sent."""
+AWS_SCHEME = "AWS4-HMAC-SHA256"
+
 
 class ClientKey(str):
     """The API key of a provider, with the values that are sent along with it, such as a user id."""
@@ -116,6 +120,8 @@ def remove_credentials(request: Request, operation: Operation, key: str) -> Requ
 
 
 def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, value: str) -> Credential:
+    if key_spec.aws is not None:
+        return Credential("header", "Authorization", f"{AWS_SCHEME} {value}")
     if security_scheme.get("type") == "apiKey":
         location, name = str(security_scheme.get("in", "header")), str(security_scheme["name"])
         return Credential(location, name, f"{key_spec.prefix}{value}")

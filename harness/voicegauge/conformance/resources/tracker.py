@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
-from voicegauge.client import build_credentials, is_storable_id, list_secrets, replace_key
+from voicegauge.client import build_credentials, is_storable_id, list_secrets, remove_credentials, replace_key
 from voicegauge.conformance.cases import CaseKeyUse
 from voicegauge.conformance.resources.events import (
     ResourceCreated,
@@ -108,9 +108,11 @@ class ResourceTracker:
         return exchange
 
     def _find_key_use(self, creator: Operation, request: Request) -> CaseKeyUse:
-        if self._key is None or _has_key(request, creator, self._key):
+        if self._key is None:
             return "valid"
-        return "wrong" if _has_key(request, creator, replace_key(self._key, BAD_KEY)) else "missing"
+        if _has_key(request, creator, replace_key(self._key, BAD_KEY)):
+            return "wrong"
+        return "missing" if remove_credentials(request, creator, self._key) == request else "valid"
 
     def _note_creation(self, creator: Operation, request_number: int, exchange: Exchange) -> None:
         assert creator.resource is not None, "only called for operations that create a resource"

@@ -25,14 +25,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     for _ in range(POLLS_AFTER_END):
         await client.clock.sleep(status.job.poll.min_s)
         try:
-            repeated.append(
-                await client.transport.send(
-                    polls[-1].request,
-                    provider=target.contract.id,
-                    operation=status.id,
-                    max_total_s=MAX_WAIT_BEFORE_POLL_S,
-                )
-            )
+            repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S))
         except TransportError:
             break  # the verdict on the delivery does not depend on these polls
     return repeated
@@ -57,9 +50,7 @@ async def poll_without_key(client: Client, target: Target, poll_exchanges: Seque
         return []
     request = remove_credentials(poll_exchanges[-1].request, status, client.key)
     try:
-        exchange = await client.transport.send(
-            request, provider=target.contract.id, operation=status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S
-        )
+        exchange = await client.send(request, status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S)
     except TransportError:
         return []  # the verdict on the delivery does not depend on this poll
     expected = ExpectedResponse(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
-from voicegauge.contract.contract import Operation
+from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.document_parts import Example
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.formats import escape_pointer_token
@@ -16,7 +16,7 @@ def check_security(operation: Operation) -> None:
     """Check that the security schemes of an operation exist, and that the client can send a key as they describe.
 
     Raises:
-        ContractError: a scheme is not documented, or is neither apiKey nor http.
+        ContractError: a scheme is not documented, or the client cannot use it.
     """
     schemes = operation.contract.security_schemes
     has_own = "security" in operation.part_data
@@ -26,16 +26,30 @@ def check_security(operation: Operation) -> None:
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
                 raise operation.contract.document.error(pointer, f"{name!r} is not a security scheme; known: {known}")
-            if (operation.speech or operation.job or operation.audio_input) and not _is_supported_security_scheme(
-                schemes[name]
-            ):
-                reason = f"the security scheme {name!r} must be apiKey or http"
-                raise operation.contract.document.error(pointer, reason)
+            if operation.speech or operation.job or operation.audio_input:
+                reason = _find_unusable_scheme_reason(operation.contract, name)
+                if reason is not None:
+                    raise operation.contract.document.error(pointer, f"the security scheme {name!r} {reason}")
 
 
-def _is_supported_security_scheme(security_scheme: dict[str, Any]) -> bool:
-    """Whether the client can send a key by this scheme: plain, or after a word such as Bearer, Basic or "Token"."""
-    return security_scheme.get("type") in ("apiKey", "http")
+def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
+    """Return why the client cannot send a key by a scheme; `None` if it can.
+
+    A key is sent plain, after a word such as Bearer, Basic or "Token", as an OAuth 2 token, or as an AWS signature.
+    """
+    scheme, key = contract.security_schemes[name], contract.keys[name]
+    if scheme.get("type") == "oauth2":
+        token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
+        if not token_url:
+            return "must have the flow clientCredentials: no other OAuth 2 flow works without a user"
+        if key.id_env is None:
+            return "needs x-key.id_env: the variable of the client id"
+        if not any(f"{token_url}/".startswith(f"{server.url}/") for server in contract.servers.values()):
+            return f"gets tokens from {token_url}, which is not on one of the servers: add it to servers, with x-name"
+        return None
+    if key.aws is not None and key.id_env is None:
+        return "needs x-key.id_env: the variable of the access key id"
+    return None if scheme.get("type") in ("apiKey", "http") else "must be apiKey, http or oauth2"
 
 
 def check_responses(operation: Operation) -> None:

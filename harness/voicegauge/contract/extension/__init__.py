@@ -41,7 +41,7 @@ from voicegauge.contract.extension.response_audio import (
     ResponseAudio,
     SpeechTimestamps,
 )
-from voicegauge.contract.extension.security import KeySpec, WebhookSignature
+from voicegauge.contract.extension.security import AwsSignature, KeySpec, WebhookSignature
 from voicegauge.contract.extension.sources import Dispute, NonNegativeFloat, SourceDocument, SourceReference
 from voicegauge.contract.extension.speech import (
     AudioPacing,
@@ -71,6 +71,7 @@ __all__ = [
     "AudioInputField",
     "AudioInputTargetSpec",
     "AudioPacing",
+    "AwsSignature",
     "BatchSpec",
     "CallbackTiming",
     "ChatSpec",

@@ -12,6 +12,13 @@ EnvironmentVariable = Annotated[str, Meta(pattern=r"^[A-Z_][A-Z0-9_]*$(?!\n)")]
 """Name of an environment variable in capital letters: it becomes part of shell commands."""
 
 
+class AwsSignature(Record, frozen=True, kw_only=True):
+    """What AWS Signature Version 4 signs besides the request."""
+
+    region: str
+    service: str
+
+
 class KeySpec(Record, frozen=True, kw_only=True):
     """`x-key` on a security scheme."""
 
@@ -19,6 +26,10 @@ class KeySpec(Record, frozen=True, kw_only=True):
     """Variable of what this scheme sends, such as a user id; by default `x-provider.key_env`."""
     prefix: Annotated[str, Meta(pattern=r"^[ -~]{0,40}$(?!\n)")] = ""
     """Text before the key in the header, query parameter or cookie, such as "Token "."""
+    id_env: EnvironmentVariable | None = None
+    """Variable of the id that belongs to a secret key: the OAuth 2 client id, or the AWS access key id."""
+    aws: AwsSignature | None = None
+    """Requests are signed with the key by AWS Signature Version 4; `None` if the key is sent."""
 
 
 class WebhookSignature(Record, frozen=True, kw_only=True):

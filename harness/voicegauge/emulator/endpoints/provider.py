@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from urllib.parse import unquote
 
 from voicegauge.contract import Contract, Operation
@@ -84,6 +85,9 @@ class EmulatedProvider:
 
     async def handle(self, incoming_request: IncomingRequest) -> EmulatedResponse:
         """Return the response to a request, with faults applied."""
+        if self.accounts.tokens.handles(incoming_request):
+            status, body = self.accounts.tokens.respond(incoming_request, self._clock.now())
+            return EmulatedResponse("other" if status == HTTPStatus.OK else "error", status, body, "application/json")
         try:
             operation, path = self._find_operation(incoming_request)
         except Rejection as rejection:
@@ -141,7 +145,9 @@ class EmulatedProvider:
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
         is_enforced = not self._fault_injector.skips_check("key", operation)
-        return self.accounts.identify_account(incoming_request, operation, is_key_enforced=is_enforced)
+        return self.accounts.identify_account(
+            incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
+        )
 
     async def _perform_or_repeat(
         self,

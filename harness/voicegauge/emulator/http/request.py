@@ -41,6 +41,8 @@ class IncomingRequest:
     """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
     client_address: str
     """Network address of the client."""
+    raw_query: str = ""
+    """The query as it was received, with its percent-escapes."""
     body_bytes: int = field(init=False)
     """Size of the body that was received."""
 

@@ -118,6 +118,7 @@ def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: byt
         headers=headers,
         body=body,
         base_url=f"{scope['scheme']}://{host}/{provider_id}",
+        raw_query=scope["query_string"].decode("latin-1"),
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -10,8 +11,9 @@ from typing import Any
 
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import LimitsSpec, PlanLimits
-from voicegauge.emulator.http import IncomingRequest, Rejection
-from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.http import IncomingRequest, Rejection, has_right_signature
+from voicegauge.emulator.settings import EMULATED_SIGNING_KEYS, EmulatorSettings
+from voicegauge.emulator.state.access_tokens import AccessTokens
 
 RATE_WINDOW_S = 60.0  # documented rates are requests per minute
 DAY_S = 86_400.0
@@ -67,25 +69,47 @@ class AccountRegistry:
         """Start without accounts; the first request with a key opens the key's account."""
         self._contract, self._settings = contract, settings
         self._known: dict[str, EmulatedAccount] = {}
+        self.tokens = AccessTokens(contract, REJECTED_KEY_PREFIX)
 
     def __iter__(self) -> Any:
         """Iterate over the accounts opened so far."""
         return iter(self._known.values())
 
     def identify_account(
-        self, incoming_request: IncomingRequest, operation: Operation, *, is_key_enforced: bool = True
+        self, incoming_request: IncomingRequest, operation: Operation, now_s: float, *, is_key_enforced: bool = True
     ) -> EmulatedAccount:
         """Return the account to which a request belongs, according to the request's key or client address.
 
         Raises:
             Rejection: `is_key_enforced` is set, and a required key is missing or the key is rejected.
         """
-        key = _find_key(self._contract, operation, incoming_request)
+        key = self._find_key(operation, incoming_request, now_s)
         if key is None and operation.security and not allows_keyless_requests(operation) and is_key_enforced:
             raise Rejection("unauthorized", None, "no API key was sent")
         if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_key_enforced:
             raise Rejection("unauthorized", "key", "the API key is not valid")
         return self._find_or_open_account(key or f"keyless:{incoming_request.client_address}", is_keyless=key is None)
+
+    def _find_key(self, operation: Operation, incoming_request: IncomingRequest, now_s: float) -> str | None:
+        """Return the key from the first security alternative that the request satisfies completely."""
+        for alternative in operation.security:
+            keys = {name: self._read_key(name, incoming_request, now_s) for name in alternative}
+            if keys and all(keys.values()):
+                # Other schemes send what belongs to the key, such as a user id.
+                main_keys = (key for name, key in keys.items() if self._contract.keys[name].env is None)
+                return next(main_keys, next(iter(keys.values())))
+        return None
+
+    def _read_key(self, scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
+        scheme, key_spec = self._contract.security_schemes[scheme_name], self._contract.keys[scheme_name]
+        if key_spec.aws is not None:
+            own = os.environ.get(key_spec.env or self._contract.provider.key_env, "").strip()
+            keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
+            return next((key for key in keys if has_right_signature(incoming_request, key_spec.aws, key)), None)
+        if scheme.get("type") == "oauth2":
+            kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
+            return self.tokens.find_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
+        return _read_sent_key(scheme, key_spec.prefix, incoming_request)
 
     def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
         if name not in self._known:
@@ -167,20 +191,7 @@ def allows_keyless_requests(operation: Operation) -> bool:
     return not operation.needs_key or any(target.keyless for target in targets)
 
 
-def _find_key(contract: Contract, operation: Operation, incoming_request: IncomingRequest) -> str | None:
-    """Return the key from the first security alternative that the request satisfies completely."""
-    for alternative in operation.security:
-        keys = {name: _read_key(contract, name, incoming_request) for name in alternative}
-        if keys and all(keys.values()):
-            # Other schemes send what belongs to the key, such as a user id.
-            return next(
-                (key for name, key in keys.items() if contract.keys[name].env is None), next(iter(keys.values()))
-            )
-    return None
-
-
-def _read_key(contract: Contract, scheme_name: str, incoming_request: IncomingRequest) -> str | None:
-    scheme, prefix = contract.security_schemes[scheme_name], contract.keys[scheme_name].prefix
+def _read_sent_key(scheme: Mapping[str, Any], prefix: str, incoming_request: IncomingRequest) -> str | None:
     if scheme.get("type") == "apiKey":
         value = _read_credential(str(scheme.get("in")), str(scheme.get("name", "")), incoming_request) or ""
         return value.removeprefix(prefix).strip() or None if value.startswith(prefix) else None

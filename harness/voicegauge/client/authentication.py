@@ -1,0 +1,159 @@
+"""Computes the credentials that cannot be in a request before it is sent: OAuth 2 access tokens and AWS signatures.
+
+A request is built with a text that stands for the credential. It stays in the exchange, so no token and no signature is
+ever recorded, printed or written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from voicegauge.client.requests import COMPUTED_CREDENTIAL, read_values
+from voicegauge.contract import ComputedScheme, Contract, Operation
+from voicegauge.errors import TransportError, UsageError
+from voicegauge.formats import UnreadableBodyError, read_json
+from voicegauge.model import Exchange, Request, Response
+from voicegauge.recording import BAD_KEY, mask_credentials
+from voicegauge.transport import Clock, Transport, sign_for_aws
+
+EXPIRY_MARGIN_S = 30.0
+"""Seconds before the end of its validity from which a token is not used any more."""
+TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
+
+
+class _Token(NamedTuple):
+    text: str
+    ends_at_s: float
+
+
+class RequestAuthenticator:
+    """Authenticates the requests of one connection at the moment when they are sent."""
+
+    def __init__(
+        self, contract: Contract, transport: Transport, clock: Clock, replace_server: Callable[[str], str]
+    ) -> None:
+        """Start without tokens.
+
+        Args:
+            contract: the contract of the provider.
+            transport: sends the requests for tokens.
+            clock: tells when a token has expired.
+            replace_server: returns a URL of the contract with the base URL of the user.
+        """
+        self._contract, self._transport, self._clock = contract, transport, clock
+        self._replace_server = replace_server
+        self._uses: dict[str, tuple[str, ComputedScheme]] = {}
+        """Key and scheme by the text that stands for the credential."""
+        self._tokens: dict[str, _Token] = {}
+        self._lock = asyncio.Lock()
+
+    def stand_in_for(self, operation: Operation, key: str) -> str:
+        """Return the text to send in place of `key`: the key itself, unless the credential is computed."""
+        scheme = self._contract.find_computed_scheme(operation)
+        if scheme is None or (scheme.token_url is not None and key == BAD_KEY):
+            return key
+        for text, use in self._uses.items():
+            if use == (key, scheme):
+                return text
+        text = BAD_KEY if key == BAD_KEY else f"{COMPUTED_CREDENTIAL}-{len(self._uses) + 1}"
+        self._uses[text] = (key, scheme)
+        return text
+
+    async def authenticate(self, request: Request) -> Request:
+        """Return the request to send: with a token or a signature if it needs one.
+
+        Raises:
+            UsageError: the credentials for a token were rejected.
+            TransportError: there was no response to the request for a token; the request itself was not sent.
+        """
+        text = self._find_stand_in(request)
+        if text is None:
+            return request
+        key, scheme = self._uses[text]
+        values = read_values(self._contract, key)
+        secret, key_id = (
+            values[variable or self._contract.provider.key_env] for variable in (scheme.key.env, scheme.key.id_env)
+        )
+        if scheme.key.aws is not None:
+            aws = scheme.key.aws
+            return sign_for_aws(
+                request, access_key_id=key_id, secret_key=secret, region=aws.region, service=aws.service
+            )
+        async with self._lock:  # one token for requests that are sent at the same time
+            token = self._tokens.get(text)
+            if token is None or token.ends_at_s <= self._clock.monotonic():
+                token = self._tokens[text] = await self._request_token(scheme, key_id, secret)
+        headers = tuple((name, value.replace(text, token.text)) for name, value in request.headers)
+        return msgspec.structs.replace(request, headers=headers)
+
+    def forget_token(self, request: Request) -> bool:
+        """Forget the token of a request that was rejected, and return whether there was one."""
+        text = self._find_stand_in(request)
+        return text is not None and self._tokens.pop(text, None) is not None
+
+    def hide(self, exchange: Exchange, request: Request) -> Exchange:
+        """Return `exchange` with `request`, as it was built, and without the tokens that its response repeats."""
+        headers, body = exchange.response.headers, exchange.response.body
+        for text, token in self._tokens.items():
+            headers = tuple((name, value.replace(token.text, text)) for name, value in headers)
+            body = body.replace(token.text.encode(), text.encode())
+        response = exchange.response
+        if (headers, body) != (response.headers, response.body):
+            response = msgspec.structs.replace(response, headers=headers, body=body)
+        return msgspec.structs.replace(exchange, request=request, response=response)
+
+    def _find_stand_in(self, request: Request) -> str | None:
+        value = request.header("authorization") or ""
+        return next((text for text in self._uses if value.endswith(f" {text}")), None)
+
+    async def _request_token(self, scheme: ComputedScheme, client_id: str, secret: str) -> _Token:
+        assert scheme.token_url is not None, "only called for OAuth 2"
+        url = self._replace_server(scheme.token_url)
+        pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"  # RFC 6749, section 2.3.1
+        fields = {"grant_type": "client_credentials"} | ({"scope": " ".join(scheme.scopes)} if scheme.scopes else {})
+        request = Request(
+            method="POST",
+            url=url,
+            headers=(
+                ("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}"),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Accept", "application/json"),
+            ),
+            body=urlencode(fields).encode(),
+        )
+        try:
+            exchange = await self._transport.send(request, provider=self._contract.id, operation=TOKEN_OPERATION)
+        except TransportError as error:
+            shown = mask_credentials(str(error), (secret, client_id))
+            raise TransportError(f"no access token: {shown}", sent=False) from None
+        token = _read_token(exchange.response, self._clock.monotonic())
+        if token is None:
+            variables = " and ".join(self._contract.key_variables)
+            raise UsageError(
+                f"{self._contract.id}: {url} gave no access token (status {exchange.response.status}): "
+                f"check {variables}"
+            )
+        return token
+
+
+def _read_token(response: Response, now_s: float) -> _Token | None:
+    if not 200 <= response.status < 300:
+        return None
+    try:
+        body = read_json(response.body)
+    except UnreadableBodyError:
+        return None
+    text = body.get("access_token") if isinstance(body, dict) else None
+    if not isinstance(text, str) or not text.isascii() or not text.isprintable() or not text or " " in text:
+        return None
+    valid_s = body.get("expires_in")
+    if isinstance(valid_s, str) and valid_s.isdecimal():  # some services quote the number
+        valid_s = float(valid_s)
+    is_number = isinstance(valid_s, int | float) and not isinstance(valid_s, bool)
+    return _Token(text, now_s + max(float(valid_s) - EXPIRY_MARGIN_S, 0.0) if is_number else float("inf"))
