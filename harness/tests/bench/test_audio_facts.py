@@ -164,6 +164,48 @@ def test_raw_audio_is_read_as_the_contract_documents(
     assert len(calls) == 2
 
 
+FORMATS = """
+      x-speech:
+        formats:
+          PCM: {codec: pcm_s16le, sample_rate_hz: 8000}
+          wide: {codec: pcm_s16le, sample_rate_hz: 16000, channels: 2}
+          mp3: {codec: mp3}
+        request: {text: body#/text, format: {at: body#/format, map: {raw: PCM}}}"""
+
+
+@pytest.mark.parametrize(
+    ("target_format", "default", "rate_hz", "channels"),
+    [
+        ("raw", "wide", 8_000, 1),  # as the contract translates it
+        ("wide", "PCM", 16_000, 2),
+        (None, "PCM", 8_000, 1),
+        (None, None, 32_000, 1),  # as responses are documented
+        ("mp3", "PCM", 32_000, 1),
+    ],
+)
+def test_raw_audio_is_read_as_the_format_of_the_target_or_the_default_is_documented(
+    tmp_path: Path, target_format: str | None, default: str | None, rate_hz: int, channels: int
+) -> None:
+    at_once = ACME.index("operationId: now")
+    text = ACME[at_once:].replace("\n      x-speech:\n        request: {text: body#/text}", FORMATS)
+    raw = "audio: {at: body, delivered: bytes, format: pcm_s16le, sample_rate_hz: 32000}"
+    text = text.replace("audio: {at: body, delivered: bytes}", raw)
+    schema = f"format: {{type: string, default: {default}}}" if default else "format: {type: string}"
+    text = text.replace("model: {type: string}", f"model: {{type: string}}, {schema}")
+    if target_format is not None:
+        text = text.replace("title: At once", f"title: At once\n            format: {target_format}")
+    path = tmp_path / "openapi.yaml"
+    path.write_text(ACME[:at_once] + text)
+    target = load_trusted(path).find_target_by_name("now")
+    digest, file = save_audio(tmp_path, SAMPLES)
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(SAMPLES), media_type="audio/pcm", container=None)
+    (found,) = measure_audio(
+        tmp_path, [msgspec.structs.replace(build_sample(), audio=facts, target=target.id)], {target.id: target}
+    )
+    assert found.audio is not None
+    assert (found.audio.sample_rate_hz, found.audio.channels) == (rate_hz, channels)
+
+
 def test_a_missing_audio_file_is_one_line(tmp_path: Path) -> None:
     facts = AudioFacts(sha256="0" * 64, file="audio/lost.wav", bytes=1, media_type=None, container=None)
     with pytest.raises(DataError) as caught:

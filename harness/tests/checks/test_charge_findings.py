@@ -136,6 +136,63 @@ def test_a_charge_is_not_judged_without_a_price_or_a_location(charged, edit) -> 
     assert charged(10**6, document=edit(DOCUMENT)) == []
 
 
+BY_TOKEN = """per: 1m_tokens
+        usd: 1
+        usage: {max_per_character: 2, max_per_request: 10, reported: "body#/used"}
+        plus: [{per: minute, usd: 2, usage: {max_per_request: 1.5, reported: "header.X-Limit"}}]
+"""
+WITH_USAGE = DOCUMENT.replace("per: 1k_characters\n        credits: 1000\n", BY_TOKEN).replace(HALF, "")
+
+
+@pytest.mark.parametrize(
+    ("used", "seconds", "findings"),
+    [
+        (20, "1.5", []),
+        (20.00001, "1.500001", []),
+        (
+            21,
+            "1",
+            [
+                (
+                    "21 tokens reported for 5 characters; at most 20 tokens documented",
+                    f"{SPEAK}/x-pricing/usage",
+                    "/used",
+                    "21 tokens",
+                )
+            ],
+        ),
+        (
+            20,
+            "2",
+            [
+                (
+                    "2 s reported for 5 characters; at most 1.5 s documented",
+                    f"{SPEAK}/x-pricing/plus/0/usage",
+                    None,
+                    "2 s",
+                )
+            ],
+        ),
+        (None, None, []),
+    ],
+)
+def test_usage_beyond_the_documented_bound_is_found(contract_of, submit, judge, used, seconds, findings) -> None:
+    contract = contract_of(WITH_USAGE)
+    sent = submit({"id": "j1", "state": "new", "used": used}, asked={"text": "Hello"}, headers={"X-Limit": seconds})
+    call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
+    assert [parts(finding) for finding in judge(call) if finding.rule == "usage-above-bound"] == findings
+
+
+def test_usage_is_not_judged_without_a_text_or_in_an_error(contract_of, submit, judge) -> None:
+    contract = contract_of(WITH_USAGE)
+    answer = {"id": "j1", "state": "new", "used": 99}
+    rejected, without_text = submit(answer, status=400), submit(answer, asked={"text": 5})
+    for sent, target in ((rejected, "voice-1"), (without_text, "voice-1"), (submit(answer), None)):
+        found_target = contract.find_target_by_name(target) if target is not None else None
+        call = Call(contract.find_operation("speak"), sent.exchange, found_target)
+        assert "usage-above-bound" not in {finding.rule for finding in judge(call)}
+
+
 def test_a_text_that_cannot_be_read_has_no_price(charged, submit, judge) -> None:
     sent = submit({"id": "j1", "state": "new", "used": 99}, asked={"text": 5})
     assert [finding.rule for finding in judge(sent)] == ["request-schema"]

@@ -44,6 +44,57 @@ async def test_the_ledger_settles_what_became_of_it(speak, script, status, last,
     assert (ledger.spent_usd, ledger.reserved_usd) == (spent, 0)
 
 
+TOKEN_USD, BOUND_USD = 0.001, 0.1
+
+
+def price_by_token(document):
+    usage = {"max_per_request": 100, "reported": "body#/tokens"}
+    price = {"per": "1m_tokens", "usd": TOKEN_USD * 1_000_000, "usage": usage}
+    document["paths"]["/speech"]["post"]["x-pricing"] = price
+
+
+@pytest.mark.parametrize(
+    ("submitted", "last", "spent_usd"),
+    [
+        ({}, {"state": "done"}, BOUND_USD),
+        ({}, {"state": "done", "tokens": 7}, 0.007),
+        ({"tokens": 5}, {"state": "done"}, 0.005),
+        ({"tokens": 5}, {"state": "done", "tokens": 7}, 0.007),
+        ({"tokens": 5}, {"state": "failed", "tokens": 7}, 0.007),
+        ({}, {"state": "void", "tokens": 7}, 0.0),
+        ({}, {"state": "done", "tokens": 7, "cost": 0.25}, 0.25),
+    ],
+)
+async def test_the_usage_that_a_response_reports_is_spent(speak, script, status, submitted, last, spent_usd):
+    job_script(script, speak.base, status)
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", **submitted}, 202))
+    script.on("GET /jobs/j1", status(**last, audio=audio_at(speak.base)))
+    ledger = Ledger(1.0)
+    await speak(edit=price_by_token, ledger=ledger)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
+
+
+async def test_a_rejected_request_has_no_usage(speak, script):
+    script.on("POST /speech", JSONResponse({"error": "too long", "tokens": 5}, 422))
+    ledger = Ledger(1.0)
+    delivery, _ = await speak(edit=price_by_token, ledger=ledger)
+    assert (ledger.spent_usd, delivery.charged_usd) == (0, None)
+
+
+async def test_the_usage_in_the_response_with_the_result_is_spent(speak, script, status):
+    def fetch_result(document):
+        price_by_token(document)
+        spec = document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
+        spec.update(result="result", audio={"at": "body#/audio", "delivered": "url"})
+        document["paths"]["/results/{job_id}"]["get"]["responses"]["200"]["content"] = {"application/json": {}}
+
+    job_script(script, speak.base, status)
+    script.on("GET /results/j1", JSONResponse({"audio": audio_at(speak.base), "tokens": 9}))
+    ledger = Ledger(1.0)
+    delivery, _ = await speak(edit=fetch_result, ledger=ledger)
+    assert (delivery.audio, ledger.spent_usd) == (WAV, 0.009)
+
+
 async def test_a_spent_budget_sends_nothing(speak, script):
     with pytest.raises(BudgetError):
         await speak(ledger=Ledger(0.009))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voicegauge.client import Ledger
-from voicegauge.client.spending import Settlement, send_and_settle
+from voicegauge.client.spending import PricedRequest, Settlement, send_and_settle
 from voicegauge.contract import Contract
 from voicegauge.errors import StorageError, TransportError, UsageError
 from voicegauge.model import BillingStatus, Exchange, Request, Response
@@ -110,6 +110,31 @@ async def test_a_charge_in_credits_is_converted(contract: Callable[..., Contract
     loaded = contract(lambda data: data["x-provider"].update(credits={"name": "coins", "usd": 0.5}))
     await settled.settle(loaded, exchange_of(200, headers=(("X-Charged", "0.25"),)))
     assert settled.spent_usd == 0.125
+
+
+def price_by_token(document: dict[str, Any]) -> None:
+    """A token of `say` costs a thousandth of a dollar; a header reports how many were used."""
+    say = document["paths"]["/say"]["post"]
+    del say["x-speech"]["response"]["charged"]
+    usage = {"max_per_request": 250, "reported": "header.X-Charged"}
+    say["x-pricing"] = {"per": "1m_tokens", "usd": 1000, "usage": usage}
+
+
+@pytest.mark.parametrize(("status", "spent_usd"), [(200, 0.04), (422, 0.0), (500, PRICE_USD)])
+async def test_the_usage_that_an_accepted_request_reports_is_spent(
+    contract: Callable[..., Contract], settled: Settled, status: int, spent_usd: float
+) -> None:
+    loaded = contract(price_by_token)
+    priced = PricedRequest(loaded.find_target_by_name("sync"), 5)
+    await settled.settle(loaded, exchange_of(status, headers=(("X-Charged", "40"),)), priced_request=priced)
+    assert settled.spent_usd == spent_usd
+
+
+async def test_usage_is_not_charged_if_the_user_named_the_price(
+    contract: Callable[..., Contract], settled: Settled
+) -> None:
+    await settled.settle(contract(price_by_token), exchange_of(200, headers=(("X-Charged", "40"),)))
+    assert settled.spent_usd == PRICE_USD
 
 
 @pytest.mark.parametrize(

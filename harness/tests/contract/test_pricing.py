@@ -7,7 +7,9 @@ import re
 import pytest
 
 from voicegauge.contract.pricing import (
+    PriceQuote,
     UnitPrice,
+    compute_reported_cost,
     compute_unit_prices,
     describe_price,
     is_billable,
@@ -250,6 +252,52 @@ def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, 
         assert dollars.unit == "minute"
     else:
         assert dollars == UnitPrice(pytest.approx(usd / 500), "estimated_character")
+
+
+REPORTED = "usage: {max_per_character: 1, reported: body#/id}"
+
+
+@pytest.mark.parametrize(
+    ("price", "characters", "cost"),
+    [
+        (f"{{per: 1m_tokens, usd: 2, {REPORTED}}}", None, (0.002, None)),
+        (f"{{per: compute_second, usd: 0.01, {REPORTED}}}", None, (10.0, None)),
+        (f"{{per: second, usd: 0.01, {REPORTED}}}", None, (10.0, None)),
+        (f"{{per: minute, usd: 0.6, {REPORTED}}}", None, (10.0, None)),
+        (f"{{per: 1m_tokens, credits: 2000, {REPORTED}}}", None, (0.5, 2.0)),
+        (f"{{per: 1m_tokens, usd: 1, credits: 2000, {REPORTED}}}", None, (0.001, 2.0)),
+        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: request, usd: 0.5}}]}}", None, (0.502, None)),
+        (f"{{per: request, usd: 0.5, plus: [{{per: 1m_tokens, usd: 2, {REPORTED}}}]}}", None, (0.502, None)),
+        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: 1k_characters, usd: 3}}]}}", 500, (1.502, None)),
+        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: 1k_characters, usd: 3}}]}}", None, None),
+        (f"{{per: 1m_tokens, usd: 2, {REPORTED}, plus: [{{per: minute, usd: 3}}]}}", 500, None),
+        ("{per: 1m_tokens, usd: 2, usage: {max_per_character: 1}}", 500, None),
+        ("{per: request, usd: 2}", 500, None),
+        ("", 500, None),
+    ],
+)
+def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> None:
+    """1,000 tokens or seconds are reported, wherever the contract documents that a number of them is."""
+    target = priced(price, "credits: {usd: 0.25}")
+    quote = compute_reported_cost(target, characters, lambda usage: 1000 if usage.reported else None)
+    assert quote == (None if cost is None else PriceQuote(pytest.approx(cost[0]), cost[1], is_disputed=False))
+    assert compute_reported_cost(target, characters, lambda _: None) is None
+
+
+def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:
+    target = priced(
+        "{per: 1m_tokens, usd: 1, credits: 20, usage: {max_per_request: 5}, "
+        "plus: [{per: request, label: call, usd: 0.5, credits: 2}], alternatives: [{per: request, usd: 3}]}"
+    )
+    assert describe_price(target) == (
+        "$1 / 1,000,000 tokens + $0.5 / request (call) or $3 / request (disputed), "
+        "20 credits / 1,000,000 tokens + 2 credits / request (call)"
+    )
+    assert compute_unit_prices(target, 50) == (
+        UnitPrice(pytest.approx(0.500005 / 50), "estimated_character"),
+        UnitPrice(pytest.approx(2.0001 / 50), "estimated_character"),
+    )
+    assert compute_unit_prices(target, 0)[0] == UnitPrice(pytest.approx(0.500005), "estimated_character")
 
 
 PLANS = "x-limits: {plans: {free: {}, pro: {}}}\nx-provider:"
