@@ -6,19 +6,24 @@ import contextlib
 import functools
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
+from rich.console import Console
 
 from voicegauge.api import listen
 from voicegauge.cli import run
+from voicegauge.cli.commands import listen as command
+from voicegauge.conformance.running import JudgedCallback
 
 ROOT = Path(__file__).resolve().parents[3]
 END = {
@@ -31,6 +36,57 @@ END = {
     "updated_at": "2026-05-22 13:19:23",
     "completed_at": "2026-05-22 13:19:23",
 }
+
+
+class Listener:
+    """`voicegauge listen` in this process, while its URL is called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capfd = monkeypatch, capfd
+        self._printed = threading.Semaphore(0)
+        self._errors: list[Exception] = []
+
+    def run(self, call: Callable[[str], object], *arguments: str) -> tuple[int, list[str]]:
+        """Listen until `call`, which gets the URL, has returned; return exit status and lines after the URL."""
+        print_url, print_webhook = command._print_url, command._print_webhook
+
+        def call_url(url: str) -> None:
+            try:
+                call(url)
+            except (AssertionError, OSError, http.client.HTTPException) as error:
+                self._errors.append(error)
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def print_url_and_call(console: Console, url: str) -> None:
+            print_url(console, url)
+            threading.Thread(target=call_url, args=(url,)).start()
+
+        def print_webhook_and_release(console: Console, webhook: JudgedCallback) -> None:
+            print_webhook(console, webhook)
+            self._printed.release()
+
+        self._monkeypatch.setattr(command, "_print_url", print_url_and_call)
+        self._monkeypatch.setattr(command, "_print_webhook", print_webhook_and_release)
+        status = run(["listen", "--port", "0", *arguments])
+        assert self._errors == []
+        out, err = self._capfd.readouterr()
+        first, second, *lines = out.splitlines()
+        assert "listening for webhooks at http://127.0.0.1:" in first
+        assert "unverified" in second
+        return status, [*lines, *err.splitlines()]
+
+    def wait_for_webhook(self) -> None:
+        """Wait until the next webhook is printed."""
+        assert self._printed.acquire(timeout=30)
+
+    @staticmethod
+    def press_ctrl_c() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.fixture
+def listener(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Listener:
+    return Listener(monkeypatch, capfd)
 
 
 @contextlib.contextmanager
@@ -56,22 +112,23 @@ def _post(url: str, value: object, status: int = 200) -> None:
     connection.close()
 
 
-def test_webhooks_are_printed_one_per_line_and_validated(tmp_path: Path) -> None:
+def test_webhooks_are_printed_one_per_line_and_validated(listener: Listener, tmp_path: Path) -> None:
     file = tmp_path / "webhooks.json"
-    with _listening("pixazo", "--mode", "terminal", "--count", "5", "--json", str(file)) as (process, url):
-        going = {**END, "request_id": "v_2\x1b[2J", "status": "PROCESSING", "output": None, "completed_at": None}
-        for value in (END, END, {**END, "completed_at": "later"}, going, {"wrong": 1}):
-            _post(url, value)
-        out = process.communicate(timeout=30)[0]
-    assert process.returncode == 1
-    lines = [line.split("  ", 1)[1] for line in out.splitlines() if not line.startswith("    ")]
+    going = {**END, "request_id": "v_2\x1b[2J", "status": "PROCESSING", "output": None, "completed_at": None}
+    values: list[object] = [END, END, {**END, "completed_at": "later"}, going, {"wrong": 1}]
+    status, out = listener.run(
+        lambda url: [_post(url, value) for value in values],
+        "pixazo", "--mode", "terminal", "--count", "5", "--json", str(file),
+    )  # fmt: skip
+    assert status == 1
+    lines = [line.split("  ", 1)[1] for line in out if not line.startswith("    ")]
     assert lines[:3] == [
         "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed  unverified",
         "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed  unverified",
         "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed  unverified",
     ]
     assert "v_2?[2J  PROCESSING  failed" in lines[3]
-    found = set(re.findall(r"error (webhook-\S+|callback-\S+):", out))
+    found = set(re.findall(r"error (webhook-\S+|callback-\S+):", "\n".join(out)))
     assert found == {"webhook-repeated", "webhook-early", "callback-schema"}
     written = json.loads(file.read_text())
     jsonschema_rs.validate(json.loads((ROOT / "docs" / "listen.schema.json").read_text()), written)
@@ -79,14 +136,15 @@ def test_webhooks_are_printed_one_per_line_and_validated(tmp_path: Path) -> None
     assert {one["sender"] for one in written["webhooks"]} == {"unverified"}
 
 
-def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(tmp_path: Path) -> None:
+def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(listener: Listener, tmp_path: Path) -> None:
     file = tmp_path / "webhooks.json"
-    with _listening("--count", "2", "--json", str(file)) as (process, url):
-        event = {"event": "task.completed", "task_id": "t", "status": "success"}
-        for value in (END, {"hello": "world"}, event):
+
+    def post(url: str) -> None:
+        for value in (END, {"hello": "world"}, {"event": "task.completed", "task_id": "t", "status": "success"}):
             _post(url, value)
-        process.communicate(timeout=30)
-    assert process.returncode == 0
+
+    status, _ = listener.run(post, "--count", "2", "--json", str(file))
+    assert status == 0
     webhooks = json.loads(file.read_text())["webhooks"]
     assert [(one.get("provider"), one["verdict"]) for one in webhooks] == [
         ("pixazo", "passed"),
@@ -117,17 +175,17 @@ def test_a_command_without_a_fitting_webhook_does_not_pass(
     assert "no webhook that fits a contract was received within 0.2 s, only 1 other body" in capsys.readouterr().err
 
 
-def test_other_urls_get_404() -> None:
-    with _listening("--count", "1") as (process, url):
+def test_other_urls_get_404(listener: Listener) -> None:
+    def post(url: str) -> None:
         for other in (url.rpartition("/")[0], f"{url[:-1]}", f"{url}x"):
             _post(other, END, status=404)
         _post(f"{url}/any/path", END)
-        out = process.communicate(timeout=30)[0]
-    assert process.returncode == 0
-    assert len(out.splitlines()) == 1
+
+    status, lines = listener.run(post, "--count", "1")
+    assert (status, len(lines)) == (0, 1)
 
 
-def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
+def test_ctrl_c_ends_the_process_with_the_verdict_so_far() -> None:
     with _listening() as (process, url):
         _post(url, END)
         assert process.stdout is not None
@@ -137,25 +195,23 @@ def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
 
 
 @pytest.mark.parametrize("limits", [[], ["--count", "1"], ["--timeout", "60"]])
-def test_ctrl_c_before_a_webhook_is_an_interruption(limits: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_before_a_webhook_is_an_interruption(listener: Listener, limits: list[str], tmp_path: Path) -> None:
     file = tmp_path / "webhooks.json"
-    with _listening(*limits, "--json", str(file)) as (process, _):
-        process.send_signal(signal.SIGINT)
-        out = process.communicate(timeout=20)[0]
-    assert process.returncode == 130
-    assert out == "voicegauge: stopped: no webhook was received\n"
+    status, lines = listener.run(lambda _: listener.press_ctrl_c(), *limits, "--json", str(file))
+    assert (status, lines) == (130, ["voicegauge: stopped: no webhook was received"])
     assert json.loads(file.read_text())["stop_reason"] == "interrupted"
 
 
-def test_ctrl_c_before_the_wanted_number_of_webhooks_is_an_interruption() -> None:
-    with _listening("--count", "2") as (process, url):
+def test_ctrl_c_before_the_wanted_number_of_webhooks_is_an_interruption(listener: Listener) -> None:
+    def post(url: str) -> None:
         _post(url, END)
-        assert process.stdout is not None
-        assert "passed" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        out = process.communicate(timeout=20)[0]
-    assert process.returncode == 130
-    assert out == "voicegauge: stopped before --count or --timeout was reached\n"
+        listener.wait_for_webhook()
+        listener.press_ctrl_c()
+
+    status, (webhook, stopped) = listener.run(post, "--count", "2")
+    assert status == 130
+    assert "passed" in webhook
+    assert stopped == "voicegauge: stopped before --count or --timeout was reached"
 
 
 def test_no_webhook_within_the_timeout_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

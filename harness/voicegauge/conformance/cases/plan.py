@@ -6,8 +6,10 @@ money is spent on it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Collection, Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -42,7 +44,7 @@ from voicegauge.conformance.cases.valid_requests import (
 )
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
 from voicegauge.conformance.needed_operations import find_left_out_operations, find_partial_contracts
-from voicegauge.contract import AudioInputTarget, BaseTarget, Target, is_billable
+from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest
@@ -286,15 +288,32 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
 
 def _iterate_combination_cases(targets: Sequence[Target], spoken_text: str) -> Iterator[ConformanceCase]:
     """Yield requests that combine the values of fields, and the targets, of each operation."""
-    requests: dict[tuple[str, str], list[tuple[Target, RequestParts]]] = {}
+    by_operation: dict[tuple[str, str], list[Target]] = {}
     for target in targets:
-        try:
+        by_operation.setdefault((target.contract.id, target.operation.id), []).append(target)
+    for of_operation in by_operation.values():
+        planned = _COMBINATION_CASES.setdefault(of_operation[0].operation, {})
+        key = (*(target.name for target in of_operation), spoken_text)
+        if key not in planned:
+            planned[key] = _plan_combinations(of_operation, spoken_text)
+        yield from planned[key]
+
+
+_COMBINATION_CASES: WeakKeyDictionary[Operation, dict[tuple[str, ...], tuple[ConformanceCase, ...]]] = (
+    WeakKeyDictionary()
+)
+"""Planned combinations of each operation, by target names and text. They take most of the time of a plan."""
+
+
+def _plan_combinations(targets: Sequence[Target], spoken_text: str) -> tuple[ConformanceCase, ...]:
+    """Return requests that combine the values of fields, and `targets`, which are those of one operation."""
+    requests: list[tuple[Target, RequestParts]] = []
+    for target in targets:
+        # `_iterate_target_cases` reports a target without a valid request as skipped.
+        with contextlib.suppress(UsageError, OSError):
             request = map_speech_request(target, build_valid_speech_request(target, text=spoken_text))
-        except (UsageError, OSError):
-            continue  # `_iterate_target_cases` reports the target as skipped
-        requests.setdefault((target.contract.id, target.operation.id), []).append((target, request))
-    for of_operation in requests.values():
-        yield from plan_combination_cases(of_operation)
+            requests.append((target, request))
+    return tuple(plan_combination_cases(requests)) if requests else ()
 
 
 def _build_delivery_case(

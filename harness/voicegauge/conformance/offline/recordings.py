@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -98,10 +99,19 @@ def _report_unmatched_submits(
             collector.add_not_judged(f"{contract.id}/{path.name}", reason)
 
 
-def plan_cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
-    """Return every case that follows from a contract, by id. Recorded responses are judged against these cases."""
-    plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
-    return {case.id: case for case in plan.cases}
+_CASES_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
+
+
+def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
+    """Return every case that follows from a contract, by id. Recorded responses are judged against these cases.
+
+    They are planned once, because that takes up to a second.
+    """
+    cases = _CASES_BY_CONTRACT.get(contract)
+    if cases is None:
+        plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
+        cases = _CASES_BY_CONTRACT[contract] = {case.id: case for case in plan.cases}
+    return cases
 
 
 def _build_repeat_command(contract: Contract, path: Path, exchange: Exchange) -> str | None:
