@@ -37,20 +37,25 @@ def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     Mappings from names to objects such as `properties` are not objects themselves. Examples, defaults and `x-` keys of
     other vendors are skipped.
     """
-    yield from _walk_value(data, "", has_names=False)
-
-
-def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(value, dict):
-        if not has_names:
+    pending: list[tuple[str, Any, bool]] = [("", data, False)]
+    while pending:
+        pointer, value, has_names = pending.pop()
+        if isinstance(value, dict) and not has_names:
             yield pointer, value
-        for key, item in value.items():
-            if has_names or not _is_data(key, item):
-                is_name_mapping = not has_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
-                yield from _walk_value(item, f"{pointer}/{escape_pointer_token(key)}", has_names=is_name_mapping)
-    elif isinstance(value, list):
+        pending += reversed(list(_iterate_inner_values(pointer, value, has_names=has_names)))
+
+
+def _iterate_inner_values(pointer: str, value: Any, *, has_names: bool) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the mappings and lists directly in `value` with their pointers, and whether their keys are names."""
+    if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _walk_value(item, f"{pointer}/{index}", has_names=False)
+            if isinstance(item, (dict, list)):
+                yield f"{pointer}/{index}", item, False
+        return
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if isinstance(item, (dict, list)) and (has_names or not _is_data(key, item)):
+            is_name_mapping = not has_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
+            yield f"{pointer}/{escape_pointer_token(key)}", item, is_name_mapping
 
 
 def _is_data(key: str, item: Any) -> bool:

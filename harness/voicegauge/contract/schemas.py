@@ -84,6 +84,16 @@ class Schemas:
         # Most of the schemas of a large document are never used; each compiled one takes up to a third of a megabyte.
         self._compile_validator(pointer)
 
+    def check_default(self, pointer: str, default: Any) -> None:
+        """Check that the default of the schema at `pointer` is valid against it.
+
+        Raises:
+            ContractError: it is not.
+        """
+        if not self._compile_validator(pointer).is_valid(default):
+            shown = quote_json(default, MAX_REASON_CHARACTERS, compact=True)
+            raise self.document.error(f"{pointer}/default", f"the default {shown} does not fit its own schema")
+
     def is_valid(self, pointer: str, instance: Any) -> bool:
         """Whether `instance` is valid against the schema at `pointer`."""
         return self._get_validator(pointer).is_valid(instance)

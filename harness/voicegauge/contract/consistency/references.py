@@ -11,6 +11,9 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document
 
 _COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
+_SCHEMA_POINTER_PATTERN = re.compile(r"/schema(?:/|$)|^/components/schemas/")
+_COMBINING_KEYWORDS = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
+"""Official documents have defaults that fit none or two of the alternatives beside them. They do no harm."""
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
 
 
@@ -57,16 +60,19 @@ def _check_reference(schemas: Schemas, document: Document, pointer: str, referen
 
 
 def check_schemas(schemas: Schemas, document: Document) -> None:
-    """Check that every schema can be used, so that none fails in the middle of a run.
+    """Check that every schema can be used, so that none fails in the middle of a run, and that defaults fit.
 
     Raises:
-        ContractError: a schema cannot be used; the message has the line of the first such schema.
+        ContractError: a schema cannot be used, or its default does not fit it; the message has the line of the first
+            such schema.
     """
     for pointer, node in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")
         is_component = parent == "/components/schemas"
         if is_component or (key == "schema" and not _is_reference_to_component(node)):
             schemas.check_schema(pointer)
+        if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
+            schemas.check_default(pointer, node["default"])
 
 
 def _is_reference_to_component(node: dict[str, Any]) -> bool:
