@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 import voicegauge
+from voicegauge.speech.asr.embedded import create_embedded_faster_whisper
 
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLED_HOSTS = {"gateway.pixazo.ai", "api.pixelapi.dev", "api.tts.ai", "tts.ai"}
@@ -311,10 +312,17 @@ def test_commands_are_harmless_in_a_hostile_repository(repository: Repository) -
     assert not set(page) & set("\x1b\x07")
 
 
-def test_subprocesses_import_nothing_from_the_repository(repository: Repository) -> None:
+def test_subprocesses_import_nothing_from_the_repository(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The emulator, its synthesizer and the processes that transcribe are subprocesses."""
+    cache = repository.folder.parent / "cache"
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(cache))
+    create_embedded_faster_whisper()  # faster to import than openai-whisper
+    (model,) = (cache / "embedded").iterdir()
     done = repository.run(
-        "check pixelapi/voice-design --emulated --max-calls 1", "score runs/good --asr embedded --workers 1"
+        "check pixelapi/voice-design --emulated --max-calls 1",
+        f"score runs/good --asr faster-whisper:{model} --workers 1",
     )
     assert [status for _, status, _ in done] == [0, 0], done
     repository.assert_unharmed("".join(printed for _, _, printed in done))

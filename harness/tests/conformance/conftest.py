@@ -178,8 +178,16 @@ class Acme:
         """Returns whether the audio of a text breaks off."""
         self.leaks: str | None = None
         """Additional text in its rejections."""
+        self.requests_in_flight = 0
 
     async def speak(self, request: Request) -> Response:
+        self.requests_in_flight += 1
+        try:
+            return await self._respond(request)
+        finally:
+            self.requests_in_flight -= 1
+
+    async def _respond(self, request: Request) -> Response:
         key = request.headers.get("authorization", "")
         self.keys.append(key)
         while self.silent_after is not None and len(self.keys) > self.silent_after:  # noqa: ASYNC110 - a test's word
