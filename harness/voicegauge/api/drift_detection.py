@@ -10,7 +10,9 @@ from voicegauge.api.options import PathLike
 from voicegauge.drift import ContractPatch, DriftReport
 
 
-def find_drift(old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = ()) -> DriftReport:
+def find_drift(
+    old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = (), uses: Sequence[PathLike] = ()
+) -> DriftReport:
     """Find what changed from `old` to `new`, and whether it breaks clients.
 
     >>> report = voicegauge.find_drift("pixelapi", "pixelapi")
@@ -22,6 +24,9 @@ def find_drift(old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = 
         new: the same kinds of values as for `old`. If traffic is compared with a contract, the traffic counts as
             newer.
         contracts: folders of your own contracts.
+        uses: for two documents: recordings of your client (what it sends), and YAML files that declare what it sends
+            and reads; "voicegauge" for what voicegauge itself reads. A change of something that the client does not use
+            is then compatible, and a removed value that it reads is breaking.
 
     Returns:
         The breaking, possibly breaking and compatible changes.
@@ -31,7 +36,8 @@ def find_drift(old: PathLike, new: PathLike, *, contracts: Sequence[PathLike] = 
         ContractError: a contract cannot be used.
         DataError: a recording cannot be used.
     """
-    return drift.compare_inputs(str(old), str(new), [Path(folder) for folder in contracts])
+    folders, sources = [Path(folder) for folder in contracts], [str(source) for source in uses]
+    return drift.compare_inputs(str(old), str(new), folders, sources)
 
 
 def propose_contract_patch(

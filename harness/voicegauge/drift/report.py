@@ -60,6 +60,8 @@ class DriftChange(Record, frozen=True, kw_only=True):
     """The newer value as JSON, shortened if necessary; `None` if the change has no newer value to show."""
     other_operations: tuple[str, ...] = ()
     """Ids of other operations with the same change, for example because they share the changed component."""
+    use: str | None = None
+    """How a client uses the changed part, or that it does not; `None` if that is not known or makes no difference."""
 
     @property
     def fingerprint(self) -> str:
@@ -170,7 +172,10 @@ def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
     """Return a key that is equal for changes that are the same change, found in several operations."""
     if change.old_position is None and change.new_position is None:
         return (change.rule, change.operation, change.location, change.old_value, change.new_value)
-    return (change.rule, change.old_position, change.new_position, change.old_value, change.new_value)
+    return (
+        *(change.rule, change.old_position, change.new_position, change.old_value, change.new_value),
+        *(change.level, change.use),
+    )
 
 
 def count_levels(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:

@@ -45,6 +45,15 @@ _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compa
     metavar="FILE",
     help="If OLD is a contract and NEW is traffic: write a patch that adds what the contract lacks, for `patch -p0`.",
 )
+@click.option(
+    "--uses",
+    multiple=True,
+    metavar="FILE",
+    help=(
+        "If OLD and NEW are documents: what your client uses, as recordings of it (HAR, cassettes) or as a YAML file "
+        "that declares what it sends and reads; or voicegauge. What it does not use is only noted. May be repeated."
+    ),
+)
 @add_output_options
 @add_contracts_option
 @add_json_option
@@ -58,6 +67,7 @@ def command(
     fail_on: str,
     format_name: str,
     propose: Path | None,
+    uses: tuple[str, ...],
     contracts: tuple[Path, ...],
     json_path: str | None,
     **outputs: Any,
@@ -70,6 +80,8 @@ def command(
     and a compatible one a note. In JUnit XML, changes at the level of --fail-on or above are
     failures.
     """
+    if propose is not None and uses:
+        raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
     files = OutputFlags(json_path=json_path, **outputs)
     files.validate(propose=propose)
     from voicegauge import api
@@ -77,7 +89,7 @@ def command(
 
     patch: ContractPatch | None = None
     if propose is None:
-        report = api.find_drift(old, new, contracts=contracts)
+        report = api.find_drift(old, new, contracts=contracts, uses=uses)
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
         write_file(propose, patch.build_unified_diff().encode())

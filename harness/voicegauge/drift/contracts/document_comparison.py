@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from voicegauge.contract import read_openapi_document
@@ -12,13 +12,22 @@ from voicegauge.drift.contracts.operations import compare_operations, compare_se
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security_schemes
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_report
+from voicegauge.drift.uses import judge_changes, load_client_uses
 from voicegauge.formats import Document
 
 
-def compare_contracts(old: Path, new: Path) -> DriftReport:
+def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
+    Args:
+        old: the path of the older document.
+        new: the path of the newer document.
+        use_sources: recordings of a client and files that declare what it uses; the levels of the changes are then
+            those that they have for this client.
+
     Raises:
+        UsageError: a source of uses does not exist, or has nothing about the API.
+        DataError: a recording of the client cannot be read.
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
     """
@@ -26,6 +35,8 @@ def compare_contracts(old: Path, new: Path) -> DriftReport:
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
+    if use_sources:
+        changes = judge_changes(changes, load_client_uses(use_sources, old_document))
     return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)
 
 

@@ -1,15 +1,14 @@
 """Imports recordings of other tools: VCR cassettes, HAR files of browsers and proxies, and huggingface.js tapes."""
 
-from voicegauge.recording.importing.import_recording import (
-    ImportedRecording,
-    ImportRemark,
-    import_recording,
-    is_recording,
-)
+from voicegauge.recording.importing.file_formats import is_recording
+from voicegauge.recording.importing.import_recording import ImportedRecording, ImportRemark, import_recording
+from voicegauge.recording.importing.recorded_requests import ImportedRequest, read_requests
 
 __all__ = [
     "ImportRemark",
     "ImportedRecording",
+    "ImportedRequest",
     "import_recording",
     "is_recording",
+    "read_requests",
 ]

@@ -9,21 +9,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicegauge.contract import Contract
-from voicegauge.errors import DataError, OversizeError
+from voicegauge.errors import OversizeError
 from voicegauge.formats import is_json
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, header
 from voicegauge.recording.har import assign_groups
-from voicegauge.recording.importing.foreign_har import parse_har
-from voicegauge.recording.importing.huggingface_tapes import parse_huggingface_tapes
+from voicegauge.recording.importing.file_formats import parse_interaction_file
 from voicegauge.recording.importing.parsed_interaction import (
-    InteractionFile,
     NotImportedError,
     ParsedInteraction,
     UnparsedInteraction,
     parse_time,
 )
-from voicegauge.recording.importing.plain_data import read_plain_data
-from voicegauge.recording.importing.vcr_cassettes import parse_vcr_cassette
 from voicegauge.recording.redaction import MASK, UrlCanonicalizer, find_relative_path
 from voicegauge.transport import decode_body
 
@@ -73,7 +69,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
         DataError: the file cannot be read or its format is unknown.
         UnknownNameError: `base_urls` names a server that the contract does not have.
     """
-    file = _parse_file(path)
+    file = parse_interaction_file(path)
     importer = _InteractionImporter(contract, base_urls or {})
     for interaction in file.interactions:
         importer.add_interaction(interaction)
@@ -85,26 +81,6 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
         recorded_at=min(importer.times, default=None),
         secrets=tuple(dict.fromkeys(_find_secrets(contract, exchanges))),
     )
-
-
-def is_recording(path: Path) -> bool:
-    """Whether `path` is a recording of voicegauge, which `load_har` can read.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    data = read_plain_data(path)
-    log = data.get("log") if isinstance(data, dict) else None
-    return isinstance(log, dict) and "_voicegauge" in log
-
-
-def _parse_file(path: Path) -> InteractionFile:
-    data = read_plain_data(path)
-    for parse in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
-        file = parse(data)
-        if file is not None:
-            return file
-    raise DataError(f"{path}: is not a VCR cassette, a HAR file or a file of huggingface.js tapes")
 
 
 class _InteractionImporter:

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicegauge.cli import run
+from voicegauge.drift import DriftChange, compare_inputs
+from voicegauge.errors import ContractError, UsageError
+
+TEXT = {"type": "string"}
+RESPONSE = {
+    "type": "object",
+    "properties": {"status": TEXT, "cost": TEXT, "words": {"type": "array", "items": {"properties": {"at": TEXT}}}},
+}
+REQUEST = {"type": "object", "properties": {"text": TEXT, "voice": {"type": "object", "properties": {"id": TEXT}}}}
+
+
+def content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def document(request: dict[str, Any] = REQUEST, response: dict[str, Any] = RESPONSE) -> dict[str, Any]:
+    operation = {
+        "requestBody": content(request),
+        "responses": {"200": {"description": "A", "headers": {"X-Cost": {"schema": TEXT}}, **content(response)}},
+    }
+    servers = [{"url": "https://api.acme.test/{version}", "variables": {"version": {"default": "v1"}}}]
+    paths = {"/speak/{model}": {"post": {"operationId": "speak", **operation}}, "/voices": {"get": operation}}
+    return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "servers": servers, "paths": paths}
+
+
+def without(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**schema, "properties": {key: value for key, value in schema["properties"].items() if key != name}}
+
+
+Judge = Callable[..., list[DriftChange]]
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+    """Compare `new` with `document()` for a client, and return the changes of one operation."""
+
+    def run(new: dict[str, Any], *uses: str, operation: str = "speak") -> list[DriftChange]:
+        for name, data in (("old", document()), ("new", new)):
+            (tmp_path / f"{name}.json").write_text(json.dumps(data, indent=1))
+        sources = []
+        for index, text in enumerate(uses):
+            path = tmp_path / (f"{index}.har" if text.startswith("{") else f"{index}.yaml")
+            path.write_text(text)
+            sources.append(str(path))
+        changes = compare_inputs(str(tmp_path / "old.json"), str(tmp_path / "new.json"), use_sources=sources).changes
+        return [change for change in changes if operation in (change.operation, *change.other_operations)]
+
+    return run
+
+
+def reads(*locations: str, operation: str = "speak") -> str:
+    return f"operations:\n  {operation}:\n    reads: [{', '.join(locations)}]\n"
+
+
+def recorded(body: dict[str, Any], url: str = "https://api.acme.test/v1/speak/big") -> str:
+    post = {"mimeType": "application/json", "text": json.dumps(body)}
+    request = {"method": "POST", "url": url, "headers": [], "postData": post}
+    response = {"status": 200, "headers": [], "content": {"mimeType": "application/json", "text": "{}"}}
+    return json.dumps({"log": {"version": "1.2", "entries": [{"request": request, "response": response}]}})
+
+
+def test_a_removed_field_that_the_client_reads_is_breaking_and_the_use_is_named(judge: Judge, tmp_path: Path) -> None:
+    (change,) = judge(document(response=without(RESPONSE, "status")), reads("body#/cost", "body#/status"))
+    assert (change.rule, change.level) == ("response-optional-property-removed", "breaking")
+    assert change.use == f"the client reads body#/status: {tmp_path / '0.yaml'}:3"
+    assert change.use in change.message
+
+
+def test_a_removed_field_that_the_client_does_not_read_is_a_note(judge: Judge) -> None:
+    (change,) = judge(document(response=without(RESPONSE, "status")), reads("body#/cost"))
+    assert (change.level, change.use) == ("compatible", "the client does not read it")
+
+
+@pytest.mark.parametrize("uses", ["operations:\n  speak:\n    sends: [body#/text]\n", recorded({"text": "a"})])
+def test_without_a_known_use_the_level_stays(judge: Judge, uses: str) -> None:
+    (change,) = judge(document(response=without(RESPONSE, "status")), uses)
+    assert (change.level, change.use) == ("possibly-breaking", None)
+
+
+@pytest.mark.parametrize(
+    ("read", "level"),
+    [("body#/words/0/at", "breaking"), ("body#/words/*/at", "breaking"), ("body#/words", "breaking"),
+     ("body", "breaking"), ("body#/word", "compatible"), ("header.X-Cost", "compatible")],
+)  # fmt: skip
+def test_a_read_value_may_be_around_or_inside_the_change(judge: Judge, read: str, level: str) -> None:
+    new = {**RESPONSE, "properties": {**RESPONSE["properties"], "words": {"type": "array", "items": {}}}}
+    assert [change.level for change in judge(document(response=new), reads(read))] == [level]
+
+
+def test_a_header_is_found_in_any_case(judge: Judge) -> None:
+    new = document()
+    for item in new["paths"].values():
+        next(iter(item.values()))["responses"]["200"].pop("headers", None)
+    assert [change.level for change in judge(new, reads("header.x-cost"))] == ["breaking"]
+    assert [change.level for change in judge(new, reads("body"))] == ["compatible"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "level"), [({"voice": {"id": "a"}}, "possibly-breaking"), ({"text": "a"}, "compatible")]
+)
+def test_a_recording_shows_what_the_client_sends(judge: Judge, sent: dict[str, Any], level: str) -> None:
+    new = {**REQUEST, "properties": {"text": TEXT, "voice": {"type": "object"}}}
+    (change,) = judge(document(request=new), recorded(sent))
+    assert (change.rule, change.level) == ("request-property-removed", level)
+
+
+@pytest.mark.parametrize(
+    ("sent", "level"),
+    [({"voice": {"id": "a"}}, "compatible"), ({"voice": {"tone": "a"}}, "breaking"), ({"text": "a"}, "compatible")],
+)
+def test_a_field_that_must_be_sent_now_affects_requests_without_it(
+    judge: Judge, sent: dict[str, Any], level: str
+) -> None:
+    voice = {"type": "object", "properties": {"id": TEXT}, "required": ["id"]}
+    (change,) = judge(document(request={**REQUEST, "properties": {"text": TEXT, "voice": voice}}), recorded(sent))
+    assert (change.rule, change.level) == ("request-property-became-required", level)
+
+
+def test_an_operation_that_the_client_does_not_call_is_only_noted(judge: Judge) -> None:
+    new = document()
+    del new["paths"]["/speak/{model}"]
+    (change,) = judge(new, reads("body", operation="GET /voices"))
+    assert (change.level, change.use) == ("compatible", "the client does not call this operation")
+    (change,) = judge(new, reads("body"))
+    assert change.level == "breaking"
+
+
+def test_voicegauge_reads_what_the_x_keys_name(tmp_path: Path) -> None:
+    contract = Path(__file__).parents[4] / "contracts" / "pixelapi" / "openapi.yaml"
+    text = contract.read_text(encoding="utf-8")
+    location = "body#/output_url"
+    assert location in text
+    newer = tmp_path / "new.yaml"
+    newer.write_text(text.replace("output_url:", "result_url:").replace(location, "body#/result_url"), encoding="utf-8")
+    report = compare_inputs(str(contract), str(newer), use_sources=["voicegauge"])
+    assert any(change.use and location in change.use and change.level == "breaking" for change in report.changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("operations:\n  speak:\n    reads: body\n", "0.yaml:3: must be a list of locations"),
+        ("operations:\n  speak:\n    reads: [status]\n", "0.yaml:3: 'status' is not a valid location"),
+        ("operations:\n  speak:\n    read: []\n", "0.yaml:3: the key 'read' is not known here"),
+        ("operations:\n  talk: {}\n", "0.yaml:2: 'talk' is not an operation of the older document"),
+        ("operations: []\n", "0.yaml:1: must be a mapping"),
+        ("operations: {}\nclient: a\n", "0.yaml:2: the key 'client' is not known here"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_file_and_line(judge: Judge, text: str, reason: str) -> None:
+    with pytest.raises(ContractError, match=reason.replace("[", r"\[")):
+        judge(document(), text)
+
+
+def test_a_recording_of_another_api_is_refused(judge: Judge) -> None:
+    with pytest.raises(UsageError, match="has no request to an operation of"):
+        judge(document(), recorded({}, "https://other.test/speak/big"))
+
+
+def test_the_command_takes_uses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, data in (("old", document()), ("new", document(response=without(RESPONSE, "status")))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(data, indent=1))
+    uses = tmp_path / "uses.yaml"
+    uses.write_text(reads("body#/cost") + "  GET /voices:\n    reads: []\n")
+    arguments = ["drift", str(tmp_path / "old.json"), str(tmp_path / "new.json"), "--fail-on", "possibly-breaking"]
+    assert run(arguments) == 1
+    capsys.readouterr()
+    assert run([*arguments, "--uses", str(uses)]) == 0
+    assert "the client does not read it" in capsys.readouterr().out
+    assert run([*arguments, "--uses", str(tmp_path / "no.har")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err

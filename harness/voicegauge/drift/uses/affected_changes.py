@@ -1,0 +1,112 @@
+"""Lowers or raises the level of each change by what one client sends and reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.drift.registry import DriftLevel
+from voicegauge.drift.report import DriftChange
+from voicegauge.drift.uses.client_uses import ClientUses, OperationUse
+from voicegauge.formats import Location, unescape_pointer_token
+
+_MEDIA_TYPE = r"(?: \([^)]*\))?"
+_BODY_PATTERN = re.compile(
+    rf"(?:(?P<request>request)|(?:[1-5][0-9X]{{2}}|DEFAULT)) body{_MEDIA_TYPE}(?P<pointer>(?:/.*)?)"
+)
+_NAMED_PATTERN = re.compile(
+    r"(?:(?P<status>[1-5][0-9X]{2}|DEFAULT) )?(?P<kind>query|header) (?P<name>[^/]+)(?P<pointer>(?:/.*)?)"
+)
+_ABSENCE_RULE_PATTERN = re.compile(
+    r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
+)
+"""Rules that affect a client that does not send the value; all others affect one that does."""
+_REMOVAL_RULE_PATTERN = re.compile(r"response-.*-property-removed|(required|optional)-response-header-removed")
+
+
+class _ChangedPart(NamedTuple):
+    is_request: bool
+    location: Location
+
+
+class _Effect(NamedTuple):
+    affects: bool
+    reason: str
+
+
+def judge_changes(changes: Iterable[DriftChange], uses: ClientUses) -> Iterator[DriftChange]:
+    """Yield the changes with the level that they have for one client.
+
+    A change of something that the client does not use becomes compatible. One that removes a value that the client
+    reads becomes breaking. Where the use is not known, the level stays.
+    """
+    for change in changes:
+        effect = _find_effect(change, uses)
+        if effect is None or change.level is DriftLevel.COMPATIBLE:
+            yield change
+        else:
+            level = change.level if effect.affects else DriftLevel.COMPATIBLE
+            if effect.affects and _REMOVAL_RULE_PATTERN.fullmatch(change.rule):
+                level = DriftLevel.BREAKING
+            yield msgspec.structs.replace(
+                change, level=level, use=effect.reason, message=f"{change.message} ({effect.reason})"
+            )
+
+
+def _find_effect(change: DriftChange, uses: ClientUses) -> _Effect | None:
+    """Return the effect of a change on the client; `None` if it is not known, or if it affects every client."""
+    if change.operation is None:
+        return None
+    use = uses.by_operation.get(change.operation)
+    if use is None:
+        return _Effect(affects=False, reason="the client does not call this operation")
+    part = _parse_changed_part(change.location)
+    is_known = part is not None and (use.knows_requests if part.is_request else use.knows_reads)
+    if part is None or not is_known:
+        return None
+    if not part.is_request:
+        return _find_effect_on_reader(use, part.location)
+    if _ABSENCE_RULE_PATTERN.fullmatch(change.rule):
+        return _find_effect_of_absence(use, part.location)
+    return _find_effect_on_sender(use, part.location)
+
+
+def _parse_changed_part(location: str) -> _ChangedPart | None:
+    """Return the part of the request or response that a change is about; `None` if it is about something else."""
+    found = _BODY_PATTERN.fullmatch(location)
+    if found:
+        tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]
+        return _ChangedPart(bool(found["request"]), Location("body", tokens=tokens))
+    found = _NAMED_PATTERN.fullmatch(location)
+    if found is None:
+        return None
+    return _ChangedPart(not found["status"], Location("query" if found["kind"] == "query" else "header", found["name"]))
+
+
+def _find_effect_on_reader(use: OperationUse, location: Location) -> _Effect:
+    found = use.find_read(location)
+    if found is None:
+        return _Effect(affects=False, reason="the client does not read it")
+    return _Effect(affects=True, reason=f"the client reads {found[0]}: {found[1]}")
+
+
+def _find_effect_on_sender(use: OperationUse, location: Location) -> _Effect:
+    for request in use.requests:
+        found = request.find_overlap(location)
+        if found is not None:
+            return _Effect(affects=True, reason=f"the client sends {found}: {request.source}")
+    return _Effect(affects=False, reason="the client does not send it")
+
+
+def _find_effect_of_absence(use: OperationUse, location: Location) -> _Effect:
+    """Return the effect if a value must be sent now. It affects requests that have the object around it, but not it."""
+    around = Location("body", tokens=location.tokens[:-1]) if location.tokens else None
+    for request in use.requests:
+        if around is not None and request.find_overlap(around) is None:
+            continue
+        if request.find_overlap(location) is None:
+            return _Effect(affects=True, reason=f"the client does not send it: {request.source}")
+    return _Effect(affects=False, reason="the client does not depend on it")

@@ -1,0 +1,89 @@
+"""Defines what a client uses of an API: the operations that it calls, and the values that it sends and reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from voicegauge.formats import EVERY_ITEM, Location
+
+
+class SentValues(NamedTuple):
+    """The values of one request, or of a declaration of what the client sends."""
+
+    locations: frozenset[Location]
+    source: str
+    """Where they are stated: "uses.yaml:5", or "client.har, request 3"."""
+
+    def find_overlap(self, location: Location) -> Location | None:
+        """Return the sent value that is at `location`, contains it or is inside of it; `None` if there is none."""
+        return next(iter(_iterate_overlaps(self.locations, location)), None)
+
+
+@dataclass
+class OperationUse:
+    """What the client sends to one operation, and what it reads of its responses."""
+
+    requests: list[SentValues] = field(default_factory=list)
+    are_requests_complete: bool = True
+    """Whether `requests` has everything that the client sends."""
+    source_by_read_location: dict[Location, str] | None = None
+    """Where each value that the client reads is declared; `None` if it is not known what the client reads."""
+
+    @property
+    def knows_requests(self) -> bool:
+        """Whether it is known what the client sends."""
+        return bool(self.requests) and self.are_requests_complete
+
+    @property
+    def knows_reads(self) -> bool:
+        """Whether it is known what the client reads."""
+        return self.source_by_read_location is not None
+
+    def find_read(self, location: Location) -> tuple[Location, str] | None:
+        """Return a value that the client reads at, inside or around `location`, and where it is declared."""
+        declared = self.source_by_read_location or {}
+        found = next(iter(_iterate_overlaps(declared, location)), None)
+        return None if found is None else (found, declared[found])
+
+    def add_reads(self, locations: Iterable[Location], source: str) -> None:
+        """Add values that the client reads."""
+        known = self.source_by_read_location
+        self.source_by_read_location = {**dict.fromkeys(locations, source), **(known or {})}
+
+
+@dataclass
+class ClientUses:
+    """What one client uses of an API. An operation that it does not have is not called by the client."""
+
+    by_operation: dict[str, OperationUse] = field(default_factory=dict)
+    """Uses by the `operationId`, or by method and path of an operation without one: "GET /voices"."""
+
+    def get_or_add(self, operation: str) -> OperationUse:
+        """Return the use of an operation, which is created if it is missing."""
+        return self.by_operation.setdefault(operation, OperationUse())
+
+
+def _iterate_overlaps(used: Iterable[Location], location: Location) -> Iterator[Location]:
+    for other in used:
+        if other.kind != location.kind:
+            continue
+        if location.is_in_body or location.kind == "query":
+            if _are_names_equal(other, location) and _is_one_inside_other(other.tokens, location.tokens):
+                yield other
+        elif other.name.lower() == location.name.lower():
+            yield other
+
+
+def _are_names_equal(used: Location, location: Location) -> bool:
+    # An object in the query is sent as several parameters: filter[name]=a
+    return used.name == location.name or used.name.startswith(f"{location.name}[")
+
+
+def _is_one_inside_other(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    """Whether one of two pointers leads to or into the value of the other. `EVERY_ITEM` stands for any key."""
+    return all(
+        one == other or EVERY_ITEM in (one, other)
+        for one, other in zip(first, second, strict=False)  # the rest of the longer pointer is inside of the shorter
+    )

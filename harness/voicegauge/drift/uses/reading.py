@@ -1,0 +1,87 @@
+"""Reads what a client uses from recordings of its requests, and from files that declare it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from voicegauge.drift.uses.client_uses import ClientUses
+from voicegauge.drift.uses.declared_uses import add_declared_uses
+from voicegauge.drift.uses.recorded_uses import OperationMatcher, add_recorded_uses
+from voicegauge.errors import ContractError, UsageError
+from voicegauge.formats import Document, Location, parse_location, read_document
+
+OWN_CLIENT = "voicegauge"
+"""Stands for the client of voicegauge, which reads the locations that the `x-` keys of the contract name."""
+_RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+
+
+def load_client_uses(sources: Sequence[str], document: Document) -> ClientUses:
+    """Read what a client uses of an API.
+
+    Args:
+        sources: recordings of the client or folders of them, YAML files that declare uses, or `OWN_CLIENT`.
+        document: the OpenAPI document that the client was written for.
+
+    Raises:
+        UsageError: a source does not exist, or has no request to the API.
+        ContractError: a file declares something that the document does not have.
+        DataError: a recording cannot be read.
+    """
+    uses, matcher = ClientUses(), OperationMatcher(document)
+    for source in sources:
+        if source == OWN_CLIENT:
+            _add_own_uses(uses, matcher, document)
+            continue
+        path = Path(source)
+        if not path.exists():
+            raise UsageError(f"--uses {source}: no such file or folder")
+        files = _list_recordings(path) if path.is_dir() else [path]
+        if path.is_dir() and not files:
+            raise UsageError(f"--uses {source}: contains no recording")
+        declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
+        if declaration is not None:
+            add_declared_uses(uses, declaration, matcher)
+        elif not sum(add_recorded_uses(uses, file, matcher) for file in files):
+            raise UsageError(f"--uses {source}: has no request to an operation of {document.path}")
+    return uses
+
+
+def _list_recordings(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix in _RECORDING_SUFFIXES and path.is_file())
+
+
+def _read_declaration(path: Path) -> Document | None:
+    """Return the document of a file that declares uses; `None` if it is a recording, such as a VCR cassette."""
+    try:
+        document = read_document(path)
+    except ContractError:
+        return None  # cassettes may have tags of YAML that declarations cannot have
+    return document if "operations" in document.data else None
+
+
+def _add_own_uses(uses: ClientUses, matcher: OperationMatcher, document: Document) -> None:
+    """Add what voicegauge reads. As locations of one operation may be stated at another, each counts for all."""
+    paths = document.data.get("paths")
+    locations = set(_iterate_stated_locations(document.data, inside_extension=False))
+    for template in matcher.templates:
+        item: Any = paths.get(template.path) if isinstance(paths, dict) else None
+        operation = item.get(template.method) if isinstance(item, dict) else None
+        if isinstance(operation, dict) and any(key.startswith("x-") for key in operation):
+            uses.get_or_add(template.operation).add_reads(locations, f"the x- keys of {document.path}")
+
+
+def _iterate_stated_locations(value: Any, *, inside_extension: bool) -> Iterator[Location]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if inside_extension or not key.startswith(("example", "schema")):
+                yield from _iterate_stated_locations(item, inside_extension=inside_extension or key.startswith("x-"))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _iterate_stated_locations(item, inside_extension=inside_extension)
+    elif inside_extension and isinstance(value, str) and value.startswith(("body#", "header.")):
+        try:
+            yield parse_location(value)
+        except ValueError:
+            return  # a text that only begins like a location

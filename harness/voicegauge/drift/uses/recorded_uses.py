@@ -1,0 +1,138 @@
+"""Finds what a client sends in recordings of its requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from voicegauge.drift.uses.client_uses import ClientUses, SentValues
+from voicegauge.formats import (
+    EVERY_ITEM,
+    Document,
+    Location,
+    UnreadableBodyError,
+    is_form,
+    is_json,
+    read_form,
+    read_json,
+)
+from voicegauge.model import Request
+from voicegauge.recording.importing import read_requests
+
+_HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+MAX_DEPTH = 50
+"""Levels of a body below which values are not distinguished."""
+
+
+class OperationTemplate(NamedTuple):
+    """An operation of an OpenAPI document, and the URLs at which it is reached."""
+
+    operation: str
+    """The `operationId`, or method and path of an operation without one."""
+    method: str
+    path: str
+    url_pattern: re.Pattern[str]
+
+
+class OperationMatcher:
+    """Finds the operations of a document by URL and by name."""
+
+    def __init__(self, document: Document) -> None:
+        """List the operations of `document`."""
+        self.templates = sorted(_iterate_templates(document.data), key=lambda template: template.path.count("{"))
+        """The operations, those with the fewest parameters in the path first."""
+
+    def find_by_request(self, request: Request) -> str | None:
+        """Return the operation that a request calls; `None` if it calls none."""
+        url = request.url.partition("?")[0].partition("#")[0]
+        for template in self.templates:
+            if template.method == request.method.lower() and template.url_pattern.fullmatch(url):
+                return template.operation
+        return None
+
+    def find_by_name(self, name: str) -> str | None:
+        """Return the operation with this `operationId`, or with this method and path; `None` if there is none."""
+        for template in self.templates:
+            if name in (template.operation, f"{template.method.upper()} {template.path}"):
+                return template.operation
+        return None
+
+
+def _iterate_templates(document: dict[str, Any]) -> Iterator[OperationTemplate]:
+    paths = document.get("paths")
+    for path, item in paths.items() if isinstance(paths, dict) else ():
+        for method in _HTTP_METHODS:
+            operation = item.get(method) if isinstance(item, dict) else None
+            if not isinstance(operation, dict):
+                continue
+            operation_id = operation.get("operationId")
+            name = operation_id if isinstance(operation_id, str) else f"{method.upper()} {path}"
+            servers = operation.get("servers") or item.get("servers") or document.get("servers") or [{"url": "/"}]
+            bases = "|".join(_build_server_pattern(server) for server in servers if isinstance(server, dict))
+            pattern = re.compile(f"(?:{bases}){_build_template_pattern(path)}/?")
+            yield OperationTemplate(name, method, path, pattern)
+
+
+def _build_server_pattern(server: dict[str, Any]) -> str:
+    """Return a pattern for the URL of a server; a URL without a host may have any."""
+    url = str(server.get("url", "/")).rstrip("/")
+    return _build_template_pattern(url) if "//" in url else "[a-z]+://[^/]+" + _build_template_pattern(url)
+
+
+def _build_template_pattern(template: str) -> str:
+    parts = re.split(r"\{[^}]*\}", template)
+    return "[^/]+".join(re.escape(part) for part in parts)
+
+
+def add_recorded_uses(uses: ClientUses, path: Path, matcher: OperationMatcher) -> int:
+    """Add what a recording shows, and return the number of its requests to operations of the API.
+
+    Raises:
+        DataError: the recording cannot be read.
+    """
+    count = 0
+    for recorded in read_requests(path):
+        operation = matcher.find_by_request(recorded.request)
+        if operation is None:
+            continue
+        count += 1
+        use = uses.get_or_add(operation)
+        locations = _list_locations(recorded.request) if recorded.is_complete else None
+        if locations is None:
+            use.are_requests_complete = False
+        else:
+            use.requests.append(SentValues(locations, f"{path}, request {recorded.number}"))
+    return count
+
+
+def _list_locations(request: Request) -> frozenset[Location] | None:
+    """Return the locations of all values in a request; `None` if its body cannot be read."""
+    found = {Location("query", name) for name, _ in parse_qsl(urlsplit(request.url).query, keep_blank_values=True)}
+    found |= {Location("header", name.lower()) for name, _ in request.headers}
+    if not request.body:
+        return frozenset(found)
+    try:
+        if is_json(request.media_type):
+            found |= {Location("body", tokens=tokens) for tokens in _iterate_leaves(read_json(request.body), ())}
+        elif is_form(request.media_type):
+            form = read_form(request.header("content-type") or "", request.body)
+            found |= {Location("body", tokens=[name]) for name in (*form.fields, *form.files)}
+        else:
+            found.add(Location("body"))
+    except UnreadableBodyError:
+        return None
+    return frozenset(found)
+
+
+def _iterate_leaves(value: Any, tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict) and value and len(tokens) < MAX_DEPTH:
+        for key, item in value.items():
+            yield from _iterate_leaves(item, (*tokens, key))
+    elif isinstance(value, list) and value and len(tokens) < MAX_DEPTH:
+        for item in value:
+            yield from _iterate_leaves(item, (*tokens, EVERY_ITEM))
+    else:
+        yield tokens

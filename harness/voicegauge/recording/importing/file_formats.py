@@ -1,0 +1,37 @@
+"""Recognizes the format of a file of recorded requests and responses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voicegauge.errors import DataError
+from voicegauge.recording.importing.foreign_har import parse_har
+from voicegauge.recording.importing.huggingface_tapes import parse_huggingface_tapes
+from voicegauge.recording.importing.parsed_interaction import InteractionFile
+from voicegauge.recording.importing.plain_data import read_plain_data
+from voicegauge.recording.importing.vcr_cassettes import parse_vcr_cassette
+
+
+def is_recording(path: Path) -> bool:
+    """Whether `path` is a recording of voicegauge, which `load_har` can read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    data = read_plain_data(path)
+    log = data.get("log") if isinstance(data, dict) else None
+    return isinstance(log, dict) and "_voicegauge" in log
+
+
+def parse_interaction_file(path: Path) -> InteractionFile:
+    """Parse a file that another tool recorded.
+
+    Raises:
+        DataError: the file cannot be read or its format is unknown.
+    """
+    data = read_plain_data(path)
+    for parse in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
+        file = parse(data)
+        if file is not None:
+            return file
+    raise DataError(f"{path}: is not a VCR cassette, a HAR file or a file of huggingface.js tapes")
