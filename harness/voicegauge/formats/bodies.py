@@ -113,11 +113,11 @@ def _count_wide_text_bytes(body: bytes) -> int:
 def _describe_invalid_json(body: bytes, error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"is nested deeper than {MAX_JSON_DEPTH}"
-    # The search for a constant is slow, and a body that is not JSON may be minutes of audio.
+    # Searches for patterns are slow, and a body that is not JSON may be minutes of audio.
     constant = _INVALID_CONSTANT_PATTERN.search(body) if b"NaN" in body or b"Infinity" in body else None
     if constant is not None:
         return f"has {constant[0].decode()}, which is not valid JSON"
-    if _UNPAIRED_SURROGATE_PATTERN.search(body):
+    if b"\\u" in body and _UNPAIRED_SURROGATE_PATTERN.search(body):
         return "has an unpaired surrogate"
     reason = str(error).removeprefix("JSON is malformed: ")
     return f"is not valid JSON: {'it ends early' if reason == 'Input data was truncated' else reason}"

@@ -42,16 +42,20 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
     target, audio = speech_delivery.target, speech_delivery.documented_audio
     if audio is None or speech_delivery.delivery.audio is None:
         return
-    parsed, stream_spec = parse_exchange(speech_delivery.exchange), target.stream
-    roots: list[Any] = [parsed.response_json]
+    stream_spec = target.stream
     specs: tuple[SpeechTimestamps | EventTimestamps, ...] = audio.timestamps
     pointer = f"{target.operation.pointer}/x-speech/response/audio/timestamps"
     if target.spec.audio is not None:
         pointer = f"{target.pointer}/audio/timestamps"
     if stream_spec is not None:
+        specs, pointer = stream_spec.audio.timestamps, f"{target.operation.pointer}/x-stream/audio/timestamps"
+    if not specs:
+        return
+    parsed = parse_exchange(speech_delivery.exchange)
+    roots: list[Any] = [parsed.response_json]
+    if stream_spec is not None:
         events = parsed.read_stream(stream_spec).events
         roots = [event.value for event in events if event.event_type == stream_spec.audio.event]
-        specs, pointer = stream_spec.audio.timestamps, f"{target.operation.pointer}/x-stream/audio/timestamps"
     for index, spec in enumerate(specs):
         texts, starts, ends = (
             [value for root in roots for value in read_pointer_values(root, location.tokens)] if location else []
