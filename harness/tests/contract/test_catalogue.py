@@ -52,3 +52,13 @@ def test_an_unknown_name_suggests_the_nearest(folder) -> None:
 def test_an_empty_folder_is_an_error(tmp_path) -> None:
     with pytest.raises(ContractError, match="no contract found"):
         load_catalogue([tmp_path])
+
+
+def test_a_provider_without_targets_is_refused_with_file_and_line(folder, acme) -> None:
+    path = folder / "acme" / "openapi.yaml"
+    path.write_text(
+        acme.replace("      x-speech:", "      x-speech-later:").replace("      x-job:", "      x-job-later:")
+    )
+    with pytest.raises(ContractError, match="describes no target") as raised:
+        load_catalogue([folder]).select_targets(["acme"])
+    assert (raised.value.path, raised.value.line) == (path, 1 + acme[: acme.index("\npaths:") + 1].count("\n"))

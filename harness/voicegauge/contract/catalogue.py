@@ -53,9 +53,11 @@ class Catalogue:
     def select_targets(self, names: Sequence[str]) -> list[BaseTarget]:
         """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
 
-        A provider stands for its speech targets; a target that audio is sent to is selected by its own name.
+        A provider stands for its speech targets; a target that audio is sent to is selected by its own name, or by its
+        provider if that has no speech targets.
 
         Raises:
+            ContractError: a provider has no target.
             UnknownNameError: a name is neither a provider nor a target.
             UsageError: a name is that of an operation; the message names its targets.
         """
@@ -67,7 +69,7 @@ class Catalogue:
             if name in targets:
                 chosen[name] = targets[name]
             elif name in self._contracts:
-                chosen.update({t.id: t for t in self._contracts[name].targets.values()})
+                chosen.update({t.id: t for t in _list_provider_targets(self._contracts[name])})
             else:
                 raise self._unknown_target(name, targets)
         return list(chosen.values())
@@ -81,6 +83,18 @@ class Catalogue:
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
         return UsageError(f"{name} is an operation, not a target: {hint}")
+
+
+def _list_provider_targets(contract: Contract) -> list[BaseTarget]:
+    """Return the targets that the name of a provider stands for.
+
+    Raises:
+        ContractError: there are none.
+    """
+    found: list[BaseTarget] = [*contract.targets.values()] or [*contract.audio_input_targets.values()]
+    if not found:
+        raise contract.document.error("/paths", "describes no target: x-speech on an operation names its targets")
+    return found
 
 
 def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
