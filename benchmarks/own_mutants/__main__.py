@@ -43,7 +43,8 @@ def main() -> int:
     mutants = [mutant for paths in chosen.values() for module in paths for mutant in derive_mutants(ROOT, module)]
     options.folder.mkdir(exist_ok=True)
     results = ResultFile(options.folder / "results.jsonl")
-    waiting = [mutant for mutant in mutants if options.again or results.outcome_of(mutant) != "killed"]
+    noticed = {"killed", "timeout"}
+    waiting = [mutant for mutant in mutants if options.again or results.outcome_of(mutant) not in noticed]
     waiting.sort(key=lambda mutant: (results.outcome_of(mutant) is None, mutant.key))
     if waiting and not options.no_run:
         print(f"{len(waiting)} of {len(mutants)} mutants to run", file=sys.stderr)

@@ -117,6 +117,18 @@ async def test_a_job_without_a_result_in_the_response_to_its_submit_is_polled(sp
     assert script.routes == ["POST /speech", "GET /jobs/j1", "GET /files/a.wav"]
 
 
+@pytest.mark.parametrize("job_id", [f"j-{KEY}", "j" * 513, "j\x1b1", ""])
+async def test_an_id_that_cannot_be_saved_leaves_no_open_job(speak, script, job_id):
+    """The link from the submit is followed where the id can be part of a URL."""
+    script.on("POST /speech", JSONResponse({"id": job_id, "state": "queued"}, 202))
+    script.on(f"GET /jobs/{job_id}", Response(status_code=500))
+    watcher = Watcher()
+    delivery, _ = await speak(observer=watcher)
+    assert watcher.events[-1] == (202, "accepted", None)
+    assert (delivery.job.id, delivery.has_open_job) == (None, False)
+    assert delivery.failure.kind == ("server_error" if KEY in job_id else "protocol")
+
+
 async def test_a_failed_job_may_have_no_reason(speak, script, status):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("failed", reason=" "))
@@ -333,9 +345,10 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
         while len(watcher.events) < 2:  # noqa: ASYNC110 - an observer has no event
             await asyncio.sleep(0.01)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(DeliveryInterruptedError) as caught:
             await task
     assert watcher.events[-1] == (202, "accepted", "j1")
+    assert (caught.value.delivery.exchanges[-1].operation == "cancel") is (cancellation is not None)
     sent = [str(request.url).removeprefix(base) for _, request, _ in script.requests if request.method == "DELETE"]
     assert sent == ([cancellation] if cancellation else [])
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)

@@ -37,6 +37,9 @@ def elsewhere(monkeypatch):
         ("nan", None),
         ("inf", None),
         ("", None),
+        (" 7 ", 7),
+        (" Thu, 01 Jan 1970 00:01:40 GMT ", 90),
+        ("Fri, 31 Dec 9999999999 23:59:59 GMT", None),
         ("Thu, 99 Foo 1970", None),
     ],
 )

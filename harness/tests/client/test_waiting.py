@@ -56,10 +56,11 @@ async def test_the_wait_for_a_job_can_be_limited(speak, script, status):
     assert delivery.has_open_job  # it may still succeed
 
 
-async def test_a_limit_beyond_the_contract_changes_nothing(speak, script, status):
+@pytest.mark.parametrize("max_wait_s", [60, 1e6])
+async def test_a_limit_not_below_that_of_the_contract_changes_nothing(speak, script, status, max_wait_s):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("working"))
-    delivery, clock = await speak(max_wait_s=1e6)
+    delivery, clock = await speak(max_wait_s=max_wait_s)
     assert "60 s (the contract's limit)" in delivery.failure.message
     assert clock.monotonic() == 60
 
@@ -238,13 +239,15 @@ async def test_a_wait_that_takes_too_long_is_not_followed_by_a_submit(contract, 
     assert (delivery.failure.kind, delivery.billing, len(script.requests)) == ("timeout", BillingStatus.REJECTED, 1)
 
 
-async def test_retries_do_not_outlast_the_deadline(contract):
+@pytest.mark.parametrize(("max_wait_s", "limit_s"), [(250, 250), (None, MAX_TRANSFER_S)])
+async def test_retries_do_not_outlast_the_deadline(contract, max_wait_s, limit_s):
     def respond(_path):
         return Response("busy", 503, {"Retry-After": "110"})
 
-    async with _slow_service(contract, respond, max_wait_s=250) as (client, clock, called):
+    async with _slow_service(contract, respond, max_wait_s=max_wait_s) as (client, clock, called):
         delivery = await client.speak(contract().find_target_by_name("sync"), HELLO)
-    assert delivery.failure.message == "HTTP 503: busy; a delivery may take 250 s, and the next attempt is due in 110 s"
+    limit = f"a delivery may take {limit_s:g} s, and the next attempt is due in 110 s"
+    assert delivery.failure.message == f"HTTP 503: busy; {limit}"
     assert (len(called), clock.monotonic()) == (2, 310)
     assert delivery.billing is BillingStatus.REJECTED
 
