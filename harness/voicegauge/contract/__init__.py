@@ -26,6 +26,7 @@ from voicegauge.contract.documents import (
     OverlayProposal,
     ProposedOperation,
     find_contract_files,
+    find_overlay_base,
     propose_overlay,
     read_openapi_document,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "find_callback_body",
     "find_callback_id_location",
     "find_contract_files",
+    "find_overlay_base",
     "find_status_operation",
     "is_billable",
     "is_bundled",

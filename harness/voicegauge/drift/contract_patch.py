@@ -9,14 +9,21 @@ from typing import Any
 
 import yaml
 
-from voicegauge.contract import MISSING
+from voicegauge.contract import MISSING, find_overlay_base
+from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
 from voicegauge.drift.inferred_schema import infer_schema
+from voicegauge.drift.observed_values import (
+    list_body_values,
+    list_header_values,
+    list_json_bodies,
+    list_same_responses,
+)
+from voicegauge.drift.overlay_patch import OverlayEditor
 from voicegauge.drift.report import DriftChange, DriftReport
-from voicegauge.drift.traffic import STANDARD_HEADERS
-from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, RecordedTraffic
+from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
 from voicegauge.drift.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.errors import UsageError
-from voicegauge.formats import is_json, read_pointer, unescape_pointer_token
+from voicegauge.formats import is_json, unescape_pointer_token
 
 _PATCHABLE_RULES = {
     "observed-status-undocumented",
@@ -26,6 +33,8 @@ _PATCHABLE_RULES = {
     "observed-value-undocumented",
 }
 """Ids of the rules whose changes can be documented by an addition to the contract."""
+_RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
+"""Ids of the rules whose changes do not belong into the contract."""
 _EXCHANGE_POINTER = re.compile(r"/log/entries/(\d+)")
 
 
@@ -39,19 +48,19 @@ class ContractPatch:
             traffic: the recordings from which values, types and schemas are taken.
 
         Raises:
-            UsageError: the contract contains YAML that cannot be edited, or consists of several files.
+            UsageError: the contract contains YAML that cannot be edited.
         """
         self._contract = traffic.contract
         self._traffic = traffic
         document = self._contract.document
-        if document.is_composed:
-            raise UsageError(
-                f"{document.path}: --propose changes a contract of one file; add to this overlay by hand what drift "
-                "reports without --propose"
-            )
         self._text = document.path.read_text("utf-8")
+        base, json_only = find_overlay_base(document.path), document.path.suffix == ".json"
         try:
-            self._editor = YamlEditor(self._text, json_only=document.path.suffix == ".json")
+            self._editor: YamlEditor | OverlayEditor = (
+                YamlEditor(self._text, json_only=json_only)
+                if base is None
+                else OverlayEditor(self._text, document, base, json_only=json_only)
+            )
         except yaml.YAMLError as error:
             raise UsageError(
                 f"{document.path}: cannot be edited: replace tabs by spaces and remove YAML tags"
@@ -59,6 +68,9 @@ class ContractPatch:
         self._source_name = f"recording {traffic.compared_input.file.rpartition('/')[2]}"
         self._new_headers: dict[str, dict[str, Any]] = {}
         """New headers by the pointer of their response, for responses without `headers`. They become one addition."""
+        self._values_by_field: dict[tuple[str, str], list[Any]] = {}
+        """Values of undocumented fields, by the pointer of the object's schema and the name of the field."""
+        self._has_additions = False
         self.unpatched_changes: list[DriftChange] = []
         """Changes that no addition can document. A person has to decide about them."""
 
@@ -70,6 +82,7 @@ class ContractPatch:
             return
         try:
             is_added = self._add_documentation(change, recorded_exchange)
+            self._has_additions |= is_added
         except AdditionNotPossibleError:
             is_added = False
         if not is_added:
@@ -80,7 +93,8 @@ class ContractPatch:
         for pointer, headers in self._new_headers.items():
             self._editor.add_key(pointer, "headers", headers)
         self._new_headers.clear()
-        self._add_source()
+        if self._has_additions:
+            self._add_source()
         path = str(self._contract.document.path)
         lines = difflib.unified_diff(
             self._text.splitlines(keepends=True), self._editor.build_text().splitlines(keepends=True), path, path
@@ -99,82 +113,88 @@ class ContractPatch:
     def _add_documentation(self, change: DriftChange, recorded_exchange: RecordedExchange) -> bool:
         """Add what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
-        pointer = change.old_position.pointer
+        pointer, same = change.old_position.pointer, list_same_responses(self._traffic, recorded_exchange)
         if change.rule == "observed-status-undocumented":
-            self._editor.add_key(pointer, str(recorded_exchange.status), self._build_response(recorded_exchange))
+            self._editor.add_key(pointer, str(recorded_exchange.status), self._build_response(same))
             return True
         if change.rule == "observed-media-type-undocumented":
-            self._editor.add_key(
-                pointer, recorded_exchange.exchange.response.media_type, self._build_media_type(recorded_exchange)
-            )
+            media_type = recorded_exchange.exchange.response.media_type
+            self._editor.add_key(pointer, media_type, _build_media_type(same, media_type))
             return True
         if change.rule == "observed-header-undocumented":
-            self._add_header(change, recorded_exchange, pointer)
+            self._add_header(change.location.partition("header.")[2], same, pointer)
             return True
-        value = _find_observed_value(change, recorded_exchange)
-        if value is MISSING:
-            return False
         if change.rule == "observed-value-undocumented":
-            return self._add_enum_value(pointer, value)
-        name = unescape_pointer_token(change.location.rpartition("/")[2])
-        self._editor.add_key(
-            f"{pointer}/properties", name, {**infer_schema([value]), "x-source": self._build_source_reference()}
-        )
+            return self._add_enum_value(change, recorded_exchange)
+        tokens = [unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]]
+        values = self._values_by_field.get((pointer, tokens[-1])) or list_body_values(same, tokens)
+        if not values:
+            return False
+        schema = {**infer_schema(values), "x-source": self._build_source_reference()}
+        self._editor.add_key(f"{pointer}/properties", tokens[-1], schema)
         return True
 
-    def _add_header(self, change: DriftChange, recorded_exchange: RecordedExchange, pointer: str) -> None:
-        name = change.location.partition("header.")[2]
-        header = self._build_header(recorded_exchange.exchange.response.header(name) or "")
+    def collect_values(self, changes: Sequence[DriftChange]) -> None:
+        """Collect the values of each undocumented field in all operations that share its schema."""
+        for change in changes:
+            recorded_exchange = self._find_exchange(change)
+            if change.rule != "observed-field-undocumented" or recorded_exchange is None or change.old_position is None:
+                continue
+            tokens = [unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]]
+            values = list_body_values(list_same_responses(self._traffic, recorded_exchange), tokens)
+            self._values_by_field.setdefault((change.old_position.pointer, tokens[-1]), []).extend(values)
+
+    def _add_header(self, name: str, exchanges: Sequence[RecordedExchange], pointer: str) -> None:
+        values = {key.lower(): texts for key, texts in list_header_values(exchanges).items()}
+        header = self._build_header(values[name.lower()])
         if self._editor.has_value(f"{pointer}/headers"):
             self._editor.add_key(f"{pointer}/headers", name, header)
         else:
             self._new_headers.setdefault(pointer, {}).setdefault(name, header)
 
-    def _build_header(self, header_value: str) -> dict[str, Any]:
-        return {
-            "schema": {"type": "integer" if header_value.isdecimal() else "string"},
-            "x-source": self._build_source_reference(),
-        }
+    def _build_header(self, header_values: Sequence[str]) -> dict[str, Any]:
+        is_number = all(text.isdecimal() for text in header_values)
+        return {"schema": {"type": "integer" if is_number else "string"}, "x-source": self._build_source_reference()}
 
-    def _add_enum_value(self, pointer: str, value: Any) -> bool:
-        """Add a value to the enum at `pointer`. Return `False` if `pointer` refers to another keyword than `enum`."""
-        schema, _, keyword = pointer.rpartition("/")
-        if keyword != "enum":
+    def _add_enum_value(self, change: DriftChange, recorded_exchange: RecordedExchange) -> bool:
+        """Add a value to an enum. Return `False` if the change is about another keyword than `enum`."""
+        assert change.old_position is not None
+        schema, _, keyword = change.old_position.pointer.rpartition("/")
+        value = _find_observed_value(change, recorded_exchange)
+        if keyword != "enum" or value is MISSING:
             return False
-        self._editor.add_item(pointer, value)
-        self._editor.add_key(
-            schema, "x-source", {**self._build_source_reference(), "note": f"{value!r} was seen in traffic"}
-        )
+        self._editor.add_item(change.old_position.pointer, value)
+        note = f"{value!r} was seen in traffic"
+        self._editor.add_key(schema, "x-source", {**self._build_source_reference(), "note": note})
         return True
 
-    def _build_response(self, recorded_exchange: RecordedExchange) -> dict[str, Any]:
-        response = recorded_exchange.exchange.response
+    def _build_response(self, exchanges: Sequence[RecordedExchange]) -> dict[str, Any]:
         documented: dict[str, Any] = {
             "description": "Seen in traffic; no document describes it",
             "x-source": self._build_source_reference(),
         }
         expected = STANDARD_HEADERS | {name.lower() for name in self._contract.limits.headers.values()}
-        headers = {name: self._build_header(text) for name, text in response.headers if name.lower() not in expected}
+        headers = {
+            name: self._build_header(values)
+            for name, values in list_header_values(exchanges).items()
+            if name.lower() not in expected and not is_infrastructure_header(name)
+        }
         if headers:
             documented["headers"] = headers
-        if response.body and response.media_type:
-            documented["content"] = {response.media_type: self._build_media_type(recorded_exchange)}
+        responses = [one.exchange.response for one in exchanges]
+        media_types = dict.fromkeys(one.media_type for one in responses if one.body and one.media_type)
+        if media_types:
+            documented["content"] = {name: _build_media_type(exchanges, name) for name in media_types}
         return documented
-
-    def _build_media_type(self, recorded_exchange: RecordedExchange) -> dict[str, Any]:
-        if is_json(recorded_exchange.exchange.response.media_type) and recorded_exchange.json_body is not MISSING:
-            return {"schema": infer_schema([recorded_exchange.json_body])}
-        return {}
 
     def _build_source_reference(self) -> dict[str, Any]:
         return {"document": self._source_name, "inferred": True}
 
     def _add_source(self) -> None:
         """Add the recording to the sources of the contract, because the additions refer to it."""
-        if self._editor.build_text() != self._text:
-            compared = self._traffic.compared_input
-            source = {"title": f"Recorded traffic ({compared.title})", "date": (compared.version or "1970-01-01")[:10]}
-            self._editor.add_key("/x-provider/sources", self._source_name, source)
+        compared = self._traffic.compared_input
+        source = {"title": f"Recorded traffic ({compared.title})", "date": (compared.version or "1970-01-01")[:10]}
+        self._editor.add_key("/x-provider/sources", self._source_name, source)
 
 
 def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> ContractPatch:
@@ -189,29 +209,21 @@ def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contr
         report: the report of comparing the traffic with its contract.
     """
     patch = ContractPatch(traffic)
+    patch.collect_values(report.changes)
     for change in report.changes:
-        if change.rule.startswith("observed-") and change.rule != "observed-disputed-reading":
+        if change.rule.startswith("observed-") and change.rule not in _RULES_WITHOUT_ADDITION:
             patch.add_change(change)
     return patch
+
+
+def _build_media_type(exchanges: Sequence[RecordedExchange], media_type: str) -> dict[str, Any]:
+    bodies = list_json_bodies(exchanges, media_type)
+    return {"schema": infer_schema(bodies)} if is_json(media_type) and bodies else {}
 
 
 def _find_observed_value(change: DriftChange, recorded_exchange: RecordedExchange) -> Any:
     """Return the value of the response that a change is about. If there are several such values, return the first."""
     assert change.new_position is not None
     tokens = [unescape_pointer_token(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
-    value = read_pointer(recorded_exchange.json_body, tokens)
-    if value is not MISSING:
-        return value
-    values = _list_values_at(recorded_exchange.json_body, tokens)
+    values = list_body_values([recorded_exchange], tokens)
     return values[0] if values else MISSING
-
-
-def _list_values_at(value: Any, path_tokens: Sequence[str]) -> list[Any]:
-    """Return all values at a path in which `*` means any list index."""
-    values = [value]
-    for token in path_tokens:
-        if token == ANY_INDEX:
-            values = [entry for parent in values if isinstance(parent, list) for entry in parent]
-        else:
-            values = [parent[token] for parent in values if isinstance(parent, dict) and token in parent]
-    return values

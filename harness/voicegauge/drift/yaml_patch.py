@@ -109,6 +109,10 @@ class YamlEditor:
         else:
             first = node.value[0].start_mark.index
             margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
+            if isinstance(value, Mapping) and len(margin) + len(text) + 2 > _MAX_LINE_WIDTH:
+                column = len(margin) + INDENT_SPACES
+                text = "".join(line for key, item in value.items() for line in self._format_block(key, item, column))
+                text = text.strip()
             self._insertions.append(
                 TextInsertion(self._find_next_line_offset(node), f"{margin}- {text}\n", pointer.count("/"))
             )

@@ -127,3 +127,34 @@ def test_a_contract_in_json_stays_json(tmp_path: Path, monkeypatch: pytest.Monke
     changed = json.loads(Path("openapi.json").read_text())
     assert "queue_position" in changed["components"]["schemas"]["SpeechStatus"]["properties"]
     load_contract(Path("openapi.json"))
+
+
+@pytest.mark.parametrize("patched", PROVIDERS[:1], indirect=True)
+def test_an_addition_fits_all_recorded_values(
+    patched: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first value of a field is null, a header has two spellings, and a new status has two kinds of bodies."""
+    path, _, exchanges = patched
+    values, headers = (None, "late", 3), (("X-Cost", "12"), ("x-cost", "12.5"))
+
+    def vary(index: int, one: Exchange) -> Exchange:
+        value = json.loads(one.response.body) if "json" in one.response.media_type else None
+        if not isinstance(value, dict):
+            return one
+        changed = with_json(one, {**value, "wait": values[index % 3], "seen": {f"key{index % 2}": index}})
+        status = 451 if one.response.status == 404 else one.response.status
+        return with_response(changed, status=status, headers=(*one.response.headers, headers[index % 2]))
+
+    varied = tuple(vary(index, one) for index, one in enumerate(exchanges))
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(path, "openapi.yaml")
+    patch = _propose(load_contract(Path("openapi.yaml")), varied).build_unified_diff()
+    assert patch.count("X-Cost:") + patch.count("x-cost:") == patch.lower().count("x-cost:")
+    _apply(patch, tmp_path)
+    left = compare_traffic_with_contract(traffic(load_contract(Path("openapi.yaml")), varied)).changes
+    assert not [
+        (change.rule, change.location)
+        for change in left
+        if change.rule.startswith("observed-") and ("wait" in change.location or "key" in change.location)
+    ]
+    assert not {change.rule for change in left} & {"observed-status-undocumented", "observed-header-undocumented"}

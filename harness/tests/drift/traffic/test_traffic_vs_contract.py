@@ -85,6 +85,30 @@ def test_undocumented_parts_of_responses(
     assert (rule, STATUS, location) in _found(contract, _edited(exchanges, STATUS, edit))
 
 
+def test_headers_of_proxies_and_cdns_are_one_note(contract: Contract, exchanges: Exchanges) -> None:
+    changed = _headers(
+        exchanges, ("CF-Ray", "1"), ("x-envoy-upstream-service-time", "7"), ("NEL", "{}"), ("X-Cost", "1")
+    )
+    report = compare_traffic_with_contract(traffic(contract, changed))
+    (note,) = [change for change in report.changes if change.rule == "observed-infrastructure-headers"]
+    assert (note.level, note.operation, note.new_value) == (
+        "compatible",
+        None,
+        '["cf-ray","nel","x-envoy-upstream-service-time"]',
+    )
+    undocumented = {
+        location for rule, _, location in _found(contract, changed) if rule == "observed-header-undocumented"
+    }
+    assert {location.partition("header.")[2] for location in undocumented} == {"X-Cost"}
+
+
+def test_a_header_in_another_case_is_the_same_header(contract: Contract, exchanges: Exchanges) -> None:
+    polls = tuple(one for one in exchanges if (one.operation, one.response.status) == (STATUS, 200))
+    changed = (*_headers(polls[:1], ("X-Cost", "1")), *_headers(polls[1:], ("x-cost", "2")))
+    locations = [location for rule, _, location in _found(contract, changed) if rule == "observed-header-undocumented"]
+    assert locations == ["200 header.X-Cost"]
+
+
 def test_redacted_values_are_compared_by_type_only(contract: Contract, exchanges: Exchanges) -> None:
     masked = _edited(exchanges, STATUS, lambda v: v.update(status="[redacted]"))
     assert not {found for found in _found(contract, masked) if found[0] == "observed-value-undocumented"}

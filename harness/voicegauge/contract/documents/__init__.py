@@ -6,6 +6,7 @@ position in the file that it was read from.
 
 from voicegauge.contract.documents.assembly import (
     find_contract_files,
+    find_overlay_base,
     read_contract_document,
     read_openapi_document,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "OverlayProposal",
     "ProposedOperation",
     "find_contract_files",
+    "find_overlay_base",
     "propose_overlay",
     "read_contract_document",
     "read_openapi_document",

@@ -56,6 +56,15 @@ def read_contract_document(path: Path) -> Document:
     return document
 
 
+def find_overlay_base(path: Path) -> Path | None:
+    """Return the file that an overlay extends; `None` if `path` is an OpenAPI document.
+
+    Raises:
+        ContractError: a file cannot be read, or the overlay is not valid.
+    """
+    return find_base(read_document(path)) if is_overlay_file(path) else None
+
+
 def find_contract_files(folder: Path) -> list[Path]:
     """Return the contract files in `folder`: single files, `<provider>/openapi.yaml` and `<provider>/overlay.yaml`.
 

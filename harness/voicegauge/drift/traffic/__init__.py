@@ -8,11 +8,10 @@ from voicegauge.drift.traffic.recording_files import (
     load_traffic,
 )
 from voicegauge.drift.traffic.traffic_rules import build_traffic_rules
-from voicegauge.drift.traffic.traffic_vs_contract import STANDARD_HEADERS, compare_traffic_with_contract
+from voicegauge.drift.traffic.traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift.traffic.traffic_vs_traffic import compare_traffic
 
 __all__ = [
-    "STANDARD_HEADERS",
     "RecordedTraffic",
     "compare_recording_files",
     "compare_recording_with_contract",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from voicegauge.drift.general_headers import is_infrastructure_header
 from voicegauge.drift.report import DriftChange, FilePosition, build_change
 from voicegauge.drift.traffic.reading import (
     CaseKey,
@@ -23,9 +24,10 @@ def compare_headers(context: ResponseContext, pairs: Sequence[PairedResponses]) 
     responses = [
         recorded_exchange for pair in pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
     ]
-    for name in sorted(
-        {name for recorded_exchange in responses for name in _list_header_names(recorded_exchange)} - CONNECTION_HEADERS
-    ):
+    names = {name for recorded_exchange in responses for name in _list_header_names(recorded_exchange)}
+    for name in sorted(names - CONNECTION_HEADERS):
+        if is_infrastructure_header(name):
+            continue
         yield from _compare_presence(context, pairs, name)
         yield from _compare_values(context, pairs, name)
 

@@ -11,6 +11,7 @@ TRAFFIC_VS_CONTRACT_RULES = {
     "observed-status-undocumented": (_POSSIBLY, "A response has an undocumented status"),
     "observed-media-type-undocumented": (_BREAKING, "A response has an undocumented media type"),
     "observed-header-undocumented": (_COMPATIBLE, "A response has an undocumented header"),
+    "observed-infrastructure-headers": (_COMPATIBLE, "Responses have headers of proxies, CDNs or web servers"),
     "observed-header-value-undocumented": (_POSSIBLY, "A header has a value that its documented schema rejects"),
     "observed-field-undocumented": (_COMPATIBLE, "A response has an undocumented field"),
     "observed-field-missing": (_BREAKING, "A field that is documented as required is missing"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract import MISSING
+from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_change, build_report
 from voicegauge.drift.traffic.bodies_vs_schemas import compare_body_with_schema
 from voicegauge.drift.traffic.contradictions import build_contradiction
@@ -14,16 +15,6 @@ from voicegauge.drift.traffic.requests import find_undocumented_request_parts
 from voicegauge.drift.traffic.transitions_vs_contract import find_undocumented_transitions
 from voicegauge.drift.traffic.uncovered import find_uncovered_parts
 from voicegauge.recording import MASK
-
-STANDARD_HEADERS = frozenset(
-    (
-        *("accept-ranges", "access-control-allow-origin", "age", "allow", "alt-svc", "cache-control", "connection"),
-        *("content-disposition", "content-encoding", "content-language", "content-length", "content-type", "date"),
-        *("etag", "expires", "keep-alive", "last-modified", "location", "pragma", "retry-after", "server"),
-        *("strict-transport-security", "transfer-encoding", "vary", "via", "www-authenticate"),
-    )
-)
-"""Names of general HTTP headers (such as those of RFC 9110, 9111 and 6797), which API documents need not list."""
 
 
 def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
@@ -39,7 +30,10 @@ def _remove_repeated_changes(changes: Iterator[DriftChange]) -> Iterator[DriftCh
     """Yield each change only once, with the first exchange that shows the change."""
     reported = set[tuple[Any, ...]]()
     for change in changes:
-        key = (change.rule, change.operation, change.location, change.old_position, change.new_value)
+        # Names of headers have no case, and a header of one name has one description.
+        is_header = change.rule == "observed-header-undocumented"
+        shown = (change.location.lower(), None) if is_header else (change.location, change.new_value)
+        key = (change.rule, change.operation, change.old_position, *shown)
         if key not in reported:
             reported.add(key)
             yield change
@@ -57,9 +51,27 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
                 operation=recorded_exchange.operation_id,
                 new=recorded_exchange.find_position(),
             )
+    yield from _find_infrastructure_headers(traffic)
     for conversation in traffic.conversations:
         yield from find_undocumented_transitions(conversation)
     yield from find_uncovered_parts(traffic)
+
+
+def _find_infrastructure_headers(traffic: RecordedTraffic) -> Iterator[DriftChange]:
+    """Yield one change for all headers of proxies, CDNs and web servers, which say nothing about the API."""
+    found = [
+        (one, name)
+        for one in traffic.exchanges
+        for name, _ in one.exchange.response.headers
+        if one.operation is not None and is_infrastructure_header(name)
+    ]
+    if found:
+        yield build_change(
+            "observed-infrastructure-headers",
+            location="headers",
+            new=found[0][0].find_position("/response/headers"),
+            message_values={"new": sorted({name.lower() for _, name in found})},
+        )
 
 
 def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[DriftChange]:
@@ -96,6 +108,8 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
     expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.headers.values()}
     for name, text in recorded_exchange.exchange.response.headers:
         header = documented.get(name.lower())
+        if header is None and is_infrastructure_header(name):
+            continue
         if header is None and name.lower() not in expected:
             rule, pointer = "observed-header-undocumented", spec.pointer
         elif header is not None and MASK not in text and header.parse_text(text).errors:
