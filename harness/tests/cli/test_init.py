@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 import voicegauge
 from voicegauge.cli import run
 from voicegauge.formats import parse_location
+
+from ..builders.servers import serving
 
 DOCUMENT = """
 openapi: 3.1.0
@@ -149,7 +152,7 @@ def test_the_proposal_as_json(document: Path, capsys: pytest.CaptureFixture[str]
         (["acme.yaml"], "overlay.yaml exists: name another file with --out, or delete it"),
         (["acme.yaml", "--out", "other/o.yaml"], "must be in the folder of"),
         (["acme.yaml", "--operation", "/nothing", "--out", "o.yaml"], "unknown operation '/nothing'"),
-        (["missing.yaml"], "does not exist"),
+        (["missing.yaml"], "missing.yaml: is not a file"),
         (["text.yaml", "--out", "o.yaml"], "must be a mapping"),
     ],
 )
@@ -212,3 +215,22 @@ def test_a_provider_id_has_no_special_characters(document: Path, capsys: pytest.
     assert run(["init", str(document), "--provider", "../x"]) == 2
     assert "'../x' is not a provider id" in capsys.readouterr().err
     assert not document.with_name("overlay.yaml").exists()
+
+
+async def test_a_document_at_a_url_is_saved_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": DOCUMENT.encode()})
+
+    monkeypatch.chdir(tmp_path)
+    async with serving(app) as url:
+        assert await asyncio.to_thread(run, ["init", f"{url}/docs/acme.yaml?key=1"]) == 0
+        assert await asyncio.to_thread(run, ["init", f"{url}/docs/acme.yaml", "--out", "other.yaml"]) == 2
+    assert (tmp_path / "acme.yaml").read_text() == DOCUMENT
+    assert "extends: acme.yaml" in (tmp_path / "overlay.yaml").read_text()
+
+
+@pytest.mark.parametrize("source", ["http://acme.test/openapi.json", "https://", "nowhere.yaml", "."])
+def test_a_source_that_cannot_be_read_is_refused_in_one_line(source: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", source]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         score,
         write_report,
     )
-    from voicegauge.api.target_selection import load_contracts, propose_overlay, select_providers
+    from voicegauge.api.target_selection import download_document, load_contracts, propose_overlay, select_providers
     from voicegauge.api.traffic_recording import Overwrite, RecordedFile, RecordResult, record
     from voicegauge.api.webhook_listening import ListenResult, listen
 
@@ -84,7 +84,7 @@ _NAMES_BY_MODULE = {
         "score",
         "write_report",
     ),
-    "target_selection": ("load_contracts", "propose_overlay", "select_providers"),
+    "target_selection": ("download_document", "load_contracts", "propose_overlay", "select_providers"),
     "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
     "webhook_listening": ("ListenResult", "listen"),
 }
@@ -117,6 +117,7 @@ __all__ = [
     "convert",
     "describe_plan",
     "describe_undeletable_resources",
+    "download_document",
     "emulate",
     "find_drift",
     "format_github_annotations",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.contract import (
     BaseTarget,
@@ -21,7 +24,11 @@ from voicegauge.contract import (
 )
 from voicegauge.contract import propose_overlay as propose_overlay_of
 from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.files import write_file
+from voicegauge.formats import MAX_DOCUMENT_BYTES
+from voicegauge.transport import download
 
+_MAX_NAME_CHARACTERS = 100
 ContractsOrFolders = Catalogue | Sequence[PathLike]
 """Loaded contracts, or folders and files of your own contracts, which are loaded in addition to the bundled ones."""
 
@@ -63,6 +70,38 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
         UsageError: the document has no such operation.
     """
     return propose_overlay_of(read_openapi_document(Path(document)), provider=provider, operations=to_names(operations))
+
+
+def download_document(url: str, folder: PathLike = ".") -> Path:
+    """Download a provider's OpenAPI document, without changing it.
+
+    Args:
+        url: https URL of the document. Redirects to https are followed.
+        folder: folder to write to; the file has the name in the URL.
+
+    Returns:
+        The written file.
+
+    Raises:
+        UsageError: the URL cannot be used, the file exists already, or the response is not a document.
+        TransportError: the document cannot be downloaded, or is larger than 16 MiB.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[-_MAX_NAME_CHARACTERS:]
+    if name and (Path(folder) / name).exists():
+        raise UsageError(f"{Path(folder) / name} exists already: pass the file instead of its URL, or delete it")
+    response = run_coroutine(download(url, max_bytes=MAX_DOCUMENT_BYTES))
+    is_json = response.body.lstrip()[:1] in (b"{", b"[")
+    if Path(name).suffix.lower() not in (".json", ".yaml", ".yml"):
+        name = f"{name or 'openapi'}.{'json' if is_json else 'yaml'}"
+    path = Path(folder) / name
+    if path.exists():
+        raise UsageError(f"{path} exists already: pass the file instead of its URL, or delete it")
+    if response.body.lstrip()[:1] == b"<":
+        raise UsageError(
+            f"{url.partition('?')[0]}: is a web page, not an OpenAPI document: use the URL of the file itself"
+        )
+    write_file(path, response.body)
+    return path
 
 
 def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None) -> Catalogue:

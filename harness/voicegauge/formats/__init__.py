@@ -15,6 +15,7 @@ from voicegauge.formats.bodies import (
 from voicegauge.formats.json_excerpts import quote_json
 from voicegauge.formats.json_lines import JSON_LINES_MEDIA_TYPE, JsonLinesParser
 from voicegauge.formats.located_yaml import (
+    MAX_DOCUMENT_BYTES,
     YAML_LOADER,
     Document,
     SourcePosition,
@@ -45,6 +46,7 @@ __all__ = [
     "EVENT_STREAM_MEDIA_TYPE",
     "EVERY_ITEM",
     "JSON_LINES_MEDIA_TYPE",
+    "MAX_DOCUMENT_BYTES",
     "MAX_JSON_NODES",
     "MISSING",
     "YAML_LOADER",

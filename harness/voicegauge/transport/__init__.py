@@ -3,6 +3,7 @@
 from voicegauge.transport.aws_signing import sign_for_aws
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import decode_body
+from voicegauge.transport.download import download
 from voicegauge.transport.encoding import encode_body
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
 
@@ -13,6 +14,7 @@ __all__ = [
     "Transport",
     "VirtualClock",
     "decode_body",
+    "download",
     "encode_body",
     "find_proxy",
     "limit_timeouts",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("init")
-@click.argument("document", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", metavar="DOCUMENT|URL")
 @click.option("--provider", metavar="ID", default="", help="Id of the provider. Default: from the document's server.")
 @click.option(
     "--operation",
@@ -35,16 +35,18 @@ if TYPE_CHECKING:
 )
 @add_json_option
 def command(
-    *, document: Path, provider: str, operations: tuple[str, ...], out: Path | None, json_path: str | None
+    *, source: str, provider: str, operations: tuple[str, ...], out: Path | None, json_path: str | None
 ) -> None:
     """Propose a contract for a provider's OpenAPI document.
 
-    DOCUMENT stays as it is. An OpenAPI Overlay beside it adds what OpenAPI cannot say:
-    which operation speaks, and where its request and response have text, voice and audio.
-    What the document does not state is marked TODO. Prices are never guessed.
+    The document stays as it is; one at an https URL is saved in the current folder first.
+    An OpenAPI Overlay beside it adds what OpenAPI cannot say: which operation speaks, and
+    where its request and response have text, voice and audio. What the document does not
+    state is marked TODO. Prices are never guessed.
     """
     from voicegauge import api
 
+    document = _find_document(source, out.parent if out else Path())
     out = out or document.with_name("overlay.yaml")
     if out.resolve().parent != document.resolve().parent:
         raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
@@ -53,6 +55,19 @@ def command(
     proposal = api.propose_overlay(document, provider=provider, operations=operations)
     write_file(out, proposal.overlay.encode())
     show_record(proposal, json_path, lambda: _print_proposal(proposal, out))
+
+
+def _find_document(source: str, folder: Path) -> Path:
+    """Return the document that the user names; one at a URL is saved in `folder` first."""
+    from voicegauge import api
+
+    if source.lower().startswith(("http://", "https://")):
+        path = api.download_document(source, folder)
+        create_console(to_stderr=True).print(f"saved {path}", soft_wrap=True)
+        return path
+    if not Path(source).is_file():
+        raise UsageError(f"{source}: is not a file: name an OpenAPI document, or the https URL of one")
+    return Path(source)
 
 
 def _print_proposal(proposal: OverlayProposal, path: Path) -> None:

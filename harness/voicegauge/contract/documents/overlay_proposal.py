@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from voicegauge.contract.consistency import check_schemas
 from voicegauge.contract.documents.openapi_validation import validate_openapi
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
 from voicegauge.contract.documents.selection import read_operations, select_operations
@@ -151,6 +152,7 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
         part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
         normalize_openapi(part)
         try:
+            check_schemas(Schemas(part), part)
             validate_openapi(part)
             node = part.data["paths"][path]
             fields = dict(_request_fields(Schemas(part), node, node[method]))
