@@ -1,4 +1,4 @@
-"""Every operation that the five documents describe is in a contract, emulated and checked.
+"""Every operation that the documents describe is in a contract, emulated and checked.
 
 The table is transcribed from the documents, section by section. A path is given where the
 document prints one; a section whose path was lost when its page was saved has none.
@@ -65,6 +65,11 @@ DOCUMENTED = [
     ("ttsai.txt", "Delete a saved voice", "ttsai", "deleteUserVoice", "DELETE", "/v1/user-voices/"),
     ("ttsai.txt", "Archive", "ttsai", "archiveUserVoice", "POST", "/v1/user-voices/{public_id}/archive/"),
     ("ttsai.txt", "Reactivate", "ttsai", "reactivateUserVoice", "POST", "/v1/user-voices/{public_id}/reactivate/"),
+    ("openapi.yaml", "Create speech", "openai", "createSpeech", "POST", "/audio/speech"),
+    ("openapi.yaml", "List models", "openai", "listModels", "GET", "/models"),
+    ("openapi.yaml", "Create speech", "openai-compatible", "createSpeech", "POST", "/audio/speech"),
+    ("openapi.yaml", "List models", "openai-compatible", "listModels", "GET", "/models"),
+    ("kokoro-fastapi.py", "List voices", "openai-compatible", "listVoices", "GET", "/audio/voices"),
 ]
 # document, provider, operation whose request names the URL: what the provider sends by itself
 SENT = [

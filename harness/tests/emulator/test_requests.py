@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
+import voicegauge
 from voicegauge.emulator import SCENARIO_HEADER, SERVER_HEADER
 from voicegauge.speech.audio import encode
 
@@ -28,11 +30,24 @@ async def test_the_path_of_a_server_is_an_optional_prefix(start: Any) -> None:
     assert (await api.send("GET", "/base/voices")).status_code == 200
 
 
-async def test_another_provider_is_not_found(start: Any) -> None:
+async def test_another_path_is_not_found(start: Any) -> None:
     api = await start()
     response = await api.send("GET", f"{api.url}/nobody/x")
-    assert response.status_code == 404
-    assert "/acme" in response.text
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
+
+
+async def test_a_single_provider_is_also_at_the_root(start: Any) -> None:
+    api = await start()
+    for path in ("/voices", "/base/voices"):
+        response = await api.send("GET", f"{api.url}{path}")
+        assert response.status_code == 200
+        assert response.json()["voices"][0]["preview"] == f"{api.url}/a.wav"
+
+
+def test_several_providers_are_not_at_the_root() -> None:
+    with voicegauge.emulate("pixazo", "pixelapi") as emulator:
+        response = httpx.get(f"{emulator.url}/nobody/x")
+    assert (response.status_code, response.text) == (404, "no such provider; here are: /pixazo, /pixelapi\n")
 
 
 @pytest.mark.parametrize("key", [None, "invalid", "invalid-too"])

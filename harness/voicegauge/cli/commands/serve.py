@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import click
 from click.core import ParameterSource
@@ -188,6 +189,8 @@ def _announce_emulator(contracts: Sequence[Contract], url: str) -> None:
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}", soft_wrap=True)
+        for server in contract.servers.values() if len(contracts) == 1 else ():
+            out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}", soft_wrap=True)
         for variable in contract.key_variables:
             out.print(f"    export {variable}=any-key", soft_wrap=True)
     out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults", soft_wrap=True)

@@ -23,8 +23,8 @@ def create_app(
 ) -> ASGIApp:
     """Create an ASGI application that emulates the providers of `contracts`.
 
-    Each provider is served below "/<provider id>/", which replaces the URLs of all its servers; the control
-    routes are below "/_emulator/".
+    Each provider is served below "/<provider id>/", which replaces the URLs of all its servers, and a single provider
+    also at the root. The control routes are below "/_emulator/".
 
     Args:
         contracts: contracts of the providers.

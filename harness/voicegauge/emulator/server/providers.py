@@ -61,14 +61,19 @@ class EmulatedProviders:
         """Respond to one request to a provider."""
         if scope["type"] != "http":
             return
-        provider_id, _, rest = read_raw_path(scope).lstrip("/").partition("/")
-        provider = self.providers.get(provider_id)
-        if provider is None:
+        path = read_raw_path(scope)
+        provider_id, _, rest = path.lstrip("/").partition("/")
+        provider, prefix = self.providers.get(provider_id), f"/{provider_id}"
+        if provider is not None:
+            path = f"/{rest}"
+        elif len(self.providers) == 1:  # clients whose base URL has only a host reach it, too
+            provider, prefix = next(iter(self.providers.values())), ""
+        else:
             known = ", ".join(f"/{name}" for name in self.providers)
             await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
             return
         try:
-            response = await self._respond(provider, f"/{rest}", scope, receive)
+            response = await self._respond(provider, prefix, path, scope, receive)
         except ConnectionError:
             return
         if response is None:
@@ -81,9 +86,16 @@ class EmulatedProviders:
             await send_response(response, send)
 
     async def _respond(
-        self, provider: EmulatedProvider, path: str, scope: Scope, receive: Receive
+        self, provider: EmulatedProvider, prefix: str, path: str, scope: Scope, receive: Receive
     ) -> EmulatedResponse | None:
         """Read the request and return its response; `None` if its body is too large.
+
+        Args:
+            provider: the provider.
+            prefix: the path of the provider's base URL; empty at the root of the port.
+            path: the path below the base URL.
+            scope: the request.
+            receive: receives the body.
 
         Raises:
             ConnectionError: the client disconnected.
@@ -94,7 +106,7 @@ class EmulatedProviders:
             body = await read_body(scope, receive, find_body_limit(scope), share)
             if body is None:
                 return None
-            incoming_request = _build_incoming_request(scope, provider.contract.id, path, body)
+            incoming_request = _build_incoming_request(scope, prefix, path, body)
             del body
             response = await provider.handle(incoming_request)
             self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
@@ -107,7 +119,7 @@ def read_raw_path(scope: MutableMapping[str, Any]) -> str:
     return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
 
 
-def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
+def _build_incoming_request(scope: Scope, prefix: str, path: str, body: bytes) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
     host = headers.get("host") or _format_server_host(scope)
@@ -117,8 +129,12 @@ def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: byt
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,
         body=body,
+<<<<<<< HEAD
         base_url=f"{scope['scheme']}://{host}/{provider_id}",
         raw_query=scope["query_string"].decode("latin-1"),
+=======
+        base_url=f"{scope['scheme']}://{host}{prefix}",
+>>>>>>> 51b44e5 (x)
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )
 
