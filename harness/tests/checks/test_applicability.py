@@ -57,8 +57,6 @@ def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
     assert set(RULE_BY_ID) - applied - signatures - timestamps - of_formats == {
         "job-cancel-ignored",
         "job-state-too-long",
-        "response-kind-ignored",
-        "usage-above-bound",
     }
 
 

@@ -45,7 +45,7 @@ async def test_a_single_provider_is_also_at_the_root(start: Any) -> None:
 
 
 def test_several_providers_are_not_at_the_root() -> None:
-    with voicegauge.emulate("pixazo", "pixelapi") as emulator:
+    with voicegauge.emulate(["pixazo", "pixelapi"]) as emulator:
         response = httpx.get(f"{emulator.url}/nobody/x")
     assert (response.status_code, response.text) == (404, "no such provider; here are: /pixazo, /pixelapi\n")
 

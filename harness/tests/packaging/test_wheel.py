@@ -47,7 +47,7 @@ def test_it_contains_contracts_suites_and_types_but_no_tests(wheel: Path) -> Non
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         assert sum(info.file_size for info in archive.infolist()) < 12_000_000
-    for provider in ("pixazo", "pixelapi", "ttsai"):
+    for provider in ("openai", "openai-compatible", "pixazo", "pixelapi", "ttsai"):
         assert f"voicegauge/data/contracts/{provider}/openapi.yaml" in names
     assert "voicegauge/data/benchmarks/suites/smoke.yaml" in names
     assert "voicegauge/py.typed" in names

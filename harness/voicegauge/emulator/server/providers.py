@@ -129,12 +129,8 @@ def _build_incoming_request(scope: Scope, prefix: str, path: str, body: bytes) -
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,
         body=body,
-<<<<<<< HEAD
-        base_url=f"{scope['scheme']}://{host}/{provider_id}",
-        raw_query=scope["query_string"].decode("latin-1"),
-=======
         base_url=f"{scope['scheme']}://{host}{prefix}",
->>>>>>> 51b44e5 (x)
+        raw_query=scope["query_string"].decode("latin-1"),
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )
 
