@@ -173,6 +173,24 @@ FORMATS = """
         request: {text: body#/text, format: {at: body#/format, map: {raw: PCM}}}"""
 
 
+def test_raw_audio_is_read_as_the_default_format_of_the_targets_media_type(tmp_path: Path) -> None:
+    at_once = ACME.index("operationId: now")
+    text = ACME[at_once:].replace("\n      x-speech:\n        request: {text: body#/text}", FORMATS)
+    form = "multipart/form-data: {schema: {type: object, properties: {text: {}, format: {default: PCM}}}}\n          "
+    text = text.replace("application/json:", f"{form}application/json:", 1)
+    text = text.replace("model: {type: string}", "model: {type: string}, format: {type: string, default: wide}")
+    text = text.replace("title: At once", "title: At once\n            media_type: multipart/form-data")
+    path = tmp_path / "openapi.yaml"
+    path.write_text(ACME[:at_once] + text)
+    targets = {one.id: one for one in load_trusted(path).targets.values()}
+    digest, file = save_audio(tmp_path, SAMPLES)
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(SAMPLES), media_type="audio/pcm", container=None)
+    sample = msgspec.structs.replace(build_sample(), audio=facts, target="acme/now")
+    (found,) = measure_audio(tmp_path, [sample], targets)
+    assert found.audio is not None
+    assert found.audio.sample_rate_hz == 8_000
+
+
 @pytest.mark.parametrize(
     ("target_format", "default", "rate_hz", "channels"),
     [

@@ -358,19 +358,22 @@ async def _never(_request):
     await asyncio.sleep(3600)
 
 
-async def _interrupt(contract, script, base, edit):
-    """Speak, and cancel the task when the first poll has arrived; return the delivery and the seconds it took then."""
-    polled = asyncio.Event()
+async def _interrupt(contract, script, base, edit, *, at="GET /jobs/j1"):
+    """Speak, and cancel the task when a request has arrived `at` a route that does not respond.
 
-    async def poll(request):
-        polled.set()
+    Return the delivery, and the seconds from the cancellation to its end.
+    """
+    arrived = asyncio.Event()
+
+    async def wait(request):
+        arrived.set()
         await _never(request)
 
-    script.on("GET /jobs/j1", poll)
+    script.on(at, wait)
     async with Transport() as transport:
         client = Client(contract(edit), transport, base_urls={"": base}, key=KEY)
         task = asyncio.create_task(client.speak(contract(edit).find_target_by_name("one"), HELLO))
-        await polled.wait()
+        await arrived.wait()
         task.cancel()
         started_s = asyncio.get_running_loop().time()
         with pytest.raises(DeliveryInterruptedError) as caught:
@@ -396,3 +399,13 @@ async def test_a_job_without_an_id_cannot_be_cancelled(contract, script, status)
         delivery, _ = await _interrupt(contract, script, base, cancellable)
     assert script.routes == ["POST /speech", "GET /jobs/j1"]
     assert not delivery.has_open_job
+
+
+@pytest.mark.parametrize(("submitted", "at"), [("done", "GET /jobs/j1"), ("queued", "GET /files/a.wav")])
+@in_virtual_time
+async def test_a_job_that_has_ended_is_not_cancelled(contract, script, status, submitted, at):
+    async with serving(script) as base:
+        job_script(script, base, status)
+        script.on("POST /speech", JSONResponse({"id": "j1", "state": submitted}, 202))
+        await _interrupt(contract, script, base, cancellable, at=at)
+    assert script.routes[-1] == at

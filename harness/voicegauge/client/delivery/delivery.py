@@ -228,7 +228,6 @@ class DeliveryTask:
         return await poller.poll_until_done(status_request, poll_immediately=poll_immediately)
 
     async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
-        job_tracker.has_ended = True
         if job_tracker.job_spec.result is None:
             return await self._fetch_audio(final_poll, job_tracker.job_spec.audio, job_tracker.status_operation)
         operation = self._target.contract.find_operation(job_tracker.job_spec.result)
