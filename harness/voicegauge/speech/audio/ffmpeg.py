@@ -105,9 +105,20 @@ def _find_first_audio_stream(file: Any) -> Any:
 
 
 def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]:
+    is_unchanged_so_far = True
     for frame in itertools.chain(frames, [None]):  # None flushes the samples that the resampler still holds back
+        if frame is not None and is_unchanged_so_far and _is_resampled(frame, resampler):
+            yield frame.to_ndarray().reshape(-1, 1)
+            continue
+        is_unchanged_so_far = False  # the samples that the resampler holds back come first
         for resampled in resampler.resample(frame):
             yield resampled.to_ndarray().reshape(resampled.samples, -1)
+
+
+def _is_resampled(frame: Any, resampler: Any) -> bool:
+    """Whether a frame has mono samples as the resampler would return them. The resampler takes most of the time."""
+    shape = frame.layout.name, frame.sample_rate, frame.format.packed.name
+    return bool(shape == ("mono", resampler.rate, resampler.format.name) and resampler.layout.name == "mono")
 
 
 def encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFormat, bitrate_kbps: int) -> bytes:
