@@ -234,3 +234,80 @@ async def test_a_document_at_a_url_is_saved_first(tmp_path: Path, monkeypatch: p
 def test_a_source_that_cannot_be_read_is_refused_in_one_line(source: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", source]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+JOBS = """
+openapi: 3.1.0
+info: {title: Acme API, version: "7"}
+servers: [{url: "https://api.acme.test"}]
+security: [{bearer: []}]
+paths:
+  /v1/speech:
+    post:
+      operationId: createSpeech
+      requestBody:
+        required: true
+        content: {application/json: {schema: {type: object, required: [text], properties: {text: {type: string}}}}}
+      responses:
+        "202": {description: queued, content: {application/json: {schema: {$ref: "#/components/schemas/Job"}}}}
+        4XX: {description: no, content: {application/json: {schema: {type: object}}}}
+  /v1/speech/{job_id}:
+    get:
+      operationId: getSpeech
+      parameters: [{name: job_id, in: path, required: true, schema: {type: string}}]
+      responses:
+        "200": {description: job, content: {application/json: {schema: {$ref: "#/components/schemas/Job"}}}}
+  /v1/users/{user_id}:
+    get:
+      operationId: getUser
+      parameters: [{name: user_id, in: path, required: true, schema: {type: string}}]
+      responses: {"200": {description: user, content: {application/json: {schema: {properties: {status: {}}}}}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Job:
+      type: object
+      required: [job_id, status]
+      properties:
+        job_id: {type: string}
+        status: {type: string, enum: [queued, processing, succeeded, failed]}
+        output: {type: array, items: {type: string, format: uri}}
+        error: {type: string}
+"""
+
+
+def test_a_job_is_proposed_with_its_states_and_audio(document: Path) -> None:
+    document.write_text(JOBS)
+    assert run(["init", str(document)]) == 0
+    overlay = document.with_name("overlay.yaml")
+    contract = voicegauge.load_contracts([overlay]).find_provider("acme")
+    assert list(contract.targets) == ["speech"]
+    job = contract.operations["getSpeech"].job
+    assert job is not None
+    assert (str(job.submit.id), str(job.state), str(job.audio.at), str(job.reason)) == (
+        "body#/job_id",
+        "body#/status",
+        "body#/output/0",
+        "body#/error",
+    )
+    assert {name: state.next or state.end for name, state in job.states.items()} == {
+        "queued": ("processing", "failed"),
+        "processing": ("succeeded", "failed"),
+        "succeeded": "success",
+        "failed": "failure",
+    }
+    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
+
+
+def test_states_and_audio_that_a_document_does_not_state_are_marked(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document.write_text(JOBS.replace(", enum: [queued, processing, succeeded, failed]", "").replace("output: ", "x: "))
+    assert run(["init", str(document)]) == 0
+    printed = capsys.readouterr().out
+    assert "the states of /v1/speech/{job_id}, and how each ends" in printed
+    assert "the audio in the response of /v1/speech/{job_id}" in printed
+    assert "is marked TODO" in printed
+    text = document.with_name("overlay.yaml").read_text()
+    assert "TODO: {next: [TODO]}" in text
+    assert "audio: {at: TODO, delivered: url}" in text

@@ -14,8 +14,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from voicegauge.contract.consistency import check_schemas
+from voicegauge.contract.documents.job_proposal import JobProposal, find_job, list_response_fields
 from voicegauge.contract.documents.openapi_validation import validate_openapi
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
+from voicegauge.contract.documents.proposed_fields import (
+    ProposedField,
+    find_audio_property,
+    list_body_fields,
+    merge_branches,
+    quote_yaml,
+)
 from voicegauge.contract.documents.selection import read_operations, select_operations
 from voicegauge.contract.documents.unfinished import TODO, TODO_URL
 from voicegauge.contract.schemas import Schemas
@@ -40,11 +48,7 @@ _SPEECH_METHODS = ("post", "put", "get")
 _PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
 _KEY_HEADER = re.compile(r"api-?key|auth|token", re.IGNORECASE)
 _TITLE_WORDS = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
-_YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 _MAX_MODELS = 10
-_MAX_DEPTH = 8
-"""Maximum nesting of alternatives; schemas may refer to themselves."""
 _SPEECH_PATH = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
 _BEARER = "{type: http, scheme: bearer}"
@@ -74,20 +78,16 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
     """What the document does not state; each is marked in the overlay."""
 
 
-class _Field(NamedTuple):
-    location: str
-    schema: Mapping[str, Any]
-    required: bool
-
-
 class _Candidate(NamedTuple):
     path: str
     method: str
     data: Mapping[str, Any]
-    fields: dict[str, _Field]
+    fields: dict[str, ProposedField]
     """The fields of the request by location."""
     audio: str
     """The value of `x-speech.response.audio`; empty if the document describes no audio."""
+    job: JobProposal | None = None
+    """The job that the operation starts; `None` if it responds with audio."""
 
 
 def propose_overlay(document: Document, *, provider: str = "", operations: Sequence[str] = ()) -> OverlayProposal:
@@ -107,13 +107,15 @@ def propose_overlay(document: Document, *, provider: str = "", operations: Seque
     if provider and not _PROVIDER_ID.fullmatch(provider):
         raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
     candidates = list(_find_candidates(document, operations))
-    found = [c for c in candidates if c.audio] or [c for c in candidates if operations or _SPEECH_PATH.search(c.path)]
+    found = [c for c in candidates if c.audio or c.job] or [
+        c for c in candidates if operations or _SPEECH_PATH.search(c.path)
+    ]
     if not found:
         wanted = f" among {', '.join(operations)}" if operations else ""
         hint = "" if operations else "name one with --operation, or "
         raise UsageError(
-            f"{document.path}: no operation{wanted} with a text in its request and audio in its response; {hint}write "
-            "x-speech by hand as docs/contract.md describes, also for jobs"
+            f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
+            f"{hint}write x-speech by hand as docs/contract.md describes"
         )
     provider = provider or _provider_id(document)
     writer = _OverlayWriter(document, provider)
@@ -161,69 +163,35 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
             continue
         is_any_valid = True
         if _find_field(fields, "text") is not None:
-            yield _Candidate(path, method, node[method], fields, _find_audio(Schemas(part), node[method]))
+            audio = _find_audio(Schemas(part), node[method])
+            started = {} if audio else list_response_fields(Schemas(part), node[method])
+            yield _Candidate(path, method, node[method], fields, audio, find_job(document, path, started))
     if error is not None and (operations or not is_any_valid):
         raise error
 
 
-def _request_fields(schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[tuple[str, _Field]]:
+def _request_fields(
+    schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]
+) -> Iterator[tuple[str, ProposedField]]:
     for parameter in [*item.get("parameters", ()), *node.get("parameters", ())]:
         data = schemas.resolve_reference(parameter)[0]
         if data.get("in") in ("query", "path", "header"):
-            schema = _merge_branches(schemas, data.get("schema", {}))
+            schema = merge_branches(schemas, data.get("schema", {}))
             location = f"{data['in']}.{data['name']}"
-            yield location, _Field(location, schema, bool(data.get("required")) or data["in"] == "path")
+            yield location, ProposedField(location, schema, bool(data.get("required")) or data["in"] == "path")
     content = schemas.resolve_reference(node.get("requestBody", {}))[0].get("content", {})
     for media_type in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
         if isinstance(content.get(media_type), dict):
             schema = content[media_type].get("schema", {})
-            yield from _body_fields(schemas, schema, "body#", 0, required=True)
+            yield from list_body_fields(schemas, schema)
             return
 
 
-def _body_fields(
-    schemas: Schemas, schema: Any, location: str, depth: int, *, required: bool
-) -> Iterator[tuple[str, _Field]]:
-    """Yield the properties of an object, and those of the objects in it."""
-    resolved = _merge_branches(schemas, schema)
-    names = resolved.get("required", ())
-    for name, node in resolved.get("properties", {}).items():
-        at = f"{location}/{escape_pointer_token(name)}"
-        value = _merge_branches(schemas, node)
-        is_required = required and name in names
-        yield at, _Field(at, value, is_required)
-        if depth == 0:
-            yield from _body_fields(schemas, value, at, depth + 1, required=is_required)
-
-
-def _merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
-    """Return a schema with the keywords of its `allOf`, and of the branches of its `anyOf` or `oneOf`.
-
-    If a branch is a text, the branches that are objects are left out, because a text is easier to send.
-    """
-    resolved = schemas.resolve_reference(schema)[0]
-    if not isinstance(resolved, dict) or depth > _MAX_DEPTH:
-        return {}
-    merged = dict(resolved)
-    whole = [_merge_branches(schemas, branch, depth + 1) for branch in resolved.get("allOf", ())]
-    alternatives = [
-        _merge_branches(schemas, branch, depth + 1) for key in ("anyOf", "oneOf") for branch in resolved.get(key, ())
-    ]
-    texts = [branch for branch in alternatives if branch.get("type") == "string"]
-    for part in [*whole, *(texts or alternatives)]:
-        for key, value in part.items():
-            if key == "properties":
-                merged[key] = {**value, **merged.get(key, {})}
-            elif key != "required" or part in whole:
-                merged.setdefault(key, value)
-    return merged
-
-
-def _find_field(fields: Mapping[str, _Field], field: str) -> _Field | None:
+def _find_field(fields: Mapping[str, ProposedField], field: str) -> ProposedField | None:
     return _find_field_by_name(fields, _FIELD_NAMES[field])
 
 
-def _find_field_by_name(fields: Mapping[str, _Field], names: Sequence[str]) -> _Field | None:
+def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
     for name in names:
         for location, field in fields.items():
             if re.split(r"[/.]", location)[-1].lower() == name and not field.schema.get("properties"):
@@ -239,17 +207,10 @@ def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
         if any(name.startswith("audio/") or name == "application/octet-stream" for name in content):
             return _AUDIO_BODY
         for name, media in content.items():
-            if "json" in name and (found := _find_audio_property(schemas, media.get("schema", {}))):
+            if "json" in name and (
+                found := find_audio_property(dict(list_body_fields(schemas, media.get("schema", {}))))
+            ):
                 return found
-    return ""
-
-
-def _find_audio_property(schemas: Schemas, schema: Any) -> str:
-    for location, field in _body_fields(schemas, schema, "body#", 0, required=True):
-        name = location.rpartition("/")[2].lower()
-        if "audio" in name and field.schema.get("type") in ("string", ["string", "null"]):
-            is_url = "url" in name or field.schema.get("format") in ("uri", "url")
-            return f"{{at: {location}, delivered: {'url' if is_url else 'base64'}}}"
     return ""
 
 
@@ -278,6 +239,12 @@ def _server_urls(data: Mapping[str, Any]) -> list[str]:
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
 
 
+def _write_target(path: str, method: str) -> str:
+    """Return the JSONPath of an operation as YAML."""
+    name = json.dumps(path)[1:-1].replace('\\"', '"').replace("'", "\\'")
+    return json.dumps(f"$.paths['{name}'].{method}", ensure_ascii=False)
+
+
 def _to_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
@@ -286,12 +253,6 @@ def _last_fixed_part(path: str) -> str:
     """Return the last part of a path that is not a parameter, as a name."""
     parts = [_to_name(part) for part in path.split("/") if part and "{" not in part]
     return parts[-1] if parts else "speech"
-
-
-def _quote(value: Any) -> str:
-    """Write a value as YAML."""
-    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
-    return str(value) if is_plain else json.dumps(value)
 
 
 def _first_value(schema: Mapping[str, Any]) -> Any:
@@ -311,6 +272,7 @@ class _OverlayWriter:
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
         self._used_operation_ids: set[str] = set()
+        self._described_jobs: set[str] = set()
 
     def write(self, candidates: Sequence[_Candidate]) -> OverlayProposal:
         lines = [*self._build_head_lines(), *self._build_root_lines(_find_key_header(candidates))]
@@ -339,8 +301,8 @@ class _OverlayWriter:
         return [
             "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
             "overlay: 1.0.0",
-            f"info: {{title: {_quote(f'{self._provider} as a contract')}, version: {_quote(_today())}}}",
-            f"extends: {_quote(self._document.path.name)}",
+            f"info: {{title: {quote_yaml(f'{self._provider} as a contract')}, version: {quote_yaml(_today())}}}",
+            f"extends: {quote_yaml(self._document.path.name)}",
             "actions:",
         ]
 
@@ -349,15 +311,15 @@ class _OverlayWriter:
         info = self._document.data.get("info")
         title = str(info.get("title", name)) if isinstance(info, dict) else name
         key_env = re.sub(r"[^A-Z0-9]", "_", name.upper())
-        source = f"{{title: {_quote(title)}, date: {_quote(_today())}}}"
+        source = f"{{title: {quote_yaml(title)}, date: {quote_yaml(_today())}}}"
         lines = [
             "  - target: $",
             "    update:",
             "      x-provider:",
-            f"        id: {_quote(name)}",
-            f"        title: {_quote(title)}",
+            f"        id: {quote_yaml(name)}",
+            f"        title: {quote_yaml(title)}",
             f"        key_env: {key_env if key_env[:1].isalpha() else '_' + key_env}_API_KEY",
-            f"        sources: {{{_quote(self._document.path.name)}: {source}}}",
+            f"        sources: {{{quote_yaml(self._document.path.name)}: {source}}}",
         ]
         if not _server_urls(self._document.data):
             self._todo.append("the server, which the document does not name")
@@ -367,27 +329,52 @@ class _OverlayWriter:
             self._todo.append("how the key is sent: the document has no security scheme")
             lines.append("      security: [{key: []}]  # TODO: and the scheme below")
             lines.append("  - target: $" if not isinstance(components, dict) else "  - target: $.components")
-            scheme = f"{{type: apiKey, in: header, name: {_quote(key_header)}}}" if key_header else _BEARER
+            scheme = f"{{type: apiKey, in: header, name: {quote_yaml(key_header)}}}" if key_header else _BEARER
             scheme = f"securitySchemes: {{key: {scheme}}}"
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
         return lines
 
     def _iterate_operation_lines(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
         mapped = {name: field for name in _FIELD_NAMES if (field := _find_field(candidate.fields, name))}
-        request = ", ".join(f"{name}: {_quote(field.location)}" for name, field in mapped.items())
-        path = json.dumps(candidate.path)[1:-1].replace('\\"', '"').replace("'", "\\'")
-        target = f"$.paths['{path}'].{candidate.method}"
-        yield f"  - target: {json.dumps(target, ensure_ascii=False)}"
+        request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
+        yield f"  - target: {_write_target(candidate.path, candidate.method)}"
         yield "    update:"
         yield from self._iterate_operation_id_lines(candidate)
         yield from self._iterate_response_lines(candidate, has_format="format" in mapped)
         yield "      # x-pricing: {per: 1k_characters, usd: TODO}"
         yield "      x-speech:"
         yield f"        request: {{{request}}}"
-        audio = candidate.audio or _AUDIO_BODY
-        yield f"        response: {{audio: {audio}}}{'' if candidate.audio else '  # TODO'}"
+        if candidate.job is not None:
+            yield f"        response: {{job: {quote_yaml(self._status_operation_id(candidate.job))}}}"
+        else:
+            audio = candidate.audio or _AUDIO_BODY
+            yield f"        response: {{audio: {audio}}}{'' if candidate.audio else '  # TODO'}"
         yield "        targets:"
-        yield from (f"          {_quote(name)}: {text}" for name, text in targets)
+        yield from (f"          {quote_yaml(name)}: {text}" for name, text in targets)
+        if candidate.job is not None and candidate.job.path not in self._described_jobs:
+            self._described_jobs.add(candidate.job.path)
+            yield from self._iterate_job_lines(candidate.job)
+
+    def _iterate_job_lines(self, job: JobProposal) -> Iterator[str]:
+        yield f"  - target: {_write_target(job.path, 'get')}"
+        yield "    update:"
+        if not job.operation.get("operationId"):
+            yield f"      operationId: {quote_yaml(self._status_operation_id(job))}"
+        documented = job.operation.get("responses", {}).keys()
+        wanted = {"401": ({"403"}, "The key is unknown"), "404": (set[str](), "There is no such job")}
+        missing = [
+            f'"{status}": {{description: {text}}}'
+            for status, (others, text) in wanted.items()
+            if not {status, "4XX", "default", *others} & documented
+        ]
+        if missing:
+            self._todo.append(f"the rejections of {job.path}: the document does not state all")
+            yield f"      responses: {{{', '.join(missing)}}}  # TODO: not in the document"
+        self._todo += job.todo
+        yield from (f"      {line}" for line in job.lines)
+
+    def _status_operation_id(self, job: JobProposal) -> str:
+        return str(job.operation.get("operationId") or _to_name(f"get {job.path}"))
 
     def _iterate_response_lines(self, candidate: _Candidate, *, has_format: bool) -> Iterator[str]:
         """Yield the line `responses: ...`, with what the document lacks, and note it.
@@ -415,6 +402,8 @@ class _OverlayWriter:
         """Yield a success response with audio of any media type, if the document has none or only one media type."""
         success = next((status for status in documented if str(status).startswith("2")), "200")
         content = documented.get(success, {}).get("content", {})
+        if candidate.job is not None:
+            return
         if not candidate.audio:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
         elif (
@@ -432,7 +421,7 @@ class _OverlayWriter:
         name = str(candidate.data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
             name = _to_name(f"{candidate.method} {candidate.path}")
-            yield f"      operationId: {_quote(name)}"
+            yield f"      operationId: {quote_yaml(name)}"
         self._used_operation_ids.add(name)
 
     def _iterate_target_lines(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
@@ -452,14 +441,14 @@ class _OverlayWriter:
             own_name = _to_name(name) if name and name != TODO else _last_fixed_part(candidate.path)
             target = self._unused_target(own_name)
             title = name or candidate.path
-            constants = f", constants: {{{_quote(model.location)}: {_quote(name)}}}" if model and name else ""
-            yield target, f"{{title: {_quote(title)}{constants}{voice_text}}}"
+            constants = f", constants: {{{quote_yaml(model.location)}: {quote_yaml(name)}}}" if model and name else ""
+            yield target, f"{{title: {quote_yaml(title)}{constants}{voice_text}}}"
 
-    def _build_voice_text(self, candidate: _Candidate, voice: _Field) -> str:
+    def _build_voice_text(self, candidate: _Candidate, voice: ProposedField) -> str:
         value = _first_value(voice.schema)
         if value is None:
             self._todo.append(f"a voice of {candidate.path}")
-        return f", voice: {_quote(value or TODO)}"
+        return f", voice: {quote_yaml(value or TODO)}"
 
     def _unused_target(self, name: str) -> str:
         number = 1

@@ -1,0 +1,166 @@
+"""Finds the status operation of a speech operation that responds with a job, and proposes its `x-job`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from voicegauge.contract.documents.proposed_fields import (
+    ProposedField,
+    find_audio_property,
+    list_body_fields,
+    quote_yaml,
+)
+from voicegauge.contract.documents.selection import read_operations, select_operations
+from voicegauge.contract.documents.unfinished import TODO
+from voicegauge.contract.schemas import Schemas
+from voicegauge.errors import ContractError
+from voicegauge.formats import Document
+
+_ID_NAME = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
+_STATE_NAMES = ("state", "status", "job_status", "task_status", "phase")
+_REASON_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
+_RESULT_NAME = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
+_SUCCESS = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
+_FAILURE = re.compile(r"fail|error|cancel|expire|timeout|timed|abort|reject|dead", re.IGNORECASE)
+_PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
+
+
+class JobProposal(NamedTuple):
+    """A status operation, and the lines of its `x-job`."""
+
+    path: str
+    operation: Mapping[str, Any]
+    lines: tuple[str, ...]
+    """Lines of YAML below `update`, without indentation."""
+    todo: tuple[str, ...]
+    """What the document does not state."""
+
+
+def find_job(document: Document, path: str, submit_fields: Mapping[str, ProposedField]) -> JobProposal | None:
+    """Find the operation that reports the status of the job that an operation starts.
+
+    Args:
+        document: the whole document.
+        path: the path of the operation that starts a job.
+        submit_fields: the fields of its successful response, by location.
+
+    Returns:
+        The status operation; `None` if the response has no id, or no operation takes one and responds with a state.
+    """
+    ids = [field for location, field in submit_fields.items() if _ID_NAME.search(_last(location))]
+    if not ids:
+        return None
+    found = []
+    for (status_path, method), _ in read_operations(document.data):
+        parameters = _PATH_PARAMETER.findall(status_path)
+        shared = _count_shared_parts(path, status_path)
+        if method == "get" and len(parameters) == 1 and shared:
+            fields, operation = _read_response(document, status_path)
+            state = _find_by_name(fields, _STATE_NAMES)
+            if state is not None:
+                id_field = next((one for one in ids if _last(one.location) == parameters[0]), ids[0])
+                rank = (_last(id_field.location) == parameters[0], shared, -len(status_path))
+                found.append((rank, status_path, operation, fields, state, id_field))
+    if not found:
+        return None
+    _, status_path, operation, fields, state, id_field = max(found, key=lambda one: one[0])
+    todo: list[str] = []
+    submit_state = _find_by_name(submit_fields, _STATE_NAMES)
+    submit = f"id: {id_field.location}" + (f", state: {submit_state.location}" if submit_state else "")
+    repeated = _find_by_name(fields, (_last(id_field.location),))
+    reason = _find_by_name(fields, _REASON_NAMES)
+    lines = (
+        "x-job:",
+        f"  submit: {{{submit}}}",
+        *([f"  id: {repeated.location}"] if repeated else ()),
+        f"  state: {state.location}",
+        "  states:",
+        *_iterate_state_lines(state, status_path, todo),
+        f"  audio: {_find_result(fields, status_path, todo)}",
+        *([f"  reason: {reason.location}"] if reason and reason.schema.get("type") == "string" else ()),
+    )
+    return JobProposal(status_path, operation, lines, tuple(todo))
+
+
+def _read_response(document: Document, path: str) -> tuple[dict[str, ProposedField], Mapping[str, Any]]:
+    """Return the fields of the successful JSON response to GET `path`, and the operation."""
+    data = select_operations(document, [(path, "get")])
+    part = Document(document.path, data, {}, document.sha256, {"": (document, "")})
+    operation = data["paths"][path]["get"]
+    try:
+        return list_response_fields(Schemas(part), operation), operation
+    except ContractError:  # an operation that cannot be read is not proposed
+        return {}, operation
+
+
+def list_response_fields(schemas: Schemas, operation: Mapping[str, Any]) -> dict[str, ProposedField]:
+    """Return the fields of the successful JSON response of an operation, by location."""
+    responses = operation.get("responses")
+    for status, response in responses.items() if isinstance(responses, dict) else ():
+        resolved = schemas.resolve_reference(response)[0] if str(status).startswith("2") else {}
+        content = resolved.get("content", {}) if isinstance(resolved, dict) else {}
+        for name, media in content.items() if isinstance(content, dict) else ():
+            if "json" in name and isinstance(media, dict):
+                return dict(list_body_fields(schemas, media.get("schema", {})))
+    return {}
+
+
+def _iterate_state_lines(state: ProposedField, path: str, todo: list[str]) -> Iterator[str]:
+    """Yield the states: those with a word for an end are ends, the others lead to the following one and to the ends."""
+    enum = state.schema.get("enum")
+    names = [name for name in enum if isinstance(name, str)] if isinstance(enum, list) else []
+    successes = [name for name in names if _SUCCESS.search(name) and not _FAILURE.search(name)]
+    failures = [name for name in names if _FAILURE.search(name)]
+    pending = [name for name in names if name not in (*successes, *failures)]
+    if not successes or not pending:
+        todo.append(f"the states of {path}, and how each ends")
+        yield f"    {TODO}: {{next: [{TODO}]}}"
+        return
+    todo.append(f"the states of {path}: their order and what each means, judged by their names")
+    for index, name in enumerate(pending):
+        following = pending[index + 1 : index + 2] or successes
+        yield f"    {quote_yaml(name)}: {{next: [{', '.join(map(quote_yaml, [*following, *failures]))}]}}  # {TODO}"
+    yield from (f"    {quote_yaml(name)}: {{end: success}}" for name in successes)
+    yield from (f"    {quote_yaml(name)}: {{end: failure}}" for name in failures)
+
+
+def _find_result(fields: Mapping[str, ProposedField], path: str, todo: list[str]) -> str:
+    """Return the value of `audio`: a field named so, else one that may be the URL of the result."""
+    audio = find_audio_property(fields)
+    if audio:
+        return audio
+    for location, field in fields.items():
+        items = field.schema.get("items")
+        is_list = field.schema.get("type") == "array" and isinstance(items, dict) and items.get("type") == "string"
+        if _RESULT_NAME.search(_last(location)) and (
+            is_list or field.schema.get("type") in ("string", ["string", "null"])
+        ):
+            todo.append(f"whether {location} of {path} is the URL of the audio")
+            return f"{{at: {location}{'/0' if is_list else ''}, delivered: url}}  # {TODO}"
+    todo.append(f"the audio in the response of {path}")
+    return f"{{at: {TODO}, delivered: url}}"
+
+
+def _find_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
+    """Return the field with the first of `names`; the less nested one if several have it."""
+    for name in names:
+        found = [field for location, field in fields.items() if _last(location).lower() == name.lower()]
+        if found:
+            return min(found, key=lambda field: field.location.count("/"))
+    return None
+
+
+def _last(location: str) -> str:
+    return re.split(r"[/.]", location)[-1]
+
+
+def _count_shared_parts(path: str, other: str) -> int:
+    """Return how many leading parts two paths share that say more than a version."""
+    count = 0
+    for part, same in zip(path.split("/"), other.split("/"), strict=False):
+        if part != same:
+            break
+        count += bool(part) and not re.fullmatch(r"v\d+\w*|api", part)
+    return count

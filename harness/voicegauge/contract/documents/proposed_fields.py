@@ -1,0 +1,82 @@
+"""Reads the fields of requests and responses for proposals, and writes values as YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats import escape_pointer_token
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
+_YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+_MAX_DEPTH = 8
+"""Maximum nesting of alternatives; schemas may refer to themselves."""
+
+
+class ProposedField(NamedTuple):
+    """A field of a request or response."""
+
+    location: str
+    schema: Mapping[str, Any]
+    required: bool
+
+
+def list_body_fields(schemas: Schemas, schema: Any) -> Iterator[tuple[str, ProposedField]]:
+    """Yield the properties of an object, and those of the objects in it, by location."""
+    yield from _iterate_fields(schemas, schema, "body#", 0, required=True)
+
+
+def _iterate_fields(
+    schemas: Schemas, schema: Any, location: str, depth: int, *, required: bool
+) -> Iterator[tuple[str, ProposedField]]:
+    resolved = merge_branches(schemas, schema)
+    names = resolved.get("required", ())
+    for name, node in resolved.get("properties", {}).items():
+        at = f"{location}/{escape_pointer_token(name)}"
+        value = merge_branches(schemas, node)
+        is_required = required and name in names
+        yield at, ProposedField(at, value, is_required)
+        if depth == 0:
+            yield from _iterate_fields(schemas, value, at, depth + 1, required=is_required)
+
+
+def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
+    """Return a schema with the keywords of its `allOf`, and of the branches of its `anyOf` or `oneOf`.
+
+    If a branch is a text, the branches that are objects are left out, because a text is easier to send.
+    """
+    resolved = schemas.resolve_reference(schema)[0]
+    if not isinstance(resolved, dict) or depth > _MAX_DEPTH:
+        return {}
+    merged = dict(resolved)
+    whole = [merge_branches(schemas, branch, depth + 1) for branch in resolved.get("allOf", ())]
+    alternatives = [
+        merge_branches(schemas, branch, depth + 1) for key in ("anyOf", "oneOf") for branch in resolved.get(key, ())
+    ]
+    texts = [branch for branch in alternatives if branch.get("type") == "string"]
+    for part in [*whole, *(texts or alternatives)]:
+        for key, value in part.items():
+            if key == "properties":
+                merged[key] = {**value, **merged.get(key, {})}
+            elif key != "required" or part in whole:
+                merged.setdefault(key, value)
+    return merged
+
+
+def quote_yaml(value: Any) -> str:
+    """Write a value as YAML."""
+    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
+    return str(value) if is_plain else json.dumps(value)
+
+
+def find_audio_property(fields: Mapping[str, ProposedField]) -> str:
+    """Return the value of `audio` for the first field that is named so; empty if there is none."""
+    for location, field in fields.items():
+        name = location.rpartition("/")[2].lower()
+        if "audio" in name and field.schema.get("type") in ("string", ["string", "null"]):
+            is_url = "url" in name or field.schema.get("format") in ("uri", "url")
+            return f"{{at: {location}, delivered: {'url' if is_url else 'base64'}}}"
+    return ""
