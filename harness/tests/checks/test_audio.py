@@ -58,6 +58,8 @@ def test_a_generic_media_type_is_not_a_contradiction(delivered, rules_of) -> Non
     [
         {"format": "pcm"},
         {"format": "mulaw"},
+        {"format": "pcm_16000"},
+        {"format": "ULAW_8000"},
         {"media_type": "audio/pcm", "content_type": "audio/pcm"},
         {"media_type": "audio/L16; rate=24000", "content_type": "audio/L16; rate=24000"},
     ],

@@ -16,6 +16,9 @@ from voicegauge.model import Delivery, Exchange, SpeechRequest
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio, EncodedAudio, RawAudioFormat  # numpy
 
+_RAW_FORMAT_NAMES = ("pcm", "raw", "mulaw", "ulaw", "alaw", "linear", "l16")
+"""How providers' names of raw samples begin: pcm_16000, ulaw_8000."""
+
 
 @dataclass(frozen=True, eq=False)
 class SpeechDelivery(CheckSubject):
@@ -91,21 +94,15 @@ class SpeechDelivery(CheckSubject):
     @property
     def has_unknown_encoding(self) -> bool:
         """Whether the audio consists of raw samples whose sample rate no document states."""
-        from voicegauge.speech.audio import (
-            AUDIO_FORMATS,
-            find_container_of_media_type,
-            is_weak_detection,
-            sniff_container,
-        )
+        from voicegauge.speech.audio import find_container_of_media_type, is_weak_detection, sniff_container
 
         data = self.delivery.audio
         if self._raw_format is not None or data is None:
             return False
         if sniff_container(data) is not None and not (is_weak_detection(data) and self.decode_error):
             return False
-        name = self.requested_format or self.default_format or ""
-        is_raw = name in AUDIO_FORMATS and AUDIO_FORMATS[name].container == "RAW"
-        return is_raw or name in ("pcm", "raw") or find_container_of_media_type(self.delivery.media_type) == "pcm"
+        name = (self.requested_format or self.default_format or "").lower()
+        return name.startswith(_RAW_FORMAT_NAMES) or find_container_of_media_type(self.delivery.media_type) == "pcm"
 
     @property
     def _raw_format(self) -> RawAudioFormat | None:
