@@ -64,9 +64,9 @@ def test_every_operation_has_planned_cases(contract, name) -> None:
 
 def test_every_target_has_a_full_delivery(contract) -> None:
     plan = whole_plan(contract)
-    assert {case.target for case in plan.cases if case.speech is not None and not case.expects_failure} == set(
-        contract.targets
-    )
+    assert {
+        case.target_name for case in plan.cases if case.speech_request is not None and not case.expects_failure
+    } == set(contract.targets)
 
 
 RECORDED = load_recordings([find_bundled_folder("fixtures")])

@@ -17,7 +17,7 @@ from embedded_whisper.batches import FULL_FRAMES
 from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
 from embedded_whisper.spelling import tokens
 from embedded_whisper.words import vocabulary
-from voicegauge.speech.asr.ctranslate2_conversion import byte_to_character
+from voicegauge.speech.asr.ctranslate2_conversion import build_byte_to_character_map
 from voicegauge.speech.asr.embedded import WEIGHTS_PATH
 
 CONTEXT = 448
@@ -35,7 +35,7 @@ def dims() -> dict[str, int]:
 def token_names() -> dict[int, str]:
     """The tokens that a transcript or a tokenizer needs: those that occur, single bytes, special ones."""
     tokenizer = get_tokenizer(multilingual=False)
-    printable = byte_to_character()
+    printable = build_byte_to_character_map()
     special = {index: text for text, index in tokenizer.special_tokens.items()}
     plain = sorted({*range(256), *tokens()} - set(special))
     encoding = tokenizer.encoding

@@ -49,7 +49,7 @@ async def longest_pause_s(done: asyncio.Event) -> float:
 def first_delivery(target: Target) -> ConformanceCase:
     """Return the first planned case that requests speech."""
     cases = plan_cases([target], is_emulated=False, include_all_billable=True).cases
-    return next(case for case in cases if case.speech is not None)
+    return next(case for case in cases if case.speech_request is not None)
 
 
 class RecordingTransport(Transport):

@@ -106,7 +106,7 @@ def _sample_cases(cases: Sequence[ConformanceCase], rng: random.Random) -> list[
     for case in cases:
         by_operation[case.operation].append(case)
     chosen = [rng.choice(rng.choice(list(by_operation.values()))) for _ in range(CASES)]
-    chosen += rng.choices([case for case in cases if case.speech is not None], k=DELIVERIES)
+    chosen += rng.choices([case for case in cases if case.speech_request is not None], k=DELIVERIES)
     return chosen
 
 
@@ -115,7 +115,7 @@ def _sample_pairs(cases: Sequence[ConformanceCase], rng: random.Random) -> list[
     by_id = {case.id: case for case in cases}
     related = [(case, case.relation) for case in cases if case.relation is not None]
     chosen = rng.sample(related, min(PAIRS, len(related)))
-    return [one for case, relation in chosen for one in (by_id[relation.base], case)]
+    return [one for case, relation in chosen for one in (by_id[relation.base_case_id], case)]
 
 
 async def _run_jobs(runner: CaseRunner, target: Target, rng: random.Random) -> None:

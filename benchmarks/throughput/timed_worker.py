@@ -60,10 +60,15 @@ def build_key(case: Any) -> str:
     request = _find(case, "request", "wire")
     is_rejected = case.expected.verdict in ("rejected", "refused")
     if request is None:
-        values: Any = [getattr(case.speech, name, None) for name in ("text", "format", "language", "speed")]
+        values: Any = [
+            getattr(_find(case, "speech_request", "speech"), name, None)
+            for name in ("text", "format", "language", "speed")
+        ]
     else:
         values = [_plain(getattr(request, name)) for name in ("path", "query", "body", "media_type")]
-    return json.dumps([case.provider, case.operation, case.target, values, is_rejected], sort_keys=True)
+    return json.dumps(
+        [case.provider, case.operation, _find(case, "target_name", "target"), values, is_rejected], sort_keys=True
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -114,7 +119,7 @@ async def serve() -> None:
     cases: dict[str, list[Any]] = defaultdict(list)
     for contract in contracts.values():
         for case in _plan(contract):
-            if case.speech is not None or _find(case, "request", "wire") is not None:
+            if _find(case, "speech_request", "speech") is not None or _find(case, "request", "wire") is not None:
                 cases[f"{contract.id}|{benchmark.KINDS.index(_kind_of(case))}"].append(case)
     groups: dict[str, TimedGroup] = {}
     for line in sys.stdin:

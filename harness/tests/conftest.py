@@ -71,7 +71,7 @@ def saved_voices() -> ModuleType:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def get_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what must survive until the next run in a folder of this test run, for subprocesses too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))

@@ -3,7 +3,7 @@
     import voicegauge
 
     report = voicegauge.check("pixelapi", emulated=True)
-    result = voicegauge.benchmark("pixelapi", limit=2)
+    result = voicegauge.benchmark("pixelapi", max_texts=2)
     comparison = voicegauge.compare("reports/baseline", result.folder)
 
 For every command, this package has a function that does the same and returns the record that the command writes with

@@ -22,7 +22,7 @@ def find_bundled_folder(folder_name: str) -> Path:
     return packaged if packaged.is_dir() else _PACKAGE_FOLDER.parents[1] / folder_name
 
 
-def state_folder() -> Path:
+def get_state_folder() -> Path:
     """Return the path of the folder for what must survive until the next run, which may not exist yet.
 
     It is the value of VOICEGAUGE_STATE if that is set, otherwise a folder in the user's state folder.

@@ -34,7 +34,7 @@ def test_targets_are_interleaved_text_by_text(
     suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
 ) -> None:
     made = plan(suite, targets, settings)
-    measured = [row for row in made.rounds if not row[0].warmup]
+    measured = [row for row in made.rounds if not row[0].is_warmup]
     speakers = {"en": set(targets), "fr": {"acme/job"}}
     for row in measured:
         assert len({one.text.id for one in row}) == 1
@@ -63,8 +63,8 @@ def test_each_session_warms_every_target_up_first(
     made = plan(suite, targets, settings)
     for session in range(1, settings.sessions + 1):
         rows = [row for row in made.rounds if row[0].session == session]
-        assert [row[0].warmup for row in rows] == sorted((row[0].warmup for row in rows), reverse=True)
-        warm = Counter(one.target for row in rows for one in row if one.warmup)
+        assert [row[0].is_warmup for row in rows] == sorted((row[0].is_warmup for row in rows), reverse=True)
+        warm = Counter(one.target for row in rows for one in row if one.is_warmup)
         assert warm == (Counter(dict.fromkeys(targets, settings.warmup)) if settings.warmup else Counter())
 
 
@@ -138,6 +138,6 @@ def test_targets_that_support_no_language_of_the_suite_are_left_out_and_listed(
 ) -> None:
     made = plan(suite.select_texts(languages=["fr"]), targets)
     assert [target.id for target in made.targets] == ["acme/job"]
-    assert set(made.left_out) == set(targets) - {"acme/job"}
+    assert set(made.unsupported_target_ids) == set(targets) - {"acme/job"}
     with pytest.raises(DataError, match="no target supports"):
         plan(suite.select_texts(languages=["fr"]), {"acme/now": targets["acme/now"]})

@@ -143,8 +143,8 @@ def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None
 def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arrived) -> None:
     played = simulate_playback([(float(at), seconds) for at, seconds in chunks], 0.25)
     assert played.stalls_ms == pytest.approx(stalls)
-    assert played.position_played_ms == pytest.approx(audible)
-    assert played.position_arrived_ms == arrived
+    assert played.requested_position_played_ms == pytest.approx(audible)
+    assert played.requested_position_arrived_ms == arrived
 
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, max_size=12).map(
@@ -158,7 +158,7 @@ def test_faster_arrival_never_increases_stalls(arrivals, factor) -> None:
     fast = simulate_playback([(at / factor, seconds) for at, seconds in arrivals], 0.0)
     assert sum(fast.stalls_ms) <= sum(slow.stalls_ms) + len(arrivals)
     assert all(stall > 0 for stall in slow.stalls_ms)
-    assert slow.position_played_ms >= slow.position_arrived_ms
+    assert slow.requested_position_played_ms >= slow.requested_position_arrived_ms
 
 
 @given(ARRIVALS)
@@ -178,7 +178,7 @@ def test_a_timeline_rises_with_the_bytes_to_the_full_duration(name) -> None:
     found = build_playback_timeline(
         data, decode(data, declared_format=RawAudioFormat(format=name, sample_rate_hz=rate))
     )
-    playable = [found.playable_s(round(len(data) * part / 50)) for part in range(51)]
+    playable = [found.compute_playable_s(round(len(data) * part / 50)) for part in range(51)]
     assert all(before <= after for before, after in pairwise(playable))
     assert playable[0] == 0
     assert playable[-1] == pytest.approx(seconds, abs=0.1)

@@ -53,7 +53,7 @@ def test_only_a_journal_of_payments_waits_for_the_disk(
 ) -> None:
     synced: list[int] = []
     monkeypatch.setattr("os.fsync", synced.append)
-    with open_journal(tmp_path, durable=durable) as journal:
+    with open_journal(tmp_path, is_durable=durable) as journal:
         journal.write(started("a"))
         journal.write(completed("a"))
     assert len(synced) == (2 if durable else 0)
@@ -62,7 +62,7 @@ def test_only_a_journal_of_payments_waits_for_the_disk(
 @pytest.fixture
 def state(tmp_path: Path):  # type: ignore[no-untyped-def]
     def read(*events: JournalEvent) -> JournalState:
-        with open_journal(tmp_path, durable=True) as journal:
+        with open_journal(tmp_path, is_durable=True) as journal:
             for event in events:
                 journal.write(event)
         return read_journal(tmp_path)

@@ -66,7 +66,7 @@ class Folder:
         measured = None
         if audio:
             _, file = save_audio(self.path, audio)
-            measured = EncodedAudio(audio, media_type="audio/wav", raw_format=declared).facts(file)
+            measured = EncodedAudio(audio, media_type="audio/wav", raw_format=declared).measure_facts(file)
         self.samples.append(msgspec.structs.replace(made, audio=measured, **words))
         return self.samples[-1]
 

@@ -99,7 +99,7 @@ def test_a_truncated_journal_keeps_every_complete_line(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
-    with open_journal(folder, durable=False) as journal:
+    with open_journal(folder, is_durable=False) as journal:
         for index in range(4):
             journal.write(SampleFinished(sample=build_sample(index), billing=BillingStatus.ACCEPTED))
     raw = journal.path.read_bytes()
@@ -107,13 +107,13 @@ def test_a_truncated_journal_keeps_every_complete_line(
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
     assert len(read_journal(folder).finished_samples) == whole
-    with open_journal(folder, durable=False) as journal:
+    with open_journal(folder, is_durable=False) as journal:
         journal.write(SampleFinished(sample=build_sample("more"), billing=BillingStatus.ACCEPTED))
     assert len(read_journal(folder).finished_samples) == whole + 1
 
 
 def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
-    with open_journal(tmp_path, durable=False) as journal:
+    with open_journal(tmp_path, is_durable=False) as journal:
         journal.write(submitting("a"))
     journal.path.write_bytes(b"{broken\n" + journal.path.read_bytes())
     with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
@@ -129,7 +129,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_an_impossible_amount_in_a_journal_is_damage(tmp_path: Path, event: JournalEvent) -> None:
-    with open_journal(tmp_path, durable=False) as journal:
+    with open_journal(tmp_path, is_durable=False) as journal:
         journal.write(event)
     with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
         read_journal(tmp_path)
@@ -142,13 +142,13 @@ def test_nan_in_a_journal_is_damage(tmp_path: Path) -> None:
 
 
 def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
-    with open_journal(tmp_path, durable=False), pytest.raises(DataError, match="another process"):
-        open_journal(tmp_path, durable=False)
+    with open_journal(tmp_path, is_durable=False), pytest.raises(DataError, match="another process"):
+        open_journal(tmp_path, is_durable=False)
 
 
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
     save_run(tmp_path, build_run((), finished=False))
-    with open_journal(tmp_path, durable=False) as journal:
+    with open_journal(tmp_path, is_durable=False) as journal:
         journal.write(SampleFinished(sample=build_sample(1), billing=BillingStatus.ACCEPTED))
     assert load_run(tmp_path).samples == (build_sample(1),)
 
@@ -161,7 +161,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
         rounds=(),
         quotes=(),
         kind="speech",
-        left_out=(),
+        unsupported_target_ids=(),
         provenance=Provenance.LIVE,
         sha256=sha256,
     )
@@ -169,7 +169,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
 
 def save_live_run(folder: Path, *events: JournalEvent, **changes: object) -> Path:
     save_run(folder, build_run((), **{"plan_sha256": "same", "finished": False, "max_cost_usd": 1.0, **changes}))
-    with open_journal(folder, durable=False) as journal:
+    with open_journal(folder, is_durable=False) as journal:
         for event in events:
             journal.write(event)
     return folder
@@ -294,7 +294,7 @@ def test_on_a_full_disk_no_half_line_is_written(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with open_journal(tmp_path, durable=True) as journal:
+        with open_journal(tmp_path, is_durable=True) as journal:
             journal.write(submitting("a"))
             size = journal.path.stat().st_size
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))

@@ -31,7 +31,7 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
     assert found.wer.corpus.value == pytest.approx(12 / 30)
     assert found.wer.corpus.n == 3
     assert found.wer.deletions == 12
-    assert found.wer.audio_contents == {"speech": 2, "missing": 1}
+    assert found.wer.samples_by_audio_content == {"speech": 2, "missing": 1}
 
 
 def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:

@@ -43,7 +43,7 @@ def spoken(folder: Path, text: str, index: int) -> Sample:
         started_at="2026-11-21T00:00:00Z",
         attempts=1,
         polls=0,
-        audio=EncodedAudio(audio, media_type=media_type).facts(file),
+        audio=EncodedAudio(audio, media_type=media_type).measure_facts(file),
     )
 
 

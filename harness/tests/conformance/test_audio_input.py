@@ -111,7 +111,7 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
 
 
 def test_free_requests_are_not_counted_as_billable(check) -> None:
-    report = check(lambda case: case.is_representative and case.target in ("convert", "analysis", "enhance"))
+    report = check(lambda case: case.is_representative and case.target_name in ("convert", "analysis", "enhance"))
     paid = {name: spent.billable for name, spent in report.spending.by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
@@ -142,7 +142,7 @@ def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) 
         tested_statuses.setdefault(case.operation, set()).update(case.expected.statuses)
     for target in ttsai.audio_input_targets.values():
         operation = target.operation
-        assert any(case.target == target.name and case.is_representative for case in cases), target.id
+        assert any(case.target_name == target.name and case.is_representative for case in cases), target.id
         documented = {int(status) for status in operation.responses if not status.startswith("2")}
         assert documented <= tested_statuses[operation.id]
 
@@ -200,7 +200,7 @@ def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
 
 def test_every_billable_call_has_a_target_and_a_duration(cases) -> None:
     accepted = [case for case in cases if case.expected.verdict == "accepted"]
-    assert all(case.is_billable and case.target and case.audio_s > 0 for case in accepted)
+    assert all(case.is_billable and case.target_name and case.audio_s > 0 for case in accepted)
 
 
 def test_rejection_reasons_are_planned(cases) -> None:

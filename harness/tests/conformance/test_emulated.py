@@ -21,7 +21,7 @@ def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogu
 @pytest.mark.parametrize("seed", [1, 20])
 def test_another_seed_raises_no_false_alarm(seed, check) -> None:
     targets = ["pixazo/xtts-v2", "pixelapi/voice-clone", "ttsai/piper", "ttsai/kokoro-sync"]
-    report = check(targets, seed=seed, only=lambda case: case.speech is not None)
+    report = check(targets, seed=seed, only=lambda case: case.speech_request is not None)
     assert report.findings == ()
 
 

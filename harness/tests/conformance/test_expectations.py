@@ -10,7 +10,7 @@ import pytest
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.conformance.cases import build_valid_speech_request
-from voicegauge.conformance.fuzzing.random_requests import invalid_request_strategy, valid_request_strategy
+from voicegauge.conformance.fuzzing.random_requests import build_invalid_request_strategy, build_valid_request_strategy
 from voicegauge.contract import Contract, load_contract
 
 DOCUMENT = """
@@ -115,7 +115,7 @@ def test_a_random_request_tests_only_what_a_document_states(contract_of) -> None
     target = contract_of(JSON).find_target_by_name("voice-1")
     base = map_speech_request(target, build_valid_speech_request(target))
 
-    @hypothesis.given(valid_request_strategy(target, base), invalid_request_strategy(target, base))
+    @hypothesis.given(build_valid_request_strategy(target, base), build_invalid_request_strategy(target, base))
     @hypothesis.settings(max_examples=100, database=None)
     def check(valid, invalid) -> None:
         assert "style" not in valid.request.body

@@ -159,7 +159,7 @@ async def test_parameters_without_effect_are_found_by_comparing_two_deliveries()
     cases = [
         case
         for case in plan_cases([target], is_emulated=True, include_all_billable=True).cases
-        if case.speech is not None
+        if case.speech_request is not None
     ]
     results = [await detect(mutant, contract, cases) for mutant in parameter_mutants(target)]
     assert {result.mutant.id.rpartition(" ")[2] for result in results} >= {"speed-ignored", "voice-ignored"}

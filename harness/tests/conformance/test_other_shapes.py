@@ -85,7 +85,9 @@ def check_shape(load_shape) -> Callable[..., CheckReport]:
         targets = _list_targets_of_shape(acme)
         plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
         if faults:  # these are enough to show them
-            plan = CasePlan(cases=tuple(case for case in plan.cases if case.speech is not None), skipped=plan.skipped)
+            plan = CasePlan(
+                cases=tuple(case for case in plan.cases if case.speech_request is not None), skipped=plan.skipped
+            )
         settings = build_emulator_check_settings(
             RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
         )

@@ -94,7 +94,7 @@ def _case(index: int, body: dict[str, object], verdict: str, kind: str = "valid"
         id=str(index),
         provider="acme",
         operation="speak",
-        target="voice-1",
+        target_name="voice-1",
         expected=ExpectedResponse(verdict=verdict, case_kind=kind, description=str(index), contract_pointer=""),  # type: ignore[arg-type]
         request=RequestParts(body=body, media_type="application/json"),
     )

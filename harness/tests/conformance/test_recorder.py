@@ -71,13 +71,17 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     targets = voicegauge_catalogue.select_targets([])
     plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
     delivered = {
-        f"{case.provider}/{case.target}" for case in plan.cases if case.speech is not None and not case.expects_failure
+        f"{case.provider}/{case.target_name}"
+        for case in plan.cases
+        if case.speech_request is not None and not case.expects_failure
     }
     assert delivered == {target.id for target in targets}
-    assert {case.speech.text for case in plan.cases if case.speech is not None} == {SPOKEN_TEXT_IN_RECORDINGS}
+    assert {case.speech_request.text for case in plan.cases if case.speech_request is not None} == {
+        SPOKEN_TEXT_IN_RECORDINGS
+    }
     refusals = [case for case in plan.cases if case.expected.verdict == "rejected"]
     kinds = [
-        (c.provider, c.operation, c.expected.case_kind, c.expected.statuses, c.key, c.expected.description)
+        (c.provider, c.operation, c.expected.case_kind, c.expected.statuses, c.key_use, c.expected.description)
         for c in refusals
     ]
     assert len(kinds) == len(set(kinds))

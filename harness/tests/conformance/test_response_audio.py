@@ -11,7 +11,7 @@ TARGET = "ttsai/kokoro-sync"
 
 def _is_single_speech_call(case) -> bool:
     return (
-        case.speech is None
+        case.speech_request is None
         and case.operation == "createSpeech"
         and case.expected.case_kind in ("valid", "undocumented")
     )

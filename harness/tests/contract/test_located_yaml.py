@@ -40,8 +40,8 @@ def test_only_core_types_are_resolved(read) -> None:
 
 def test_a_line_is_that_of_the_key(read) -> None:
     document = read("a:\n  b/c:\n    - one\n    - d: two\n")
-    assert [document.line(p) for p in ("", "/a", "/a/b~1c", "/a/b~1c/1", "/a/b~1c/1/d")] == [1, 1, 2, 4, 4]
-    assert document.line("/a/b~1c/1/d/nothing/here") == 4
+    assert [document.find_line(p) for p in ("", "/a", "/a/b~1c", "/a/b~1c/1", "/a/b~1c/1/d")] == [1, 1, 2, 4, 4]
+    assert document.find_line("/a/b~1c/1/d/nothing/here") == 4
 
 
 def test_anchors_and_merges(read) -> None:

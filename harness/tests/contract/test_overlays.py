@@ -106,10 +106,10 @@ def test_each_part_has_its_position_in_the_file_it_comes_from(load: Load, tmp_pa
     document = load().document
     operation = "/paths/~1speech~1{voice}/post"
     official, overlay = tmp_path / "openapi.yaml", tmp_path / "overlay.yaml"
-    assert document.position(f"{operation}/responses/200") == (official, line_of(OFFICIAL, '"200": {desc'))
-    assert document.position(f"{operation}/responses/401") == (overlay, line_of(OVERLAY, 'responses: {"401"'))
-    assert document.position(f"{operation}/x-speech/targets/one") == (overlay, line_of(OVERLAY, "targets: {one"))
-    assert document.position("/components/schemas/Speech") == (official, line_of(OFFICIAL, "    Speech:"))
+    assert document.find_position(f"{operation}/responses/200") == (official, line_of(OFFICIAL, '"200": {desc'))
+    assert document.find_position(f"{operation}/responses/401") == (overlay, line_of(OVERLAY, 'responses: {"401"'))
+    assert document.find_position(f"{operation}/x-speech/targets/one") == (overlay, line_of(OVERLAY, "targets: {one"))
+    assert document.find_position("/components/schemas/Speech") == (official, line_of(OFFICIAL, "    Speech:"))
 
 
 def test_schemas_of_openapi_3_0_keep_their_meaning(load: Load) -> None:
@@ -218,7 +218,7 @@ def test_references_lead_into_other_files(load: Load, tmp_path: Path) -> None:
     assert [error.message for error in media.iterate_errors({"error": ""})] != []
     assert media.is_valid({"error": "no"})
     pointer = "/paths/~1speech~1{voice}/post/responses/200"
-    assert contract.document.position(pointer) == (tmp_path / "speech.yaml", line_of(speech, '"200": {desc'))
+    assert contract.document.find_position(pointer) == (tmp_path / "speech.yaml", line_of(speech, '"200": {desc'))
 
 
 def test_a_reference_to_a_file_that_is_missing_is_refused_where_it_is_used(load: Load, tmp_path: Path) -> None:

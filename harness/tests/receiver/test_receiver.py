@@ -55,13 +55,13 @@ async def test_each_url_has_its_own_webhooks(receiver) -> None:
     assert (callback.request.body, callback.request.method) == (b'{"id": 1}', "POST")
     assert callback.request.url == mine
     assert callback.request.header("content-type") == "application/json"
-    assert [one.request.body for one in receiver.callbacks_to(other)] == [b"[2]"]
+    assert [one.request.body for one in receiver.list_callbacks_to(other)] == [b"[2]"]
 
 
 def test_paths_below_a_url_belong_to_it(receiver) -> None:
     url = receiver.create_url()
     assert _send(f"{url}/order/7")[0] == 200
-    assert [callback.request.url for callback in receiver.callbacks_to(url)] == [f"{url}/order/7"]
+    assert [callback.request.url for callback in receiver.list_callbacks_to(url)] == [f"{url}/order/7"]
 
 
 def test_a_url_is_too_long_to_be_guessed(receiver) -> None:
@@ -179,7 +179,7 @@ async def test_a_sender_cannot_use_up_the_space_of_other_urls(body) -> None:
     hostile, other = receiver.create_url(), receiver.create_url()
     statuses = [await _post(receiver, hostile, body) for _ in range(MAX_CALLBACKS_PER_URL + 1)]
     assert statuses[-1] == 503
-    assert sum(len(one.request.body) for one in receiver.callbacks_to(hostile)) <= MAX_BYTES_PER_URL
+    assert sum(len(one.request.body) for one in receiver.list_callbacks_to(hostile)) <= MAX_BYTES_PER_URL
     assert await _post(receiver, other, body) == 200
 
 
@@ -239,7 +239,7 @@ async def test_a_tunnel_may_have_a_path_and_may_forward_it(forwarded: str) -> No
     url = receiver.create_url()
     token = url.rpartition("/")[2]
     assert await _post(receiver, f"http://127.0.0.1{forwarded}/{token}/x") == 200
-    (callback,) = receiver.callbacks_to(url)
+    (callback,) = receiver.list_callbacks_to(url)
     assert callback.request.url == f"{url}/x"
 
 

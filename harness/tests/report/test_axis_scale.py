@@ -14,7 +14,7 @@ def test_positions_keep_the_order_of_the_numbers(values: list[float], make: obje
     scale = make(values)  # type: ignore[operator]
     assert scale.low <= min(values) * 1.0011
     assert scale.high >= max(values) * 0.998
-    places = [scale.position(value) for value in sorted(values)]
+    places = [scale.compute_position(value) for value in sorted(values)]
     assert places == sorted(places)
     assert 0 <= places[0] <= places[-1] <= 1
     assert 2 <= len(scale.ticks) <= 13

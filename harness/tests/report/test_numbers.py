@@ -92,8 +92,8 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
 ) -> None:
     picture = build_scatter(targets, choose_shared_axes(targets), size)
     assert len(picture.points) == len(VOICES)  # the one that never answered has no time
-    assert all(mark.label for mark in picture.points if mark.pareto)
-    assert {m.name for m in picture.points if m.pareto} == {t.target for t in targets if t.pareto}
+    assert all(mark.label for mark in picture.points if mark.is_pareto_optimal)
+    assert {m.name for m in picture.points if m.is_pareto_optimal} == {t.target for t in targets if t.pareto}
     for mark in picture.points:
         assert picture.frame.left <= mark.x <= picture.frame.right
         assert picture.frame.top <= mark.y <= picture.frame.bottom
@@ -104,7 +104,7 @@ def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
     for size in (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE):
         picture = build_scatter(found, choose_shared_axes(found), size)
         assert len(picture.points) == 20
-        assert all(mark.label for mark in picture.points if mark.pareto)
+        assert all(mark.label for mark in picture.points if mark.is_pareto_optimal)
 
 
 def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[TargetSummary, ...]) -> None:
@@ -116,7 +116,7 @@ def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[Ta
             assert segment.width > 0
             end = segment.left + segment.width
         assert bar.target.total_latency_ms
-        assert end == pytest.approx(100 * axis.position(bar.target.total_latency_ms.value))
+        assert end == pytest.approx(100 * axis.compute_position(bar.target.total_latency_ms.value))
 
 
 def test_the_time_between_two_polls_is_a_segment_of_its_own(targets: tuple[TargetSummary, ...]) -> None:
@@ -124,8 +124,8 @@ def test_the_time_between_two_polls_is_a_segment_of_its_own(targets: tuple[Targe
     bar = next(bar for bar in build_latency_chart(targets, axis).bars if bar.target.completion_ms)
     open_ = next(s for s in bar.segments if s.phase == "processing-or-completed")
     assert bar.target.completion_ms
-    assert open_.left == pytest.approx(100 * axis.position(bar.target.completion_ms.low.value))
-    assert open_.left + open_.width == pytest.approx(100 * axis.position(bar.target.completion_ms.high.value))
+    assert open_.left == pytest.approx(100 * axis.compute_position(bar.target.completion_ms.low.value))
+    assert open_.left + open_.width == pytest.approx(100 * axis.compute_position(bar.target.completion_ms.high.value))
     direct = next(bar for bar in build_latency_chart(targets, axis).bars if not bar.target.completion_ms)
     assert [s.phase for s in direct.segments] == ["first-byte", "download"]
 

@@ -22,7 +22,7 @@ def worst(run: Run) -> tuple[WorstClip, ...]:
 
 def clip_with(folder: Path, clip: WorstClip, audio: bytes, media_type: str) -> WorstClip:
     _, file = save_audio(folder, audio)
-    return replace(clip, audio=EncodedAudio(audio, media_type=media_type).facts(file))
+    return replace(clip, audio=EncodedAudio(audio, media_type=media_type).measure_facts(file))
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     clip = worst(run)[0]
     secret = encode(tone(1), 22_050, "wav")[0]
     (tmp_path / "secret.wav").write_bytes(secret)
-    outside = EncodedAudio(secret).facts("../secret.wav")
+    outside = EncodedAudio(secret).measure_facts("../secret.wav")
     (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
     linked = replace(outside, file="link.wav")
     other = replace(clip.audio, sha256="0" * 64)

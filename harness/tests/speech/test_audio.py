@@ -287,13 +287,13 @@ def test_resampling_keeps_length_and_level() -> None:
 def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
     data, media_type = encode(tone(), 16_000, "mulaw")
     audio = EncodedAudio(data, media_type=media_type, raw_format=RawAudioFormat(format="mulaw", sample_rate_hz=16_000))
-    facts = audio.facts("audio/x")
+    facts = audio.measure_facts("audio/x")
     assert facts.container == "pcm"
     again = EncodedAudio.from_facts(data, facts)
     assert audio.decoded is not None
     assert again.decoded is not None
     assert np.array_equal(again.decoded.samples, audio.decoded.samples)
-    assert again.facts("audio/x") == facts
+    assert again.measure_facts("audio/x") == facts
     assert (facts.raw_format, again.raw_format) == ("mulaw", audio.raw_format)
     mono = EncodedAudio.from_facts(data, msgspec.structs.replace(facts, channels=None))
     assert mono.raw_format == RawAudioFormat(format="mulaw", sample_rate_hz=16_000, channels=1)
@@ -303,15 +303,17 @@ def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
 
 def test_facts_of_audio_with_a_header_have_no_raw_format() -> None:
     data, media_type = encode(tone(0.1), RATE, "wav")
-    facts = EncodedAudio(data, media_type=media_type, raw_format=RawAudioFormat(sample_rate_hz=8_000)).facts("a.wav")
+    facts = EncodedAudio(data, media_type=media_type, raw_format=RawAudioFormat(sample_rate_hz=8_000)).measure_facts(
+        "a.wav"
+    )
     assert (facts.raw_format, facts.sample_rate_hz) == (None, RATE)
     again = EncodedAudio.from_facts(data, facts)
-    assert (again.raw_format, again.media_type, again.facts("a.wav")) == (None, media_type, facts)
+    assert (again.raw_format, again.media_type, again.measure_facts("a.wav")) == (None, media_type, facts)
 
 
 def test_facts_of_decoded_audio() -> None:
     data, media_type = encode(tone(), RATE, "wav")
-    facts = EncodedAudio(data, media_type=media_type).facts("audio/x.wav")
+    facts = EncodedAudio(data, media_type=media_type).measure_facts("audio/x.wav")
     assert (facts.file, facts.bytes, facts.media_type, facts.container) == ("audio/x.wav", len(data), media_type, "wav")
     assert (facts.sample_rate_hz, facts.channels, facts.raw_format, facts.audio_s) == (
         RATE,
@@ -326,14 +328,14 @@ def test_facts_of_decoded_audio() -> None:
 
 def test_silence_has_no_level() -> None:
     audio = EncodedAudio(encode(np.zeros(RATE, np.float32), RATE, "wav")[0])
-    facts = audio.facts("audio/x.wav")
+    facts = audio.measure_facts("audio/x.wav")
     assert audio.is_silent
     assert (facts.rms_dbfs, facts.leading_silence_s, facts.media_type) == (None, 1.0, None)
 
 
 def test_facts_of_what_cannot_be_decoded() -> None:
     audio = EncodedAudio(b"OggSbroken", media_type="audio/ogg")
-    facts = audio.facts("audio/x")
+    facts = audio.measure_facts("audio/x")
     assert audio.decoded is None
     assert audio.playback_timeline is None
     assert audio.decode_error is not None
@@ -358,7 +360,7 @@ def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert calls == [], "nothing is decoded before it is needed"
     for _ in range(2):
         assert audio.decoded is not None
-        assert audio.facts("audio/x").audio_s == pytest.approx(2.0)
+        assert audio.measure_facts("audio/x").audio_s == pytest.approx(2.0)
         assert audio.playback_timeline is not None
         assert not audio.is_silent
         assert audio.decode_error is None
@@ -423,7 +425,7 @@ def test_measuring_audio_needs_little_more_memory_than_its_samples(name: str) ->
     tracemalloc.start()
     try:
         audio = EncodedAudio(data)
-        assert audio.facts("a").audio_s == pytest.approx(100.0, abs=0.1)
+        assert audio.measure_facts("a").audio_s == pytest.approx(100.0, abs=0.1)
         assert not audio.is_silent
         peak = tracemalloc.get_traced_memory()[1]
     finally:

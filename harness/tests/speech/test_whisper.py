@@ -190,7 +190,7 @@ def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_pr
     for name, text in TEXTS.items():
         audio, media_type = encode(sound(name), ASR_SAMPLE_RATE_HZ, "wav")
         _, file = save_audio(bare, audio)
-        measured = EncodedAudio(audio, media_type=media_type).facts(file)
+        measured = EncodedAudio(audio, media_type=media_type).measure_facts(file)
         samples.append(msgspec.structs.replace(build_sample(name, words=text), audio=measured))
     found = score_run(bare, build_run(tuple(samples)), spec, workers=2)
     assert found is not None

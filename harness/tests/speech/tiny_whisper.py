@@ -96,7 +96,7 @@ def _tokens() -> list[str]:
 
     tokenizer = get_tokenizer(False)
     encoding = tokenizer.encoding
-    printable = ctranslate2_conversion.byte_to_character()
+    printable = ctranslate2_conversion.build_byte_to_character_map()
     special = {index: text for text, index in tokenizer.special_tokens.items()}
     return [
         special.get(index) or "".join(printable[byte] for byte in encoding.decode_single_token_bytes(index))

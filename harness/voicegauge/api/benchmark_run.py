@@ -311,9 +311,9 @@ def _plan_requests(
         base_urls={} if live_options is None else live_options.base_urls,
         voice_sample=voice,
     )
-    for target_id in plan.left_out:
+    for target_id in plan.unsupported_target_ids:
         listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
-    targets = {target.id: target for target in chosen if target.id not in plan.left_out}
+    targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
     if live_options is not None:
         announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
@@ -374,20 +374,22 @@ def _build_run_config(
     )
 
 
-def _announce_cost(planned_benchmark: _PlannedBenchmark, found: RunToContinue | None, *, retry_ambiguous: bool) -> None:
+def _announce_cost(
+    planned_benchmark: _PlannedBenchmark, run_to_continue: RunToContinue | None, *, retry_ambiguous: bool
+) -> None:
     """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
     if planned_benchmark.live_options is None:
         return
     plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
-    if found is None or found.journal_state.is_empty:
+    if run_to_continue is None or run_to_continue.journal_state.is_empty:
         planned_benchmark.listener.notice(f"LIVE: {plan.requests} requests to {providers}, ${plan.usd:.4f} {limit}")
         return
-    unpaid = found.journal_state.find_unpaid(plan, retry_ambiguous=retry_ambiguous)
+    unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
     left_usd = sum(one.price.usd or 0.0 for one in unpaid)
     planned_benchmark.listener.notice(
         f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${left_usd:.4f}; "
-        f"${found.journal_state.spent_usd:.4f} are spent already, {limit}"
+        f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
     )
 
 

@@ -21,7 +21,7 @@ from voicegauge.api.plan_sending import (
     announce_replaced_prices,
     build_live_settings,
     describe_plan,
-    drop_cases_not_repeated,
+    drop_ambiguous_cases,
     open_journals,
     send_plan,
 )
@@ -189,9 +189,7 @@ def check(
         folder = Path(failures) if failures is not None else None
         if folder is not None:
             check_writable(folder / "...")
-        cost = price_plan(
-            drop_cases_not_repeated(plan, journals), chosen, prices, provenance=_determine_provenance(live)
-        )
+        cost = price_plan(drop_ambiguous_cases(plan, journals), chosen, prices, provenance=_determine_provenance(live))
         with (
             _open_service(
                 chosen,

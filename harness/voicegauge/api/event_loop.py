@@ -8,10 +8,10 @@ from collections.abc import Coroutine
 from concurrent.futures import Future, wait
 from typing import Any, Generic, TypeVar
 
-ResultType = TypeVar("ResultType")
+ResultT = TypeVar("ResultT")
 
 
-def run_coroutine(coroutine: Coroutine[Any, Any, ResultType]) -> ResultType:
+def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run `coroutine` in a new event loop and return its result.
 
     Inside a running event loop (a notebook, an async service) the new loop runs in a second thread while the caller
@@ -31,17 +31,17 @@ def is_loop_running() -> bool:
     return True
 
 
-class _LoopThread(Generic[ResultType]):
+class _LoopThread(Generic[ResultT]):
     """A thread that runs one coroutine in a new event loop."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, ResultType]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:
         self._coroutine = coroutine
         self._runner = asyncio.Runner()
         self._task: asyncio.Task[Any] | None = None
-        self._outcome: Future[ResultType] = Future()
+        self._outcome: Future[ResultT] = Future()
         self._thread = threading.Thread(target=self._run_and_store_result, name="voicegauge", daemon=True)
 
-    def run_to_result(self) -> ResultType:
+    def run_to_result(self) -> ResultT:
         """Run the coroutine to its end; return the coroutine's result or raise its error."""
         # Not `Thread.join`: before Python 3.13, Ctrl-C during a join marks a running thread as ended.
         self._thread.start()
@@ -60,6 +60,6 @@ class _LoopThread(Generic[ResultType]):
         except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             self._outcome.set_exception(error)
 
-    async def _await_coroutine(self) -> ResultType:
+    async def _await_coroutine(self) -> ResultT:
         self._task = asyncio.current_task()
         return await self._coroutine

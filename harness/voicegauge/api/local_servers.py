@@ -18,19 +18,19 @@ from voicegauge.hosts import build_server_url
 from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
 from voicegauge.recording.replay import enable_realtime_scheduling
 
-ServerType = TypeVar("ServerType")
+ServerT = TypeVar("ServerT")
 OnUnmatchedRequest = Callable[[str], None]
 """Function that is called with a description of every request that is not recorded."""
 
 
-class LocalServer(Generic[ServerType]):
+class LocalServer(Generic[ServerT]):
     """A server on this machine, for a `with` or an `async with` block."""
 
-    def __init__(self, context: AbstractContextManager[ServerType]) -> None:
+    def __init__(self, context: AbstractContextManager[ServerT]) -> None:
         """Wrap `context`, which starts the server on entry and stops it on exit."""
         self._context = context
 
-    def __enter__(self) -> ServerType:
+    def __enter__(self) -> ServerT:
         """Start the server."""
         return self._context.__enter__()
 
@@ -38,7 +38,7 @@ class LocalServer(Generic[ServerType]):
         """Stop the server."""
         self._context.__exit__(*error)  # type: ignore[arg-type]  # the three values that a `with` statement passes
 
-    async def __aenter__(self) -> ServerType:
+    async def __aenter__(self) -> ServerT:
         """Start the server in another thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self._context.__enter__)
 
@@ -154,13 +154,13 @@ def replay(
         on_unmatched: called with a description of every request that is not recorded.
 
     Returns:
-        A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`, `unmatched` and
-        `unused`.
+        A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`,
+        `unmatched_requests` and `unused_requests`.
 
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.
     """
-    recorded = Replay(load_recordings(to_paths(paths), group_text=group_name_part), to_catalogue(contracts))
+    recorded = Replay(load_recordings(to_paths(paths), group_name_part=group_name_part), to_catalogue(contracts))
     return LocalServer(_serve_loaded_replay(recorded, pause_factor, port, on_unmatched))
 
 

@@ -32,7 +32,7 @@ from voicegauge.conformance import (
     require_prices,
 )
 from voicegauge.contract import BaseTarget, Contract
-from voicegauge.data import cache_folder, state_folder
+from voicegauge.data import cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous
 
@@ -87,7 +87,7 @@ def build_live_settings(
         rate_limiters=rate_limiters,
         seed=seed,
         journal_by_provider=journals.journal_by_provider if journals is not None else {},
-        resource_journals_folder=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
+        resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         notify=listener.notice,
     )
 
@@ -128,7 +128,7 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
         raise
 
 
-def drop_cases_not_repeated(plan: CasePlan, journals: CaseJournals) -> CasePlan:
+def drop_ambiguous_cases(plan: CasePlan, journals: CaseJournals) -> CasePlan:
     """Return the plan without cases that an earlier command may have paid for, which are not sent again."""
     by_provider = journals.journal_by_provider
     cases = tuple(case for case in plan.cases if by_provider[case.provider].find_skip_reason(case) is None)
@@ -224,7 +224,7 @@ def delete_leftover_resources(
         base_urls={contract.id: live_options.base_urls for contract in contracts},
         key_by_provider={contract.id: read_client_key(contract) for contract in contracts},
         ledger=Ledger(0.0),
-        resource_journals_folder=state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
+        resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
         notify=listener.notice,
     )
     run_coroutine(conformance.delete_leftover_resources(contracts, settings))

@@ -168,7 +168,10 @@ def _read_recording_time(file: Path, imported: ImportedRecording) -> tuple[dt.da
         return imported.recorded_at, imported.remarks
     when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
     message = "the file does not hold a time of recording: its modification time is used, so its age may be wrong"
-    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, message=message))
+    return when, (
+        *imported.remarks,
+        ImportRemark(number=0, request="the whole file", imported=True, message=message),
+    )
 
 
 def _build_converted_file(

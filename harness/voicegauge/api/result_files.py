@@ -21,7 +21,7 @@ from voicegauge.outputs import (
     load_baseline,
 )
 
-AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
+ReportT = TypeVar("ReportT", CheckReport, DriftReport)
 
 
 def to_exported_report(
@@ -89,7 +89,7 @@ def format_github_annotations(report: CheckReport | DriftReport, *, repository_f
     return format_workflow_commands(to_exported_report(report), Path(repository_folder).resolve())
 
 
-def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
+def apply_baseline(report: ReportT, file: PathLike) -> ReportT:
     """Return a report without the findings that a baseline file accepts.
 
     Args:
@@ -105,7 +105,7 @@ def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
     return _remove_accepted_findings(report, load_baseline(Path(file)))
 
 
-def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
+def write_baseline(report: ReportT, file: PathLike) -> ReportT:
     """Write all findings of a report to a baseline file, so that they are accepted in the future.
 
     >>> report = voicegauge.write_baseline(voicegauge.check("pixelapi"), f"{folder}/known.json")
@@ -131,7 +131,7 @@ def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
     return _remove_accepted_findings(report, baseline)
 
 
-def _remove_accepted_findings(report: AnyReport, baseline: FindingsBaseline) -> AnyReport:
+def _remove_accepted_findings(report: ReportT, baseline: FindingsBaseline) -> ReportT:
     if isinstance(report, CheckReport):
         return conformance.apply_baseline(report, baseline)
     return drift.apply_baseline(report, baseline)

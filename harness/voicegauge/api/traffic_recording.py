@@ -15,7 +15,7 @@ from voicegauge.api.plan_sending import (
     announce_earlier_spending,
     announce_losses_on_error,
     build_live_settings,
-    drop_cases_not_repeated,
+    drop_ambiguous_cases,
     open_journals,
     send_plan,
 )
@@ -305,9 +305,7 @@ class _RecordingRun:
                 journals.journal_by_provider[case.provider].record_case_finished(case.id)
         announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        cost = price_plan(
-            drop_cases_not_repeated(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE
-        )
+        cost = price_plan(drop_ambiguous_cases(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE)
         settings = build_live_settings(
             list(self.contracts.values()),
             live_options,

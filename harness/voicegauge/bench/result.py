@@ -58,5 +58,5 @@ def summarize_bench_plan(plan: BenchPlan) -> BenchPlanResult:
         requests=plan.requests,
         usd=plan.usd,
         targets=plan.quotes,
-        left_out=plan.left_out,
+        left_out=plan.unsupported_target_ids,
     )

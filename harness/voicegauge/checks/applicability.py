@@ -93,10 +93,10 @@ def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
     return [value for value in found[key] if value is not None]
 
 
-def _handles_batch(operation: Operation, submit: Operation) -> bool:
-    """Return whether `operation` submits batches of `submit`, or polls them."""
-    job = submit.speech.response.job if submit.speech else None
-    return submit.batch is not None and (operation is submit or operation.id == job)
+def _handles_batch(operation: Operation, submit_operation: Operation) -> bool:
+    """Return whether `operation` submits batches of `submit_operation`, or polls them."""
+    job = submit_operation.speech.response.job if submit_operation.speech else None
+    return submit_operation.batch is not None and (operation is submit_operation or operation.id == job)
 
 
 def find_resources(operation: Operation) -> list[ResourceSpec]:

@@ -50,7 +50,7 @@ class Checker:
             case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
             build_reproduction_command: replaces the checker's own function.
         """
-        for rule in self._rules_for_class(type(subject)):
+        for rule in self._find_rules_for_class(type(subject)):
             for violation in rule.check(subject):
                 yield self._build_finding(
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
@@ -61,7 +61,7 @@ class Checker:
         """The rules for each class of subjects that was judged so far, and for its base classes."""
         return {}
 
-    def _rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+    def _find_rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
             self._rules_by_class[subject_class] = tuple(
                 rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject_class is base
@@ -79,7 +79,7 @@ class Checker:
         exchange = violation.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, violation)
         contract = subject.contract
-        position = contract.document.position(violation.contract_pointer)
+        position = contract.document.find_position(violation.contract_pointer)
         return Finding(
             rule=rule.id,
             severity=Severity.DISPUTED if dispute else rule.severity,
@@ -88,7 +88,9 @@ class Checker:
                 provider=contract.id,
                 operation=exchange.operation,
                 target=subject.target.id if subject.target else None,
-                pointer=self.mask_secrets(violation.pointer) if violation.pointer else violation.pointer,
+                pointer=self.mask_secrets(violation.value_pointer)
+                if violation.value_pointer
+                else violation.value_pointer,
                 file=str(position.path),
                 line=position.line,
                 contract_pointer=violation.contract_pointer,
@@ -147,11 +149,11 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
     value = Call(operation, exchange).response_json
     if value is MISSING:
         return False
-    pointers = _dispute_schema_pointers(subject, dispute_pointer, dispute)
+    pointers = _iterate_dispute_schema_pointers(subject, dispute_pointer, dispute)
     return any(subject.contract.schemas.is_valid(pointer, value) for pointer in pointers)
 
 
-def _dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
+def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
     """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
     tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Exchange, Severity
 
-SubjectType = TypeVar("SubjectType")
+SubjectT = TypeVar("SubjectT")
 _RULE_ID_PATTERN = re.compile(r"^[a-z]+(-[a-z]+)*$")
 
 
@@ -31,7 +31,7 @@ class Violation(NamedTuple):
     """What the contract expects and what the provider did instead, in one sentence."""
     contract_pointer: str
     """JSON pointer to the violated statement in the contract."""
-    pointer: str | None = None
+    value_pointer: str | None = None
     """JSON pointer to the wrong value in the body; `None` if the violation is not about one value."""
     evidence: str | None = None
     """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
@@ -59,13 +59,13 @@ RULE_BY_ID: dict[str, Rule] = {}
 
 
 def register_rule(
-    rule_id: str, *, subject_class: type[SubjectType], description: str, basis: str, severity: Severity = Severity.ERROR
-) -> Callable[[Callable[[SubjectType], Iterator[Violation]]], Callable[[SubjectType], Iterator[Violation]]]:
+    rule_id: str, *, subject_class: type[SubjectT], description: str, basis: str, severity: Severity = Severity.ERROR
+) -> Callable[[Callable[[SubjectT], Iterator[Violation]]], Callable[[SubjectT], Iterator[Violation]]]:
     """Register the decorated function as the rule `rule_id` for subjects of class `subject_class`."""
 
     def register_check(
-        check: Callable[[SubjectType], Iterator[Violation]],
-    ) -> Callable[[SubjectType], Iterator[Violation]]:
+        check: Callable[[SubjectT], Iterator[Violation]],
+    ) -> Callable[[SubjectT], Iterator[Violation]]:
         assert _RULE_ID_PATTERN.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULE_BY_ID, f"rule {rule_id!r} is registered twice"
         RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, basis, subject_class, check)

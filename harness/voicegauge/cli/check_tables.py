@@ -48,7 +48,7 @@ def print_plan(plan: PricedPlan) -> None:
     terminal.print(rows)
     for one in plan.skipped:
         terminal.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
-    _print_left_out(terminal, plan.left_out_operations)
+    _print_left_out_operations(terminal, plan.left_out_operations)
     if plan.targets_without_delivery:
         names = ", ".join(plan.targets_without_delivery)
         terminal.print(f"not judged, because no delivery is planned: {names}", style="yellow", soft_wrap=True)
@@ -59,7 +59,7 @@ def print_plan(plan: PricedPlan) -> None:
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
 
 
-def _print_left_out(terminal: Console, operations: Sequence[str]) -> None:
+def _print_left_out_operations(terminal: Console, operations: Sequence[str]) -> None:
     """Print the operations that the targets do not need, in one line."""
     if operations:
         names = ", ".join(name.partition("/")[2] for name in operations)
@@ -81,10 +81,10 @@ def print_report(report: CheckReport) -> None:
         terminal.print("without details, because these may all be consequences (--json has all)\n", style="dim")
     if report.emulator_notice is not None:
         terminal.print(report.emulator_notice, soft_wrap=True)
-    _print_skipped(terminal, report)
+    _print_skipped_cases(terminal, report)
     for entry in report.unused_baseline:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
-    _print_left_out(terminal, report.left_out_operations)
+    _print_left_out_operations(terminal, report.left_out_operations)
     print_resources(terminal, report.resources)
     _print_spending(terminal, report)
     for line in describe_ambiguous(report.ambiguous_requests):
@@ -188,7 +188,7 @@ def _format_location(finding: Finding) -> str:
     return f"{shown}:{where.line}" if where.line else str(shown)
 
 
-def _print_skipped(terminal: Console, report: CheckReport) -> None:
+def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
     reasons: dict[str, list[str]] = {}
     for case in report.cases:
         if case.verdict == "skipped":

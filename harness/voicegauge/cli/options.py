@@ -18,7 +18,7 @@ from voicegauge.files import check_writable
 if TYPE_CHECKING:
     from voicegauge.api import LiveOptions
 
-CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 class FiniteRange(click.FloatRange):
@@ -121,7 +121,7 @@ def build_live_options(
     )
 
 
-def add_contracts_option(command: CommandFunction) -> CommandFunction:
+def add_contracts_option(command: CommandT) -> CommandT:
     """Add `--contracts DIR`, a folder of the user's own contracts."""
     return click.option(
         "--contracts",
@@ -134,7 +134,7 @@ def add_contracts_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_json_option(command: CommandFunction) -> CommandFunction:
+def add_json_option(command: CommandT) -> CommandT:
     """Add `--json FILE`, which is passed to the command as `json_path`; "-" means standard output."""
     return click.option(
         "--json",
@@ -145,7 +145,7 @@ def add_json_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_public_url_option(command: CommandFunction) -> CommandFunction:
+def add_public_url_option(command: CommandT) -> CommandT:
     """Add `--public-url URL`."""
     return click.option(
         "--public-url",
@@ -154,7 +154,7 @@ def add_public_url_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_seed_option(command: CommandFunction) -> CommandFunction:
+def add_seed_option(command: CommandT) -> CommandT:
     """Add `--seed N`."""
     return click.option(
         "--seed",
@@ -168,10 +168,10 @@ def add_seed_option(command: CommandFunction) -> CommandFunction:
 
 
 def add_base_url_option(
-    command: CommandFunction,
+    command: CommandT,
     *,
     help: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated.",
-) -> CommandFunction:
+) -> CommandT:
     """Add `--base-url [SERVER=]URL`, passed to the command as `base_url`.
 
     The argument `base_url` holds URLs by server name; the name "" applies to all servers.
@@ -205,7 +205,7 @@ def _is_base_url(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extra
 
 
-def add_insecure_http_option(command: CommandFunction) -> CommandFunction:
+def add_insecure_http_option(command: CommandT) -> CommandT:
     """Add `--allow-insecure-http`."""
     return click.option(
         "--allow-insecure-http",
@@ -214,7 +214,7 @@ def add_insecure_http_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_max_cost_option(command: CommandFunction) -> CommandFunction:
+def add_max_cost_option(command: CommandT) -> CommandT:
     """Add `--max-cost USD`."""
     return click.option(
         "--max-cost",
@@ -228,7 +228,7 @@ def add_max_cost_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_max_wait_option(command: CommandFunction) -> CommandFunction:
+def add_max_wait_option(command: CommandT) -> CommandT:
     """Add `--max-wait SECONDS`."""
     return click.option(
         "--max-wait",
@@ -240,7 +240,7 @@ def add_max_wait_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_plan_option(command: CommandFunction) -> CommandFunction:
+def add_plan_option(command: CommandT) -> CommandT:
     """Add `--plan NAME`, which is passed to the command as `plans`."""
     return click.option(
         "--plan",
@@ -251,7 +251,7 @@ def add_plan_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_asr_option(command: CommandFunction) -> CommandFunction:
+def add_asr_option(command: CommandT) -> CommandT:
     """Add `--asr SPEC`."""
     return click.option(
         "--asr",
@@ -264,7 +264,7 @@ def add_asr_option(command: CommandFunction) -> CommandFunction:
     )(command)
 
 
-def add_price_option(command: CommandFunction) -> CommandFunction:
+def add_price_option(command: CommandT) -> CommandT:
     """Add `--price NAME=USD`, passed to the command as `prices`.
 
     The argument `prices` holds dollars per request by provider, target or operation.

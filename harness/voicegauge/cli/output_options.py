@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from voicegauge.cli.console import print_escaped
-from voicegauge.cli.options import CommandFunction, OutputFile, reject_outputs_to_same_file
+from voicegauge.cli.options import CommandT, OutputFile, reject_outputs_to_same_file
 from voicegauge.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicegauge.drift import DriftLevel, DriftReport
     from voicegauge.model import Severity
 
-    AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
+    ReportT = TypeVar("ReportT", CheckReport, DriftReport)
 
 ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
 """Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
@@ -80,7 +80,7 @@ class OutputFlags:
             json=self.json_path, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
         )
 
-    def apply_baselines(self, report: AnyReport, failed_writes: FailedWrites) -> AnyReport:
+    def apply_baselines(self, report: ReportT, failed_writes: FailedWrites) -> ReportT:
         """Return the report without findings that the given baseline accepts; write a new baseline if requested."""
         from voicegauge import api
 
@@ -129,7 +129,7 @@ class OutputFlags:
                     file.write(format_summary())
 
 
-def add_output_options(command: CommandFunction) -> CommandFunction:
+def add_output_options(command: CommandT) -> CommandT:
     """Add the options of `OutputFlags`, without `--json`."""
     file = OutputFile(path_type=Path)
     for option in (
@@ -150,7 +150,7 @@ def add_output_options(command: CommandFunction) -> CommandFunction:
     return command
 
 
-def add_severity_option(command: CommandFunction) -> CommandFunction:
+def add_severity_option(command: CommandT) -> CommandT:
     """Add `--severity RULE=SEVERITY`, passed to the command as `severities`, a mapping from rule id to severity."""
     return click.option(
         "--severity",

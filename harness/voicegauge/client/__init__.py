@@ -48,9 +48,9 @@ from voicegauge.client.spending import (
     SubmitStarted,
     create_rate_limiter,
     find_account_plans,
-    open_settlement,
     read_events,
     send_and_settle,
+    settle_when_done,
     should_send_again,
 )
 from voicegauge.client.traffic_observer import TrafficObserver
@@ -99,12 +99,12 @@ __all__ = [
     "iterate_retry_waits_s",
     "list_secrets",
     "map_speech_request",
-    "open_settlement",
     "read_client_key",
     "read_events",
     "read_link_parameters",
     "remove_credentials",
     "replace_key",
     "send_and_settle",
+    "settle_when_done",
     "should_send_again",
 ]

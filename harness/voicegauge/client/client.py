@@ -21,7 +21,7 @@ from voicegauge.client.spending import (
     RateLimiter,
     Reservation,
     Settlement,
-    open_settlement,
+    settle_when_done,
 )
 from voicegauge.client.traffic_observer import TrafficObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
@@ -125,7 +125,7 @@ class Client(ProviderConnection):
         request = self.build_request(target.operation, parts)
         price = quote_price(target, len(speech.text), user_price_usd=price_usd).usd
         priced = PricedRequest(target, len(speech.text)) if price_usd is None else None
-        with self._open_settlement(target, price, request_to_repeat, priced) as settlement:
+        with self._reserve_and_settle_when_done(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -170,7 +170,7 @@ class Client(ProviderConnection):
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_s, user_price_usd=price_usd).usd
         priced = PricedRequest(audio_input_target, 0) if price_usd is None else None
-        with self._open_settlement(audio_input_target, price, request_to_repeat, priced) as settlement:
+        with self._reserve_and_settle_when_done(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
             return await task.submit_and_deliver(request, key)
 
@@ -199,7 +199,7 @@ class Client(ProviderConnection):
             UsageError: the target has no jobs, or the contract does not say how to request a job by its id.
         """
         priced = PricedRequest(target, None) if price_usd is None else None
-        with open_settlement(reservation, priced) as settlement:
+        with settle_when_done(reservation, priced) as settlement:
             settlement.charged_usd = charged_usd
             return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume_job(job_id)
 
@@ -215,7 +215,7 @@ class Client(ProviderConnection):
         return add_idempotency_key(target.operation, request_parts, key), key
 
     @contextmanager
-    def _open_settlement(
+    def _reserve_and_settle_when_done(
         self,
         target: BaseTarget,
         price_usd: float | None,
@@ -229,7 +229,7 @@ class Client(ProviderConnection):
             if request_to_repeat is not None and is_held
             else self._reserve_price(target, price_usd)
         )
-        with open_settlement(reservation, priced_request) as settlement:
+        with settle_when_done(reservation, priced_request) as settlement:
             if request_to_repeat is not None:
                 settlement.status = BillingStatus.AMBIGUOUS
             yield settlement

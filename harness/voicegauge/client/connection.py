@@ -52,7 +52,7 @@ class ProviderConnection:
             contract: the contract of the provider.
             transport: an open transport; the caller closes it.
             base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
-            key: the API key, as `client_key` returns it; `None` sends no key.
+            key: the API key, as `read_client_key` returns it; `None` sends no key.
             clock: the clock used for waits between polls and retries; the real clock by default.
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.

@@ -57,12 +57,12 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
     unencrypted = [one for one in origins if one[0] == "http" and not is_loopback(one[1])]
     return KeyDestinations(
         contract,
-        tuple(map(_to_url, origins)),
-        tuple(map(_to_url, unencrypted)),
+        tuple(map(_format_origin, origins)),
+        tuple(map(_format_origin, unencrypted)),
         bool(os.environ.get(contract.provider.key_env, "").strip()),
     )
 
 
-def _to_url(origin: Origin) -> str:
+def _format_origin(origin: Origin) -> str:
     scheme, host, port = origin
     return build_server_url(host, port, scheme).removesuffix(":443" if scheme == "https" else ":80")

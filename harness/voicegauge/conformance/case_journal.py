@@ -65,9 +65,9 @@ class CaseHistory(PurchaseHistory):
     _attempt_start_index: int = 0
     """Index of the first request since the case began for the last time."""
 
-    def note_submit(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+    def note_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another request begins; the case does not count as finished any more."""
-        super().note_submit(at, usd, idempotency_key)
+        super().note_submit(submitted_at, price_usd, idempotency_key)
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
@@ -117,7 +117,7 @@ def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
         case CaseRepeated():
             history.note_repetition()
         case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
-            event.apply_to(history)
+            event.add_to_history(history)
 
 
 class CaseJournal:
@@ -292,7 +292,7 @@ class CaseJournals:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the journals."""
         self.close()
@@ -318,7 +318,7 @@ class CaseJournals:
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
     def forget_requests(self, *, keep_lost_requests: bool = False) -> None:
-        """Forget the requests, because their result was printed; see `CaseJournal.end`."""
+        """Forget the requests, because their result was printed; see `CaseJournal.forget_requests`."""
         for one in self._journals.values():
             one.forget_requests(keep_lost_requests=keep_lost_requests)
 

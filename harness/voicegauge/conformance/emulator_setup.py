@@ -48,8 +48,8 @@ def build_emulator_check_settings(
         emulator: the emulator.
         targets: the targets to check.
         rules: the rules to apply, by id.
-        fuzz_request_count: value of `CheckSettings.fuzz`.
-        failures_folder: value of `CheckSettings.failures`.
+        fuzz_request_count: value of `CheckSettings.fuzz_request_count`.
+        failures_folder: value of `CheckSettings.failures_folder`.
         seed: value of `CheckSettings.seed`.
         requested_names: the checked providers and targets, with which findings name a command that repeats a case;
             with `None` they name none.

@@ -18,7 +18,7 @@ from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
 from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, running_receiver_for
+from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, open_receiver_for_cases
 from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -109,7 +109,7 @@ async def check_service(
     ):  # random requests are judged too
         limit = f"its delivery is beyond the limit of {plan.max_calls} billable requests"
         collector.add_not_judged(name, reasons.get(name, limit))
-    with running_receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
+    with open_receiver_for_cases(plan.cases, settings.receiver, settings.provenance) as receiver:
         settings = replace(settings, receiver=receiver)
         await _check_services(targets, plan, settings, collector, on_case_started)
 
@@ -147,7 +147,7 @@ async def _fuzz_service(
     from voicegauge.conformance.fuzzing import FuzzEffort, fuzz_jobs, fuzz_target
 
     effort = FuzzEffort(settings.fuzz_request_count, settings.seed, settings.failures_folder)
-    effort = effort.with_failures_subfolder(settings.provenance.value, service.contract.id)
+    effort = effort.copy_with_failures_subfolder(settings.provenance.value, service.contract.id)
     first_targets: dict[str, Target] = {}
     for target in targets:
         if isinstance(target, Target) and target.contract is service.contract:

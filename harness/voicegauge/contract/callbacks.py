@@ -27,7 +27,7 @@ def find_callback_body(operation: Operation) -> MediaType:
     found = next((media for name, media in _iterate_callback_bodies(operation) if name == webhook.callback), None)
     if found is None:
         reason = f"{webhook.callback!r} is not a callback of {operation.id} and not a webhook with a JSON body"
-        raise operation.contract.document.error(f"{operation.pointer}/x-webhook/callback", reason)
+        raise operation.contract.document.build_error(f"{operation.pointer}/x-webhook/callback", reason)
     return found
 
 

@@ -71,10 +71,10 @@ class Catalogue:
             elif name in self._contracts:
                 chosen.update({t.id: t for t in _list_provider_targets(self._contracts[name])})
             else:
-                raise self._unknown_target(name, targets)
+                raise self._build_unknown_target_error(name, targets)
         return list(chosen.values())
 
-    def _unknown_target(self, name: str, targets: Iterable[str]) -> UsageError:
+    def _build_unknown_target_error(self, name: str, targets: Iterable[str]) -> UsageError:
         provider, _, operation_id = name.partition("/")
         contract = self._contracts.get(provider)
         operation = contract.operations.get(operation_id) if contract is not None else None
@@ -93,7 +93,7 @@ def _list_provider_targets(contract: Contract) -> list[BaseTarget]:
     """
     found: list[BaseTarget] = [*contract.targets.values()] or [*contract.audio_input_targets.values()]
     if not found:
-        raise contract.document.error("/paths", "describes no target: x-speech on an operation names its targets")
+        raise contract.document.build_error("/paths", "describes no target: x-speech on an operation names its targets")
     return found
 
 
@@ -128,7 +128,7 @@ def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contra
         change = f"takes the key from {names}, not from {bundled_names}"
     else:
         return
-    raise user_contract.document.error(
+    raise user_contract.document.build_error(
         "/x-provider/id",
         f"{user_contract.id} is a bundled contract, and this document {change}: choose another id, or use --base-url",
     )

@@ -46,7 +46,7 @@ from voicegauge.errors import UnknownNameError
 from voicegauge.formats import MISSING, Document, Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
-_NamedItem = TypeVar("_NamedItem")
+_NamedItemT = TypeVar("_NamedItemT")
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +203,7 @@ class Operation(ContractPart):
         for status, response in self.responses.items():
             if status.startswith("2"):
                 return response
-        raise self.contract.document.error(self.pointer, f"{self.id} documents no 2xx response")
+        raise self.contract.document.build_error(self.pointer, f"{self.id} documents no 2xx response")
 
     @functools.cached_property
     def _path_pattern(self) -> re.Pattern[str]:
@@ -456,7 +456,7 @@ class Contract:
                 return ComputedScheme(name, key, token_url, tuple(requirement[name]))
         return None
 
-    def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItem]) -> _NamedItem:
+    def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItemT]) -> _NamedItemT:
         try:
             return named_items[name]
         except KeyError:

@@ -34,7 +34,7 @@ from voicegauge.formats import Document, escape_pointer_token
 _DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
 """Headers that media types and security schemes describe."""
 HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
-_SpecType = TypeVar("_SpecType")
+_SpecT = TypeVar("_SpecT")
 
 
 class _PathItem(NamedTuple):
@@ -53,7 +53,7 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     """
     root = document.data
     if "x-provider" not in root:
-        raise document.error("", "needs x-provider: id, title, key_env and sources")
+        raise document.build_error("", "needs x-provider: id, title, key_env and sources")
     contract = Contract(
         document=document,
         provider=convert_record(document, root["x-provider"], "/x-provider", ProviderSpec),
@@ -95,10 +95,10 @@ def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
             for known in found.values():
                 if (known.name == server.name) != (known.url == server.url):
                     reason = f"the servers {known.name!r} and {server.name!r} share a name or a URL: set x-name"
-                    raise document.error(f"{pointer}/{index}", reason)
+                    raise document.build_error(f"{pointer}/{index}", reason)
             found[server.name] = server
     if not found:
-        raise document.error("", "needs servers: at least one with an absolute URL")
+        raise document.build_error("", "needs servers: at least one with an absolute URL")
     return found
 
 
@@ -113,7 +113,7 @@ def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Serv
         is_usable = False
     if not is_usable or re.search(r"[\s{}?#]", url):
         reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
-        raise document.error(pointer, reason)
+        raise document.build_error(pointer, reason)
     return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
 
 
@@ -127,7 +127,7 @@ def _read_operations(contract: Contract) -> Iterator[Operation]:
             node = item.path_item_data[method]
             pointer = f"{item.pointer}/{method}"
             if not node.get("operationId"):
-                raise document.error(pointer, "needs an operationId")
+                raise document.build_error(pointer, "needs an operationId")
             servers = node.get("servers") or item.path_item_data.get("servers")
             server = _read_server(document, pointer, servers[0]) if servers else default_server
             yield _read_operation(contract, item, method, server)
@@ -136,7 +136,7 @@ def _read_operations(contract: Contract) -> Iterator[Operation]:
 def _read_operation(contract: Contract, path_item: _PathItem, method: str, server: Server) -> Operation:
     document, node, pointer = contract.document, path_item.path_item_data[method], f"{path_item.pointer}/{method}"
 
-    def read_extension(key: str, record_type: type[_SpecType]) -> _SpecType | None:
+    def read_extension(key: str, record_type: type[_SpecT]) -> _SpecT | None:
         if key not in node:
             return None
         value, at = contract.schemas.resolve_reference(node[key], f"{pointer}/{key}")

@@ -30,7 +30,7 @@ class ContractPart:
     @property
     def line(self) -> int | None:
         """The line in the document, counted from 1."""
-        return self.schemas.document.line(self.pointer)
+        return self.schemas.document.find_line(self.pointer)
 
 
 @dataclass(frozen=True, eq=False)

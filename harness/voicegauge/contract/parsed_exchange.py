@@ -30,7 +30,7 @@ from voicegauge.formats import (
 )
 from voicegauge.model import Exchange, Request
 
-ParsedType = TypeVar("ParsedType")
+ParsedT = TypeVar("ParsedT")
 JsonOrError = tuple[Any, str | None]
 """A JSON value and `None`, or `MISSING` and the reason why there is no value."""
 MAX_READ_NUMBER = 1e9
@@ -150,10 +150,10 @@ class ParsedExchange:
         url = self.exchange.request.url
         return self._parse_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
 
-    def _parse_once(self, cache_key: str, parse: Callable[[], ParsedType]) -> ParsedType:
+    def _parse_once(self, cache_key: str, parse: Callable[[], ParsedT]) -> ParsedT:
         if cache_key not in self._values:
             self._values[cache_key] = parse()
-        value: ParsedType = self._values[cache_key]
+        value: ParsedT = self._values[cache_key]
         return value
 
     def read_stream(self, stream_spec: StreamSpec) -> EventStreamParser:

@@ -20,10 +20,10 @@ from voicegauge.formats import (
 _ERROR_PATH_PATTERN = re.compile(r"`\$([^`]*)`")
 _PATH_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _UNKNOWN_FIELD_PATTERN = re.compile(r"unknown field `([^`]*)`")
-_RecordType = TypeVar("_RecordType")
+_RecordT = TypeVar("_RecordT")
 
 
-def convert_record(document: Document, value: Any, pointer: str, record_type: type[_RecordType]) -> _RecordType:
+def convert_record(document: Document, value: Any, pointer: str, record_type: type[_RecordT]) -> _RecordT:
     """Convert the value at `pointer` to a record of `record_type`.
 
     Raises:
@@ -43,7 +43,7 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
             deeper += f"/{escape_pointer_token(unknown[1])}"
         name = next(token for token in reversed(pointer.split("/")) if not token.isdecimal())
         path = f"{name}{deeper.replace('/', '.')}" if deeper else name
-        raise document.error(pointer + deeper, f"{path}: {explain_type_error(reason)}") from error
+        raise document.build_error(pointer + deeper, f"{path}: {explain_type_error(reason)}") from error
 
 
 def _expand_short_forms(value: Any, record_type: type[Any]) -> Any:

@@ -67,7 +67,7 @@ class Schemas:
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             at = to_pointer(list(getattr(error, "instance_path", ())))
             detail = str(error).splitlines()[0][:MAX_REASON_CHARACTERS]
-            raise self.document.error(at or pointer, f"is not a usable JSON Schema 2020-12: {detail}") from error
+            raise self.document.build_error(at or pointer, f"is not a usable JSON Schema 2020-12: {detail}") from error
 
     def check_schema(self, pointer: str) -> None:
         """Check that the schema at `pointer` can be used.
@@ -80,7 +80,7 @@ class Schemas:
             jsonschema_rs.meta.validate(read_pointer(self.document.data, tokens))
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{to_pointer(error.instance_path)}"
-            raise self.document.error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
+            raise self.document.build_error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
         # Most of the schemas of a large document are never used; each compiled one takes up to a third of a megabyte.
         self._compile_validator(pointer)
 
@@ -92,7 +92,7 @@ class Schemas:
         """
         if not self._compile_validator(pointer).is_valid(default):
             shown = quote_json(default, MAX_REASON_CHARACTERS, compact=True)
-            raise self.document.error(f"{pointer}/default", f"the default {shown} does not fit its own schema")
+            raise self.document.build_error(f"{pointer}/default", f"the default {shown} does not fit its own schema")
 
     def is_valid(self, pointer: str, instance: Any) -> bool:
         """Whether `instance` is valid against the schema at `pointer`."""
@@ -135,17 +135,17 @@ class Schemas:
         while isinstance(node, dict) and isinstance(node.get("$ref"), str):
             reference = node["$ref"]
             if reference in seen:
-                raise self.document.error(pointer, f"$ref {reference!r} leads back to itself")
+                raise self.document.build_error(pointer, f"$ref {reference!r} leads back to itself")
             if not reference.startswith("#/"):
-                raise self.document.error(pointer, describe_unusable_reference(self.document, pointer, reference))
+                raise self.document.build_error(pointer, describe_unusable_reference(self.document, pointer, reference))
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
             target = unquote(reference[1:])
             node = read_pointer(self.document.data, [unescape_pointer_token(token) for token in target.split("/")[1:]])
             if node is MISSING:
-                raise self.document.error(pointer, f"$ref {reference!r} leads nowhere")
+                raise self.document.build_error(pointer, f"$ref {reference!r} leads nowhere")
             if not isinstance(node, dict | bool):  # `true` and `false` are schemas, too
-                raise self.document.error(pointer, f"$ref {reference!r} leads to a value that is not an object")
+                raise self.document.build_error(pointer, f"$ref {reference!r} leads to a value that is not an object")
             pointer = target
         return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
 
@@ -167,7 +167,7 @@ def describe_unusable_reference(document: Document, pointer: str, reference: str
     try:
         if "\0" in name:
             return f"$ref {reference!r} cannot be the name of a file"
-        read_document(document.position(pointer).path.parent / name)
+        read_document(document.find_position(pointer).path.parent / name)
     except ContractError as error:
         return f"$ref {reference!r}: {error}"
     return f"$ref {reference!r} leads to one file more than a document may have"

@@ -93,23 +93,23 @@ class Document:
         """Whether the document consists of several files."""
         return bool(self._parts)
 
-    def position(self, pointer: str) -> SourcePosition:
+    def find_position(self, pointer: str) -> SourcePosition:
         """Return file and line of the value at `pointer`, or of its nearest ancestor in the document."""
         part, at = self.find_part(pointer)
         return SourcePosition(part.path, part.lines.get(at))
 
-    def line(self, pointer: str) -> int | None:
+    def find_line(self, pointer: str) -> int | None:
         """Return the line of the value at `pointer`, or of its nearest ancestor in the document."""
-        return self.position(pointer).line
+        return self.find_position(pointer).line
 
-    def error(self, pointer: str, reason: str) -> ContractError:
+    def build_error(self, pointer: str, reason: str) -> ContractError:
         """Return an error with file and line, which says what is wrong at `pointer`.
 
         If the file has so many values in a line that the line does not help, the reason begins with the JSON pointer.
         """
         part, at = self.find_part(pointer)
         shown = f"{at}: " if at and part.has_long_lines else ""
-        return ContractError(*self.position(pointer), f"{shown}{' '.join(reason.split())}")
+        return ContractError(*self.find_position(pointer), f"{shown}{' '.join(reason.split())}")
 
     def find_part(self, pointer: str) -> tuple[Document, str]:
         """Return the document of one file that has the value at `pointer`, and the value's pointer in it."""

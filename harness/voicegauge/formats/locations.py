@@ -36,7 +36,7 @@ MAX_INDEX = 9_999
 `None`."""
 _INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
 _INVALID_ESCAPE_PATTERN = re.compile("~(?![01])")
-_AnyLocation = TypeVar("_AnyLocation")
+_LocationT = TypeVar("_LocationT")
 
 
 class RequestValues(Protocol):
@@ -271,7 +271,7 @@ def parse_event_location(text: str) -> EventLocation:
     return EventLocation("data", tokens)
 
 
-def decode_location(location_class: type[_AnyLocation], value: Any) -> _AnyLocation:
+def decode_location(location_class: type[_LocationT], value: Any) -> _LocationT:
     """Make a `Location`, `EventLocation` or `LocationValues` from plain data. This is a `dec_hook` for msgspec.
 
     Raises:
@@ -283,7 +283,7 @@ def decode_location(location_class: type[_AnyLocation], value: Any) -> _AnyLocat
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, got {type(value).__name__}")
         parsed = LocationValues({parse_location(text): item for text, item in value.items()})
-        return cast("_AnyLocation", parsed)
+        return cast("_LocationT", parsed)
     if location_class is not Location and location_class is not EventLocation:
         raise NotImplementedError(f"{location_class} is not a location")  # how a msgspec hook declines a type
     if not isinstance(value, str):
@@ -291,7 +291,7 @@ def decode_location(location_class: type[_AnyLocation], value: Any) -> _AnyLocat
             f"expected a location such as body#/text, got {type(value).__name__}"
         )
     parsed = parse_location(value) if location_class is Location else parse_event_location(value)
-    return cast("_AnyLocation", parsed)
+    return cast("_LocationT", parsed)
 
 
 def encode_location(value: Any) -> Any:

@@ -224,7 +224,7 @@ def voicegauge_webhooks() -> Iterator[Receiver]:
         yield receiver
 
 
-class _Replay(NamedTuple):
+class _StartedReplay(NamedTuple):
     """A replay that a test started."""
 
     server: RunningReplay
@@ -236,7 +236,7 @@ class _Replay(NamedTuple):
         return [*self.server.unmatched_requests, *unused]
 
 
-_REPLAYS_KEY = pytest.StashKey[list[_Replay]]()
+_REPLAYS_KEY = pytest.StashKey[list[_StartedReplay]]()
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def voicegauge_replay(
     folders of them. The test fails if the client sends a request that is not recorded, or, without `unused_ok`, if it
     does not send a recorded one.
     """
-    replays: list[_Replay] = []
+    replays: list[_StartedReplay] = []
     request.node.stash[_REPLAYS_KEY] = replays  # replaced if another plugin runs the test again
     with ExitStack() as stack:
 
@@ -262,7 +262,7 @@ def voicegauge_replay(
                 server = replay(paths, contracts=voicegauge_catalogue, group_name_part=only, pause_factor=pace)
             except VoicegaugeError as error:
                 pytest.fail(str(error), pytrace=False)
-            replays.append(_Replay(stack.enter_context(server), unused_ok))
+            replays.append(_StartedReplay(stack.enter_context(server), unused_ok))
             return replays[-1].server
 
         yield start_replay

@@ -37,10 +37,10 @@ def open_budget(config: pytest.Config) -> float:
     Raises:
         pytest.UsageError: another live test run of this folder has not ended, or the file cannot be used.
     """
-    from voicegauge.data import state_folder
+    from voicegauge.data import get_state_folder
     from voicegauge.errors import VoicegaugeError
 
-    folder = state_folder() / "tests"
+    folder = get_state_folder() / "tests"
     file = folder / f"{hashlib.sha256(bytes(config.rootpath)).hexdigest()[:16]}.jsonl"
     try:
         folder.mkdir(parents=True, exist_ok=True)

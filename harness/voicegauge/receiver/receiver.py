@@ -57,7 +57,7 @@ class Receiver:
         """
         return f"{self.base_url}/{self._store.create_token(is_shared=is_shared)}"
 
-    def callbacks_to(self, url: str) -> list[ReceivedCallback]:
+    def list_callbacks_to(self, url: str) -> list[ReceivedCallback]:
         """Return the callbacks to `url`, which `create_url` returned, in the order in which they arrived."""
         token = self._store.find_token(urlsplit(url).path)
         return [] if token is None else self._store.list_callbacks(token)
@@ -102,13 +102,13 @@ class Receiver:
         """
         examined = 0
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
-            callbacks = self.callbacks_to(url)
+            callbacks = self.list_callbacks_to(url)
             if any(is_last(callback) for callback in callbacks[examined:]):
                 break
             examined = len(callbacks)
             # The server runs in another event loop, whose events cannot be awaited in this one.
             await asyncio.sleep(POLL_INTERVAL_S)
-        return self.callbacks_to(url)
+        return self.list_callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Handle one HTTP request."""
@@ -136,7 +136,7 @@ class Receiver:
             await _send_empty_response(send, 413)
             return
         callback = self._build_callback(token, scope, body)
-        if not self._store.add(token, callback):
+        if not self._store.add_callback(token, callback):
             await _send_empty_response(send, 503)
             return
         self._on_callback(callback)

@@ -32,7 +32,7 @@ class _Inbox:
     def has_room_for(self, size_bytes: int) -> bool:
         return len(self.callbacks) < self.max_callbacks and self.size_bytes + size_bytes <= self.max_bytes
 
-    def add(self, callback: ReceivedCallback, size_bytes: int) -> None:
+    def add_callback(self, callback: ReceivedCallback, size_bytes: int) -> None:
         self.callbacks.append(callback)
         self.size_bytes += size_bytes
 
@@ -72,14 +72,14 @@ class CallbackStore:
         """Return the callbacks to the URL with `token`, in the order in which they arrived."""
         return list(self._inboxes[token].callbacks)
 
-    def add(self, token: str, callback: ReceivedCallback) -> bool:
+    def add_callback(self, token: str, callback: ReceivedCallback) -> bool:
         """Store a callback, and return whether there was room for it."""
         size_bytes = estimate_callback_bytes(callback)
         inbox = self._inboxes[token]
         if not inbox.has_room_for(size_bytes) or not self._all.has_room_for(size_bytes):
             return False
-        inbox.add(callback, size_bytes)
-        self._all.add(callback, size_bytes)
+        inbox.add_callback(callback, size_bytes)
+        self._all.add_callback(callback, size_bytes)
         return True
 
 

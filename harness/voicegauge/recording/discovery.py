@@ -16,13 +16,13 @@ def find_recordings(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
 
 
-def load_recordings(paths: Iterable[Path], *, group_text: str = "") -> list[Recording]:
+def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list[Recording]:
     """Load the given HAR files, and all HAR files in the given folders.
 
     Args:
         paths: HAR files, and folders that contain HAR files.
-        group_text: load only groups whose name contains this text, such as "a full delivery". By default, all groups
-            are loaded.
+        group_name_part: load only groups whose name contains this text, such as "a full delivery". By default, all
+            groups are loaded.
 
     Raises:
         DataError: a path is missing, a folder contains no recording, a file is not a recording, or no group matches.
@@ -32,12 +32,12 @@ def load_recordings(paths: Iterable[Path], *, group_text: str = "") -> list[Reco
         files = find_recordings(path) if path.is_dir() else [path]
         if not files:
             raise DataError(f"{path}: contains no recording (*.har)")
-        recordings += [_filter_groups(load_har(file), group_text) for file in files]
-    if group_text and not any(recording.exchanges for recording in recordings):
-        raise DataError(f"no recorded group has {group_text!r} in its name")
+        recordings += [_filter_groups(load_har(file), group_name_part) for file in files]
+    if group_name_part and not any(recording.exchanges for recording in recordings):
+        raise DataError(f"no recorded group has {group_name_part!r} in its name")
     return recordings
 
 
-def _filter_groups(recording: Recording, group_text: str) -> Recording:
-    exchanges = tuple(exchange for exchange in recording.exchanges if group_text in (exchange.group or ""))
+def _filter_groups(recording: Recording, group_name_part: str) -> Recording:
+    exchanges = tuple(exchange for exchange in recording.exchanges if group_name_part in (exchange.group or ""))
     return msgspec.structs.replace(recording, exchanges=exchanges)

@@ -53,7 +53,7 @@ def save_vcr_cassette(
     masked = [redactor.mask_exchange(exchange) for exchange in recording.exchanges]
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
-    data = {"interactions": [_to_interaction(exchange) for exchange in masked], "version": 1}
+    data = {"interactions": [_build_interaction(exchange) for exchange in masked], "version": 1}
     text = yaml.dump(data, Dumper=_YAML_DUMPER, sort_keys=True, allow_unicode=True, width=120)
     about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
@@ -62,7 +62,7 @@ def save_vcr_cassette(
     return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactor.sort_redactions())
 
 
-def _to_interaction(exchange: Exchange) -> dict[str, Any]:
+def _build_interaction(exchange: Exchange) -> dict[str, Any]:
     request, response = exchange.request, exchange.response
     length = {"Content-Length": [str(len(response.body))]} if response.body else {}
     return {

@@ -18,7 +18,7 @@ class AxisScale(NamedTuple):
     ticks: tuple[float, ...]
     is_logarithmic: bool = False
 
-    def position(self, value: float) -> float:
+    def compute_position(self, value: float) -> float:
         """Return the position of `value`, from 0 at `low` to 1 at `high`; clipped to the axis."""
         value = min(max(value, self.low), self.high)
         if self.is_logarithmic:

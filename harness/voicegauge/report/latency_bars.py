@@ -69,7 +69,7 @@ def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> La
     seen = {segment.phase for bar in bars for segment in bar.segments}
     return LatencyChart(
         bars=bars,
-        ticks=tuple((100 * axis.position(value), format_duration(value)) for value in axis.ticks),
+        ticks=tuple((100 * axis.compute_position(value), format_duration(value)) for value in axis.ticks),
         phases=tuple(phase for phase in PHASE_LABELS if phase in seen),
     )
 
@@ -78,8 +78,10 @@ def _build_segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegm
     segments, start = [], 0.0
     for phase, end in _compute_phase_ends(target):
         if end > start:  # medians of single phases need not be in order
-            left = 100 * axis.position(start)
-            segments.append(LatencySegment(phase, left, 100 * (axis.position(end) - axis.position(start))))
+            left = 100 * axis.compute_position(start)
+            segments.append(
+                LatencySegment(phase, left, 100 * (axis.compute_position(end) - axis.compute_position(start)))
+            )
             start = end
     return tuple(segments)
 

@@ -25,7 +25,7 @@ NARROW_PLOT_SIZE = (340.0, 400.0)
 class AxisTick(NamedTuple):
     """A labeled round number on an axis."""
 
-    at: float
+    position_px: float
     """Position of the tick in px."""
     text: str
 
@@ -36,7 +36,7 @@ class ScatterPoint(NamedTuple):
     x: float
     y: float
     name: str
-    pareto: bool
+    is_pareto_optimal: bool
     """Whether the target is in the Pareto set."""
     description: str
     """Tooltip and text alternative of the point: target, latency and error rate."""
@@ -55,10 +55,10 @@ class Scatter(NamedTuple):
     frame: Rectangle
     x_ticks: tuple[AxisTick, ...]
     y_ticks: tuple[AxisTick, ...]
-    log: bool
+    is_logarithmic: bool
     """Whether the latency axis is logarithmic."""
     points: tuple[ScatterPoint, ...]
-    front: str
+    pareto_front_path: str
     """Border of the area that the Pareto set dominates, as an SVG path; empty for fewer than two points."""
 
 
@@ -90,12 +90,12 @@ def build_scatter(
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
     points = [_build_point(target, time, rate, frame, axes) for target, time, rate in filter_plottable_targets(targets)]
     front = _build_pareto_front(points, frame)
-    order = sorted(range(len(points)), key=lambda i: (not points[i].pareto, -points[i].y))
+    order = sorted(range(len(points)), key=lambda i: (not points[i].is_pareto_optimal, -points[i].y))
     labels = place_labels(
         [(point.x, point.y, point.name) for point in points],
         frame,
         order,
-        important_count=sum(point.pareto for point in points),
+        important_count=sum(point.is_pareto_optimal for point in points),
         avoided_lines=_find_lines_to_avoid(points, front),
     )
     return Scatter(
@@ -104,9 +104,9 @@ def build_scatter(
         frame=frame,
         x_ticks=_build_x_ticks(frame, axes),
         y_ticks=tuple(AxisTick(_compute_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
-        log=axes.x.is_logarithmic,
+        is_logarithmic=axes.x.is_logarithmic,
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
-        front=_format_svg_path(front),
+        pareto_front_path=_format_svg_path(front),
     )
 
 
@@ -117,7 +117,7 @@ def _build_point(
         x=_compute_x_position(frame, axes, time.value),
         y=_compute_y_position(frame, axes, rate.value),
         name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
-        pareto=target.pareto,
+        is_pareto_optimal=target.pareto,
         description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
         x_whisker=_build_whisker(time, lambda value: _compute_x_position(frame, axes, value)),
         y_whisker=_build_whisker(rate, lambda value: _compute_y_position(frame, axes, value)),
@@ -125,11 +125,11 @@ def _build_point(
 
 
 def _compute_x_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
-    return frame.left + axes.x.position(value) * (frame.right - frame.left)
+    return frame.left + axes.x.compute_position(value) * (frame.right - frame.left)
 
 
 def _compute_y_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
-    return frame.bottom - axes.y.position(value) * (frame.bottom - frame.top)
+    return frame.bottom - axes.y.compute_position(value) * (frame.bottom - frame.top)
 
 
 def _build_x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
@@ -148,7 +148,7 @@ def _build_whisker(estimate: Estimate, compute_position: Callable[[float], float
 
 def _build_pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
     """Return the corners of the steps through the Pareto set; every point above and right of them is dominated."""
-    best = sorted({(point.x, point.y) for point in points if point.pareto})
+    best = sorted({(point.x, point.y) for point in points if point.is_pareto_optimal})
     if len(best) < 2:
         return []
     corners = [(best[0][0], frame.top)]

@@ -187,7 +187,7 @@ class Transport:
                 else:
                     response, timing = await self._call_host(request, url, host, trace, pinned_address, ends_stream)
         except TimeoutError:
-            message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.describe_received_bytes}"
+            message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
         except (httpx.HTTPError, ssl.SSLError) as error:  # httpx does not wrap TLS errors after the handshake
             raise _to_transport_error(error, host, trace, self._timeouts) from error
@@ -309,7 +309,7 @@ def _to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeo
         }.get(type(error), timeouts.total_s)
         sent = trace.is_sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
         return TimedOutError(
-            f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.describe_received_bytes}", sent=sent
+            f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", sent=sent
         )
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return UnreachableError(f"{host}: the request cannot be sent: {_describe_reason(error)}", sent=False)

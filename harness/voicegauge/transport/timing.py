@@ -58,18 +58,18 @@ class ExchangeTrace:
         return "send_request_headers.started" in self._at
 
     @property
-    def describe_received_bytes(self) -> str:
+    def received_body_description(self) -> str:
         """How much of the body was received, for error messages; empty if nothing was received."""
         size = sum(size for _, size in self._chunks)
         return f", {size} bytes of the body received" if size else ""
 
-    def record_chunk(self, size: int) -> None:
-        """Note the arrival of `size` bytes of the body."""
+    def record_chunk(self, size_bytes: int) -> None:
+        """Note the arrival of `size_bytes` bytes of the body."""
         at = (time.perf_counter() - self._started) * 1000
         if len(self._chunks) < MAX_CHUNKS:
-            self._chunks.append((at, size))
+            self._chunks.append((at, size_bytes))
         else:
-            self._chunks[-1] = (at, self._chunks[-1][1] + size)
+            self._chunks[-1] = (at, self._chunks[-1][1] + size_bytes)
 
     def build_timing(self) -> Timing | None:
         """Return the timing, in which the body ends now; `None` if there were no events."""

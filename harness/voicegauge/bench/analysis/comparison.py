@@ -181,8 +181,8 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
         provenance=run.manifest.provenance,
         kind=run.manifest.kind,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
-        baseline=_describe_compared_run(baseline),
-        run=_describe_compared_run(run),
+        baseline=_build_compared_run(baseline),
+        run=_build_compared_run(run),
         settings=settings,
         asr=scores[1].asr if scores else None,
         metrics=tuple(metrics),
@@ -193,7 +193,7 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
     )
 
 
-def _describe_compared_run(run: Run) -> ComparedRun:
+def _build_compared_run(run: Run) -> ComparedRun:
     return ComparedRun(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
@@ -261,23 +261,25 @@ class _TargetSamples:
             if sample.failure is None and sample.latency and (ms := select_time(sample.latency)) is not None
         ]
 
-    def collect_completion_times(self, value: Callable[[Interval], float]) -> list[TimedSample]:
-        """Return the bound that `value` selects of the completion time of each job."""
-        return self.collect_times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
+    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[TimedSample]:
+        """Return the bound that `select_bound` selects of the completion time of each job."""
+        return self.collect_times(
+            lambda latency: select_bound(latency.completion_ms) if latency.completion_ms else None
+        )
 
     def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Return the errors of samples counted in `unit`, including failed samples; empty if every sample failed."""
         return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
 
-    def count_failures(self) -> tuple[int, int]:
+    def count_failures_and_samples(self) -> tuple[int, int]:
         """Return the number of failures and of samples."""
         return sum(s.failure is not None for s in self.samples), len(self.samples)
 
-    def compute_mean_charges(self, value: Callable[[Sample], float | None]) -> dict[str, float]:
+    def compute_mean_charges(self, select_charge: Callable[[Sample], float | None]) -> dict[str, float]:
         """Return the mean charge by text id, for texts for which the provider reported a charge."""
         charges: dict[str, list[float]] = {}
         for sample in self.samples:
-            if (charge := value(sample)) is not None:
+            if (charge := select_charge(sample)) is not None:
                 charges.setdefault(sample.text_id, []).append(charge)
         return {text: sum(charged) / len(charged) for text, charged in charges.items()}
 
@@ -365,7 +367,9 @@ def _compare_error_and_failure_rates(
     characters = estimate_error_rate_change(
         baseline_samples.count_errors("character"), run_samples.count_errors("character"), interval
     )
-    failures = estimate_failure_rate_change(baseline_samples.count_failures(), run_samples.count_failures(), interval)
+    failures = estimate_failure_rate_change(
+        baseline_samples.count_failures_and_samples(), run_samples.count_failures_and_samples(), interval
+    )
     return [
         _Metric("wer", "rate", words, settings.error_rate),
         _Metric("cer", "rate", characters, settings.error_rate),

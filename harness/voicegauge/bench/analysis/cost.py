@@ -78,17 +78,17 @@ def get_sample_audio_s(sample: Sample) -> float | None:
 def compute_target_cost(target: TargetRef, samples: Sequence[Sample], text_length_characters: int) -> TargetCost:
     """Compute the mean cost of `samples` and the price of texts of `text_length_characters` characters."""
 
-    def average_of_samples(select_value: Callable[[Sample], float | None]) -> float | None:
+    def compute_average_of_samples(select_value: Callable[[Sample], float | None]) -> float | None:
         known = [found for sample in samples if (found := select_value(sample)) is not None]
         return sum(known) / len(known) if known else None
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
     line = estimate_cost_line(target, samples)
     return TargetCost(
-        usd_per_request=average_of_samples(lambda s: s.cost.price_usd),
-        credits_per_request=average_of_samples(lambda s: s.cost.price_credits),
-        charged_usd_per_request=average_of_samples(lambda s: s.cost.charged_usd),
-        charged_credits_per_request=average_of_samples(lambda s: s.cost.charged_credits),
+        usd_per_request=compute_average_of_samples(lambda s: s.cost.price_usd),
+        credits_per_request=compute_average_of_samples(lambda s: s.cost.price_credits),
+        charged_usd_per_request=compute_average_of_samples(lambda s: s.cost.charged_usd),
+        charged_credits_per_request=compute_average_of_samples(lambda s: s.cost.charged_credits),
         charged_samples=len(charged),
         charge_differs=any(_charge_differs(s.cost) for s in charged),
         usd_per_1m_characters=line.compute_usd_per_1m_characters(text_length_characters) if line else None,

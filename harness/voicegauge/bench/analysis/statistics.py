@@ -95,7 +95,7 @@ def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, se
         seed: seed of the resampling.
 
     Returns:
-        The estimate; `None` if there are no pairs.
+        The estimate; `None` if there are no terms.
     """
     sums: dict[Hashable, list[float]] = {}
     n = 0

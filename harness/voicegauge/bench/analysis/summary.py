@@ -59,7 +59,7 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     insertions: int
     texts: int
     """Number of different texts; the intervals are computed by resampling the texts."""
-    audio_contents: dict[str, int]
+    samples_by_audio_content: dict[str, int]
     """Number of samples by audio content: speech, silence, missing, undecodable."""
 
 
@@ -342,7 +342,7 @@ def compute_error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | N
         deletions=sum(score.deletions for _, score in scored),
         insertions=sum(score.insertions for _, score in scored),
         texts=len({sample.text_id for sample, _ in scored}),
-        audio_contents=dict(Counter(score.audio_content for _, score in scored)),
+        samples_by_audio_content=dict(Counter(score.audio_content for _, score in scored)),
     )
 
 
@@ -363,13 +363,13 @@ def _compute_rates_by_language(scored: ScoredSamples, seed: int) -> tuple[Langua
     )
 
 
-GroupKey = TypeVar("GroupKey")
+GroupKeyT = TypeVar("GroupKeyT")
 
 
 def _group_scored_samples(
-    scored: ScoredSamples, get_key: Callable[[Sample], GroupKey]
-) -> dict[GroupKey, list[tuple[Sample, Score]]]:
-    groups: dict[GroupKey, list[tuple[Sample, Score]]] = {}
+    scored: ScoredSamples, get_key: Callable[[Sample], GroupKeyT]
+) -> dict[GroupKeyT, list[tuple[Sample, Score]]]:
+    groups: dict[GroupKeyT, list[tuple[Sample, Score]]] = {}
     for sample, score in scored:
         groups.setdefault(get_key(sample), []).append((sample, score))
     return groups

@@ -57,7 +57,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
         return f"{self.target}/{self.session}/{self.repetition}/{self.text.id}"
 
     @property
-    def warmup(self) -> bool:
+    def is_warmup(self) -> bool:
         """Whether the sample is left out of every result."""
         return self.repetition < 1
 
@@ -90,7 +90,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     rounds: tuple[Round, ...]
     quotes: tuple[TargetQuote, ...]
     kind: RunKind
-    left_out: tuple[str, ...]
+    unsupported_target_ids: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
     provenance: Provenance
     sha256: str
@@ -174,7 +174,7 @@ def plan_benchmark_requests(
         targets=tuple(build_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
         quotes=tuple(_build_target_quote(target, rounds, prices.get(target.id)) for target in able),
-        left_out=tuple(target.id for target in targets if target not in able),
+        unsupported_target_ids=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
         sha256=_compute_plan_sha256(
             suite=suite,

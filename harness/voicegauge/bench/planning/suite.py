@@ -178,4 +178,4 @@ def _convert_schema_error(document: Document, error: msgspec.ValidationError) ->
 
 
 def _build_error_at(document: Document, pointer: str, reason: str) -> DataError:
-    return DataError(f"{document.path}:{document.line(pointer)}: {reason}")
+    return DataError(f"{document.path}:{document.find_line(pointer)}: {reason}")

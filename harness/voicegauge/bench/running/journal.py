@@ -37,9 +37,9 @@ class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="
 JournalEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | JobLeftOpen | SampleFinished
 
 
-def open_journal(run_folder: Path, *, durable: bool) -> Journal:
+def open_journal(run_folder: Path, *, is_durable: bool) -> Journal:
     """Open the journal of the run in `run_folder` for writing; see `Journal`."""
-    return Journal(run_folder / JOURNAL_FILE_NAME, is_durable=durable)
+    return Journal(run_folder / JOURNAL_FILE_NAME, is_durable=is_durable)
 
 
 def read_journal(run_folder: Path) -> JournalState:
@@ -66,5 +66,5 @@ def read_journal(run_folder: Path) -> JournalState:
                 get_sample_purchases(event.sample.id).note_sample_finished(event.sample, event.billing)
                 is_emulated |= event.is_emulated
             case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
-                event.apply_to(get_sample_purchases(event.id))
+                event.add_to_history(get_sample_purchases(event.id))
     return JournalState(histories, is_emulated=is_emulated)

@@ -99,9 +99,9 @@ class SimulatedPlayback(NamedTuple):
 
     stalls_ms: tuple[float, ...]
     """Duration of each buffer underrun."""
-    position_played_ms: float
+    requested_position_played_ms: float
     """Time at which the given moment of the audio is played."""
-    position_arrived_ms: float
+    requested_position_arrived_ms: float
     """Time at which the given moment of the audio has arrived."""
 
 
@@ -149,11 +149,13 @@ def add_playback_measurements(
     Returns:
         The stream, and the time to first audible speech in milliseconds.
     """
-    playback = simulate_playback([(at, timeline.playable_s(size)) for at, size in streaming.chunks], leading_silence_s)
+    playback = simulate_playback(
+        [(at, timeline.compute_playable_s(size)) for at, size in streaming.chunks], leading_silence_s
+    )
     measured = msgspec.structs.replace(
         streaming,
-        first_speech_ms=playback.position_arrived_ms,
+        first_speech_ms=playback.requested_position_arrived_ms,
         underruns=len(playback.stalls_ms),
         stalled_ms=sum(playback.stalls_ms),
     )
-    return measured, playback.position_played_ms
+    return measured, playback.requested_position_played_ms

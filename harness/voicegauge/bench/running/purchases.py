@@ -19,9 +19,9 @@ class SamplePurchases(PurchaseHistory):
     open_sample: Sample | None = None
     """The sample as a failure, while its job can still be polled; otherwise `None`."""
 
-    def note_submit(self, at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+    def note_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins; the sample does not count as finished any more."""
-        super().note_submit(at, usd, idempotency_key)
+        super().note_submit(submitted_at, price_usd, idempotency_key)
         self.finished_sample = self.open_sample = None
 
     def note_job_left_open(self, sample: Sample) -> None:
@@ -64,7 +64,7 @@ class JournalState(PurchaseAccount[SamplePurchases]):
         """The finished samples by id, including lost ones."""
         return {name: one.finished_sample for name, one in self.histories.items() if one.finished_sample is not None}
 
-    def find_unpaid(self, plan: BenchPlan, *, retry_ambiguous: bool) -> list[PlannedSample]:
+    def find_unpaid_samples(self, plan: BenchPlan, *, retry_ambiguous: bool) -> list[PlannedSample]:
         """Return the planned samples whose next request is yet to be paid.
 
         Args:

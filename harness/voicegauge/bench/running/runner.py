@@ -142,7 +142,7 @@ async def run_plan(
         UsageError: the journal cannot be opened.
     """
     is_paid = config.plan.provenance is not Provenance.EMULATED
-    with open_journal(run_folder, durable=is_paid) as journal:
+    with open_journal(run_folder, is_durable=is_paid) as journal:
         runner = _PlanRunner(
             config, run_folder, journal, earlier_journal_state or JournalState(), stop_signal or StopSignal(), on_sample
         )
@@ -415,7 +415,7 @@ def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
         "category": planned_sample.text.category,
         "session": planned_sample.session,
         "repetition": planned_sample.repetition,
-        "warmup": planned_sample.warmup,
+        "warmup": planned_sample.is_warmup,
     }
 
 

@@ -174,7 +174,7 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
 
 def _save_reference_clip(references_folder: Path, language: str, wav: bytes) -> AudioClip:
     audio = EncodedAudio(wav, media_type="audio/wav")
-    facts = audio.facts(f"{audio.sha256}.wav")
+    facts = audio.measure_facts(f"{audio.sha256}.wav")
     (references_folder / facts.file).write_bytes(wav)
     return _describe_saved_clip(references_folder, language, facts)
 

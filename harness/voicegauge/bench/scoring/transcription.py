@@ -75,7 +75,7 @@ class AudioClip(NamedTuple):
 
 
 TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
-"""Transcriptions by `AudioClip.key`."""
+"""Transcriptions by `AudioClip.cache_key`."""
 
 
 def transcribe_clips(
@@ -175,7 +175,7 @@ def _open_cluster_pool(address: str) -> Iterator[_TranscriptionPool]:
 def _transcribe_all(
     pool: _TranscriptionPool, asr: Asr, clips: Iterable[AudioClip]
 ) -> Iterator[tuple[AudioClip, Transcription]]:
-    """Yield clips with their transcriptions as they are finished, with at most `pool.window` clips in flight."""
+    """Yield clips with their transcriptions as they are finished; the pool limits the number of clips in flight."""
     asr_id, waiting = asr.id, iter(clips)
     in_flight: dict[Future[Transcription], AudioClip] = {}
     while True:

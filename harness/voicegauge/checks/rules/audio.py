@@ -147,7 +147,8 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
         return
     if decoded.sample_rate_hz != documented.sample_rate_hz:
         yield Violation(
-            f"expected {documented.sample_rate_hz} Hz{_name_format(speech_delivery)}, got {decoded.sample_rate_hz} Hz",
+            f"expected {documented.sample_rate_hz} Hz{_describe_format(speech_delivery)}, "
+            f"got {decoded.sample_rate_hz} Hz",
             _get_format_pointer(speech_delivery),
         )
 
@@ -169,12 +170,13 @@ def _check_audio_bit_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation
         return
     if abs(measured_kbps / documented.bitrate_kbps - 1) > _BITRATE_TOLERANCE:
         yield Violation(
-            f"expected {documented.bitrate_kbps} kbit/s{_name_format(speech_delivery)}, got {measured_kbps:.0f} kbit/s",
+            f"expected {documented.bitrate_kbps} kbit/s{_describe_format(speech_delivery)}, "
+            f"got {measured_kbps:.0f} kbit/s",
             _get_format_pointer(speech_delivery),
         )
 
 
-def _name_format(speech_delivery: SpeechDelivery) -> str:
+def _describe_format(speech_delivery: SpeechDelivery) -> str:
     named = speech_delivery.requested_format or speech_delivery.default_format
     return f" for {named}" if named is not None else ""
 

@@ -31,7 +31,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
         return
     submit = call.submit or call
     location = _find_charge_location(call)
-    if not call.ok or location is None or submit.target is None:
+    if not call.is_accepted or location is None or submit.target is None:
         return
     charged = read_amount(call.read_response(location))
     if charged is None:
@@ -64,7 +64,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
 def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
     submit = call.submit or call
     price = submit.target.pricing if submit.target is not None else None
-    if not call.ok or submit.target is None or price is None:
+    if not call.is_accepted or submit.target is None or price is None:
         return
     text = submit.read_request(submit.target.speech.request["text"].at)
     for pointer, part in _iterate_price_parts(price, _build_pricing_pointer(submit.target)):
@@ -93,7 +93,7 @@ def _check_chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     """Compare the charge of a chat turn, whose price does not depend on the text."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
-    charged = read_amount(call.read_response(chat.charged)) if call.ok else None
+    charged = read_amount(call.read_response(chat.charged)) if call.is_accepted else None
     if documented is None or charged is None or _is_documented_amount(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name

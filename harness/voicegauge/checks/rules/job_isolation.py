@@ -15,9 +15,9 @@ from voicegauge.checks.subjects import JobHistory, JobSet
     description="Every accepted request gets a different job id.",
     basis="x-job.submit.id",
 )
-def _check_job_id_reused(jobs: JobSet) -> Iterator[Violation]:
-    location = jobs.latest_job.job_spec.submit.id
-    ids = [(job.submit.read_response(location), job) for job in jobs.jobs]
+def _check_job_id_reused(job_set: JobSet) -> Iterator[Violation]:
+    location = job_set.latest_job.job_spec.submit.id
+    ids = [(job.submit.read_response(location), job) for job in job_set.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
@@ -31,17 +31,21 @@ def _check_job_id_reused(jobs: JobSet) -> Iterator[Violation]:
     description="Requests for different speech never get the same audio.",
     basis="x-job.audio",
 )
-def _check_job_crosstalk(jobs: JobSet) -> Iterator[Violation]:
-    for one, other in combinations(jobs.jobs, 2):
+def _check_job_crosstalk(job_set: JobSet) -> Iterator[Violation]:
+    for one, other in combinations(job_set.jobs, 2):
         both = _collect_audio_values(one) & _collect_audio_values(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
-            at = f"{jobs.operation.pointer}/x-job/audio"
-            pointer = jobs.latest_job.job_spec.audio.at.pointer or None
+            at = f"{job_set.operation.pointer}/x-job/audio"
+            pointer = job_set.latest_job.job_spec.audio.at.pointer or None
             yield Violation("two jobs with different requests have the same audio", at, pointer, min(both))
 
 
-def _collect_audio_values(history: JobHistory) -> set[str]:
+def _collect_audio_values(job_history: JobHistory) -> set[str]:
     """Return the audio in the status responses of a job, as URLs or base64; empty if the responses contain none."""
-    job = history.job_spec
-    found = [poll.read_response(job.audio.at) for poll in history.polls if poll.ok] if job.result is None else []
+    job = job_history.job_spec
+    found = (
+        [poll.read_response(job.audio.at) for poll in job_history.polls if poll.is_accepted]
+        if job.result is None
+        else []
+    )
     return {value for value in found if isinstance(value, str) and value}

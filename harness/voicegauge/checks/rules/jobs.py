@@ -37,7 +37,7 @@ def _find_reporting_operation(call: Call) -> Operation:
 
 def _find_job_spec(call: Call) -> JobSpec | None:
     """Return the contract's description of the job if `call` has a status response; `None` for any other response."""
-    return _find_reporting_operation(call).job if call.ok else None
+    return _find_reporting_operation(call).job if call.is_accepted else None
 
 
 def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
@@ -208,9 +208,9 @@ def read_timestamp(value: Any) -> datetime | None:
     description="A job follows the documented transitions; states between two polls may be missed.",
     basis="x-job.states.*.next",
 )
-def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
-    job = history.job_spec
-    for (before, _), (after, call) in pairwise(_list_observed_states(history)):
+def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         ended = before in job.states and job.states[before].end is not None
         if (
             after in job.states
@@ -218,7 +218,7 @@ def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
             and not ended
             and after not in _find_reachable_states(job, before)
         ):
-            at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/next"
+            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
             yield Violation(message, at, _get_body_pointer(job.state), exchange=call.exchange)
@@ -230,12 +230,12 @@ def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
     description="A job stays in its terminal state, however often it is polled.",
     basis="x-job.states.*.end",
 )
-def _check_job_terminal_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.job_spec
-    for (before, _), (after, call) in pairwise(_list_observed_states(history)):
+def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
-            at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
+            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
             yield Violation(
                 f"had ended as {before}, but is {after} when polled again",
                 at,
@@ -250,28 +250,28 @@ def _check_job_terminal_changed(history: JobHistory) -> Iterator[Violation]:
     description="A job whose cancellation was accepted before its end ends as cancelled.",
     basis="x-job.cancel",
 )
-def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
-    job, after = history.job_spec, history.polls_before_cancel
+def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
+    job, after = job_history.job_spec, job_history.polls_before_cancel
     if job.cancel is None or after is None:
         return
     continued = False
-    for poll in history.polls[after:]:
-        state = _read_reported_state(poll, job) if poll.ok else None
+    for poll in job_history.polls[after:]:
+        state = _read_reported_state(poll, job) if poll.is_accepted else None
         known = _find_state(job, state)
         if known is not None and known.end is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancel.state:
-            at = f"{history.status_operation.pointer}/x-job/cancel/state"
+            at = f"{job_history.status_operation.pointer}/x-job/cancel/state"
             message = f"was cancelled before its end, but ended as {state}, not as {job.cancel.state}"
             yield Violation(message, at, _get_body_pointer(job.state), exchange=poll.exchange)
             return
 
 
-def _list_observed_states(history: JobHistory) -> list[tuple[str, Call]]:
+def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
     """Return the observed states with their calls in the order of observation, without states that are not text."""
-    job = history.job_spec
-    found = [(history.submit.read_response(job.submit.state), history.submit)]
-    found += [(poll.read_response(job.state), poll) for poll in history.polls if poll.ok]
+    job = job_history.job_spec
+    found = [(job_history.submit.read_response(job.submit.state), job_history.submit)]
+    found += [(poll.read_response(job.state), poll) for poll in job_history.polls if poll.is_accepted]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
@@ -298,12 +298,12 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
     description="A job ends within the documented time.",
     basis="x-job.poll.timeout_s",
 )
-def _check_job_stuck(history: JobHistory) -> Iterator[Violation]:
-    job = history.job_spec
-    if history.is_timed_out:
-        last = _list_observed_states(history)[-1][0] if _list_observed_states(history) else "no state"
-        message = f"still {last} after {len(history.polls)} polls and the documented {job.poll.timeout_s:g} s"
-        yield Violation(message, f"{history.status_operation.pointer}/x-job/poll")
+def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    if job_history.is_timed_out:
+        last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
+        message = f"still {last} after {len(job_history.polls)} polls and the documented {job.poll.timeout_s:g} s"
+        yield Violation(message, f"{job_history.status_operation.pointer}/x-job/poll")
 
 
 @register_rule(
@@ -312,13 +312,13 @@ def _check_job_stuck(history: JobHistory) -> Iterator[Violation]:
     description="A job stays in a state no longer than documented.",
     basis="x-job.states.*.max_s",
 )
-def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
-    for name, same in groupby(history.observations, key=lambda sighting: sighting.state):
-        state, seen = history.job_spec.states.get(name), list(same)
+def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
+    for name, same in groupby(job_history.observations, key=lambda sighting: sighting.state):
+        state, seen = job_history.job_spec.states.get(name), list(same)
         # A lower bound, because the state was seen in the first response, and still after the last request was sent.
         duration_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
-            at = f"{history.status_operation.pointer}/x-job/states/{escape_pointer_token(name)}/max_s"
+            at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(name)}/max_s"
             yield Violation(f"{name} for at least {duration_s:.1f} s; at most {state.max_s:g} s are documented", at)
 
 
@@ -328,13 +328,17 @@ def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
     description="The charge for a job does not change after its end.",
     basis="x-job.charged",
 )
-def _check_job_charge_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.job_spec
-    ended = [poll for poll in history.polls if poll.ok and _is_terminal_state(job, _read_reported_state(poll, job))]
+def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    ended = [
+        poll
+        for poll in job_history.polls
+        if poll.is_accepted and _is_terminal_state(job, _read_reported_state(poll, job))
+    ]
     charges = [(charge, poll) for poll in ended if (charge := poll.read_response(job.charged)) not in (MISSING, None)]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
-            at = f"{history.status_operation.pointer}/x-job/charged"
+            at = f"{job_history.status_operation.pointer}/x-job/charged"
             message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
             yield Violation(message, at, _get_body_pointer(job.charged), exchange=poll.exchange)
             return
@@ -351,15 +355,15 @@ def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
     description="A status response is about the requested job.",
     basis="x-job.submit.id and x-job.id",
 )
-def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.job_spec
-    given = history.submit.read_response(job.submit.id)
+def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
+    given = job_history.submit.read_response(job.submit.id)
     if job.id is None or given is MISSING:
         return
-    for poll in history.polls:
+    for poll in job_history.polls:
         reported = poll.read_response(job.id)
-        if poll.ok and reported is not MISSING and reported != given:
-            at = f"{history.status_operation.pointer}/x-job/id"
+        if poll.is_accepted and reported is not MISSING and reported != given:
+            at = f"{job_history.status_operation.pointer}/x-job/id"
             yield Violation(
                 f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
                 at,
@@ -375,18 +379,18 @@ def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
     description="A status response names the requested model.",
     basis="x-job.model",
 )
-def _check_job_model_wrong(history: JobHistory) -> Iterator[Violation]:
-    location = history.job_spec.model
-    requested = history.target.spec.model if history.target is not None else None
+def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
+    location = job_history.job_spec.model
+    requested = job_history.target.spec.model if job_history.target is not None else None
     if location is None or requested is None:
         return
-    for poll in history.polls:
+    for poll in job_history.polls:
         reported = poll.read_response(location)
         # A job that is not assigned to a model yet may report null. The schema decides whether that is allowed.
-        if poll.ok and reported is not MISSING and reported is not None and reported != requested:
+        if poll.is_accepted and reported is not MISSING and reported is not None and reported != requested:
             yield Violation(
                 f"requested the model {requested!r:.80}, but the response names {reported!r:.80}",
-                f"{history.status_operation.pointer}/x-job/model",
+                f"{job_history.status_operation.pointer}/x-job/model",
                 _get_body_pointer(location),
                 exchange=poll.exchange,
             )
@@ -399,18 +403,18 @@ def _check_job_model_wrong(history: JobHistory) -> Iterator[Violation]:
     description="The creation time of a job does not change.",
     basis="x-job.created",
 )
-def _check_job_created_changed(history: JobHistory) -> Iterator[Violation]:
-    job = history.job_spec
+def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
+    job = job_history.job_spec
     if job.created is None:
         return
     moments = [
         (moment, poll)
-        for poll in history.polls
-        if poll.ok and (moment := read_timestamp(poll.read_response(job.created))) is not None
+        for poll in job_history.polls
+        if poll.is_accepted and (moment := read_timestamp(poll.read_response(job.created))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > CLOCK_SLACK_S:
-            at = f"{history.status_operation.pointer}/x-job/created"
+            at = f"{job_history.status_operation.pointer}/x-job/created"
             yield Violation(
                 f"created changed from {before} to {after}", at, _get_body_pointer(job.created), exchange=poll.exchange
             )
@@ -425,7 +429,7 @@ def _check_job_created_changed(history: JobHistory) -> Iterator[Violation]:
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     status = _find_status_operation(call)
-    if status is None or not call.ok:
+    if status is None or not call.is_accepted:
         return
     assert status.job is not None
     if status.job.submit.url is None:

@@ -46,12 +46,12 @@ class _AudibleDurations(NamedTuple):
     changed_s: float
 
 
-def _measure_audible_durations(pair: ResponsePair) -> _AudibleDurations | None:
+def _measure_audible_durations(response_pair: ResponsePair) -> _AudibleDurations | None:
     """Return the durations of the audible speech in both deliveries; `None` if a duration cannot be measured."""
     from voicegauge.speech.audio import measure_active_duration_s
 
     durations = []
-    for speech_delivery in (pair.base_delivery, pair.changed_delivery):
+    for speech_delivery in (response_pair.base_delivery, response_pair.changed_delivery):
         decoded = speech_delivery.decoded_audio
         if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
@@ -68,7 +68,7 @@ def _has_comparable_audio(speech_delivery: SpeechDelivery) -> bool:
     )
 
 
-def _is_same_audio(pair: ResponsePair) -> bool:
+def _is_same_audio(response_pair: ResponsePair) -> bool:
     """Whether both deliveries have exactly the same samples, and are not silent.
 
     Independent syntheses never have the same samples unless they are silent.
@@ -77,11 +77,13 @@ def _is_same_audio(pair: ResponsePair) -> bool:
 
     from voicegauge.speech.audio import is_silent
 
-    one, other = pair.base_delivery.decoded_audio, pair.changed_delivery.decoded_audio
+    one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
     if (
         one is None
         or other is None
-        or not (_has_comparable_audio(pair.base_delivery) and _has_comparable_audio(pair.changed_delivery))
+        or not (
+            _has_comparable_audio(response_pair.base_delivery) and _has_comparable_audio(response_pair.changed_delivery)
+        )
     ):
         return False
     if is_silent(one.samples, one.sample_rate_hz):
@@ -95,28 +97,37 @@ def _is_same_audio(pair: ResponsePair) -> bool:
     description="The speed parameter changes the duration of the speech, roughly in proportion.",
     basis="x-speech.request.speed",
 )
-def _check_speed_ignored(pair: ResponsePair) -> Iterator[Violation]:
-    if pair.relation != "speed":
+def _check_speed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
+    if response_pair.relation != "speed":
         return
-    durations, factor = _measure_audible_durations(pair), pair.changed_value / pair.base_value
+    durations, factor = (
+        _measure_audible_durations(response_pair),
+        response_pair.changed_value / response_pair.base_value,
+    )
     if durations is None or abs(math.log(factor)) < math.log(MIN_SPEED_FACTOR):
         return
     measured = durations.base_s / durations.changed_s
     exponent = math.log(measured) / math.log(factor)
     if not DURATION_RATIO_EXPONENT_RANGE[0] <= exponent <= DURATION_RATIO_EXPONENT_RANGE[1]:
         yield Violation(
-            f"at speed {pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
-            f"at speed {pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
+            f"at speed {response_pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
+            f"at speed {response_pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
             f"instead of {factor:g} times",
-            pair.pointer,
+            response_pair.pointer,
         )
 
 
-def _report_same_audio(pair: ResponsePair) -> Iterator[Violation]:
-    if _is_same_audio(pair):
-        one = json.dumps(pair.base_value, ensure_ascii=False) if pair.base_value is not None else "the default"
-        other = json.dumps(pair.changed_value, ensure_ascii=False)
-        yield Violation(f"{pair.relation} {other} gives the same audio as {one}, sample by sample", pair.pointer)
+def _report_same_audio(response_pair: ResponsePair) -> Iterator[Violation]:
+    if _is_same_audio(response_pair):
+        one = (
+            json.dumps(response_pair.base_value, ensure_ascii=False)
+            if response_pair.base_value is not None
+            else "the default"
+        )
+        other = json.dumps(response_pair.changed_value, ensure_ascii=False)
+        yield Violation(
+            f"{response_pair.relation} {other} gives the same audio as {one}, sample by sample", response_pair.pointer
+        )
 
 
 @register_rule(
@@ -125,9 +136,9 @@ def _report_same_audio(pair: ResponsePair) -> Iterator[Violation]:
     description="Another voice gives other audio.",
     basis="x-speech.request.voice",
 )
-def _check_voice_ignored(pair: ResponsePair) -> Iterator[Violation]:
-    if pair.relation == "voice":
-        yield from _report_same_audio(pair)
+def _check_voice_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
+    if response_pair.relation == "voice":
+        yield from _report_same_audio(response_pair)
 
 
 @register_rule(
@@ -136,9 +147,9 @@ def _check_voice_ignored(pair: ResponsePair) -> Iterator[Violation]:
     description="The same text in another language gives other audio.",
     basis="x-speech.request.language",
 )
-def _check_language_ignored(pair: ResponsePair) -> Iterator[Violation]:
-    if pair.relation == "language":
-        yield from _report_same_audio(pair)
+def _check_language_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
+    if response_pair.relation == "language":
+        yield from _report_same_audio(response_pair)
 
 
 @register_rule(
@@ -147,9 +158,9 @@ def _check_language_ignored(pair: ResponsePair) -> Iterator[Violation]:
     description="Another seed gives other audio.",
     basis="x-speech.request.seed",
 )
-def _check_seed_ignored(pair: ResponsePair) -> Iterator[Violation]:
-    if pair.relation == "seed":
-        yield from _report_same_audio(pair)
+def _check_seed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
+    if response_pair.relation == "seed":
+        yield from _report_same_audio(response_pair)
 
 
 @register_rule(
@@ -158,11 +169,11 @@ def _check_seed_ignored(pair: ResponsePair) -> Iterator[Violation]:
     description="The same seed gives the same audio again, if a document promises that.",
     basis="x-speech.request.seed.reproducible",
 )
-def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
+def _check_seed_not_reproducible(response_pair: ResponsePair) -> Iterator[Violation]:
     from voicegauge.speech.audio import correlate_waveforms
 
-    durations = _measure_audible_durations(pair) if pair.relation == "repetition" else None
-    one, other = pair.base_delivery.decoded_audio, pair.changed_delivery.decoded_audio
+    durations = _measure_audible_durations(response_pair) if response_pair.relation == "repetition" else None
+    one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
     if durations is None or one is None or other is None:
         return
     if abs(one.audio_s - other.audio_s) > SEED_DURATION_TOLERANCE_S:
@@ -173,7 +184,7 @@ def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
         difference = "the waveform is another one"
     else:
         return
-    yield Violation(f"when the seed {pair.changed_value} is sent again, {difference}", pair.pointer)
+    yield Violation(f"when the seed {response_pair.changed_value} is sent again, {difference}", response_pair.pointer)
 
 
 @register_rule(
@@ -185,30 +196,31 @@ def _check_seed_not_reproducible(pair: ResponsePair) -> Iterator[Violation]:
     ),
     basis="x-speech.request.format",
 )
-def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(pair) if pair.relation == "format" else None
+def _check_format_changes_speech(response_pair: ResponsePair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(response_pair) if response_pair.relation == "format" else None
     if durations is None:
         return
-    one = f"as {pair.base_value}" if pair.base_value is not None else "without a format"
+    one = f"as {response_pair.base_value}" if response_pair.base_value is not None else "without a format"
     if max(durations) / min(durations) > MAX_FORMAT_DURATION_RATIO:
         yield Violation(
-            f"the text takes {durations.changed_s:.2f} s as {pair.changed_value}, but {durations.base_s:.2f} s {one}",
-            pair.pointer,
+            f"the text takes {durations.changed_s:.2f} s as {response_pair.changed_value}, "
+            f"but {durations.base_s:.2f} s {one}",
+            response_pair.pointer,
         )
         return
-    mismatch = _measure_speech_mismatch(pair)
+    mismatch = _measure_speech_mismatch(response_pair)
     if mismatch is not None and mismatch > MAX_SPEECH_MISMATCH:
         yield Violation(
-            f"other words are spoken as {pair.changed_value} than {one}: their spectra cannot be aligned "
+            f"other words are spoken as {response_pair.changed_value} than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SPEECH_MISMATCH:g} for the same words)",
-            pair.pointer,
+            response_pair.pointer,
         )
 
 
-def _measure_speech_mismatch(pair: ResponsePair) -> float | None:
+def _measure_speech_mismatch(response_pair: ResponsePair) -> float | None:
     from voicegauge.speech.audio import measure_speech_mismatch
 
-    one, other = pair.base_delivery.decoded_audio, pair.changed_delivery.decoded_audio
+    one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
     if one is None or other is None:
         return None
     return measure_speech_mismatch(one.samples, one.sample_rate_hz, other.samples, other.sample_rate_hz)
@@ -220,12 +232,13 @@ def _measure_speech_mismatch(pair: ResponsePair) -> float | None:
     description="The tags in a text with markup are not spoken: tags that change nothing do not make it longer.",
     basis="x-speech.request.text.markup",
 )
-def _check_markup_spoken(pair: ResponsePair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(pair) if pair.relation == "markup" else None
+def _check_markup_spoken(response_pair: ResponsePair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(response_pair) if response_pair.relation == "markup" else None
     if durations is not None and durations.changed_s > MAX_FORMAT_DURATION_RATIO * durations.base_s:
         yield Violation(
-            f"the text takes {durations.base_s:.2f} s, but {durations.changed_s:.2f} s within {pair.changed_value}",
-            pair.pointer,
+            f"the text takes {durations.base_s:.2f} s, "
+            f"but {durations.changed_s:.2f} s within {response_pair.changed_value}",
+            response_pair.pointer,
         )
 
 
@@ -235,11 +248,11 @@ def _check_markup_spoken(pair: ResponsePair) -> Iterator[Violation]:
     description="The same text twice takes longer than once.",
     basis="x-speech.request.text",
 )
-def _check_long_text_cut(pair: ResponsePair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(pair) if pair.relation == "text" else None
+def _check_long_text_cut(response_pair: ResponsePair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(response_pair) if response_pair.relation == "text" else None
     if durations is not None and durations.changed_s < MIN_REPEATED_TEXT_DURATION_RATIO * durations.base_s:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
-            pair.pointer,
-            evidence=pair.changed_delivery.speech_request.text,
+            response_pair.pointer,
+            evidence=response_pair.changed_delivery.speech_request.text,
         )

@@ -32,7 +32,7 @@ def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="security",
 )
 def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
-    if outcome.expected.case_kind == "authentication" and outcome.call.ok:
+    if outcome.expected.case_kind == "authentication" and outcome.call.is_accepted:
         yield Violation(
             f"{outcome.expected.description}: got status {outcome.call.status}", outcome.expected.contract_pointer
         )
@@ -46,7 +46,7 @@ def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
 )
 def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected
-    if expected.verdict == "rejected" and expected.case_kind in ("invalid", "unknown-id") and outcome.call.ok:
+    if expected.verdict == "rejected" and expected.case_kind in ("invalid", "unknown-id") and outcome.call.is_accepted:
         yield Violation(
             f"{expected.description}: accepted with {outcome.call.status}",
             expected.contract_pointer,
@@ -62,7 +62,7 @@ def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
 )
 def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
-    if expected.verdict == "accepted" and not outcome.call.ok and status < 500:
+    if expected.verdict == "accepted" and not outcome.call.is_accepted and status < 500:
         yield Violation(
             f"{expected.description}: rejected with {status}",
             expected.contract_pointer,
@@ -88,7 +88,7 @@ def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
             expected.contract_pointer,
             evidence=quote_text_body(outcome.call),
         )
-    elif outcome.call.ok and expected.case_kind == "rejection-reason":
+    elif outcome.call.is_accepted and expected.case_kind == "rejection-reason":
         yield Violation(f"{expected.description}: got status {status}, documented: {right}", expected.contract_pointer)
 
 

@@ -35,7 +35,7 @@ def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str
     basis="parameters",
 )
 def _check_filter_ignored(call: Call) -> Iterator[Violation]:
-    if not call.ok or not isinstance(call.response_json, dict):
+    if not call.is_accepted or not isinstance(call.response_json, dict):
         return
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
@@ -67,12 +67,12 @@ def _matches_filter(item_value: Any, filter_value: str) -> bool:
     description="A deleted resource cannot be used.",
     basis="x-resource.delete, x-resource.uses",
 )
-def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.step_kind == "use" and step.is_deleted and step.call.ok:
+def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
+    if resource_step.step_kind == "use" and resource_step.is_deleted and resource_step.call.is_accepted:
         yield Violation(
-            f"{step.description}: got status {step.call.status}",
-            step.contract_pointer,
-            evidence=quote_text_body(step.call),
+            f"{resource_step.description}: got status {resource_step.call.status}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
         )
 
 
@@ -82,12 +82,17 @@ def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]
     description="A deleted resource is not listed.",
     basis="x-resource.delete, x-resource.list",
 )
-def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.step_kind == "list" and step.is_deleted and step.call.ok and step.listed_item is not None:
+def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
+    if (
+        resource_step.step_kind == "list"
+        and resource_step.is_deleted
+        and resource_step.call.is_accepted
+        and resource_step.listed_item is not None
+    ):
         yield Violation(
-            f"{step.description}: {step.resource_id} is listed",
-            step.contract_pointer,
-            evidence=quote_text_body(step.call),
+            f"{resource_step.description}: {resource_step.resource_id} is listed",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
         )
 
 
@@ -97,18 +102,18 @@ def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violatio
     description="A resource is listed for the account that created it.",
     basis="x-resource.list",
 )
-def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.step_kind == "list"
-        and not step.is_deleted
-        and not step.is_by_other_account
-        and step.call.ok
-        and step.listed_item is None
+        resource_step.step_kind == "list"
+        and not resource_step.is_deleted
+        and not resource_step.is_by_other_account
+        and resource_step.call.is_accepted
+        and resource_step.listed_item is None
     ):
         yield Violation(
-            f"{step.description}: {step.resource_id} is not listed",
-            step.contract_pointer,
-            evidence=quote_text_body(step.call),
+            f"{resource_step.description}: {resource_step.resource_id} is not listed",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
         )
 
 
@@ -118,18 +123,18 @@ def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
     description="A resource is rejected in a state in which it must not be used.",
     basis="x-resource.uses.*.states",
 )
-def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.step_kind == "use"
-        and step.is_use_forbidden
-        and not step.is_deleted
-        and not step.is_by_other_account
-        and step.call.ok
+        resource_step.step_kind == "use"
+        and resource_step.is_use_forbidden
+        and not resource_step.is_deleted
+        and not resource_step.is_by_other_account
+        and resource_step.call.is_accepted
     ):
         yield Violation(
-            f"{step.description}: got status {step.call.status}",
-            step.contract_pointer,
-            evidence=quote_text_body(step.call),
+            f"{resource_step.description}: got status {resource_step.call.status}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
         )
 
 
@@ -139,26 +144,26 @@ def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
     description="A resource reports the state it was last set to.",
     basis="x-resource.states, x-resource.transitions",
 )
-def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.resource.state is None
-        or step.is_deleted
-        or step.is_by_other_account
-        or not step.call.ok
-        or step.step_kind == "use"
+        resource_step.resource.state is None
+        or resource_step.is_deleted
+        or resource_step.is_by_other_account
+        or not resource_step.call.is_accepted
+        or resource_step.step_kind == "use"
     ):
         return
-    name = step.resource.state.tokens[-1]
+    name = resource_step.resource.state.tokens[-1]
     reported = (
-        (step.listed_item or {}).get(name, MISSING)
-        if step.step_kind == "list"
-        else step.call.read_response(step.resource.state)
+        (resource_step.listed_item or {}).get(name, MISSING)
+        if resource_step.step_kind == "list"
+        else resource_step.call.read_response(resource_step.resource.state)
     )
-    if reported is not MISSING and reported != step.expected_state:
+    if reported is not MISSING and reported != resource_step.expected_state:
         yield Violation(
-            f"{step.description}: {name} is {reported!r:.80}, not {step.expected_state!r}",
-            step.contract_pointer,
-            evidence=quote_text_body(step.call),
+            f"{resource_step.description}: {name} is {reported!r:.80}, not {resource_step.expected_state!r}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
         )
 
 
@@ -168,14 +173,14 @@ def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
     description="A resource is neither visible to nor usable by another account.",
     basis="x-resource",
 )
-def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation]:
-    if not step.is_by_other_account or not step.call.ok:
+def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[Violation]:
+    if not resource_step.is_by_other_account or not resource_step.call.is_accepted:
         return
-    if step.step_kind == "use" or step.listed_item is not None:
+    if resource_step.step_kind == "use" or resource_step.listed_item is not None:
         yield Violation(
-            f"{step.description}: got status {step.call.status}",
-            step.contract_pointer,
-            evidence=quote_text_body(step.call),
+            f"{resource_step.description}: got status {resource_step.call.status}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
         )
 
 
@@ -185,20 +190,21 @@ def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation
     description="A response about a resource has the id that was assigned at its creation.",
     basis="x-resource.id, x-resource.uses.*.id",
 )
-def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.step_kind != "use"
-        or step.call.operation is not step.creator
-        or not step.call.ok
-        or step.is_by_other_account
-        or step.is_deleted
+        resource_step.step_kind != "use"
+        or resource_step.call.operation is not resource_step.creator
+        or not resource_step.call.is_accepted
+        or resource_step.is_by_other_account
+        or resource_step.is_deleted
     ):
         return
-    reported = step.call.read_response(step.resource.id)
-    if reported is not MISSING and reported != step.resource_id:
+    reported = resource_step.call.read_response(resource_step.resource.id)
+    if reported is not MISSING and reported != resource_step.resource_id:
         yield Violation(
-            f"{step.description}: requested {step.resource_id!r:.80}, but the response is about {reported!r:.80}",
-            step.contract_pointer,
+            f"{resource_step.description}: requested {resource_step.resource_id!r:.80}, "
+            f"but the response is about {reported!r:.80}",
+            resource_step.contract_pointer,
         )
 
 
@@ -210,7 +216,7 @@ def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
 )
 def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     submit = _find_batch_operation(call)
-    if submit is None or submit.batch is None or not call.ok:
+    if submit is None or submit.batch is None or not call.is_accepted:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
     total, completed = (call.read_response(location) for location in (batch.total, batch.completed))

@@ -197,7 +197,7 @@ def build_schema_violation(error: SchemaError, value: Any) -> Violation:
 )
 def _check_request_schema(call: Call) -> Iterator[Violation]:
     # A rejected request may be invalid on purpose. In that case the rejection was right.
-    if call.request_origin != "sent" or not call.ok:
+    if call.request_origin != "sent" or not call.is_accepted:
         return
     yield from _check_request_body_schema(call)
     for parameter in call.operation.parameters:

@@ -45,7 +45,7 @@ def _quote_event(event: StreamEvent) -> str:
 )
 def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
     variants = {audio.delivered for audio in call.operation.audio_variants}
-    target = call.operation.find_target(call.read_request) if len(variants) > 1 and call.ok else None
+    target = call.operation.find_target(call.read_request) if len(variants) > 1 and call.is_accepted else None
     audio = target.response.audio if target is not None else None
     if target is None or audio is None or "stream" not in variants:
         return
@@ -172,7 +172,7 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
             if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
                 seen.add((kind, error.schema_pointer))
                 violation = build_schema_violation(error, event.value)
-                yield violation._replace(message=f"event {kind!r}: {violation.message}", pointer=None)
+                yield violation._replace(message=f"event {kind!r}: {violation.message}", value_pointer=None)
 
 
 @register_rule(

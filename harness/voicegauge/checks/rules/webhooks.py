@@ -147,7 +147,7 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
     basis="x-webhook.https_only",
 )
 def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
-    if outcome.expected.case_kind == "plain-http" and outcome.call.ok:
+    if outcome.expected.case_kind == "plain-http" and outcome.call.is_accepted:
         yield Violation(
             f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.contract_pointer
         )

@@ -59,7 +59,7 @@ class Call(CheckSubject):
         return self.exchange.response.status
 
     @property
-    def ok(self) -> bool:
+    def is_accepted(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
@@ -107,7 +107,7 @@ class Call(CheckSubject):
     def is_stream(self) -> bool:
         """Whether the response is a stream of events, by its status and its Content-Type."""
         spec = self.operation.stream
-        return spec is not None and self.ok and self.exchange.response.media_type == spec.response_media_type
+        return spec is not None and self.is_accepted and self.exchange.response.media_type == spec.response_media_type
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is none."""

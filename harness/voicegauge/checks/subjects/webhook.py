@@ -167,7 +167,7 @@ class RequestCallbacks(CheckSubject):
         state, documented = self.read_state(body), self.webhook.body
         if documented is not None:
             return documented.states.get(state or "")
-        return _phase_of_state(self._state_by_name.get(state or ""))
+        return _get_phase_of_state(self._state_by_name.get(state or ""))
 
     @property
     def final_bodies(self) -> list[Any]:
@@ -185,8 +185,8 @@ class RequestCallbacks(CheckSubject):
         """Yield the status requests whose response has a documented state, with that state and its phase."""
         job = self._job_spec
         for poll in self.polls:
-            state = poll.read_response(job.state) if job is not None and poll.ok else None
-            phase = _phase_of_state(self._state_by_name.get(state)) if isinstance(state, str) else None
+            state = poll.read_response(job.state) if job is not None and poll.is_accepted else None
+            phase = _get_phase_of_state(self._state_by_name.get(state)) if isinstance(state, str) else None
             if phase is not None:
                 yield poll, str(state), phase
 
@@ -194,7 +194,7 @@ class RequestCallbacks(CheckSubject):
     def final_state(self) -> tuple[str, JobPhase] | None:
         """The final state and its phase, as the response to the submit or a poll reported it; `None` if not seen."""
         if find_status_operation(self.operation) is None:
-            return ("success", "success") if self.submit is not None and self.submit.ok else None
+            return ("success", "success") if self.submit is not None and self.submit.is_accepted else None
         return next(((state, phase) for _, state, phase in self.iterate_polled_states() if phase != "going"), None)
 
     @property
@@ -207,7 +207,7 @@ class RequestCallbacks(CheckSubject):
         return self._job_spec.states if self._job_spec is not None else {}
 
 
-def _phase_of_state(state: JobState | None) -> JobPhase | None:
+def _get_phase_of_state(state: JobState | None) -> JobPhase | None:
     return None if state is None else state.end or "going"
 
 

@@ -130,7 +130,7 @@ class _AudioDownload:
         """Follow `url`, relative to the URL of `source_exchange`, and its redirects to the audio."""
         url = _resolve_url(source_exchange.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
-            request, addresses = self._build_request(url), await self._addresses_to_connect_to(url)
+            request, addresses = self._build_request(url), await self._resolve_addresses(url)
             exchange = await self._log.send_with_retries(request, self._find_operation_id(url), addresses)
             response = exchange.exchange.response
             redirect = response.header("location")
@@ -163,7 +163,7 @@ class _AudioDownload:
             return self._connection.build_request(self._download_operation, RequestParts(), url=url)
         return build_request_without_key(url)
 
-    async def _addresses_to_connect_to(self, url: str) -> tuple[str | None, ...]:
+    async def _resolve_addresses(self, url: str) -> tuple[str | None, ...]:
         """Return the IP addresses to connect to.
 
         The only item is `None` if the URL is the provider's own or a proxy resolves the host name.

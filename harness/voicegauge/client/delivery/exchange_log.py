@@ -11,7 +11,7 @@ from voicegauge.client.delivery.failures import (
     DeliveryFailedError,
     build_rejection_failure,
     describe_response,
-    failure_kind_of_error,
+    get_failure_kind_of_error,
 )
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, get_retry_after_s, iterate_retry_waits_s
 from voicegauge.contract import ParsedExchange, parse_exchange
@@ -124,16 +124,16 @@ class ExchangeLog:
         return default_s if requested is None else requested
 
     def build_transport_failure(
-        self, error: TransportError, note_if_sent: str = "", *, is_temporary: bool = False
+        self, error: TransportError, message_if_sent: str = "", *, is_temporary: bool = False
     ) -> DeliveryFailedError:
         """Return the failure for a connection error.
 
         Args:
             error: the connection error.
-            note_if_sent: appended to the message if the request had been sent.
+            message_if_sent: appended to the message if the request had been sent.
             is_temporary: whether the request costs nothing, so that it may be sent again later.
         """
-        message = self.connection.mask_secrets(f"{error}{note_if_sent if error.sent else ''}")
+        message = self.connection.mask_secrets(f"{error}{message_if_sent if error.sent else ''}")
         return DeliveryFailedError(
-            Failure(kind=failure_kind_of_error(error), message=message), is_temporary=is_temporary
+            Failure(kind=get_failure_kind_of_error(error), message=message), is_temporary=is_temporary
         )

@@ -29,7 +29,7 @@ class DeliveryFailedError(Exception):
         self.failure, self.is_temporary = failure, is_temporary
 
 
-def failure_kind_of_status(status: int) -> FailureKind:
+def get_failure_kind_of_status(status: int) -> FailureKind:
     """Return the kind of failure for an HTTP status other than 2xx."""
     if status == 429:
         return "rate_limited"
@@ -40,7 +40,7 @@ def failure_kind_of_status(status: int) -> FailureKind:
     return "server_error" if status >= 500 else "protocol"
 
 
-def failure_kind_of_error(error: TransportError) -> FailureKind:
+def get_failure_kind_of_error(error: TransportError) -> FailureKind:
     """Return the kind of failure for a connection error."""
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
@@ -54,7 +54,7 @@ def build_rejection_failure(response: Response, secrets: Sequence[str], step: st
         step: what was requested, if it was not the submit, such as "downloading the audio".
     """
     message = f"{step + ': ' if step else ''}{describe_response(response, secrets)}"
-    return Failure(kind=failure_kind_of_status(response.status), message=message, status=response.status)
+    return Failure(kind=get_failure_kind_of_status(response.status), message=message, status=response.status)
 
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:

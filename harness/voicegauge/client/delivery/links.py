@@ -43,7 +43,7 @@ def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
         return _read_request_value(exchange, source, rest)
     if source == "header.":
         return exchange.read_response(Location("header", rest))
-    return exchange.read_response(Location("body", tokens=_pointer_tokens(rest))) if source == "body" else MISSING
+    return exchange.read_response(Location("body", tokens=_parse_pointer_tokens(rest))) if source == "body" else MISSING
 
 
 def _read_request_value(exchange: ParsedExchange, value_source: str, value_name: str) -> Any:
@@ -54,7 +54,9 @@ def _read_request_value(exchange: ParsedExchange, value_source: str, value_name:
     if value_source == "query.":
         return exchange.query.get(value_name, MISSING)
     return (
-        read_pointer(_read_request_body(exchange), _pointer_tokens(value_name)) if value_source == "body" else MISSING
+        read_pointer(_read_request_body(exchange), _parse_pointer_tokens(value_name))
+        if value_source == "body"
+        else MISSING
     )
 
 
@@ -64,7 +66,7 @@ def _read_request_body(exchange: ParsedExchange) -> Any:
     return exchange.request_form.fields if exchange.request_form is not None else MISSING
 
 
-def _pointer_tokens(fragment: str) -> list[str]:
+def _parse_pointer_tokens(fragment: str) -> list[str]:
     return [unescape_pointer_token(token) for token in fragment.removeprefix("#").split("/")[1:]]
 
 

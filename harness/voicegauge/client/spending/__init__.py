@@ -16,8 +16,8 @@ from voicegauge.client.spending.settlement import (
     PaymentObserver,
     PricedRequest,
     Settlement,
-    open_settlement,
     send_and_settle,
+    settle_when_done,
     should_send_again,
 )
 from voicegauge.client.spending.shared_budget import SharedBudget
@@ -41,8 +41,8 @@ __all__ = [
     "SubmitStarted",
     "create_rate_limiter",
     "find_account_plans",
-    "open_settlement",
     "read_events",
     "send_and_settle",
+    "settle_when_done",
     "should_send_again",
 ]

@@ -43,7 +43,7 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
     idempotency_key: str | None = None
     """The key in the request; `None` without one. Submits with the same key are charged once."""
 
-    def apply_to(self, history: PurchaseHistory) -> None:
+    def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
         history.note_submit(self.at, self.usd, self.idempotency_key)
 
@@ -54,7 +54,7 @@ class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="s
     id: str
     """Id of the sample or case."""
 
-    def apply_to(self, history: PurchaseHistory) -> None:
+    def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
         history.note_not_sent()
 
@@ -72,7 +72,7 @@ class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag=
     charged_usd: _NonNegativeUsd | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
 
-    def apply_to(self, history: PurchaseHistory) -> None:
+    def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
         history.note_response(self.status, self.billing, self.job, self.charged_usd)
 
@@ -150,7 +150,7 @@ class Journal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the journal."""
         self.close()

@@ -38,7 +38,7 @@ class Reservation:
         self._is_open = False
         spent = self._micro_usd if may_be_charged else 0
         spent = spent if charged_usd is None else _to_microdollars(charged_usd)
-        self._ledger.change(-self._micro_usd, spent)
+        self._ledger.change_amounts(-self._micro_usd, spent)
 
 
 class Ledger:
@@ -85,16 +85,16 @@ class Ledger:
                 f"the next request costs ${amount_usd:g}, but of the budget of ${self._limit / MICRO_USD:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
-        self.change(micro_usd, 0)
+        self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd)
 
     def reserve_unconditionally(self, amount_usd: float) -> Reservation:
         """Hold an amount for a request that an earlier process sent, even if it exceeds the budget."""
         micro_usd = _to_microdollars(amount_usd)
-        self.change(micro_usd, 0)
+        self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd)
 
-    def change(self, reserved_micro_usd: int, spent_micro_usd: int) -> None:
+    def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         """Change what is reserved and what is spent by so many millionths of a dollar; called by `Reservation` too."""
-        self._reserved += reserved_micro_usd
-        self._spent += spent_micro_usd
+        self._reserved += reserved_change_micro_usd
+        self._spent += spent_change_micro_usd

@@ -91,7 +91,7 @@ class PurchaseHistory:
     sample_or_case_id: str
     purchases: list[Purchase] = field(default_factory=list)
 
-    def note_submit(self, submitted_at: str, usd: float | None, idempotency_key: str | None = None) -> None:
+    def note_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
         last = self.purchases[-1] if self.purchases else None
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
@@ -103,7 +103,7 @@ class PurchaseHistory:
                 None,
             )
         else:
-            self.purchases.append(Purchase(submitted_at, usd, idempotency_key=idempotency_key))
+            self.purchases.append(Purchase(submitted_at, price_usd, idempotency_key=idempotency_key))
 
     def note_not_sent(self) -> None:
         """Note that the last submit never left this machine."""
@@ -143,15 +143,15 @@ class PurchaseHistory:
         ]
 
 
-HistoryType = TypeVar("HistoryType", bound=PurchaseHistory)
+HistoryT = TypeVar("HistoryT", bound=PurchaseHistory)
 
 
-class PurchaseAccount(Generic[HistoryType]):
+class PurchaseAccount(Generic[HistoryT]):
     """The submits of all samples or cases, as read from a journal."""
 
-    def __init__(self, histories: Mapping[str, HistoryType] | None = None) -> None:
+    def __init__(self, histories: Mapping[str, HistoryT] | None = None) -> None:
         """Keep the submits by the id of their sample or case."""
-        self.histories: Mapping[str, HistoryType] = {} if histories is None else histories
+        self.histories: Mapping[str, HistoryT] = {} if histories is None else histories
 
     @functools.cached_property
     def lost_ids(self) -> frozenset[str]:

@@ -145,7 +145,7 @@ class PaymentObserver(Protocol):
 
 
 @contextmanager
-def open_settlement(
+def settle_when_done(
     reservation: Reservation | None, priced_request: PricedRequest | None = None
 ) -> Iterator[Settlement]:
     """Yield a settlement, and settle `reservation` with it when the context ends, even if an exception ends it."""
@@ -200,7 +200,7 @@ async def send_and_settle(
     if reservation is None:
         return await send_request()
     provider = operation.contract.provider
-    with open_settlement(reservation, priced_request) as settlement:
+    with settle_when_done(reservation, priced_request) as settlement:
         if is_repeated:
             settlement.status = BillingStatus.AMBIGUOUS
         if observer is not None:

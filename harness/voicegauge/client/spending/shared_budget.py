@@ -82,7 +82,9 @@ class _JournaledLedger(Ledger):
         super().__init__(max_cost_usd, spent_usd=spent_usd)
         self._journal = journal
 
-    def change(self, reserved_micro_usd: int, spent_micro_usd: int) -> None:
-        if reserved_micro_usd or spent_micro_usd:
-            self._journal.write(AmountsChanged(reserved_micro_usd=reserved_micro_usd, spent_micro_usd=spent_micro_usd))
-        super().change(reserved_micro_usd, spent_micro_usd)
+    def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
+        if reserved_change_micro_usd or spent_change_micro_usd:
+            self._journal.write(
+                AmountsChanged(reserved_micro_usd=reserved_change_micro_usd, spent_micro_usd=spent_change_micro_usd)
+            )
+        super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)

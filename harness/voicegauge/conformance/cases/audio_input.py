@@ -75,7 +75,7 @@ def _add_target(case: ConformanceCase, targets: list[AudioInputTarget], default:
     sentence = choose_recorded_sentence(target)
     if request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
         request = msgspec.structs.replace(request, body={**request.body, _get_audio_field_name(target): sentence.file})
-    return msgspec.structs.replace(case, target=target.name, request=request, audio_s=sentence.audio_s)
+    return msgspec.structs.replace(case, target_name=target.name, request=request, audio_s=sentence.audio_s)
 
 
 def _has_constants(request: RequestParts, target: AudioInputTarget) -> bool:

@@ -39,7 +39,7 @@ CaseKind = Literal[
     "lifecycle",
 ]
 """`delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a resource or a batch
-from creation to its end. The other kinds are explained at `ExpectedResponse.kind`."""
+from creation to its end. The other kinds are explained at `ExpectedResponse.case_kind`."""
 
 
 CaseKeyUse = Literal["valid", "missing", "wrong"]
@@ -49,7 +49,7 @@ CaseKeyUse = Literal["valid", "missing", "wrong"]
 class UploadPadding(Record, frozen=True, kw_only=True):
     """The size to which an uploaded WAV is padded just before it is sent."""
 
-    field: str
+    field_name: str
     """The form field that carries the file."""
     size_bytes: int
     """Size of the file as sent, in bytes."""
@@ -58,9 +58,9 @@ class UploadPadding(Record, frozen=True, kw_only=True):
 class CallbackUrlParameter(Record, frozen=True, kw_only=True):
     """A request parameter that takes a webhook URL."""
 
-    at: Location
+    location: Location
     """Location of the parameter in the request. The URL itself is only known when the request is sent."""
-    posts: CallbackTiming
+    callback_timing: CallbackTiming
     """Which callbacks should arrive."""
 
 
@@ -68,11 +68,11 @@ class CaseRelation(Record, frozen=True, kw_only=True):
     """How the request of a delivery differs from that of another delivery, with which its audio is compared."""
 
     parameter: PairRelation
-    base: str
+    base_case_id: str
     """Id of the other case, which comes earlier in the plan."""
     base_value: str | float | int | None = None
     """Value of the parameter in the other request, or the documented default; `None` if neither is known."""
-    value: str | float | int
+    changed_value: str | float | int
 
 
 class ConformanceCase(Record, frozen=True, kw_only=True):
@@ -82,15 +82,15 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """Identifier that is unique within a plan: "<provider>/<target or operation>: <description>"."""
     provider: str
     operation: str
-    target: str | None = None
+    target_name: str | None = None
     """Name of the target within the provider."""
     expected: ExpectedResponse
     request: RequestParts | None = None
     """The request of a single call; `None` for a delivery."""
-    speech: SpeechRequest | None = None
+    speech_request: SpeechRequest | None = None
     """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
     cases."""
-    key: CaseKeyUse = "valid"
+    key_use: CaseKeyUse = "valid"
     """The API key that is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
@@ -122,12 +122,12 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
             return "fuzzing"
         if self.is_lifecycle:
             return "lifecycle"
-        return "delivery" if self.speech is not None else self.expected.case_kind
+        return "delivery" if self.speech_request is not None else self.expected.case_kind
 
     @property
     def is_billable(self) -> bool:
         """Whether the case may be accepted, and costs money if it is."""
-        has_price = self.target is not None or self.is_billable_operation
+        has_price = self.target_name is not None or self.is_billable_operation
         return self.is_lifecycle or (has_price and self.expected.verdict != "rejected")
 
 
@@ -159,7 +159,7 @@ def build_case(
         id=f"{name or build_operation_name(operation)}: {expected.description}",
         provider=operation.contract.id,
         operation=operation.id,
-        target=target,
+        target_name=target,
         expected=expected,
         **more,
     )

@@ -72,10 +72,10 @@ def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tup
     """
     if case.expected.verdict == "rejected":
         return 0
-    if case.speech is None:
+    if case.speech_request is None:
         return 2
-    is_first = (case.provider, case.target) not in targets_with_delivery
-    targets_with_delivery.add((case.provider, case.target))
+    is_first = (case.provider, case.target_name) not in targets_with_delivery
+    targets_with_delivery.add((case.provider, case.target_name))
     return 1 if is_first else 3
 
 

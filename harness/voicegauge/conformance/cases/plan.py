@@ -84,7 +84,7 @@ def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"the plan has no case {name!r}{hint} (--dry-run lists all cases)")
     relations = (cases[name].relation for name in case_ids)
-    chosen = {*case_ids, *(relation.base for relation in relations if relation is not None)}
+    chosen = {*case_ids, *(relation.base_case_id for relation in relations if relation is not None)}
     return msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id in chosen))
 
 
@@ -128,14 +128,18 @@ def plan_cases(
     for item in items:
         if isinstance(item, SkippedCase):
             skipped.setdefault(item.id, item)
-        elif item.provider in partial and item.target is not None and (item.provider, item.target) not in chosen:
+        elif (
+            item.provider in partial
+            and item.target_name is not None
+            and (item.provider, item.target_name) not in chosen
+        ):
             continue  # such as a documented request to another target of the operation
         elif not allows_large and item.padding is not None and item.padding.size_bytes > LARGE_UPLOAD_BYTES:
             continue
-        elif include_all_billable or not item.is_billable or item.speech is not None or item.is_representative:
+        elif include_all_billable or not item.is_billable or item.speech_request is not None or item.is_representative:
             cases.setdefault(item.id, item)
     ordered = tuple(order_cases(cases.values(), max_calls))
-    delivering = {(case.provider, case.target) for case in ordered if case.speech is not None}
+    delivering = {(case.provider, case.target_name) for case in ordered if case.speech_request is not None}
     return CasePlan(
         cases=ordered,
         skipped=tuple(skipped.values()),
@@ -244,14 +248,19 @@ def _iterate_target_cases(
     if include_all_billable:
         for name in target.spec.formats if "format" in target.speech.request else ():
             in_format = msgspec.structs.replace(speech, format=name)
-            relation = CaseRelation(parameter="format", base=plain.id, base_value=speech.format, value=name)
+            relation = CaseRelation(
+                parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
+            )
             yield _build_delivery_case(target, in_format, f"a full delivery as {name}", relation=relation)
         for related in plan_related_deliveries(target, speech):
             base = (
                 plain.id if related.compared_description is None else f"{plain.id} with {related.compared_description}"
             )
             relation = CaseRelation(
-                parameter=related.relation, base=base, base_value=related.base_value, value=related.changed_value
+                parameter=related.relation,
+                base_case_id=base,
+                base_value=related.base_value,
+                changed_value=related.changed_value,
             )
             description = f"a full delivery with {related.description}"
             yield _build_delivery_case(target, related.speech_request, description, relation=relation)
@@ -329,7 +338,7 @@ def _build_delivery_case(
         expect_accepted(description, target.pointer),
         target=target.name,
         name=target.id,
-        speech=speech_request,
+        speech_request=speech_request,
         expects_failure=expects_failure,
         relation=relation,
         text_characters=len(speech_request.text),

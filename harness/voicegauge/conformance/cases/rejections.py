@@ -38,7 +38,7 @@ def plan_authentication_cases(
             target=target.name if target else None,
             name=target.id if target else None,
             request=request,
-            key=key,
+            key_use=key,
         )
 
 

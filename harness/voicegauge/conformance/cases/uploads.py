@@ -241,7 +241,7 @@ def _build_upload_case(
         target=target_id,
         request=msgspec.structs.replace(request, body=body),
         text_characters=count_charged_characters(operation, request),
-        padding=UploadPadding(field=file_field_name, size_bytes=variant.padded_size_bytes)
+        padding=UploadPadding(field_name=file_field_name, size_bytes=variant.padded_size_bytes)
         if variant.padded_size_bytes is not None
         else None,
     )
@@ -276,9 +276,9 @@ def build_padded_request(case: ConformanceCase) -> RequestParts | None:
     """
     if case.padding is None or case.request is None:
         return case.request
-    file: UploadedFile = case.request.body[case.padding.field]
+    file: UploadedFile = case.request.body[case.padding.field_name]
     padded = msgspec.structs.replace(file, data=_pad_wav(file.data, case.padding.size_bytes))
-    return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field: padded})
+    return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field_name: padded})
 
 
 def _pad_wav(wav: bytes, size_bytes: int) -> bytes:

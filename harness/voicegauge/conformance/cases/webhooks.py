@@ -38,7 +38,7 @@ def add_webhook_cases(
         yield case
         if isinstance(case, SkippedCase) or case.expects_failure:
             continue
-        if case.speech is None and not case.is_representative:
+        if case.speech_request is None and not case.is_representative:
             continue
         operation = contracts[case.provider].find_operation(case.operation)
         if operation.webhook is not None and (case.provider, case.operation) not in seen:
@@ -59,7 +59,7 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
                 case,
                 id=f"{name}: {description}",
                 expected=expected,
-                callback_url=CallbackUrlParameter(at=url.at, posts=posts),
+                callback_url=CallbackUrlParameter(location=url.at, callback_timing=posts),
                 is_representative=False,
             )
         if operation.webhook.https_only:
@@ -81,7 +81,7 @@ def _build_plain_http_case(
         id=f"{case_name}: {expected.description}",
         expected=expected,
         request=_build_mapped_request(set_case_value(base_case, location, PLAIN_HTTP_URL), operation),
-        speech=None,
+        speech_request=None,
         is_representative=False,
     )
 
@@ -96,9 +96,9 @@ def _iterate_callback_modes(url_field: WebhookUrlField) -> Iterator[tuple[str | 
 
 def set_case_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
     """Return `case` with `value` at a location of its request."""
-    if case.speech is not None:
-        speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, str(location): value})
-        return msgspec.structs.replace(case, speech=speech)
+    if case.speech_request is not None:
+        speech = msgspec.structs.replace(case.speech_request, extra={**case.speech_request.extra, str(location): value})
+        return msgspec.structs.replace(case, speech_request=speech)
     assert case.request is not None, "a case has speech or a request"
     if location.kind == "header":
         request = add_headers(case.request, {location.name: value})
@@ -111,7 +111,7 @@ def set_case_value(case: ConformanceCase, location: Location, value: str) -> Con
 
 def _build_mapped_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
     """Return the request of a case. The request of a delivery is mapped from its speech."""
-    if case.speech is None:
+    if case.speech_request is None:
         return case.request
-    assert case.target is not None, "a delivery has a target"
-    return map_speech_request(operation.contract.find_target_by_name(case.target), case.speech)
+    assert case.target_name is not None, "a delivery has a target"
+    return map_speech_request(operation.contract.find_target_by_name(case.target_name), case.speech_request)

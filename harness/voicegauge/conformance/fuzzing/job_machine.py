@@ -23,7 +23,8 @@ async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> N
     Args:
         target: a target with jobs.
         runner: the runner that sends and judges requests, and reserves the price of each submit.
-        effort: the number of random requests. One sequence counts as `EXPECTED_REQUESTS_PER_SEQUENCE` requests.
+        effort: how long to search, and where failing sequences are saved. One sequence counts as
+            `EXPECTED_REQUESTS_PER_SEQUENCE` requests.
 
     Raises:
         BudgetError: the next submit costs more than is left in the budget.
@@ -31,7 +32,7 @@ async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> N
     """
     sequences = -(-effort.example_count // EXPECTED_REQUESTS_PER_SEQUENCE)  # rounded up
     fewer = FuzzEffort(sequences, effort.seed, effort.failures_folder)
-    search = RuleSearch(runner, fewer.with_failures_subfolder(target.operation.id, "jobs"))
+    search = RuleSearch(runner, fewer.copy_with_failures_subfolder(target.operation.id, "jobs"))
     await search.search_rules(_build_state_machine_test(search, lambda: StatefulJobs(target, runner)))
 
 
@@ -56,29 +57,29 @@ def _build_state_machine_test(search: RuleSearch, make_jobs: Callable[[], Statef
             self.take_numbered_step("submit")
 
         @precondition(lambda self: self.jobs.job_count)
-        @rule(number=numbers)
-        def poll(self, number: int) -> None:
-            self.take_numbered_step("poll", number)
+        @rule(job_number=numbers)
+        def poll(self, job_number: int) -> None:
+            self.take_numbered_step("poll", job_number)
 
         @precondition(lambda self: self.jobs.job_count)
-        @rule(number=numbers)
-        def poll_late(self, number: int) -> None:
-            self.take_numbered_step("late", number)
+        @rule(job_number=numbers)
+        def poll_late(self, job_number: int) -> None:
+            self.take_numbered_step("late", job_number)
 
         @precondition(lambda self: self.jobs.job_count and self.jobs.can_wait_for_expiry)
-        @rule(number=numbers)
-        def poll_expired(self, number: int) -> None:
-            self.take_numbered_step("expired", number)
+        @rule(job_number=numbers)
+        def poll_expired(self, job_number: int) -> None:
+            self.take_numbered_step("expired", job_number)
 
         @precondition(lambda self: self.jobs.job_count and self.jobs.can_cancel)
-        @rule(number=numbers)
-        def cancel(self, number: int) -> None:
-            self.take_numbered_step("cancel", number)
+        @rule(job_number=numbers)
+        def cancel(self, job_number: int) -> None:
+            self.take_numbered_step("cancel", job_number)
 
         @precondition(lambda self: self.jobs.job_count and self.jobs.rejects_unknown_ids)
-        @rule(number=numbers)
-        def poll_unknown_id(self, number: int) -> None:
-            self.take_numbered_step("unknown", number)
+        @rule(job_number=numbers)
+        def poll_unknown_id(self, job_number: int) -> None:
+            self.take_numbered_step("unknown", job_number)
 
     def build_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
         return get_state_machine_test(hypothesis.seed(seed)(JobMachine), settings=settings)

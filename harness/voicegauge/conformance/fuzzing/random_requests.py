@@ -18,7 +18,11 @@ from voicegauge.conformance.cases import (
 )
 from voicegauge.conformance.fuzzing.reproduction import add_request_test
 from voicegauge.conformance.fuzzing.search import BuildFuzzTest, FuzzEffort, FuzzTest, RuleSearch
-from voicegauge.conformance.fuzzing.strategies import draw_objects_with, invalid_value_strategy, valid_value_strategy
+from voicegauge.conformance.fuzzing.strategies import (
+    build_invalid_value_strategy,
+    build_valid_value_strategy,
+    draw_objects_with,
+)
 from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
@@ -44,7 +48,7 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
         target: the target. Its constants and the fields that it needs are not changed.
         runner: the runner that sends and judges requests.
         collector: the collector to which the target is added as not judged if it cannot be fuzzed.
-        effort: the number of valid requests, which is also the number of invalid requests.
+        effort: how long to search for valid requests that are rejected, and as long for invalid ones that are accepted.
 
     Raises:
         BudgetError: the next request costs more than is left in the budget.
@@ -56,11 +60,11 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
         collector.add_skipped_without_case(f"{target.id}: fuzzing", "no valid body to start from")
         return
     kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
-        ("accepted", valid_request_strategy(target, request)),
-        ("rejected", invalid_request_strategy(target, request)),
+        ("accepted", build_valid_request_strategy(target, request)),
+        ("rejected", build_invalid_request_strategy(target, request)),
     )
     for verdict, requests in kinds:
-        search = RuleSearch(runner, effort.with_failures_subfolder(target.operation.id, verdict))
+        search = RuleSearch(runner, effort.copy_with_failures_subfolder(target.operation.id, verdict))
         await search.search_rules(_build_request_test(target, runner, search, requests, verdict))
 
 
@@ -83,7 +87,7 @@ def _build_request_test(
     return build_test
 
 
-def valid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+def build_valid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of valid requests in which the text and some optional fields are random.
 
     Fields that name something that must exist, such as a voice, are not changed.
@@ -95,9 +99,9 @@ def valid_request_strategy(target: Target, request: RequestParts) -> st.SearchSt
     root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
     for name, schema in media.schema.get("properties", {}).items():
         if text.at.tokens == (name,):
-            free[name] = _spoken_text_strategy(text, valid_value_strategy(schemas, schema))
+            free[name] = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, schema))
         elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
-            free[name] = valid_value_strategy(schemas, schema)
+            free[name] = build_valid_value_strategy(schemas, schema)
     draw_fields = draw_objects_with({}, free)
 
     @st.composite
@@ -109,7 +113,9 @@ def valid_request_strategy(target: Target, request: RequestParts) -> st.SearchSt
     return draw_request()
 
 
-def _spoken_text_strategy(field_mapping: FieldMapping, text_strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def _build_spoken_text_strategy(
+    field_mapping: FieldMapping, text_strategy: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Any]:
     """Return those of `text_strategy` that contain a letter or digit.
 
     Other texts are left out, because no document says whether they are accepted. If the contract has a template around
@@ -146,10 +152,10 @@ def _set_random_fields(request: RequestParts, fields: dict[str, Any]) -> RandomR
     return RandomRequest(changed, f"a random valid request ({', '.join(fields) or 'nothing changed'})")
 
 
-def invalid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+def build_invalid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Return a strategy of requests with one invalid value."""
     media = target.operation.request_media[request.media_type or ""]
-    values = invalid_value_strategy(target.contract, media.schema, media.schema_pointer or media.pointer)
+    values = build_invalid_value_strategy(target.contract, media.schema, media.schema_pointer or media.pointer)
 
     @st.composite
     def requests(draw: st.DrawFn) -> RandomRequest:

@@ -27,7 +27,7 @@ MAX_SHRINKING_EXAMPLES = 150
 _hypothesis_threads = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="hypothesis")
 """Threads for all searches. In each new thread, Hypothesis first collects all garbage, which takes as long as many
 requests."""
-ResultType = TypeVar("ResultType")
+ResultT = TypeVar("ResultT")
 FuzzTest = Callable[[], None]
 """Runs all examples of one round."""
 BuildFuzzTest = Callable[[hypothesis.settings, int], FuzzTest]
@@ -53,7 +53,7 @@ class FuzzEffort:
     failures_folder: Path | None = None
     """A folder of failing examples, which are tried first, and deleted when they pass; `None` to save nothing."""
 
-    def with_failures_subfolder(self, *names: str) -> FuzzEffort:
+    def copy_with_failures_subfolder(self, *names: str) -> FuzzEffort:
         """Return the same effort, with failing examples saved in a subfolder."""
         return FuzzEffort(
             self.example_count, self.seed, self.failures_folder.joinpath(*names) if self.failures_folder else None
@@ -128,7 +128,7 @@ class RuleSearch:
             verbosity=Verbosity.quiet,
         )
 
-    def run_in_event_loop(self, request: Coroutine[Any, Any, ResultType]) -> ResultType:
+    def run_in_event_loop(self, request: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Run `request` in the event loop and return its result.
 
         If there is no response, the example is rejected. If no further response can be expected, the search ends.

@@ -141,7 +141,7 @@ class StatefulJobs:
             id=f"{operation.contract.id}/{operation.id}: jobs, {'; '.join(self.steps)}",
             provider=operation.contract.id,
             operation=operation.id,
-            target=self._target.name if is_submit else None,
+            target_name=self._target.name if is_submit else None,
             expected=expected,
             request=request,
             is_fuzzed=True,
@@ -170,7 +170,7 @@ class StatefulJobs:
     def _read_job(self, submit_call: Call, submitted_s: float) -> _AcceptedJob | None:
         """Read the job from the response to its submit; `None` if it has no usable id."""
         job_id = submit_call.parsed_exchange.read_text(self._spec.submit.id)
-        if not submit_call.ok or job_id is None or not is_usable_id(job_id):
+        if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
             return None
         parameters = read_link_parameters(submit_call.parsed_exchange, self._target.operation, self._status)
         if parameters is None:
@@ -213,7 +213,7 @@ class StatefulJobs:
         def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(self._status, exchange, self._target, submit=job.submit_call)
             job.poll_calls.append(call)
-            state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.ok else None
+            state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.is_accepted else None
             if job.ended_s is None and state is not None and state.end is not None:
                 job.ended_s = self._now_s
             return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_job_set(job)]

@@ -28,7 +28,7 @@ _STRATEGY_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def valid_value_strategy(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
+def build_valid_value_strategy(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
     """Return a strategy of values that fit those keywords of `schema` that are common in speech APIs.
 
     These keywords are lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf`. Because of other
@@ -43,31 +43,31 @@ def valid_value_strategy(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any
         return st.sampled_from(schema["enum"])
     for keyword in ("oneOf", "anyOf"):
         if schema.get(keyword) and "properties" not in schema:
-            return st.one_of(*(valid_value_strategy(schemas, branch) for branch in schema[keyword]))
+            return st.one_of(*(build_valid_value_strategy(schemas, branch) for branch in schema[keyword]))
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_types = [types] if isinstance(types, str) else types
-    return st.one_of(*(_strategy_for_type(schemas, schema, json_type) for json_type in json_types))
+    return st.one_of(*(_build_strategy_for_type(schemas, schema, json_type) for json_type in json_types))
 
 
-def _strategy_for_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> st.SearchStrategy[Any]:
+def _build_strategy_for_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> st.SearchStrategy[Any]:
     if json_type == "string":
-        return _text_strategy(schema)
+        return _build_text_strategy(schema)
     if json_type == "integer":
         return st.integers(*_read_integer_bounds(schema))
     if json_type == "number":
-        return _number_strategy(schema)
+        return _build_number_strategy(schema)
     if json_type == "boolean":
         return st.booleans()
     if json_type == "array":
         longest = min(
             schema.get("maxItems", MAX_RANDOM_LIST_ITEMS), max(MAX_RANDOM_LIST_ITEMS, schema.get("minItems", 0))
         )
-        items = valid_value_strategy(schemas, schema.get("items", {}))
+        items = build_valid_value_strategy(schemas, schema.get("items", {}))
         return st.lists(items, min_size=schema.get("minItems", 0), max_size=longest)
-    return _object_strategy(schemas, schema) if json_type == "object" else st.none()
+    return _build_object_strategy(schemas, schema) if json_type == "object" else st.none()
 
 
-def _text_strategy(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+def _build_text_strategy(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     if schema.get("format") in _STRATEGY_BY_FORMAT:
         return _STRATEGY_BY_FORMAT[schema["format"]]
     low = schema.get("minLength", 0)
@@ -87,7 +87,7 @@ def _read_integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None
     return (None if low is None else int(low)), (None if high is None else int(high))
 
 
-def _number_strategy(schema: dict[str, Any]) -> st.SearchStrategy[float]:
+def _build_number_strategy(schema: dict[str, Any]) -> st.SearchStrategy[float]:
     return st.floats(
         min_value=schema.get("minimum", schema.get("exclusiveMinimum")),
         max_value=schema.get("maximum", schema.get("exclusiveMaximum")),
@@ -99,8 +99,10 @@ def _number_strategy(schema: dict[str, Any]) -> st.SearchStrategy[float]:
     )
 
 
-def _object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    properties = {name: valid_value_strategy(schemas, inner) for name, inner in schema.get("properties", {}).items()}
+def _build_object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    properties = {
+        name: build_valid_value_strategy(schemas, inner) for name, inner in schema.get("properties", {}).items()
+    }
     required = [name for name in schema.get("required", ()) if name in properties]
     draw_object = draw_objects_with({name: properties.pop(name) for name in required}, properties)
     return st.composite(draw_object)()
@@ -125,7 +127,7 @@ def draw_objects_with(
     return draw_object
 
 
-def invalid_value_strategy(contract: Contract, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
+def build_invalid_value_strategy(contract: Contract, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
     """Return a strategy of values that make a valid body invalid, because they are outside the bound of a keyword.
 
     There are none for a `format`, which is an annotation, nor for a bound that no normative document states.
@@ -141,7 +143,7 @@ def invalid_value_strategy(contract: Contract, schema: Any, pointer: str) -> st.
     ]
     if not planned:
         return st.nothing()
-    beyond = [_strategy_beyond_boundary(boundary) for boundary in planned]
+    beyond = [_build_strategy_beyond_boundary(boundary) for boundary in planned]
     indexes = st.integers(0, len(planned) - 1)
 
     @st.composite
@@ -157,7 +159,7 @@ def invalid_value_strategy(contract: Contract, schema: Any, pointer: str) -> st.
     return draw_value()
 
 
-def _strategy_beyond_boundary(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
+def _build_strategy_beyond_boundary(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
     """Return other values that break the same keyword; `None` if only the boundary value certainly breaks it."""
     if boundary.keyword in ("minimum", "exclusiveMinimum"):
         return st.integers(max_value=int(boundary.value), min_value=-MAX_RANDOM_NUMBER)
@@ -167,10 +169,10 @@ def _strategy_beyond_boundary(boundary: BoundaryValue) -> st.SearchStrategy[Any]
         return _WORD_STRATEGY if isinstance(boundary.value, str) else None
     if boundary.keyword == "maxLength":
         return st.integers(len(boundary.value), len(boundary.value) + 50).map(lambda n: "a" * n)
-    return _strategy_for_same_type(boundary.value) if boundary.keyword == "type" else None
+    return _build_strategy_for_same_type(boundary.value) if boundary.keyword == "type" else None
 
 
-def _strategy_for_same_type(value: Any) -> st.SearchStrategy[Any] | None:
+def _build_strategy_for_same_type(value: Any) -> st.SearchStrategy[Any] | None:
     """Return values of the type of `value`, which is not a type that the schema allows."""
     if isinstance(value, str):
         return _WORD_STRATEGY.map(

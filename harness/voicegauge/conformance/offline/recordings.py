@@ -87,7 +87,7 @@ def _report_unmatched_submits(
     path: Path, contract: Contract, subjects: Sequence[CheckSubject], collector: Collector
 ) -> None:
     """Report accepted submits that match no target, because their jobs and audio cannot be judged."""
-    submits = [s for s in subjects if isinstance(s, Call) and s.operation.speech is not None and s.ok]
+    submits = [s for s in subjects if isinstance(s, Call) and s.operation.speech is not None and s.is_accepted]
     unmatched = Counter(submit.operation.id for submit in submits if submit.target is None)
     for operation, count in unmatched.items():
         targets = ", ".join(target.id for target in contract.find_operation(operation).targets)
@@ -175,12 +175,12 @@ def iterate_recording_subjects(
     yield from _iterate_case_outcomes(calls, known)
     index = _ExchangeIndex(calls, recording.exchanges)
     for submit in calls:
-        if submit.target is None or not submit.ok:
+        if submit.target is None or not submit.is_accepted:
             continue
         status = submit.target.job_operation
         polls: list[Call] = []
         if status is not None and status.job is not None:
-            polls = index.polls(status, submit, submit.read_response(status.job.submit.id))
+            polls = index.find_polls(status, submit, submit.read_response(status.job.submit.id))
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
             yield JobHistory(
                 submit, tuple(polls), status, observations=_build_state_observations(submit, polls, status.job)
@@ -234,11 +234,11 @@ class _ExchangeIndex:
             for part in set(_URL_SEPARATORS.split(unquote(call.exchange.request.url))):
                 self._calls[call.operation.id, call.exchange.group, part].append(call)
 
-    def polls(self, status: Operation, submit: Call, job_id: object) -> list[Call]:
-        """Return the calls of `status` for the job of `submit`, in their order."""
+    def find_polls(self, status_operation: Operation, submit: Call, job_id: object) -> list[Call]:
+        """Return the calls of `status_operation` for the job of `submit`, in their order."""
         # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
         parts = _URL_SEPARATORS.split(job_id) if isinstance(job_id, str) else []
-        found = self._calls.get((status.id, submit.exchange.group, parts[-1]), []) if parts else []
+        found = self._calls.get((status_operation.id, submit.exchange.group, parts[-1]), []) if parts else []
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
 
@@ -253,7 +253,7 @@ def _build_state_observations(
             return ()
         state = call.read_response(job_spec.state if index else job_spec.submit.state)
         requested_ms = timing.started_ms - start.started_ms
-        if call.ok and isinstance(state, str):
+        if call.is_accepted and isinstance(state, str):
             at_ms = requested_ms + timing.total_ms
             observations.append(StateObservation(state=state, at_ms=at_ms, requested_ms=requested_ms, exchange=index))
     return tuple(observations)

@@ -64,7 +64,7 @@ def _build_similarity_key(case: ConformanceCase) -> object:
     if expected.verdict == "accepted":
         return case.id
     description = expected.description if expected.case_kind == "rejection-reason" else ""
-    return case.provider, case.operation, expected.case_kind, expected.statuses, case.key, description
+    return case.provider, case.operation, expected.case_kind, expected.statuses, case.key_use, description
 
 
 def _is_upload_within_limit(case: ConformanceCase) -> bool:
@@ -82,7 +82,7 @@ def _count_upload_bytes(case: ConformanceCase) -> int:
 
 def build_recording_path(case: ConformanceCase, fixtures_folder: Path) -> Path:
     """Return the file of `case`: <folder>/<provider>/<target or operation>.har, with %2F for a slash in an id."""
-    return fixtures_folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
+    return fixtures_folder / case.provider / f"{quote(case.target_name or case.operation, safe='')}.har"
 
 
 class RecordingUpdate(Record, frozen=True, kw_only=True):

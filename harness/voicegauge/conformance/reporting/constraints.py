@@ -51,13 +51,13 @@ class Constraint:
     """Media type of the request body; `None` for a parameter."""
     parameter: Parameter | None = None
     required_name: str | None = None
-    """For `required`: the name that must be present in the object at `path`, or the parameter itself."""
+    """For `required`: the name that must be present in the object at `value_path`, or the parameter itself."""
 
     def find_side(self, values: Sequence[Any]) -> ConstraintSide | None:
         """Return on which side of the constraint a request is; `None` if the request has no value that it limits.
 
         Args:
-            values: the values in the request at `path`.
+            values: the values in the request at `value_path`.
         """
         if self.required_name is not None:
             if self.is_of_parameter:

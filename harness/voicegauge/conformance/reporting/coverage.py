@@ -188,11 +188,11 @@ class CoverageCounter:
         if operation.speech is not None and operation.speech.response.job is not None:
             operation = operation.contract.find_operation(operation.speech.response.job)
             location = operation.job.submit.state if operation.job is not None else None
-        state = call.read_response(location) if call.ok else None
+        state = call.read_response(location) if call.is_accepted else None
         if operation.job is not None and isinstance(state, str):
             self._states[operation, state] += 1
 
-    def _rules_for_subject(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+    def _find_rules_for_subject_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
             self._rules_by_class[subject_class] = tuple(_find_rules_for_subject(subject_class))
         return self._rules_by_class[subject_class]
@@ -204,7 +204,7 @@ class CoverageCounter:
             if operation.contract.id != contract.id:
                 continue
             applicable = {rule.id for rule in find_applicable_rules(operation)}
-            for rule in self._rules_for_subject(subject_class):
+            for rule in self._find_rules_for_subject_class(subject_class):
                 broke = self._broken[subject_class, operation, rule.id]
                 broken[rule.id] += broke
                 followed[rule.id] += count - broke if rule.id in applicable else 0

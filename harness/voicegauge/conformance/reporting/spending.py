@@ -87,8 +87,8 @@ class SpendingAccount:
         """
         totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
         totals.append(self._subject_classes[frozenset(subject_classes)])
-        if case.target:
-            totals.append(self._targets[f"{case.provider}/{case.target}"])
+        if case.target_name:
+            totals.append(self._targets[f"{case.provider}/{case.target_name}"])
         for total in totals:
             total.add_spending(case_spending)
 

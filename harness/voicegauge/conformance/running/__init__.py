@@ -8,7 +8,7 @@ from voicegauge.conformance.running.plan_price import PricedPlan, compute_total_
 from voicegauge.conformance.running.resource_requests import set_resource_id
 from voicegauge.conformance.running.response_audio import read_speech_request, read_streamed_audio
 from voicegauge.conformance.running.service import CheckedService, SaveExchanges
-from voicegauge.conformance.running.webhook_session import running_receiver_for
+from voicegauge.conformance.running.webhook_session import open_receiver_for_cases
 
 __all__ = [
     "API_KEY_BY_KEY_USE",
@@ -22,10 +22,10 @@ __all__ = [
     "SaveExchanges",
     "compute_step_price_usd",
     "compute_total_price_usd",
+    "open_receiver_for_cases",
     "price_plan",
     "read_speech_request",
     "read_streamed_audio",
     "require_prices",
-    "running_receiver_for",
     "set_resource_id",
 ]

@@ -44,21 +44,21 @@ async def follow_batch(
     limit_s = status.job.poll.timeout_s
     wait_s = limit_s if client.max_wait_s is None else min(limit_s, client.max_wait_s)
     started_s = client.clock.monotonic()
-    while submit.ok and polls_left and is_documented and client.clock.monotonic() - started_s < wait_s:
+    while submit.is_accepted and polls_left and is_documented and client.clock.monotonic() - started_s < wait_s:
         await client.clock.sleep(status.job.poll.min_s)
         polls_left -= ended
         poll = await _poll_job(status, submit.read_response(status.job.submit.id), send_step, submit)
         polls.append(poll)
         yield poll
-        if not poll.ok:
+        if not poll.is_accepted:
             yield _expect_accepted_outcome(poll, f"{status.id} for a batch that was accepted")
             break
         state = status.job.states.get(str(poll.read_response(status.job.state)))
         is_documented = state is not None
         ended = ended or (state is not None and state.end is not None)
-    if submit.ok:
+    if submit.is_accepted:
         has_waited = client.clock.monotonic() - started_s >= limit_s
-        timed_out = has_waited and bool(polls) and polls[-1].ok and not ended
+        timed_out = has_waited and bool(polls) and polls[-1].is_accepted and not ended
         yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out)
     for item in _list_batch_items(operation.batch, polls[-1]) if ended else ():
         async for subject in _follow_item(operation, item, send_step):

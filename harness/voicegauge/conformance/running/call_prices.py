@@ -15,7 +15,7 @@ PricedItem = BaseTarget | Operation
 
 def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
     """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
-    name = case.target or ""
+    name = case.target_name or ""
     target = contract.targets.get(name) or contract.audio_input_targets.get(name)
     return target or (contract.find_operation(case.operation) if case.is_billable_operation else None)
 

@@ -76,7 +76,7 @@ from voicegauge.recording import BAD_KEY
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
 API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
-"""The key that is sent for each value of `ConformanceCase.key`."""
+"""The key that is sent for each value of `ConformanceCase.key_use`."""
 MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
 
@@ -218,7 +218,7 @@ class CaseRunner:
             return await self._judge_webhook(case)
         if case.is_lifecycle:
             return await self._judge_lifecycle(case)
-        return await (self._judge_delivery(case) if case.speech is not None else self._judge_call(case))
+        return await (self._judge_delivery(case) if case.speech_request is not None else self._judge_call(case))
 
     async def send_and_judge(
         self, case: ConformanceCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
@@ -265,7 +265,7 @@ class CaseRunner:
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
-        is_single_call = case.speech is None and not case.is_lifecycle and case.callback_url is None
+        is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url is None
         if is_single_call and exchange.operation == case.operation:
             command = self.service.build_repeat_command(exchange)
             if command is not None:  # otherwise its upload is too large for a command
@@ -278,7 +278,7 @@ class CaseRunner:
         return findings
 
     def _find_target(self, case: ConformanceCase) -> Target | None:
-        return self._contract.targets.get(case.target) if case.target else None
+        return self._contract.targets.get(case.target_name) if case.target_name else None
 
     async def _judge_call(self, case: ConformanceCase) -> JudgedCase:
         try:
@@ -314,7 +314,7 @@ class CaseRunner:
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._client.build_request(operation, request, key=API_KEY_BY_KEY_USE[case.key]),
+            request=self._client.build_request(operation, request, key=API_KEY_BY_KEY_USE[case.key_use]),
             response=Response(status=error.status, headers=error.headers),
         )
         # Both attempts may have been charged, so both count among the requests of the case.
@@ -346,8 +346,8 @@ class CaseRunner:
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
-        audio_input = self._contract.audio_input_targets.get(case.target or "")
-        if audio_input is not None and call.ok:
+        audio_input = self._contract.audio_input_targets.get(case.target_name or "")
+        if audio_input is not None and call.is_accepted:
             call, fetched = await fetch_audio_input_call(self._client, audio_input, case, call)
         self._add_exchanges(case, [*retried, exchange, *fetched], skipped)
         subjects: list[CheckSubject] = [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
@@ -388,7 +388,7 @@ class CaseRunner:
         operation = self._contract.find_operation(case.operation)
         request = add_idempotency_key(operation, request, idempotency_key)
         return await self._send_until_final(
-            case, lambda: self._client.send_operation(operation, request, key=API_KEY_BY_KEY_USE[case.key])
+            case, lambda: self._client.send_operation(operation, request, key=API_KEY_BY_KEY_USE[case.key_use])
         )
 
     async def _send_until_final(
@@ -480,7 +480,7 @@ class CaseRunner:
         return judged._replace(findings=[*judged.findings, *findings])
 
     async def _judge_delivery(self, case: ConformanceCase) -> JudgedCase:
-        target, speech = self._find_target(case), case.speech
+        target, speech = self._find_target(case), case.speech_request
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
         has_budget = self.service.ledger is not None
@@ -531,10 +531,10 @@ class CaseRunner:
         self._deliveries[case.id] = delivered
         if relation is None:
             return []
-        base = self._deliveries.get(relation.base)
+        base = self._deliveries.get(relation.base_case_id)
         if base is None:
             return []
-        return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.value)]
+        return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.changed_value)]
 
     def _add_exchanges(
         self, case: ConformanceCase, exchanges: Sequence[Exchange], skip_reason: str | None = None

@@ -165,9 +165,9 @@ def _build_case_result(
     return CaseResult(
         id=case.id,
         operation=f"{case.provider}/{case.operation}",
-        target=f"{case.provider}/{case.target}" if case.target else None,
+        target=f"{case.provider}/{case.target_name}" if case.target_name else None,
         verdict=verdict,  # type: ignore[arg-type]
         status=status,
         reason=reason,
-        is_delivery=case.speech is not None and not case.expects_failure,
+        is_delivery=case.speech_request is not None and not case.expects_failure,
     )

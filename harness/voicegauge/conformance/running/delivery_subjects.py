@@ -37,7 +37,7 @@ def iterate_delivery_subjects(
     if submit is not None:
         yield submit
         yield from _iterate_outcomes_of_call(submit)
-        if status is not None and submit.ok:
+        if status is not None and submit.is_accepted:
             observations = delivery.job.observations if delivery.job is not None else ()
             timed_out = _has_exceeded_documented_time(observations, status)
             yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out, observations=observations)
@@ -80,7 +80,7 @@ def _is_audio_ready(submit_call: Call | None, poll_calls: Sequence[Call], status
     if status_operation is None or status_operation.job is None:
         return (
             submit_call is not None
-            and submit_call.ok
+            and submit_call.is_accepted
             and not (submit_call.event_stream is not None and submit_call.event_stream.has_failed)
         )
     return any(
@@ -97,6 +97,6 @@ def _iterate_documented_states(
     if submit_call is not None and status_operation.job.submit.state is not None:
         reports.insert(0, (submit_call, status_operation.job.submit.state))
     for call, location in reports:
-        state = status_operation.job.states.get(str(call.read_response(location))) if call.ok else None
+        state = status_operation.job.states.get(str(call.read_response(location))) if call.is_accepted else None
         if state is not None:
             yield state

@@ -59,7 +59,7 @@ class ResourceLifecycle:
         yield created
         yield self._expect_accepted_outcome(created, f"a {self.resource_spec.name} is created")
         resource_id = created.read_response(self.resource_spec.id)
-        if not created.ok or not isinstance(resource_id, str):
+        if not created.is_accepted or not isinstance(resource_id, str):
             return
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
         yield self._build_step(created, "create", "created", self._resource_pointer)
@@ -80,7 +80,7 @@ class ResourceLifecycle:
             call = await self._call_with_id(transition.operation, transition.id)
             yield call
             yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
-            if not call.ok:
+            if not call.is_accepted:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
             self.resource_state, self.last_change = transition.state, f"it was {transition.state}"
             yield self._build_step(call, "set", transition.operation, pointer)
@@ -93,7 +93,7 @@ class ResourceLifecycle:
         call = await self._call_with_id(self.resource_spec.delete.operation, self.resource_spec.delete.id)
         yield call
         yield self._expect_accepted_outcome(call, self._describe_call(call))
-        if not call.ok:
+        if not call.is_accepted:
             return  # the resource still exists, so it may still be listed and used
         self.is_deleted, self.last_change = True, "it was deleted"
         async for subject in self._list_and_use("own"):

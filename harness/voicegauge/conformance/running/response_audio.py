@@ -34,7 +34,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     """
     target = call.target
     location = target.response.audio if target is not None else None
-    if target is None or location is None or not call.ok:
+    if target is None or location is None or not call.is_accepted:
         return None
     audio = _read_audio(call, location)
     speech = read_speech_request(call, target)

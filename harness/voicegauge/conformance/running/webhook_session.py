@@ -44,7 +44,7 @@ def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | Non
 
 
 @contextmanager
-def running_receiver_for(
+def open_receiver_for_cases(
     cases: Sequence[ConformanceCase], user_receiver: Receiver | None, provenance: Provenance
 ) -> Iterator[Receiver | None]:
     """Yield the receiver that `cases` need: the `user_receiver` one, or a local one for callbacks of the emulator."""
@@ -74,7 +74,9 @@ class WebhookSession:
     @property
     def case(self) -> ConformanceCase:
         """The case to send, which is the planned case with the webhook URL in its request."""
-        return msgspec.structs.replace(set_case_value(self._case, self._parameter.at, self._url), callback_url=None)
+        return msgspec.structs.replace(
+            set_case_value(self._case, self._parameter.location, self._url), callback_url=None
+        )
 
     async def collect_callbacks(
         self, operation: Operation, calls: Sequence[Call], max_wait_s: float | None = None
@@ -88,7 +90,7 @@ class WebhookSession:
         """
         submits = [call for call in calls if call.operation is operation]
         submit = submits[-1] if submits else None
-        if submit is None or not submit.ok:
+        if submit is None or not submit.is_accepted:
             return None
         status = find_status_operation(operation)
         polls = tuple(call for call in calls if status is not None and call.operation is status)
@@ -101,7 +103,7 @@ class WebhookSession:
             return RequestCallbacks(
                 operation,
                 tuple(received_callbacks),
-                self._parameter.posts,
+                self._parameter.callback_timing,
                 submit,
                 polls,
                 are_all_received=is_complete,
@@ -115,4 +117,4 @@ class WebhookSession:
                 self._url, lambda callback: bool(build_callbacks((callback,)).final_bodies), timeout_s=timeout_s
             )
             await asyncio.sleep(0 if self._emulated else REPEATED_CALLBACK_WAIT_S)
-        return build_callbacks(self._receiver.callbacks_to(self._url), is_complete=True)
+        return build_callbacks(self._receiver.list_callbacks_to(self._url), is_complete=True)

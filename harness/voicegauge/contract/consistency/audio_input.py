@@ -22,9 +22,9 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
     key = "x-transcription" if isinstance(audio_input_spec, TranscriptionSpec) else "x-conversion"
     pointer, document = f"{operation.pointer}/{key}", operation.contract.document
     if "x-transcription" in operation.part_data and "x-conversion" in operation.part_data:
-        raise document.error(pointer, "an operation has either x-transcription or x-conversion")
+        raise document.build_error(pointer, "an operation has either x-transcription or x-conversion")
     if "audio" not in audio_input_spec.request:
-        raise document.error(f"{pointer}/request", f"{key}.request must have a location for audio")
+        raise document.build_error(f"{pointer}/request", f"{key}.request must have a location for audio")
     for field, mapping in audio_input_spec.request.items():
         check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
     for name, target in audio_input_spec.targets.items():

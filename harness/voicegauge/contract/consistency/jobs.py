@@ -21,7 +21,7 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
     """
     document, pointer = operation.contract.document, f"{operation.pointer}/x-job"
     if not job_spec.states:
-        raise document.error(f"{pointer}/states", "x-job needs at least one state")
+        raise document.build_error(f"{pointer}/states", "x-job needs at least one state")
     # A job starts in the first state that is listed.
     check_state_graph(
         document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]
@@ -36,12 +36,12 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
     check_operation_id(operation, f"{pointer}/result", job_spec.result)
     _check_cancelling(operation, job_spec)
     if job_spec.expires_s is not None and job_spec.expires_s <= 0:
-        raise document.error(f"{pointer}/expires_s", f"expires_s must be more than 0, not {job_spec.expires_s:g}")
+        raise document.build_error(f"{pointer}/expires_s", f"expires_s must be more than 0, not {job_spec.expires_s:g}")
     # If a second operation fetches the result, the audio is in the responses of that operation.
     result = operation.contract.find_operation(job_spec.result) if job_spec.result else operation
     check_response_audio(result, f"{pointer}/audio", job_spec.audio)
     if job_spec.poll.min_s > job_spec.poll.max_s:
-        raise document.error(
+        raise document.build_error(
             f"{pointer}/poll", f"poll.min_s ({job_spec.poll.min_s:g}) is more than max_s ({job_spec.poll.max_s:g})"
         )
 
@@ -54,4 +54,4 @@ def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:
     state = job_spec.states.get(job_spec.cancel.state)
     if state is None or state.end != "failure":
         reason = f"{job_spec.cancel.state!r} is not a state of this job that ends in failure"
-        raise operation.contract.document.error(f"{pointer}/state", reason)
+        raise operation.contract.document.build_error(f"{pointer}/state", reason)

@@ -19,7 +19,7 @@ def check_operation_id(operation: Operation, pointer: str, operation_id: str | N
         ContractError: no operation has that id.
     """
     if operation_id is not None and operation_id not in operation.contract.operations:
-        raise operation.contract.document.error(pointer, f"{operation_id!r} is not an operation of this document")
+        raise operation.contract.document.build_error(pointer, f"{operation_id!r} is not an operation of this document")
 
 
 def check_request_location(operation: Operation, pointer: str, location: Location) -> None:
@@ -30,7 +30,7 @@ def check_request_location(operation: Operation, pointer: str, location: Locatio
     """
     if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
         reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
-        raise operation.contract.document.error(pointer, reason)
+        raise operation.contract.document.build_error(pointer, reason)
     if location.is_in_body:
         _check_location_is_documented(operation, pointer, location, list(operation.request_media.values()), "request")
 
@@ -59,7 +59,9 @@ def check_list_location(operation: Operation, pointer: str, location: Location |
         ContractError: it has none, or several.
     """
     if location is not None and location.tokens.count(EVERY_ITEM) != 1:
-        raise operation.contract.document.error(pointer, f"{str(location)!r} must have one /*, for the items of a list")
+        raise operation.contract.document.build_error(
+            pointer, f"{str(location)!r} must have one /*, for the items of a list"
+        )
 
 
 def check_location_kind(
@@ -72,7 +74,7 @@ def check_location_kind(
     """
     if location.kind not in allowed_kinds:
         reason = f"{str(location)!r} must be in the {' or the '.join(allowed_kinds)}"
-        raise operation.contract.document.error(pointer, reason)
+        raise operation.contract.document.build_error(pointer, reason)
 
 
 def _check_location_is_documented(
@@ -82,7 +84,7 @@ def _check_location_is_documented(
     structured = [m for m in media_types if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
     if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {message_part} of {operation.id}"
-        raise operation.contract.document.error(pointer, reason)
+        raise operation.contract.document.build_error(pointer, reason)
 
 
 def check_response_audio(
@@ -97,16 +99,16 @@ def check_response_audio(
     """
     document = operation.contract.document
     if response_audio.delivered in ("bytes", "stream") and response_audio.at != Location("body"):
-        raise document.error(
+        raise document.build_error(
             pointer, f"audio delivered as {response_audio.delivered} is at body, not at {response_audio.at}"
         )
     check_response_location(operation, f"{pointer}/at", response_audio.at)
     check_response_location(operation, f"{pointer}/media_type", response_audio.media_type)
     check_operation_id(operation, f"{pointer}/download", response_audio.download)
     if response_audio.timestamps and not may_have_timestamps:
-        raise document.error(f"{pointer}/timestamps", "timestamps must be in the response to a speech request")
+        raise document.build_error(f"{pointer}/timestamps", "timestamps must be in the response to a speech request")
     if response_audio.timestamps and response_audio.delivered == "stream":
-        raise document.error(f"{pointer}/timestamps", "timestamps of a stream belong into x-stream.audio")
+        raise document.build_error(f"{pointer}/timestamps", "timestamps of a stream belong into x-stream.audio")
     for index, timestamps in enumerate(response_audio.timestamps):
         for key in ("texts", "starts", "ends"):
             location = getattr(timestamps, key)
@@ -118,4 +120,4 @@ def check_response_audio(
         and response_audio.format.startswith(_HEADERLESS_FORMATS)
         and response_audio.sample_rate_hz is None
     ):
-        raise document.error(pointer, f"raw audio ({response_audio.format}) needs its sample_rate_hz")
+        raise document.build_error(pointer, f"raw audio ({response_audio.format}) needs its sample_rate_hz")

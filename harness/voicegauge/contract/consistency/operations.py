@@ -25,11 +25,13 @@ def check_security(operation: Operation) -> None:
             pointer = f"{operation.pointer if has_own else ''}/security/{index}/{escape_pointer_token(name)}"
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
-                raise operation.contract.document.error(pointer, f"{name!r} is not a security scheme; known: {known}")
+                raise operation.contract.document.build_error(
+                    pointer, f"{name!r} is not a security scheme; known: {known}"
+                )
             if operation.speech or operation.job or operation.audio_input:
                 reason = _find_unusable_scheme_reason(operation.contract, name)
                 if reason is not None:
-                    raise operation.contract.document.error(pointer, f"the security scheme {name!r} {reason}")
+                    raise operation.contract.document.build_error(pointer, f"the security scheme {name!r} {reason}")
 
 
 def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
@@ -65,7 +67,7 @@ def check_responses(operation: Operation) -> None:
             target = link.get("operationId")
             if target is not None and target not in contract.operations:
                 pointer = f"{response.pointer}/links/{escape_pointer_token(name)}"
-                raise contract.document.error(pointer, f"the link leads to {target!r}, which is not an operation")
+                raise contract.document.build_error(pointer, f"the link leads to {target!r}, which is not an operation")
         for media in response.media_types.values():
             for example in media.examples:
                 _check_example(operation, example, request_examples)
@@ -75,7 +77,7 @@ def _check_example(operation: Operation, example: Example, request_example_names
     document, written = operation.contract.document, example.rejection_reason
     if written is not None and str(written).partition(":")[0] not in _REJECTION_REASONS:
         reason = f"x-rejection-reason must be one of {', '.join(_REJECTION_REASONS)}, not {written!r}"
-        raise document.error(f"{example.pointer}/x-rejection-reason", reason)
+        raise document.build_error(f"{example.pointer}/x-rejection-reason", reason)
     if example.request_example_name is not None and str(example.request_example_name) not in request_example_names:
         reason = f"x-request names {example.request_example_name!r}, which is not an example of the request"
-        raise document.error(f"{example.pointer}/x-request", reason)
+        raise document.build_error(f"{example.pointer}/x-request", reason)

@@ -32,14 +32,14 @@ def check_references(schemas: Schemas, document: Document) -> None:
         name = node.get("operationId") if "responses" in node else None
         if isinstance(name, str):
             if name in operation_ids:
-                raise document.error(f"{pointer}/operationId", f"operationId {name!r} is used twice")
+                raise document.build_error(f"{pointer}/operationId", f"operationId {name!r} is used twice")
             operation_ids.add(name)
     try:
         TopologicalSorter(leads_to).prepare()
     except CycleError as error:
         # A cycle through `properties` or `items` is fine, because every instance ends. The keywords that are followed
         # here apply to one and the same instance.
-        raise document.error(error.args[1][0], "the schema leads back to itself without an end") from error
+        raise document.build_error(error.args[1][0], "the schema leads back to itself without an end") from error
 
 
 def _list_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
@@ -55,7 +55,7 @@ def _check_reference(schemas: Schemas, document: Document, pointer: str, referen
     """Check one reference; return the pointer of the part that it refers to."""
     found, target_pointer = schemas.resolve_reference({"$ref": reference}, f"{pointer}/$ref")
     if _PARAMETER_POINTER_PATTERN.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
-        raise document.error(f"{pointer}/$ref", f"$ref {reference!r} does not lead to a parameter")
+        raise document.build_error(f"{pointer}/$ref", f"$ref {reference!r} does not lead to a parameter")
     return target_pointer
 
 

@@ -21,7 +21,7 @@ def check_resource(operation: Operation, resource: ResourceSpec) -> None:
     check_response_location(operation, f"{pointer}/id", resource.id)
     check_response_location(operation, f"{pointer}/state", resource.state)
     if (resource.state is None) != (not resource.states):
-        raise contract.document.error(pointer, "x-resource needs both state and states, or neither")
+        raise contract.document.build_error(pointer, "x-resource needs both state and states, or neither")
     if resource.list is not None:
         _check_listing(operation, f"{pointer}/list", resource.list)
     if resource.delete is not None:
@@ -54,13 +54,15 @@ def _check_use(operation: Operation, pointer: str, use: ResourceUse, resource: R
         _check_state(operation, f"{pointer}/states", state, resource)
     if use.server is not None and use.server not in contract.servers:
         known = ", ".join(contract.servers)
-        raise contract.document.error(f"{pointer}/server", f"{use.server!r} is not a server of this document: {known}")
+        raise contract.document.build_error(
+            f"{pointer}/server", f"{use.server!r} is not a server of this document: {known}"
+        )
 
 
 def _check_state(operation: Operation, pointer: str, state: str, resource: ResourceSpec) -> None:
     if state not in resource.states:
         known = ", ".join(resource.states) or "none"
-        raise operation.contract.document.error(pointer, f"{state!r} is not among x-resource.states: {known}")
+        raise operation.contract.document.build_error(pointer, f"{state!r} is not among x-resource.states: {known}")
 
 
 def check_batch(operation: Operation, batch: BatchSpec) -> None:
@@ -72,7 +74,7 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
     contract, pointer = operation.contract, f"{operation.pointer}/x-batch"
     job = operation.speech.response.job if operation.speech else None
     if operation.speech is None or job is None:
-        raise contract.document.error(
+        raise contract.document.build_error(
             pointer, "x-batch needs an x-speech whose response is a job on the same operation"
         )
     check_request_location(operation, f"{pointer}/items", batch.items)
@@ -81,12 +83,14 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
     locations = [mapping.at for mapping in operation.speech.request.values()]
     outside = [location for location in locations if location.tokens[: len(first_item)] != first_item]
     if outside:
-        raise contract.document.error(pointer, f"{str(outside[0])!r} is not inside the first item of {batch.items}")
+        raise contract.document.build_error(
+            pointer, f"{str(outside[0])!r} is not inside the first item of {batch.items}"
+        )
     check_operation_id(operation, f"{pointer}/item_operation", batch.item_operation)
     item_operation = contract.find_operation(batch.item_operation)
     if item_operation.speech is None or item_operation.speech.response.job is None:
         reason = f"{batch.item_operation!r} must respond with a job, as each item of the batch becomes one"
-        raise contract.document.error(f"{pointer}/item_operation", reason)
+        raise contract.document.build_error(f"{pointer}/item_operation", reason)
     check_response_location(contract.find_operation(job), f"{pointer}/results", batch.results)
     for location in (batch.total, batch.completed):
         check_response_location(operation, pointer, location)
@@ -109,4 +113,4 @@ def check_chat(operation: Operation, chat: ChatSpec) -> None:
     check_operation_id(operation, f"{pointer}/reply_audio/download", chat.reply_audio.download)
     if chat.emulation_target not in operation.contract.targets:
         reason = f"{chat.emulation_target!r} is not a target of this document"
-        raise operation.contract.document.error(f"{pointer}/emulation_target", reason)
+        raise operation.contract.document.build_error(f"{pointer}/emulation_target", reason)

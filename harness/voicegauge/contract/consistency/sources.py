@@ -25,11 +25,11 @@ def check_sources(contract: Contract) -> None:
         if "x-source" in node:
             convert_record(document, node["x-source"], f"{pointer}/x-source", SourceReference)
         if "x-advice" in node and not isinstance(node["x-advice"], dict):
-            raise document.error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
+            raise document.build_error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
         named = node.get("document")
         if _SOURCE_DOCUMENT_POINTER_PATTERN.search(pointer) and isinstance(named, str) and named not in sources:
             known = ", ".join(sources)
-            raise document.error(f"{pointer}/document", f"{named!r} is not among x-provider.sources: {known}")
+            raise document.build_error(f"{pointer}/document", f"{named!r} is not among x-provider.sources: {known}")
 
 
 def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> None:
@@ -42,7 +42,7 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
     if price is None:
         return
     if all(reading.usd is None and reading.credits is None for reading in price.readings):
-        raise contract.document.error(pointer, "a price needs usd, credits or alternatives that have them")
+        raise contract.document.build_error(pointer, "a price needs usd, credits or alternatives that have them")
     for index, reading in enumerate(price.alternatives):
         _check_parts(contract, f"{pointer}/alternatives/{index}", reading)
     _check_parts(contract, pointer, price)
@@ -71,9 +71,11 @@ def _check_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
     for index, part in enumerate(price.plus):
         at = f"{pointer}/plus/{index}"
         if part.plus or part.alternatives:
-            raise contract.document.error(at, "a part of a price has neither plus nor alternatives of its own")
+            raise contract.document.build_error(at, "a part of a price has neither plus nor alternatives of its own")
         if (part.usd is None, part.credits is None) != (price.usd is None, price.credits is None):
-            raise contract.document.error(at, "all parts of a price have the same currencies: usd, credits or both")
+            raise contract.document.build_error(
+                at, "all parts of a price have the same currencies: usd, credits or both"
+            )
         _check_part(contract, at, part)
 
 
@@ -81,23 +83,27 @@ def _check_part(contract: Contract, pointer: str, part: PriceSpec) -> None:
     document, usage = contract.document, part.usage
     if part.per in ("1m_tokens", "compute_second") and usage is None:
         reason = f"a price per {part.per} needs usage, with an upper bound that is reserved before the request"
-        raise document.error(pointer, reason)
+        raise document.build_error(pointer, reason)
     if usage is not None:
         if part.per in ("request", "1k_characters", "1m_characters"):
-            raise document.error(f"{pointer}/usage", f"a price per {part.per} has no usage: the text determines it")
+            raise document.build_error(
+                f"{pointer}/usage", f"a price per {part.per} has no usage: the text determines it"
+            )
         if not usage.max_per_request and not usage.max_per_character:
             reason = "usage needs max_per_request or max_per_character, which are reserved before the request"
-            raise document.error(f"{pointer}/usage", reason)
+            raise document.build_error(f"{pointer}/usage", reason)
     for name, plan in part.plans.items():
         at = f"{pointer}/plans/{escape_pointer_token(name)}"
         limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
         plans = dict.fromkeys(name for one in limits for name in one.plans)
         if name not in plans:
-            raise document.error(at, f"{name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}")
+            raise document.build_error(
+                at, f"{name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}"
+            )
         for currency in ("usd", "credits"):
             amount, highest = getattr(plan, currency), getattr(part, currency)
             if (amount is None) != (highest is None):
-                raise document.error(at, f"the price of a plan has the same currencies as the price: {currency}")
+                raise document.build_error(at, f"the price of a plan has the same currencies as the price: {currency}")
             if amount is not None and amount > highest:
                 reason = f"{currency} {amount:g} is more than {highest:g}, the price that counts without a named plan"
-                raise document.error(at, reason)
+                raise document.build_error(at, reason)

@@ -33,12 +33,12 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     """
     contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
     if "text" not in speech.request:
-        raise contract.document.error(f"{pointer}/request", "x-speech.request must have a location for text")
+        raise contract.document.build_error(f"{pointer}/request", "x-speech.request must have a location for text")
     _check_fields(operation, f"{pointer}/request", speech.request)
     _check_formats(operation, speech, f"{pointer}/formats")
     response = speech.response
     if (response.job is None) == (response.audio is None):
-        raise contract.document.error(f"{pointer}/response", "x-speech.response must have either job or audio")
+        raise contract.document.build_error(f"{pointer}/response", "x-speech.response must have either job or audio")
     if response.job is not None:
         _check_submit_response(operation, f"{pointer}/response/job", response.job)
     _check_wait(operation, f"{pointer}/response/wait", response)
@@ -52,13 +52,13 @@ def _check_formats(operation: Operation, speech: SpeechSpec, pointer: str) -> No
     """Check that the formats have a field, that raw samples have a sample rate, and that only MP3 has a bit rate."""
     document, mapping = operation.contract.document, speech.request.get("format")
     if speech.formats and mapping is None:
-        raise document.error(pointer, "x-speech.formats needs a location for format in x-speech.request")
+        raise document.build_error(pointer, "x-speech.formats needs a location for format in x-speech.request")
     for name, audio_format in speech.formats.items():
         at = f"{pointer}/{escape_pointer_token(name)}"
         if audio_format.codec in HEADERLESS_CODECS and audio_format.sample_rate_hz is None:
-            raise document.error(at, f"raw audio ({audio_format.codec}) needs its sample_rate_hz")
+            raise document.build_error(at, f"raw audio ({audio_format.codec}) needs its sample_rate_hz")
         if audio_format.bitrate_kbps is not None and audio_format.codec != "mp3":
-            raise document.error(
+            raise document.build_error(
                 f"{at}/bitrate_kbps", f"a bit rate is only checked of mp3, not of {audio_format.codec}"
             )
 
@@ -70,11 +70,11 @@ def _check_fields(operation: Operation, pointer: str, fields: Mapping[SpeechFiel
             continue
         check_request_location(operation, f"{pointer}/{field}", mapping.at)
         if mapping.reproducible and field != "seed":
-            raise document.error(f"{pointer}/{field}", f"reproducible is a property of seed, not of {field}")
+            raise document.build_error(f"{pointer}/{field}", f"reproducible is a property of seed, not of {field}")
         if mapping.markup is not None and field != "text":
-            raise document.error(f"{pointer}/{field}", f"markup is a property of text, not of {field}")
+            raise document.build_error(f"{pointer}/{field}", f"markup is a property of text, not of {field}")
         if "{}" not in mapping.template:
-            raise document.error(f"{pointer}/{field}", f"the template of {field} has no {{}} for the value")
+            raise document.build_error(f"{pointer}/{field}", f"the template of {field} has no {{}} for the value")
 
 
 def _check_wait(operation: Operation, pointer: str, response: SpeechResponse) -> None:
@@ -84,13 +84,13 @@ def _check_wait(operation: Operation, pointer: str, response: SpeechResponse) ->
     if wait is None:
         return
     if status is None or status.job is None:
-        raise document.error(pointer, "wait is for the end of a job: x-speech.response needs job")
+        raise document.build_error(pointer, "wait is for the end of a job: x-speech.response needs job")
     check_request_location(operation, f"{pointer}/at", wait.at)
     if status.job.submit.state != status.job.state or status.job.result is not None:
         reason = (
             "a request that waits gets a status response: x-job.submit.state must equal x-job.state, without result"
         )
-        raise document.error(pointer, reason)
+        raise document.build_error(pointer, reason)
     check_response_audio(operation, pointer, status.job.audio)
 
 
@@ -98,7 +98,9 @@ def _check_submit_response(operation: Operation, pointer: str, status_operation_
     """Check that the status operation exists, and that its `x-job.submit` fits the responses of `operation`."""
     status = operation.contract.operations.get(status_operation_id)
     if status is None or status.job is None:
-        raise operation.contract.document.error(pointer, f"{status_operation_id!r} is not an operation with x-job")
+        raise operation.contract.document.build_error(
+            pointer, f"{status_operation_id!r} is not an operation with x-job"
+        )
     submit = status.job.submit
     for key, location in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
         check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", location)
@@ -116,22 +118,22 @@ def check_target(target: Target) -> None:
     if spec.media_type is not None and spec.media_type not in operation.request_media:
         known = ", ".join(operation.request_media) or "none"
         reason = f"{spec.media_type!r} is not a media type of the request; known: {known}"
-        raise document.error(f"{target.pointer}/media_type", reason)
+        raise document.build_error(f"{target.pointer}/media_type", reason)
     _check_fields(operation, f"{target.pointer}/request", spec.request)
     if "text" not in fields:
-        raise document.error(f"{target.pointer}/request/text", "every target has a location for text")
+        raise document.build_error(f"{target.pointer}/request/text", "every target has a location for text")
     for field in spec.required_fields:
         if field not in fields:
             reason = f"requires {field}, but x-speech.request has no location for it"
-            raise document.error(f"{target.pointer}/required_fields", reason)
+            raise document.build_error(f"{target.pointer}/required_fields", reason)
     for field in _FIELDS_WITH_DEFAULTS:
         has_default = getattr(spec, field) is not None or (field == "voice" and spec.voices)
         if has_default and field not in fields:
             reason = f"has a default {field}, but x-speech.request has no location for it"
-            raise document.error(f"{target.pointer}/{field}", reason)
+            raise document.build_error(f"{target.pointer}/{field}", reason)
     if spec.audio is not None:
         if target.speech.response.audio is None:
-            raise document.error(f"{target.pointer}/audio", "the audio of a job is described by x-job.audio")
+            raise document.build_error(f"{target.pointer}/audio", "the audio of a job is described by x-job.audio")
         check_response_audio(operation, f"{target.pointer}/audio", spec.audio, may_have_timestamps=True)
     for location in spec.constants:
         check_request_location(operation, f"{target.pointer}/constants/{escape_pointer_token(str(location))}", location)
@@ -148,7 +150,7 @@ def _check_emulation(target: Target) -> None:
             re.compile(pattern)
         except re.error as error:
             reason = f"{pattern!r} is not a valid regular expression: {error}"
-            raise target.contract.document.error(f"{pointer}/unspoken_patterns/{index}", reason) from error
+            raise target.contract.document.build_error(f"{pointer}/unspoken_patterns/{index}", reason) from error
 
 
 def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> None:
@@ -160,4 +162,4 @@ def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> No
                 body = location.write_body(body, "text")
             except ValueError as error:
                 reason = f"{location} does not fit into one body with the other locations: {error}"
-                raise target.contract.document.error(target.pointer, reason) from error
+                raise target.contract.document.build_error(target.pointer, reason) from error

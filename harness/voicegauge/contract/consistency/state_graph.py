@@ -45,20 +45,20 @@ def check_state_graph(
     for name, node in nodes.items():
         for following in node.next:
             if following not in nodes:
-                raise document.error(
+                raise document.build_error(
                     f"{pointer}/{escape_pointer_token(name)}/next", f"{following!r} is not among these {node_type}s"
                 )
         if bool(node.next) == bool(node.end):
             reason = f"{node_type} {name!r} must have either next or end: success | failure"
-            raise document.error(f"{pointer}/{escape_pointer_token(name)}", reason)
+            raise document.build_error(f"{pointer}/{escape_pointer_token(name)}", reason)
     if needs_end and not any(node.end == "success" for node in nodes.values()):
-        raise document.error(pointer, f"no {node_type} ends in success")
+        raise document.build_error(pointer, f"no {node_type} ends in success")
     reached = list(start_nodes)
     for name in reached:  # the list grows during the iteration
         reached += [following for following in nodes[name].next if following not in reached]
     for name in nodes:
         if name not in reached:
-            raise document.error(
+            raise document.build_error(
                 f"{pointer}/{escape_pointer_token(name)}",
                 f"{node_type} {name!r} cannot be reached from {start_nodes[0]!r}",
             )

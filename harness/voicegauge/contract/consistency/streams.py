@@ -22,23 +22,23 @@ def check_stream(operation: Operation) -> None:
     elif is_streamed:
         pointer = f"{operation.pointer}/x-speech"
         reason = "audio delivered as stream needs an x-stream on its operation"
-        raise operation.contract.document.error(pointer, reason)
+        raise operation.contract.document.build_error(pointer, reason)
 
 
 def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_streamed: bool) -> None:
     document, pointer = operation.contract.document, f"{operation.pointer}/x-stream"
     if not is_streamed:
-        raise document.error(pointer, "x-stream needs audio delivered as stream in x-speech.response")
+        raise document.build_error(pointer, "x-stream needs audio delivered as stream in x-speech.response")
     media_type = stream_spec.response_media_type
     if not any(
         media_type in response.media_types for status, response in operation.responses.items() if status.startswith("2")
     ):
-        raise document.error(pointer, f"no 2xx response of {operation.id} is documented as {media_type}")
+        raise document.build_error(pointer, f"no 2xx response of {operation.id} is documented as {media_type}")
     _check_event_types(operation, stream_spec, pointer)
     failures = [name for name, event in stream_spec.events.items() if event.end == "failure"]
     # A stream begins with the first event that is listed, or with an event that ends it in failure.
     if not stream_spec.events:
-        raise document.error(f"{pointer}/events", "x-stream needs at least one event")
+        raise document.build_error(f"{pointer}/events", "x-stream needs at least one event")
     starts = [next(iter(stream_spec.events)), *failures]
     check_state_graph(
         document,
@@ -49,7 +49,9 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
         needs_end=not stream_spec.ends_with_response,
     )
     if stream_spec.audio.event not in stream_spec.events:
-        raise document.error(f"{pointer}/audio/event", f"{stream_spec.audio.event!r} is not an event of this stream")
+        raise document.build_error(
+            f"{pointer}/audio/event", f"{stream_spec.audio.event!r} is not an event of this stream"
+        )
     if stream_spec.event_type.is_in_data:
         for name in stream_spec.events:
             _check_event_location(operation, stream_spec, name, f"{pointer}/event_type", stream_spec.event_type)
@@ -80,17 +82,19 @@ def _check_event_types(operation: Operation, stream_spec: StreamSpec, pointer: s
     unmarked = [name for name in stream_spec.events if name not in marked]
     if marked and unmarked:
         reason = f"{unmarked[0]!r} needs has, because {marked[0]!r} is known by the value that it has"
-        raise document.error(f"{pointer}/events/{escape_pointer_token(unmarked[0])}", reason)
+        raise document.build_error(f"{pointer}/events/{escape_pointer_token(unmarked[0])}", reason)
     is_typed = marked or stream_spec.event_type.is_in_data or stream_spec.framing == "sse"
     if not is_typed and len(stream_spec.events) > 1:
-        raise document.error(pointer, "lines of JSON have no event field: set event_type to a location in data, or has")
+        raise document.build_error(
+            pointer, "lines of JSON have no event field: set event_type to a location in data, or has"
+        )
     for name in marked:
         at = f"{pointer}/events/{escape_pointer_token(name)}/has"
         location = stream_spec.events[name].has
         assert location is not None
         _check_event_location(operation, stream_spec, name, at, location)
     if stream_spec.ends_with_response and any(event.end == "success" for event in stream_spec.events.values()):
-        raise document.error(f"{pointer}/ends_with_response", "an event ends the stream in success already")
+        raise document.build_error(f"{pointer}/ends_with_response", "an event ends the stream in success already")
 
 
 def _check_event_location(
@@ -102,7 +106,7 @@ def _check_event_location(
     schema = stream_spec.events[event_name].schema
     if schema is None:
         reason = f"{str(location)!r} leads into the data of {event_name!r}, which has no schema"
-        raise operation.contract.document.error(pointer, reason)
+        raise operation.contract.document.build_error(pointer, reason)
     if not allows_location(operation.schemas, schema, location.tokens):
         reason = f"{str(location)!r} is not in the schema of the event {event_name!r}"
-        raise operation.contract.document.error(pointer, reason)
+        raise operation.contract.document.build_error(pointer, reason)

@@ -26,10 +26,12 @@ def check_names(contract: Contract) -> None:
                 pointer = f"{operation.pointer}/{key}/targets/{escape_pointer_token(name)}"
                 _check_name(contract.document, pointer, "target", name)
                 if name in seen:
-                    raise contract.document.error(pointer, f"target {name!r} is defined twice")
+                    raise contract.document.build_error(pointer, f"target {name!r} is defined twice")
                 seen.add(name)
 
 
 def _check_name(document: Document, pointer: str, name_description: str, checked_name: str) -> None:
     if not _NAME_PATTERN.fullmatch(checked_name):
-        raise document.error(pointer, f"{name_description} {checked_name!r} must consist of a-z, 0-9, '.', '_' and '-'")
+        raise document.build_error(
+            pointer, f"{name_description} {checked_name!r} must consist of a-z, 0-9, '.', '_' and '-'"
+        )

@@ -19,7 +19,7 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
     """
     document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook"
     if not webhook.url:
-        raise document.error(pointer, "x-webhook.url must have at least one location in the request")
+        raise document.build_error(pointer, "x-webhook.url must have at least one location in the request")
     for index, url in enumerate(webhook.url):
         field_pointer = f"{pointer}/url/{index}"
         check_request_location(operation, f"{field_pointer}/at", url.at)
@@ -27,7 +27,7 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
             check_request_location(operation, f"{field_pointer}/mode/at", url.mode.at)
             if url.mode.default not in url.mode.values:
                 known = ", ".join(url.mode.values)
-                raise document.error(
+                raise document.build_error(
                     f"{field_pointer}/mode/default", f"{url.mode.default!r} is not among values: {known}"
                 )
     if webhook.signature is not None:
@@ -37,9 +37,9 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
     if webhook.body is not None:
         _check_callback_body(operation, media, webhook.body, webhook.callback)
     elif status is None or status.job is None or status.job.id is None:
-        raise document.error(pointer, "x-webhook needs a body: no status response has an id")
+        raise document.build_error(pointer, "x-webhook needs a body: no status response has an id")
     if status is None and (webhook.body is None or webhook.body.submit_id is None):
-        raise document.error(
+        raise document.build_error(
             f"{pointer}/body", "x-webhook.body needs submit_id: the location of the id in the response"
         )
 
@@ -57,7 +57,7 @@ def _check_signature(operation: Operation, signature: WebhookSignature) -> None:
     for key, problem in problems.items():
         if problem is not None:
             pointer = f"{operation.pointer}/x-webhook/signature"
-            raise operation.contract.document.error(f"{pointer}/{key}", f"x-webhook.signature.{key} {problem}")
+            raise operation.contract.document.build_error(f"{pointer}/{key}", f"x-webhook.signature.{key} {problem}")
 
 
 def _check_callback_body(
@@ -70,7 +70,7 @@ def _check_callback_body(
             continue
         if not location.tokens or not allows_location(documented_body.schemas, documented_body.schema, location.tokens):
             reason = f"{str(location)!r} is not in the documented body of {callback}"
-            raise document.error(f"{pointer}/{key}", reason)
+            raise document.build_error(f"{pointer}/{key}", reason)
     check_response_location(operation, f"{pointer}/submit_id", body_locations.submit_id)
     if "success" not in body_locations.states.values():
-        raise document.error(f"{pointer}/states", "no state means success")
+        raise document.build_error(f"{pointer}/states", "no state means success")

@@ -18,7 +18,7 @@ _FILE_PATTERNS = (
     *("*.yaml", "*.yml", "*.json"),
     *(f"*/{name}.{suffix}" for name in ("openapi", "overlay") for suffix in ("yaml", "yml", "json")),
 )
-_OVERLAY_MARK = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
+_OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
 _HEAD_BYTES = 4096
 """Number of bytes in which the key that tells an overlay from an OpenAPI document is looked for. Documents begin with
 it."""
@@ -39,7 +39,7 @@ def read_openapi_document(path: Path) -> Document:
         return embed_external_files(document)
     base = embed_external_files(read_document(find_base(document)))
     if is_overlay(base):
-        raise document.error("/extends", f"{base.path} is itself an overlay")
+        raise document.build_error("/extends", f"{base.path} is itself an overlay")
     changed = apply_overlay(document, base)
     changed.data = select_described_operations(changed)
     return changed
@@ -87,6 +87,6 @@ def is_overlay_file(path: Path) -> bool:
     """Whether a file is an OpenAPI Overlay, judged by its first lines."""
     try:
         with open_file(path) as file:
-            return _OVERLAY_MARK.search(file.read(_HEAD_BYTES)) is not None
+            return _OVERLAY_KEY_PATTERN.search(file.read(_HEAD_BYTES)) is not None
     except OSError:
         return False

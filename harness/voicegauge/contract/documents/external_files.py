@@ -27,9 +27,9 @@ def embed_external_files(document: Document) -> Document:
     A path item that is in another file is put in place of its reference. A reference to a file that cannot be read
     stays as it is, and is reported if it is followed.
     """
-    if not any(_is_external(reference) for reference in _references(document.data)):
+    if not any(_is_external(reference) for reference in _iterate_references(document.data)):
         return document
-    embedding = _Embedding(document)
+    embedding = _FileEmbedder(document)
     data = embedding.rewrite(document.data, document, "", "")
     paths = data.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
@@ -43,7 +43,7 @@ def _is_external(reference: str) -> bool:
     return not reference.startswith("#") and "://" not in reference
 
 
-def _references(value: Any) -> list[str]:
+def _iterate_references(value: Any) -> list[str]:
     found, pending = [], [value]
     while pending:
         item = pending.pop()
@@ -56,7 +56,7 @@ def _references(value: Any) -> list[str]:
     return found
 
 
-class _Embedding:
+class _FileEmbedder:
     """The files that were read so far, numbered in the order of their first reference."""
 
     def __init__(self, document: Document) -> None:
@@ -64,30 +64,30 @@ class _Embedding:
         self.parts: dict[str, tuple[Document, str]] = {"": (document, "")}
         self._root_of_file = {document.path.resolve(): ""}
 
-    def rewrite(self, value: Any, document: Document, root: str, pointer: str) -> Any:
+    def rewrite(self, value: Any, document: Document, root_pointer: str, pointer: str) -> Any:
         """Return a copy of `value`, which stands in `document`, whose references lead into the whole.
 
         Args:
             value: the value, as plain data.
             document: the file that contains it.
-            root: JSON pointer to which that file is embedded.
+            root_pointer: JSON pointer to which that file is embedded.
             pointer: JSON pointer of the value in the file.
         """
         if isinstance(value, list):
-            return [self.rewrite(item, document, root, f"{pointer}/{i}") for i, item in enumerate(value)]
+            return [self.rewrite(item, document, root_pointer, f"{pointer}/{i}") for i, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
         copied = {
-            key: self.rewrite(item, document, root, f"{pointer}/{escape_pointer_token(key)}")
+            key: self.rewrite(item, document, root_pointer, f"{pointer}/{escape_pointer_token(key)}")
             for key, item in value.items()
         }
         if isinstance(value.get("$ref"), str):
-            copied["$ref"] = self._rewrite_reference(value["$ref"], document, root)
+            copied["$ref"] = self._rewrite_reference(value["$ref"], document, root_pointer)
         return copied
 
-    def _rewrite_reference(self, reference: str, document: Document, root: str) -> str:
+    def _rewrite_reference(self, reference: str, document: Document, root_pointer: str) -> str:
         if reference.startswith("#"):
-            return f"#{root}{reference[1:]}"
+            return f"#{root_pointer}{reference[1:]}"
         if not _is_external(reference):
             return reference
         file, _, fragment = reference.partition("#")

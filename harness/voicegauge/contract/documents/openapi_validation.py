@@ -11,7 +11,7 @@ from typing import Any
 from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, to_pointer
 from voicegauge.formats import Document, escape_pointer_token
 
-_PATH_TEMPLATE = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
+_PATH_TEMPLATE_PATTERN = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
 
 
 def validate_openapi(document: Document) -> None:
@@ -22,8 +22,8 @@ def validate_openapi(document: Document) -> None:
     """
     paths = document.data.get("paths")
     for path in paths if isinstance(paths, dict) else ():
-        if not _PATH_TEMPLATE.fullmatch(path):  # the validator raises a ValueError for these
-            raise document.error(
+        if not _PATH_TEMPLATE_PATTERN.fullmatch(path):  # the validator raises a ValueError for these
+            raise document.build_error(
                 f"/paths/{escape_pointer_token(path)}", f"the braces of the path {path!r} do not match"
             )
     validator = _create_validator_class(document.data["openapi"][:3])
@@ -31,7 +31,7 @@ def validate_openapi(document: Document) -> None:
     for error in inspect.unwrap(validator.iter_errors)(validator(document.data)):
         pointer = to_pointer(list(getattr(error, "absolute_path", ())))
         reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
-        raise document.error(pointer, f"is not valid OpenAPI: {reason[:MAX_REASON_CHARACTERS]}")
+        raise document.build_error(pointer, f"is not valid OpenAPI: {reason[:MAX_REASON_CHARACTERS]}")
 
 
 @functools.cache

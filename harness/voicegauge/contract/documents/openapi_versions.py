@@ -11,7 +11,7 @@ from voicegauge.contract.document_walk import walk_objects
 from voicegauge.formats import Document
 
 _VERSIONS = ("3.0.", "3.1.", "3.2.")
-_BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
+_BOUND_KEYWORD_PAIRS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
 def normalize_openapi(document: Document) -> None:
@@ -24,7 +24,9 @@ def normalize_openapi(document: Document) -> None:
     version = data.get("openapi")
     if not isinstance(version, str) or not version.startswith(_VERSIONS):
         at = "/swagger" if "swagger" in data else "/openapi"
-        raise document.error(at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {data.get(at[1:])!r}")
+        raise document.build_error(
+            at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {data.get(at[1:])!r}"
+        )
     is_30 = version.startswith("3.0.")
     if is_30:
         data["openapi"] = "3.1.0"
@@ -45,7 +47,7 @@ def _expand_boolean_properties(node: dict[str, Any]) -> None:
 
 def _upgrade_bounds(node: dict[str, Any]) -> None:
     """Replace `exclusiveMinimum: true` next to `minimum: 0` by `exclusiveMinimum: 0`."""
-    for exclusive, inclusive in _BOUNDS:
+    for exclusive, inclusive in _BOUND_KEYWORD_PAIRS:
         if isinstance(node.get(exclusive), bool):
             is_exclusive = node.pop(exclusive)
             if is_exclusive and inclusive in node:

@@ -56,15 +56,15 @@ def find_base(overlay: Document) -> Path:
     """
     extends = _parse(overlay).extends
     if extends is None:
-        raise overlay.error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
+        raise overlay.build_error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
     if "://" in extends:
         shown = extends[:_MAX_SHOWN_CHARACTERS]
         reason = f"extends {shown!r}: download the document, and name its path relative to the overlay"
-        raise overlay.error("/extends", reason)
+        raise overlay.build_error("/extends", reason)
     base = overlay.path.parent / extends
     if not os.path.isfile(base):  # noqa: PTH113 - Path.is_file raises an error for a name that is too long
         reason = f"extends {extends[:_MAX_SHOWN_CHARACTERS]!r}, which is not a file in {overlay.path.parent}"
-        raise overlay.error("/extends", reason)
+        raise overlay.build_error("/extends", reason)
     return base
 
 
@@ -74,7 +74,7 @@ def apply_overlay(overlay: Document, base: Document) -> Document:
     Raises:
         ContractError: the overlay is not valid, or an action selects nothing or does not fit what it selects.
     """
-    composition = _Composition(overlay, base)
+    composition = _ComposedDocument(overlay, base)
     for index, action in enumerate(_parse(overlay).actions):
         composition.apply(action, f"/actions/{index}")
     digest = hashlib.sha256(f"{base.sha256} {overlay.sha256}".encode()).hexdigest()
@@ -84,16 +84,16 @@ def apply_overlay(overlay: Document, base: Document) -> Document:
 def _parse(overlay: Document) -> _Overlay:
     version = overlay.data.get("overlay")
     if not isinstance(version, str) or not version.startswith(_VERSIONS):
-        raise overlay.error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")
+        raise overlay.build_error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")
     try:
         return msgspec.convert(overlay.data, _Overlay)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$")
         pointer = path.rstrip("`").replace("[", "/").replace("]", "").replace(".", "/")
-        raise overlay.error(pointer, f"is not a valid overlay: {explain_type_error(reason)}") from error
+        raise overlay.build_error(pointer, f"is not a valid overlay: {explain_type_error(reason)}") from error
 
 
-class _Composition:
+class _ComposedDocument:
     """A document to which actions are applied, and which part of it came from where."""
 
     def __init__(self, overlay: Document, base: Document) -> None:
@@ -106,7 +106,7 @@ class _Composition:
     def apply(self, action: _Action, pointer: str) -> None:
         is_update = action.update is not msgspec.UNSET
         if is_update + action.remove + (action.copy is not None) != 1:
-            raise self._overlay.error(pointer, "an action needs exactly one of update, copy and remove: true")
+            raise self._overlay.build_error(pointer, "an action needs exactly one of update, copy and remove: true")
         nodes = self._select(action.target, f"{pointer}/target")
         if action.remove:
             self._remove([tuple(node.location) for node in nodes], pointer)
@@ -116,7 +116,7 @@ class _Composition:
         else:
             sources = self._select(str(action.copy), f"{pointer}/{_COPY}")
             if len(sources) != 1:
-                raise self._overlay.error(f"{pointer}/{_COPY}", f"selects {len(sources)} values, not one")
+                raise self._overlay.build_error(f"{pointer}/{_COPY}", f"selects {len(sources)} values, not one")
             for node in nodes:
                 self._merge(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
 
@@ -125,25 +125,25 @@ class _Composition:
             nodes = list(jsonpath_rfc9535.find(path, self.data))
         except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
             reason = str(error).splitlines()[0][:_MAX_SHOWN_CHARACTERS] if str(error) else "nested too deep"
-            raise self._overlay.error(
+            raise self._overlay.build_error(
                 pointer, f"{path[:_MAX_SHOWN_CHARACTERS]!r} is not a valid JSONPath: {reason}"
             ) from error
         if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
-            raise self._overlay.error(pointer, f"{path!r} selects nothing in {self.parts[''][0].path}")
+            raise self._overlay.build_error(pointer, f"{path!r} selects nothing in {self.parts[''][0].path}")
         return nodes
 
     def _remove(self, locations: list[tuple[int | str, ...]], pointer: str) -> None:
-        for location in sorted(locations, key=_removal_order, reverse=True):
+        for location in sorted(locations, key=_build_removal_sort_key, reverse=True):
             if not location:
-                raise self._overlay.error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
-            del self._at(location[:-1])[location[-1]]
+                raise self._overlay.build_error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
+            del self._get_value_at(location[:-1])[location[-1]]
 
     def _merge(self, location: tuple[int | str, ...], value: Any, source: str) -> None:
         """Merge `value`, which stands in the overlay at `source`, into the value at `location`.
 
         Objects are merged key by key, lists are extended, and other values replaced (Overlay 1.1.0, section 4.4.3.1).
         """
-        found = self._at(location)
+        found = self._get_value_at(location)
         if isinstance(found, dict) and isinstance(value, dict):
             for key, item in value.items():
                 at = f"{source}/{escape_pointer_token(key)}"
@@ -157,20 +157,20 @@ class _Composition:
                 self.parts[_to_pointer((*location, len(found)))] = (self._overlay, f"{source}/{index}")
                 found.append(copy.deepcopy(item))
         elif location and not isinstance(found, dict) and not isinstance(value, (dict, list)):
-            self._at(location[:-1])[location[-1]] = value
+            self._get_value_at(location[:-1])[location[-1]] = value
             self.parts[_to_pointer(location)] = (self._overlay, source)
         else:
             reason = f"{describe_type(value)} cannot be merged into {describe_type(found)}"
-            raise self._overlay.error(source, reason)
+            raise self._overlay.build_error(source, reason)
 
-    def _at(self, location: tuple[int | str, ...]) -> Any:
+    def _get_value_at(self, location: tuple[int | str, ...]) -> Any:
         value: Any = self.data
         for token in location:
             value = value[token]
         return value
 
 
-def _removal_order(location: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
+def _build_removal_sort_key(location: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
     """Order locations so that, from the last to the first, no removal moves or contains one that follows."""
     return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in location]
 

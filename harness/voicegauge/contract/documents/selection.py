@@ -27,17 +27,17 @@ def select_described_operations(document: Document) -> dict[str, Any]:
     by_id = {str(node.get("operationId")): at for at, node in operations.items()}
     kept = [at for at, node in operations.items() if _OPERATION_EXTENSIONS & node.keys()]
     for at in kept:  # which grows
-        named = set(_named_operations(operations[at]))
+        named = set(_iterate_possible_operation_ids(operations[at]))
         kept += [by_id[name] for name in by_id if name in named and by_id[name] not in kept]
     return select_operations(document, kept)
 
 
-def select_operations(document: Document, kept: Collection[tuple[str, str]]) -> dict[str, Any]:
-    """Return the document with the operations `kept` alone, each given by path and method, and what these refer to."""
+def select_operations(document: Document, kept_operations: Collection[tuple[str, str]]) -> dict[str, Any]:
+    """Return the document with only `kept_operations`, each given by path and method, and what these refer to."""
     operations = dict(read_operations(document.data))
     selected: dict[str, Any] = {key: document.data[key] for key in _COPIED_KEYS if key in document.data}
     selected["paths"] = {}
-    for path, method in sorted(kept, key=list(operations).index):
+    for path, method in sorted(kept_operations, key=list(operations).index):
         item = document.data["paths"][path]
         shared = {key: value for key, value in item.items() if key not in METHODS}
         selected["paths"].setdefault(path, shared)[method] = item[method]
@@ -54,21 +54,21 @@ def read_operations(data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dic
                 yield (path, method), item[method]
 
 
-def _named_operations(operation: dict[str, Any]) -> Iterator[str]:
+def _iterate_possible_operation_ids(operation: dict[str, Any]) -> Iterator[str]:
     """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
     for key in _OPERATION_EXTENSIONS & operation.keys():
-        yield from _texts(operation[key])
+        yield from _iterate_texts(operation[key])
     responses = operation.get("responses")
     for response in responses.values() if isinstance(responses, dict) else ():
         if isinstance(response, dict):
-            yield from _texts(response.get("links"))
+            yield from _iterate_texts(response.get("links"))
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _iterate_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _texts(item)
+        yield from _iterate_texts(item)
 
 
 def _add_referenced_parts(selected: dict[str, Any], data: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def _add_referenced_parts(selected: dict[str, Any], data: dict[str, Any]) -> Non
     schemes = read_pointer(data, ["components", "securitySchemes"])
     if schemes is not MISSING:
         selected["components"] = {"securitySchemes": schemes}
-    pending = list(_references(selected))
+    pending = list(_iterate_references(selected))
     seen: set[str] = set()
     while pending:
         reference = pending.pop()
@@ -86,22 +86,22 @@ def _add_referenced_parts(selected: dict[str, Any], data: dict[str, Any]) -> Non
         tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
         value = read_pointer(data, tokens)
         if value is not MISSING:  # a reference to nothing is reported with its line when references are checked
-            _put(selected, data, tokens)
-            pending += _references(value)
+            _copy_at(selected, data, tokens)
+            pending += _iterate_references(value)
 
 
-def _references(value: Any) -> Iterator[str]:
+def _iterate_references(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         reference = value.get("$ref")
         if isinstance(reference, str) and reference.startswith("#/"):
             yield reference
         mapping = read_pointer(value, ["discriminator", "mapping"])
-        yield from (m for m in _texts(mapping) if m.startswith("#/"))
+        yield from (m for m in _iterate_texts(mapping) if m.startswith("#/"))
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _references(item)
+        yield from _iterate_references(item)
 
 
-def _put(selected: dict[str, Any], data: dict[str, Any], tokens: list[str]) -> None:
+def _copy_at(selected: dict[str, Any], data: dict[str, Any], tokens: list[str]) -> None:
     """Copy the value at `tokens` from `data` to `selected`; in a list, with the whole list."""
     for index, token in enumerate(tokens):
         following = data[token]

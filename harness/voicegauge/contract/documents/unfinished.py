@@ -26,7 +26,9 @@ def reject_unfinished_values(document: Document) -> None:
     is_overlay = "overlay" in document.data
     for pointer, value in _iterate_texts(document.data, "", is_ours=is_overlay):
         if value in (TODO, TODO_URL):
-            raise document.error(pointer, f"is marked {TODO}: replace it by the provider's value, or delete the key")
+            raise document.build_error(
+                pointer, f"is marked {TODO}: replace it by the provider's value, or delete the key"
+            )
 
 
 def _has_mark(value: Any) -> bool:

@@ -45,9 +45,9 @@ def _read_document(path: Path) -> Document:
     version = str(document.data.get("openapi", ""))
     if not version.startswith("3."):
         found = f"not {version!r}" if version else "and has no key 'openapi'"
-        raise document.error("/openapi", f"must be an OpenAPI 3 document, {found}")
+        raise document.build_error("/openapi", f"must be an OpenAPI 3 document, {found}")
     if not isinstance(document.data.get("paths", {}), dict):
-        raise document.error("/paths", "must be a mapping from paths to their operations")
+        raise document.build_error("/paths", "must be a mapping from paths to their operations")
     return document
 
 

@@ -33,7 +33,7 @@ class DocumentNode:
     @property
     def position(self) -> FilePosition:
         """The position in the file. If the value is missing, the line is that of the nearest parent that exists."""
-        position = self.document.position(self.pointer)
+        position = self.document.find_position(self.pointer)
         return FilePosition(file=str(position.path), line=position.line, pointer=self.pointer)
 
     def get_child(self, key: str | int) -> DocumentNode:
@@ -67,7 +67,7 @@ class DocumentNode:
             if not isinstance(node.get_value("$ref"), str):
                 return node
             node = node.get_child("$ref").find_reference_target()
-        raise self.document.error(self.pointer, "the references from here lead in a circle")
+        raise self.document.build_error(self.pointer, "the references from here lead in a circle")
 
     def find_reference_target(self) -> DocumentNode:
         """Return the node to which this node points; the value of this node is the text of a `$ref`.
@@ -77,12 +77,14 @@ class DocumentNode:
         """
         text = str(self.value)
         if not text.startswith("#/"):
-            raise self.document.error(self.pointer, describe_unusable_reference(self.document, self.pointer, text))
+            raise self.document.build_error(
+                self.pointer, describe_unusable_reference(self.document, self.pointer, text)
+            )
         text = unquote(text)  # a URI fragment (RFC 6901, section 6): {braces} of paths come percent-encoded
         tokens = [unescape_pointer_token(token) for token in text[2:].split("/")]
         value = read_pointer(self.document.data, tokens)
         if value is MISSING:
-            raise self.document.error(self.pointer, f"$ref {text!r} leads nowhere")
+            raise self.document.build_error(self.pointer, f"$ref {text!r} leads nowhere")
         return DocumentNode(self.document, text[1:], value)
 
 

@@ -58,7 +58,7 @@ class ExtensionFact(NamedTuple):
         return f"{self.subject} {_DESCRIPTION_BY_DIFFERENCE[difference]}"
 
 
-def _optional_number_fact(
+def _build_optional_number_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Describe a number that may be undocumented. Levels: increased, decreased, documented, no longer documented."""
@@ -66,7 +66,7 @@ def _optional_number_fact(
     return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
-def _number_fact(
+def _build_number_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Describe a number that always has a value. Levels: increased, decreased."""
@@ -74,7 +74,7 @@ def _number_fact(
     return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
-def _optional_value_fact(
+def _build_optional_value_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Describe an optional value. Levels: added, removed, changed."""
@@ -82,14 +82,14 @@ def _optional_value_fact(
     return ExtensionFact(fact_path, rule_id_prefix, subject, "value", dict(zip(differences, levels, strict=True)))
 
 
-def _required_value_fact(
+def _build_required_value_fact(
     fact_path: str, rule_id_prefix: str, subject: str, level_if_changed: DriftLevel
 ) -> ExtensionFact:
     """Describe a value that is always documented, or whose presence another row compares."""
     return ExtensionFact(fact_path, rule_id_prefix, subject, "value", {"changed": level_if_changed})
 
 
-def _presence_fact(
+def _build_presence_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Describe a part whose content other rows compare. Levels: added, removed."""
@@ -98,7 +98,7 @@ def _presence_fact(
     )
 
 
-def _names_fact(
+def _build_names_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Describe a list, or the keys of a mapping. Levels: a name was added, a name was removed."""
@@ -107,14 +107,14 @@ def _names_fact(
     )
 
 
-def _choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> ExtensionFact:
+def _build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> ExtensionFact:
     """Describe the values that a client may choose from. A document may list no values."""
     return ExtensionFact(
         fact_path, rule_id_prefix, subject, "choices", {"added": C, "removed": B, "set": P, "unset": P}
     )
 
 
-def _flag_fact(
+def _build_flag_fact(
     fact_path: str, rule_id_prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Describe a flag. Levels: the flag became true, the flag became false."""
@@ -123,63 +123,67 @@ def _flag_fact(
     )
 
 
-def _price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
+def _build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
     prefix = f"{fact_path}/" if fact_path else ""
     return (
-        _presence_fact(fact_path, "price", "The price", (P, P)),
-        _optional_number_fact(f"{prefix}usd", "price-usd", "The price in US dollars", (P, C, P, P)),
-        _optional_number_fact(f"{prefix}credits", "price-credits", "The price in credits", (P, C, P, P)),
-        _required_value_fact(f"{prefix}per", "price-unit", "The unit that the price is for", P),
-        _names_fact(f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)),
-        _names_fact(f"{prefix}plus", "price-part", "A further part of the price", (P, C)),
-        _presence_fact(f"{prefix}usage", "price-usage", "The usage that a request is charged at most", (P, P)),
-        _number_fact(
+        _build_presence_fact(fact_path, "price", "The price", (P, P)),
+        _build_optional_number_fact(f"{prefix}usd", "price-usd", "The price in US dollars", (P, C, P, P)),
+        _build_optional_number_fact(f"{prefix}credits", "price-credits", "The price in credits", (P, C, P, P)),
+        _build_required_value_fact(f"{prefix}per", "price-unit", "The unit that the price is for", P),
+        _build_names_fact(
+            f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)
+        ),
+        _build_names_fact(f"{prefix}plus", "price-part", "A further part of the price", (P, C)),
+        _build_presence_fact(f"{prefix}usage", "price-usage", "The usage that a request is charged at most", (P, P)),
+        _build_number_fact(
             f"{prefix}usage/max_per_request",
             "price-usage",
             "The usage that a request without text is charged at most",
             (P, C),
         ),
-        _number_fact(
+        _build_number_fact(
             f"{prefix}usage/max_per_character",
             "price-usage-per-character",
             "The usage that a character is charged at most",
             (P, C),
         ),
-        _optional_value_fact(f"{prefix}usage/reported", "price-usage-location", "The location of the usage", (C, P, P)),
-        _names_fact(f"{prefix}plans", "price-plan", "An account plan with a price of its own", (C, P)),
-        _optional_number_fact(f"{prefix}plans/*/usd", "price-usd", "The price in US dollars", (P, C, P, P)),
-        _optional_number_fact(f"{prefix}plans/*/credits", "price-credits", "The price in credits", (P, C, P, P)),
-        _optional_number_fact(
+        _build_optional_value_fact(
+            f"{prefix}usage/reported", "price-usage-location", "The location of the usage", (C, P, P)
+        ),
+        _build_names_fact(f"{prefix}plans", "price-plan", "An account plan with a price of its own", (C, P)),
+        _build_optional_number_fact(f"{prefix}plans/*/usd", "price-usd", "The price in US dollars", (P, C, P, P)),
+        _build_optional_number_fact(f"{prefix}plans/*/credits", "price-credits", "The price in credits", (P, C, P, P)),
+        _build_optional_number_fact(
             f"{prefix}plans/*/included", "price-included", "The usage that the fee of a plan includes", (C, P, C, P)
         ),
     )
 
 
-def _audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFact, ...]:
+def _build_audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFact, ...]:
     return (
-        _required_value_fact(f"{fact_path}/at", f"{rule_id_prefix}-place", "The location of the audio", B),
-        _required_value_fact(
+        _build_required_value_fact(f"{fact_path}/at", f"{rule_id_prefix}-place", "The location of the audio", B),
+        _build_required_value_fact(
             f"{fact_path}/delivered", f"{rule_id_prefix}-delivery", "The way in which the audio is delivered", B
         ),
-        _optional_value_fact(
+        _build_optional_value_fact(
             f"{fact_path}/format", f"{rule_id_prefix}-format", "The only format of the audio", (C, P, B)
         ),
-        _optional_value_fact(
+        _build_optional_value_fact(
             f"{fact_path}/media_type",
             f"{rule_id_prefix}-media-type-place",
             "The location of the audio's media type",
             (C, P, B),
         ),
-        _optional_value_fact(
+        _build_optional_value_fact(
             f"{fact_path}/sample_rate_hz", f"{rule_id_prefix}-sample-rate", "The sample rate of raw audio", (C, B, B)
         ),
-        _required_value_fact(
+        _build_required_value_fact(
             f"{fact_path}/channels", f"{rule_id_prefix}-channels", "The number of channels of raw audio", B
         ),
-        _names_fact(
+        _build_names_fact(
             f"{fact_path}/timestamps", f"{rule_id_prefix}-timestamps", "The timestamps of characters or words", (C, B)
         ),
-        _optional_value_fact(
+        _build_optional_value_fact(
             f"{fact_path}/download",
             f"{rule_id_prefix}-download",
             "The operation that the audio URL belongs to",
@@ -189,297 +193,349 @@ def _audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFact, ..
 
 
 PROVIDER_FACTS = (
-    _required_value_fact("id", "provider-id", "The id of the provider, with which target ids begin,", B),
-    _required_value_fact("key_env", "provider-key-variable", "The environment variable of the key", P),
-    _flag_fact("key_optional", "provider-key-optional", "Some operations {} work without a key", (C, B)),
-    _names_fact("headers", "provider-header", "A header to send with every request", (P, C)),
-    _required_value_fact("headers/*", "provider-header", "A header to send with every request", P),
-    _optional_number_fact("credits/usd", "credit-price", "The price of one credit", (P, C, C, P)),
-    _optional_number_fact("credits/free", "free-credits", "The number of free credits of a new account", (C, P, C, P)),
-    _required_value_fact("credits/name", "credit-name", "The name of the provider's credits", C),
-    _names_fact("retry/statuses", "retry-status", "A status after which to retry", (C, P)),
-    _number_fact("retry/initial_delay_s", "retry-first-wait", "The wait before the first retry", (P, C)),
-    _number_fact("retry/max_delay_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
-    _number_fact("retry/factor", "retry-factor", "The factor by which waits before retries grow", (P, C)),
-    _number_fact("retry/max_attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
+    _build_required_value_fact("id", "provider-id", "The id of the provider, with which target ids begin,", B),
+    _build_required_value_fact("key_env", "provider-key-variable", "The environment variable of the key", P),
+    _build_flag_fact("key_optional", "provider-key-optional", "Some operations {} work without a key", (C, B)),
+    _build_names_fact("headers", "provider-header", "A header to send with every request", (P, C)),
+    _build_required_value_fact("headers/*", "provider-header", "A header to send with every request", P),
+    _build_optional_number_fact("credits/usd", "credit-price", "The price of one credit", (P, C, C, P)),
+    _build_optional_number_fact(
+        "credits/free", "free-credits", "The number of free credits of a new account", (C, P, C, P)
+    ),
+    _build_required_value_fact("credits/name", "credit-name", "The name of the provider's credits", C),
+    _build_names_fact("retry/statuses", "retry-status", "A status after which to retry", (C, P)),
+    _build_number_fact("retry/initial_delay_s", "retry-first-wait", "The wait before the first retry", (P, C)),
+    _build_number_fact("retry/max_delay_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
+    _build_number_fact("retry/factor", "retry-factor", "The factor by which waits before retries grow", (P, C)),
+    _build_number_fact("retry/max_attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
 )
 LIMITS_FACTS = (
-    _names_fact("plans", "plan", "An account plan", (C, P)),
-    _optional_number_fact("plans/*/requests_per_minute", "plan-requests", "The rate limit of a plan", (C, P, P, C)),
-    _optional_number_fact("plans/*/concurrent", "plan-concurrent", "The concurrency limit of a plan", (C, P, P, C)),
-    _optional_number_fact(
+    _build_names_fact("plans", "plan", "An account plan", (C, P)),
+    _build_optional_number_fact(
+        "plans/*/requests_per_minute", "plan-requests", "The rate limit of a plan", (C, P, P, C)
+    ),
+    _build_optional_number_fact(
+        "plans/*/concurrent", "plan-concurrent", "The concurrency limit of a plan", (C, P, P, C)
+    ),
+    _build_optional_number_fact(
         "plans/*/text_characters", "plan-text-length", "The maximum text length of a plan", (C, B, P, C)
     ),
-    _names_fact("uploads", "upload-limit", "A limit for an upload", (P, C)),
-    _optional_number_fact("uploads/*/max_bytes", "upload-size", "The maximum size of an upload", (C, B, P, C)),
-    _optional_number_fact("uploads/*/min_s", "upload-length", "The minimum duration of an upload", (B, C, P, C)),
-    _optional_number_fact("uploads/*/max_s", "upload-longest", "The maximum duration of an upload", (C, B, P, C)),
-    _optional_number_fact(
+    _build_names_fact("uploads", "upload-limit", "A limit for an upload", (P, C)),
+    _build_optional_number_fact("uploads/*/max_bytes", "upload-size", "The maximum size of an upload", (C, B, P, C)),
+    _build_optional_number_fact("uploads/*/min_s", "upload-length", "The minimum duration of an upload", (B, C, P, C)),
+    _build_optional_number_fact("uploads/*/max_s", "upload-longest", "The maximum duration of an upload", (C, B, P, C)),
+    _build_optional_number_fact(
         "uploads/*/min_sample_rate_hz", "upload-sample-rate", "The minimum sample rate of an upload", (B, C, P, C)
     ),
-    _choices_fact("uploads/*/formats", "upload-format", "An allowed upload format"),
-    _presence_fact("keyless", "keyless-allowance", "The allowance for requests without a key", (C, B)),
-    _number_fact("keyless/characters_per_day", "keyless-characters", "The number of free characters per day", (C, P)),
-    _names_fact("headers", "limit-header", "A header that reports the rate limit", (C, P)),
-    _required_value_fact("headers/*", "limit-header", "A header that reports the rate limit", P),
+    _build_choices_fact("uploads/*/formats", "upload-format", "An allowed upload format"),
+    _build_presence_fact("keyless", "keyless-allowance", "The allowance for requests without a key", (C, B)),
+    _build_number_fact(
+        "keyless/characters_per_day", "keyless-characters", "The number of free characters per day", (C, P)
+    ),
+    _build_names_fact("headers", "limit-header", "A header that reports the rate limit", (C, P)),
+    _build_required_value_fact("headers/*", "limit-header", "A header that reports the rate limit", P),
 )
 JOB_FACTS = (
-    _presence_fact("", "job", "The job of the operation (x-job)", (P, B)),
-    _names_fact("states", "job-state", "A job state", (P, C)),
-    _names_fact("states/*/next", "job-transition", "A transition between job states", (P, C)),
-    _optional_value_fact("states/*/end", "job-state-end", "The outcome of a terminal job state", (B, B, B)),
-    _flag_fact("states/*/charged", "job-charge", "A job that ends in a certain state is {} charged", (P, C)),
-    _names_fact("states/*/required", "job-carries", "A location that always has a value in a job state", (C, B)),
-    _flag_fact("states/*/partial", "job-partial", "A job may {} have audio in a state before it has ended", (P, C)),
-    _optional_number_fact("states/*/max_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)),
-    _required_value_fact("submit/id", "job-submit-id-location", "The location of the job id in the submit response", B),
-    _optional_value_fact(
+    _build_presence_fact("", "job", "The job of the operation (x-job)", (P, B)),
+    _build_names_fact("states", "job-state", "A job state", (P, C)),
+    _build_names_fact("states/*/next", "job-transition", "A transition between job states", (P, C)),
+    _build_optional_value_fact("states/*/end", "job-state-end", "The outcome of a terminal job state", (B, B, B)),
+    _build_flag_fact("states/*/charged", "job-charge", "A job that ends in a certain state is {} charged", (P, C)),
+    _build_names_fact("states/*/required", "job-carries", "A location that always has a value in a job state", (C, B)),
+    _build_flag_fact(
+        "states/*/partial", "job-partial", "A job may {} have audio in a state before it has ended", (P, C)
+    ),
+    _build_optional_number_fact("states/*/max_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)),
+    _build_required_value_fact(
+        "submit/id", "job-submit-id-location", "The location of the job id in the submit response", B
+    ),
+    _build_optional_value_fact(
         "submit/state", "job-submit-state-location", "The location of the job state in the submit response", (C, P, B)
     ),
-    _optional_value_fact(
+    _build_optional_value_fact(
         "submit/url", "job-submit-url-location", "The location of the polling URL in the submit response", (C, P, B)
     ),
-    _optional_value_fact("id", "job-id-location", "The location of the job id in the status response", (C, P, B)),
-    _required_value_fact("state", "job-state-location", "The location of the job state in the status response", B),
-    *_audio_facts("audio", "job-audio"),
-    _optional_value_fact("result", "job-result-call", "The operation that fetches the result of a job", (B, B, B)),
-    _optional_value_fact("reason", "job-reason-location", "The location of the failure reason", (C, P, P)),
-    _optional_value_fact("model", "job-model-location", "The location of the model name", (C, P, P)),
-    _optional_value_fact("created", "job-created-location", "The location of the creation time", (C, P, P)),
-    _optional_value_fact("updated", "job-updated-location", "The location of the time of the last update", (C, P, P)),
-    _optional_value_fact("completed", "job-completed-location", "The location of the completion time", (C, P, P)),
-    _optional_value_fact("charged", "job-charged-location", "The location of the charge", (C, P, P)),
-    _number_fact("poll/min_s", "job-poll-shortest", "The minimum polling interval", (P, C)),
-    _number_fact("poll/max_s", "job-poll-longest", "The maximum polling interval", (C, C)),
-    _number_fact("poll/factor", "job-poll-factor", "The factor by which the polling interval grows", (C, C)),
-    _number_fact("poll/timeout_s", "job-poll-timeout", "The timeout of a job", (P, C)),
-    _presence_fact("cancel", "job-cancel", "Cancelling of a job", (C, B)),
-    _required_value_fact("cancel/operation", "job-cancel-call", "The operation that cancels a job", P),
-    _required_value_fact("cancel/state", "job-cancel-state", "The state of a cancelled job", P),
-    _optional_number_fact("expires_s", "job-expiry", "The time for which an ended job can be polled", (C, P, P, C)),
+    _build_optional_value_fact("id", "job-id-location", "The location of the job id in the status response", (C, P, B)),
+    _build_required_value_fact(
+        "state", "job-state-location", "The location of the job state in the status response", B
+    ),
+    *_build_audio_facts("audio", "job-audio"),
+    _build_optional_value_fact(
+        "result", "job-result-call", "The operation that fetches the result of a job", (B, B, B)
+    ),
+    _build_optional_value_fact("reason", "job-reason-location", "The location of the failure reason", (C, P, P)),
+    _build_optional_value_fact("model", "job-model-location", "The location of the model name", (C, P, P)),
+    _build_optional_value_fact("created", "job-created-location", "The location of the creation time", (C, P, P)),
+    _build_optional_value_fact(
+        "updated", "job-updated-location", "The location of the time of the last update", (C, P, P)
+    ),
+    _build_optional_value_fact("completed", "job-completed-location", "The location of the completion time", (C, P, P)),
+    _build_optional_value_fact("charged", "job-charged-location", "The location of the charge", (C, P, P)),
+    _build_number_fact("poll/min_s", "job-poll-shortest", "The minimum polling interval", (P, C)),
+    _build_number_fact("poll/max_s", "job-poll-longest", "The maximum polling interval", (C, C)),
+    _build_number_fact("poll/factor", "job-poll-factor", "The factor by which the polling interval grows", (C, C)),
+    _build_number_fact("poll/timeout_s", "job-poll-timeout", "The timeout of a job", (P, C)),
+    _build_presence_fact("cancel", "job-cancel", "Cancelling of a job", (C, B)),
+    _build_required_value_fact("cancel/operation", "job-cancel-call", "The operation that cancels a job", P),
+    _build_required_value_fact("cancel/state", "job-cancel-state", "The state of a cancelled job", P),
+    _build_optional_number_fact(
+        "expires_s", "job-expiry", "The time for which an ended job can be polled", (C, P, P, C)
+    ),
 )
 SPEECH_FACTS = (
-    _presence_fact("", "speech", "The speech synthesis of the operation (x-speech)", (C, B)),
-    _names_fact("request", "speech-parameter", "A parameter of speech requests", (C, B)),
-    _required_value_fact("request/*/at", "speech-parameter-location", "The location of a parameter in the request", B),
-    _required_value_fact("request/*/template", "speech-parameter-template", "The template of a parameter's value", P),
-    _names_fact("request/*/map", "speech-parameter-value", "The provider's name for a value of a parameter", (C, P)),
-    _required_value_fact(
+    _build_presence_fact("", "speech", "The speech synthesis of the operation (x-speech)", (C, B)),
+    _build_names_fact("request", "speech-parameter", "A parameter of speech requests", (C, B)),
+    _build_required_value_fact(
+        "request/*/at", "speech-parameter-location", "The location of a parameter in the request", B
+    ),
+    _build_required_value_fact(
+        "request/*/template", "speech-parameter-template", "The template of a parameter's value", P
+    ),
+    _build_names_fact(
+        "request/*/map", "speech-parameter-value", "The provider's name for a value of a parameter", (C, P)
+    ),
+    _build_required_value_fact(
         "request/*/map/*", "speech-parameter-value", "The provider's name for a value of a parameter", P
     ),
-    _presence_fact("request/*/markup", "speech-markup", "The markup of the text", (B, B)),
-    _flag_fact("request/*/reproducible", "speech-seed-kept", "The same seed {} gives the same audio", (C, P)),
-    _optional_value_fact(
+    _build_presence_fact("request/*/markup", "speech-markup", "The markup of the text", (B, B)),
+    _build_flag_fact("request/*/reproducible", "speech-seed-kept", "The same seed {} gives the same audio", (C, P)),
+    _build_optional_value_fact(
         "response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)
     ),
-    _presence_fact("response/wait", "speech-wait", "The wait for the end of the job in the response", (C, B)),
-    _required_value_fact("response/wait/at", "speech-wait-location", "The location of the wait in the request", B),
-    _required_value_fact("response/wait/value", "speech-wait-value", "The value that asks to wait", B),
-    _number_fact("response/wait/max_s", "speech-wait-time", "The maximum wait for the end of the job", (C, P)),
-    _presence_fact("response/audio", "speech-audio", "Audio in the response", (C, B)),
-    *_audio_facts("response/audio", "speech-audio"),
-    _optional_value_fact("response/charged", "speech-charged-location", "The location of the charge", (C, P, P)),
-    _optional_value_fact(
+    _build_presence_fact("response/wait", "speech-wait", "The wait for the end of the job in the response", (C, B)),
+    _build_required_value_fact(
+        "response/wait/at", "speech-wait-location", "The location of the wait in the request", B
+    ),
+    _build_required_value_fact("response/wait/value", "speech-wait-value", "The value that asks to wait", B),
+    _build_number_fact("response/wait/max_s", "speech-wait-time", "The maximum wait for the end of the job", (C, P)),
+    _build_presence_fact("response/audio", "speech-audio", "Audio in the response", (C, B)),
+    *_build_audio_facts("response/audio", "speech-audio"),
+    _build_optional_value_fact("response/charged", "speech-charged-location", "The location of the charge", (C, P, P)),
+    _build_optional_value_fact(
         "response/balance", "speech-balance-location", "The location of the remaining balance", (C, P, P)
     ),
-    _names_fact("formats", "speech-format-meaning", "The meaning of an audio format", (C, P)),
-    _required_value_fact("formats/*/codec", "speech-format-codec", "The codec of an audio format", B),
-    _optional_value_fact(
+    _build_names_fact("formats", "speech-format-meaning", "The meaning of an audio format", (C, P)),
+    _build_required_value_fact("formats/*/codec", "speech-format-codec", "The codec of an audio format", B),
+    _build_optional_value_fact(
         "formats/*/sample_rate_hz", "speech-format-sample-rate", "The sample rate of an audio format", (C, P, B)
     ),
-    _optional_value_fact(
+    _build_optional_value_fact(
         "formats/*/bitrate_kbps", "speech-format-bit-rate", "The bit rate of an audio format", (C, P, P)
     ),
-    _required_value_fact("formats/*/channels", "speech-format-channels", "The channels of an audio format", B),
-    _names_fact("targets", "target", "A target", (C, B)),
-    _optional_value_fact("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
-    _names_fact("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
-    _required_value_fact("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
-    _optional_value_fact("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
-    _optional_value_fact(
+    _build_required_value_fact("formats/*/channels", "speech-format-channels", "The channels of an audio format", B),
+    _build_names_fact("targets", "target", "A target", (C, B)),
+    _build_optional_value_fact(
+        "targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)
+    ),
+    _build_names_fact("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
+    _build_required_value_fact("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
+    _build_optional_value_fact("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _build_optional_value_fact(
         "targets/*/voice_description",
         "target-voice-description",
         "The default voice description of a target",
         (C, P, P),
     ),
-    _optional_value_fact(
+    _build_optional_value_fact(
         "targets/*/voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)
     ),
-    _names_fact("targets/*/request", "target-parameter", "A parameter that a target describes on its own", (P, P)),
-    _required_value_fact(
+    _build_names_fact(
+        "targets/*/request", "target-parameter", "A parameter that a target describes on its own", (P, P)
+    ),
+    _build_required_value_fact(
         "targets/*/request/*/at", "target-parameter-location", "The location of a parameter of a target", B
     ),
-    _names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
-    _optional_value_fact(
+    _build_names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
+    _build_optional_value_fact(
         "targets/*/language", "target-default-language", "The default language of a target", (C, P, P)
     ),
-    _choices_fact("targets/*/languages", "target-language", "A language of a target"),
-    _optional_value_fact(
+    _build_choices_fact("targets/*/languages", "target-language", "A language of a target"),
+    _build_optional_value_fact(
         "targets/*/format", "target-default-format", "The default audio format of a target", (C, P, P)
     ),
-    _choices_fact("targets/*/formats", "target-format", "An audio format of a target"),
-    _optional_number_fact(
+    _build_choices_fact("targets/*/formats", "target-format", "An audio format of a target"),
+    _build_optional_number_fact(
         "targets/*/recommended_max_characters",
         "target-text-length",
         "The recommended maximum text length",
         (C, P, P, C),
     ),
-    _optional_value_fact(
+    _build_optional_value_fact(
         "targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)
     ),
-    _presence_fact("targets/*/audio", "target-audio", "The kind of response that a target selects", (B, B)),
-    *_audio_facts("targets/*/audio", "target-audio"),
-    _flag_fact("targets/*/keyless", "target-keyless", "A target {} works without a key", (C, B)),
-    *_price_facts("targets/*/pricing"),
+    _build_presence_fact("targets/*/audio", "target-audio", "The kind of response that a target selects", (B, B)),
+    *_build_audio_facts("targets/*/audio", "target-audio"),
+    _build_flag_fact("targets/*/keyless", "target-keyless", "A target {} works without a key", (C, B)),
+    *_build_price_facts("targets/*/pricing"),
 )
 STREAM_FACTS = (
-    _presence_fact("", "stream", "The event stream of the response (x-stream)", (B, B)),
-    _required_value_fact("framing", "stream-framing", "The way in which events are separated", B),
-    _optional_value_fact("media_type", "stream-media-type", "The media type of a stream", (P, P, B)),
-    _required_value_fact("event_type", "stream-kind-location", "The location of an event's type", B),
-    _optional_value_fact("events/*/has", "stream-event-mark", "The value that tells the type of an event", (C, P, B)),
-    _flag_fact("ends_with_response", "stream-end-unmarked", "A stream {} ends without a final event", (B, P)),
-    _names_fact("events", "stream-event", "An event type", (P, P)),
-    _names_fact("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
-    _optional_value_fact("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
-    _presence_fact("events/*/schema", "stream-data", "The schema of an event's data", (C, P)),
-    _required_value_fact("audio/event", "stream-audio-event", "The event that has the audio", B),
-    _required_value_fact("audio/at", "stream-audio-location", "The location of the audio in its event", B),
-    _required_value_fact("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
-    _optional_value_fact(
+    _build_presence_fact("", "stream", "The event stream of the response (x-stream)", (B, B)),
+    _build_required_value_fact("framing", "stream-framing", "The way in which events are separated", B),
+    _build_optional_value_fact("media_type", "stream-media-type", "The media type of a stream", (P, P, B)),
+    _build_required_value_fact("event_type", "stream-kind-location", "The location of an event's type", B),
+    _build_optional_value_fact(
+        "events/*/has", "stream-event-mark", "The value that tells the type of an event", (C, P, B)
+    ),
+    _build_flag_fact("ends_with_response", "stream-end-unmarked", "A stream {} ends without a final event", (B, P)),
+    _build_names_fact("events", "stream-event", "An event type", (P, P)),
+    _build_names_fact("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
+    _build_optional_value_fact("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
+    _build_presence_fact("events/*/schema", "stream-data", "The schema of an event's data", (C, P)),
+    _build_required_value_fact("audio/event", "stream-audio-event", "The event that has the audio", B),
+    _build_required_value_fact("audio/at", "stream-audio-location", "The location of the audio in its event", B),
+    _build_required_value_fact("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
+    _build_optional_value_fact(
         "audio/index", "stream-index-location", "The location of the sequence number of an event", (C, P, P)
     ),
-    _names_fact("audio/timestamps", "stream-timestamps", "The timestamps of characters or words", (C, B)),
-    _optional_value_fact("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
-    _optional_value_fact("reason", "stream-reason-location", "The location of the failure reason", (C, P, P)),
-    _optional_number_fact("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
+    _build_names_fact("audio/timestamps", "stream-timestamps", "The timestamps of characters or words", (C, B)),
+    _build_optional_value_fact("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
+    _build_optional_value_fact("reason", "stream-reason-location", "The location of the failure reason", (C, P, P)),
+    _build_optional_number_fact("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
 )
 WEBHOOK_FACTS = (
-    _presence_fact("", "webhook-naming", "The webhook URL in requests (x-webhook)", (C, B)),
-    _names_fact("url", "webhook-url", "A location of the webhook URL in the request, or its modes,", (C, B)),
-    _required_value_fact("callback", "webhook-callback", "The documented callback that is sent to the webhook", P),
-    _flag_fact("https_only", "webhook-https", "Webhook URLs {} have to use HTTPS", (B, C)),
-    _flag_fact("may_repeat", "webhook-repeats", "A callback may {} be repeated", (P, C)),
-    _optional_number_fact(
+    _build_presence_fact("", "webhook-naming", "The webhook URL in requests (x-webhook)", (C, B)),
+    _build_names_fact("url", "webhook-url", "A location of the webhook URL in the request, or its modes,", (C, B)),
+    _build_required_value_fact(
+        "callback", "webhook-callback", "The documented callback that is sent to the webhook", P
+    ),
+    _build_flag_fact("https_only", "webhook-https", "Webhook URLs {} have to use HTTPS", (B, C)),
+    _build_flag_fact("may_repeat", "webhook-repeats", "A callback may {} be repeated", (P, C)),
+    _build_optional_number_fact(
         "progress_max_s", "webhook-progress", "The maximum time between two progress callbacks", (P, C, C, P)
     ),
-    _presence_fact("body", "webhook-body", "A callback body that differs from the status response", (B, B)),
-    _required_value_fact("body/id", "webhook-id-location", "The location of the job id in a callback", B),
-    _required_value_fact("body/state", "webhook-state-location", "The location of the job state in a callback", B),
-    _names_fact("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
+    _build_presence_fact("body", "webhook-body", "A callback body that differs from the status response", (B, B)),
+    _build_required_value_fact("body/id", "webhook-id-location", "The location of the job id in a callback", B),
+    _build_required_value_fact(
+        "body/state", "webhook-state-location", "The location of the job state in a callback", B
+    ),
+    _build_names_fact("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
 )
 IDEMPOTENCY_FACTS = (
-    _presence_fact("", "idempotency", "Idempotency keys in requests (x-idempotency)", (C, B)),
-    _required_value_fact("header", "idempotency-header", "The header of the idempotency key", B),
-    _optional_number_fact("valid_s", "idempotency-time", "The time for which a key is remembered", (C, P, C, P)),
+    _build_presence_fact("", "idempotency", "Idempotency keys in requests (x-idempotency)", (C, B)),
+    _build_required_value_fact("header", "idempotency-header", "The header of the idempotency key", B),
+    _build_optional_number_fact("valid_s", "idempotency-time", "The time for which a key is remembered", (C, P, C, P)),
 )
 AUDIO_INPUT_FACTS = (
-    _names_fact("request", "audio-input-parameter", "A parameter of requests with audio input", (C, B)),
-    _required_value_fact(
+    _build_names_fact("request", "audio-input-parameter", "A parameter of requests with audio input", (C, B)),
+    _build_required_value_fact(
         "request/*/at", "audio-input-parameter-location", "The location of a parameter in requests with audio input", B
     ),
-    _names_fact(
+    _build_names_fact(
         "request/*/map", "audio-input-parameter-value", "The provider's name for a value of a parameter", (C, P)
     ),
-    _required_value_fact(
+    _build_required_value_fact(
         "request/*/map/*", "audio-input-parameter-value", "The provider's name for a value of a parameter", P
     ),
-    _optional_value_fact("response/charged", "audio-input-charged-location", "The location of the charge", (C, P, P)),
-    _names_fact("targets", "target", "A target", (C, B)),
-    _names_fact("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
-    _required_value_fact("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
-    _optional_value_fact("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
-    _optional_value_fact(
+    _build_optional_value_fact(
+        "response/charged", "audio-input-charged-location", "The location of the charge", (C, P, P)
+    ),
+    _build_names_fact("targets", "target", "A target", (C, B)),
+    _build_names_fact("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
+    _build_required_value_fact("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
+    _build_optional_value_fact("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _build_optional_value_fact(
         "targets/*/language", "target-default-language", "The default language of a target", (C, P, P)
     ),
-    _choices_fact("targets/*/languages", "target-language", "A language of a target"),
-    *_price_facts("targets/*/pricing"),
+    _build_choices_fact("targets/*/languages", "target-language", "A language of a target"),
+    *_build_price_facts("targets/*/pricing"),
 )
 TRANSCRIPTION_FACTS = (
-    _presence_fact("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
-    _required_value_fact("response/text", "transcript-location", "The location of the transcript", B),
-    _optional_value_fact(
+    _build_presence_fact("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
+    _build_required_value_fact("response/text", "transcript-location", "The location of the transcript", B),
+    _build_optional_value_fact(
         "response/language", "transcript-language-location", "The location of the detected language", (C, P, P)
     ),
-    _optional_value_fact(
+    _build_optional_value_fact(
         "response/audio_s", "transcript-length-location", "The location of the audio duration", (C, P, P)
     ),
-    _optional_value_fact(
+    _build_optional_value_fact(
         "response/segments", "transcript-segments-location", "The location of the segments", (C, B, B)
     ),
     *(
-        _required_value_fact(f"response/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B)
+        _build_required_value_fact(
+            f"response/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B
+        )
         for key in ("start", "end", "text")
     ),
     *(
-        _optional_value_fact(f"response/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B))
+        _build_optional_value_fact(
+            f"response/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B)
+        )
         for key in ("speaker", "words")
     ),
     *AUDIO_INPUT_FACTS,
 )
 CONVERSION_FACTS = (
-    _presence_fact("", "conversion", "The audio conversion of the operation (x-conversion)", (C, B)),
-    _required_value_fact("purpose", "conversion-purpose", "The purpose of a conversion", B),
-    _presence_fact("response/audio", "conversion-audio", "Audio in the response", (C, B)),
-    *_audio_facts("response/audio", "conversion-audio"),
-    _presence_fact("response/stems", "conversion-stems", "The list of stems in the response", (C, B)),
-    _required_value_fact("response/stems/at", "conversion-stems-location", "The location of the stems", B),
-    _required_value_fact("response/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
-    _required_value_fact("response/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
-    _optional_value_fact(
+    _build_presence_fact("", "conversion", "The audio conversion of the operation (x-conversion)", (C, B)),
+    _build_required_value_fact("purpose", "conversion-purpose", "The purpose of a conversion", B),
+    _build_presence_fact("response/audio", "conversion-audio", "Audio in the response", (C, B)),
+    *_build_audio_facts("response/audio", "conversion-audio"),
+    _build_presence_fact("response/stems", "conversion-stems", "The list of stems in the response", (C, B)),
+    _build_required_value_fact("response/stems/at", "conversion-stems-location", "The location of the stems", B),
+    _build_required_value_fact("response/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
+    _build_required_value_fact("response/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
+    _build_optional_value_fact(
         "response/stems/download", "conversion-stems-download", "The operation that a stem URL belongs to", (C, P, P)
     ),
-    _names_fact("response/facts", "conversion-fact", "An audio property in the response", (C, B)),
-    _required_value_fact(
+    _build_names_fact("response/facts", "conversion-fact", "An audio property in the response", (C, B)),
+    _build_required_value_fact(
         "response/facts/*", "conversion-fact-location", "The location of a property of the audio in the response", B
     ),
     *AUDIO_INPUT_FACTS,
 )
 RESOURCE_FACTS = (
-    _presence_fact("", "resource", "The resource that the operation creates (x-resource)", (C, B)),
-    _required_value_fact("id", "resource-id-location", "The location of the resource id", B),
-    _optional_value_fact("state", "resource-state-location", "The location of the resource state", (C, P, B)),
-    _names_fact("states", "resource-state", "A resource state", (P, C)),
-    _presence_fact("list", "resource-list", "Listing of resources", (C, B)),
-    _required_value_fact("list/operation", "resource-list-call", "The operation that lists resources", P),
-    _optional_value_fact("list/count", "resource-count-location", "The location of the number of resources", (C, P, P)),
-    _optional_value_fact(
+    _build_presence_fact("", "resource", "The resource that the operation creates (x-resource)", (C, B)),
+    _build_required_value_fact("id", "resource-id-location", "The location of the resource id", B),
+    _build_optional_value_fact("state", "resource-state-location", "The location of the resource state", (C, P, B)),
+    _build_names_fact("states", "resource-state", "A resource state", (P, C)),
+    _build_presence_fact("list", "resource-list", "Listing of resources", (C, B)),
+    _build_required_value_fact("list/operation", "resource-list-call", "The operation that lists resources", P),
+    _build_optional_value_fact(
+        "list/count", "resource-count-location", "The location of the number of resources", (C, P, P)
+    ),
+    _build_optional_value_fact(
         "list/limit", "resource-limit-location", "The location of the maximum number of resources", (C, P, P)
     ),
-    _presence_fact("delete", "resource-deletion", "Deletion of resources", (C, B)),
-    _required_value_fact("delete/operation", "resource-deletion-call", "The operation that deletes a resource", P),
-    _required_value_fact("delete/id", "resource-deletion-location", "The location of the id in a deletion request", B),
-    _names_fact("transitions", "resource-setting", "An operation that changes the state of a resource", (C, B)),
-    _names_fact("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
+    _build_presence_fact("delete", "resource-deletion", "Deletion of resources", (C, B)),
+    _build_required_value_fact(
+        "delete/operation", "resource-deletion-call", "The operation that deletes a resource", P
+    ),
+    _build_required_value_fact(
+        "delete/id", "resource-deletion-location", "The location of the id in a deletion request", B
+    ),
+    _build_names_fact("transitions", "resource-setting", "An operation that changes the state of a resource", (C, B)),
+    _build_names_fact("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
 )
 BATCH_FACTS = (
-    _presence_fact("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
-    _required_value_fact("items", "batch-items-location", "The location of the list of requests", B),
-    _required_value_fact("item_operation", "batch-call", "The operation that each request of a batch is for", P),
-    _required_value_fact("results", "batch-results-location", "The location of the list of jobs", B),
-    _required_value_fact("job_id", "batch-job-key", "The name of the job id in the list of jobs", B),
-    _optional_value_fact("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
-    _optional_value_fact("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
-    _optional_value_fact("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
-    _optional_value_fact("url", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)),
-    _optional_value_fact("total", "batch-total-location", "The location of the number of jobs", (C, P, P)),
-    _optional_value_fact(
+    _build_presence_fact("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
+    _build_required_value_fact("items", "batch-items-location", "The location of the list of requests", B),
+    _build_required_value_fact("item_operation", "batch-call", "The operation that each request of a batch is for", P),
+    _build_required_value_fact("results", "batch-results-location", "The location of the list of jobs", B),
+    _build_required_value_fact("job_id", "batch-job-key", "The name of the job id in the list of jobs", B),
+    _build_optional_value_fact("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
+    _build_optional_value_fact("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
+    _build_optional_value_fact("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
+    _build_optional_value_fact("url", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)),
+    _build_optional_value_fact("total", "batch-total-location", "The location of the number of jobs", (C, P, P)),
+    _build_optional_value_fact(
         "completed", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)
     ),
 )
 CHAT_FACTS = (
-    _presence_fact("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
-    _required_value_fact("text", "chat-text-location", "The location of the user's message as text", B),
-    _optional_value_fact("audio", "chat-recording-location", "The location of the user's message as audio", (C, B, B)),
-    _optional_value_fact(
+    _build_presence_fact("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
+    _build_required_value_fact("text", "chat-text-location", "The location of the user's message as text", B),
+    _build_optional_value_fact(
+        "audio", "chat-recording-location", "The location of the user's message as audio", (C, B, B)
+    ),
+    _build_optional_value_fact(
         "transcript", "chat-transcript-location", "The location of the transcript of the user's message", (C, P, P)
     ),
-    _required_value_fact("reply", "chat-reply-location", "The location of the reply text", B),
-    *_audio_facts("reply_audio", "chat-audio"),
-    _optional_value_fact("voice", "chat-voice-location", "The location of the voice of the reply", (C, B, B)),
-    _optional_value_fact("charged", "chat-charged-location", "The location of the charge", (C, P, P)),
+    _build_required_value_fact("reply", "chat-reply-location", "The location of the reply text", B),
+    *_build_audio_facts("reply_audio", "chat-audio"),
+    _build_optional_value_fact("voice", "chat-voice-location", "The location of the voice of the reply", (C, B, B)),
+    _build_optional_value_fact("charged", "chat-charged-location", "The location of the charge", (C, P, P)),
 )
-PRICING_FACTS = _price_facts("")
+PRICING_FACTS = _build_price_facts("")
 
 _FACT_TABLES = (
     PROVIDER_FACTS,

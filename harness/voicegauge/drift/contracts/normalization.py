@@ -169,7 +169,7 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
     while stack:
         node, ancestors = stack.pop()
         if node.pointer in ancestors:
-            raise node.document.error(node.pointer, "the schema leads back to itself without an end")
+            raise node.document.build_error(node.pointer, "the schema leads back to itself without an end")
         if node.pointer in visited:
             continue
         visited.add(node.pointer)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
 from voicegauge.formats import MISSING
 
-_ValueType = TypeVar("_ValueType")
+_ValueT = TypeVar("_ValueT")
 
 AppliedSchemas = tuple[DocumentNode, ...]
 """Schema objects that all apply to the same value. An empty tuple allows any value."""
@@ -176,7 +176,7 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
     )
 
 
-def _remove_empty_entries(mapping: Mapping[str, _ValueType]) -> dict[str, _ValueType]:
+def _remove_empty_entries(mapping: Mapping[str, _ValueT]) -> dict[str, _ValueT]:
     return {key: value for key, value in mapping.items() if value}
 
 

@@ -208,14 +208,14 @@ _KINDS_WITHOUT_TYPE_SPECIALIZED = ("request-body", "request-property", "request-
 """Kinds for which oasdiff reports fewer allowed types as type-changed."""
 
 
-def build_rule_id(kind: SchemaKind, action_suffix: str) -> str:
+def build_rule_id(schema_kind: SchemaKind, action_suffix: str) -> str:
     """Return the id of the rule for a change of a schema.
 
     Args:
-        kind: the kind of the schema.
+        schema_kind: the kind of the schema.
         action_suffix: the end of the rule id that describes the change, such as "max-increased".
     """
-    name = f"{kind.id_prefix}-{action_suffix}"
+    name = f"{schema_kind.id_prefix}-{action_suffix}"
     return _OASDIFF_ID_BY_RULE_ID.get(name, name)
 
 
@@ -239,13 +239,13 @@ def _is_distinguished(kind: SchemaKind, action_suffix: str) -> bool:
     return action_suffix != "pattern-generalized" or kind.is_sent_by_client
 
 
-def _determine_level(rule_id: str, kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
+def _determine_level(rule_id: str, schema_kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
     for pattern, level in _LEVEL_EXCEPTIONS:
         if re.fullmatch(pattern, rule_id):
             return level
     if effect is SchemaChangeEffect.NONE:
         return DriftLevel.COMPATIBLE
-    return _LEVEL_BY_EFFECT[kind.is_sent_by_client].get(effect, DriftLevel.BREAKING)
+    return _LEVEL_BY_EFFECT[schema_kind.is_sent_by_client].get(effect, DriftLevel.BREAKING)
 
 
 def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:

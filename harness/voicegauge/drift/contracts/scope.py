@@ -59,7 +59,7 @@ class SchemaPair:
     """Two schemas to compare, and where they are used."""
 
     scope: ComparisonScope
-    kind: SchemaKind
+    schema_kind: SchemaKind
     old: AppliedSchemas
     new: AppliedSchemas
     old_fallback: DocumentNode
@@ -71,7 +71,7 @@ class SchemaPair:
     def cache_key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """A key that is equal for pairs whose comparison gives the same changes."""
         old, new = (tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old, self.new))
-        return (self.kind.id_prefix, old, new)
+        return (self.schema_kind.id_prefix, old, new)
 
     def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""

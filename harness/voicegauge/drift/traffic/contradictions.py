@@ -13,7 +13,7 @@ from voicegauge.drift.traffic.reading import RecordedExchange
 def find_contract_position(contract: Contract, pointer: str) -> FilePosition:
     """Return the position in the contract file of the value at `pointer`."""
     document = contract.document
-    position = document.position(pointer)
+    position = document.find_position(pointer)
     return FilePosition(file=str(position.path), line=position.line, pointer=pointer)
 
 
@@ -27,7 +27,7 @@ def build_contradiction(
         rule_id: the id of the rule to use if the contradiction is not disputed.
         location: the part of the operation that is contradicted, as `DriftChange.location`.
         pointer: JSON pointer to the part of the contract that is contradicted.
-        exchange_part: the part of the exchange, in the format that `RecordedExchange.position` takes.
+        exchange_part: the part of the exchange, in the format that `RecordedExchange.find_position` takes.
         value: the observed value.
     """
     return build_change(

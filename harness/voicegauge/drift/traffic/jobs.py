@@ -14,22 +14,24 @@ _ExchangeByStateOrder = dict[tuple[str, str], RecordedExchange]
 """Pairs of an earlier and a later state of one job, each with an exchange that reports the later state."""
 
 
-def compare_job_states(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield a change for each new job state, changed order of states, and job that ends in another state."""
-    old_states = {state for pair in pairs for recorded_exchange in pair.old if (state := recorded_exchange.job_state)}
+    old_states = {
+        state for pair in conversation_pairs for recorded_exchange in pair.old if (state := recorded_exchange.job_state)
+    }
     reported: set[str] = set()
-    for pair in pairs:
+    for pair in conversation_pairs:
         for recorded_exchange, state in iterate_job_states(pair.new):
             is_documented = recorded_exchange.job_spec is not None and state in recorded_exchange.job_spec.states
             if state not in old_states and not is_documented and state not in reported:
                 reported.add(state)
                 yield _build_job_change("recorded-state-new", pair.old[-1], recorded_exchange, {"new": state})
         yield from _compare_outcomes(pair, reported)
-    yield from _compare_orders(pairs)
+    yield from _compare_orders(conversation_pairs)
 
 
-def _compare_outcomes(pair: ConversationPair, reported_states: set[str]) -> Iterator[DriftChange]:
-    old, new = _find_last_report(pair.old), _find_last_report(pair.new)
+def _compare_outcomes(conversation_pair: ConversationPair, reported_states: set[str]) -> Iterator[DriftChange]:
+    old, new = _find_last_report(conversation_pair.old), _find_last_report(conversation_pair.new)
     if old is not None and new is not None and old.job_state != new.job_state and new.job_state not in reported_states:
         yield _build_job_change("recorded-outcome-changed", old, new, {"old": old.job_state, "new": new.job_state})
 
@@ -46,8 +48,11 @@ def _find_last_report(conversation: Sequence[RecordedExchange]) -> RecordedExcha
     return recorded_exchange if state is None or state.end is not None else None
 
 
-def _compare_orders(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    old, new = _collect_state_orders(pair.old for pair in pairs), _collect_state_orders(pair.new for pair in pairs)
+def _compare_orders(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+    old, new = (
+        _collect_state_orders(pair.old for pair in conversation_pairs),
+        _collect_state_orders(pair.new for pair in conversation_pairs),
+    )
     for (first, second), recorded_exchange in new.items():
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
             values = {"old": [second, first], "new": [first, second]}
@@ -86,9 +91,9 @@ def find_charge_locations(recorded_exchange: RecordedExchange) -> Iterator[Locat
     yield from (location for location in (*uses, *whole) if location is not None)
 
 
-def compare_charges(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+def compare_charges(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield a change for each response to an identical request that reports another charge."""
-    for pair in pairs:
+    for pair in conversation_pairs:
         if not pair.is_identical_request:
             continue
         old_charges = {

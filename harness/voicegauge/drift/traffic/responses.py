@@ -15,9 +15,9 @@ TEMPORARY_ERROR_STATUSES = (429, 502, 503, 504)
 """Statuses of an overloaded service. They do not change the API, because the same request works later."""
 
 
-def compare_whole_responses(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+def compare_whole_responses(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield the changes of whole responses for each operation in each conversation."""
-    for pair in pairs:
+    for pair in conversation_pairs:
         old, new = _group_by_operation(pair.old), _group_by_operation(pair.new)
         for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:

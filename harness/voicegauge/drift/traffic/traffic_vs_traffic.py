@@ -42,10 +42,10 @@ def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
 
 
 def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
-    yield from compare_whole_responses(pairing.pairs)
-    yield from compare_job_states(pairing.pairs)
-    yield from compare_charges(pairing.pairs)
-    for context, responses in group_by_context(pairing.pairs).items():
+    yield from compare_whole_responses(pairing.matched_pairs)
+    yield from compare_job_states(pairing.matched_pairs)
+    yield from compare_charges(pairing.matched_pairs)
+    for context, responses in group_by_context(pairing.matched_pairs).items():
         yield from compare_headers(context, responses)
         yield from _compare_bodies(context, responses)
     for conversation in pairing.unmatched_conversations:

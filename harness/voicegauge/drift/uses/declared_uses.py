@@ -27,21 +27,27 @@ def add_declared_uses(uses: ClientUses, declaration: Document, matcher: Operatio
     """
     unknown = next((key for key in declaration.data if key != "operations"), None)
     if unknown is not None:
-        raise declaration.error(f"/{escape_pointer_token(unknown)}", f"the key {unknown!r} is not known here")
+        raise declaration.build_error(f"/{escape_pointer_token(unknown)}", f"the key {unknown!r} is not known here")
     operations = declaration.data["operations"]
     if not isinstance(operations, dict):
-        raise declaration.error("/operations", "must be a mapping from operations to what the client sends and reads")
+        raise declaration.build_error(
+            "/operations", "must be a mapping from operations to what the client sends and reads"
+        )
     for name, used in operations.items():
         pointer = f"/operations/{escape_pointer_token(name)}"
         operation = matcher.find_by_name(name)
         if operation is None:
             known = ", ".join(sorted(template.operation for template in matcher.templates)[:5])
-            raise declaration.error(pointer, f"{name!r} is not an operation of the older document, which has {known}")
+            raise declaration.build_error(
+                pointer, f"{name!r} is not an operation of the older document, which has {known}"
+            )
         if used is not None and not isinstance(used, dict):
-            raise declaration.error(pointer, "must be a mapping with the keys sends and reads")
+            raise declaration.build_error(pointer, "must be a mapping with the keys sends and reads")
         for key in used or {}:
             if key not in _KEYS:
-                raise declaration.error(f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here")
+                raise declaration.build_error(
+                    f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
+                )
         _add_operation(uses, operation, used or {}, pointer, declaration)
 
 
@@ -50,22 +56,22 @@ def _add_operation(uses: ClientUses, operation: str, used: dict[str, Any], point
     for key, values in used.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         if key == "sends":
-            source = f"{declaration.path}:{declaration.line(f'{pointer}/sends')}"
+            source = f"{declaration.path}:{declaration.find_line(f'{pointer}/sends')}"
             use.requests.append(SentValues(frozenset(listed), source))
         else:
             use.add_reads((), "")
             for location, item_pointer in listed.items():
-                use.add_reads([location], f"{declaration.path}:{declaration.line(item_pointer)}")
+                use.add_reads([location], f"{declaration.path}:{declaration.find_line(item_pointer)}")
 
 
 def _read_locations(values: Any, pointer: str, declaration: Document) -> dict[Location, str]:
     """Return the pointers at which a list states locations, by location."""
     if not isinstance(values, list):
-        raise declaration.error(pointer, "must be a list of locations, such as body#/text or header.X-Cost")
+        raise declaration.build_error(pointer, "must be a list of locations, such as body#/text or header.X-Cost")
     found = {}
     for index, text in enumerate(values):
         try:
             found[parse_location(text if isinstance(text, str) else "")] = f"{pointer}/{index}"
         except ValueError as error:
-            raise declaration.error(f"{pointer}/{index}", str(error)) from None
+            raise declaration.build_error(f"{pointer}/{index}", str(error)) from None
     return found

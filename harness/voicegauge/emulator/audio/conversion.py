@@ -54,7 +54,7 @@ def apply_effect(samples: Samples, rate_hz: int, effect: AudioEffect) -> Samples
 
 def _build_ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
     if effect.purpose in ("voice", "style"):
-        shift = 2 ** (pitch_shift_semitones(effect.voice) / 12)
+        shift = 2 ** (choose_pitch_shift_semitones(effect.voice) / 12)
         return [
             ("asetrate", str(round(rate_hz * shift))),
             ("aresample", str(rate_hz)),
@@ -71,7 +71,7 @@ def _build_tempo_filter(speed_factor: float) -> list[tuple[str, str]]:
     return [] if abs(speed_factor - 1) < 1e-6 else [("atempo", f"{speed_factor:.6f}")]
 
 
-def pitch_shift_semitones(voice: str | None) -> int:
+def choose_pitch_shift_semitones(voice: str | None) -> int:
     """Return the pitch shift that represents `voice`; it is never 0, and always the same for the same name."""
     steps = [step for step in range(-MAX_SEMITONES, MAX_SEMITONES + 1) if step]
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]

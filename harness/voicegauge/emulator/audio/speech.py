@@ -295,14 +295,14 @@ def check_emulation_settings(target: Target) -> None:
     emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
     document = target.contract.document
     if emulation.voice is not None and emulation.voice not in list_voice_variants():
-        raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
+        raise document.build_error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
     if emulation.format is not None and find_format(emulation.format) is None:
-        raise document.error(f"{at}/format", f"the emulator has no format {emulation.format!r}")
+        raise document.build_error(f"{at}/format", f"the emulator has no format {emulation.format!r}")
     for pattern in emulation.unspoken_patterns:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise document.error(
+            raise document.build_error(
                 f"{at}/unspoken_patterns", f"{pattern!r} is not a valid regular expression: {error}"
             ) from error
 

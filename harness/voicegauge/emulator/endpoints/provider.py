@@ -104,7 +104,7 @@ class EmulatedProvider:
             response = build_error_response(operation, rejection)
         if response.is_json:
             response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
-        add_documented_headers(response, self.accounts.compute_rate_limit_facts(account, operation, self._clock.now()))
+        add_documented_headers(response, self.accounts.compute_rate_limit_values(account, operation, self._clock.now()))
         await self._clock.sleep(self._fault_injector.sum_delays_s(operation, response.target))
         if not is_repeated:
             await self.webhooks.subscribe(response)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from voicegauge.contract import Operation, Target
-from voicegauge.emulator.http import ParsedRequest, schemas_at
+from voicegauge.emulator.http import ParsedRequest, iterate_schemas_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.model import UploadedFile
 
@@ -81,7 +81,7 @@ def fail_at_boundary(request: ParsedRequest, _request_count: int) -> str | None:
     if not isinstance(request.body, dict) or request.media is None:
         return None
     for name, value in request.body.items():
-        for schema in schemas_at(request.operation.contract.schemas, request.media.schema, [name]):
+        for schema in iterate_schemas_at(request.operation.contract.schemas, request.media.schema, [name]):
             if _equals_bound(schema, value):
                 return "internal"
     return None
@@ -103,7 +103,7 @@ def has_bounds(target: Target) -> bool:
 def _check_fields_for_bounds(target: Target) -> Iterator[bool]:
     schemas = target.contract.schemas
     for media in target.operation.request_media.values():
-        for part in schemas_at(schemas, media.schema, []):
+        for part in iterate_schemas_at(schemas, media.schema, []):
             for name in part.get("properties", {}):
-                for schema in schemas_at(schemas, media.schema, [name]):
+                for schema in iterate_schemas_at(schemas, media.schema, [name]):
                     yield any(bound in schema for bound in (*_BOUND_KEYWORDS, "maxLength"))

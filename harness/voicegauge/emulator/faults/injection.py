@@ -116,12 +116,12 @@ class FaultInjector:
                 timings = fault.change_timings(timings)
         return timings
 
-    def change_charge(self, amount: float, target: BaseTarget) -> float:
-        """Return the amount to charge instead of `amount`."""
+    def change_charge(self, original_charge: float, target: BaseTarget) -> float:
+        """Return the amount to charge instead of `original_charge`."""
         for fault in self._find_applicable_faults(target if isinstance(target, Target) else None, target.operation):
             if fault.change_charge is not None:
-                amount = fault.change_charge(amount)
-        return amount
+                original_charge = fault.change_charge(original_charge)
+        return original_charge
 
     def find_rejection_reason(self, request: ParsedRequest, request_count: int) -> str | None:
         """Return the reason why a fault rejects a request; `None` if no fault rejects it.

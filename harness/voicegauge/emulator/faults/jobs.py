@@ -23,12 +23,12 @@ def _find_status_job_spec(response: EmulatedResponse) -> JobSpec | None:
     return operation.job if response.kind == "status" and operation is not None else None
 
 
-def add_unknown_state(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def add_unknown_state(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Insert an undocumented state before the last one."""
     return (*state_path[:-1], UNKNOWN_STATE, state_path[-1])
 
 
-def repeat_states(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def repeat_states(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Repeat all states before the last one."""
     return (*state_path[:-1], *state_path[:-1], state_path[-1]) if len(state_path) > 2 else state_path
 
@@ -74,7 +74,7 @@ def has_expiry(target: Target) -> bool:
     return spec is not None and spec.expires_s is not None
 
 
-def never_end(_get_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def never_end(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Remove the last state, so that the job never ends."""
     return state_path[:-1] or state_path
 
@@ -221,9 +221,9 @@ def _list_usages(target: Target | None) -> list[PriceUsage]:
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 
 
-def overcharge(amount: float) -> float:
+def overcharge(original_charge: float) -> float:
     """Charge more than twice the price; the added 1 makes prices of 0 wrong as well."""
-    return amount * 2 + 1
+    return original_charge * 2 + 1
 
 
 def has_charge(target: Target) -> bool:

@@ -11,7 +11,7 @@ from voicegauge.emulator.http.id_formats import (
 )
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.request_validation import iterate_uploaded_files, parse_request
-from voicegauge.emulator.http.schema_values import PLACEHOLDER_URL, SchemaValueBuilder, schemas_at
+from voicegauge.emulator.http.schema_values import PLACEHOLDER_URL, SchemaValueBuilder, iterate_schemas_at
 
 __all__ = [
     "DEFAULT_ID_TEMPLATE",
@@ -28,9 +28,9 @@ __all__ = [
     "has_right_signature",
     "is_documented_value",
     "is_location_documented",
+    "iterate_schemas_at",
     "iterate_uploaded_files",
     "parse_request",
     "read_at",
-    "schemas_at",
     "write_at",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, read_pointer
-from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.emulator.http.schema_values import iterate_schemas_at
 from voicegauge.formats import Location
 
 
@@ -51,4 +51,4 @@ def is_location_documented(media_spec: MediaType, location: Location) -> bool:
     """Whether the documented schema of `media_spec` allows a value at a location in the body."""
     if not location.is_in_body:
         return False
-    return next(schemas_at(media_spec.schemas, media_spec.schema, location.tokens), None) is not None
+    return next(iterate_schemas_at(media_spec.schemas, media_spec.schema, location.tokens), None) is not None

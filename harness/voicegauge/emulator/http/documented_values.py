@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation
 from voicegauge.emulator.http.request import ParsedRequest
-from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.emulator.http.schema_values import iterate_schemas_at
 from voicegauge.formats import Location
 
 
@@ -44,13 +44,17 @@ def _collect_documented_values(
 
 def _find_schemas(operation: Operation, media_spec: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
     if location.kind == "body":
-        return () if media_spec is None else schemas_at(operation.contract.schemas, media_spec.schema, location.tokens)
+        return (
+            ()
+            if media_spec is None
+            else iterate_schemas_at(operation.contract.schemas, media_spec.schema, location.tokens)
+        )
     return _find_parameter_schemas(operation, location)
 
 
 def _find_parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
     for parameter in operation.parameters:
         if parameter.location == location.kind and parameter.name.lower() == location.name.lower():
-            yield from schemas_at(operation.contract.schemas, parameter.schema, ())
+            yield from iterate_schemas_at(operation.contract.schemas, parameter.schema, ())
             if "example" in parameter.part_data:
                 yield {"example": parameter.part_data["example"]}

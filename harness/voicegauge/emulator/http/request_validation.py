@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, parse_text_value
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
-from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.emulator.http.schema_values import iterate_schemas_at
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape_pointer_token
 from voicegauge.model import UploadedFile
 
@@ -103,7 +103,7 @@ def _parse_form(media_spec: MediaType, content_type: str, body: bytes) -> dict[s
     schemas = media_spec.schemas
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
-        found = next(schemas_at(schemas, media_spec.schema, [name]), {})
+        found = next(iterate_schemas_at(schemas, media_spec.schema, [name]), {})
         values[name] = parse_text_value(schemas, found, text)
     return {**values, **form.files}
 
@@ -122,7 +122,7 @@ def _substitute_file(media_spec: MediaType, name: str, value: Any) -> Any:
     """Return the JSON value to validate in place of a form field, because JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
-        for schema in schemas_at(media_spec.schemas, media_spec.schema, [name])
+        for schema in iterate_schemas_at(media_spec.schemas, media_spec.schema, [name])
     )
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}

@@ -33,7 +33,7 @@ class _SchemaNode(NamedTuple):
     pointer: str
 
 
-def schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
+def iterate_schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield every schema that applies to the value at `tokens` below `schema`."""
     for node in _find_nodes(schemas, _resolve_schema(schemas, schema, ""), tokens, 0):
         yield node.schema
@@ -82,9 +82,9 @@ class SchemaValueBuilder:
         """Use `text` for strings that the schema does not restrict further."""
         self._schemas, self._text = schemas, text
 
-    def build_sample(self, schema: Any, pointer: str) -> Any:
+    def build_sample_value(self, schema: Any, pointer: str) -> Any:
         """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
-        return self._build_sample_at_depth(_resolve_schema(self._schemas, schema, pointer), 0)
+        return self._build_value_at_depth(_resolve_schema(self._schemas, schema, pointer), 0)
 
     def complete_value(self, schema: Any, pointer: str, value: Any) -> Any:
         """Add to `value` everything that `schema` requires but `value` does not have, and return it.
@@ -93,7 +93,7 @@ class SchemaValueBuilder:
         """
         return self._complete_value(_resolve_schema(self._schemas, schema, pointer), value, 0)
 
-    def _build_sample_at_depth(self, node: _SchemaNode, depth: int) -> Any:
+    def _build_value_at_depth(self, node: _SchemaNode, depth: int) -> Any:
         schema = node.schema
         for key in ("const", "default", "example"):
             if key in schema:
@@ -106,10 +106,10 @@ class SchemaValueBuilder:
             return self._complete_value(node, {}, depth)
         if json_type == "array":
             items = _resolve_schema(self._schemas, schema.get("items", {}), f"{node.pointer}/items")
-            return [self._build_sample_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
-        return self._build_scalar_sample(schema, json_type)
+            return [self._build_value_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
+        return self._build_scalar_value(schema, json_type)
 
-    def _build_scalar_sample(self, schema: Mapping[str, Any], json_type: str) -> Any:
+    def _build_scalar_value(self, schema: Mapping[str, Any], json_type: str) -> Any:
         if json_type == "string":
             text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
             return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
@@ -147,7 +147,7 @@ class SchemaValueBuilder:
         for name in node.schema.get("required", ()):
             if name not in value:
                 inner = next(_find_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
-                value[name] = self._build_sample_at_depth(inner, depth + 1)
+                value[name] = self._build_value_at_depth(inner, depth + 1)
         for name in node.schema.get("properties", {}):
             member = _find_member_schema(self._schemas, node, name)
             if name in value and member is not None:

@@ -116,7 +116,9 @@ def _build_error(
 
 def _build_minimal_body(media_spec: MediaType, text: str) -> Any:
     builder = SchemaValueBuilder(media_spec.schemas, text)
-    return builder.build_sample(media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer)
+    return builder.build_sample_value(
+        media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
+    )
 
 
 def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
@@ -188,7 +190,9 @@ def select_body(
         value = write_at(value, location, item)
     builder = SchemaValueBuilder(media_spec.schemas)
     schema, pointer = media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
-    value = builder.build_sample(schema, pointer) if value is None else builder.complete_value(schema, pointer, value)
+    value = (
+        builder.build_sample_value(schema, pointer) if value is None else builder.complete_value(schema, pointer, value)
+    )
     return BodyTemplate(value, None)
 
 

@@ -121,12 +121,12 @@ class ResponseBuilder:
             if has_not_found_response(operation) and not is_documented_id(operation, parameter_name, value):
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
-        def draft(media: MediaType) -> BodyTemplate:
+        def build_template(media: MediaType) -> BodyTemplate:
             return select_body(
                 media, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
             )
 
-        response = build_success_response(operation, "other", draft)
+        response = build_success_response(operation, "other", build_template)
         if isinstance(response.body, dict) and ids:
             response.body = fill_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and is_filtered:
@@ -147,12 +147,12 @@ class ResponseBuilder:
         if locations.state is not None:
             values[locations.state] = job.state
 
-        def draft(media: MediaType) -> BodyTemplate:
+        def build_template(media: MediaType) -> BodyTemplate:
             return select_body(
                 media, lambda example: self._rank_submit_example(request, target, example, values), values
             )
 
-        response = build_success_response(operation, "submit", draft)
+        response = build_success_response(operation, "submit", build_template)
         response.target, response.job, response.request = target, job, request
         if locations.url is not None:
             values[locations.url] = self.build_status_url(request, status, job.id)
@@ -181,11 +181,11 @@ class ResponseBuilder:
         spec = request.operation.job
         assert spec is not None
 
-        def draft(media: MediaType) -> BodyTemplate:
+        def build_template(media: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(spec, job), spec.state: job.state}
             return select_body(media, lambda example: self._rank_state_example(spec, job, example), values)
 
-        response = build_success_response(request.operation, "status", draft)
+        response = build_success_response(request.operation, "status", build_template)
         self._write_status(response, request, spec, job)
         return response
 
@@ -210,12 +210,12 @@ class ResponseBuilder:
             job: the job, which is already canceled unless it had ended before.
         """
 
-        def draft(media: MediaType) -> BodyTemplate:
+        def build_template(media: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
             seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
             return select_body(media, lambda example: (read_at(example.value, job_spec.state) == job.state,), seed)
 
-        response = build_success_response(request.operation, "other", draft)
+        response = build_success_response(request.operation, "other", build_template)
         self._write_job(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, has_location)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]

@@ -10,7 +10,7 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Target
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import choose_media_type, find_format
-from voicegauge.emulator.http import format_timestamp, has_location, read_at, schemas_at, write_at
+from voicegauge.emulator.http import format_timestamp, has_location, iterate_schemas_at, read_at, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
 from voicegauge.formats import Location
@@ -84,7 +84,7 @@ def _choose_media_type_value(response: EmulatedResponse, location: Location, for
 def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
     if response.media is None:
         return
-    for schema in schemas_at(response.media.schemas, response.media.schema, location.tokens):
+    for schema in iterate_schemas_at(response.media.schemas, response.media.schema, location.tokens):
         yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
 
 
@@ -106,7 +106,7 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     integer if the example shows one.
     """
     assert response.media is not None
-    schemas = schemas_at(response.media.schemas, response.media.schema, location.tokens)
+    schemas = iterate_schemas_at(response.media.schemas, response.media.schema, location.tokens)
     if any(schema.get("type") == "integer" for schema in schemas):
         return round(amount)
     shown = read_at(response.body, location)

@@ -15,12 +15,12 @@ number of seconds to wait."""
 BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 
-def add_documented_headers(response: EmulatedResponse, rate_limit_facts: Mapping[str, int]) -> None:
+def add_documented_headers(response: EmulatedResponse, rate_limit_values: Mapping[str, int]) -> None:
     """Add the documented headers: rate limits, the charge, and all other required headers.
 
     Args:
         response: the response, which is changed in place.
-        rate_limit_facts: the result of `AccountRegistry.compute_rate_limit_facts`.
+        rate_limit_values: the result of `AccountRegistry.compute_rate_limit_values`.
     """
     if response.spec is None or response.operation is None:
         return
@@ -30,16 +30,16 @@ def add_documented_headers(response: EmulatedResponse, rate_limit_facts: Mapping
     for name, header in response.spec.headers.items():
         if name.lower() in present:
             continue
-        value = _build_header_value(response, header, roles.get(name.lower()), rate_limit_facts)
+        value = _build_header_value(response, header, roles.get(name.lower()), rate_limit_values)
         if value is not None:
             response.headers[name] = value
 
 
 def _build_header_value(
-    response: EmulatedResponse, header: Parameter, header_role: str | None, rate_limit_facts: Mapping[str, int]
+    response: EmulatedResponse, header: Parameter, header_role: str | None, rate_limit_values: Mapping[str, int]
 ) -> str | None:
     value = (
-        _build_rate_limit_value(response, header, header_role, rate_limit_facts) if header_role is not None else None
+        _build_rate_limit_value(response, header, header_role, rate_limit_values) if header_role is not None else None
     )
     if value is not None:
         return value
@@ -49,20 +49,20 @@ def _build_header_value(
     if not header.is_required:
         return None
     builder = SchemaValueBuilder(header.schemas)
-    return str(builder.build_sample(header.part_data.get("schema", {}), f"{header.pointer}/schema"))
+    return str(builder.build_sample_value(header.part_data.get("schema", {}), f"{header.pointer}/schema"))
 
 
 def _build_rate_limit_value(
-    response: EmulatedResponse, header: Parameter, header_role: str, rate_limit_facts: Mapping[str, int]
+    response: EmulatedResponse, header: Parameter, header_role: str, rate_limit_values: Mapping[str, int]
 ) -> str | None:
     limited = response.rejection_reason == "rate-limited"
     if header_role == "retry_after":
-        return str(rate_limit_facts["retry_after"] if limited else BUSY_RETRY_AFTER_S)
+        return str(rate_limit_values["retry_after"] if limited else BUSY_RETRY_AFTER_S)
     if header_role == "reset":
-        return str(rate_limit_facts["reset"] if _contains_unix_time(header) else rate_limit_facts["retry_after"])
+        return str(rate_limit_values["reset"] if _contains_unix_time(header) else rate_limit_values["retry_after"])
     if header_role == "remaining" and limited:
         return "0"
-    return str(rate_limit_facts[header_role]) if header_role in rate_limit_facts else None
+    return str(rate_limit_values[header_role]) if header_role in rate_limit_values else None
 
 
 def _find_charged_amount(response: EmulatedResponse, header_name: str) -> float | None:

@@ -127,7 +127,7 @@ class _EventSequence:
 
     def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
-        value = None if schema is None else self._value_builder.build_sample(schema, f"{self._at}/{event}/schema")
+        value = None if schema is None else self._value_builder.build_sample_value(schema, f"{self._at}/{event}/schema")
         marker = spec.events[event].has
         if marker is not None and not audio and marker.read(None, b"", value) is MISSING:
             value = write_at(value, _to_body_location(marker), _FAILURE_TEXT)

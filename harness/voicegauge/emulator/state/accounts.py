@@ -35,7 +35,7 @@ class RateWindow:
         if now_s >= self.start_s + RATE_WINDOW_S:
             self.start_s, self.request_count = now_s, 0
 
-    def remaining_s(self, now_s: float) -> int:
+    def compute_remaining_s(self, now_s: float) -> int:
         """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
         return max(1, math.ceil(self.start_s + RATE_WINDOW_S - now_s))
 
@@ -168,7 +168,7 @@ class AccountRegistry:
             return float(allowance.characters_per_day - account.keyless_characters)
         return account.credits
 
-    def compute_rate_limit_facts(
+    def compute_rate_limit_values(
         self, account: EmulatedAccount | None, operation: Operation, now_s: float
     ) -> Mapping[str, int]:
         """Return the values of rate-limit headers, with the headers' roles in `x-limits.headers` as keys.
@@ -177,7 +177,7 @@ class AccountRegistry:
         """
         plan = self.find_plan_limits(operation.limits)
         window = account.window if account is not None else RateWindow()
-        remaining_s = window.remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
+        remaining_s = window.compute_remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
         facts = {"retry_after": remaining_s, "reset": math.ceil(now_s + remaining_s)}
         if plan.requests_per_minute is not None:
             facts["limit"] = plan.requests_per_minute

@@ -34,14 +34,16 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     named: dict[str, int] = {}
     links = _LinkIndex()
     for exchange in exchanges:
-        number = named.get(exchange.group) if exchange.group else links.find(_find_links(contract, exchange))
+        number = (
+            named.get(exchange.group) if exchange.group else links.find_latest_group(_find_links(contract, exchange))
+        )
         if number is None:
             number = len(groups)
             groups.append([])
             if exchange.group:
                 named[exchange.group] = number
         groups[number].append(exchange)
-        links.add(exchange, number)
+        links.add_exchange(exchange, number)
     return groups
 
 
@@ -61,7 +63,7 @@ class _LinkIndex:
     def __init__(self) -> None:
         self._groups: dict[str, int] = {}
 
-    def add(self, exchange: Exchange, group: int) -> None:
+    def add_exchange(self, exchange: Exchange, group: int) -> None:
         if not is_json(exchange.response.media_type):
             return
         try:
@@ -73,7 +75,7 @@ class _LinkIndex:
                 if len(link) >= MIN_ID_CHARACTERS:
                     self._groups[link] = max(group, self._groups.get(link, 0))
 
-    def find(self, links: Iterable[str]) -> int | None:
+    def find_latest_group(self, links: Iterable[str]) -> int | None:
         """Return the number of the latest group with one of `links`; `None` if there is none."""
         return max((self._groups[link] for link in links if link in self._groups), default=None)
 

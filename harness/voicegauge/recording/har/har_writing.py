@@ -68,7 +68,7 @@ def save_har(
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
     sidecars = SidecarWriter()
-    document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
+    document = msgspec.json.format(msgspec.json.encode(_build_har_file(recording, sidecars)), indent=1)
     redactor.check_bytes(str(path), "the file", document)
     previous = find_sidecar_names(path)
     # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.
@@ -79,7 +79,7 @@ def save_har(
     return recording
 
 
-def _to_har(recording: Recording, sidecars: SidecarWriter) -> har.HarFile:
+def _build_har_file(recording: Recording, sidecars: SidecarWriter) -> har.HarFile:
     metadata = har.HarMetadata(
         schema_version=har.SCHEMA_VERSION,
         provenance=recording.provenance,
@@ -89,12 +89,12 @@ def _to_har(recording: Recording, sidecars: SidecarWriter) -> har.HarFile:
         recorded_at=recording.recorded_at,
         redactions=recording.redactions,
     )
-    entries = tuple(_to_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
+    entries = tuple(_build_har_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
     creator = har.HarCreator(name="voicegauge", version=__version__)
     return har.HarFile(log=har.HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
 
 
-def _to_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter) -> har.HarEntry:
+def _build_har_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter) -> har.HarEntry:
     timing = exchange.timing
     started = recording.recorded_at
     if timing is not None:
@@ -102,8 +102,8 @@ def _to_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter)
     return har.HarEntry(
         started_date_time=started,
         time=timing.total_ms if timing else 0,
-        request=_to_request(exchange.request, sidecars),
-        response=_to_response(exchange.response, sidecars),
+        request=_build_har_request(exchange.request, sidecars),
+        response=_build_har_response(exchange.response, sidecars),
         timings=har.to_har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
@@ -112,47 +112,47 @@ def _to_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter)
     )
 
 
-def _to_request(request: Request, sidecars: SidecarWriter) -> har.HarRequest:
+def _build_har_request(request: Request, sidecars: SidecarWriter) -> har.HarRequest:
     query = parse_qsl(request.url.partition("?")[2].partition("#")[0], keep_blank_values=True)
     return har.HarRequest(
         method=request.method,
         url=request.url,
-        headers=_to_pairs(request.headers),
-        query_string=_to_pairs(tuple(query)),
-        post_data=_to_post_data(request, sidecars) if request.body else msgspec.UNSET,
+        headers=_build_har_pairs(request.headers),
+        query_string=_build_har_pairs(tuple(query)),
+        post_data=_build_har_post_data(request, sidecars) if request.body else msgspec.UNSET,
         body_size=len(request.body),
     )
 
 
-def _to_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
+def _build_har_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
     """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
     mime_type = request.header("content-type") or ""
     fields = read_multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
-        params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
+        params = tuple(_build_har_param(name, value, sidecars) for name, value in fields.items())
         return har.HarPostData(mime_type=mime_type, params=params)
     text, name = sidecars.store_body(request.body, get_bare_media_type(mime_type))
     return har.HarPostData(mime_type=mime_type, text=text, file=name)
 
 
-def _to_param(name: str, value: str | UploadedFile, sidecars: SidecarWriter) -> har.HarParam:
+def _build_har_param(name: str, value: str | UploadedFile, sidecars: SidecarWriter) -> har.HarParam:
     if isinstance(value, str):
         return har.HarParam(name=name, value=value)
     text, file = sidecars.store_body(value.data, get_bare_media_type(value.media_type))
     return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
-def _to_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse:
+def _build_har_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse:
     text, name = sidecars.store_body(response.body, response.media_type)
     mime_type = response.header("content-type") or ""
     return har.HarResponse(
         status=response.status,
-        headers=_to_pairs(response.headers),
+        headers=_build_har_pairs(response.headers),
         content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, file=name),
         redirect_url=response.header("location") or "",
         body_size=len(response.body),
     )
 
 
-def _to_pairs(header_pairs: Headers) -> tuple[har.HarNameValue, ...]:
+def _build_har_pairs(header_pairs: Headers) -> tuple[har.HarNameValue, ...]:
     return tuple(har.HarNameValue(name=name, value=value) for name, value in header_pairs)

@@ -102,7 +102,7 @@ class _InteractionImporter:
         self._number += 1
         try:
             interaction = unparsed_interaction.parse()
-            exchange = self._to_exchange(interaction)
+            exchange = self._convert_to_exchange(interaction)
         except NotImportedError as reason:
             self._add_remark(unparsed_interaction, imported=False, message=str(reason))
             return
@@ -116,7 +116,7 @@ class _InteractionImporter:
         request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
         self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
 
-    def _to_exchange(self, interaction: ParsedInteraction) -> Exchange:
+    def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
         request = Request(
             method=interaction.method,
             url=_remove_default_port(interaction.url),

@@ -94,25 +94,25 @@ def _build_url(request: Mapping[str, Any]) -> str:
     return f"{scheme}://{host}{port_suffix}{path}"
 
 
-def _parse_headers(value: Any) -> Headers:
-    if value is None:
+def _parse_headers(headers_value: Any) -> Headers:
+    if headers_value is None:
         return ()
-    if isinstance(value, dict):
-        return tuple((name, text) for name, item in value.items() for text in _parse_header_values(item))
-    if not isinstance(value, list):
+    if isinstance(headers_value, dict):
+        return tuple((name, text) for name, item in headers_value.items() for text in _parse_header_values(item))
+    if not isinstance(headers_value, list):
         raise NotImportedError("its headers are not a mapping")
-    return tuple(_parse_vcrpy_0_headers(value))
+    return tuple(_parse_vcrpy_0_headers(headers_value))
 
 
-def _parse_header_values(value: Any) -> Iterator[str]:
-    for item in value if isinstance(value, list) else [value]:
+def _parse_header_values(header_value: Any) -> Iterator[str]:
+    for item in header_value if isinstance(header_value, list) else [header_value]:
         if item is not None:
             yield str(item) if isinstance(item, int | float) else require_text(item, "header value")
 
 
-def _parse_vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
+def _parse_vcrpy_0_headers(headers_value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
     """Yield headers of vcrpy 0: from lines ("Content-Type: text/plain"), or from pairs in a pickled frozenset."""
-    for item in value:
+    for item in headers_value:
         if isinstance(item, str | bytes):
             name, _, text = require_text(item, "header").strip().partition(":")
             yield name, text.strip()
@@ -124,26 +124,26 @@ def _parse_vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[s
             raise NotImportedError("its headers cannot be read")
 
 
-def _decode_body(value: Any, body_name: str) -> bytes:
-    if isinstance(value, dict):
-        return _decode_body_mapping(value, body_name)
-    if isinstance(value, str):
-        return encode_text(value)
-    if value is None or isinstance(value, bytes):
-        return value or b""
+def _decode_body(body_value: Any, body_name: str) -> bytes:
+    if isinstance(body_value, dict):
+        return _decode_body_mapping(body_value, body_name)
+    if isinstance(body_value, str):
+        return encode_text(body_value)
+    if body_value is None or isinstance(body_value, bytes):
+        return body_value or b""
     raise NotImportedError(f"its {body_name} is neither text nor bytes")
 
 
-def _decode_body_mapping(value: dict[str, Any], body_name: str) -> bytes:
-    if "base64_string" in value:
-        return parse_base64(value["base64_string"], body_name)
-    if isinstance(value.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
-        return _decode_body(next(iter(value["state"]), None), body_name)
-    if "str" in value:  # a Ruby string with instance variables
-        return _decode_body(value["str"], body_name)
-    if "string" not in value:
+def _decode_body_mapping(body_mapping: dict[str, Any], body_name: str) -> bytes:
+    if "base64_string" in body_mapping:
+        return parse_base64(body_mapping["base64_string"], body_name)
+    if isinstance(body_mapping.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
+        return _decode_body(next(iter(body_mapping["state"]), None), body_name)
+    if "str" in body_mapping:  # a Ruby string with instance variables
+        return _decode_body(body_mapping["str"], body_name)
+    if "string" not in body_mapping:
         raise NotImportedError(f"its {body_name} has neither string nor base64_string")
-    inner, encoding = value["string"], value.get("encoding")
+    inner, encoding = body_mapping["string"], body_mapping.get("encoding")
     # ASCII-8BIT is Ruby's name for bytes of unknown encoding.
     if isinstance(inner, str) and isinstance(encoding, str) and encoding != "ASCII-8BIT":
         return encode_text(inner, encoding)

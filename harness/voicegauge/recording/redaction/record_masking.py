@@ -11,10 +11,10 @@ import msgspec
 from voicegauge.recording.redaction.credentials import MASK, mask_url_users
 from voicegauge.recording.redaction.secret_search import replace_secrets
 
-AnyRecord = TypeVar("AnyRecord")
+RecordT = TypeVar("RecordT")
 
 
-def mask_record(record: AnyRecord, secrets: Sequence[str]) -> AnyRecord:
+def mask_record(record: RecordT, secrets: Sequence[str]) -> RecordT:
     """Replace `secrets`, in any spelling, with `MASK` in all texts of a record, including dictionary keys.
 
     User names and passwords in URLs are masked too.
@@ -23,7 +23,7 @@ def mask_record(record: AnyRecord, secrets: Sequence[str]) -> AnyRecord:
         record: a record, or a tuple, list or dictionary of records. Nested records are masked too, but bytes are not.
         secrets: API keys that were in use.
     """
-    masked: AnyRecord = _mask_value(record, secrets)
+    masked: RecordT = _mask_value(record, secrets)
     return masked
 
 

@@ -204,13 +204,13 @@ def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Se
         starts.append(starts[-1] + separator.start() - source_starts[-1])
         source_starts.append(separator.end())
 
-    def source_offset(at: int) -> int:
+    def get_source_offset(at: int) -> int:
         index = bisect_right(starts, at) - 1
         return source_starts[index] + at - starts[index]
 
     for match in matches:
-        end = source_offset(match.end - 1) + 1
-        yield SecretMatch(source_offset(match.start), end, f"{description}, with separators")
+        end = get_source_offset(match.end - 1) + 1
+        yield SecretMatch(get_source_offset(match.start), end, f"{description}, with separators")
 
 
 def _find_matches(data: bytes, secrets: Iterable[str], description: str | None = None) -> Iterator[SecretMatch]:

@@ -92,11 +92,11 @@ class UrlCanonicalizer:
         self._rewrite = build_url_rewriter(replacements)
 
     def _build_server_rewriter(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
-        def to_url(path: str) -> str:
+        def build_url(path: str) -> str:
             match = self._contract.match_operation("GET", path) if by_operation and path else None
             return f"{match[0].server.url if match else server_url}{path}"
 
-        return to_url
+        return build_url
 
     def rewrite_exchange(self, exchange: Exchange) -> Exchange:
         """Rewrite `exchange` as if it had been sent to the servers of the contract."""

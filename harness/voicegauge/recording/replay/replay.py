@@ -64,7 +64,7 @@ class Replay:
             request = self._redactors[contract.id].mask_request(exchange.request)
             signature = build_request_signature(contract, request, operation)
             is_poll = operation is not None and operation.job is not None
-            self._indexes.setdefault(contract.id, RequestIndex()).add(signature, exchange, is_poll=is_poll)
+            self._indexes.setdefault(contract.id, RequestIndex()).add_exchange(signature, exchange, is_poll=is_poll)
 
     @property
     def recorded_requests(self) -> list[RecordedRequest]:
@@ -112,7 +112,7 @@ class Replay:
         return build_request_signature(contract, request, match[0] if match else None, path)
 
     def _find_matching_requests(self, signature: RequestSignature) -> list[RecordedRequest]:
-        return self._index(signature).find(signature)
+        return self._index(signature).find_requests(signature)
 
     def _index(self, signature: RequestSignature) -> RequestIndex:
         return self._indexes.get(signature.provider, RequestIndex())
@@ -137,7 +137,7 @@ class Replay:
         if not others:
             return f"{headline}; nothing is recorded of {signature.provider}"
         nearest = min(others, key=lambda one: _measure_difference(signature, one.signature))
-        differences = signature.differences(nearest.signature)
+        differences = signature.describe_differences(nearest.signature)
         omitted = len(differences) - _MAX_DIFFERENCES_SHOWN
         more = [f"... and {omitted} more"] if omitted > 0 else []
         lines = [*differences[:_MAX_DIFFERENCES_SHOWN], *more]
@@ -145,7 +145,7 @@ class Replay:
 
 
 def _measure_difference(signature: RequestSignature, recorded: RequestSignature) -> tuple[bool, int]:
-    return signature.operation != recorded.operation, len(signature.differences(recorded))
+    return signature.operation != recorded.operation, len(signature.describe_differences(recorded))
 
 
 def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:

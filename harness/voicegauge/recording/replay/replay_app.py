@@ -123,9 +123,11 @@ class ReplayApp:
             host = recorded.signature.content.get("url", "").partition("/")[0]
             if recorded.signature.provider == contract.id and host:
                 for scheme in ("http", "https"):
-                    replacements[f"{scheme}://{host}"] = _prepend(f"{base_url}/{OTHER_HOSTS_PATH_PREFIX}/{host}")
+                    replacements[f"{scheme}://{host}"] = _build_url_prepender(
+                        f"{base_url}/{OTHER_HOSTS_PATH_PREFIX}/{host}"
+                    )
         for server in contract.servers.values():
-            replacements[server.url.rstrip("/")] = _prepend(base_url)
+            replacements[server.url.rstrip("/")] = _build_url_prepender(base_url)
         return build_url_rewriter(replacements)
 
     async def _send_error(self, send: Send, status: int, message: str) -> None:
@@ -135,7 +137,7 @@ class ReplayApp:
         await send({"type": "http.response.body", "body": f"{message}\n".encode()})
 
 
-def _prepend(base_url: str) -> Callable[[str], str]:
+def _build_url_prepender(base_url: str) -> Callable[[str], str]:
     return lambda path: f"{base_url}{path}"
 
 

@@ -10,7 +10,7 @@ from voicegauge.model import Exchange
 from voicegauge.recording.redaction import MASK
 from voicegauge.recording.replay.request_matching import RequestSignature
 
-_Key = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
+_RequestKey = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class RequestIndex:
 
     def __init__(self) -> None:
         self._requests: list[RecordedRequest] = []
-        self._by_key: dict[_Key, list[int]] = defaultdict(list)
+        self._by_key: dict[_RequestKey, list[int]] = defaultdict(list)
         self._masked_names: dict[str, set[frozenset[str]]] = defaultdict(set)
         """By operation, the sets of values that are masked together: few, however many requests there are."""
         self._polls: dict[str | None, list[RecordedRequest]] = defaultdict(list)
@@ -52,7 +52,7 @@ class RequestIndex:
         """Iterate over the requests in the order of the recordings."""
         return iter(self._requests)
 
-    def add(self, signature: RequestSignature, exchange: Exchange, *, is_poll: bool) -> None:
+    def add_exchange(self, signature: RequestSignature, exchange: Exchange, *, is_poll: bool) -> None:
         """Add an exchange to the equal recorded request, or as a new one.
 
         Polls of different groups are kept apart, because job ids may repeat.
@@ -70,7 +70,7 @@ class RequestIndex:
         if is_poll:
             self._polls[exchange.group].append(self._requests[-1])
 
-    def find(self, signature: RequestSignature) -> list[RecordedRequest]:
+    def find_requests(self, signature: RequestSignature) -> list[RecordedRequest]:
         """Return the recorded requests that `signature` matches, in the order of the recordings."""
         keys = {_build_key(signature, masked) for masked in self._masked_names.get(signature.operation, ())}
         numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
@@ -81,7 +81,7 @@ class RequestIndex:
         return self._polls.get(group, [])
 
 
-def _build_key(signature: RequestSignature, masked_names: frozenset[str]) -> _Key:
+def _build_key(signature: RequestSignature, masked_names: frozenset[str]) -> _RequestKey:
     """Return a key that is equal for requests that differ in the values of `masked_names` alone."""
     values = frozenset(item for item in signature.content.items() if item[0] not in masked_names)
     return signature.operation, masked_names.intersection(signature.content), values

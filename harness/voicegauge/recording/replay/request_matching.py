@@ -33,9 +33,11 @@ class RequestSignature(Record, frozen=True, kw_only=True):
         """Whether this request equals `recorded_signature`. A masked part of a recorded value matches any text."""
         if (self.provider, self.operation) != (recorded_signature.provider, recorded_signature.operation):
             return False
-        return self.content.keys() == recorded_signature.content.keys() and not self.differences(recorded_signature)
+        return self.content.keys() == recorded_signature.content.keys() and not self.describe_differences(
+            recorded_signature
+        )
 
-    def differences(self, recorded_signature: RequestSignature) -> list[str]:
+    def describe_differences(self, recorded_signature: RequestSignature) -> list[str]:
         """Describe each difference from the recorded request in one line."""
         lines = []
         if self.operation != recorded_signature.operation:

@@ -35,7 +35,7 @@ def convert_to_ctranslate2(
         weights: weights of an English-only Whisper model.
         shape: numbers of layers and attention heads of the model.
         tokens: all tokens of the vocabulary in the order of their ids. Each byte of a token is written as the printable
-            character that `byte_to_character` assigns to it.
+            character that `build_byte_to_character_map` assigns to it.
         suppressed_token_ids: ids of the tokens with which no transcript may start.
         folder: the folder to create. It receives model.bin, config.json, the vocabulary and tokenizer.json.
     """
@@ -120,7 +120,7 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
-def byte_to_character() -> dict[int, str]:
+def build_byte_to_character_map() -> dict[int, str]:
     """GPT-2's mapping of bytes to printable characters.
 
     Printable bytes are mapped to themselves, and all other bytes to code points from 256 upward.

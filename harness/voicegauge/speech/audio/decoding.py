@@ -244,7 +244,7 @@ def _read_samples(file: Any) -> Samples:
         if file.channels > 1:  # clipped first, because infinity and minus infinity have no mean
             read = clip_to_full_scale(read).mean(axis=1, dtype=np.float32, keepdims=True)
         buffer.add(read)
-    return buffer.samples()[:, 0]
+    return buffer.get_samples()[:, 0]
 
 
 def _read_declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:

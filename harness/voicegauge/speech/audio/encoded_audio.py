@@ -29,7 +29,7 @@ class EncodedAudio:
 
     @classmethod
     def from_facts(cls, data: bytes, facts: AudioFacts) -> EncodedAudio:
-        """Wrap audio of a saved run. The media type and the raw format are taken from `facts`."""
+        """Wrap audio of a saved run. The media type and the raw format are taken from `measure_facts`."""
         raw = None
         if facts.raw_format and facts.sample_rate_hz:
             raw = RawAudioFormat(
@@ -70,7 +70,7 @@ class EncodedAudio:
         """Seconds of playable audio by number of received bytes; `None` if the audio cannot be decoded."""
         return None if self.decoded is None else build_playback_timeline(self.data, self.decoded)
 
-    def facts(self, file: str) -> AudioFacts:
+    def measure_facts(self, file: str) -> AudioFacts:
         """Measure the audio; container, digest and size are known even if it cannot be decoded.
 
         Args:

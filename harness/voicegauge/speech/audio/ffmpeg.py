@@ -78,7 +78,7 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
             raise UndecodableAudioError(f"cannot be read: {error}") from error
     if not buffer:
         raise UndecodableAudioError("no samples")
-    return AudioTrack(buffer.samples(), rate, source_channels, codec)
+    return AudioTrack(buffer.get_samples(), rate, source_channels, codec)
 
 
 def measure_bitrate_kbps(data: bytes) -> float | None:

@@ -40,7 +40,7 @@ class PlaybackTimeline:
         """Size of the header before the audio itself, in bytes; 0 if it is not known."""
         return self._bytes[0]
 
-    def playable_s(self, received_bytes: int) -> float:
+    def compute_playable_s(self, received_bytes: int) -> float:
         """Number of seconds that can be played after the first `received_bytes` bytes."""
         if received_bytes >= self._size_bytes:
             return self._audio_s

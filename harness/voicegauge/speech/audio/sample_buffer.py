@@ -41,7 +41,7 @@ class SampleBuffer:
         self._samples[self._frames : end] = clip_to_full_scale(block)
         self._frames = end
 
-    def samples(self) -> Samples:
+    def get_samples(self) -> Samples:
         """Return all samples, of shape (frames, channels)."""
         self._resize(self._frames)
         return self._samples

@@ -56,8 +56,8 @@ def measure_speech_mismatch(
     other = _compute_features(resample(second_samples, second_rate_hz, _RATE_HZ))
     if one is None or other is None:
         return None
-    distances = _distances(one, other)
-    forwards, backwards = _alignment_costs(np.stack([distances, distances[:, ::-1]]))
+    distances = _compute_distances(one, other)
+    forwards, backwards = _compute_alignment_costs(np.stack([distances, distances[:, ::-1]]))
     return forwards / backwards if backwards > 0 else None
 
 
@@ -99,7 +99,7 @@ def _build_band_weights() -> NDArray[np.float64]:
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))
 
 
-def _distances(first_samples: SpectralFeatures, second_samples: SpectralFeatures) -> NDArray[np.float64]:
+def _compute_distances(first_samples: SpectralFeatures, second_samples: SpectralFeatures) -> NDArray[np.float64]:
     """Return the distance between every frame of `first_samples` and every frame of `second_samples`."""
     distances = np.empty((len(first_samples), len(second_samples)))
     for row, frame in zip(
@@ -110,7 +110,7 @@ def _distances(first_samples: SpectralFeatures, second_samples: SpectralFeatures
     return np.asarray(np.sqrt(distances / _BAND_COUNT))
 
 
-def _alignment_costs(distances: NDArray[np.float64]) -> list[float]:
+def _compute_alignment_costs(distances: NDArray[np.float64]) -> list[float]:
     """Return the mean distance of the frames of two recordings along their best alignment, for several pairs at once.
 
     The costs are computed by diagonals, whose entries do not depend on each other.

@@ -24,15 +24,15 @@ class TranscodingSettings(NamedTuple):
     """Bit rate of a lossy format; `DEFAULT_BITRATE_KBPS` if `None`."""
 
 
-def transcode(data: bytes, target: TranscodingSettings) -> bytes:
-    """Convert encoded audio to `target`.
+def transcode(data: bytes, settings: TranscodingSettings) -> bytes:
+    """Convert encoded audio to `settings`.
 
     Raises:
         UndecodableAudioError: `data` cannot be decoded.
         ValueError: the target format is unknown.
     """
-    samples, rate = read_channels(data, target.sample_rate_hz, target.channels)
-    return encode_at_bitrate(samples, rate, target.format, target.bitrate_kbps)
+    samples, rate = read_channels(data, settings.sample_rate_hz, settings.channels)
+    return encode_at_bitrate(samples, rate, settings.format, settings.bitrate_kbps)
 
 
 def read_channels(data: bytes, sample_rate_hz: int | None = None, channels: int | None = None) -> tuple[Samples, int]:

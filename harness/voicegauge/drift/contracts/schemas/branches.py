@@ -33,7 +33,7 @@ class _BranchKeyFunctions(NamedTuple):
     get_new_key: Callable[[AppliedSchemas], Hashable]
 
 
-def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> BranchDifferences:
+def match_branches(schema_pair: SchemaPair, old: _Branches, new: _Branches) -> BranchDifferences:
     """Match equal branches, then branches with the same reference or title, and then the last two if only two remain.
 
     Equal branches are matched first, so that a branch that was only renamed is not reported.
@@ -41,7 +41,7 @@ def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> BranchDi
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old), list(new)
     by_content = _BranchKeyFunctions(
-        pair.scope.old_schemas.compute_fingerprint, pair.scope.new_schemas.compute_fingerprint
+        schema_pair.scope.old_schemas.compute_fingerprint, schema_pair.scope.new_schemas.compute_fingerprint
     )
     for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
         candidates: dict[Hashable, list[AppliedSchemas]] = {}
@@ -69,7 +69,7 @@ def _get_branch_name(branch: AppliedSchemas) -> str:
 
 
 def compare_wrapping(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or if a branch became the whole schema.
 
@@ -80,21 +80,21 @@ def compare_wrapping(
             if key not in wrapped.schema_lists or not wrapped.has_only_branches or single.has_only_branches:
                 continue
             is_wrapped_now = wrapped is new
-            listed = pair.old if is_wrapped_now else pair.new
+            listed = schema_pair.old if is_wrapped_now else schema_pair.new
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
-                yield pair.scope.build_change(
-                    build_rule_id(pair.kind, action), old.get_keyword(key), new.get_keyword(key)
+                yield schema_pair.scope.build_change(
+                    build_rule_id(schema_pair.schema_kind, action), old.get_keyword(key), new.get_keyword(key)
                 )
                 continue
-            old_branches = (pair.old,) if is_wrapped_now else old.schema_lists[key]
-            new_branches = new.schema_lists[key] if is_wrapped_now else (pair.new,)
-            matched_branches = match_branches(pair, old_branches, new_branches)
-            yield from _report_branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
+            old_branches = (schema_pair.old,) if is_wrapped_now else old.schema_lists[key]
+            new_branches = new.schema_lists[key] if is_wrapped_now else (schema_pair.new,)
+            matched_branches = match_branches(schema_pair, old_branches, new_branches)
+            yield from _report_branch_changes(schema_pair, key, matched_branches, (old, new), inner_pairs)
 
 
 def compare_branches(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield a change for each branch that was added or removed, and append changed branches to `inner_pairs`."""
     for key in RULE_NAME_BY_BRANCH_KEYWORD:
@@ -103,11 +103,13 @@ def compare_branches(
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
             action = f"{RULE_NAME_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
-            yield pair.scope.build_change(build_rule_id(pair.kind, action), old.get_keyword(key), new.get_keyword(key))
+            yield schema_pair.scope.build_change(
+                build_rule_id(schema_pair.schema_kind, action), old.get_keyword(key), new.get_keyword(key)
+            )
             continue
         else:
-            matched_branches = match_branches(pair, old_branches, new_branches)
-        yield from _report_branch_changes(pair, key, matched_branches, (old, new), inner_pairs)
+            matched_branches = match_branches(schema_pair, old_branches, new_branches)
+        yield from _report_branch_changes(schema_pair, key, matched_branches, (old, new), inner_pairs)
 
 
 def _match_by_index(old: _Branches, new: _Branches) -> BranchDifferences:
@@ -120,7 +122,7 @@ def _match_by_index(old: _Branches, new: _Branches) -> BranchDifferences:
 
 
 def _report_branch_changes(
-    pair: SchemaPair,
+    schema_pair: SchemaPair,
     branch_keyword: str,
     matched_branches: BranchDifferences,
     schemas: tuple[NormalizedSchema, NormalizedSchema],
@@ -128,20 +130,20 @@ def _report_branch_changes(
 ) -> Iterator[DriftChange]:
     old, new = schemas
     for branch in matched_branches.removed_branches:
-        yield pair.scope.build_change(
-            build_rule_id(pair.kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
+        yield schema_pair.scope.build_change(
+            build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
             branch[0],
             new.get_keyword(branch_keyword),
         )
     for branch in matched_branches.added_branches:
-        yield pair.scope.build_change(
-            build_rule_id(pair.kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
+        yield schema_pair.scope.build_change(
+            build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
             old.get_keyword(branch_keyword),
             branch[0],
         )
     is_item = branch_keyword == "prefixItems"
-    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.kind.property_kind] if is_item else pair.kind
-    scope = pair.scope.create_nested_scope("/*") if is_item else pair.scope
+    kind = SCHEMA_KIND_BY_ID_PREFIX[schema_pair.schema_kind.property_kind] if is_item else schema_pair.schema_kind
+    scope = schema_pair.scope.create_nested_scope("/*") if is_item else schema_pair.scope
     inner_pairs.extend(
         SchemaPair(scope, kind, before, after, before[0], after[0])
         for before, after in matched_branches.changed_branches

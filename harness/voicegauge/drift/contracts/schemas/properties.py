@@ -39,7 +39,7 @@ class _PropertyPair:
     """A property as the older and as the newer schema describe it."""
 
     scope: ComparisonScope
-    kind: SchemaKind
+    schema_kind: SchemaKind
     old: _PropertyVersion
     new: _PropertyVersion
 
@@ -52,7 +52,7 @@ def compare_properties(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes of properties as a whole. Append the schemas of properties in both to `inner_pairs`."""
-    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.kind.property_kind]
+    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.schema_kind.property_kind]
     for name in dict.fromkeys((*old.properties, *new.properties, *old.required_names, *new.required_names)):
         scope = pair.scope.create_nested_scope(f"/{escape_pointer_token(name)}")
         before = _read_property_version(scope, kind, old, name, is_newer=False)
@@ -61,7 +61,7 @@ def compare_properties(
 
 
 def _read_property_version(
-    scope: ComparisonScope, kind: SchemaKind, parent_schema: NormalizedSchema, name: str, *, is_newer: bool
+    scope: ComparisonScope, schema_kind: SchemaKind, parent_schema: NormalizedSchema, name: str, *, is_newer: bool
 ) -> _PropertyVersion:
     applied_schemas = parent_schema.properties.get(name, ())
     node = applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(name)
@@ -72,12 +72,12 @@ def _read_property_version(
         schema=schema,
         is_required=parent_schema.is_property_required(name),
         required_node=parent_schema.get_keyword("required"),
-        is_omitted_from_body=("readOnly" if kind.is_sent_by_client else "writeOnly") in schema.keywords,
+        is_omitted_from_body=("readOnly" if schema_kind.is_sent_by_client else "writeOnly") in schema.keywords,
     )
 
 
 def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    old, new, kind = pair.old, pair.new, pair.kind
+    old, new, kind = pair.old, pair.new, pair.schema_kind
     # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
@@ -102,18 +102,18 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
         yield pair.build_change(_choose_removed_rule(kind, old))
 
 
-def _choose_added_rule(kind: SchemaKind, new: _PropertyVersion) -> str:
-    if not kind.is_sent_by_client:
-        return f"{kind.message}-{new.required_or_optional}-property-added"
+def _choose_added_rule(schema_kind: SchemaKind, new: _PropertyVersion) -> str:
+    if not schema_kind.is_sent_by_client:
+        return f"{schema_kind.message}-{new.required_or_optional}-property-added"
     has_default = new.is_required and "default" in new.schema.keywords
-    return f"new-{new.required_or_optional}-{kind.id_prefix}" + ("-with-default" if has_default else "")
+    return f"new-{new.required_or_optional}-{schema_kind.id_prefix}" + ("-with-default" if has_default else "")
 
 
-def _choose_removed_rule(kind: SchemaKind, old: _PropertyVersion) -> str:
+def _choose_removed_rule(schema_kind: SchemaKind, old: _PropertyVersion) -> str:
     return (
-        f"{kind.id_prefix}-removed"
-        if kind.is_sent_by_client
-        else f"{kind.message}-{old.required_or_optional}-property-removed"
+        f"{schema_kind.id_prefix}-removed"
+        if schema_kind.is_sent_by_client
+        else f"{schema_kind.message}-{old.required_or_optional}-property-removed"
     )
 
 
@@ -121,8 +121,8 @@ def _compare_requiredness(pair: _PropertyPair) -> Iterator[DriftChange]:
     old, new = pair.old, pair.new
     if old.is_required == new.is_required:
         return
-    rule = f"{pair.kind.id_prefix}-became-{new.required_or_optional}"
-    if pair.kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
+    rule = f"{pair.schema_kind.id_prefix}-became-{new.required_or_optional}"
+    if pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
         rule += "-with-default"
     yield pair.scope.build_change(rule, old.required_node, new.required_node)
 
@@ -133,5 +133,5 @@ def _compare_read_write_access(pair: _PropertyPair) -> Iterator[DriftChange]:
         old, new = pair.old.schema.get_keyword(keyword), pair.new.schema.get_keyword(keyword)
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
             yield pair.scope.build_change(
-                f"{pair.kind.message}-{pair.new.required_or_optional}-property-{change.action_suffix}", old, new
+                f"{pair.schema_kind.message}-{pair.new.required_or_optional}-property-{change.action_suffix}", old, new
             )

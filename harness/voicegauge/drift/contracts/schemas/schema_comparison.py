@@ -44,12 +44,12 @@ def compare_schemas(
     )
     stack, visited, has_changed = [first], set[tuple[Any, ...]](), False
     while stack:  # no recursion, because a chain of references may be longer than Python's stack
-        pair = stack.pop()
-        if pair.cache_key in visited:
+        schema_pair = stack.pop()
+        if schema_pair.cache_key in visited:
             continue
-        visited.add(pair.cache_key)
+        visited.add(schema_pair.cache_key)
         inner_pairs: list[SchemaPair] = []
-        for change in _compare_pair(pair, inner_pairs):
+        for change in _compare_pair(schema_pair, inner_pairs):
             has_changed = True
             yield change
         stack.extend(reversed(inner_pairs))
@@ -63,29 +63,29 @@ def _find_component_pointer(node: DocumentNode) -> str:
     return node.resolve_references().pointer if is_plain_reference else node.pointer
 
 
-def _compare_pair(pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
+def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
     """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `inner_pairs`."""
-    old, new = pair.normalize_both()
-    wrapping = list(compare_wrapping(pair, old, new, inner_pairs))
+    old, new = schema_pair.normalize_both()
+    wrapping = list(compare_wrapping(schema_pair, old, new, inner_pairs))
     if wrapping or inner_pairs:
         yield from wrapping
         return
-    for change in compare_keywords(pair.kind, old, new, is_text=pair.scope.is_text):
-        yield pair.scope.build_change(
-            build_rule_id(pair.kind, change.action_suffix), change.old, change.new, **change.values
+    for change in compare_keywords(schema_pair.schema_kind, old, new, is_text=schema_pair.scope.is_text):
+        yield schema_pair.scope.build_change(
+            build_rule_id(schema_pair.schema_kind, change.action_suffix), change.old, change.new, **change.values
         )
-    accepts_anything = pair.kind.is_sent_by_client and not pair.new
+    accepts_anything = schema_pair.schema_kind.is_sent_by_client and not schema_pair.new
     if accepts_anything or are_disjoint(old, new):
         return
-    yield from compare_properties(pair, old, new, inner_pairs)
-    yield from _compare_additional_properties(pair, old, new)
-    inner_pairs.extend(_iterate_item_pairs(pair, old, new))
-    yield from _compare_assertions(pair, old, new)
-    yield from compare_branches(pair, old, new, inner_pairs)
+    yield from compare_properties(schema_pair, old, new, inner_pairs)
+    yield from _compare_additional_properties(schema_pair, old, new)
+    inner_pairs.extend(_iterate_item_pairs(schema_pair, old, new))
+    yield from _compare_assertions(schema_pair, old, new)
+    yield from compare_branches(schema_pair, old, new, inner_pairs)
 
 
 def _compare_additional_properties(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema
+    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema
 ) -> Iterator[DriftChange]:
     if _forbids_additional_properties(old) != _forbids_additional_properties(new):
         action = (
@@ -94,12 +94,12 @@ def _compare_additional_properties(
             else "additional-properties-allowed"
         )
         nodes = (schema.node.get_child("additionalProperties") for schema in (old, new))
-        yield pair.scope.build_change(build_rule_id(pair.kind, action), *nodes)
+        yield schema_pair.scope.build_change(build_rule_id(schema_pair.schema_kind, action), *nodes)
 
 
-def _iterate_item_pairs(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[SchemaPair]:
+def _iterate_item_pairs(schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[SchemaPair]:
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
-    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.kind.property_kind]
+    kind = SCHEMA_KIND_BY_ID_PREFIX[schema_pair.schema_kind.property_kind]
     for keyword in ("items", "additionalProperties"):
         before, after = old.single_schemas.get(keyword, ()), new.single_schemas.get(keyword, ())
         is_comparable = keyword == "items" or not (
@@ -107,7 +107,7 @@ def _iterate_item_pairs(pair: SchemaPair, old: NormalizedSchema, new: Normalized
         )
         if (before or after) and is_comparable:
             nodes = (old.node.get_child(keyword), new.node.get_child(keyword))
-            yield SchemaPair(pair.scope.create_nested_scope("/*"), kind, before, after, *nodes)
+            yield SchemaPair(schema_pair.scope.create_nested_scope("/*"), kind, before, after, *nodes)
 
 
 def _forbids_additional_properties(schema: NormalizedSchema) -> bool:
@@ -115,16 +115,18 @@ def _forbids_additional_properties(schema: NormalizedSchema) -> bool:
     return any(node.value is False for node in schema.single_schemas.get("additionalProperties", ()))
 
 
-def _compare_assertions(pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[DriftChange]:
+def _compare_assertions(schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[DriftChange]:
     """Compare subschemas such as `not` as a whole, because a change inside of one may both allow and forbid values."""
     used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
     for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
-        for action, before, after in _compare_assertion(pair, keyword, old, new) if keyword in used else ():
-            yield pair.scope.build_change(build_rule_id(pair.kind, f"{name}-{action}"), before, after)
+        for action, before, after in _compare_assertion(schema_pair, keyword, old, new) if keyword in used else ():
+            yield schema_pair.scope.build_change(
+                build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), before, after
+            )
 
 
 def _compare_assertion(
-    pair: SchemaPair, keyword: str, old: NormalizedSchema, new: NormalizedSchema
+    schema_pair: SchemaPair, keyword: str, old: NormalizedSchema, new: NormalizedSchema
 ) -> Iterator[tuple[str, DocumentNode, DocumentNode]]:
     before, after = _map_assertion_schemas(keyword, old), _map_assertion_schemas(keyword, new)
     for name in dict.fromkeys((*before, *after)):
@@ -135,9 +137,9 @@ def _compare_assertion(
             yield "added", nodes[0], nodes[1]
         elif name not in after:
             yield "removed", nodes[0], nodes[1]
-        elif pair.scope.old_schemas.compute_fingerprint(before[name]) != pair.scope.new_schemas.compute_fingerprint(
-            after[name]
-        ):
+        elif schema_pair.scope.old_schemas.compute_fingerprint(
+            before[name]
+        ) != schema_pair.scope.new_schemas.compute_fingerprint(after[name]):
             yield "changed", nodes[0], nodes[1]
 
 

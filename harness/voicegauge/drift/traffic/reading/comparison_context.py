@@ -41,10 +41,10 @@ class PairedResponses(NamedTuple):
     new_exchanges: tuple[RecordedExchange, ...]
 
 
-def group_by_context(pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
+def group_by_context(conversation_pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
     """Group the responses of all pairs by context. A context that only one conversation of a pair has is left out."""
     groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(conversation_pairs):
         old, new = _group_exchanges_by_context(pair.old), _group_exchanges_by_context(pair.new)
         for context in old.keys() & new.keys():
             groups[context].append(PairedResponses(str(number), tuple(old[context]), tuple(new[context])))
@@ -81,10 +81,11 @@ class FlattenedCase(NamedTuple):
     new_bodies: list[FlattenedBody]
 
 
-def flatten_bodies(pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
+def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
     """Flatten the JSON bodies of the responses in one context. Responses without JSON are left out."""
     entry_keys = learn_entry_keys(
-        _list_json_bodies(pair.old_exchanges for pair in pairs), _list_json_bodies(pair.new_exchanges for pair in pairs)
+        _list_json_bodies(pair.old_exchanges for pair in response_pairs),
+        _list_json_bodies(pair.new_exchanges for pair in response_pairs),
     )
     cases = (
         FlattenedCase(
@@ -92,7 +93,7 @@ def flatten_bodies(pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
             _flatten_bodies_of(pair.old_exchanges, entry_keys),
             _flatten_bodies_of(pair.new_exchanges, entry_keys),
         )
-        for pair in pairs
+        for pair in response_pairs
     )
     return [case for case in cases if case.old_bodies and case.new_bodies]
 

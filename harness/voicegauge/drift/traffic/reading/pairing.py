@@ -27,7 +27,7 @@ class ConversationPair(NamedTuple):
 class ConversationPairing(NamedTuple):
     """The matched conversations of two recordings."""
 
-    pairs: list[ConversationPair]
+    matched_pairs: list[ConversationPair]
     unmatched_conversations: list[Conversation]
     """Conversations of the older recording whose first request is not in the newer recording."""
 
@@ -59,13 +59,13 @@ def _pair_operation(
             continue
         new_requests.remove(match)
         repeated.append(values)
-        pairing.pairs.append(ConversationPair(conversation, match[1], is_identical_request=True))
+        pairing.matched_pairs.append(ConversationPair(conversation, match[1], is_identical_request=True))
     for values, conversation in unmatched:
         best = max(new_requests, key=lambda candidate: _compute_similarity(values, candidate[0]), default=None)
         if best is not None and _compute_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
             new_requests.remove(best)
             repeated.append(values)
-            pairing.pairs.append(ConversationPair(conversation, best[1], is_identical_request=False))
+            pairing.matched_pairs.append(ConversationPair(conversation, best[1], is_identical_request=False))
         elif values not in repeated:  # fewer repetitions of a request are not a change of the API
             pairing.unmatched_conversations.append(conversation)
 
