@@ -90,7 +90,7 @@ def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
     found = only(
         compare_inputs(write("a/x.yaml", text), write("b/x.yaml", "# moved\n" + text.replace("false", "true")))
     )
-    assert (found.old_position.find_line, found.new_position.find_line) == (5, 6)
+    assert (found.old_position.line, found.new_position.line) == (5, 6)
     assert found.positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
 
 

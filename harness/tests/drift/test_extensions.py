@@ -14,8 +14,8 @@ def test_a_change_of_an_extension_has_its_rule(drift: Drift, edit: ExtensionEdit
         found = only(report)
         assert {found.rule: found.level.value} == rules
         assert "x-" in found.location
-        assert found.old_position.find_line > 1
-        assert found.new_position.find_line > 1
+        assert found.old_position.line > 1
+        assert found.new_position.line > 1
 
 
 def test_event_schemas_are_compared_through_references(drift: Drift) -> None:

@@ -31,7 +31,7 @@ from voicegauge.errors import ContractError, UnknownNameError, UsageError
 from voicegauge.formats import Document, escape_pointer_token
 from voicegauge.model import Record
 
-_FIELD_NAMES: Mapping[str, Sequence[str]] = {
+_NAMES_BY_FIELD: Mapping[str, Sequence[str]] = {
     "text": ("text", "input", "prompt", "script", "transcript", "content", "ssml"),
     "voice": ("voice", "voice_id", "voiceid", "voice_name", "speaker", "speaker_id", "reference_id"),
     "language": ("language", "language_code", "languagecode", "lang", "locale"),
@@ -40,19 +40,21 @@ _FIELD_NAMES: Mapping[str, Sequence[str]] = {
     "seed": ("seed",),
 }
 """Names of request fields, in lower case, by provider-independent field. An earlier name takes precedence."""
-_MODEL_NAMES = ("model", "model_id", "modelid", "engine")
-_SPEECH_WORDS = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
-_NO_SPEECH_WORDS = re.compile(r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE)
-_AUDIO_MEDIA_TYPE = re.compile(r"['\"]audio/")
+_MODEL_FIELD_NAMES = ("model", "model_id", "modelid", "engine")
+_SPEECH_WORD_PATTERN = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
+_OTHER_PURPOSE_WORD_PATTERN = re.compile(
+    r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE
+)
+_AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
 _SPEECH_METHODS = ("post", "put", "get")
-_PROVIDER_ID = re.compile(r"[a-z0-9][a-z0-9-]*")
-_KEY_HEADER = re.compile(r"api-?key|auth|token", re.IGNORECASE)
-_TITLE_WORDS = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
+_PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
+_KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+_IGNORED_TITLE_WORD_PATTERN = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
 _MAX_MODELS = 10
-_SPEECH_PATH = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
+_SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
-_BEARER = "{type: http, scheme: bearer}"
-_AUDIO_BODY = "{at: body, delivered: bytes}"
+_BEARER_SCHEME_YAML = "{type: http, scheme: bearer}"
+_AUDIO_BODY_YAML = "{at: body, delivered: bytes}"
 
 
 class ProposedOperation(Record, frozen=True, kw_only=True):
@@ -104,11 +106,11 @@ def propose_overlay(document: Document, *, provider: str = "", operations: Seque
         UnknownNameError: the document does not have one of `operations`.
         ContractError: the document is not valid OpenAPI in a part that matters.
     """
-    if provider and not _PROVIDER_ID.fullmatch(provider):
+    if provider and not _PROVIDER_ID_PATTERN.fullmatch(provider):
         raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
     candidates = list(_find_candidates(document, operations))
     found = [c for c in candidates if c.audio or c.job] or [
-        c for c in candidates if operations or _SPEECH_PATH.search(c.path)
+        c for c in candidates if operations or _SPEECH_PATH_PATTERN.search(c.path)
     ]
     if not found:
         wanted = f" among {', '.join(operations)}" if operations else ""
@@ -117,7 +119,7 @@ def propose_overlay(document: Document, *, provider: str = "", operations: Seque
             f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
             f"{hint}write x-speech by hand as docs/contract.md describes"
         )
-    provider = provider or _provider_id(document)
+    provider = provider or _derive_provider_id(document)
     writer = _OverlayWriter(document, provider)
     return writer.write(found)
 
@@ -136,9 +138,12 @@ def _select_likely_operations(document: Document, operations: Sequence[str]) -> 
 
 def _is_likely_speech(path: str, node: Mapping[str, Any]) -> bool:
     names = f"{path} {node.get('operationId', '')} {node.get('summary', '')}"
-    if _NO_SPEECH_WORDS.search(names):
+    if _OTHER_PURPOSE_WORD_PATTERN.search(names):
         return False
-    return bool(_SPEECH_WORDS.search(names)) or _AUDIO_MEDIA_TYPE.search(str(node.get("responses"))) is not None
+    return (
+        bool(_SPEECH_WORD_PATTERN.search(names))
+        or _AUDIO_MEDIA_TYPE_PATTERN.search(str(node.get("responses"))) is not None
+    )
 
 
 def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[_Candidate]:
@@ -157,7 +162,7 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
             check_schemas(Schemas(part), part)
             validate_openapi(part)
             node = part.data["paths"][path]
-            fields = dict(_request_fields(Schemas(part), node, node[method]))
+            fields = dict(_iterate_request_fields(Schemas(part), node, node[method]))
         except ContractError as invalid:
             error = error or invalid
             continue
@@ -170,7 +175,7 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
         raise error
 
 
-def _request_fields(
+def _iterate_request_fields(
     schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]
 ) -> Iterator[tuple[str, ProposedField]]:
     for parameter in [*item.get("parameters", ()), *node.get("parameters", ())]:
@@ -188,7 +193,7 @@ def _request_fields(
 
 
 def _find_field(fields: Mapping[str, ProposedField], field: str) -> ProposedField | None:
-    return _find_field_by_name(fields, _FIELD_NAMES[field])
+    return _find_field_by_name(fields, _NAMES_BY_FIELD[field])
 
 
 def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
@@ -205,7 +210,7 @@ def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
     for status, response in responses.items() if isinstance(responses, dict) else ():
         content = schemas.resolve_reference(response)[0].get("content", {}) if str(status).startswith("2") else {}
         if any(name.startswith("audio/") or name == "application/octet-stream" for name in content):
-            return _AUDIO_BODY
+            return _AUDIO_BODY_YAML
         for name, media in content.items():
             if "json" in name and (
                 found := find_audio_property(dict(list_body_fields(schemas, media.get("schema", {}))))
@@ -219,21 +224,21 @@ def _find_key_header(candidates: Sequence[_Candidate]) -> str | None:
     names = [
         location.removeprefix("header.") for c in candidates for location in c.fields if location.startswith("header.")
     ]
-    return next((name for name in names if _KEY_HEADER.search(name) and name.lower() != "authorization"), None)
+    return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
 
 
-def _provider_id(document: Document) -> str:
+def _derive_provider_id(document: Document) -> str:
     """Derive an id from the host of the first server, else from the title: api.acme.com becomes acme."""
-    hosts = [urlsplit(url).hostname for url in _server_urls(document.data)]
+    hosts = [urlsplit(url).hostname for url in _list_server_urls(document.data)]
     parts = (hosts[0] or "").split(".") if hosts else []
     if len(parts) > 1:
-        return _to_name(parts[-2])
+        return _convert_to_name(parts[-2])
     info = document.data.get("info")
     title = str(info.get("title", "") if isinstance(info, dict) else "")
-    return _to_name(_TITLE_WORDS.sub("", title)) or "my-provider"
+    return _convert_to_name(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
 
 
-def _server_urls(data: Mapping[str, Any]) -> list[str]:
+def _list_server_urls(data: Mapping[str, Any]) -> list[str]:
     servers = data.get("servers")
     urls = [str(s.get("url", "")) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
@@ -245,17 +250,17 @@ def _write_target(path: str, method: str) -> str:
     return json.dumps(f"$.paths['{name}'].{method}", ensure_ascii=False)
 
 
-def _to_name(text: str) -> str:
+def _convert_to_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _last_fixed_part(path: str) -> str:
+def _derive_name_from_path(path: str) -> str:
     """Return the last part of a path that is not a parameter, as a name."""
-    parts = [_to_name(part) for part in path.split("/") if part and "{" not in part]
+    parts = [_convert_to_name(part) for part in path.split("/") if part and "{" not in part]
     return parts[-1] if parts else "speech"
 
 
-def _first_value(schema: Mapping[str, Any]) -> Any:
+def _find_first_value(schema: Mapping[str, Any]) -> Any:
     """Return a value that the document names for a field; `None` if it names none."""
     examples = schema.get("examples")
     values = [schema.get("default"), schema.get("example"), *(examples if isinstance(examples, list) else ())]
@@ -285,7 +290,7 @@ class _OverlayWriter:
                 ProposedOperation(
                     id=str(candidate.data.get("operationId", "")),
                     request=f"{candidate.method.upper()} {candidate.path}",
-                    line=self._document.line(pointer),
+                    line=self._document.find_line(pointer),
                     targets=tuple(name for name, _ in targets),
                 )
             )
@@ -301,7 +306,7 @@ class _OverlayWriter:
         return [
             "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
             "overlay: 1.0.0",
-            f"info: {{title: {quote_yaml(f'{self._provider} as a contract')}, version: {quote_yaml(_today())}}}",
+            f"info: {{title: {quote_yaml(f'{self._provider} as a contract')}, version: {quote_yaml(_format_today())}}}",
             f"extends: {quote_yaml(self._document.path.name)}",
             "actions:",
         ]
@@ -311,7 +316,7 @@ class _OverlayWriter:
         info = self._document.data.get("info")
         title = str(info.get("title", name)) if isinstance(info, dict) else name
         key_env = re.sub(r"[^A-Z0-9]", "_", name.upper())
-        source = f"{{title: {quote_yaml(title)}, date: {quote_yaml(_today())}}}"
+        source = f"{{title: {quote_yaml(title)}, date: {quote_yaml(_format_today())}}}"
         lines = [
             "  - target: $",
             "    update:",
@@ -321,7 +326,7 @@ class _OverlayWriter:
             f"        key_env: {key_env if key_env[:1].isalpha() else '_' + key_env}_API_KEY",
             f"        sources: {{{quote_yaml(self._document.path.name)}: {source}}}",
         ]
-        if not _server_urls(self._document.data):
+        if not _list_server_urls(self._document.data):
             self._todo.append("the server, which the document does not name")
             lines.append(f'      servers: [{{url: "{TODO_URL}"}}]  # TODO')
         components = self._document.data.get("components")
@@ -329,13 +334,15 @@ class _OverlayWriter:
             self._todo.append("how the key is sent: the document has no security scheme")
             lines.append("      security: [{key: []}]  # TODO: and the scheme below")
             lines.append("  - target: $" if not isinstance(components, dict) else "  - target: $.components")
-            scheme = f"{{type: apiKey, in: header, name: {quote_yaml(key_header)}}}" if key_header else _BEARER
+            scheme = (
+                f"{{type: apiKey, in: header, name: {quote_yaml(key_header)}}}" if key_header else _BEARER_SCHEME_YAML
+            )
             scheme = f"securitySchemes: {{key: {scheme}}}"
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
         return lines
 
     def _iterate_operation_lines(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
-        mapped = {name: field for name in _FIELD_NAMES if (field := _find_field(candidate.fields, name))}
+        mapped = {name: field for name in _NAMES_BY_FIELD if (field := _find_field(candidate.fields, name))}
         request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
         yield f"  - target: {_write_target(candidate.path, candidate.method)}"
         yield "    update:"
@@ -347,7 +354,7 @@ class _OverlayWriter:
         if candidate.job is not None:
             yield f"        response: {{job: {quote_yaml(self._status_operation_id(candidate.job))}}}"
         else:
-            audio = candidate.audio or _AUDIO_BODY
+            audio = candidate.audio or _AUDIO_BODY_YAML
             yield f"        response: {{audio: {audio}}}{'' if candidate.audio else '  # TODO'}"
         yield "        targets:"
         yield from (f"          {quote_yaml(name)}: {text}" for name, text in targets)
@@ -374,7 +381,7 @@ class _OverlayWriter:
         yield from (f"      {line}" for line in job.lines)
 
     def _status_operation_id(self, job: JobProposal) -> str:
-        return str(job.operation.get("operationId") or _to_name(f"get {job.path}"))
+        return str(job.operation.get("operationId") or _convert_to_name(f"get {job.path}"))
 
     def _iterate_response_lines(self, candidate: _Candidate, *, has_format: bool) -> Iterator[str]:
         """Yield the line `responses: ...`, with what the document lacks, and note it.
@@ -407,7 +414,7 @@ class _OverlayWriter:
         if not candidate.audio:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
         elif (
-            candidate.audio == _AUDIO_BODY
+            candidate.audio == _AUDIO_BODY_YAML
             and has_format
             and not {"audio/*", "application/octet-stream"} & content.keys()
         ):
@@ -420,13 +427,13 @@ class _OverlayWriter:
         """Yield the line `operationId: ...`, if the document has no id or another proposed operation has the same."""
         name = str(candidate.data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
-            name = _to_name(f"{candidate.method} {candidate.path}")
+            name = _convert_to_name(f"{candidate.method} {candidate.path}")
             yield f"      operationId: {quote_yaml(name)}"
         self._used_operation_ids.add(name)
 
     def _iterate_target_lines(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
         """Yield a target for each documented model; one target if no models are documented."""
-        model = _find_field_by_name(candidate.fields, _MODEL_NAMES)
+        model = _find_field_by_name(candidate.fields, _MODEL_FIELD_NAMES)
         voice = _find_field(candidate.fields, "voice")
         voice_text = self._build_voice_text(candidate, voice) if voice is not None and voice.required else ""
         enum = model.schema.get("enum") if model is not None else None
@@ -434,23 +441,23 @@ class _OverlayWriter:
         if len(models) > _MAX_MODELS:
             self._todo.append(f"{len(models) - _MAX_MODELS} more models of {candidate.path}, each as a target")
         if model is not None and not models and model.required:
-            models = [_first_value(model.schema) or TODO]
+            models = [_find_first_value(model.schema) or TODO]
             self._todo.append(f"the models of {candidate.path}")
         names: list[str | None] = [*models[:_MAX_MODELS]] or [None]
         for name in names:
-            own_name = _to_name(name) if name and name != TODO else _last_fixed_part(candidate.path)
-            target = self._unused_target(own_name)
+            own_name = _convert_to_name(name) if name and name != TODO else _derive_name_from_path(candidate.path)
+            target = self._choose_unused_target_name(own_name)
             title = name or candidate.path
             constants = f", constants: {{{quote_yaml(model.location)}: {quote_yaml(name)}}}" if model and name else ""
             yield target, f"{{title: {quote_yaml(title)}{constants}{voice_text}}}"
 
     def _build_voice_text(self, candidate: _Candidate, voice: ProposedField) -> str:
-        value = _first_value(voice.schema)
+        value = _find_first_value(voice.schema)
         if value is None:
             self._todo.append(f"a voice of {candidate.path}")
         return f", voice: {quote_yaml(value or TODO)}"
 
-    def _unused_target(self, name: str) -> str:
+    def _choose_unused_target_name(self, name: str) -> str:
         number = 1
         unused = name
         while unused in self._used_targets:
@@ -460,5 +467,5 @@ class _OverlayWriter:
         return unused
 
 
-def _today() -> str:
+def _format_today() -> str:
     return datetime.now(UTC).date().isoformat()

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import escape_pointer_token
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
-_YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+_PLAIN_SCALAR_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_./#-]*")
+_RESERVED_YAML_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 _MAX_DEPTH = 8
 """Maximum nesting of alternatives; schemas may refer to themselves."""
 
@@ -68,7 +68,9 @@ def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, A
 
 def quote_yaml(value: Any) -> str:
     """Write a value as YAML."""
-    is_plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
+    is_plain = (
+        isinstance(value, str) and _PLAIN_SCALAR_PATTERN.fullmatch(value) and value.lower() not in _RESERVED_YAML_WORDS
+    )
     return str(value) if is_plain else json.dumps(value)
 
 

@@ -19,17 +19,17 @@ CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-al
 """Names of headers about a single connection or response, which are not part of an API."""
 
 
-def compare_headers(context: ResponseContext, pairs: Sequence[PairedResponses]) -> Iterator[DriftChange]:
+def compare_headers(context: ResponseContext, response_pairs: Sequence[PairedResponses]) -> Iterator[DriftChange]:
     """Yield a change for each header that was removed, was added, or has another value."""
     responses = [
-        recorded_exchange for pair in pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
+        recorded_exchange for pair in response_pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
     ]
     names = {name for recorded_exchange in responses for name in _list_header_names(recorded_exchange)}
     for name in sorted(names - CONNECTION_HEADERS):
         if is_infrastructure_header(name):
             continue
-        yield from _compare_presence(context, pairs, name)
-        yield from _compare_values(context, pairs, name)
+        yield from _compare_presence(context, response_pairs, name)
+        yield from _compare_values(context, response_pairs, name)
 
 
 def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
@@ -37,45 +37,45 @@ def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
 
 
 def _compare_presence(
-    context: ResponseContext, pairs: Sequence[PairedResponses], header_name: str
+    context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
     old = [
         header_name in _list_header_names(recorded_exchange)
-        for pair in pairs
+        for pair in response_pairs
         for recorded_exchange in pair.old_exchanges
     ]
     new = [
         header_name in _list_header_names(recorded_exchange)
-        for pair in pairs
+        for pair in response_pairs
         for recorded_exchange in pair.new_exchanges
     ]
     if all(old) and not any(new):
-        yield _build_header_change("recorded-header-gone", context, pairs, header_name)
+        yield _build_header_change("recorded-header-gone", context, response_pairs, header_name)
     elif any(new) and not any(old):
-        yield _build_header_change("recorded-header-new", context, pairs, header_name)
+        yield _build_header_change("recorded-header-new", context, response_pairs, header_name)
 
 
 def _compare_values(
-    context: ResponseContext, pairs: Sequence[PairedResponses], header_name: str
+    context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
     if header_name == "content-type" and any(
-        _list_media_types(pair.old_exchanges) != _list_media_types(pair.new_exchanges) for pair in pairs
+        _list_media_types(pair.old_exchanges) != _list_media_types(pair.new_exchanges) for pair in response_pairs
     ):
         return  # recorded-media-type-changed reports it
     old = {
         CaseKey((pair.case_name,)): values
-        for pair in pairs
+        for pair in response_pairs
         if (values := _list_header_values(pair.old_exchanges, header_name))
     }
     new = {
         CaseKey((pair.case_name,)): values
-        for pair in pairs
+        for pair in response_pairs
         if (values := _list_header_values(pair.new_exchanges, header_name))
     }
     difference = compare_values(old, new)
     if difference is not None and difference.added_values:
         shown = {"old": list(difference.removed_values), "new": list(difference.added_values)}
-        yield _build_header_change("recorded-header-value-new", context, pairs, header_name, shown)
+        yield _build_header_change("recorded-header-value-new", context, response_pairs, header_name, shown)
 
 
 def _list_media_types(exchanges: Sequence[RecordedExchange]) -> set[str]:
@@ -102,7 +102,7 @@ def _parse_number_or_text(text: str) -> JsonScalar:
 def _build_header_change(
     rule_id: str,
     context: ResponseContext,
-    pairs: Sequence[PairedResponses],
+    response_pairs: Sequence[PairedResponses],
     header_name: str,
     values: dict[str, list[JsonScalar]] | None = None,
 ) -> DriftChange:
@@ -114,7 +114,7 @@ def _build_header_change(
         rule_id,
         location=f"{context.status} header.{header_name}",
         operation=context.operation_id,
-        old=find_header_position(pairs[0].old_exchanges[0]),
-        new=find_header_position(pairs[0].new_exchanges[0]),
+        old=find_header_position(response_pairs[0].old_exchanges[0]),
+        new=find_header_position(response_pairs[0].new_exchanges[0]),
         message_values=shown or None,
     )
