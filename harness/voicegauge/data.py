@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 _PACKAGE_FOLDER = Path(__file__).resolve().parent
+RECORDINGS_FOLDER_NAME = "fixtures"
+"""Folder of the working directory in which recordings are written and looked for unless another folder is named."""
 CACHE_VARIABLE = "VOICEGAUGE_CACHE"
 """Environment variable with the path of the cache folder."""
 STATE_VARIABLE = "VOICEGAUGE_STATE"

@@ -51,6 +51,7 @@ NAMES = [
     "check_request",
     "compare",
     "convert",
+    "convert_all",
     "emulate",
     "errors",
     "find_drift",

@@ -13,7 +13,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.model import Provenance
-from voicegauge.recording import find_secret, load_har
+from voicegauge.recording import find_own_and_bundled_recordings, find_secret, load_har
 
 from .conftest import ACME_KEY
 
@@ -105,6 +105,44 @@ def test_a_live_service_is_recorded_within_its_budget_and_without_its_key(live, 
     requests = len(acme.keys)
     assert live()[0] == 0
     assert len(acme.keys) == requests
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "reason"),
+    [
+        (ACME_KEY, "/wrong", "status 404: check the base URL; nothing was recorded"),
+        ("a-wrong-key", "", "status 401: check the key; nothing was recorded"),
+    ],
+)
+def test_a_wrong_url_or_key_is_named_and_leaves_no_recording(
+    record, acme, acme_contracts, monkeypatch, tmp_path, key, path, reason
+) -> None:
+    monkeypatch.setenv("ACME_API_KEY", key)
+    where = ("--contracts", str(acme_contracts()), "--base-url", acme.url + path)
+    status, result, output = record("acme/voice-1", "--live", *where)
+    assert (status, result) == (2, None)
+    assert reason in output
+    assert [file for file in (tmp_path / "fixtures").rglob("*") if file.is_file()] == []
+
+
+def test_a_check_finds_what_was_recorded_in_the_working_directory(acme_contracts, monkeypatch, tmp_path, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    contracts = ("--contracts", str(acme_contracts()))
+    assert cli.run(["record", "acme/voice-1", "--emulated", *contracts]) == 0
+    capfd.readouterr()
+    assert cli.run(["check", "acme", *contracts]) == 0
+    assert "EMULATED" in capfd.readouterr().out
+
+
+def test_own_recordings_take_precedence_over_bundled_ones(tmp_path, monkeypatch) -> None:
+    bundled, own = tmp_path / "bundled" / "acme", tmp_path / "fixtures" / "acme"
+    for folder, names in ((bundled, ("a", "b")), (own, ("b", "c"))):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.har").touch()
+    monkeypatch.chdir(tmp_path)
+    found = find_own_and_bundled_recordings(tmp_path / "bundled", ["acme"])
+    assert found == [Path("fixtures/acme/b.har"), Path("fixtures/acme/c.har"), bundled / "a.har"]
 
 
 def test_a_plan_above_the_budget_sends_nothing(live, acme) -> None:

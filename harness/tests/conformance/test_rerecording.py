@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -71,6 +72,17 @@ def test_without_confirmation_the_command_is_shown(aged: tuple[list[str], Path],
     assert status == 1
     assert f"voicegauge record acme/voice-1 --live --out '{path.parent.parent}'" in out
     assert (started_at(path), len(acme.keys)) == (OLD, requests)
+
+
+def test_the_printed_command_records_again(aged: tuple[list[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
+    arguments, path = aged
+    capfd.readouterr()
+    cli.run(arguments)
+    (command,) = [line.strip() for line in capfd.readouterr().out.splitlines() if "voicegauge record" in line]
+    words = shlex.split(command[command.index("voicegauge record") :])
+    assert cli.run(words[1:]) == 0
+    assert started_at(path) > OLD + 1e8
+    assert "recording-stale" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("ci", "expected"), [(None, 0), ("true", 1)])

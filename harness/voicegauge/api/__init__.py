@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from voicegauge.api.options import LiveOptions
     from voicegauge.api.plan_sending import describe_plan, describe_undeletable_resources
     from voicegauge.api.progress import ProgressListener
-    from voicegauge.api.recording_conversion import Conversion, ConvertedFile, convert
+    from voicegauge.api.recording_conversion import (
+        Conversion,
+        ConvertedFile,
+        convert,
+        convert_all,
+    )
     from voicegauge.api.result_files import (
         apply_baseline,
         format_github_annotations,
@@ -65,7 +70,7 @@ _NAMES_BY_MODULE = {
     "options": ("LiveOptions",),
     "plan_sending": ("describe_undeletable_resources", "describe_plan"),
     "progress": ("ProgressListener",),
-    "recording_conversion": ("Conversion", "ConvertedFile", "convert"),
+    "recording_conversion": ("Conversion", "ConvertedFile", "convert", "convert_all"),
     "result_files": (
         "apply_baseline",
         "format_github_annotations",
@@ -115,6 +120,7 @@ __all__ = [
     "check_request",
     "compare",
     "convert",
+    "convert_all",
     "describe_plan",
     "describe_undeletable_resources",
     "download_document",

@@ -64,7 +64,7 @@ from voicegauge.errors import StorageError, TransportError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.model import Provenance, Severity, StopReason
 from voicegauge.receiver import Receiver, running_receiver
-from voicegauge.recording import find_recordings
+from voicegauge.recording import find_own_and_bundled_recordings, find_recordings
 
 DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
@@ -117,7 +117,8 @@ def check(
         select: ids of the rules to apply; all by default.
         ignore: ids of rules not to apply.
         severities: severities that replace those of the rules, by rule id.
-        recordings: folders of HAR files to check instead of the bundled ones, when nothing is sent.
+        recordings: folders of HAR files to check when nothing is sent, instead of the bundled ones and those that
+            `record` wrote to the folder "fixtures" of the working directory.
         stale_recordings_fail: whether a recording older than its provider's age limit is an error instead of a
             warning.
         max_calls: maximum number of billable requests; the most informative ones are sent first.
@@ -492,9 +493,13 @@ def _check_offline(
     *,
     stale_recordings_fail: bool,
 ) -> None:
-    """Judge the documented examples, and the recordings in the folders `recordings` or else the bundled recordings."""
+    """Judge the documented examples and the recordings in `recordings`, or else the own and the bundled ones."""
     check_documented_examples(contracts, rules, collector)
-    files = [path for folder in recordings or [find_bundled_folder("fixtures")] for path in find_recordings(folder)]
+    if recordings:
+        files = [path for folder in recordings for path in find_recordings(folder)]
+    else:
+        known = [contract.id for contract in contracts]
+        files = find_own_and_bundled_recordings(find_bundled_folder("fixtures"), known)
     judged = check_recordings(files, contracts, rules, collector, stale_recordings_fail=stale_recordings_fail)
     providers = " or ".join(contract.id for contract in contracts)
     for folder in recordings:

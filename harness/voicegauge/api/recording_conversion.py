@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
@@ -20,6 +22,10 @@ from voicegauge.recording.importing import ImportedRecording, ImportRemark, impo
 
 RecordingFormat = Literal["har", "vcr"]
 SUFFIX_BY_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
+
+_INPUT_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+_ID_IN_PATH_PATTERN = re.compile(r"(?<=/)(?:[0-9a-fA-F-]{16,}|[0-9]+|(?=[^/]*[0-9])[A-Za-z0-9_-]{16,})(?=[/ ]|$)")
+"""Matches a segment of a path that is a number, a UUID or another long id."""
 
 
 class ConvertedFile(Record, frozen=True, kw_only=True):
@@ -39,12 +45,38 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
     redactions: dict[str, int]
     """Number of masked secrets by location."""
 
+    def group_rejected_requests(self) -> tuple[RejectedRequests, ...]:
+        """Return the requests that were left out, by host and reason, the most frequent first."""
+        return _group_rejected_requests([self])
+
+
+class UnconvertedFile(Record, frozen=True, kw_only=True):
+    """A file that was not converted."""
+
+    file: str
+    reason: str
+
+
+class RejectedRequests(Record, frozen=True, kw_only=True):
+    """Requests to one host that were left out for the same reason."""
+
+    host: str
+    reason: str
+    """The reason of the first of them. Ids in paths are written as {}."""
+    count: int
+    first: str
+    """The first of them: file, position in the file, method and URL."""
+
 
 class Conversion(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge convert --json` writes."""
 
     schema: str = "voicegauge/convert/2"
     files: tuple[ConvertedFile, ...]
+    unconverted: tuple[UnconvertedFile, ...] = ()
+    """The files of which nothing was converted, with the reason."""
+    rejected: tuple[RejectedRequests, ...] = ()
+    """The requests of all files that were left out, by host and reason, the most frequent first."""
 
 
 def convert(
@@ -76,7 +108,86 @@ def convert(
         UsageError: the output file exists already, or the provider must be named.
         DataError: the file cannot be converted.
     """
-    return _Converter(to_catalogue(contracts), provider, to, Path(out), mask, base_urls or {}).convert(Path(file))
+    return _Converter(to_catalogue(contracts), provider, to, Path(out), mask, base_urls or {}).convert(
+        Path(file), Path(file).stem
+    )
+
+
+def convert_all(
+    paths: Sequence[PathLike],
+    *,
+    provider: str | None = None,
+    to: RecordingFormat = "har",
+    out: PathLike = ".",
+    mask: Sequence[str] = (),
+    base_urls: Mapping[str, str] | None = None,
+    contracts: ContractsOrFolders = (),
+    on_file: Callable[[ConvertedFile], None] | None = None,
+) -> Conversion:
+    """Convert files and whole folders. A file that cannot be converted does not stop the conversion of the others.
+
+    Args:
+        paths: files as for `convert`, and folders of such files. A file of a folder within a folder gets the name of
+            the inner folder in front of its own: `FOLDER/tts/speak.yaml` becomes `tts-speak.har`.
+        provider: id of the recorded provider; needed for files of other tools.
+        to: "har", or "vcr" for a cassette that vcrpy reads.
+        out: folder to write to.
+        mask: further names of fields, parameters and headers whose values are masked.
+        base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
+        contracts: loaded contracts, or folders of your own.
+        on_file: called after each file that was converted.
+
+    Returns:
+        The written files, those of which nothing was converted, and what was left out.
+
+    Raises:
+        UsageError: there is only one file, whose output exists already, or the provider must be named.
+        DataError: there is only one file, and it cannot be converted; or a folder has no file that may be a recording.
+    """
+    converter = _Converter(to_catalogue(contracts), provider, to, Path(out), mask, base_urls or {})
+    inputs = [one for path in paths for one in _list_input_files(Path(path))]
+    converted: list[ConvertedFile] = []
+    unconverted: list[UnconvertedFile] = []
+    for file, name in inputs:
+        try:
+            one = converter.convert(file, name)
+        except (DataError, UsageError) as error:
+            if len(inputs) == 1:
+                raise
+            unconverted.append(UnconvertedFile(file=str(file), reason=str(error).removeprefix(f"{file}: ")))
+            continue
+        converted.append(one)
+        if on_file is not None:
+            on_file(one)
+    return Conversion(
+        files=tuple(converted), unconverted=tuple(unconverted), rejected=_group_rejected_requests(converted)
+    )
+
+
+def _list_input_files(path: Path) -> list[tuple[Path, str]]:
+    """Return a file, or the files of a folder that may be recordings, each with the stem of its output."""
+    if not path.is_dir():
+        return [(path, path.stem)]
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _INPUT_SUFFIXES and file.is_file())
+    if not files:
+        raise DataError(f"{path}: has no file that may be a recording ({', '.join(_INPUT_SUFFIXES)})")
+    return [(file, "-".join((*file.relative_to(path).parent.parts, file.stem))) for file in files]
+
+
+def _group_rejected_requests(files: Sequence[ConvertedFile]) -> tuple[RejectedRequests, ...]:
+    """Return the requests that were left out, by host and reason, the most frequent first."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for file in files:
+        for remark in file.remarks:
+            if not remark.imported:
+                host = urlsplit(remark.request.partition(" ")[2]).netloc.rpartition("@")[2]
+                reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
+                groups.setdefault((host, reason), []).append(f"{file.file}: {remark.number} ({remark.request})")
+    grouped = [
+        RejectedRequests(host=host, reason=reason, count=len(requests), first=requests[0])
+        for (host, reason), requests in groups.items()
+    ]
+    return tuple(sorted(grouped, key=lambda group: -group.count))
 
 
 @dataclass(frozen=True)
@@ -88,9 +199,9 @@ class _Converter:
     names_to_mask: Sequence[str]
     base_urls: Mapping[str, str]
 
-    def convert(self, file: Path) -> ConvertedFile:
-        """Convert one file."""
-        written = self.out_folder / f"{file.stem}{SUFFIX_BY_FORMAT[self.output_format]}"
+    def convert(self, file: Path, name: str) -> ConvertedFile:
+        """Convert one file to one that is called `name`, with the suffix of the output format."""
+        written = self.out_folder / f"{name}{SUFFIX_BY_FORMAT[self.output_format]}"
         if written.exists():
             raise UsageError(f"{written} exists already: choose another folder with --out")
         if is_recording(file):

@@ -37,6 +37,7 @@ from voicegauge.conformance import (
     ResourceSummary,
     build_emulator_check_settings,
     build_emulator_settings,
+    find_only_cause,
     price_plan,
 )
 from voicegauge.conformance.recording import (
@@ -50,10 +51,17 @@ from voicegauge.conformance.recording import (
     plan_cases_to_record,
 )
 from voicegauge.contract import BaseTarget, Contract
+from voicegauge.data import RECORDINGS_FOLDER_NAME
 from voicegauge.emulator import running_emulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import AmbiguousRequest, Exchange, Provenance, Record, StopReason
-from voicegauge.recording import Recording, RecordingChanges, compare_recordings, load_har, save_har
+from voicegauge.recording import (
+    Recording,
+    RecordingChanges,
+    compare_recordings,
+    load_har,
+    save_har,
+)
 
 
 class RecordedFile(Record, frozen=True, kw_only=True):
@@ -113,7 +121,7 @@ def record(
     emulated: bool = False,
     live: LiveOptions | None = None,
     contracts: ContractsOrFolders = (),
-    out: PathLike = "fixtures",
+    out: PathLike = RECORDINGS_FOLDER_NAME,
     refresh: RefreshMode = "stale",
     full: bool = False,
     mask: Sequence[str] = (),
@@ -158,8 +166,8 @@ def record(
         The files, with their differences from the earlier files; no file if nothing was missing or stale.
 
     Raises:
-        UsageError: arguments contradict each other, a name is not known, a file must not be replaced, or the emulator
-            responded to the requests of a live recording.
+        UsageError: arguments contradict each other, a name is not known, a file must not be replaced, the emulator
+            responded to the requests of a live recording, or all responses have the status of a wrong URL or key.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
         DataError: a recording would contain a value that looks like a credential; all other files are written. Or
@@ -323,6 +331,11 @@ class _RecordingRun:
         if recorder.is_emulated_service:
             journals.forget_requests()  # the emulator charges nothing
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
+        cause = _find_cause_of_rejections(rest, collector)
+        if cause is not None:
+            unfinished.remove_cases(rest.cases)
+            journals.forget_requests(keep_lost_requests=True)
+            raise UsageError(cause)
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(
             {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
@@ -406,6 +419,19 @@ class _RecordingRun:
             secrets=secrets,
             masked_names=self.names_to_mask,
         )
+
+
+def _find_cause_of_rejections(plan: CasePlan, collector: Collector) -> str | None:
+    """Return why nothing was recorded if the service rejected everything as with a wrong URL or key, else `None`."""
+    if not any(case.kind in ("delivery", "valid") for case in plan.cases):
+        return None  # requests that are meant to be rejected
+    statuses = Counter(collector.coverage.response_count_by_status)
+    cause = find_only_cause(statuses)
+    if cause is None:
+        return None
+    listed = " or ".join(map(str, sorted(statuses)))
+    responses = "the only response has" if statuses.total() == 1 else f"all {statuses.total()} responses have"
+    return f"{responses} status {listed}: check {cause}; nothing was recorded"
 
 
 def _list_key_texts(settings: CheckSettings) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,9 +16,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport
 
 
-def offer_recording(
-    report: CheckReport, offered_commands: set[str], *, contracts: Sequence[Path], max_cost_usd: float
-) -> bool:
+def offer_recording(report: CheckReport, offered_commands: set[str], *, max_cost_usd: float) -> bool:
     """Offer to record stale recordings again, and record them if the user agrees.
 
     The offer is made only on a terminal, and never in CI.
@@ -28,7 +24,6 @@ def offer_recording(
     Args:
         report: the report of the check.
         offered_commands: commands that were offered before; commands that this call offers are added.
-        contracts: folders of contracts, passed to the recording.
         max_cost_usd: budget of each recording.
 
     Returns:
@@ -48,9 +43,7 @@ def offer_recording(
         return False
     from voicegauge.cli import run
 
-    more = [word for folder in contracts for word in ("--contracts", str(folder))]
-    more += ["--max-cost", str(max_cost_usd)]
-    statuses = [run([*shlex.split(command)[1:], *more]) for command in commands]
+    statuses = [run([*shlex.split(command)[1:], "--max-cost", str(max_cost_usd)]) for command in commands]
     return EXIT_OK in statuses
 
 

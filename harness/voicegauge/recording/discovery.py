@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from voicegauge.data import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import DataError
 from voicegauge.recording.har import Recording, load_har
 
@@ -14,6 +15,16 @@ from voicegauge.recording.har import Recording, load_har
 def find_recordings(folder: Path) -> list[Path]:
     """The sorted paths of the HAR files in `folder` and in its direct sub-folders, of which each provider has one."""
     return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
+
+
+def find_own_and_bundled_recordings(bundled_folder: Path, providers: Iterable[str]) -> list[Path]:
+    """Return the recordings of `providers` in `RECORDINGS_FOLDER_NAME`, and those bundled that have no file there."""
+    found: list[Path] = []
+    for provider in providers:
+        own = sorted((Path(RECORDINGS_FOLDER_NAME) / provider).glob("*.har"))
+        names = {path.name for path in own}
+        found += [*own, *(path for path in sorted((bundled_folder / provider).glob("*.har")) if path.name not in names)]
+    return found
 
 
 def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list[Recording]:

@@ -62,6 +62,56 @@ def test_a_recording_becomes_a_cassette_that_reads_back_the_same(name: str, tmp_
     assert [e.operation for e in again.exchanges] == [e.operation for e in before]
 
 
+def test_a_folder_is_converted_and_what_is_left_out_is_summarised(tmp_path: Path) -> None:
+    folder = tmp_path / "cassettes"
+    (folder / "tts").mkdir(parents=True)
+    _write(folder / "tts", "vcrpy_1_yaml")
+    _write(folder, "har_chrome")
+    entry = {
+        "request": {"method": "GET", "url": "https://status.other.test/jobs/12345?key=a"},
+        "response": {"status": 200, "content": {"text": "a"}},
+    }
+    log = {"version": "1.2", "creator": {"name": "WebInspector", "version": "1"}, "entries": [entry, entry]}
+    (folder / "other.har").write_text(json.dumps({"log": log}))
+    (folder / "settings.json").write_text("{}")
+    out, said = tmp_path / "out", tmp_path / "said.json"
+    done = _convert(folder, "--provider", "pixelapi", "--out", out, "--json", said)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in out.glob("*.har")} == {"har_chrome.har", "tts-vcrpy_1_yaml.har"}
+    report = json.loads(said.read_text())
+    assert {Path(one["file"]).name for one in report["unconverted"]} == {"other.har", "settings.json"}
+    assert "2 files converted, 2 not converted" in done.output
+    assert "other.har: not converted: a HAR file of WebInspector" in done.output
+
+
+def test_requests_to_other_hosts_are_one_line_for_each_reason(tmp_path: Path) -> None:
+    file = _write(tmp_path, "har_chrome")
+    data = json.loads(file.read_text())
+    data["log"]["entries"] += [
+        {
+            "request": {"method": "GET", "url": f"https://status.other.test/jobs/{number}?key=a"},
+            "response": {"status": 200, "content": {"text": "a"}},
+        }
+        for number in range(5)
+    ]
+    file.write_text(json.dumps(data))
+    said = tmp_path / "said.json"
+    done = _convert(file, "--provider", "pixelapi", "--out", tmp_path / "out", "--json", said)
+    (line,) = [line for line in done.output.splitlines() if "status.other.test" in line]
+    assert "and 4 more: left out: its host 'status.other.test'" in line
+    assert ("status.other.test", 5) in [(one["host"], one["count"]) for one in json.loads(said.read_text())["rejected"]]
+    assert "key=a" not in done.output + said.read_text()
+
+
+def test_a_file_without_content_does_not_stop_the_others(tmp_path: Path) -> None:
+    empty, file = tmp_path / "empty.har", _write(tmp_path, "har_chrome")
+    empty.write_text('{"log": {"version": "1.2", "entries": []}}')
+    done = _convert(empty, file, "--provider", "pixelapi", "--out", tmp_path / "out")
+    assert isinstance(done.exception, DataError)
+    assert (tmp_path / "out" / "har_chrome.har").exists()
+    assert "empty.har: not converted" in done.output
+
+
 SEED = "Zt4nQ8wLxV0pHs7RbYk2"
 
 

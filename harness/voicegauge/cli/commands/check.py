@@ -98,7 +98,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder of HAR files to check instead of the bundled ones. May be repeated.",
+    help="Folder of HAR files to check instead of ./fixtures/PROVIDER and the bundled ones. May be repeated.",
 )
 @add_base_url_option
 @add_insecure_http_option
@@ -233,7 +233,7 @@ def command(
         from voicegauge.cli.stale_recordings import offer_recording
 
         offered_commands: set[str] = set()
-        while offer_recording(report, offered_commands, contracts=contracts, max_cost_usd=max_cost):
+        while offer_recording(report, offered_commands, max_cost_usd=max_cost):
             report = check()
     if not printed:
         print_report(report)

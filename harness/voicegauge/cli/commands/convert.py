@@ -10,13 +10,14 @@ import click
 
 from voicegauge.cli.console import create_console, write_json
 from voicegauge.cli.options import OutputFolder, add_base_url_option, add_contracts_option, add_json_option
+from voicegauge.errors import DataError
 
 if TYPE_CHECKING:
-    from voicegauge.api import ConvertedFile
+    from voicegauge.api import Conversion, ConvertedFile
 
 
 @click.command("convert")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--provider", metavar="ID", help="Provider that was recorded; needed for files of other tools.")
 @click.option(
     "--to",
@@ -55,33 +56,63 @@ def command(
     """Convert recordings of other tools, and write VCR cassettes.
 
     FILES are cassettes of vcrpy, Ruby VCR or betamax, HAR files of browsers and proxies,
-    tapes of huggingface.js, or recordings of voicegauge. Keys are masked. One line is
-    printed for everything that cannot be converted.
+    tapes of huggingface.js, or recordings of voicegauge, and folders of such files. Keys are
+    masked. What cannot be converted is listed by host and reason, and does not stop the rest.
+    The exit status is 2 if nothing was converted of a file that is named.
     """
     from voicegauge import api
 
-    catalogue = api.load_contracts(contracts)
-    converted = []
-    for file in files:
-        one = api.convert(
-            file, provider=provider, to=to_format, out=out, mask=mask, base_urls=base_url, contracts=catalogue
-        )
-        converted.append(one)
-        if json_path != "-":
-            _print_converted_file(one)
+    prints = json_path != "-"
+    conversion = api.convert_all(
+        files,
+        provider=provider,
+        to=to_format,
+        out=out,
+        mask=mask,
+        base_urls=base_url,
+        contracts=contracts,
+        on_file=_print_converted_file if prints else None,
+    )
+    if prints:
+        _print_summary(conversion)
     if json_path:
-        write_json(api.Conversion(files=tuple(converted)), json_path)
+        write_json(conversion, json_path)
+    named = {str(file) for file in files}
+    failed = [one for one in conversion.unconverted if one.file in named or not conversion.files]
+    if failed:
+        raise DataError(f"{len(failed)} files were not converted; {failed[0].file}: {failed[0].reason}")
 
 
 def _print_converted_file(converted: ConvertedFile) -> None:
     out = create_console()
     for remark in converted.remarks:
-        verb = "" if remark.imported else "left out: "
-        position = f"{remark.number} ({remark.request})" if remark.number else remark.request
-        out.print(f"{converted.file}: {position}: {verb}{remark.message}", soft_wrap=True)
+        if remark.imported:
+            position = f"{remark.number} ({remark.request})" if remark.number else remark.request
+            out.print(f"{converted.file}: {position}: {remark.message}", soft_wrap=True)
+    for group in converted.group_rejected_requests():
+        position = group.first.removeprefix(f"{converted.file}: ")
+        more = f" and {group.count - 1} more" if group.count > 1 else ""
+        out.print(f"{converted.file}: {position}{more}: left out: {group.reason}", soft_wrap=True)
     masked = ", ".join(f"{location} ({count})" for location, count in converted.redactions.items())
     lost = f", {converted.left_out} left out" if converted.left_out else ""
     counts = f"{converted.exchanges} exchanges{lost}"
     out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True)
     if masked:
         out.print(f"{converted.file}: masked: {masked}", soft_wrap=True)
+
+
+def _print_summary(conversion: Conversion) -> None:
+    """Print what was left out of several files, by host and reason."""
+    if len(conversion.files) + len(conversion.unconverted) < 2:
+        return
+    out = create_console()
+    for one in conversion.unconverted:
+        out.print(f"{one.file}: not converted: {one.reason}", soft_wrap=True)
+    for group in conversion.rejected:
+        host = group.host or "unknown host"
+        out.print(f"left out: {host} ({group.count}): {group.reason}; first {group.first}", soft_wrap=True)
+    exchanges = sum(file.exchanges for file in conversion.files)
+    left_out = sum(file.left_out for file in conversion.files)
+    unconverted = f", {len(conversion.unconverted)} not converted" if conversion.unconverted else ""
+    summary = f"{len(conversion.files)} files converted{unconverted}: {exchanges} exchanges, {left_out} left out"
+    out.print(summary, style="bold", soft_wrap=True)

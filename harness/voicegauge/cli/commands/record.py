@@ -24,6 +24,7 @@ from voicegauge.cli.options import (
     build_live_options,
     require_flags,
 )
+from voicegauge.data import RECORDINGS_FOLDER_NAME
 from voicegauge.model import describe_unresolved
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ MAX_FIELDS_SHOWN = 4
 @click.option(
     "--out",
     type=OutputFolder(),
-    default=Path("fixtures"),
+    default=Path(RECORDINGS_FOLDER_NAME),
     show_default=True,
     metavar="DIR",
     help="Folder of recordings; files are DIR/PROVIDER/TARGET.har.",

@@ -145,11 +145,12 @@ def _find_age_violations(
         return
     oldest = max(known, key=lambda exchange: compute_age_days(recording, exchange, now))
     target = contract.targets.get(path.stem)
+    out = path.parent.parent if path.parent.name == contract.id else path.parent
     operation = contract.find_operation(oldest.operation)
     age = RecordingAge(operation, oldest, path.name, compute_age_days(recording, oldest, now), target)
-    command = (
-        f"voicegauge record {target.id if target else contract.id} --live --out {shlex.quote(str(path.parent.parent))}"
-    )
+    name = target.id if target else contract.id
+    options = build_contract_options([contract])
+    command = shlex.join(["voicegauge", "record", name, "--live", "--out", str(out), "--yes", *options])
     for finding in checker.iterate_findings(age, case_id=path.name):
         severity = Severity.ERROR if stale_recordings_fail else finding.severity
         yield msgspec.structs.replace(finding, severity=severity, reproduce=command)

@@ -14,6 +14,7 @@ from voicegauge.conformance.reporting.report import (
     CheckReport,
     describe_doubtful_statuses,
     describe_empty_account,
+    find_only_cause,
     find_targets_not_judged,
     merge_findings,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "describe_doubtful_statuses",
     "describe_empty_account",
     "export_check_report",
+    "find_only_cause",
     "find_targets_not_judged",
     "merge_findings",
 ]
