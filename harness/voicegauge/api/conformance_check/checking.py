@@ -1,0 +1,213 @@
+"""Checks providers and targets: their documents and recordings, or the responses to planned requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from voicegauge.api.conformance_check.offline import check_offline
+from voicegauge.api.conformance_check.planning import determine_provenance, plan_cases_to_send
+from voicegauge.api.conformance_check.reports import build_report, finish_check, report_on_full_disk
+from voicegauge.api.conformance_check.services import choose_journal_folder, open_receiver, open_service
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.plan_sending import (
+    announce_earlier_spending,
+    announce_losses_on_error,
+    drop_ambiguous_cases,
+    open_journals,
+    send_plan,
+)
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import (
+    ContractsOrFolders,
+    collect_contracts,
+    find_wholly_named_providers,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+    to_names,
+)
+from voicegauge.checks import select_rules
+from voicegauge.conformance import CheckReport, Collector, price_plan
+from voicegauge.emulator import RunningEmulator
+from voicegauge.errors import UsageError
+from voicegauge.files import check_writable
+from voicegauge.model import Severity
+
+DEFAULT_LISTEN_PORT = 8090
+"""Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
+
+
+def check(
+    targets: str | Sequence[str] = (),
+    *,
+    emulated: bool | RunningEmulator = False,
+    live: LiveOptions | None = None,
+    contracts: ContractsOrFolders = (),
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    severities: Mapping[str, Severity] | None = None,
+    recordings: Sequence[PathLike] = (),
+    stale_recordings_fail: bool = False,
+    max_calls: int | None = None,
+    full: bool = False,
+    large_uploads: bool = False,
+    fuzz: int = 0,
+    failures: PathLike | None = None,
+    faults: Sequence[str] = (),
+    cases: Sequence[str] = (),
+    prices: Mapping[str, float] | None = None,
+    public_url: str | None = None,
+    listen_port: int = DEFAULT_LISTEN_PORT,
+    seed: int = 0,
+    max_wait_s: float | None = None,
+    retry_ambiguous: bool = False,
+    on_report: Callable[[CheckReport], None] | None = None,
+    progress: ProgressListener | None = None,
+) -> CheckReport:
+    """Check whether an API behaves as its contract says.
+
+    By default nothing is sent: the examples in the documents and the recordings are checked. With `emulated` or
+    `live`, planned requests are sent and the responses are checked.
+
+    >>> report = voicegauge.check("pixelapi")
+    >>> report.count_findings("error")
+    0
+
+    Args:
+        targets: providers ("acme") or targets ("acme/voice-1"); all of them by default. For a target, requests are sent
+            only to the operations that it needs; for a provider, to all of its operations.
+        emulated: true to send to an emulator that runs for the duration of the check, or a running emulator. Start a
+            running emulator with `clock="per-poll"`, `rate_limits=False` and enough `credits`, so that no limit is
+            reached by chance.
+        live: permission and budget to send to the providers' own services.
+        contracts: loaded contracts, or folders of your own.
+        select: ids of the rules to apply; all by default.
+        ignore: ids of rules not to apply.
+        severities: severities that replace those of the rules, by rule id.
+        recordings: folders of HAR files to check when nothing is sent, instead of the bundled ones and those that
+            `record` wrote to the folder "fixtures" of the working directory.
+        stale_recordings_fail: whether a recording older than its provider's age limit is an error instead of a
+            warning.
+        max_calls: maximum number of billable requests; the most informative ones are sent first.
+        full: whether to send every valid request of the plan to a live service; by default one delivery per target.
+        large_uploads: whether to upload tens of megabytes to a live service; the emulator always gets such uploads.
+        fuzz: number of random requests per operation, in addition to the plan.
+        failures: folder in which failing random requests are saved, so that the next check tries them first; by
+            default they are not saved.
+        faults: ids of faults to inject into the emulator.
+        cases: ids of the only cases to send, of all that can be planned; by default the whole plan is sent.
+        prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
+        public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
+        listen_port: local port that receives callbacks.
+        seed: seed of everything random.
+        max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
+        retry_ambiguous: whether to send cases again whose request a killed live check of these targets may have paid
+            for. By default they are listed and not sent.
+        on_report: called with the report before the check counts as ended. Until it returns, what a live check has
+            spent counts towards the budget of the next check of these targets, even if the process is killed.
+        progress: receives progress and notices.
+
+    Returns:
+        The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early
+        because of Ctrl-C, the budget, or a service that became unreachable. Resources that the check created in the
+        account were deleted; `resources.left` lists those that could not be.
+
+    Raises:
+        UsageError: arguments contradict each other, or a name is not known.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        DataError: another process checks the same live targets.
+        StorageError: what is paid for could not be saved, so nothing more was sent. `on_report` was called with what
+            was judged so far.
+        TransportError: not a single response was received.
+    """
+    if retry_ambiguous and live is None:
+        raise UsageError("--retry-ambiguous is for live checks: add --live")
+    sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
+    sending["cases"] = tuple(cases)
+    _reject_ineffective_arguments(
+        emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
+    )
+    listener = progress or ProgressListener()
+    catalogue = to_catalogue(contracts, live)
+    chosen = select_targets(catalogue, targets, live)
+    prices = resolve_prices(catalogue, prices)
+    rules = select_rules(tuple(select), tuple(ignore), severities)
+    collector = Collector([target.id for target in chosen], seed)
+    if not emulated and live is None:
+        folders = [Path(folder) for folder in recordings]
+        check_offline(collect_contracts(chosen), rules, collector, folders, stale_recordings_fail=stale_recordings_fail)
+        return build_report(collector, None, rules)
+    plan = plan_cases_to_send(
+        chosen,
+        emulated=bool(emulated),
+        max_calls=max_calls,
+        every_valid_request=full,
+        include_large_uploads=large_uploads,
+        include_webhooks=public_url is not None,
+        whole_providers=find_wholly_named_providers(catalogue, targets),
+        case_ids=cases,
+    )
+    with open_journals(
+        choose_journal_folder(chosen, live), collect_contracts(chosen), retry_ambiguous=retry_ambiguous
+    ) as journals:
+        announce_earlier_spending(journals, listener)
+        folder = Path(failures) if failures is not None else None
+        if folder is not None:
+            check_writable(folder / "...")
+        cost = price_plan(drop_ambiguous_cases(plan, journals), chosen, prices, provenance=determine_provenance(live))
+        with (
+            open_service(
+                chosen,
+                emulated,
+                live,
+                prices=prices,
+                faults=faults,
+                seed=seed,
+                listener=listener,
+                plan=cost,
+                journals=journals,
+                requested_names=to_names(targets),
+                public_url=public_url,
+            ) as settings,
+            open_receiver(public_url, listen_port) as receiver,
+        ):
+            settings = replace(
+                settings,
+                rules=rules,
+                fuzz_request_count=fuzz,
+                failures_folder=folder,
+                receiver=receiver,
+                max_wait_s=max_wait_s,
+            )
+            with (
+                announce_losses_on_error(journals, listener),
+                report_on_full_disk(collector, lambda: build_report(collector, None, rules, journals), on_report),
+            ):
+                stop_reason = send_plan(chosen, plan, settings, collector, listener)
+        return finish_check(collector, stop_reason, rules, journals, on_report)
+
+
+def _reject_ineffective_arguments(
+    *, emulated: bool, live: bool, sending_options: Mapping[str, object], recordings: Sequence[PathLike]
+) -> None:
+    """Reject arguments that would have no effect.
+
+    Args:
+        emulated: whether requests are sent to the emulator.
+        live: whether requests are sent to the live service.
+        sending_options: arguments that have an effect only if requests are sent, by name.
+        recordings: folders that are read only if nothing is sent.
+
+    Raises:
+        UsageError: as described above.
+    """
+    if emulated and live:
+        raise UsageError("check either the emulator or the live service, not both")
+    if recordings and (emulated or live):
+        raise UsageError("recordings are checked only if nothing is sent: leave out emulated and live")
+    for name, value in sending_options.items():
+        if value and not (emulated or live):
+            raise UsageError(f"{name} has no effect if nothing is sent: pass emulated=True or live=LiveOptions()")

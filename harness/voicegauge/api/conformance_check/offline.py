@@ -1,0 +1,34 @@
+"""Checks documents and recordings without sending anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from voicegauge.checks import Rule
+from voicegauge.conformance import Collector, check_documented_examples, check_recordings
+from voicegauge.contract import Contract
+from voicegauge.data import find_bundled_folder
+from voicegauge.recording import find_own_and_bundled_recordings, find_recordings
+
+
+def check_offline(
+    contracts: Sequence[Contract],
+    rules: Mapping[str, Rule],
+    collector: Collector,
+    recordings: Sequence[Path],
+    *,
+    stale_recordings_fail: bool,
+) -> None:
+    """Judge the documented examples and the recordings in `recordings`, or else the own and the bundled ones."""
+    check_documented_examples(contracts, rules, collector)
+    if recordings:
+        files = [path for folder in recordings for path in find_recordings(folder)]
+    else:
+        known = [contract.id for contract in contracts]
+        files = find_own_and_bundled_recordings(find_bundled_folder("fixtures"), known)
+    judged = check_recordings(files, contracts, rules, collector, stale_recordings_fail=stale_recordings_fail)
+    providers = " or ".join(contract.id for contract in contracts)
+    for folder in recordings:
+        if not any(path.is_relative_to(folder) for path in judged):
+            collector.add_not_judged(str(folder), f"it has no recording (*.har) of {providers}")

@@ -1,0 +1,114 @@
+"""Plans and prices the requests of a check."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import (
+    ContractsOrFolders,
+    collect_contracts,
+    find_wholly_named_providers,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+)
+from voicegauge.conformance import CasePlan, PricedPlan, plan_cases, price_plan, select_cases
+from voicegauge.contract import BaseTarget
+from voicegauge.errors import UsageError
+from voicegauge.model import Provenance
+
+
+def plan_check(
+    targets: str | Sequence[str] = (),
+    *,
+    emulated: bool = False,
+    live: LiveOptions | None = None,
+    contracts: ContractsOrFolders = (),
+    max_calls: int | None = None,
+    full: bool = False,
+    large_uploads: bool = False,
+    webhooks: bool = False,
+    cases: Sequence[str] = (),
+    prices: Mapping[str, float] | None = None,
+    progress: ProgressListener | None = None,
+) -> PricedPlan:
+    """Plan and price what `check` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_check("pixelapi", live=voicegauge.LiveOptions(), max_calls=5)
+    >>> plan.spending.total.billable
+    5
+
+    Args:
+        targets: see `check`.
+        emulated: plan for the emulator; the plan is priced as the service would charge it.
+        live: plan for the live service; the budget in this argument is ignored.
+        contracts: see `check`.
+        max_calls: see `check`.
+        full: see `check`.
+        large_uploads: see `check`.
+        webhooks: whether requests that name a webhook URL are planned for a live service.
+        cases: see `check`.
+        prices: see `check`.
+        progress: receives notices, such as where keys would be sent.
+
+    Returns:
+        Every case in the order of sending, with its price.
+
+    Raises:
+        UsageError: a name is not known, neither `emulated` nor `live` is given, or a key would be sent unencrypted to
+            another machine.
+    """
+    if emulated == (live is not None):
+        raise UsageError("plan a check of either the emulator or the live service")
+    catalogue = to_catalogue(contracts, live)
+    chosen = select_targets(catalogue, targets, live)
+    prices = resolve_prices(catalogue, prices)
+    if live is not None:
+        announce_key_hosts(collect_contracts(chosen), live, progress or ProgressListener())
+        announce_replaced_prices(collect_contracts(chosen), prices, progress or ProgressListener())
+    plan = plan_cases_to_send(
+        chosen,
+        emulated=emulated,
+        max_calls=max_calls,
+        every_valid_request=full,
+        include_large_uploads=large_uploads,
+        include_webhooks=webhooks,
+        whole_providers=find_wholly_named_providers(catalogue, targets),
+        case_ids=cases,
+    )
+    return price_plan(plan, chosen, prices, provenance=determine_provenance(live))
+
+
+def plan_cases_to_send(
+    targets: Sequence[BaseTarget],
+    *,
+    emulated: bool,
+    max_calls: int | None,
+    every_valid_request: bool,
+    include_large_uploads: bool,
+    include_webhooks: bool,
+    whole_providers: Collection[str],
+    case_ids: Collection[str],
+) -> CasePlan:
+    """Plan every case for the emulator; for a live service, every valid request only if the caller asks for it.
+
+    Cases whose ids are in `case_ids` are chosen from all that can be planned.
+    """
+    plan = plan_cases(
+        targets,
+        is_emulated=emulated,
+        include_all_billable=emulated or every_valid_request or max_calls is not None or bool(case_ids),
+        max_calls=max_calls,
+        include_webhooks=emulated or include_webhooks,
+        include_large_uploads=emulated or include_large_uploads or bool(case_ids),
+        whole_providers=whole_providers,
+    )
+    return select_cases(plan, case_ids) if case_ids else plan
+
+
+def determine_provenance(live_options: LiveOptions | None) -> Provenance:
+    """Return the provenance of the responses; without `live_options`, requests are sent to the emulator."""
+    return Provenance.EMULATED if live_options is None else Provenance.LIVE

@@ -1,0 +1,122 @@
+"""Opens the service that a check sends to: the emulator or the live service, and a receiver of its callbacks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.plan_sending import build_live_settings, describe_plan
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import collect_contracts
+from voicegauge.conformance import (
+    CaseJournals,
+    CheckSettings,
+    PricedPlan,
+    Reproduction,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    build_live_check_arguments,
+)
+from voicegauge.contract import BaseTarget
+from voicegauge.data import cache_folder
+from voicegauge.emulator import RunningEmulator, running_emulator
+from voicegauge.errors import UsageError
+from voicegauge.receiver import Receiver, running_receiver
+
+
+@contextmanager
+def open_service(
+    targets: Sequence[BaseTarget],
+    emulated: bool | RunningEmulator,
+    live_options: LiveOptions | None,
+    *,
+    prices: Mapping[str, float] | None,
+    faults: Sequence[str],
+    seed: int,
+    listener: ProgressListener,
+    plan: PricedPlan | None = None,
+    journals: CaseJournals | None = None,
+    requested_names: Sequence[str] | None = None,
+    public_url: str | None = None,
+) -> Iterator[CheckSettings]:
+    """Yield the settings for sending to a running emulator, a new one, or the live service.
+
+    `requested_names` are the checked providers and targets; with `None`, no cases are planned that could be repeated.
+    """
+    if faults and emulated is not True:
+        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
+    if live_options is not None:
+        settings = build_live_settings(
+            collect_contracts(targets),
+            live_options,
+            prices=prices or {},
+            seed=seed,
+            listener=listener,
+            plan=plan,
+            journals=journals,
+            can_limit_calls=True,
+        )
+        yield replace(
+            settings,
+            reproduction=_build_live_reproduction(targets, requested_names, live_options, prices or {}, public_url),
+        )
+        return
+    if not emulated:
+        raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
+    with _open_emulator(targets, emulated, faults, seed) as emulator:
+        if plan is not None:
+            listener.notice(describe_plan(plan))
+        yield build_emulator_check_settings(emulator, targets, seed=seed, requested_names=requested_names)
+
+
+def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:
+    """Return the folder of the journals of a live check; `None` if nothing is paid, or the caller has its own ledger.
+
+    The folder depends on the targets and their URLs only, so that spending is not forgotten if another option or the
+    contract changes.
+    """
+    if live_options is None or live_options.ledger is not None:
+        return None
+    key = [sorted(target.id for target in targets), sorted(live_options.base_urls.items())]
+    return cache_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
+
+
+def _build_live_reproduction(
+    targets: Sequence[BaseTarget],
+    requested_names: Sequence[str] | None,
+    live_options: LiveOptions,
+    prices: Mapping[str, float],
+    public_url: str | None,
+) -> Reproduction:
+    if requested_names is None:
+        return Reproduction()
+    return Reproduction(
+        build_live_check_arguments(
+            requested_names,
+            collect_contracts(targets),
+            base_urls=live_options.base_urls,
+            account_plans=live_options.account_plans,
+            prices=prices,
+            public_url=public_url,
+            allow_insecure_http=live_options.allow_insecure_http,
+        )
+    )
+
+
+def _open_emulator(
+    targets: Sequence[BaseTarget], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
+) -> AbstractContextManager[RunningEmulator]:
+    if isinstance(emulated, RunningEmulator):
+        return nullcontext(emulated)
+    return running_emulator(collect_contracts(targets), build_emulator_settings(seed=seed, faults=faults))
+
+
+def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
+    """Return a receiver of callbacks; without the URL of a tunnel, a context whose value is `None`."""
+    return nullcontext() if public_url is None else running_receiver(port=port, public_url=public_url)
