@@ -45,13 +45,14 @@ def cases(contract) -> dict[str, list[ConformanceCase]]:
 
 
 def followed(contract: Contract) -> Iterator[str]:
-    """Yield operations that a delivery or a resource lifecycle calls: status, download, list, delete, transitions."""
+    """Yield operations that are called with ids of jobs and resources: status, cancel, download, list, delete."""
     for operation in contract.operations.values():
         parts = [operation.speech.response.audio, operation.job] if operation.speech else [operation.job]
         if operation.speech is not None and operation.speech.response.job is not None:
             yield operation.speech.response.job
         if operation.job is not None:
             yield from filter(None, (operation.job.audio.download, operation.job.result))
+            yield from [operation.job.cancel.operation] if operation.job.cancel else []
         yield from filter(None, (getattr(part, "download", None) for part in parts))
         response = getattr(operation.audio_input, "response", None)
         for key in ("audio", "stems"):

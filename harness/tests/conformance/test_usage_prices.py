@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+import voicegauge
 from voicegauge.client import Client, Ledger
 from voicegauge.conformance import (
     CheckReport,
@@ -174,3 +175,20 @@ def test_usage_above_the_bound_is_found(acme) -> None:
         "/usage",
         "/plus/0/usage",
     }
+
+
+def test_a_benchmark_states_the_price_of_the_reported_usage(acme, tmp_path) -> None:
+    result = voicegauge.benchmark(
+        "acme/whole",
+        contracts=[acme.document.path],
+        max_texts=1,
+        languages=["en"],
+        warmup=0,
+        asr="none",
+        html=False,
+        out=tmp_path / "runs",
+    )
+    cost = result.targets[0].cost
+    # Half of the bound of 1 input token and 2 output tokens per character; whole tokens are reported.
+    assert cost.usd_per_1m_characters == pytest.approx(0.3 + 12, rel=0.05)
+    assert not cost.charge_differs

@@ -154,6 +154,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
         SUBMITS | POLLS | {"now"},
         lambda right, wrong: wrong["submit"].json["cost"] > 2 * right["submit"].json["cost"],
     ),
+    "excess-usage": (set(), lambda right, wrong: right == wrong),  # no price depends on usage
     "silent-audio": (HAS_AUDIO, lambda _, wrong: is_silent(decode(wrong["now"].content).samples, 24000)),
     "wrong-format": (
         HAS_AUDIO,

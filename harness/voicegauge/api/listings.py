@@ -127,7 +127,7 @@ def list_providers(contracts: ContractsOrFolders = ()) -> Providers:
     """List providers with their targets, prices and operations, and whether their keys are set.
 
     >>> voicegauge.list_providers().providers[0].id
-    'openai'
+    'deepgram'
 
     Args:
         contracts: loaded contracts, all of which are listed, or folders of your own, whose contracts alone are listed;

@@ -347,7 +347,7 @@ class _PlanRunner:
             target,
             speech,
             observer=observer,
-            price_usd=price_quote.usd,
+            price_usd=self._config.prices.get(target.id),
             cancel_on_interrupt=False,
             request_to_repeat=self._find_repeated_request(planned_sample),
         )

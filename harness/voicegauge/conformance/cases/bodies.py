@@ -71,7 +71,7 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
     yield from _iterate_schema_cases(operation, request, schema, pointer, target)
     yield from _iterate_missing_field_cases(operation, request, media, target)
     for media in operation.request_media.values():
-        yield from _iterate_example_cases(operation, media, target)
+        yield from _iterate_example_cases(operation, media, request, target)
 
 
 def plan_branch_cases(target: Target, request: RequestParts, branch: tuple[Any, str]) -> Iterator[ConformanceCase]:
@@ -222,11 +222,15 @@ def _iterate_missing_field_cases(
 
 
 def _iterate_example_cases(
-    operation: Operation, media_type: MediaType, target: Target | None
+    operation: Operation, media_type: MediaType, valid_request: RequestParts, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    """Yield the documented request bodies, except those that name a resource that exists only in one account."""
+    """Yield the documented request bodies, except those that name a resource that exists only in one account.
+
+    Path parameters, which no example of a body has, are those of `valid_request`.
+    """
     for example in media_type.examples:
-        request = RequestParts(body=_add_sample_files(media_type, example.value), media_type=media_type.name)
+        body = _add_sample_files(media_type, example.value)
+        request = RequestParts(path=valid_request.path, body=body, media_type=media_type.name)
         if (
             not example.is_inferred
             and is_valid_body(operation, request)
