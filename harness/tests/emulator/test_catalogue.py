@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import base64
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -50,7 +50,7 @@ def _key(contract: Contract, operation: Operation) -> dict[str, Any]:
         if scheme["type"] == "apiKey":
             sent["headers" if scheme["in"] == "header" else "params"][scheme["name"]] = "k"
         else:
-            sent["headers"]["Authorization"] = "Bearer k"
+            sent["headers"]["Authorization"] = f"{scheme['scheme']} k"
     return sent
 
 

@@ -155,6 +155,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
         lambda right, wrong: wrong["submit"].json["cost"] > 2 * right["submit"].json["cost"],
     ),
     "excess-usage": (set(), lambda right, wrong: right == wrong),  # no price depends on usage
+    "markup-spoken": (set(), lambda right, wrong: right == wrong),  # no text is markup
     "silent-audio": (HAS_AUDIO, lambda _, wrong: is_silent(decode(wrong["now"].content).samples, 24000)),
     "wrong-format": (
         HAS_AUDIO,
@@ -193,8 +194,8 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
 }
 
 
-# Faults of features that the fictional contract lacks: streams, uploads, webhooks and resources.
-NOT_IN_ACME = ("stream-", "upload-", "other-", "webhook-")
+# Faults of features that the fictional contract lacks: streams, uploads, webhooks, timestamps and resources.
+NOT_IN_ACME = ("stream-", "upload-", "other-", "webhook-", "timestamps-")
 RESOURCE_FAULTS = {
     "uses-deleted",
     "lists-deleted",
@@ -264,13 +265,13 @@ def test_an_unknown_fault_or_target_lists_the_known_ones(plain_acme: Contract, n
 
 
 # Features of jobs that only the fictional contract has.
-ONLY_IN_ACME = {"ignores-cancelling", "never-expires"}
+ONLY_IN_ACME = {"never-expires"}
 
 
 def test_every_fault_applies_to_a_target(plain_acme: Contract) -> None:
     bundled = load_catalogue().targets.values()
     nowhere = {fault.id for fault in FAULTS.values() if not any(map(fault.applies_to, bundled))}
-    assert nowhere - {"response-kind-ignored"} == ONLY_IN_ACME  # see conformance/test_response_kind.py
+    assert nowhere - {"markup-spoken"} == ONLY_IN_ACME  # see conformance/test_other_shapes.py
     for fault in ONLY_IN_ACME:
         assert any(map(FAULTS[fault].applies_to, plain_acme.targets.values())), fault
 
