@@ -1,0 +1,131 @@
+"""A server of one's own that claims OpenAI's speech API, checked without a key and without a price."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import voicegauge
+from voicegauge.model import Severity
+from voicegauge.speech.audio import encode
+
+RATE = 24_000
+MEDIA_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac", "pcm": "audio/pcm"}
+
+
+class OwnServer:
+    """A server like many with FastAPI: invalid requests get the status 422, and it has no list of voices."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.authorizations: set[str | None] = set()
+        self.ignores_all_but_the_text = False
+
+    async def speak(self, request: Request) -> Response:
+        self.authorizations.add(request.headers.get("authorization"))
+        body = await _read_body(request)
+        problem = _find_problem(body)
+        if problem is not None:
+            return JSONResponse({"detail": [{"loc": ["body", problem], "msg": "not valid", "type": "value"}]}, 422)
+        if self.ignores_all_but_the_text:
+            body = {"input": body["input"]}
+        name = body.get("response_format", "wav" if self.ignores_all_but_the_text else "mp3")
+        if name not in MEDIA_TYPES or body.get("stream_format") == "sse":
+            return JSONResponse({"detail": "not supported"}, 400)
+        seconds = len(body["input"]) / 15 / body.get("speed", 1) + 0.3
+        seed = sum(map(ord, str(body.get("voice", ""))))
+        noise = 0.1 * np.random.default_rng(seed).standard_normal(int(RATE * seconds))
+        format_name = "pcm_s16le" if name == "pcm" else name
+        return Response(encode(noise.astype(np.float32), RATE, format_name)[0], media_type=MEDIA_TYPES[name])
+
+    async def list_models(self, request: Request) -> Response:
+        del request
+        model = {"id": "tts-1", "object": "model", "created": 1, "owned_by": "me"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+
+async def _read_body(request: Request) -> Any:
+    try:
+        return await request.json()
+    except ValueError:
+        return None
+
+
+def _find_problem(body: Any) -> str | None:
+    """Return the name of an invalid field; `None` if there is none."""
+    if not isinstance(body, dict):
+        return "body"
+    checks: dict[str, Callable[[Any], bool]] = {
+        "input": lambda value: isinstance(value, str) and len(value) <= 4096,
+        "model": lambda value: isinstance(value, str),
+        "voice": lambda value: isinstance(value, str),
+        "instructions": lambda value: isinstance(value, str) and len(value) <= 4096,
+        "response_format": lambda value: value in ("mp3", "opus", "aac", "flac", "wav", "pcm"),
+        "stream_format": lambda value: value in ("sse", "audio"),
+        "speed": lambda value: isinstance(value, int | float) and value is not True and 0.25 <= value <= 4,
+    }
+    if "input" not in body:
+        return "input"
+    return next((name for name, value in body.items() if name in checks and not checks[name](value)), None)
+
+
+@pytest.fixture
+def own_server() -> Iterator[OwnServer]:
+    own = OwnServer()
+    routes = [
+        Route("/v1/audio/speech", own.speak, methods=["POST"]),
+        Route("/v1/models", own.list_models, methods=["GET"]),
+    ]
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    own.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+    yield own
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+
+
+@pytest.fixture
+def check_own_server(own_server, monkeypatch) -> Callable[[str], dict[str, Severity]]:
+    """Check one target; return the severity of each rule with a finding."""
+    monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
+
+    def check(target: str) -> dict[str, Severity]:
+        live = voicegauge.LiveOptions(max_cost_usd=0, base_urls={"": own_server.url})
+        report = voicegauge.check(target, live=live, max_calls=20)
+        assert report.spent_usd == 0
+        return {finding.rule: finding.severity for finding in report.findings}
+
+    return check
+
+
+def test_what_a_server_does_otherwise_is_found(own_server, check_own_server) -> None:
+    own_server.ignores_all_but_the_text = True
+    findings = check_own_server("openai-compatible/speech")
+    errors = {rule for rule, severity in findings.items() if severity is Severity.ERROR}
+    assert errors == {"audio-format", "speed-ignored", "voice-ignored", "response-kind-ignored"}
+
+
+def test_formats_and_streams_that_a_server_rejects_are_found(own_server, check_own_server) -> None:
+    findings = check_own_server("openai-compatible")
+    errors = {rule for rule, severity in findings.items() if severity is Severity.ERROR}
+    assert errors == {"rejects-valid"}
+    assert {rule for rule, severity in findings.items() if severity is Severity.DISPUTED} <= {
+        "wrong-error-status",
+        "status-undocumented",
+        "error-shape",
+        "rejects-valid",
+    }
+    assert own_server.authorizations == {None}
