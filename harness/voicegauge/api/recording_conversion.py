@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -47,7 +47,7 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
 
     def group_rejected_requests(self) -> tuple[RejectedRequests, ...]:
         """Return the requests that were left out, by host and reason, the most frequent first."""
-        return _group_rejected_requests([self])
+        return _group_rejected_requests((self.file, remark) for remark in self.remarks)
 
 
 class UnconvertedFile(Record, frozen=True, kw_only=True):
@@ -55,6 +55,8 @@ class UnconvertedFile(Record, frozen=True, kw_only=True):
 
     file: str
     reason: str
+    left_out: int = 0
+    """Number of requests in the file, none of which could be converted; 0 if the file could not be read as a whole."""
 
 
 class RejectedRequests(Record, frozen=True, kw_only=True):
@@ -148,19 +150,24 @@ def convert_all(
     inputs = [one for path in paths for one in _list_input_files(Path(path))]
     converted: list[ConvertedFile] = []
     unconverted: list[UnconvertedFile] = []
+    remarks: list[tuple[str, ImportRemark]] = []
     for file, name in inputs:
         try:
             one = converter.convert(file, name)
         except (DataError, UsageError) as error:
             if len(inputs) == 1:
                 raise
-            unconverted.append(UnconvertedFile(file=str(file), reason=str(error).removeprefix(f"{file}: ")))
+            rejected = error.remarks if isinstance(error, _NothingConvertedError) else ()
+            reason = str(error).removeprefix(f"{file}: ")
+            unconverted.append(UnconvertedFile(file=str(file), reason=reason, left_out=len(rejected)))
+            remarks += [(str(file), remark) for remark in rejected]
             continue
         converted.append(one)
+        remarks += [(one.file, remark) for remark in one.remarks]
         if on_file is not None:
             on_file(one)
     return Conversion(
-        files=tuple(converted), unconverted=tuple(unconverted), rejected=_group_rejected_requests(converted)
+        files=tuple(converted), unconverted=tuple(unconverted), rejected=_group_rejected_requests(remarks)
     )
 
 
@@ -174,20 +181,34 @@ def _list_input_files(path: Path) -> list[tuple[Path, str]]:
     return [(file, "-".join((*file.relative_to(path).parent.parts, file.stem))) for file in files]
 
 
-def _group_rejected_requests(files: Sequence[ConvertedFile]) -> tuple[RejectedRequests, ...]:
-    """Return the requests that were left out, by host and reason, the most frequent first."""
+class _NothingConvertedError(DataError):
+    """Raised if a file could be read, but none of its requests can be converted."""
+
+    def __init__(self, message: str, remarks: tuple[ImportRemark, ...]) -> None:
+        super().__init__(message)
+        self.remarks = remarks
+
+
+def _group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tuple[RejectedRequests, ...]:
+    """Group remarks, each with its file, by host and reason, the most frequent group first."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for file in files:
-        for remark in file.remarks:
-            if not remark.imported:
-                host = urlsplit(remark.request.partition(" ")[2]).netloc.rpartition("@")[2]
-                reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
-                groups.setdefault((host, reason), []).append(f"{file.file}: {remark.number} ({remark.request})")
+    for file, remark in remarks:
+        if not remark.imported:
+            host = _find_host(remark.request)
+            reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
+            groups.setdefault((host, reason), []).append(f"{file}: {remark.number} ({remark.request})")
     grouped = [
         RejectedRequests(host=host, reason=reason, count=len(requests), first=requests[0])
         for (host, reason), requests in groups.items()
     ]
     return tuple(sorted(grouped, key=lambda group: -group.count))
+
+
+def _find_host(request: str) -> str:
+    try:
+        return urlsplit(request.partition(" ")[2]).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 @dataclass(frozen=True)
@@ -212,7 +233,8 @@ class _Converter:
         imported = import_recording(file, contract, dict(self.base_urls))
         if not imported.exchanges:
             reasons = "; ".join(dict.fromkeys(remark.message for remark in imported.remarks)) or "it is empty"
-            raise DataError(f"{file}: {imported.format}, but nothing in it can be imported: {reasons}")
+            message = f"{file}: {imported.format}, but nothing in it can be imported: {reasons}"
+            raise _NothingConvertedError(message, imported.remarks)
         return self._convert_foreign_recording(file, written, imported, contract)
 
     def _convert_own_recording(self, file: Path, out_file: Path) -> ConvertedFile:

@@ -80,8 +80,11 @@ def test_a_folder_is_converted_and_what_is_left_out_is_summarised(tmp_path: Path
     assert {path.name for path in out.glob("*.har")} == {"har_chrome.har", "tts-vcrpy_1_yaml.har"}
     report = json.loads(said.read_text())
     assert {Path(one["file"]).name for one in report["unconverted"]} == {"other.har", "settings.json"}
-    assert "2 files converted, 2 not converted" in done.output
-    assert "other.har: not converted: a HAR file of WebInspector" in done.output
+    assert "2 files converted, 2 not: " in done.output
+    assert "settings.json: not converted: is not a VCR cassette" in done.output
+    assert "left out: status.other.test (2): its host" in done.output
+    (group,) = [group for group in report["rejected"] if group["host"] == "status.other.test"]
+    assert (group["count"], "other.har: 1 (GET https://status.other.test/jobs/12345)" in group["first"]) == (2, True)
 
 
 def test_requests_to_other_hosts_are_one_line_for_each_reason(tmp_path: Path) -> None:

@@ -107,12 +107,13 @@ def _print_summary(conversion: Conversion) -> None:
         return
     out = create_console()
     for one in conversion.unconverted:
-        out.print(f"{one.file}: not converted: {one.reason}", soft_wrap=True)
+        if not one.left_out:
+            out.print(f"{one.file}: not converted: {one.reason}", soft_wrap=True)
     for group in conversion.rejected:
         host = group.host or "unknown host"
         out.print(f"left out: {host} ({group.count}): {group.reason}; first {group.first}", soft_wrap=True)
     exchanges = sum(file.exchanges for file in conversion.files)
-    left_out = sum(file.left_out for file in conversion.files)
-    unconverted = f", {len(conversion.unconverted)} not converted" if conversion.unconverted else ""
+    left_out = sum(group.count for group in conversion.rejected)
+    unconverted = f", {len(conversion.unconverted)} not" if conversion.unconverted else ""
     summary = f"{len(conversion.files)} files converted{unconverted}: {exchanges} exchanges, {left_out} left out"
     out.print(summary, style="bold", soft_wrap=True)

@@ -147,6 +147,8 @@ class _InteractionImporter:
         if path is not None:
             raise NotImportedError(f"the contract has no operation {request.method} {path}")
         host = urlsplit(request.url).netloc.rpartition("@")[2]
+        if not host:
+            raise NotImportedError("its URL has no host")
         hosts = ", ".join(sorted(self._contract.hosts))
         raise NotImportedError(
             f"its host {host!r} is not a host of the contract ({hosts}), and no response contains its URL"
