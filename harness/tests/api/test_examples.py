@@ -18,6 +18,7 @@ FUNCTIONS = [name for name in voicegauge.__all__ if inspect.isfunction(getattr(v
 EXAMPLES = [name for name in FUNCTIONS if ">>>" in (getattr(voicegauge, name).__doc__ or "")]
 WITHOUT = {
     "apply_baseline": "shown by write_baseline, which writes the file that it reads",
+    "compare_targets": "needs a run of several targets; called like compare",
     "convert": "needs a recording of another tool",
     "list_asr_engines": "depends on the weights that are installed",
     "listen": "waits for webhooks",

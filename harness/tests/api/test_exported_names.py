@@ -50,6 +50,7 @@ NAMES = [
     "check_job_steps",
     "check_request",
     "compare",
+    "compare_targets",
     "convert",
     "convert_all",
     "emulate",

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis import statistics
+from voicegauge.bench.analysis import resampling
+from voicegauge.bench.analysis.resampling import SampledValues
 from voicegauge.bench.analysis.statistics import (
     MIN_P95_BOUND_SAMPLES,
-    build_table_by_text,
+    MIN_P95_SAMPLES,
+    MIN_TEXTS,
     estimate_mean,
     estimate_median,
     estimate_quantile,
@@ -20,7 +22,7 @@ from voicegauge.bench.analysis.statistics import (
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
 
 
-@given(values=VALUES, q=st.sampled_from([0.1, 0.5, 0.95]))
+@given(values=VALUES, q=st.sampled_from([0.1, 0.5, 0.85]))
 def test_a_quantile_is_numpys_and_its_interval_lies_within_the_values(
     values: list[tuple[int, float]], q: float
 ) -> None:
@@ -41,10 +43,47 @@ def test_without_values_there_is_no_estimate() -> None:
     assert estimate_ratio_of_sums([]) is None
 
 
-def test_one_text_gives_no_interval_and_a_note() -> None:
+def test_fewer_than_five_texts_give_no_interval_and_a_note() -> None:
     found = estimate_median([(1, 5.0), (1, 7.0)])
     assert found is not None
-    assert (found.value, found.low, found.high, found.note) == (6.0, None, None, "one text only: no interval")
+    assert (found.value, found.low, found.high) == (6.0, None, None)
+    assert found.note == "no interval from fewer than 5 texts"
+    for estimate in (estimate_mean, estimate_median):
+        few, enough = (estimate([(text, float(text)) for text in range(n)]) for n in (MIN_TEXTS - 1, MIN_TEXTS))
+        assert few is not None
+        assert few.low is None
+        assert enough is not None
+        assert enough.low is not None
+
+
+def test_a_95th_percentile_of_fewer_than_20_samples_is_withheld() -> None:
+    assert estimate_quantile([(i, float(i)) for i in range(MIN_P95_SAMPLES - 1)], 0.95) is None
+    assert estimate_quantile([(i, float(i)) for i in range(MIN_P95_SAMPLES)], 0.95) is not None
+
+
+def test_an_error_rate_without_errors_has_an_upper_end() -> None:
+    found = estimate_ratio_of_sums([(text, 0, 10) for text in range(6)])
+    assert found is not None
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.05)
+    assert found.note == "none in 60: the upper end is 3 in 60"
+    few = estimate_ratio_of_sums([(text, 0, 10) for text in range(3)])
+    assert few is not None
+    assert (few.low, few.high) == (None, None)
+
+
+@given(
+    values=VALUES,
+    weights=st.lists(st.integers(0, 3), min_size=7, max_size=7).filter(any),
+    q=st.sampled_from([0.05, 0.5, 0.95]),
+)
+def test_a_weighted_quantile_is_that_of_repeated_values(
+    values: list[tuple[int, float]], weights: list[int], q: float
+) -> None:
+    texts = [text for text in range(7) if weights[text]]
+    values = [*values, *((text, 1.0) for text in texts)]
+    repeated = [value for text, value in values for _ in range(weights[text])]
+    found = SampledValues(values, range(7)).compute_weighted_quantiles(np.array([weights]), q)
+    assert found[0] == pytest.approx(float(np.quantile(repeated, q)))
 
 
 def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:
@@ -88,9 +127,6 @@ def test_a_ratio_divides_by_at_least_one_unit(pairs: list[tuple[str, int, int]],
 
 
 def test_texts_with_different_numbers_of_samples_lose_none() -> None:
-    table = build_table_by_text([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
-    assert table.shape == (2, 3)
-    assert np.nansum(table) == 10.0
     found = estimate_mean([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
     assert found is not None
     assert (found.value, found.n) == (2.5, 4)
@@ -99,7 +135,7 @@ def test_texts_with_different_numbers_of_samples_lose_none() -> None:
 def test_a_table_larger_than_a_batch_gives_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [(text, float(text)) for text in range(5)]
     expected = estimate_mean(values)
-    monkeypatch.setattr(statistics, "MAX_VALUES_PER_BATCH", 1)
+    monkeypatch.setattr(resampling, "MAX_VALUES_PER_BATCH", 1)
     assert estimate_mean(values) == expected
 
 

@@ -6,7 +6,8 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample
+from voicegauge.bench.analysis.change_estimates import ErrorCount
+from voicegauge.bench.analysis.drift_spread import SessionTimes
 from voicegauge.model import (
     AmountPerUnit,
     AudioFacts,
@@ -145,7 +146,7 @@ def draw_times(
     repetitions: int = 1,
     slower: float = 1.0,
     drift: float = 0.10,
-) -> list[TimedSample]:
+) -> list[SessionTimes]:
     """Lognormal times with one in twenty three times as long, drifting from session to session.
 
     Texts keep their length from run to run; everything else is redrawn for each `seed`.
@@ -158,7 +159,7 @@ def draw_times(
         for _ in range(repetitions):
             for text in range(texts):
                 tail = 3.0 if draw.random() < 0.05 else 1.0
-                made.append(TimedSample(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
+                made.append(SessionTimes(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from voicegauge.bench.analysis import (
     RunComparison,
     compare_runs,
 )
+from voicegauge.bench.analysis import compare_targets as compare_targets_of_run
 from voicegauge.bench.running import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import UsageError
@@ -112,29 +114,30 @@ def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:
 
 
 def compare(
-    baseline: PathLike | Run,
+    baseline: PathLike | Run | Sequence[PathLike | Run],
     run: PathLike | Run,
     *,
     alpha: float = 0.01,
-    min_slowdown: float = 0.10,
+    min_slowdown: float = 0.05,
     min_wer: float = 0.02,
-    session_drift: float = 0.10,
+    drift: float = 0.10,
     seed: int = 0,
 ) -> RunComparison:
-    """Tell regressions from noise by comparing two runs.
+    """Tell regressions from noise by comparing a run with one or several earlier runs.
 
     >>> comparison = voicegauge.compare(saved_run, saved_run)
     >>> comparison.regressions
     ()
 
     Args:
-        baseline: the older run, or the path of its folder.
-        run: the newer run, or the path of its folder.
-        alpha: probability of a false alarm, for each metric of each target.
+        baseline: an earlier run or its folder, or several. Five or more, such as those of several nights, replace the
+            assumed `drift` by their own.
+        run: the new run, or the path of its folder.
+        alpha: probability that any metric of any target is falsely called a regression.
         min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
         min_wer: differences of error rates smaller than this are ignored (0.02 is two percentage points).
-        session_drift: relative spread of times between sessions that is assumed until the runs' own sessions show it.
-        seed: seed of the bootstrap.
+        drift: relative spread of times between runs that is assumed until five runs of the baseline show it.
+        seed: seed of the resampling.
 
     Returns:
         A verdict for each metric of each target.
@@ -142,10 +145,57 @@ def compare(
     Raises:
         DataError: a run cannot be read, or the runs are not comparable because they differ in suite, provenance, ASR
             engine, normalizer or concurrency, or have no target in common.
+        UsageError: the baseline has no run.
     """
-    settings = CompareSettings(
+    settings = _build_compare_settings(alpha, min_slowdown, min_wer, drift, seed)
+    baselines = [baseline] if isinstance(baseline, (Run, str, os.PathLike)) else list(baseline)
+    if not baselines:
+        raise UsageError("the baseline has no run: name at least one")
+    return compare_runs([_load(one) for one in baselines], _load(run), settings)
+
+
+def compare_targets(
+    run: PathLike | Run,
+    baseline_target: str,
+    *,
+    alpha: float = 0.01,
+    min_slowdown: float = 0.05,
+    min_wer: float = 0.02,
+    seed: int = 0,
+) -> RunComparison:
+    """Compare the other targets of a run with one of its targets, paired by text and session.
+
+    The targets of a run are measured in turn, so drift that they share cancels out: much smaller differences are found
+    than between runs of different days.
+
+    Args:
+        run: a run of at least two targets, or the path of its folder.
+        baseline_target: id of the target that the others are compared with.
+        alpha: probability that any metric of any target is falsely called a regression.
+        min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
+        min_wer: differences of error rates smaller than this are ignored (0.02 is two percentage points).
+        seed: seed of the resampling.
+
+    Returns:
+        A verdict for each metric of each other target; "regression" means worse than `baseline_target`.
+
+    Raises:
+        DataError: the run cannot be read, has no such target, or no other one.
+    """
+    settings = _build_compare_settings(alpha, min_slowdown, min_wer, 0.0, seed)
+    return compare_targets_of_run(_load(run), baseline_target, settings)
+
+
+def _load(run: PathLike | Run) -> Run:
+    return run if isinstance(run, Run) else load_run(run)
+
+
+def _build_compare_settings(
+    alpha: float, min_slowdown: float, min_wer: float, drift: float, seed: int
+) -> CompareSettings:
+    return CompareSettings(
         alpha=alpha,
-        session_drift=session_drift,
+        drift=drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
         latency=ChangeThreshold(
             min_change=min_slowdown, detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * min_slowdown)
@@ -155,8 +205,6 @@ def compare(
         ),
         seed=seed,
     )
-    before, after = (one if isinstance(one, Run) else load_run(one) for one in (baseline, run))
-    return compare_runs(before, after, settings)
 
 
 def build_report(

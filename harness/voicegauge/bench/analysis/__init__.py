@@ -1,11 +1,12 @@
 """Computes statistics of saved runs: summaries with intervals, costs, and comparisons of two runs."""
 
+from voicegauge.bench.analysis.change_verdicts import ChangeThreshold, ChangeVerdict
 from voicegauge.bench.analysis.comparison import (
-    ChangeThreshold,
     CompareSettings,
     MetricComparison,
     RunComparison,
     compare_runs,
+    compare_targets,
 )
 from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetCost
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
@@ -14,6 +15,7 @@ from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSu
 __all__ = [
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
     "ChangeThreshold",
+    "ChangeVerdict",
     "CompareSettings",
     "ErrorRate",
     "Estimate",
@@ -24,5 +26,6 @@ __all__ = [
     "TargetCost",
     "TargetSummary",
     "compare_runs",
+    "compare_targets",
     "summarize_targets",
 ]

@@ -1,32 +1,30 @@
-"""Computes estimates with confidence intervals by resampling the texts of a suite.
+"""Estimates the metrics of one run, with confidence intervals over resampled texts.
 
-The texts of a suite are a sample of all texts that a target could synthesize, and the samples
-of one text resemble each other. Therefore whole texts are resampled, each with all its samples
-(cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile interval: Efron and
-Tibshirani 1993, section 13.3). The errors and units of a text stay together, so that the
-resampled error rate is still a ratio of sums (Bisani and Ney 2004, "Bootstrap estimates for
-confidence intervals in ASR performance evaluation").
+The errors and units of a text stay together, so that a resampled error rate is still a ratio
+of sums (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
+evaluation"). A number of which too few samples say anything is withheld, with a note.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from voicegauge.bench.analysis.resampling import (
+    FloatArray,
+    IntegerArray,
+    ResampledSpread,
+    SampledValues,
+    ValuesByText,
+    resample_texts,
+)
 from voicegauge.model import Record
 
-FloatArray = NDArray[np.float64]
-ValuesByText = Sequence[tuple[Hashable, float]]
-"""Pairs of a text id and a value measured on a sample of that text."""
-
-CONFIDENCE_LEVEL = 0.95
-RESAMPLE_COUNT = 2000
-"""Number of resamples. With it, the ends of a 95% interval differ by less than 2% of its width between seeds."""
-MAX_VALUES_PER_BATCH = 2_000_000
-"""Number of values resampled at a time, which limits memory to 16 MB per batch."""
+MIN_TEXTS = 5
+"""Smallest number of texts from which the spread between texts is estimated."""
+MIN_P95_SAMPLES = 20
+"""Smallest number of samples for a 95th percentile; with fewer, less than one lies above it."""
 MIN_P95_BOUND_SAMPLES = 100
 """Smallest number of samples for an upper bound of the 95th percentile; with fewer, under five lie above it."""
 
@@ -42,7 +40,7 @@ class Estimate(Record, frozen=True, kw_only=True):
     n: int
     """Number of samples from which the value was computed."""
     note: str = ""
-    """Why an end of the interval is missing; empty if both ends are given."""
+    """Why an end of the interval is missing, or how it was computed; empty if it is the usual one."""
 
 
 class IntervalEstimate(Record, frozen=True, kw_only=True):
@@ -56,17 +54,29 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
 
 
 def estimate_quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -> Estimate | None:
-    """Estimate a quantile of `values`, linearly interpolated; `None` if there are no values.
+    """Estimate a quantile of `values`, linearly interpolated.
 
-    `fraction` is 0.5 for the median. If it exceeds 0.9 and there are fewer than `MIN_P95_BOUND_SAMPLES` values, the
-    interval has no upper end.
+    Args:
+        values: pairs of a text id and a value.
+        fraction: 0.5 for the median.
+        seed: seed of the resampling.
+
+    Returns:
+        The estimate; `None` if there are no values, or if `fraction` exceeds 0.9 and there are fewer than
+        `MIN_P95_SAMPLES` values. With fewer than `MIN_P95_BOUND_SAMPLES`, the interval has no upper end.
     """
-    if not values:
+    is_upper_tail = fraction > 0.9
+    if not values or (is_upper_tail and len(values) < MIN_P95_SAMPLES):
         return None
-    table = build_table_by_text(values)
-    spread = resample_texts(table, lambda rows: compute_quantiles(rows, fraction), seed=seed)
-    estimate = _build_estimate(float(compute_quantiles(table, fraction)), spread, len(values))
-    if fraction > 0.9 and len(values) < MIN_P95_BOUND_SAMPLES:
+    sampled = SampledValues(values)
+    spread = resample_texts(
+        sampled.text_count,
+        lambda weights: sampled.compute_weighted_quantiles(weights, fraction),
+        value_count=len(values),
+        seed=seed,
+    )
+    estimate = _build_estimate(sampled.compute_quantile(fraction), spread, sampled.text_count, len(values))
+    if is_upper_tail and len(values) < MIN_P95_BOUND_SAMPLES and estimate.high is not None:
         note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_BOUND_SAMPLES}"
         return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
     return estimate
@@ -81,13 +91,17 @@ def estimate_mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
     """Estimate the arithmetic mean of `values`; `None` if there are no values."""
     if not values:
         return None
-    table = build_table_by_text(values)
-    resampled = resample_texts(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
-    return _build_estimate(float(np.nanmean(table)), resampled, len(values))
+    sampled = SampledValues(values)
+    sums = sampled.compute_sums()
+    spread = resample_texts(sampled.text_count, lambda weights: _divide_sums(weights @ sums), seed=seed)
+    return _build_estimate(float(sampled.values.mean()), spread, sampled.text_count, len(values))
 
 
 def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
     """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
+
+    If every numerator is 0, resampling finds no spread. The upper end is then 3 divided by the sum of denominators
+    ("rule of three": Hanley and Lippman-Hand 1983).
 
     Args:
         terms: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
@@ -97,18 +111,28 @@ def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, se
     Returns:
         The estimate; `None` if there are no terms.
     """
-    sums: dict[Hashable, list[float]] = {}
+    sums_by_text: dict[Hashable, list[float]] = {}
     n = 0
     for text, numerator, denominator in terms:
-        row = sums.setdefault(text, [0.0, 0.0])
+        row = sums_by_text.setdefault(text, [0.0, 0.0])
         row[0] += numerator
         row[1] += denominator
         n += 1
-    if not sums:
+    if not sums_by_text:
         return None
-    table = np.array(list(sums.values()), dtype=np.float64)
-    resampled = resample_texts(table, lambda rows: _divide_sums(rows.sum(axis=-2)), seed=seed)
-    return _build_estimate(float(_divide_sums(table.sum(axis=0))), resampled, n)
+    table: FloatArray = np.array(list(sums_by_text.values()), dtype=np.float64)
+    total = table.sum(axis=0)
+
+    def compute_ratios(weights: IntegerArray) -> FloatArray:
+        return _divide_sums(weights @ table)
+
+    estimate = _build_estimate(
+        float(_divide_sums(total)), resample_texts(len(table), compute_ratios, seed=seed), len(table), n
+    )
+    if total[0] or estimate.high is None:
+        return estimate
+    high, note = 3 / max(total[1], 3.0), f"none in {total[1]:g}: the upper end is 3 in {total[1]:g}"
+    return Estimate(value=0.0, low=0.0, high=high, n=n, note=note)
 
 
 def _divide_sums(sums: FloatArray) -> FloatArray:
@@ -117,80 +141,9 @@ def _divide_sums(sums: FloatArray) -> FloatArray:
     return quotient
 
 
-def build_table_by_text(values: ValuesByText) -> FloatArray:
-    """Return a table with one row per text; rows of texts with fewer samples are padded with NaN."""
-    rows: dict[Hashable, list[float]] = {}
-    for text, value in values:
-        rows.setdefault(text, []).append(value)
-    width = max(len(row) for row in rows.values())
-    return np.array([row + [np.nan] * (width - len(row)) for row in rows.values()], dtype=np.float64)
-
-
-def compute_quantiles(rows: FloatArray, fraction: float) -> FloatArray:
-    """Return the linearly interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, ignoring NaN.
-
-    `numpy.nanquantile` gives the same result, but it loops over rows in Python, which is too slow for thousands of
-    resamples.
-    """
-    flat = np.sort(rows.reshape(*rows.shape[:-2], -1), axis=-1)  # NaN is sorted last
-    position = (np.isfinite(flat).sum(axis=-1) - 1) * fraction
-    below = np.floor(position).astype(int)
-    above = np.ceil(position).astype(int)
-    low = np.take_along_axis(flat, below[..., None], axis=-1)[..., 0]
-    high = np.take_along_axis(flat, above[..., None], axis=-1)[..., 0]
-    interpolated: FloatArray = low + (high - low) * (position - below)
-    return interpolated
-
-
-class ResampledSpread(NamedTuple):
-    """Percentile interval and standard error of a statistic over resampled texts."""
-
-    low: float
-    high: float
-    standard_error: float
-
-
-def resample_texts(
-    table: FloatArray,
-    statistic: Callable[[FloatArray], FloatArray],
-    *,
-    seed: int = 0,
-    confidence: float = CONFIDENCE_LEVEL,
-) -> ResampledSpread | None:
-    """Compute the percentile interval and standard error of `statistic` over resampled rows of `table`.
-
-    Args:
-        table: one row per text, of any shape.
-        statistic: reduces resampled rows, of shape (..., texts, *row), to one number each, of shape (...).
-        seed: seed of the resampling.
-        confidence: confidence level of the interval.
-
-    Returns:
-        The interval and the standard error; `None` for fewer than two texts.
-    """
-    if len(table) < 2:
-        return None
-    from scipy.stats import bootstrap
-
-    def compute_statistic_of_rows(row_numbers: NDArray[np.int64], axis: int) -> FloatArray:
-        del axis  # SciPy passes its default, the last axis
-        return statistic(table[row_numbers])
-
-    result = bootstrap(
-        (np.arange(len(table)),),
-        compute_statistic_of_rows,
-        vectorized=True,
-        n_resamples=RESAMPLE_COUNT,
-        batch=max(1, MAX_VALUES_PER_BATCH // table.size),
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    ends = result.confidence_interval
-    return ResampledSpread(float(ends.low), float(ends.high), float(result.standard_error))
-
-
-def _build_estimate(value: float, spread: ResampledSpread | None, sample_count: int) -> Estimate:
-    if spread is None:
-        return Estimate(value=value, low=None, high=None, n=sample_count, note="one text only: no interval")
+def _build_estimate(value: float, spread: ResampledSpread | None, text_count: int, sample_count: int) -> Estimate:
+    if spread is None or text_count < MIN_TEXTS:
+        return Estimate(
+            value=value, low=None, high=None, n=sample_count, note=f"no interval from fewer than {MIN_TEXTS} texts"
+        )
     return Estimate(value=value, low=spread.low, high=spread.high, n=sample_count)

@@ -1,4 +1,4 @@
-"""`voicegauge compare`: tell regressions from noise between two runs."""
+"""`voicegauge compare`: tell regressions from noise between runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from voicegauge.cli.console import build_emulated_label, create_console, create_table, show_record
 from voicegauge.cli.options import FiniteRange, add_json_option, add_seed_option
-from voicegauge.errors import EXIT_FINDINGS
+from voicegauge.errors import EXIT_FINDINGS, UsageError
 
 if TYPE_CHECKING:
     from voicegauge.bench.analysis import MetricComparison, RunComparison
@@ -20,19 +20,23 @@ MAX_CHANGE_SHOWN = 10
 
 
 @click.command("compare")
-@click.argument("baseline", type=click.Path(path_type=Path))
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="BASELINE... RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--against",
+    metavar="TARGET",
+    help="Compare the other targets of one RUN with TARGET, paired by text and session.",
+)
 @click.option(
     "--alpha",
     type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
-    help="Probability of a false alarm, for each metric of each target.",
+    help="Probability that any metric of any target is falsely called a regression.",
 )
 @click.option(
     "--min-slowdown",
     type=FiniteRange(min=0),
-    default=0.10,
+    default=0.05,
     show_default=True,
     help="Ignore slowdowns smaller than this fraction, even if statistically significant.",
 )
@@ -44,11 +48,18 @@ MAX_CHANGE_SHOWN = 10
     help="Ignore differences of error rates smaller than this; 0.02 is two percentage points.",
 )
 @click.option(
-    "--session-drift",
+    "--drift",
     type=FiniteRange(min=0),
     default=0.10,
     show_default=True,
-    help="Relative spread of times between sessions, assumed unless the runs have several sessions.",
+    help="Relative spread of times between runs, assumed unless the baseline has five runs.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["regression", "underpowered", "never"]),
+    default="regression",
+    show_default=True,
+    help="Exit with status 1 for a regression, also if a relevant change cannot be ruled out, or never.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Print every verdict, not only regressions and improvements.")
 @add_seed_option
@@ -58,37 +69,52 @@ def command(
     ctx: click.Context,
     /,
     *,
-    baseline: Path,
-    run: Path,
+    runs: tuple[Path, ...],
+    against: str | None,
     alpha: float,
     min_slowdown: float,
     min_wer: float,
-    session_drift: float,
+    drift: float,
+    fail_on: str,
     show_all: bool,
     seed: int,
     json_path: str | None,
 ) -> None:
-    """Tell regressions from noise between two runs.
+    """Tell regressions from noise between runs, or between the targets of one run.
 
-    BASELINE and RUN are folders of saved runs. A metric has a regression if it became worse
-    by enough to matter and the confidence interval of the change excludes zero. If there is
-    a regression, the exit status is 1. Runs that differ in suite, provenance, ASR engine or
-    normalizer are rejected.
+    The arguments are folders of saved runs: one or several of the baseline, and the new one.
+    A metric has a regression if it became worse by enough to matter and by more than chance
+    explains, with a correction for the number of metrics. Runs that differ in suite,
+    provenance, ASR engine or normalizer are rejected.
+
+    With --against, the targets of a single run are compared. They were measured in turn, so
+    that much smaller differences are found than between runs of different days.
     """
     from voicegauge import api
 
-    result = api.compare(
-        baseline,
-        run,
-        alpha=alpha,
-        min_slowdown=min_slowdown,
-        min_wer=min_wer,
-        session_drift=session_drift,
-        seed=seed,
-    )
+    result: RunComparison
+    if against is not None:
+        if len(runs) > 1:
+            raise UsageError("--against compares the targets of one run: name one folder")
+        result = api.compare_targets(
+            runs[0], against, alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, seed=seed
+        )
+    elif len(runs) == 1:
+        raise UsageError("name a baseline and a run, or the targets to compare with --against TARGET")
+    else:
+        result = api.compare(
+            runs[:-1], runs[-1], alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, drift=drift, seed=seed
+        )
     show_record(result, json_path, lambda: _print_comparison(result, show_all=show_all))
-    if result.regressions:
+    if _has_failed(result, fail_on):
         ctx.exit(EXIT_FINDINGS)
+
+
+def _has_failed(result: RunComparison, fail_on: str) -> bool:
+    if fail_on == "never":
+        return False
+    verdicts = {"regression"} if fail_on == "regression" else {"regression", "underpowered"}
+    return any(metric.verdict in verdicts for metric in result.metrics)
 
 
 def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
@@ -96,9 +122,18 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
 
     out = create_console()
     if result.provenance == "emulated":
-        out.print(build_emulated_label("both runs measured the emulator, not a provider"))
+        out.print(build_emulated_label("the runs measured the emulator, not a provider"))
     rows = create_table(
-        "target", "metric", "baseline", "run", "change", "interval", "verdict", "", right_aligned=("baseline", "run")
+        "target",
+        "metric",
+        "baseline",
+        "run",
+        "change",
+        "interval",
+        "verdict",
+        "detectable",
+        "",
+        right_aligned=("baseline", "run", "detectable"),
     )
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
     for metric in shown:
@@ -112,6 +147,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
             if metric.low is None
             else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}",
             Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict]),
+            _format_change(metric, metric.detectable_change),
             metric.note,
         )
     if shown:
@@ -121,7 +157,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f" (alpha {result.settings.alpha:g})"
     )
     if counts["underpowered"]:
-        out.print("underpowered: a relevant change cannot be ruled out; use more --sessions and texts")
+        out.print(f"underpowered: a relevant change cannot be ruled out; {_suggest_remedy(result)}")
     delivery = "transcript" if result.kind == "transcription" else "audio"
     for run, targets in (("baseline", result.no_audio_in_baseline), ("run", result.no_audio_in_run)):
         for target in targets:
@@ -130,6 +166,15 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(f"not in the run: {target}")
     for target in result.only_in_run:
         out.print(f"not in the baseline: {target}")
+
+
+def _suggest_remedy(result: RunComparison) -> str:
+    if any(metric.baseline_target != metric.target for metric in result.metrics):
+        return "use more texts, --repetitions and --sessions"
+    return (
+        "use more texts, name five or more runs of different days as BASELINE..., "
+        "or measure both in one run and compare with --against"
+    )
 
 
 def _format_value(metric: MetricComparison, value: float) -> str:

@@ -1,0 +1,176 @@
+"""False alarms and detected changes of `voicegauge compare`: `PYTHONPATH=benchmarks python -m change_detection`.
+
+Runs are simulated with known truth (`simulation`) and compared. Prints the share of unchanged comparisons in which any
+metric of any target is called a regression, with several sessions and with pooled nights; the share of planted changes
+that are found; and the share of changes of exactly the size that the comparisons state as detectable. Ends with exit
+status 1 if a share misses its bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from scipy.stats import binomtest
+
+from change_detection.simulation import Design, Service, simulate_run
+from voicegauge.bench.analysis import RunComparison, compare_runs, compare_targets
+
+EIGHT_SERVICES = {f"acme/voice-{number}": Service() for number in range(8)}
+OLD, NEW = "acme/old", "acme/new"
+NULL_LIMIT = 0.01
+
+
+def compare_single_runs(changed: Service, design: Design, seed: int) -> RunComparison:
+    """Compare one run with another; the first target has `changed` in the second run."""
+    rng = np.random.default_rng(seed)
+    before = simulate_run(EIGHT_SERVICES, design, rng)
+    after = simulate_run({**EIGHT_SERVICES, "acme/voice-0": changed}, design, rng, night=1)
+    return compare_runs(before, after)
+
+
+def compare_with_nights(changed: Service, design: Design, seed: int) -> RunComparison:
+    """Compare one run with ten earlier ones."""
+    rng = np.random.default_rng(seed)
+    nights = [simulate_run({OLD: Service()}, design, rng, night=night) for night in range(10)]
+    return compare_runs(nights, simulate_run({OLD: changed}, design, rng, night=11))
+
+
+def compare_interleaved(changed: Service, design: Design, seed: int) -> RunComparison:
+    """Compare two targets of one run, the second of which has changed."""
+    return compare_targets(simulate_run({OLD: Service(), NEW: changed}, design, np.random.default_rng(seed)), OLD)
+
+
+Comparing = Callable[[Service, Design, int], RunComparison]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A simulated change, and the share of comparisons in which it is to be found."""
+
+    title: str
+    compare: Comparing
+    design: Design
+    metric: str
+    change: float
+    minimum: float
+
+    def build_service(self, change: float) -> Service:
+        """Return the service that has changed by `change`."""
+        if self.metric == "wer":
+            return Service(error_rate=Service().error_rate + change)
+        if self.metric == "failures":
+            return Service(failure_rate=Service().failure_rate + change)
+        return Service(slowdown=change)
+
+    def judge(self, change: float, seed: int) -> tuple[str, float]:
+        """Return the verdict on one simulated change, and the change that the comparison states as detectable."""
+        comparison = self.compare(self.build_service(change), self.design, seed)
+        found = next(metric for metric in comparison.metrics if metric.metric == self.metric)
+        return found.verdict, found.detectable_change or float("nan")
+
+
+INTERLEAVED = Design(texts=100, sessions=3, is_drift_shared=True)
+CASES = [
+    Case(
+        title="latency +10%, interleaved",
+        compare=compare_interleaved,
+        design=replace(INTERLEAVED, sessions=4),
+        metric="total_latency_ms",
+        change=0.10,
+        minimum=0.80,
+    ),
+    Case(
+        title="latency +20%, against ten nights",
+        compare=compare_with_nights,
+        design=Design(texts=100, sessions=10),
+        metric="total_latency_ms",
+        change=0.20,
+        minimum=0.80,
+    ),
+    Case(
+        title="WER +3 points, interleaved",
+        compare=compare_interleaved,
+        design=INTERLEAVED,
+        metric="wer",
+        change=0.03,
+        minimum=0.90,
+    ),
+    Case(
+        title="failures +5 points, interleaved",
+        compare=compare_interleaved,
+        design=replace(INTERLEAVED, sessions=6),
+        metric="failures",
+        change=0.05,
+        minimum=0.80,
+    ),
+]
+
+
+def has_regression(compare: Comparing, design: Design, seed: int) -> bool:
+    """Return whether any metric of any target is called a regression although nothing changed."""
+    return bool(compare(Service(), design, seed).regressions)
+
+
+def main() -> int:
+    """Simulate, print the table, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m change_detection", description=__doc__.partition("\n")[0])
+    parser.add_argument("--unchanged", type=int, default=2000, help="unchanged comparisons for each design")
+    parser.add_argument("--changed", type=int, default=400, help="comparisons for each planted change")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    options = parser.parse_args()
+    with ProcessPoolExecutor(options.jobs) as pool:
+        within_bounds = [
+            *_print_false_alarms(pool, options.unchanged),
+            *(_print_found_changes(pool, case, options.changed) for case in CASES),
+        ]
+    return 0 if all(within_bounds) else 1
+
+
+def _print_false_alarms(pool: ProcessPoolExecutor, count: int) -> list[bool]:
+    """Print the share of unchanged comparisons with a regression, and return whether each may be within its limit."""
+    eight, one = Design(texts=40, sessions=1), Design(texts=40, sessions=1)
+    designs: list[tuple[str, Comparing, Design, int]] = [
+        *(
+            (f"8 targets, {n} sessions, one run against one", compare_single_runs, replace(eight, sessions=n), count)
+            for n in (1, 3, 10)
+        ),
+        *(
+            (f"1 target, {n} sessions, one run against ten", compare_with_nights, replace(one, sessions=n), count)
+            for n in (3, 10)
+        ),
+        ("2 targets, 3 sessions, interleaved", compare_interleaved, INTERLEAVED, count),
+    ]
+    within = []
+    print(f"{'unchanged':60} {'regression':>11}  of")
+    for title, compare, design, seeds in designs:
+        found = sum(pool.map(partial(has_regression, compare, design), range(seeds), chunksize=10))
+        print(f"{title + f', {design.texts} texts':60} {found / seeds:11.2%}  {seeds}", flush=True)
+        # A share just above the limit may be chance: only a count that 1% would hardly produce counts against it.
+        within.append(binomtest(found, seeds, NULL_LIMIT, alternative="greater").pvalue > 0.01)
+    print(f"\n{'planted change':60} {'found':>11}  of     detectable  found at that size")
+    return within
+
+
+def _print_found_changes(pool: ProcessPoolExecutor, case: Case, count: int) -> bool:
+    """Print how often a planted change is found, and how often one of the size that is stated as detectable."""
+    judged = list(pool.map(partial(case.judge, case.change), range(count), chunksize=4))
+    share = sum(verdict == "regression" for verdict, _ in judged) / count
+    # The stated size depends on the data; without a change it is what a user plans with.
+    stated = statistics.median(size for _, size in pool.map(partial(case.judge, 0.0), range(100, 200), chunksize=4))
+    again = list(pool.map(partial(case.judge, stated), range(count, 2 * count), chunksize=4))
+    share_at_stated = sum(verdict == "regression" for verdict, _ in again) / count
+    title = f"{case.title}, {case.design.texts} texts x {case.design.sessions} sessions"
+    print(f"{title:60} {share:11.1%}  {count:<5} {stated:11.1%}  {share_at_stated:.1%}", flush=True)
+    return share >= case.minimum
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,317 @@
+"""Estimates the difference of one metric between the two sides of a comparison.
+
+The sides are a baseline of one or several runs and a new run, or two targets of one run. Texts
+are paired, so that each text is compared with itself. Two things make the paired difference
+uncertain: the choice of texts in the suite, and drift, because services are faster or slower for
+hours at a time (see `drift_spread.py`). Two targets of one run are measured in the same
+minutes; drift that they share cancels out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.bench.analysis.drift_spread import DriftSpread, SessionTimes, combine_variances, compute_text_levels
+from voicegauge.bench.analysis.metric_changes import EstimatedChange, FailureRateChange
+from voicegauge.bench.analysis.resampling import FloatArray, IntegerArray, SampledValues, resample_texts
+from voicegauge.bench.analysis.statistics import MIN_TEXTS
+
+MIN_COMPARED_P95_SAMPLES = 200
+"""Number of samples that each side needs for a comparison of 95th percentiles; ten samples then lie above it."""
+MIN_SLOW_TIME_MS = 1e-3
+"""Smaller 95th percentiles are replaced by this value before taking the logarithm, which is undefined for 0."""
+MAX_PAIRED_TEXTS = 1000
+"""Number of differences of which all pairs are averaged."""
+DRIFT_TEST_LEVEL = 0.01
+"""Probability with which sessions seem to differ between two targets although they do not."""
+FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS} texts on both sides"
+
+
+class TimedSide(NamedTuple):
+    """The times of one metric on one side of a comparison, as one entry per run."""
+
+    runs: Sequence[Sequence[SessionTimes]]
+
+    @property
+    def samples(self) -> list[SessionTimes]:
+        """All times of the side."""
+        return [timed for run in self.runs for timed in run]
+
+    def select_texts(self, texts: set[str]) -> TimedSide:
+        """Return the side with the times of `texts` only."""
+        return TimedSide([[timed for timed in run if timed.text_id in texts] for run in self.runs])
+
+
+def estimate_typical_time_change(baseline: TimedSide, run: TimedSide, drift: DriftSpread) -> EstimatedChange | None:
+    """Estimate the relative change of the time of a typical text.
+
+    The change is the Hodges-Lehmann estimate over texts of the difference of log times, converted to a ratio.
+
+    Args:
+        baseline: times of the runs of the baseline.
+        run: times of the new run.
+        drift: variance that drift adds to the level of one run.
+
+    Returns:
+        The change; `None` if no text was timed on both sides.
+    """
+    selected = _select_common_texts(baseline, run)
+    if selected is None:
+        return None
+    texts, old, new = selected
+    shift = compute_text_levels(new.runs, texts) - compute_text_levels(old.runs, texts)
+    run_count = sum(bool(samples) for samples in old.runs)
+    return _build_time_change(
+        old,
+        new,
+        estimate_center(shift),
+        (drift.variance * (1 + 1 / run_count), drift.degrees_of_freedom),
+        texts=len(texts),
+    )
+
+
+def estimate_interleaved_time_change(
+    baseline: Sequence[SessionTimes], run: Sequence[SessionTimes]
+) -> EstimatedChange | None:
+    """Estimate the relative change between two targets of one run, paired by text and session.
+
+    Drift that is not shared by the targets is found if there are several sessions: it makes the sessions differ by
+    more than their texts do.
+    """
+    pairs = {(t.session, t.text_id) for t in baseline} & {(t.session, t.text_id) for t in run}
+    if not pairs:
+        return None
+    old, new = ([t for t in side if (t.session, t.text_id) in pairs] for side in (baseline, run))
+    texts = sorted({text for _, text in pairs})
+    sessions = sorted({session for session, _ in pairs})
+    table = np.array(
+        [
+            compute_text_levels([[t for t in new if t.session == session]], texts)
+            - compute_text_levels([[t for t in old if t.session == session]], texts)
+            for session in sessions
+        ]
+    )
+    drift = _estimate_unshared_drift(table - np.nanmean(table, axis=0)) if len(sessions) > 1 else (0.0, 1.0)
+    center, error = estimate_center(table[np.isfinite(table)])
+    center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
+    return _build_time_change(TimedSide([old]), TimedSide([new]), center_of_pairs, drift, texts=len(texts))
+
+
+def _compute_design_effect(table: FloatArray) -> float:
+    """Return the factor by which pairs of the same text increase the variance of an estimate over all pairs.
+
+    It is 1 + (m - 1) r for m sessions, with the intraclass correlation r of ranks (Kish 1965), and 1 if pairs of the
+    same text do not resemble each other.
+
+    Args:
+        table: differences, with one row per session and one column per text; NaN if a session lacks a text.
+    """
+    from scipy.stats import rankdata
+
+    counts = np.isfinite(table).sum(axis=0)
+    size = float(counts.mean())
+    if len(table) < 2 or len(counts) < 2 or counts.sum() <= len(counts):
+        return 1.0
+    ranks = rankdata(table, axis=None, nan_policy="omit").reshape(table.shape)
+    means = np.nanmean(ranks, axis=0)
+    between = float(np.sum(counts * (means - np.nanmean(ranks)) ** 2)) / (len(counts) - 1)
+    within = float(np.nansum((ranks - means) ** 2)) / float(counts.sum() - len(counts))
+    correlation = (between - within) / (between + (size - 1) * within) if between + within > 0 else 0.0
+    return 1 + (size - 1) * max(correlation, 0.0)
+
+
+def _estimate_unshared_drift(deviations: FloatArray) -> tuple[float, float]:
+    """Return the variance of a mean over sessions that is due to sessions, and its degrees of freedom.
+
+    It is 0 unless the sessions differ by more than their texts explain (F test at `DRIFT_TEST_LEVEL`): a few sessions
+    would otherwise seem to differ in every other run.
+
+    Args:
+        deviations: deviation of each session's difference from the text's mean; one row per session.
+    """
+    from scipy.stats import f
+
+    session_count, text_count = deviations.shape
+    between = float(np.sum(np.nanmean(deviations, axis=1) ** 2)) / (session_count - 1)
+    counts = np.isfinite(deviations).sum(axis=1)
+    within = float(np.mean(np.nanvar(deviations, axis=1) / np.maximum(counts, 1)))
+    limit = float(f.isf(DRIFT_TEST_LEVEL, session_count - 1, (session_count - 1) * max(text_count - 1, 1)))
+    is_unshared = between > within * limit
+    return (between - within) / session_count if is_unshared else 0.0, session_count - 1.0
+
+
+def _build_time_change(
+    old: TimedSide, new: TimedSide, center: tuple[float, float], drift: tuple[float, float], *, texts: int
+) -> EstimatedChange:
+    """Build a change from the center of the log differences and its standard error, and what drift adds to it."""
+    medians = [float(np.median([timed.ms for timed in side.samples])) for side in (old, new)]
+    difference, standard_error = center
+    error, freedom = None, 1.0
+    if texts >= MIN_TEXTS:
+        variance, freedom = combine_variances((standard_error**2, texts - 1.0), drift)
+        error = math.sqrt(variance)
+    return EstimatedChange(
+        baseline_value=medians[0],
+        run_value=medians[1],
+        change=math.expm1(difference),
+        n_baseline=len(old.samples),
+        n_run=len(new.samples),
+        note="" if error is not None else FEW_TEXTS_NOTE,
+        difference=difference,
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        is_logarithmic=True,
+    )
+
+
+def estimate_center(differences: FloatArray) -> tuple[float, float]:
+    """Return the Hodges-Lehmann estimate of the center of paired differences, and its standard error.
+
+    The estimate is the median of the averages of all pairs (Walsh averages); outliers hardly move it. The standard
+    error is half the width of the Wilcoxon interval at one standard error of a normal distribution (Hodges and Lehmann
+    1963). Of more than `MAX_PAIRED_TEXTS` differences, the mean of the estimates of parts is returned.
+    """
+    if len(differences) > MAX_PAIRED_TEXTS:
+        parts = np.array_split(
+            np.random.default_rng(0).permutation(differences), math.ceil(len(differences) / MAX_PAIRED_TEXTS)
+        )
+        centers, errors = np.array([estimate_center(part) for part in parts]).T
+        return float(centers.mean()), float(np.sqrt(np.sum(errors**2)) / len(parts))
+    count = len(differences)
+    rows, columns = np.triu_indices(count)
+    averages = np.sort((differences[rows] + differences[columns]) / 2)
+    reach = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
+    low = max(math.floor(len(averages) / 2 - reach), 0)
+    return float(np.median(averages)), float(averages[len(averages) - 1 - low] - averages[low]) / 2
+
+
+def estimate_slow_time_change(
+    baseline: TimedSide, run: TimedSide, drift: DriftSpread | None, *, seed: int
+) -> EstimatedChange | None:
+    """Estimate the relative change of the 95th percentile over all samples of the texts that both sides have.
+
+    Args:
+        baseline: times of the runs of the baseline.
+        run: times of the new run.
+        drift: variance that drift adds to the level of one run; `None` for two targets of one run.
+        seed: seed of the resampling.
+
+    Returns:
+        The change; `None` if no text was timed on both sides. The change has no interval if a side has fewer than
+        `MIN_COMPARED_P95_SAMPLES` samples.
+    """
+    selected = _select_common_texts(baseline, run)
+    if selected is None:
+        return None
+    texts, old, new = selected
+    sides = [SampledValues([(timed.text_id, timed.ms) for timed in side.samples], texts) for side in (old, new)]
+
+    def compute_log_ratios(weights: IntegerArray) -> FloatArray:
+        before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
+        return np.asarray(np.log(np.maximum(after, MIN_SLOW_TIME_MS) / np.maximum(before, MIN_SLOW_TIME_MS)))
+
+    before, after = (side.compute_quantile(0.95) for side in sides)
+    difference = math.log(max(after, MIN_SLOW_TIME_MS) / max(before, MIN_SLOW_TIME_MS))
+    counts = len(old.samples), len(new.samples)
+    error, freedom, note = None, 1.0, ""
+    if min(counts) < MIN_COMPARED_P95_SAMPLES:
+        note = f"a 95th percentile needs {MIN_COMPARED_P95_SAMPLES} samples on each side"
+    elif len(texts) < MIN_TEXTS:
+        note = FEW_TEXTS_NOTE
+    elif spread := resample_texts(len(texts), compute_log_ratios, value_count=sum(counts), seed=seed):
+        run_count = sum(bool(samples) for samples in old.runs)
+        added = (drift.variance * (1 + 1 / run_count), drift.degrees_of_freedom) if drift else (0.0, 1.0)
+        variance, freedom = combine_variances((spread.standard_error**2, len(texts) - 1.0), added)
+        error = math.sqrt(variance)
+    return EstimatedChange(
+        baseline_value=before,
+        run_value=after,
+        change=math.expm1(difference),
+        n_baseline=counts[0],
+        n_run=counts[1],
+        note=note,
+        difference=difference,
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        is_logarithmic=True,
+    )
+
+
+def _select_common_texts(baseline: TimedSide, run: TimedSide) -> tuple[list[str], TimedSide, TimedSide] | None:
+    """Return the texts that both sides have, and both sides with these texts only; `None` if there are none."""
+    texts = {timed.text_id for timed in baseline.samples} & {timed.text_id for timed in run.samples}
+    return (sorted(texts), baseline.select_texts(texts), run.select_texts(texts)) if texts else None
+
+
+class ErrorCount(NamedTuple):
+    """Recognition errors and reference units of one sample."""
+
+    text_id: str
+    errors: int
+    units: int
+
+
+def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[ErrorCount]) -> EstimatedChange | None:
+    """Estimate the change of the corpus error rate over the texts that both sides have.
+
+    The standard error is that of the linearized difference of two ratios of sums over the same texts (Cochran 1977,
+    section 6.5), at least that of one error on each side.
+
+    Returns:
+        The change; `None` if the sides have no text in common.
+    """
+    texts = sorted({c.text_id for c in baseline} & {c.text_id for c in run})
+    if not texts:
+        return None
+    row = {text: index for index, text in enumerate(texts)}
+    table = np.zeros((2, len(texts), 2))  # by side, text, and errors or units
+    counts = [0, 0]
+    for side, error_counts in enumerate((baseline, run)):
+        for text, errors, units in error_counts:
+            if text in row:
+                table[side, row[text]] += errors, units
+                counts[side] += 1
+    errors_by_side, units_by_side = table.sum(axis=1).T
+    units_by_side = np.maximum(units_by_side, 1.0)
+    before, after = (float(rate) for rate in errors_by_side / units_by_side)
+    influence = [
+        (table[side, :, 0] - rate * table[side, :, 1]) / units_by_side[side]
+        for side, rate in enumerate((before, after))
+    ]
+    error = None
+    if len(texts) >= MIN_TEXTS:
+        variance = float(np.sum((influence[1] - influence[0]) ** 2)) * len(texts) / (len(texts) - 1)
+        error = math.sqrt(max(variance, float(np.sum(1 / units_by_side**2))))
+    return EstimatedChange(
+        baseline_value=before,
+        run_value=after,
+        change=after - before,
+        n_baseline=counts[0],
+        n_run=counts[1],
+        note="" if error is not None else FEW_TEXTS_NOTE,
+        difference=after - before,
+        standard_error=error,
+        degrees_of_freedom=len(texts) - 1.0,
+    )
+
+
+def estimate_failure_rate_change(baseline: tuple[int, int], run: tuple[int, int]) -> FailureRateChange | None:
+    """Estimate the change of the share of failed samples.
+
+    Args:
+        baseline: number of failures and number of samples of the baseline.
+        run: number of failures and number of samples of the run.
+
+    Returns:
+        The change; `None` if a side has no samples.
+    """
+    if not baseline[1] or not run[1]:
+        return None
+    before, after = baseline[0] / baseline[1], run[0] / run[1]
+    return FailureRateChange(
+        baseline_value=before, run_value=after, change=after - before, n_baseline=baseline[1], n_run=run[1]
+    )

@@ -1,0 +1,127 @@
+"""Estimates how much the speed of a service differs from one run to another without any change.
+
+Services are faster or slower for hours at a time. The sessions of a run follow one another and
+mostly share this state; only several runs, such as those of several nights, show how much it
+varies. With fewer than `MIN_RUNS`, a spread is assumed, as a scaled inverse chi-squared prior
+(Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6), and the runs can only make it
+larger. From `MIN_RUNS` on, the runs' own spread replaces it; it is moderated by that of the other
+targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.bench.analysis.resampling import FloatArray
+
+DEFAULT_DRIFT = 0.10
+"""Assumed spread of a service's latency between runs: standard deviation of its logarithm."""
+PRIOR_DEGREES_OF_FREEDOM = 10.0
+"""Weight of the assumed spread, and the largest weight of the other targets' spread, in degrees of freedom."""
+MIN_RUNS = 5
+"""Number of runs of the baseline from which their own spread replaces the assumed one."""
+MIN_COMPARED_TIME_MS = 1e-3
+"""Smaller times are replaced by this value before taking the logarithm, which is undefined for 0."""
+
+
+class SessionTimes(NamedTuple):
+    """One measured time with its session and its text; times of the same text are paired."""
+
+    text_id: str
+    session: int
+    ms: float
+
+
+class DriftSpread(NamedTuple):
+    """Variance of the logarithm of a run's level, and the degrees of freedom of this estimate."""
+
+    variance: float
+    degrees_of_freedom: float
+
+
+class DriftSource(NamedTuple):
+    """What the runs of a baseline show about the drift of one target."""
+
+    run_variance: float
+    """Variance of the level between runs; 0 for a single run."""
+    run_count: int
+    session_variance: float
+    """Variance of the level between the sessions of a run; 0 if every run has a single session."""
+    session_degrees_of_freedom: int
+
+
+def measure_drift(runs: Sequence[Sequence[SessionTimes]]) -> DriftSource:
+    """Measure how much the level of a target differs between runs, and between sessions of a run."""
+    runs = [run for run in runs if run]
+    texts = sorted(set.intersection(*({timed.text_id for timed in run} for run in runs))) if runs else []
+    if not texts:
+        return DriftSource(0.0, len(runs), 0.0, 0)
+    levels = np.array([compute_text_levels([run], texts) for run in runs])
+    deviations = np.nanmedian(levels - np.nanmean(levels, axis=0), axis=1)
+    run_variance = float(np.sum(deviations**2)) / (len(runs) - 1) if len(runs) > 1 else 0.0
+    squares, freedom = 0.0, 0
+    for run in runs:
+        sessions = sorted({timed.session for timed in run})
+        if len(sessions) > 1:
+            table = np.array([compute_text_levels([[t for t in run if t.session == one]], texts) for one in sessions])
+            squares += float(np.sum(np.nanmedian(table - np.nanmean(table, axis=0), axis=1) ** 2))
+            freedom += len(sessions) - 1
+    return DriftSource(run_variance, len(runs), squares / freedom if freedom else 0.0, freedom)
+
+
+def estimate_drift(target: DriftSource, others: Sequence[DriftSource], assumed_drift: float) -> DriftSpread:
+    """Estimate the variance that drift adds to the level of one run of a target.
+
+    Args:
+        target: what the baseline shows about the target.
+        others: what it shows about the other targets.
+        assumed_drift: spread that is assumed with fewer than `MIN_RUNS` runs.
+    """
+    freedom = float(max(target.run_count - 1, 0))
+    if target.run_count < MIN_RUNS:
+        squares = PRIOR_DEGREES_OF_FREEDOM * assumed_drift**2 + freedom * target.run_variance
+        freedom += PRIOR_DEGREES_OF_FREEDOM
+        if target.session_variance > squares / freedom:
+            # Sessions can show that a service drifts more than assumed, not that it drifts less.
+            squares += target.session_degrees_of_freedom * target.session_variance
+            freedom += target.session_degrees_of_freedom
+        return DriftSpread(squares / freedom, freedom)
+    informative = [other for other in others if other.run_count >= MIN_RUNS]
+    weight = min(PRIOR_DEGREES_OF_FREEDOM, float(sum(other.run_count - 1 for other in informative)))
+    typical = float(np.mean([other.run_variance for other in informative])) if informative else 0.0
+    variance = (weight * typical + freedom * target.run_variance) / (weight + freedom)
+    return DriftSpread(variance, weight + freedom)
+
+
+def combine_variances(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    """Return the sum of two independent estimated variances and its degrees of freedom (Satterthwaite 1946).
+
+    Args:
+        first: variance and its degrees of freedom.
+        second: variance and its degrees of freedom.
+    """
+    total = first[0] + second[0]
+    weights = sum(variance**2 / freedom for variance, freedom in (first, second))
+    return total, total**2 / weights if weights > 0 else min(first[1], second[1])
+
+
+def compute_text_levels(runs: Sequence[Sequence[SessionTimes]], texts: Sequence[str]) -> FloatArray:
+    """Return the mean over runs and sessions of the log of the median time of each text; NaN for a text without one."""
+    by_text: dict[str, dict[tuple[int, int], list[float]]] = {text: {} for text in texts}
+    for number, run in enumerate(runs):
+        for timed in run:
+            if timed.text_id in by_text:
+                log_ms = math.log(max(timed.ms, MIN_COMPARED_TIME_MS))
+                by_text[timed.text_id].setdefault((number, timed.session), []).append(log_ms)
+    return np.array([_average_run_levels(groups) for groups in by_text.values()])
+
+
+def _average_run_levels(groups: dict[tuple[int, int], list[float]]) -> float:
+    by_run: dict[int, list[float]] = {}
+    for (run_number, _), logs in groups.items():
+        by_run.setdefault(run_number, []).append(float(np.median(logs)))
+    return float(np.mean([np.mean(medians) for medians in by_run.values()])) if by_run else math.nan

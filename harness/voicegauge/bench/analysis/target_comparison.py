@@ -1,0 +1,246 @@
+"""Estimates the change of every metric of one target.
+
+Each function takes the two sides of the comparison: the runs of the baseline, and the new run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.analysis.change_estimates import (
+    TimedSide,
+    estimate_error_rate_change,
+    estimate_failure_rate_change,
+    estimate_interleaved_time_change,
+    estimate_slow_time_change,
+    estimate_typical_time_change,
+)
+from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.analysis.drift_spread import DriftSource, DriftSpread, estimate_drift, measure_drift
+from voicegauge.bench.analysis.metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
+from voicegauge.bench.analysis.target_samples import TargetSamples
+from voicegauge.contract import ASSUMED_SPEECH_CHARACTERS_PER_S
+from voicegauge.model import AmountPerUnit, Interval, Latency, Sample, TargetRef
+
+MetricUnit = Literal["ms", "rate", "usd", "credits"]
+MetricId = Literal[
+    "submit_latency_ms",
+    "ttfa_ms",
+    "completion_ms",
+    "total_latency_ms",
+    "total_latency_p95_ms",
+    "wer",
+    "cer",
+    "failures",
+    "price",
+    "charged",
+]
+
+
+class ComparedTarget(NamedTuple):
+    """One target on both sides of a comparison."""
+
+    baseline_ref: TargetRef
+    run_ref: TargetRef
+    baseline: Sequence[TargetSamples]
+    """The target's samples in each run of the baseline."""
+    run: TargetSamples
+    is_interleaved: bool = False
+    """Whether both sides were measured in the same sessions of one run."""
+
+    @property
+    def has_delivered_before(self) -> bool:
+        """Whether any sample of the baseline has usable audio, or a transcript in a run of speech to text."""
+        return any(samples.has_delivered for samples in self.baseline)
+
+
+class ChangedMetric(NamedTuple):
+    """A metric with its change."""
+
+    id: MetricId
+    unit: MetricUnit
+    change: MetricChange
+
+
+class DriftEstimator:
+    """Estimates the drift of each target from the runs of the baseline, moderated by the other targets."""
+
+    def __init__(self, targets: Sequence[ComparedTarget], assumed_drift: float) -> None:
+        """Measure the total latency of every target.
+
+        Args:
+            targets: all targets of the comparison.
+            assumed_drift: spread that is assumed if the baseline has few runs.
+        """
+        self._assumed_drift = assumed_drift
+        self._sources: dict[str, DriftSource] = {
+            target.run_ref.id: measure_drift([run.collect_times(_get_total_latency_ms) for run in target.baseline])
+            for target in targets
+            if not target.is_interleaved
+        }
+
+    def estimate(self, target: ComparedTarget) -> DriftSpread:
+        """Return the variance that drift adds to the level of one run of `target`."""
+        own = self._sources[target.run_ref.id]
+        others = [source for name, source in self._sources.items() if name != target.run_ref.id]
+        return estimate_drift(own, others, self._assumed_drift)
+
+
+def estimate_changes(target: ComparedTarget, drift: DriftEstimator, *, seed: int) -> list[ChangedMetric]:
+    """Return every metric for which both sides have data.
+
+    Args:
+        target: the target on both sides.
+        drift: estimates how much the runs of a target differ without a change.
+        seed: seed of the resampling.
+    """
+    return [
+        *_estimate_latency_changes(target, drift, seed),
+        *_estimate_rate_changes(target),
+        *_compare_prices_and_charges(target),
+    ]
+
+
+def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, seed: int) -> list[ChangedMetric]:
+    spread = None if target.is_interleaved else drift.estimate(target)
+
+    def collect_sides(select_time: Callable[[Latency], float | None]) -> tuple[TimedSide, TimedSide]:
+        return TimedSide([run.collect_times(select_time) for run in target.baseline]), TimedSide(
+            [target.run.collect_times(select_time)]
+        )
+
+    def estimate_typical(old: TimedSide, new: TimedSide) -> EstimatedChange | None:
+        if spread is None:
+            return estimate_interleaved_time_change(old.samples, new.samples)
+        return estimate_typical_time_change(old, new, spread)
+
+    changes: list[tuple[MetricId, MetricChange | None]] = [
+        ("submit_latency_ms", estimate_typical(*collect_sides(lambda latency: latency.submit_latency_ms))),
+        ("ttfa_ms", estimate_typical(*collect_sides(lambda latency: latency.ttfa_ms))),
+        ("completion_ms", _estimate_completion_time_change(target, estimate_typical)),
+        ("total_latency_ms", estimate_typical(*collect_sides(_get_total_latency_ms))),
+        ("total_latency_p95_ms", estimate_slow_time_change(*collect_sides(_get_total_latency_ms), spread, seed=seed)),
+    ]
+    return [ChangedMetric(metric, "ms", change) for metric, change in changes if change is not None]
+
+
+def _get_total_latency_ms(latency: Latency) -> float | None:
+    return latency.total_latency_ms
+
+
+def _estimate_completion_time_change(
+    target: ComparedTarget, estimate_typical: Callable[[TimedSide, TimedSide], EstimatedChange | None]
+) -> MetricChange | None:
+    """Return the change of the completion time of jobs, with an interval that allows for the imprecision of polling."""
+
+    def estimate_bound_change(
+        old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]
+    ) -> EstimatedChange | None:
+        return estimate_typical(
+            TimedSide([run.collect_completion_times(old_bound) for run in target.baseline]),
+            TimedSide([target.run.collect_completion_times(new_bound)]),
+        )
+
+    middle, smallest, largest = (
+        estimate_bound_change(_compute_midpoint, _compute_midpoint),
+        estimate_bound_change(_get_upper_bound, _get_lower_bound),
+        estimate_bound_change(_get_lower_bound, _get_upper_bound),
+    )
+    if middle is None or smallest is None or largest is None:
+        return None
+    return PolledTimeChange(
+        baseline_value=middle.baseline_value,
+        run_value=middle.run_value,
+        change=middle.change,
+        n_baseline=middle.n_baseline,
+        n_run=middle.n_run,
+        note=middle.note or "lower and upper bound: status is only seen when polled",
+        smallest=smallest,
+        largest=largest,
+    )
+
+
+def _get_lower_bound(bounds: Interval) -> float:
+    return bounds.low_ms
+
+
+def _get_upper_bound(bounds: Interval) -> float:
+    return bounds.high_ms
+
+
+def _compute_midpoint(bounds: Interval) -> float:
+    return (bounds.low_ms + bounds.high_ms) / 2
+
+
+def _estimate_rate_changes(target: ComparedTarget) -> list[ChangedMetric]:
+    def count_errors(unit: Literal["word", "character"]) -> EstimatedChange | None:
+        before = [count for run in target.baseline for count in run.count_errors(unit)]
+        return estimate_error_rate_change(before, target.run.count_errors(unit))
+
+    failures_before = [run.count_failures_and_samples() for run in target.baseline]
+    changes: list[tuple[MetricId, MetricChange | None]] = [
+        ("wer", count_errors("word")),
+        ("cer", count_errors("character")),
+        (
+            "failures",
+            estimate_failure_rate_change(
+                (sum(failed for failed, _ in failures_before), sum(count for _, count in failures_before)),
+                target.run.count_failures_and_samples(),
+            ),
+        ),
+    ]
+    return [ChangedMetric(metric, "rate", change) for metric, change in changes if change is not None]
+
+
+def _compare_prices_and_charges(target: ComparedTarget) -> list[ChangedMetric]:
+    """Compare prices (in dollars, otherwise in credits) and reported charges (in credits, otherwise in dollars)."""
+    before, after = target.baseline_ref.price, target.run_ref.price
+    price_in_usd = _estimate_text_price(before.usd), _estimate_text_price(after.usd)
+    price_in_credits = _estimate_text_price(before.credits), _estimate_text_price(after.credits)
+    note = f"price of a text of {DEFAULT_TEXT_LENGTH_CHARACTERS} characters"
+    candidates: list[tuple[MetricId, MetricUnit, ExactChange | None]] = [
+        ("price", "usd", _build_exact_change(*price_in_usd, note)),
+        ("price", "credits", _build_exact_change(*price_in_credits, note)),
+        ("charged", "credits", _compare_mean_charges(target, lambda sample: sample.cost.charged_credits)),
+        ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
+    ]
+    found = {
+        metric: ChangedMetric(metric, unit, change)
+        for metric, unit, change in reversed(candidates)
+        if change is not None
+    }
+    return [found[metric] for metric in ("price", "charged") if metric in found]
+
+
+def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
+    """Return the price of a text of default length; the duration of its audio is estimated."""
+    if amount_per_unit is None:
+        return None
+    minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
+    factor = {"request": 1.0, "minute": minutes}.get(amount_per_unit.unit, DEFAULT_TEXT_LENGTH_CHARACTERS)
+    return amount_per_unit.amount * factor
+
+
+def _compare_mean_charges(
+    target: ComparedTarget, select_charge: Callable[[Sample], float | None]
+) -> ExactChange | None:
+    """Return the change of the mean charge since the newest run of the baseline, for the texts charged in both."""
+    before = target.baseline[-1].compute_mean_charges(select_charge)
+    after = target.run.compute_mean_charges(select_charge)
+    common = before.keys() & after.keys()
+    if not common:
+        return None
+    old_mean, new_mean = (math.fsum(side[text] for text in common) / len(common) for side in (before, after))
+    return _build_exact_change(old_mean, new_mean, f"mean of {len(common)} texts")
+
+
+def _build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> ExactChange | None:
+    if baseline_value is None or run_value is None:
+        return None
+    # From 0 there is no ratio: any price above it counts as an increase of 100%.
+    change = run_value / baseline_value - 1 if baseline_value else float(run_value > 0)
+    return ExactChange(
+        baseline_value=baseline_value, run_value=run_value, change=change, n_baseline=1, n_run=1, note=note
+    )

@@ -1,0 +1,54 @@
+"""Selects from the samples of one target in one run what is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from voicegauge.bench.analysis.change_estimates import ErrorCount
+from voicegauge.bench.analysis.drift_spread import SessionTimes
+from voicegauge.bench.analysis.summary import pair_samples_with_scores
+from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
+
+
+class TargetSamples:
+    """The samples of one target in one run, without warm-up."""
+
+    def __init__(self, run: Run, target: str, scores: ScoreSet | None) -> None:
+        self.samples = [s for s in run.samples if s.target == target and s.is_measured]
+        self._scored = pair_samples_with_scores(self.samples, scores) if scores else []
+
+    @property
+    def has_delivered(self) -> bool:
+        """Whether any sample has usable audio, or a transcript in a run of speech to text."""
+        return any(sample.failure is None for sample in self.samples)
+
+    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTimes]:
+        """Return the time that `select_time` selects, for each successful sample that has this time."""
+        return [
+            SessionTimes(sample.text_id, sample.session, ms)
+            for sample in self.samples
+            if sample.failure is None and sample.latency and (ms := select_time(sample.latency)) is not None
+        ]
+
+    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTimes]:
+        """Return the bound that `select_bound` selects of the completion time of each job."""
+        return self.collect_times(
+            lambda latency: select_bound(latency.completion_ms) if latency.completion_ms else None
+        )
+
+    def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
+        """Return the errors of samples counted in `unit`, including failed samples; empty if every sample failed."""
+        return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
+
+    def count_failures_and_samples(self) -> tuple[int, int]:
+        """Return the number of failures and of samples."""
+        return sum(s.failure is not None for s in self.samples), len(self.samples)
+
+    def compute_mean_charges(self, select_charge: Callable[[Sample], float | None]) -> dict[str, float]:
+        """Return the mean charge by text id, for texts for which the provider reported a charge."""
+        charges: dict[str, list[float]] = {}
+        for sample in self.samples:
+            if (charge := select_charge(sample)) is not None:
+                charges.setdefault(sample.text_id, []).append(charge)
+        return {text: sum(charged) / len(charged) for text, charged in charges.items()}
