@@ -80,11 +80,7 @@ async def test_every_planned_sample_is_timed_and_saved(
             assert sample.polls >= 1
             assert latency.completion_ms is not None
             bounds = latency.completion_ms
-<<<<<<< HEAD
             assert 0 <= bounds.low_ms <= bounds.high_ms <= latency.total_latency_ms
-=======
-            assert bounds.low_ms <= bounds.high_ms <= latency.total_latency_ms
->>>>>>> 519e096 (Correct comparisons for the number of metrics; pool several runs as a baseline; compare the targets of one run)
             assert latency.submit_latency_ms <= bounds.high_ms
             assert sample.cost.price_usd == 0.01
         else:

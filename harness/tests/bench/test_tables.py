@@ -55,7 +55,7 @@ def test_with_room_each_target_has_one_line(printed: Printed) -> None:
     assert LEFT_OUT not in below
 
 
-@pytest.mark.parametrize(("width", "gone"), [(110, 0), (100, 1), (90, 2), (80, 3)])
+@pytest.mark.parametrize(("width", "gone"), [(110, 0), (100, 1), (90, 2), (82, 3)])
 def test_a_narrow_table_cuts_no_figure_and_names_what_it_leaves_out(printed: Printed, width: int, gone: int) -> None:
     whole, _ = printed(ROOM)
     table, below = printed(width)
