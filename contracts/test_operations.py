@@ -70,6 +70,7 @@ DOCUMENTED = [
     ("openapi.yaml", "Create speech", "openai-compatible", "createSpeech", "POST", "/audio/speech"),
     ("openapi.yaml", "List models", "openai-compatible", "listModels", "GET", "/models"),
     ("kokoro-fastapi.py", "List voices", "openai-compatible", "listVoices", "GET", "/audio/voices"),
+    ("supertonic-server.py", "List voices", "openai-compatible", "listVoicesOutsideAudio", "GET", "/voices"),
 ]
 # document, provider, operation whose request names the URL: what the provider sends by itself
 SENT = [

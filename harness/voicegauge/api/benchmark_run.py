@@ -24,6 +24,7 @@ from voicegauge.api.plan_sending import (
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import (
     ContractsOrFolders,
+    adapt_to_own_servers,
     collect_contracts,
     resolve_prices,
     select_targets,
@@ -179,7 +180,9 @@ def benchmark(
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     planned = _plan_requests(
-        catalogue=to_catalogue(contracts, live),
+        catalogue=adapt_to_own_servers(
+            to_catalogue(contracts, live), targets, live, ask=True, listener=progress or ProgressListener()
+        ),
         target_names=to_names(targets),
         live_options=live,
         suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
@@ -276,7 +279,9 @@ def plan_benchmark(
             to another machine.
     """
     planned = _plan_requests(
-        catalogue=to_catalogue(contracts, live),
+        catalogue=adapt_to_own_servers(
+            to_catalogue(contracts, live), targets, live, ask=False, listener=progress or ProgressListener()
+        ),
         target_names=to_names(targets),
         live_options=live,
         suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),

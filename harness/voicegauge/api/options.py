@@ -30,5 +30,10 @@ class LiveOptions:
     account_plans: Sequence[str] = ()
     """Names of your accounts' plans, with their rate limits and prices; by default the lowest limit and the highest
     price of each provider."""
+    models: Sequence[str] = ()
+    """Names of the models of a server of your own; by default those that the server lists. The first one is used for
+    targets whose model the server does not have."""
+    voices: Sequence[str] = ()
+    """Names of the voices of a server of your own; by default those that the server lists."""
     ledger: Ledger | None = None
     """Ledger of spending that several calls share; by default a new ledger with the budget `max_cost_usd`."""

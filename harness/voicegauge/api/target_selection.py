@@ -10,6 +10,14 @@ from urllib.parse import urlsplit
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.progress import ProgressListener
+from voicegauge.client import (
+    Client,
+    ServerNames,
+    find_key_destinations,
+    read_client_key,
+    read_server_names,
+)
 from voicegauge.contract import (
     BaseTarget,
     Catalogue,
@@ -17,6 +25,7 @@ from voicegauge.contract import (
     Operation,
     OverlayProposal,
     Target,
+    adapt_to_server,
     describe_price,
     load_catalogue,
     quote_price,
@@ -26,7 +35,7 @@ from voicegauge.contract import propose_overlay as propose_overlay_of
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES
-from voicegauge.transport import download
+from voicegauge.transport import Transport, download
 
 _MAX_NAME_CHARACTERS = 100
 ContractsOrFolders = Catalogue | Sequence[PathLike]
@@ -108,6 +117,55 @@ def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None)
     """Return `contracts`, loaded if folders are given, with the prices of the account plans in `live`."""
     catalogue = contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
     return catalogue.select_account_plans(live.account_plans) if live is not None else catalogue
+
+
+def adapt_to_own_servers(
+    catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None, *, ask: bool, listener: ProgressListener
+) -> Catalogue:
+    """Return the contracts with the models and voices of servers that users run themselves.
+
+    Args:
+        catalogue: the known contracts.
+        names: providers or targets, as for `select_targets`.
+        live: options with the base URL, and names of models and voices; `None` if nothing is sent to a live service.
+        ask: whether the servers are asked for names that `live` does not have.
+        listener: gets a notice about the names that are used.
+
+    Raises:
+        MissingKeyError: a server requires a key, and none is set.
+        UsageError: a base URL is not that of the API, the server rejects the key, or the key would be sent unencrypted.
+        TransportError: a server cannot be reached.
+    """
+    if live is None:
+        return catalogue
+    adapted = {contract.id: contract for contract in catalogue}
+    for contract in collect_contracts(select_targets(catalogue, names, live)):
+        if contract.provider.self_hosted is None:
+            continue
+        found = ServerNames()
+        if ask:
+            if not live.allow_insecure_http:
+                find_key_destinations(contract, live.base_urls).check_encryption()
+            found = run_coroutine(_ask_server(contract, live))
+        models, voices = tuple(live.models) or found.models, tuple(live.voices) or found.voices
+        adapted[contract.id] = adapt_to_server(
+            contract, models=models, voices=voices, missing_operations=found.missing_operations
+        )
+        if ask:
+            target = next(iter(adapted[contract.id].targets.values()))
+            voice = f"voice {target.spec.voice}" if target.spec.voice else "no voice"
+            listener.notice(f"{contract.id}: {_count(models, 'model')}, {_count(voices, 'voice')} listed; uses {voice}")
+    return Catalogue(adapted.values())
+
+
+async def _ask_server(contract: Contract, live: LiveOptions) -> ServerNames:
+    async with Transport() as transport:
+        key = read_client_key(contract)
+        return await read_server_names(Client(contract, transport, base_urls=live.base_urls, key=key))
+
+
+def _count(names: Sequence[str], noun: str) -> str:
+    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"
 
 
 def to_names(names: str | Sequence[str]) -> tuple[str, ...]:

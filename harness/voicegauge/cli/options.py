@@ -105,7 +105,14 @@ def require_flags(ctx: click.Context, options: Iterable[str], *required_flags: s
 
 
 def build_live_options(
-    *, live: bool, max_cost: float, base_url: dict[str, str], plans: Sequence[str], allow_insecure_http: bool
+    *,
+    live: bool,
+    max_cost: float,
+    base_url: dict[str, str],
+    plans: Sequence[str],
+    allow_insecure_http: bool,
+    models: Sequence[str] = (),
+    voices: Sequence[str] = (),
 ) -> LiveOptions | None:
     """Return the options of a live run, and print which settings file was read; `None` if `--live` is not given."""
     if not live:
@@ -117,8 +124,32 @@ def build_live_options(
     if settings is not None:
         create_console(to_stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)
     return LiveOptions(
-        max_cost_usd=max_cost, base_urls=base_url, account_plans=plans, allow_insecure_http=allow_insecure_http
+        max_cost_usd=max_cost,
+        base_urls=base_url,
+        account_plans=plans,
+        allow_insecure_http=allow_insecure_http,
+        models=models,
+        voices=voices,
     )
+
+
+def add_server_name_options(command: CommandT) -> CommandT:
+    """Add `--model NAME` and `--voice NAME` of a server of the user's own, passed as `models` and `voices`."""
+    model = click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="NAME",
+        help="With --live and your own server: a model to use instead of those that it lists. May be repeated.",
+    )
+    voice = click.option(
+        "--voice",
+        "voices",
+        multiple=True,
+        metavar="NAME",
+        help="With --live and your own server: a voice to use instead of those that it lists. May be repeated.",
+    )
+    return model(voice(command))
 
 
 def add_contracts_option(command: CommandT) -> CommandT:

@@ -29,6 +29,7 @@ from voicegauge.client.requests import (
     remove_credentials,
     replace_key,
 )
+from voicegauge.client.server_lists import ServerNames, read_server_names
 from voicegauge.client.spending import (
     Journal,
     Ledger,
@@ -74,6 +75,7 @@ __all__ = [
     "RequestParts",
     "RequestToRepeat",
     "Reservation",
+    "ServerNames",
     "Settlement",
     "SharedBudget",
     "SubmitCompleted",
@@ -102,6 +104,7 @@ __all__ = [
     "read_client_key",
     "read_events",
     "read_link_parameters",
+    "read_server_names",
     "remove_credentials",
     "replace_key",
     "send_and_settle",

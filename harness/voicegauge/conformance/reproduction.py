@@ -98,6 +98,8 @@ def build_live_check_arguments(
     prices: Mapping[str, float],
     public_url: str | None,
     allow_insecure_http: bool,
+    models: Iterable[str],
+    voices: Iterable[str],
 ) -> tuple[str, ...]:
     """Return the arguments of `voicegauge check` that check the same names at the same live services.
 
@@ -109,11 +111,14 @@ def build_live_check_arguments(
         prices: dollars per request that the user set, by target id.
         public_url: URL of the tunnel for callbacks; `None` without one.
         allow_insecure_http: whether a key may be sent over http to another machine.
+        models: names of the models of the user's own server that the user gave.
+        voices: names of its voices that the user gave.
     """
     urls = [f"{server}={url}" if server else url for server, url in base_urls.items()]
     options = [*_repeat_option("--base-url", urls), *_repeat_option("--plan", account_plans)]
     options += _repeat_option("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
     options += ["--public-url", public_url] if public_url is not None else []
+    options += [*_repeat_option("--model", models), *_repeat_option("--voice", voices)]
     options += ["--allow-insecure-http"] if allow_insecure_http else []
     return (*names, "--live", *options, *build_contract_options(contracts))
 

@@ -31,7 +31,7 @@ from voicegauge.contract.documents import (
     read_openapi_document,
 )
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
-from voicegauge.contract.loading import is_bundled, load_contract
+from voicegauge.contract.loading import adapt_to_server, is_bundled, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     ASSUMED_SPEECH_CHARACTERS_PER_S,
@@ -85,6 +85,7 @@ __all__ = [
     "StreamEvent",
     "Target",
     "UnitPrice",
+    "adapt_to_server",
     "build_signature_headers",
     "compute_reported_cost",
     "compute_signature",

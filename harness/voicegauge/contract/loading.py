@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from voicegauge.contract.consistency import check_consistency, check_references, check_schemas
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.documents import read_contract_document, validate_openapi
 from voicegauge.contract.schemas import Schemas
 from voicegauge.data import find_bundled_folder
+from voicegauge.formats import Location, escape_pointer_token, read_pointer, unescape_pointer_token
+
+MAX_CHECKED_VOICES = 4
+"""Number of voices of a server of the user's own that are used. Some have hundreds, which would make a check long."""
 
 
 def load_contract(path: Path) -> Contract:
@@ -33,3 +40,81 @@ def load_contract(path: Path) -> Contract:
 def is_bundled(path: Path) -> bool:
     """Whether the document at `path` is part of voicegauge."""
     return find_bundled_folder("contracts") in path.resolve().parents
+
+
+def adapt_to_server(
+    contract: Contract, *, models: Sequence[str], voices: Sequence[str], missing_operations: Sequence[str] = ()
+) -> Contract:
+    """Return the contract of a server of the user's own that has these models and voices.
+
+    Targets whose model or voice the server does not have get the first one that it has. If its voices are known,
+    requests with another voice are not valid.
+
+    Args:
+        contract: a contract with `self_hosted`.
+        models: names of the models; empty if they are not known.
+        voices: names of the voices; empty if they are not known. The first `MAX_CHECKED_VOICES` are used, and the one
+            that the contract names.
+        missing_operations: ids of the operations that the server does not have and need not have.
+
+    Raises:
+        ContractError: a name is not one that the contract allows.
+    """
+    named = {target.spec.voice for target in contract.targets.values()}
+    voices = sorted(voices, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
+    data = copy.deepcopy(contract.document.data)
+    spec = contract.provider.self_hosted
+    for operation in contract.operations.values():
+        if operation.speech is None or spec is None:
+            continue
+        for target in _read(data, operation.pointer)["x-speech"]["targets"].values():
+            if spec.models is not None and models:
+                _choose_model(target, str(spec.models.sets), models)
+            if voices and target.get("voice") not in voices:
+                target["voice"] = voices[0]
+        if spec.voices and voices:
+            _limit_to_names(data, operation, spec.voices[0].sets, voices)
+    for name in missing_operations:
+        path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
+        del data["paths"][path][method]
+    if spec is not None:
+        _remove_lists_without_operation(data, missing_operations)
+    document = contract.document.with_data(data)
+    schemas = Schemas(document)
+    adapted = build_contract(document, schemas)
+    check_consistency(adapted)
+    return adapted
+
+
+def _remove_lists_without_operation(data: dict[str, Any], missing_operations: Sequence[str]) -> None:
+    lists = data["x-provider"]["self_hosted"]
+    lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operations]
+
+
+def _choose_model(target: dict[str, Any], location: str, models: Sequence[str]) -> None:
+    constants = target.setdefault("constants", {})
+    if constants.get(location) not in models:
+        constants[location] = models[0]
+
+
+def _limit_to_names(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
+    """Allow only `names` in the field at `location`, and correct the documented requests that have another one."""
+    schemas, field = operation.schemas, location.tokens[-1]
+    for media in operation.request_media.values():
+        body_schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), f"{media.pointer}/schema")
+        if field not in body_schema.get("properties", {}):
+            continue
+        pointer = f"{pointer}/properties/{escape_pointer_token(field)}"
+        schema = _read(data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1])
+        schema["enum"] = list(names)
+        document = next(iter(operation.contract.provider.sources))
+        schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
+        schema.pop("examples", None)
+        for example in _read(data, media.pointer).get("examples", {}).values():
+            value = example.get("value")
+            if isinstance(value, dict) and value.get(field) not in (None, *names):
+                value[field] = names[0]
+
+
+def _read(data: dict[str, Any], pointer: str) -> Any:
+    return read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])

@@ -88,6 +88,10 @@ class Document:
         self.path, self.data, self.sha256 = path, data, sha256
         self.lines, self._parts = lines, parts or {}
 
+    def with_data(self, data: dict[str, Any]) -> Document:
+        """Return the document with other data, whose values are said to be where those of this document are."""
+        return Document(self.path, data, self.lines, self.sha256, self._parts)
+
     @property
     def is_composed(self) -> bool:
         """Whether the document consists of several files."""

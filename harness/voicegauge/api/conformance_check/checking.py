@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from voicegauge.api.conformance_check.offline import check_offline
-from voicegauge.api.conformance_check.planning import determine_provenance, plan_cases_to_send
+from voicegauge.api.conformance_check.planning import determine_provenance, is_free, plan_cases_to_send
 from voicegauge.api.conformance_check.reports import build_report, finish_check, report_on_full_disk
 from voicegauge.api.conformance_check.services import choose_journal_folder, open_receiver, open_service
 from voicegauge.api.options import LiveOptions, PathLike
@@ -21,6 +21,7 @@ from voicegauge.api.plan_sending import (
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
     ContractsOrFolders,
+    adapt_to_own_servers,
     collect_contracts,
     find_wholly_named_providers,
     resolve_prices,
@@ -91,7 +92,8 @@ def check(
         stale_recordings_fail: whether a recording older than its provider's age limit is an error instead of a
             warning.
         max_calls: maximum number of billable requests; the most informative ones are sent first.
-        full: whether to send every valid request of the plan to a live service; by default one delivery per target.
+        full: whether to send every valid request of the plan to a live service; by default one delivery per target,
+            and every valid request if none costs anything.
         large_uploads: whether to upload tens of megabytes to a live service; the emulator always gets such uploads.
         fuzz: number of random requests per operation, in addition to the plan.
         failures: folder in which failing random requests are saved, so that the next check tries them first; by
@@ -131,7 +133,7 @@ def check(
         emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
     )
     listener = progress or ProgressListener()
-    catalogue = to_catalogue(contracts, live)
+    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), targets, live, ask=True, listener=listener)
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     rules = select_rules(tuple(select), tuple(ignore), severities)
@@ -144,7 +146,7 @@ def check(
         chosen,
         emulated=bool(emulated),
         max_calls=max_calls,
-        every_valid_request=full,
+        every_valid_request=full or is_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=public_url is not None,
         whole_providers=find_wholly_named_providers(catalogue, targets),

@@ -9,6 +9,7 @@ from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_pr
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
     ContractsOrFolders,
+    adapt_to_own_servers,
     collect_contracts,
     find_wholly_named_providers,
     resolve_prices,
@@ -16,7 +17,7 @@ from voicegauge.api.target_selection import (
     to_catalogue,
 )
 from voicegauge.conformance import CasePlan, PricedPlan, plan_cases, price_plan, select_cases
-from voicegauge.contract import BaseTarget
+from voicegauge.contract import BaseTarget, quote_price
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance
 
@@ -63,23 +64,29 @@ def plan_check(
     """
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
-    catalogue = to_catalogue(contracts, live)
+    listener = progress or ProgressListener()
+    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), targets, live, ask=False, listener=listener)
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     if live is not None:
-        announce_key_hosts(collect_contracts(chosen), live, progress or ProgressListener())
-        announce_replaced_prices(collect_contracts(chosen), prices, progress or ProgressListener())
+        announce_key_hosts(collect_contracts(chosen), live, listener)
+        announce_replaced_prices(collect_contracts(chosen), prices, listener)
     plan = plan_cases_to_send(
         chosen,
         emulated=emulated,
         max_calls=max_calls,
-        every_valid_request=full,
+        every_valid_request=full or is_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=webhooks,
         whole_providers=find_wholly_named_providers(catalogue, targets),
         case_ids=cases,
     )
     return price_plan(plan, chosen, prices, provenance=determine_provenance(live))
+
+
+def is_free(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
+    """Whether no request to the targets costs anything, as with a server of the user's own."""
+    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).usd == 0 for target in targets)
 
 
 def plan_cases_to_send(

@@ -105,6 +105,8 @@ def _build_live_reproduction(
             prices=prices,
             public_url=public_url,
             allow_insecure_http=live_options.allow_insecure_http,
+            models=live_options.models,
+            voices=live_options.voices,
         )
     )
 

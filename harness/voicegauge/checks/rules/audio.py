@@ -41,10 +41,18 @@ def _detect_text(data: bytes) -> str | None:
 )
 def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     failure = speech_delivery.delivery.failure
-    if failure is not None and speech_delivery.is_successful:
+    if failure is not None and speech_delivery.is_successful and not _is_audio_instead_of_stream(speech_delivery):
         yield Violation(
             f"the request succeeded, but there is no audio: {failure.message}", _get_audio_pointer(speech_delivery)
         )
+
+
+def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
+    """Whether the response is not the stream that a request field selects, which response-kind-ignored reports."""
+    submit, audio = speech_delivery.submit, speech_delivery.target.response.audio
+    kinds = {variant.delivered for variant in speech_delivery.operation.audio_variants}
+    is_stream_selected = audio is not None and audio.delivered == "stream" and len(kinds) > 1
+    return is_stream_selected and submit is not None and not submit.is_stream
 
 
 @register_rule(
@@ -106,7 +114,7 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS, find_codec_of_format, find_container_of_format
 
     decoded, documented = speech_delivery.decoded_audio, speech_delivery.documented_audio
-    if decoded is None:
+    if decoded is None and not _is_declared_raw(speech_delivery):
         return
     requested = speech_delivery.requested_format
     fixed = documented.format if documented is not None and requested is None else None
@@ -116,6 +124,14 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     container, codec = find_container_of_format(wanted), find_codec_of_format(wanted)
     if container is None or (meaning is None and wanted not in AUDIO_FORMATS):
         return  # "aac" alone may mean a stream or a file
+    if decoded is None:
+        if container != "RAW":
+            yield Violation(
+                f"expected {wanted}, got raw samples: {speech_delivery.delivery.media_type}",
+                _get_audio_pointer(speech_delivery) if fixed else _get_format_pointer(speech_delivery),
+                evidence=_quote_audio_start(speech_delivery),
+            )
+        return
     is_other_codec = codec is not None and meaning is not None and decoded.codec != codec
     if decoded.container != container or is_other_codec:
         found = decoded.codec if decoded.container == container else decoded.container
@@ -126,6 +142,15 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
             _get_audio_pointer(speech_delivery) if fixed else _get_format_pointer(speech_delivery),
             evidence=_quote_audio_start(speech_delivery),
         )
+
+
+def _is_declared_raw(speech_delivery: SpeechDelivery) -> bool:
+    """Whether the response says that the audio consists of raw samples, which only its Content-Type can show."""
+    from voicegauge.speech.audio import find_container_of_media_type
+
+    return bool(speech_delivery.delivery.audio) and (
+        find_container_of_media_type(speech_delivery.delivery.media_type) == "pcm"
+    )
 
 
 def _get_format_pointer(speech_delivery: SpeechDelivery) -> str:

@@ -73,19 +73,22 @@ def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
 @register_rule(
     "wrong-error-status",
     subject_class=CaseOutcome,
-    description="A rejection has the status that is documented for its reason.",
+    description="A rejection has the documented status of its reason. status-undocumented reports undocumented ones.",
     basis="responses",
 )
 def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
         return
+    if outcome.call.documented_response is None:
+        return  # one cause, one finding: status-undocumented reports it
     # The rules accepts-invalid, auth-not-enforced and server-error report success and server errors.
     right = " or ".join(map(str, expected.statuses))
     if 300 <= status < 500:
+        # At the response, so that all requests that are rejected with a wrong status are one finding.
         yield Violation(
             f"{expected.description}: got status {status}, documented: {right}",
-            expected.contract_pointer,
+            f"{outcome.operation.pointer}/responses/{expected.statuses[0]}",
             evidence=quote_text_body(outcome.call),
         )
     elif outcome.call.is_accepted and expected.case_kind == "rejection-reason":

@@ -36,3 +36,8 @@ class CaseOutcome(CallSubject):
     """The call of a planned case, together with the response that was expected."""
 
     expected: ExpectedResponse
+
+    @property
+    def dispute_scopes(self) -> tuple[str, ...]:
+        """JSON pointers that are the dispute scopes of the call, and to the statement that the case tests."""
+        return (self.expected.contract_pointer, *super().dispute_scopes)

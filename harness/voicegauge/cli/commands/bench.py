@@ -19,6 +19,7 @@ from voicegauge.cli.options import (
     add_plan_option,
     add_price_option,
     add_seed_option,
+    add_server_name_options,
     build_live_options,
     require_flags,
 )
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 )
 @add_base_url_option
 @add_insecure_http_option
+@add_server_name_options
 @add_plan_option
 @add_max_cost_option
 @add_max_wait_option
@@ -108,6 +110,8 @@ def command(
     live: bool,
     base_url: dict[str, str],
     allow_insecure_http: bool,
+    models: tuple[str, ...],
+    voices: tuple[str, ...],
     plans: tuple[str, ...],
     max_cost: float,
     max_wait: float | None,
@@ -130,7 +134,7 @@ def command(
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    require_flags(ctx, ("base_url", "allow_insecure_http", "plans"), "live")
+    require_flags(ctx, ("base_url", "allow_insecure_http", "plans", "models", "voices"), "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
     from voicegauge import api
@@ -138,7 +142,13 @@ def command(
     from voicegauge.cli.progress import TerminalProgress
 
     permission = build_live_options(
-        live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
+        live=live,
+        max_cost=max_cost,
+        base_url=base_url,
+        plans=plans,
+        allow_insecure_http=allow_insecure_http,
+        models=models,
+        voices=voices,
     )
     catalogue = api.load_contracts(contracts)
     if dry_run:

@@ -22,6 +22,7 @@ from voicegauge.cli.options import (
     add_price_option,
     add_public_url_option,
     add_seed_option,
+    add_server_name_options,
     build_live_options,
     require_flags,
 )
@@ -38,7 +39,11 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[TARGET...]")
 @click.option("--emulated", is_flag=True, help="Send planned requests to the emulator.")
 @click.option("--live", is_flag=True, help="Send planned requests to the service itself, with your key.")
-@click.option("--full", is_flag=True, help="With --live: send every valid request of the plan; each one is charged.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="With --live: send every valid request of the plan; each one is charged. Always done if they are free.",
+)
 @click.option(
     "--max-calls",
     type=click.IntRange(min=0),
@@ -110,6 +115,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --public-url: local port that the tunnel leads to.",
 )
+@add_server_name_options
 @add_plan_option
 @add_max_cost_option
 @add_max_wait_option
@@ -145,6 +151,8 @@ def command(
     allow_insecure_http: bool,
     public_url: str | None,
     listen_port: int,
+    models: tuple[str, ...],
+    voices: tuple[str, ...],
     plans: tuple[str, ...],
     max_cost: float,
     max_wait: float | None,
@@ -171,7 +179,13 @@ def command(
 
     catalogue = api.load_contracts(contracts)
     permission = build_live_options(
-        live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
+        live=live,
+        max_cost=max_cost,
+        base_url=base_url,
+        plans=plans,
+        allow_insecure_http=allow_insecure_http,
+        models=models,
+        voices=voices,
     )
     if dry_run:
         plan = api.plan_check(
@@ -248,9 +262,21 @@ def _validate_flags(ctx: click.Context) -> None:
         raise UsageError("--emulated and --live exclude each other")
     require_flags(ctx, ("fuzz", "max_calls", "dry_run", "cases"), "emulated", "live")
     require_flags(
-        ctx, ("base_url", "allow_insecure_http", "prices", "plans", "full", "public_url", "large_uploads"), "live"
+        ctx,
+        (
+            "base_url",
+            "allow_insecure_http",
+            "prices",
+            "plans",
+            "full",
+            "public_url",
+            "large_uploads",
+            "models",
+            "voices",
+        ),
+        "live",
     )
-    require_flags(ctx, ("retry_ambiguous",), "live")
+    require_flags(ctx, ("retry_ambiguous", "models", "voices"), "live")
     require_flags(ctx, ("faults",), "emulated")
     require_flags(ctx, ("strict_baseline",), "baseline")
     require_flags(ctx, ("failures", "write_tests"), "fuzz")

@@ -59,6 +59,8 @@ def build_rejection_failure(response: Response, secrets: Sequence[str], step: st
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:
     """Return the status and an excerpt of the body."""
+    if not response.media_type.startswith("text/") and b"\0" in response.body[:_MAX_MASKED_CHARACTERS]:
+        return f"HTTP {response.status}: {len(response.body)} bytes of {response.media_type or 'unknown type'}"
     # A character of UTF-8 has at most four bytes. One more is read, so that
     # `build_masked_excerpt` sees whether the text continues.
     text = build_masked_excerpt(response.body[: 4 * _MAX_MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)

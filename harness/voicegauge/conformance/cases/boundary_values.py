@@ -134,6 +134,8 @@ def _list_enum_values(
     if values:
         other = _pick_value_outside_enum(values)
         yield BoundaryValue(path, other, f"{value_name} {other!r}, not one of its values", keyword, is_valid=False)
+        if schema.get("x-source", {}).get("inferred"):
+            return  # whether case matters is not known
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
             description = f"{value_name} {value!r}, a value in capital letters"

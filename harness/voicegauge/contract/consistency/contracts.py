@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.consistency.audio_input import check_audio_input
 from voicegauge.contract.consistency.jobs import check_job
-from voicegauge.contract.consistency.operations import check_responses, check_security
+from voicegauge.contract.consistency.operations import check_responses, check_security, check_server_lists
 from voicegauge.contract.consistency.resources import check_batch, check_chat, check_resource
 from voicegauge.contract.consistency.sources import check_price, check_sources, check_usage_locations
 from voicegauge.contract.consistency.speech import check_speech, check_target
@@ -21,6 +21,7 @@ def check_consistency(contract: Contract) -> None:
         ContractError: a part does not fit; the message has the line of the first such part.
     """
     check_names(contract)
+    check_server_lists(contract)
     check_sources(contract)
     # Operations are checked before targets, because later checks rely on locations that earlier ones have checked.
     for operation in contract.operations.values():

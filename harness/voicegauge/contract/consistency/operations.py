@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from voicegauge.contract.consistency.locations import check_request_location
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.document_parts import Example
 from voicegauge.contract.extension import RejectionReason
@@ -52,6 +53,28 @@ def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
     if key.aws is not None and key.id_env is None:
         return "needs x-key.id_env: the variable of the access key id"
     return None if scheme.get("type") in ("apiKey", "http") else "must be apiKey, http or oauth2"
+
+
+def check_server_lists(contract: Contract) -> None:
+    """Check the operations that `self_hosted` of `x-provider` names.
+
+    Raises:
+        ContractError: an operation is not documented, or a speech request has no such field.
+    """
+    spec = contract.provider.self_hosted
+    if spec is None:
+        return
+    lists = [("models", spec.models), *((f"voices/{index}", voices) for index, voices in enumerate(spec.voices))]
+    for key, server_list in lists:
+        if server_list is None:
+            continue
+        pointer = f"/x-provider/self_hosted/{key}"
+        if server_list.operation not in contract.operations:
+            reason = f"{server_list.operation!r} is not an operation of this document"
+            raise contract.document.build_error(f"{pointer}/operation", reason)
+        for operation in contract.operations.values():
+            if operation.speech is not None:
+                check_request_location(operation, f"{pointer}/sets", server_list.sets)
 
 
 def check_responses(operation: Operation) -> None:

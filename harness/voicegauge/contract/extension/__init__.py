@@ -22,7 +22,14 @@ from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import JobCancellation, JobSpec, JobState, PollSchedule, SubmitResponse
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
 from voicegauge.contract.extension.pricing import PlanPrice, PriceSpec, PriceUnit, PriceUsage
-from voicegauge.contract.extension.provider import CreditSpec, ProviderSpec, RecordingAgeLimit, RetryPolicy
+from voicegauge.contract.extension.provider import (
+    CreditSpec,
+    ProviderSpec,
+    RecordingAgeLimit,
+    RetryPolicy,
+    SelfHostedSpec,
+    ServerList,
+)
 from voicegauge.contract.extension.rejections import RejectionReason
 from voicegauge.contract.extension.resources import (
     BatchSpec,
@@ -108,6 +115,8 @@ __all__ = [
     "ResourceUse",
     "ResponseAudio",
     "RetryPolicy",
+    "SelfHostedSpec",
+    "ServerList",
     "SourceDocument",
     "SourceReference",
     "SpeechEmulation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.extension.security import EnvironmentVariable
 from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument, SourceReference
+from voicegauge.formats import Location
 from voicegauge.model import Record
 
 
@@ -39,6 +40,26 @@ class RecordingAgeLimit(Record, frozen=True, kw_only=True):
     """Maximum age in days of the oldest exchange with the live service. Emulated exchanges do not age."""
 
 
+class ServerList(Record, frozen=True, kw_only=True):
+    """An operation that lists what a server has, such as its voices."""
+
+    operation: str
+    items: tuple[Location, ...]
+    """Locations of the list in the response; the first one that has a list counts. An item is a name, or an object with
+    the name in `id` or `name`."""
+    sets: Location
+    """Location, in speech requests, of the field that has one of the names."""
+
+
+class SelfHostedSpec(Record, frozen=True, kw_only=True):
+    """`self_hosted` of `x-provider`: users run the server themselves, so it is asked what it has."""
+
+    models: ServerList | None = None
+    voices: tuple[ServerList, ...] = ()
+    """The operations that may list the voices. Servers need not have them: the first one that responds counts, and the
+    others are not checked."""
+
+
 class ProviderSpec(Record, frozen=True, kw_only=True):
     """`x-provider` at the root."""
 
@@ -49,6 +70,8 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     key_optional: bool = False
     """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]
+    self_hosted: SelfHostedSpec | None = None
+    """How a server of the user's own is asked for its models and voices; `None` for a hosted service."""
     credits: CreditSpec | None = None
     retry: RetryPolicy = RetryPolicy()
     headers: dict[str, str] = {}

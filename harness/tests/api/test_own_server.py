@@ -1,0 +1,105 @@
+"""A check of a server of the user's own needs nothing but its URL."""
+
+from __future__ import annotations
+
+import pytest
+
+import voicegauge
+from voicegauge.errors import MissingKeyError, UsageError
+
+from ..builders.own_server import running_own_server
+
+NAME = "openai-compatible"
+
+
+class Notices(voicegauge.ProgressListener):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def options(url: str, **more: object) -> voicegauge.LiveOptions:
+    return voicegauge.LiveOptions(base_urls={"": url}, **more)  # type: ignore[arg-type]
+
+
+def test_one_line_finds_what_the_server_does_wrong() -> None:
+    notices = Notices()
+    with running_own_server(voices=[{"id": "zoe"}, {"id": "max"}, {"id": "clone:<id>"}]) as url:
+        report = voicegauge.check(NAME, live=options(f"{url}/v1"), progress=notices)
+    assert f"{NAME}: 1 model, 2 voices listed; uses voice zoe" in notices.lines
+    found = {finding.rule for finding in report.findings}
+    assert {"speed-ignored", "voice-ignored", "audio-format", "response-kind-ignored", "accepts-invalid"} <= found
+    assert not found & {"rejects-valid", "audio-missing", "wrong-error-status"}
+    assert report.spent_usd == 0
+    messages = [message for finding in report.findings for message in finding.messages or {finding.message: 1}]
+    assert any("voice 'no-such-value'" in message for message in messages)
+    assert any("expected mp3, the documented default, got wav" in message for message in messages)
+    (status,) = (finding for finding in report.findings if finding.rule == "status-undocumented")
+    assert status.occurrences > 3
+    assert "422" in status.message
+    assert "listVoicesOutsideAudio" not in " ".join(report.operations)
+
+
+def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
+    with running_own_server(voices=["zoe"]) as url:
+        for live, model, voice in (
+            (options(f"{url}/v1"), "tiny", "zoe"),
+            (options(f"{url}/v1", models=["big"], voices=["ann"]), "big", "ann"),
+        ):
+            report = voicegauge.check(NAME, live=live, cases=[f"{NAME}/speech: a full delivery"])
+            command = next(finding.reproduce for finding in report.findings if finding.reproduce)
+            case = voicegauge.plan_check(NAME, live=live, cases=[f"{NAME}/speech: a full delivery"])
+            assert case.spending.total.usd == 0
+            shown = f"--model {model} --voice {voice}" if model == "big" else "--case"
+            assert shown in command
+
+
+@pytest.mark.parametrize("has_models", [True, False])
+def test_a_base_url_without_its_path_is_recognized(has_models: bool) -> None:
+    with running_own_server(has_models=has_models) as url:
+        with pytest.raises(UsageError, match=f"has no /audio/speech .404.: use --base-url {url}/v1$"):
+            voicegauge.check(NAME, live=options(url))
+        with pytest.raises(UsageError, match=f"use --base-url {url}/v1$"):
+            voicegauge.check(NAME, live=options(f"{url}/v2"))
+
+
+def test_another_server_is_said_to_have_no_such_api() -> None:
+    with (
+        running_own_server(prefix="/elsewhere") as url,
+        pytest.raises(UsageError, match="name the base URL of the API with --base-url"),
+    ):
+        voicegauge.check(NAME, live=options(f"{url}/v1"))
+
+
+def test_a_required_key_is_found_out_by_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_own_server(key="k-123456") as url:
+        with pytest.raises(MissingKeyError, match="set the environment variable OPENAI_COMPATIBLE_API_KEY"):
+            voicegauge.check(NAME, live=options(f"{url}/v1"))
+        monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "wrong-key")
+        with pytest.raises(UsageError, match="rejects the key in OPENAI_COMPATIBLE_API_KEY with status 401"):
+            voicegauge.check(NAME, live=options(f"{url}/v1"))
+        monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
+        report = voicegauge.check(NAME, live=options(f"{url}/v1"), cases=[f"{NAME}/speech: a full delivery"])
+    assert report.exchanges
+
+
+def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
+    with pytest.raises(UsageError, match="would be sent unencrypted"):
+        voicegauge.check(NAME, live=options("http://192.0.2.1/v1"))
+
+
+def test_the_benchmark_uses_the_names_of_the_server(tmp_path) -> None:
+    with running_own_server(voices=["zoe"]) as url:
+        result = voicegauge.benchmark(
+            f"{NAME}/speech", live=options(f"{url}/v1"), max_texts=1, warmup=0, asr="none", out=tmp_path, html=False
+        )
+    assert result.stop_reason is None

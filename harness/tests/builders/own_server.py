@@ -1,0 +1,73 @@
+"""A server with OpenAI's speech API that a user could run, with mistakes that such servers have."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import soundfile
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from voicegauge.emulator.server import running_app
+
+SAMPLE_RATE_HZ = 16_000
+
+
+def _speak(text: str) -> bytes:
+    """Return a WAV file with a tone of a quarter of a second for each word, whatever voice and speed were requested."""
+    time_s = np.arange(int(SAMPLE_RATE_HZ * 0.4 * max(1, len(text.split())))) / SAMPLE_RATE_HZ
+    samples = 0.3 * np.sin(2 * np.pi * 180 * time_s) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time_s))
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE_HZ, format="WAV")
+    return file.getvalue()
+
+
+@contextmanager
+def running_own_server(
+    *, key: str | None = None, voices: list[Any] | None = None, has_models: bool = True, prefix: str = "/v1"
+) -> Iterator[str]:
+    """Run the server; yield its root URL.
+
+    Args:
+        key: the key that it requires; `None` if it needs none.
+        voices: its list of voices; `None` if it has no such list.
+        has_models: whether it lists its models.
+        prefix: path of the API.
+    """
+
+    def is_allowed(request: Request) -> bool:
+        return key is None or request.headers.get("authorization") == f"Bearer {key}"
+
+    async def create_speech(request: Request) -> Response:
+        if not is_allowed(request):
+            return JSONResponse({"detail": "no key"}, 401)
+        try:
+            body = await request.json()
+            text = body["input"]
+            assert isinstance(text, str)
+            assert isinstance(body.get("voice", ""), str)
+        except (ValueError, KeyError, AssertionError, TypeError):
+            return JSONResponse({"detail": [{"msg": "not valid"}]}, 422)
+        return Response(_speak(text), media_type="audio/wav")
+
+    async def list_models(request: Request) -> Response:
+        models = [{"id": "tiny", "object": "model", "created": 1, "owned_by": "me"}]
+        if not is_allowed(request):
+            return JSONResponse({"detail": "no key"}, 401)
+        return JSONResponse({"object": "list", "data": models})
+
+    async def list_voices(request: Request) -> Response:
+        return JSONResponse({"voices": voices})
+
+    routes = [Route("/audio/speech", create_speech, methods=["POST"])]
+    routes += [Route("/models", list_models)] if has_models else []
+    routes += [Route("/audio/voices", list_voices)] if voices is not None else []
+    app = Starlette(routes=[Mount(prefix, routes=routes)])
+    with running_app(app) as url:
+        yield url
