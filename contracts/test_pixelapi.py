@@ -48,7 +48,7 @@ def test_a_credit_is_worth_a_tenth_of_a_cent() -> None:
     assert quote_price(PIXELAPI.find_target_by_name("voice-design"), 500) == (0.05, 50, False)
     assert quote_price(PIXELAPI.find_target_by_name("voice-clone"), 500) == (0.10, 100, False)
     credits = PIXELAPI.provider.credits
-    assert credits.price_usd * 50 == pytest.approx(0.05)
+    assert credits.usd * 50 == pytest.approx(0.05)
     assert credits.free == 500
 
 

@@ -69,7 +69,8 @@ def _docstrings_of_fields(node: ast.Module | Definition, prefix: str) -> Iterato
 
 
 def _parameters(node: Function) -> list[str]:
-    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    variadic = [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *variadic]
     return [argument.arg for argument in arguments if argument.arg not in {"self", "cls"}]
 
 

@@ -86,7 +86,7 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
         SubmitNotSent(id="unsent"),
     )
     assert set(past.finished_samples) == {"done"}
-    assert {name: (job.job, job.reason) for name, job in past.open_jobs.items()} == {
+    assert {name: (job.job_id, job.reason) for name, job in past.open_jobs.items()} == {
         "under way": ("j1", "voicegauge was stopped before the job had ended")
     }
     assert past.lost_ids == {"unknown", "unsaved"}

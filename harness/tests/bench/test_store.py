@@ -284,7 +284,7 @@ def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
     assert [(one.id, one.usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
-    assert [(one.id, one.job) for one in loaded.open_jobs] == [("b", "j1")]
+    assert [(one.sample_id, one.job_id) for one in loaded.open_jobs] == [("b", "j1")]
 
 
 def test_on_a_full_disk_no_half_line_is_written(tmp_path: Path) -> None:

@@ -512,7 +512,7 @@ def _describe_stop(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | 
     if outcome.open_jobs:
         first, count = outcome.open_jobs[0], len(outcome.open_jobs)
         jobs = "1 job is still open" if count == 1 else f"{count} jobs are still open"
-        return f"{jobs} and will be polled again by the same command: {first.id}: {first.reason}", "unreachable"
+        return f"{jobs} and will be polled again by the same command: {first.sample_id}: {first.reason}", "unreachable"
     return None, None
 
 

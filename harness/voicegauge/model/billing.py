@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
+import msgspec
+
 from voicegauge.model.base import Record
 
 
@@ -45,9 +47,9 @@ class AmbiguousRequest(Record, frozen=True, kw_only=True):
 class OpenJob(Record, frozen=True, kw_only=True):
     """A job that was paid for and may still succeed; the same command polls it again."""
 
-    id: str
+    sample_id: str = msgspec.field(name="id")
     """Id of the sample that the job was submitted for."""
-    job: str
+    job_id: str = msgspec.field(name="job")
     """The provider's id of the job."""
     sent_at: str
     """Time at which the request was sent: UTC, in ISO 8601 format."""
@@ -79,7 +81,9 @@ def describe_unresolved(ambiguous_requests: Sequence[AmbiguousRequest], open_job
     count = sum(not one.bought_again for one in ambiguous_requests)
     if count:
         lines.append(f"the same command with --retry-ambiguous pays for {'it' if count == 1 else 'them'} again")
-    lines += [f"still open: {one.id}, job {one.job}{_format_price(one.usd)}: {one.reason}" for one in open_jobs]
+    lines += [
+        f"still open: {one.sample_id}, job {one.job_id}{_format_price(one.usd)}: {one.reason}" for one in open_jobs
+    ]
     if open_jobs:
         lines.append(f"the same command polls {'it' if len(open_jobs) == 1 else 'them'} again")
     return lines

@@ -46,7 +46,11 @@ class SamplePurchases(PurchaseHistory):
         failure = self.open_sample.failure if self.open_sample else None
         reason = failure.message if failure else "voicegauge was stopped before the job had ended"
         return OpenJob(
-            id=self.sample_or_case_id, job=last.job_id, sent_at=last.submitted_at, usd=last.counted_usd, reason=reason
+            sample_id=self.sample_or_case_id,
+            job_id=last.job_id,
+            sent_at=last.submitted_at,
+            usd=last.counted_usd,
+            reason=reason,
         )
 
 

@@ -323,7 +323,7 @@ class _PlanRunner:
             held = self._held.get(planned_sample.id)
             return await client.resume_job(
                 target,
-                job.job,
+                job.job_id,
                 reservation=held,
                 charged_usd=charged_usd,
                 price_usd=self._config.prices.get(target.id),

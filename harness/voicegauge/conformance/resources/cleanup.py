@@ -158,7 +158,7 @@ class ResourceCleanup:
                 return f"{UNKNOWN_ID_REASON}; it is one of {', '.join(ids)}"
             resource_id = ids[0]
             write_outcome(ResourceCreated(request=number, id=resource_id))
-        reason = await requests.delete_resource(resource_spec, resource_id, resource.request_event.key)
+        reason = await requests.delete_resource(resource_spec, resource_id, resource.request_event.key_use)
         if reason is None:
             write_outcome(ResourceDeleted(request=number))
         return reason
@@ -170,7 +170,7 @@ class ResourceCleanup:
             name=spec.name if spec is not None else "resource",
             id=resource.id,
             reason=reason,
-            created_at=resource.request_event.at,
+            created_at=resource.request_event.requested_at,
         )
 
 

@@ -35,9 +35,9 @@ class ResourceRequested(Record, frozen=True, kw_only=True, tag_field="event", ta
     """Id of the operation that creates the resource."""
     origin: str
     """Scheme, host and port of the server: "https://api.acme.example"."""
-    at: str
+    requested_at: str = msgspec.field(name="at")
     """Time of the request: UTC, ISO 8601."""
-    key: CaseKeyUse = "valid"
+    key_use: CaseKeyUse = msgspec.field(name="key", default="valid")
     """The API key that was sent: a faulty service may accept a request without one."""
     fields: dict[str, str] = {}
     """Short values of the request body as text, by which the resource is recognized if its id is not known."""

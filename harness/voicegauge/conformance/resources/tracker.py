@@ -93,8 +93,8 @@ class ResourceTracker:
                 request=number,
                 operation=creator.id,
                 origin=f"{parts.scheme}://{parts.netloc}",
-                at=datetime.now(UTC).isoformat(timespec="seconds"),
-                key=self._find_key_use(creator, request),
+                requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                key_use=self._find_key_use(creator, request),
                 fields=_list_short_fields(creator, request, self._secrets),
             ),
         )
