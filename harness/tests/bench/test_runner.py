@@ -269,7 +269,7 @@ async def test_a_resumed_run_pays_for_nothing_twice(
     with pytest.raises(asyncio.CancelledError):
         await first
     past = read_journal(tmp_path)
-    assert [job.job for job in past.open_jobs.values()] == ["j1"]
+    assert [job.job_id for job in past.open_jobs.values()] == ["j1"]
 
     shop.done.set()
     outcome = await run_plan(asked, tmp_path, earlier_journal_state=past)
