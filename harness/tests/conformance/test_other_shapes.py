@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+import voicegauge
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import (
     CasePlan,
@@ -185,3 +187,24 @@ def test_a_contract_that_contradicts_itself_is_rejected(name, edit, message, loa
     with pytest.raises(ContractError, match=message) as raised:
         load_shape(name, edit)
     assert raised.value.line
+
+
+def test_audio_inside_json_is_judged_in_recordings(load_shape, tmp_path) -> None:
+    load_shape("timestamps")
+    recordings = tmp_path / "recordings"
+    voicegauge.record("acme/timestamps", emulated=True, contracts=[tmp_path], out=recordings)
+
+    def judge() -> set[str]:
+        report = voicegauge.check("acme", recordings=[recordings], contracts=[tmp_path])
+        return {finding.rule for finding in report.findings}
+
+    assert judge() == set()
+    path = recordings / "acme" / "timestamps.har"
+    har = json.loads(path.read_text())
+    contents = [entry["response"]["content"] for entry in har["log"]["entries"]]
+    for content in (content for content in contents if "audio_base64" in content.get("text", "")):
+        body = json.loads(content["text"])
+        body["words"][-1]["start_ms"] = 60_000
+        content["text"] = json.dumps(body)
+    path.write_text(json.dumps(har))
+    assert judge() == {"timestamps-duration"}

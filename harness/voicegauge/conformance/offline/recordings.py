@@ -18,7 +18,7 @@ from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHisto
 from voicegauge.client import build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
 from voicegauge.conformance.reproduction import build_contract_options
-from voicegauge.conformance.running import Collector, read_speech_request, read_streamed_audio
+from voicegauge.conformance.running import Collector, read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError
@@ -272,12 +272,17 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: _Exc
     exchange = _find_audio_exchange(carrier, location, index)
     if exchange is None:
         return None
-    is_stream = location.delivered == "stream"
-    audio = read_streamed_audio(carrier) if is_stream else exchange.response.body
+    match location.delivered:
+        case "stream":
+            audio = read_streamed_audio(carrier)
+        case "base64":
+            audio = read_inline_audio(carrier, location)
+        case _:
+            audio = exchange.response.body
     if not audio:
         return None
     declared = carrier.read_response(location.media_type)
-    header = None if is_stream else exchange.response.media_type or None
+    header = exchange.response.media_type or None if location.delivered in ("bytes", "url") else None
     delivery = Delivery(
         target=target.id,
         exchanges=(submit_call.exchange, exchange),
@@ -293,8 +298,8 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: _Exc
 def _find_audio_exchange(
     call_with_audio: Call, response_audio: ResponseAudio, index: _ExchangeIndex
 ) -> Exchange | None:
-    """Return the exchange whose body is the audio; `None` if there is none. Audio inside JSON is only checked live."""
-    if response_audio.delivered == "stream":
+    """Return the exchange whose body is or has the audio; `None` if there is none."""
+    if response_audio.delivered in ("stream", "base64"):
         return call_with_audio.exchange
     if response_audio.delivered == "bytes":
         return call_with_audio.exchange if call_with_audio.exchange.response.media_type.startswith("audio/") else None

@@ -6,7 +6,11 @@ from voicegauge.conformance.running.case_runner import API_KEY_BY_KEY_USE, CaseR
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.plan_price import PricedPlan, compute_total_price_usd, price_plan, require_prices
 from voicegauge.conformance.running.resource_requests import set_resource_id
-from voicegauge.conformance.running.response_audio import read_speech_request, read_streamed_audio
+from voicegauge.conformance.running.response_audio import (
+    read_inline_audio,
+    read_speech_request,
+    read_streamed_audio,
+)
 from voicegauge.conformance.running.service import CheckedService, SaveExchanges
 from voicegauge.conformance.running.webhook_session import open_receiver_for_cases
 
@@ -24,6 +28,7 @@ __all__ = [
     "compute_total_price_usd",
     "open_receiver_for_cases",
     "price_plan",
+    "read_inline_audio",
     "read_speech_request",
     "read_streamed_audio",
     "require_prices",

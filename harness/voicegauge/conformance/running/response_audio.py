@@ -8,7 +8,7 @@ import unicodedata
 from voicegauge.checks import Call, SpeechDelivery
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import ResponseAudio
-from voicegauge.formats import UnreadableBodyError
+from voicegauge.formats import UnreadableBodyError, decode_base64
 from voicegauge.model import Delivery, SpeechRequest
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
@@ -24,8 +24,8 @@ and others leave them out."""
 def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> SpeechDelivery | None:
     """Return the audio in an accepted response as a delivery; `None` if the response contains no audio to judge.
 
-    A response with a job or a link contains no audio, because audio needs further requests. Audio inside JSON, and raw
-    PCM whose sample rate no document states, are only judged in complete deliveries.
+    A response with a job or a link contains no audio, because audio needs further requests. Raw PCM whose sample rate
+    no document states is only judged in complete deliveries.
 
     Args:
         call: the call.
@@ -40,7 +40,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     speech = read_speech_request(call, target)
     if not audio or not any(character.isalnum() for character in speech.text):
         return None  # such a text contains nothing to speak, and no document says whether there should be audio
-    media_type = None if location.delivered == "stream" else call.exchange.response.media_type or None
+    media_type = call.exchange.response.media_type or None if location.delivered == "bytes" else None
     delivery = Delivery(
         target=target.id,
         exchanges=(call.exchange,),
@@ -59,11 +59,24 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
 def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
     if response_audio.delivered == "stream":
         return read_streamed_audio(call)
+    if response_audio.delivered == "base64":
+        return read_inline_audio(call, response_audio)
     media_type = call.exchange.response.media_type
     is_audio = response_audio.delivered == "bytes" and (
         media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES
     )
     return call.exchange.response.body if is_audio else b""
+
+
+def read_inline_audio(call: Call, response_audio: ResponseAudio) -> bytes:
+    """Return the audio in a JSON response; empty if there is none, or if it is not valid base64."""
+    text = call.read_response(response_audio.at)
+    if not isinstance(text, str) or text.startswith("data:"):
+        return b""
+    try:
+        return decode_base64(text)
+    except ValueError:
+        return b""
 
 
 def read_streamed_audio(call: Call) -> bytes:
