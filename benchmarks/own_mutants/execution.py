@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import gc
+import importlib
 import os
 import resource
 import signal
@@ -39,6 +40,11 @@ _WAIT_S = 60
 """Time that a test may take with a mutant while it waits."""
 _MEMORY_BYTES = 4 << 30
 """Memory that a process with a mutant may take in addition."""
+
+
+_LAZY_IMPORTS = ("av", "jinja2", "openapi_spec_validator", "scipy.stats", "uvicorn")
+"""Packages that voicegauge imports when it needs them, which takes longer than most tests. They are imported once for
+all processes."""
 
 
 class Result(NamedTuple):
@@ -89,6 +95,8 @@ class MutantRunner:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Measure the tests, then run the mutants."""
         self._measure_tests(session.items)
+        for module in _LAZY_IMPORTS:
+            importlib.import_module(module)
         live = _LiveFunctions(self._root, self._modules)
         running: dict[int, tuple[Mutant, int]] = {}
         for mutant in self._mutants:
