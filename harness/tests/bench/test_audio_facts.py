@@ -176,9 +176,9 @@ FORMATS = """
 def test_raw_audio_is_read_as_the_default_format_of_the_targets_media_type(tmp_path: Path) -> None:
     at_once = ACME.index("operationId: now")
     text = ACME[at_once:].replace("\n      x-speech:\n        request: {text: body#/text}", FORMATS)
-    form = "multipart/form-data: {schema: {type: object, properties: {text: {}, format: {default: PCM}}}}\n          "
-    text = text.replace("application/json:", f"{form}application/json:", 1)
-    text = text.replace("model: {type: string}", "model: {type: string}, format: {type: string, default: wide}")
+    form = "multipart/form-data: {schema: {type: object, properties: {text: {}, format: {default: PCM}}}}"
+    properties = "properties: {text: {type: string}, model: {type: string}"
+    text = text.replace(f"{properties}}}", f"{properties}, format: {{default: wide}}}}\n          {form}")
     text = text.replace("title: At once", "title: At once\n            media_type: multipart/form-data")
     path = tmp_path / "openapi.yaml"
     path.write_text(ACME[:at_once] + text)

@@ -183,6 +183,13 @@ def test_usage_beyond_the_documented_bound_is_found(contract_of, submit, judge, 
     assert [parts(finding) for finding in judge(call) if finding.rule == "usage-above-bound"] == findings
 
 
+def test_usage_is_not_judged_without_a_price(contract_of, submit, judge) -> None:
+    price = WITH_USAGE[WITH_USAGE.index("      x-pricing:") : WITH_USAGE.index("      requestBody:")]
+    contract = contract_of(WITH_USAGE.replace(price, ""))
+    sent = submit({"id": "j1", "state": "new", "used": 99})
+    assert judge(Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))) == []
+
+
 def test_usage_is_not_judged_without_a_text_or_in_an_error(contract_of, submit, judge) -> None:
     contract = contract_of(WITH_USAGE)
     answer = {"id": "j1", "state": "new", "used": 99}

@@ -270,6 +270,7 @@ STOPPED = {"state": "stopped"}
         ([BUSY, BUSY, DONE, {**DONE, "used": 5}], 1, 2),
         ([BUSY, BUSY, BROKEN], 1, 2),
         ([BUSY, BUSY, STOPPED], 1, None),
+        ([BUSY, BUSY, (DONE, 500), STOPPED], 1, None),
         ([BUSY, DONE], 1, None),  # it may have ended before the cancellation
         ([BUSY, BUSY, DONE], 2, None),
         ([BUSY, BUSY, ({}, 500), {"state": "sleeping"}, DONE], 1, 4),

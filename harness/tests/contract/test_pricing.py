@@ -287,11 +287,12 @@ def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> 
 def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:
     target = priced(
         "{per: 1m_tokens, usd: 1, credits: 20, usage: {max_per_request: 5}, "
-        "plus: [{per: request, label: call, usd: 0.5, credits: 2}], alternatives: [{per: request, usd: 3}]}"
+        "plus: [{per: request, label: call, usd: 0.25, credits: 2}, {per: request, usd: 0.25, credits: 0}], "
+        "alternatives: [{per: request, usd: 3}]}"
     )
     assert describe_price(target) == (
-        "$1 / 1,000,000 tokens + $0.5 / request (call) or $3 / request (disputed), "
-        "20 credits / 1,000,000 tokens + 2 credits / request (call)"
+        "$1 / 1,000,000 tokens + $0.25 / request (call) + $0.25 / request or $3 / request (disputed), "
+        "20 credits / 1,000,000 tokens + 2 credits / request (call) + 0 credits / request"
     )
     assert compute_unit_prices(target, 50) == (
         UnitPrice(pytest.approx(0.500005 / 50), "estimated_character"),
