@@ -50,7 +50,13 @@ if TYPE_CHECKING:
         score,
         write_report,
     )
-    from voicegauge.api.target_selection import download_document, load_contracts, propose_overlay, select_providers
+    from voicegauge.api.target_selection import (
+        download_document,
+        load_contracts,
+        propose_contract,
+        propose_overlay,
+        select_providers,
+    )
     from voicegauge.api.traffic_recording import Overwrite, RecordedFile, RecordResult, record
     from voicegauge.api.webhook_listening import ListenResult, listen
 
@@ -91,7 +97,13 @@ _NAMES_BY_MODULE = {
         "score",
         "write_report",
     ),
-    "target_selection": ("download_document", "load_contracts", "propose_overlay", "select_providers"),
+    "target_selection": (
+        "download_document",
+        "load_contracts",
+        "propose_contract",
+        "propose_overlay",
+        "select_providers",
+    ),
     "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
     "webhook_listening": ("ListenResult", "listen"),
 }
@@ -139,6 +151,7 @@ __all__ = [
     "load_run",
     "plan_benchmark",
     "plan_check",
+    "propose_contract",
     "propose_contract_patch",
     "propose_overlay",
     "record",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
@@ -31,10 +35,12 @@ from voicegauge.contract import (
     quote_price,
     read_openapi_document,
 )
+from voicegauge.contract import propose_contract as propose_contract_of
 from voicegauge.contract import propose_overlay as propose_overlay_of
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import write_file
-from voicegauge.formats import MAX_DOCUMENT_BYTES
+from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
+from voicegauge.recording.importing import describe_recorded_api, read_recorded_exchanges
 from voicegauge.transport import Transport, download
 
 _MAX_NAME_CHARACTERS = 100
@@ -79,6 +85,26 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
         UsageError: the document has no such operation.
     """
     return propose_overlay_of(read_openapi_document(Path(document)), provider=provider, operations=to_names(operations))
+
+
+def propose_contract(recordings: PathLike, *, provider: str = "") -> OverlayProposal:
+    """Propose a contract for the API that recordings show. Everything in it is inferred.
+
+    Args:
+        recordings: a HAR file, a cassette, or a folder of them.
+        provider: id of the provider; by default derived from the host.
+
+    Returns:
+        The text of a whole contract, as `overlay`, and what the recordings do not show.
+
+    Raises:
+        DataError: there is no recording, or none of a speech request.
+    """
+    path = Path(recordings).resolve()
+    api = describe_recorded_api(read_recorded_exchanges(path), path.name, datetime.now(UTC).date().isoformat())
+    digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
+    document = Document(path, api.document, {}, digest)
+    return propose_contract_of(document, provider=provider, operations=api.speech_operations)
 
 
 def download_document(url: str, folder: PathLike = ".") -> Path:

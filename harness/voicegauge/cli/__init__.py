@@ -23,7 +23,7 @@ from voicegauge.version import __version__
 
 COMMANDS = {
     "providers": "List contracts, targets and prices, and which keys are set.",
-    "init": "Propose a contract for a provider's OpenAPI document.",
+    "init": "Propose a contract for a provider's OpenAPI document, or from recordings.",
     "check": "Check whether the API behaves as its contract says.",
     "record": "Save what a provider answers as recordings, without secrets.",
     "drift": "Find what changed between two contracts or recordings.",

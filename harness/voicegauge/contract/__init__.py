@@ -23,10 +23,13 @@ from voicegauge.contract.contract import (
 from voicegauge.contract.document_parts import Example, MediaType, Parameter, ParsedText, ResponseSpec
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.documents import (
+    MODEL_FIELD_NAMES,
+    SPEECH_FIELD_NAMES,
     OverlayProposal,
     ProposedOperation,
     find_contract_files,
     find_overlay_base,
+    propose_contract,
     propose_overlay,
     read_openapi_document,
 )
@@ -58,6 +61,8 @@ from voicegauge.formats import MISSING, Location, parse_location, read_pointer, 
 __all__ = [
     "ASSUMED_SPEECH_CHARACTERS_PER_S",
     "MISSING",
+    "MODEL_FIELD_NAMES",
+    "SPEECH_FIELD_NAMES",
     "AudioInputTarget",
     "BaseTarget",
     "Catalogue",
@@ -111,6 +116,7 @@ __all__ = [
     "parse_location",
     "parse_price_override",
     "parse_text_value",
+    "propose_contract",
     "propose_overlay",
     "quote_price",
     "read_openapi_document",

@@ -11,7 +11,6 @@ import yaml
 
 from voicegauge.contract import MISSING, find_overlay_base
 from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
-from voicegauge.drift.inferred_schema import infer_schema
 from voicegauge.drift.observed_values import (
     list_body_values,
     list_header_values,
@@ -23,7 +22,7 @@ from voicegauge.drift.report import DriftChange, DriftReport
 from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
 from voicegauge.drift.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.errors import UsageError
-from voicegauge.formats import is_json, unescape_pointer_token
+from voicegauge.formats import infer_schema, is_json, unescape_pointer_token
 
 _PATCHABLE_RULES = {
     "observed-status-undocumented",

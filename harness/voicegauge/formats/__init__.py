@@ -12,6 +12,7 @@ from voicegauge.formats.bodies import (
     read_form,
     read_json,
 )
+from voicegauge.formats.inferred_schema import infer_schema
 from voicegauge.formats.json_excerpts import quote_json
 from voicegauge.formats.json_lines import JSON_LINES_MEDIA_TYPE, JsonLinesParser
 from voicegauge.formats.located_yaml import (
@@ -69,6 +70,7 @@ __all__ = [
     "encode_location",
     "escape_pointer_token",
     "explain_type_error",
+    "infer_schema",
     "is_form",
     "is_json",
     "is_utf8",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,50 +12,82 @@ import click
 from voicegauge.cli.console import create_console, show_record
 from voicegauge.cli.options import OutputFile, add_json_option
 from voicegauge.errors import ContractError, UsageError
-from voicegauge.files import write_file
+from voicegauge.files import open_file, write_file
 
 if TYPE_CHECKING:
     from voicegauge.contract import OverlayProposal
 
 
+_HEAD_BYTES = 4096
+_RECORDING_MARK = re.compile(
+    rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
+)
+"""Matches the first keys of HAR files and cassettes, whatever their suffix."""
+
+
 @click.command("init")
-@click.argument("source", metavar="DOCUMENT|URL")
+@click.argument("source", metavar="DOCUMENT|URL|RECORDING")
 @click.option("--provider", metavar="ID", default="", help="Id of the provider. Default: from the document's server.")
 @click.option(
     "--operation",
     "operations",
     multiple=True,
     metavar="PATH|ID",
-    help="Propose this operation. May be repeated. Default: all with a text in the request and audio in the response.",
+    help="Propose this operation of a document. May be repeated. Default: all that turn a text into audio or a job.",
 )
 @click.option(
     "--out",
     type=OutputFile(path_type=Path),
     metavar="FILE",
-    help="Overlay to write, in the folder of the document. Default: overlay.yaml there.",
+    help="File to write. Default: overlay.yaml in the folder of the document; openapi.yaml for recordings.",
 )
 @add_json_option
 def command(
     *, source: str, provider: str, operations: tuple[str, ...], out: Path | None, json_path: str | None
 ) -> None:
-    """Propose a contract for a provider's OpenAPI document.
+    """Propose a contract for a provider's OpenAPI document, or from recordings.
 
     The document stays as it is; one at an https URL is saved in the current folder first.
     An OpenAPI Overlay beside it adds what OpenAPI cannot say: which operation speaks, and
     where its request and response have text, voice and audio. What the document does not
     state is marked TODO. Prices are never guessed.
+
+    RECORDING is a HAR file, a VCR cassette, or a folder of them. The contract that is
+    written describes the requests in it that produce speech; everything in it is inferred.
     """
     from voicegauge import api
 
-    document = _find_document(source, out.parent if out else Path())
-    out = out or document.with_name("overlay.yaml")
-    if out.resolve().parent != document.resolve().parent:
-        raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
-    if out.exists():
-        raise UsageError(f"{out} exists: name another file with --out, or delete it")
-    proposal = api.propose_overlay(document, provider=provider, operations=operations)
+    if _is_recording(Path(source)):
+        if operations:
+            raise UsageError("--operation is for documents: all recorded speech requests are proposed")
+        out = out or Path("openapi.yaml")
+        _reject_existing(out)
+        proposal = api.propose_contract(source, provider=provider)
+    else:
+        document = _find_document(source, out.parent if out else Path())
+        out = out or document.with_name("overlay.yaml")
+        if out.resolve().parent != document.resolve().parent:
+            raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
+        _reject_existing(out)
+        proposal = api.propose_overlay(document, provider=provider, operations=operations)
     write_file(out, proposal.overlay.encode())
     show_record(proposal, json_path, lambda: _print_proposal(proposal, out))
+
+
+def _reject_existing(path: Path) -> None:
+    if path.exists():
+        raise UsageError(f"{path} exists: name another file with --out, or delete it")
+
+
+def _is_recording(path: Path) -> bool:
+    """Whether the user names a folder, a HAR file or a cassette, not an OpenAPI document."""
+    if path.is_dir():
+        return True
+    if not path.is_file():
+        return False
+    with open_file(path) as file:
+        head = file.read(_HEAD_BYTES)
+    return path.suffix.lower() == ".har" or _RECORDING_MARK.search(head) is not None
 
 
 def _find_document(source: str, folder: Path) -> Path:

@@ -10,14 +10,24 @@ from voicegauge.contract.documents.assembly import (
     read_contract_document,
     read_openapi_document,
 )
+from voicegauge.contract.documents.contract_proposal import propose_contract
 from voicegauge.contract.documents.openapi_validation import validate_openapi
-from voicegauge.contract.documents.overlay_proposal import OverlayProposal, ProposedOperation, propose_overlay
+from voicegauge.contract.documents.overlay_proposal import (
+    MODEL_FIELD_NAMES,
+    SPEECH_FIELD_NAMES,
+    OverlayProposal,
+    ProposedOperation,
+    propose_overlay,
+)
 
 __all__ = [
+    "MODEL_FIELD_NAMES",
+    "SPEECH_FIELD_NAMES",
     "OverlayProposal",
     "ProposedOperation",
     "find_contract_files",
     "find_overlay_base",
+    "propose_contract",
     "propose_overlay",
     "read_contract_document",
     "read_openapi_document",

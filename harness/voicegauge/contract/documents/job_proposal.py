@@ -22,6 +22,7 @@ _ID_NAME = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
 _STATE_NAMES = ("state", "status", "job_status", "task_status", "phase")
 _REASON_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
 _RESULT_NAME = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
+_OTHER_URL = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
 _SUCCESS = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
 _FAILURE = re.compile(r"fail|error|cancel|expire|timeout|timed|abort|reject|dead", re.IGNORECASE)
 _PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
@@ -56,7 +57,8 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
     for (status_path, method), _ in read_operations(document.data):
         parameters = _PATH_PARAMETER.findall(status_path)
         shared = _count_shared_parts(path, status_path)
-        if method == "get" and len(parameters) == 1 and shared:
+        is_same_id = any(_last(one.location) == parameters[0] != "id" for one in ids) if parameters else False
+        if method == "get" and len(parameters) == 1 and (shared or is_same_id):
             fields, operation = _read_response(document, status_path)
             state = _find_by_name(fields, _STATE_NAMES)
             if state is not None:
@@ -77,9 +79,9 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         *([f"  id: {repeated.location}"] if repeated else ()),
         f"  state: {state.location}",
         "  states:",
-        *_iterate_state_lines(state, status_path, todo),
+        *_iterate_state_lines([field for field in (submit_state, state) if field], status_path, todo),
         f"  audio: {_find_result(fields, status_path, todo)}",
-        *([f"  reason: {reason.location}"] if reason and reason.schema.get("type") == "string" else ()),
+        *([f"  reason: {reason.location}"] if reason and reason.is_text else ()),
     )
     return JobProposal(status_path, operation, lines, tuple(todo))
 
@@ -107,10 +109,16 @@ def list_response_fields(schemas: Schemas, operation: Mapping[str, Any]) -> dict
     return {}
 
 
-def _iterate_state_lines(state: ProposedField, path: str, todo: list[str]) -> Iterator[str]:
-    """Yield the states: those with a word for an end are ends, the others lead to the following one and to the ends."""
-    enum = state.schema.get("enum")
-    names = [name for name in enum if isinstance(name, str)] if isinstance(enum, list) else []
+def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, todo: list[str]) -> Iterator[str]:
+    """Yield the states: those with a word for an end are ends, the others lead to the following one and to the ends.
+
+    Args:
+        state_fields: the fields that have a state, in the order in which they are received.
+        path: path of the status operation.
+        todo: gets what the document does not state.
+    """
+    stated = [value for field in state_fields for value in _list_stated_values(field)]
+    names = list(dict.fromkeys(stated))
     successes = [name for name in names if _SUCCESS.search(name) and not _FAILURE.search(name)]
     failures = [name for name in names if _FAILURE.search(name)]
     pending = [name for name in names if name not in (*successes, *failures)]
@@ -119,11 +127,19 @@ def _iterate_state_lines(state: ProposedField, path: str, todo: list[str]) -> It
         yield f"    {TODO}: {{next: [{TODO}]}}"
         return
     todo.append(f"the states of {path}: their order and what each means, judged by their names")
+    if not any("enum" in field.schema for field in state_fields):
+        todo.append(f"the other states of {path}: only examples are known")
     for index, name in enumerate(pending):
         following = pending[index + 1 : index + 2] or successes
         yield f"    {quote_yaml(name)}: {{next: [{', '.join(map(quote_yaml, [*following, *failures]))}]}}  # {TODO}"
     yield from (f"    {quote_yaml(name)}: {{end: success}}" for name in successes)
     yield from (f"    {quote_yaml(name)}: {{end: failure}}" for name in failures)
+
+
+def _list_stated_values(field: ProposedField) -> list[str]:
+    """Return the values that a document names for a field: all of them, or else examples."""
+    stated = field.schema.get("enum") or field.schema.get("examples")
+    return [value for value in stated if isinstance(value, str)] if isinstance(stated, list) else []
 
 
 def _find_result(fields: Mapping[str, ProposedField], path: str, todo: list[str]) -> str:
@@ -132,11 +148,9 @@ def _find_result(fields: Mapping[str, ProposedField], path: str, todo: list[str]
     if audio:
         return audio
     for location, field in fields.items():
-        items = field.schema.get("items")
-        is_list = field.schema.get("type") == "array" and isinstance(items, dict) and items.get("type") == "string"
-        if _RESULT_NAME.search(_last(location)) and (
-            is_list or field.schema.get("type") in ("string", ["string", "null"])
-        ):
+        name, items = _last(location), field.schema.get("items")
+        is_list = isinstance(items, dict) and items.get("type") == "string"
+        if _RESULT_NAME.search(name) and not _OTHER_URL.search(name) and (is_list or field.is_text):
             todo.append(f"whether {location} of {path} is the URL of the audio")
             return f"{{at: {location}{'/0' if is_list else ''}, delivered: url}}  # {TODO}"
     todo.append(f"the audio in the response of {path}")

@@ -31,7 +31,7 @@ from voicegauge.errors import ContractError, UnknownNameError, UsageError
 from voicegauge.formats import Document, escape_pointer_token
 from voicegauge.model import Record
 
-_NAMES_BY_FIELD: Mapping[str, Sequence[str]] = {
+SPEECH_FIELD_NAMES: Mapping[str, Sequence[str]] = {
     "text": ("text", "input", "prompt", "script", "transcript", "content", "ssml"),
     "voice": ("voice", "voice_id", "voiceid", "voice_name", "speaker", "speaker_id", "reference_id"),
     "language": ("language", "language_code", "languagecode", "lang", "locale"),
@@ -40,7 +40,7 @@ _NAMES_BY_FIELD: Mapping[str, Sequence[str]] = {
     "seed": ("seed",),
 }
 """Names of request fields, in lower case, by provider-independent field. An earlier name takes precedence."""
-_MODEL_FIELD_NAMES = ("model", "model_id", "modelid", "engine")
+MODEL_FIELD_NAMES = ("model", "model_id", "modelid", "engine")
 _SPEECH_WORD_PATTERN = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.IGNORECASE)
 _OTHER_PURPOSE_WORD_PATTERN = re.compile(
     r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b", re.IGNORECASE
@@ -193,7 +193,7 @@ def _iterate_request_fields(
 
 
 def _find_field(fields: Mapping[str, ProposedField], field: str) -> ProposedField | None:
-    return _find_field_by_name(fields, _NAMES_BY_FIELD[field])
+    return _find_field_by_name(fields, SPEECH_FIELD_NAMES[field])
 
 
 def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
@@ -342,7 +342,7 @@ class _OverlayWriter:
         return lines
 
     def _iterate_operation_lines(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
-        mapped = {name: field for name in _NAMES_BY_FIELD if (field := _find_field(candidate.fields, name))}
+        mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := _find_field(candidate.fields, name))}
         request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
         yield f"  - target: {_write_target(candidate.path, candidate.method)}"
         yield "    update:"
@@ -433,7 +433,7 @@ class _OverlayWriter:
 
     def _iterate_target_lines(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
         """Yield a target for each documented model; one target if no models are documented."""
-        model = _find_field_by_name(candidate.fields, _MODEL_FIELD_NAMES)
+        model = _find_field_by_name(candidate.fields, MODEL_FIELD_NAMES)
         voice = _find_field(candidate.fields, "voice")
         voice_text = self._build_voice_text(candidate, voice) if voice is not None and voice.required else ""
         enum = model.schema.get("enum") if model is not None else None

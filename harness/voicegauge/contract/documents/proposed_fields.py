@@ -23,6 +23,12 @@ class ProposedField(NamedTuple):
     schema: Mapping[str, Any]
     required: bool
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the field is a text, or a text or null."""
+        types = self.schema.get("type")
+        return {*types} - {"null"} == {"string"} if isinstance(types, list) else types == "string"
+
 
 def list_body_fields(schemas: Schemas, schema: Any) -> Iterator[tuple[str, ProposedField]]:
     """Yield the properties of an object, and those of the objects in it, by location."""
@@ -78,7 +84,7 @@ def find_audio_property(fields: Mapping[str, ProposedField]) -> str:
     """Return the value of `audio` for the first field that is named so; empty if there is none."""
     for location, field in fields.items():
         name = location.rpartition("/")[2].lower()
-        if "audio" in name and field.schema.get("type") in ("string", ["string", "null"]):
+        if "audio" in name and field.is_text:
             is_url = "url" in name or field.schema.get("format") in ("uri", "url")
             return f"{{at: {location}, delivered: {'url' if is_url else 'base64'}}}"
     return ""

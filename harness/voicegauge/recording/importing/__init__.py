@@ -2,13 +2,18 @@
 
 from voicegauge.recording.importing.file_formats import is_recording
 from voicegauge.recording.importing.import_recording import ImportedRecording, ImportRemark, import_recording
+from voicegauge.recording.importing.recorded_document import RecordedApi, describe_recorded_api
+from voicegauge.recording.importing.recorded_exchanges import read_recorded_exchanges
 from voicegauge.recording.importing.recorded_requests import ImportedRequest, read_requests
 
 __all__ = [
     "ImportRemark",
     "ImportedRecording",
     "ImportedRequest",
+    "RecordedApi",
+    "describe_recorded_api",
     "import_recording",
     "is_recording",
+    "read_recorded_exchanges",
     "read_requests",
 ]

@@ -117,17 +117,7 @@ class _InteractionImporter:
         self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
-        request = Request(
-            method=interaction.method,
-            url=_remove_default_port(interaction.url),
-            headers=interaction.request_headers,
-            body=_decompress(interaction.request_headers, interaction.request_body, "request body"),
-        )
-        body = _decompress(interaction.response_headers, interaction.response_body, "response body")
-        response = Response(status=interaction.status, headers=interaction.response_headers, body=body)
-        exchange = Exchange(
-            provider=self._contract.id, operation=DOWNLOAD_OPERATION, request=request, response=response
-        )
+        exchange = to_exchange(interaction, self._contract.id)
         exchange = self._canonicalizer.rewrite_exchange(exchange)
         return Exchange(
             provider=self._contract.id,
@@ -165,6 +155,23 @@ class _InteractionImporter:
             if is_json(response.media_type) and any(form in response.body for form in forms):
                 return True
         return False
+
+
+def to_exchange(interaction: ParsedInteraction, provider: str = "") -> Exchange:
+    """Return an interaction as an exchange with decompressed bodies, whose operation is not known yet.
+
+    Raises:
+        NotImportedError: the URL cannot be read, or a body cannot be decompressed.
+    """
+    request = Request(
+        method=interaction.method,
+        url=_remove_default_port(interaction.url),
+        headers=interaction.request_headers,
+        body=_decompress(interaction.request_headers, interaction.request_body, "request body"),
+    )
+    body = _decompress(interaction.response_headers, interaction.response_body, "response body")
+    response = Response(status=interaction.status, headers=interaction.response_headers, body=body)
+    return Exchange(provider=provider, operation=DOWNLOAD_OPERATION, request=request, response=response)
 
 
 _DEFAULT_PORT_PATTERN = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voicegauge.drift.traffic.reading import get_json_type
-
+_TYPE_NAMES = {
+    dict: "object",
+    list: "array",
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+}
 _MAX_INFERRED_DEPTH = 8
 """Largest depth of inferred schemas. Deeper values get an empty schema, so that a patch is short enough to review."""
 _MAX_INFERRED_PROPERTIES = 60
@@ -40,4 +47,4 @@ def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any
 
 
 def _get_schema_type(value: Any) -> str:
-    return "integer" if isinstance(value, int) and not isinstance(value, bool) else get_json_type(value)
+    return _TYPE_NAMES[type(value)]

@@ -1,0 +1,122 @@
+"""`voicegauge init` from recordings: a whole contract is proposed, in which everything is inferred."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import voicegauge
+from voicegauge.cli import run
+from voicegauge.data import find_bundled_folder
+
+KEY = "sk-never-written-0123456789"
+TEXT = "A private sentence."
+VOICE = "21m00Tcm4TlvDq8ikWAM"
+
+
+def entry(method: str, url: str, body: Any, status: int, response: Any, media_type: str = "application/json") -> Any:
+    headers = [{"name": "xi-api-key", "value": KEY}, {"name": "Content-Type", "value": "application/json"}]
+    request: dict[str, Any] = {"method": method, "url": url, "headers": headers}
+    if body is not None:
+        request["postData"] = {"mimeType": "application/json", "text": json.dumps(body)}
+    content: dict[str, Any] = {"mimeType": media_type}
+    if isinstance(response, bytes):
+        content |= {"text": base64.b64encode(response).decode(), "encoding": "base64"}
+    else:
+        content["text"] = json.dumps(response)
+    return {"request": request, "response": {"status": status, "headers": [], "content": content}}
+
+
+def write_har(path: Path, *entries: Any) -> Path:
+    path.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "a proxy"}, "entries": entries}}))
+    return path
+
+
+SPEECH = f"https://api.acme.test/v1/text-to-speech/{VOICE}"
+SYNCHRONOUS = entry("POST", SPEECH, {"text": TEXT, "model_id": "swift"}, 200, b"RIFF", "audio/wav")
+
+
+def test_a_request_that_audio_responds_to_is_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = entry("GET", "https://api.acme.test/v1/user", None, 200, {"plan": "free"})
+    write_har(tmp_path / "traffic.har", other, SYNCHRONOUS)
+    assert run(["init", "traffic.har"]) == 0
+    contract = voicegauge.load_contracts(["openapi.yaml"]).find_provider("acme")
+    (operation,) = contract.operations.values()
+    assert (operation.method, operation.path) == ("POST", "/v1/text-to-speech/{voice_id}")
+    assert operation.speech is not None
+    assert {name: str(mapping.at) for name, mapping in operation.speech.request.items()} == {
+        "text": "body#/text",
+        "voice": "path.voice_id",
+    }
+    (target,) = contract.targets.values()
+    assert (target.spec.voice, {str(at): value for at, value in target.spec.constants.items()}) == (
+        VOICE,
+        {"body#/model_id": "swift"},
+    )
+    assert contract.security_schemes == {"key": {"type": "apiKey", "in": "header", "name": "xi-api-key"}}
+    text = Path("openapi.yaml").read_text()
+    assert "inferred: true" in text
+    assert "usd" not in text
+    assert voicegauge.check(["acme"], emulated=True, contracts=["openapi.yaml"]).findings == ()
+
+
+def test_neither_keys_nor_texts_are_written(tmp_path: Path) -> None:
+    leaked = entry("POST", f"{SPEECH}?api_key={KEY}", {"text": TEXT, "token": KEY}, 200, {"audio": KEY})
+    write_har(tmp_path / "traffic.har", SYNCHRONOUS, leaked)
+    proposal = voicegauge.api.propose_contract(tmp_path).overlay
+    assert KEY not in proposal
+    assert TEXT not in proposal
+
+
+def test_a_job_is_proposed_from_its_polls(tmp_path: Path) -> None:
+    status = "https://api.acme.test/jobs/status/job-123456"
+    write_har(
+        tmp_path / "one.har",
+        entry("POST", "https://api.acme.test/say", {"input": TEXT}, 202, {"job_id": "job-123456", "state": "queued"}),
+        entry("GET", status, None, 200, {"job_id": "job-123456", "state": "rendering", "audio_url": None}),
+        entry("GET", status, None, 200, {"state": "done", "audio_url": "https://cdn.acme.test/a.mp3"}),
+        entry("GET", "https://cdn.acme.test/a.mp3", None, 200, b"ID3", "audio/mpeg"),
+    )
+    out = tmp_path / "contract.yaml"
+    assert run(["init", str(tmp_path), "--out", str(out), "--provider", "mine"]) == 0
+    contract = voicegauge.load_contracts([out]).find_provider("mine")
+    (status_operation,) = [operation for operation in contract.operations.values() if operation.job is not None]
+    assert status_operation.path == "/jobs/status/{job_id}"
+    job = status_operation.job
+    assert job is not None
+    assert {name: state.next or state.end for name, state in job.states.items()} == {
+        "queued": ("rendering",),
+        "rendering": ("done",),
+        "done": "success",
+    }
+    assert (str(job.audio.at), job.audio.delivered) == ("body#/audio_url", "url")
+    assert "# - the other states of /jobs/status/{job_id}: only examples are known" in out.read_text()
+
+
+@pytest.mark.parametrize("provider", ["pixazo", "pixelapi"])
+def test_a_contract_from_bundled_recordings_is_kept_by_its_emulator(tmp_path: Path, provider: str) -> None:
+    out = tmp_path / "openapi.yaml"
+    assert run(["init", str(find_bundled_folder("fixtures") / provider), "--out", str(out), "--provider", "mine"]) == 0
+    assert voicegauge.check(["mine"], emulated=True, contracts=[out], max_calls=10).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ([], "contains no recording"),
+        ([entry("GET", "https://api.acme.test/user", None, 200, {"id": 1})], "none of 1 recorded exchanges has a text"),
+    ],
+)
+def test_recordings_without_speech_are_refused_in_one_line(
+    tmp_path: Path, entries: list[Any], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_har(tmp_path / "traffic.har", *entries)
+    assert run(["init", str(tmp_path), "--out", str(tmp_path / "openapi.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert reason in error
+    assert error.count("\n") == 1

@@ -1,0 +1,39 @@
+"""Proposes a whole contract for a document that was inferred, so that there is no official document to extend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import yaml
+
+from voicegauge.contract.documents.overlay_proposal import OverlayProposal, propose_overlay
+from voicegauge.contract.documents.overlays import apply_overlay
+from voicegauge.formats import YAML_LOADER, Document
+
+
+def propose_contract(document: Document, *, provider: str = "", operations: Sequence[str] = ()) -> OverlayProposal:
+    """Propose a contract as one document: `document` with the keys of the overlay that `propose_overlay` returns.
+
+    Args:
+        document: the inferred document; its path names where it comes from.
+        provider: id of the provider; by default derived from the server.
+        operations: operation ids to propose.
+
+    Raises:
+        UsageError: as `propose_overlay` raises it.
+    """
+    proposal = propose_overlay(document, provider=provider, operations=operations)
+    data = yaml.load(proposal.overlay, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
+    overlay = Document(document.path, data, {}, document.sha256)
+    whole = apply_overlay(overlay, document).data
+    order = ("openapi", "info", "servers", "security", "x-provider", "paths", "components")
+    text = yaml.safe_dump(
+        {key: whole[key] for key in order if key in whole}, sort_keys=False, allow_unicode=True, width=120
+    )
+    comment = [
+        f"# Proposed by `voicegauge init` from {document.path.name!r}; everything is inferred.",
+        "# docs/contract.md explains every key. Complete, and correct where needed:",
+        *(f"# - {item}" for item in proposal.todo),
+    ]
+    return msgspec.structs.replace(proposal, overlay="\n".join(comment) + f"\n{text}")

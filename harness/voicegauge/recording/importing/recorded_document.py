@@ -1,0 +1,273 @@
+"""Describes the API that recordings show as an OpenAPI document, in which everything is inferred."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+from voicegauge.contract import MODEL_FIELD_NAMES, SPEECH_FIELD_NAMES
+from voicegauge.errors import DataError
+from voicegauge.formats import UnreadableBodyError, infer_schema, is_form, is_json, read_form, read_json
+from voicegauge.model import Exchange, Headers
+
+_ID_NAME = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
+"""Names of fields with the id of something that a request created."""
+_ID_SEGMENT = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{16,}|\d{4,}")
+_VOICE_SEGMENT = re.compile(r"voice|text-to-speech|tts|speak", re.IGNORECASE)
+_STATE_NAMES = ("state", "status", "job_status", "task_status", "phase")
+_KEY_NAME = re.compile(r"^(?:x[-_])?(?:[a-z]+[-_])?(?:api[-_]?key|key|token|access[-_]token)$", re.IGNORECASE)
+_AUDIO_URL = re.compile(r"^https?://\S+\.(?:mp3|wav|ogg|opus|flac|m4a|aac|pcm|webm)(?:\?|$)", re.IGNORECASE)
+_STATED_FIELDS = {name for field in SPEECH_FIELD_NAMES if field != "text" for name in SPEECH_FIELD_NAMES[field]} | {
+    *MODEL_FIELD_NAMES
+}
+"""Names of fields whose recorded values become part of the document. Texts and other values stay in the recording."""
+_MAX_STATED_CHARACTERS = 80
+
+
+class RecordedApi(NamedTuple):
+    """The API of one host, as recordings show it."""
+
+    document: dict[str, Any]
+    speech_operations: tuple[str, ...]
+    """Ids of the operations that were recorded to produce speech."""
+
+
+class _Call(NamedTuple):
+    path: str
+    """The path, with parameters in braces."""
+    exchange: Exchange
+    query: dict[str, str]
+    request_body: Any
+    """The JSON value or the form's text fields; `None` if there is neither."""
+    response_body: Any
+    """The JSON value; `None` if the response is not JSON."""
+
+
+def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str) -> RecordedApi:
+    """Describe the requests that produced speech, and those that took an id from a response to them.
+
+    Args:
+        exchanges: all exchanges, in order.
+        source: name of the recordings, which the document gives as its source.
+        date: the version of the document.
+
+    Raises:
+        DataError: no exchange has a text in the request and leads to audio.
+    """
+    ids = _collect_ids(exchanges)
+    calls = [_read_call(exchange, ids) for exchange in exchanges]
+    audio_urls = {call.exchange.request.url for call in calls if _is_audio(call)}
+    speech = [call for call in calls if _is_speech(call, calls, audio_urls)]
+    if not speech:
+        raise DataError(
+            f"none of {len(exchanges)} recorded exchanges has a text in the request and audio in the response, or in "
+            "that of a job that it started"
+        )
+    host = _origin(speech[0])
+    kept_paths = {call.path for call in speech if _origin(call) == host}
+    kept_paths |= {call.path for call in calls if _origin(call) == host and "{" in call.path and not _is_audio(call)}
+    by_operation: dict[tuple[str, str], list[_Call]] = defaultdict(list)
+    for call in calls:
+        if _origin(call) == host and call.path in kept_paths:
+            by_operation[call.path, call.exchange.request.method.lower()].append(call)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": urlsplit(host).netloc, "version": date},
+        "servers": [{"url": host}],
+        "paths": {},
+    }
+    scheme = next(filter(None, (_find_key_scheme(call.exchange) for call in speech)), None)
+    if scheme is not None:
+        document |= {"security": [{"key": []}], "components": {"securitySchemes": {"key": scheme}}}
+    for (path, method), same in by_operation.items():
+        document["paths"].setdefault(path, {})[method] = _describe_operation(
+            path, method, same, {"document": source, "inferred": True}
+        )
+    names = dict.fromkeys(_operation_id(c.path, c.exchange.request.method) for c in speech if _origin(c) == host)
+    return RecordedApi(document, tuple(names))
+
+
+def _origin(call: _Call) -> str:
+    parts = urlsplit(call.exchange.request.url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _collect_ids(exchanges: Sequence[Exchange]) -> dict[str, str]:
+    """Return the values of fields such as `job_id` in JSON responses, with their names."""
+    found: dict[str, str] = {}
+    for exchange in exchanges:
+        for name, value in _iterate_leaves(_read_json_body(exchange.response.headers, exchange.response.body)):
+            if _ID_NAME.match(name) and isinstance(value, (str, int)) and len(str(value)) > 3:
+                found.setdefault(str(value), name)
+    return found
+
+
+def _iterate_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _iterate_leaves(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _iterate_leaves(item, name)
+    else:
+        yield name, value
+
+
+def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _Call:
+    url = urlsplit(exchange.request.url)
+    segments: list[str] = []
+    for segment in url.path.split("/"):
+        name = ids.get(segment)
+        if name is None and _ID_SEGMENT.fullmatch(segment):
+            name = "voice_id" if segments and _VOICE_SEGMENT.search(segments[-1]) else "id"
+        if name is not None and f"{{{name}}}" in segments:
+            name = f"{name}_{len(segments)}"
+        segments.append(f"{{{name}}}" if name is not None else re.sub(r"[{}]", "-", segment))
+    request = exchange.request
+    query = {name: value for name, value in parse_qsl(url.query) if not _KEY_NAME.match(name)}
+    body = _read_json_body(request.headers, request.body)
+    if body is None and is_form(request.media_type):
+        try:
+            body = dict(read_form(request.header("content-type") or "", request.body).fields)
+        except UnreadableBodyError:
+            body = None
+    response = _read_json_body(exchange.response.headers, exchange.response.body)
+    return _Call("/".join(segments) or "/", exchange, query, body, response)
+
+
+def _read_json_body(headers: Headers, body: bytes) -> Any:
+    """Return the JSON value of a body; `None` if it is not JSON."""
+    media_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+    if not body or not is_json(media_type.partition(";")[0].strip().lower()):
+        return None
+    try:
+        return read_json(body)
+    except UnreadableBodyError:
+        return None
+
+
+def _is_audio(call: _Call) -> bool:
+    return call.exchange.response.media_type.startswith("audio/") and call.exchange.response.status < 300
+
+
+def _is_speech(call: _Call, calls: Sequence[_Call], audio_urls: set[str]) -> bool:
+    """Whether a request has a text, and audio is in its response or in that of the job that it started."""
+    names = {name.lower() for name, value in _iterate_leaves({"": call.request_body, **call.query}) if value}
+    if not names & set(SPEECH_FIELD_NAMES["text"]) or call.exchange.response.status >= 300:
+        return False
+    if _is_audio(call) or _names_audio(call, audio_urls):
+        return True
+    leaves = _iterate_leaves(call.response_body)
+    ids = {str(value) for name, value in leaves if _ID_NAME.match(name) and isinstance(value, (str, int))}
+    later = [other for other in calls if ids & set(urlsplit(other.exchange.request.url).path.split("/"))]
+    return any(_is_audio(other) or _names_audio(other, audio_urls) for other in later)
+
+
+def _names_audio(call: _Call, audio_urls: set[str]) -> bool:
+    """Whether a JSON response has the URL of audio, or audio itself."""
+    return any(
+        isinstance(value, str) and value and (value in audio_urls or _AUDIO_URL.match(value) or "audio" in name.lower())
+        for name, value in _iterate_leaves(call.response_body)
+    )
+
+
+def _find_key_scheme(exchange: Exchange) -> dict[str, str] | None:
+    """Return the security scheme by which a request sends its key; `None` if the recording does not have it."""
+    for name, value in exchange.request.headers:
+        if name.lower() == "authorization":
+            return {"type": "http", "scheme": value.partition(" ")[0].lower() if " " in value.strip() else "bearer"}
+        if _KEY_NAME.match(name):
+            return {"type": "apiKey", "in": "header", "name": name}
+    names = [name for name, _ in parse_qsl(urlsplit(exchange.request.url).query) if _KEY_NAME.match(name)]
+    return {"type": "apiKey", "in": "query", "name": names[0]} if names else None
+
+
+def _operation_id(path: str, method: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", path)
+    return method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
+
+
+def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: Mapping[str, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {"operationId": _operation_id(path, method), "x-source": {**source}}
+    path_names = re.findall(r"\{([^{}]+)\}", path)
+    queries = {
+        name: [call.query[name] for call in calls if name in call.query] for call in calls for name in call.query
+    }
+    parameters = [_describe_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
+    parameters += [
+        {"name": name, "in": "query", "schema": _add_recorded_values(name, {"type": "string"}, values)}
+        for name, values in queries.items()
+    ]
+    if parameters:
+        operation["parameters"] = parameters
+    bodies = [call for call in calls if isinstance(call.request_body, dict) and call.exchange.response.status < 300]
+    if bodies:
+        schema = _infer_object([call.request_body for call in bodies], is_request=True)
+        media_type = bodies[0].exchange.request.media_type
+        operation["requestBody"] = {"required": True, "content": {media_type: {"schema": schema}}}
+    operation["responses"] = {}
+    for status in sorted({call.exchange.response.status for call in calls}):
+        same = [call for call in calls if call.exchange.response.status == status]
+        operation["responses"][str(status)] = _describe_response(same, source)
+    return operation
+
+
+def _describe_path_parameter(name: str, index: int, path: str, calls: Sequence[_Call]) -> dict[str, Any]:
+    position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][index]
+    values = [urlsplit(call.exchange.request.url).path.split("/")[position] for call in calls]
+    schema = _add_recorded_values(name, {"type": "string"}, values)
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _describe_response(calls: Sequence[_Call], source: Mapping[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": "Recorded", "x-source": {**source}}
+    media_types = dict.fromkeys(call.exchange.response.media_type for call in calls)
+    content: dict[str, Any] = {}
+    for media_type in filter(None, media_types):
+        bodies = [call.response_body for call in calls if call.exchange.response.media_type == media_type]
+        values = [body for body in bodies if body is not None]
+        content[media_type] = {"schema": _infer_object(values)} if values else {}
+    return {**response, "content": content} if content else response
+
+
+def _infer_object(values: Sequence[Any], *, is_request: bool = False) -> dict[str, Any]:
+    """Infer the schema of bodies, with the recorded values of fields such as a voice or a state.
+
+    Of the fields that all requests have, those are required without which no speech can be requested.
+    """
+    schema = infer_schema(values)
+    _add_values_below(schema, values)
+    needed = {*SPEECH_FIELD_NAMES["text"], *SPEECH_FIELD_NAMES["voice"], *MODEL_FIELD_NAMES}
+    if not is_request:
+        return schema
+    objects = [value for value in values if isinstance(value, dict)]
+    required = [
+        name for name in schema.get("properties", {}) if name.lower() in needed and all(name in o for o in objects)
+    ]
+    return {**schema, "required": required} if required else schema
+
+
+def _add_values_below(schema: dict[str, Any], values: Sequence[Any]) -> None:
+    for name, inner in schema.get("properties", {}).items():
+        found = [value[name] for value in values if isinstance(value, dict) and name in value]
+        _add_recorded_values(name, inner, found)
+        _add_values_below(inner, found)
+    items = schema.get("items")
+    if isinstance(items, dict):
+        listed = [item for value in values if isinstance(value, list) for item in value]
+        _add_recorded_values("", items, listed)
+        _add_values_below(items, listed)
+
+
+def _add_recorded_values(name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+    """Add the format of URLs, and the values of fields such as a voice or a state, to a schema, which is returned."""
+    texts = [value for value in values if isinstance(value, str)]
+    if texts and all(text.startswith(("https://", "http://")) for text in texts):
+        schema["format"] = "uri"
+    stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_STATED_CHARACTERS]
+    if stated and (name.lower() in _STATED_FIELDS or name.lower() in _STATE_NAMES):
+        schema["examples"] = stated
+    return schema
