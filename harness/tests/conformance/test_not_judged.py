@@ -198,6 +198,27 @@ def test_a_folder_without_a_recording_of_the_provider_does_not_pass(voicegauge, 
     assert "it has no recording" in err
 
 
+def test_the_output_of_a_submit_that_matches_no_target_is_not_judged(voicegauge, tmp_path) -> None:
+    """A job of another model at the same operation, of which no document says when it has output."""
+    contract = load_catalogue().find_provider("replicate")
+    operation = contract.targets["kokoro"].operation
+    done = json.dumps({"id": "a", "status": "processing", "output": "https://a.test/a.png"}).encode()
+    known = "f559560eb822dc509045f3921a1921234918b91739db4bf3daab2169b71c7a13"
+    for version, expected in ((known, ["job-output-early"]), ("0" * 64, [])):
+        request = Request(
+            method="POST",
+            url=f"{operation.server.url}{operation.path}",
+            headers=(("Content-Type", "application/json"), ("Prefer", "wait")),
+            body=json.dumps({"version": version, "input": {"text": "Hello."}}).encode(),
+        )
+        response = Response(status=201, headers=(("Content-Type", "application/json"),), body=done)
+        exchange = Exchange(provider="replicate", operation=operation.id, request=request, response=response)
+        folder = tmp_path / version
+        save_har(folder / "replicate" / "a.har", [exchange], provenance=Provenance.RECORDED, contract=contract)
+        _, report, _, _ = voicegauge("replicate", "--recordings", folder, "--select", "job-output-early")
+        assert [finding["rule"] for finding in report["findings"]] == expected
+
+
 def test_recorded_submits_that_match_no_target_are_named(voicegauge, tmp_path) -> None:
     contract = load_catalogue().find_provider("ttsai")
     operation = contract.targets["kokoro"].operation
