@@ -89,7 +89,7 @@ def test_killed_while_scoring_the_same_command_sends_nothing_again(
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmark_run.score_run", die)
+        patch.setattr("voicegauge.api.benchmark_run.finishing.score_run", die)
         for _ in range(2):
             with pytest.raises(MemoryError):
                 bench("sync", "queued")

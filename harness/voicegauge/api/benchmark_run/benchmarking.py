@@ -1,0 +1,146 @@
+"""Measures latency, cost and intelligibility of targets in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from voicegauge.api.benchmark_run.finishing import (
+    finish_benchmark,
+)
+from voicegauge.api.benchmark_run.planning import find_reason_not_to_transcribe, plan_requests
+from voicegauge.api.benchmark_run.sending import announce_cost, choose_run_to_continue, open_services, send_requests
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.plan_sending import delete_leftover_resources
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, to_catalogue, to_names
+from voicegauge.bench import BenchResult
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.planning import BenchPlanSettings, load_suite
+from voicegauge.bench.running import StopSignal, begin_run, build_live_access
+from voicegauge.errors import UsageError
+
+
+def benchmark(
+    targets: str | Sequence[str] = (),
+    *,
+    live: LiveOptions | None = None,
+    contracts: ContractsOrFolders = (),
+    suite: str = "smoke",
+    languages: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    max_texts: int | None = None,
+    sessions: int = 1,
+    repetitions: int = 1,
+    warmup: int = 1,
+    concurrency: int = 16,
+    prices: Mapping[str, float] | None = None,
+    voice_sample: PathLike | None = None,
+    faults: Sequence[str] = (),
+    asr: str = "auto",
+    text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    out: PathLike = "reports",
+    html: bool = True,
+    seed: int = 0,
+    retry_ambiguous: bool = False,
+    max_wait_s: float | None = None,
+    on_result: Callable[[BenchResult], None] | None = None,
+    progress: ProgressListener | None = None,
+) -> BenchResult:
+    """Measure latency, cost and intelligibility of targets.
+
+    Every text of the suite is requested from every target in turn, from the emulator unless `live` is given. The run
+    is saved with its audio, transcribed and summarized. A live run writes its submits to a journal, so that the same
+    call can resume an interrupted run without paying twice. After the first Ctrl-C, the requests in flight are
+    finished; a second Ctrl-C stops at once.
+
+    >>> result = voicegauge.benchmark("pixelapi/voice-design", max_texts=1, warmup=0, asr="none", out=folder)
+    >>> result.provenance.value, result.targets[0].failures
+    ('emulated', 0)
+
+    Args:
+        targets: providers ("acme") or targets ("acme/voice-1"); by default all targets that synthesize speech.
+            Operations that take audio, such as transcription, are measured only if they are named.
+        live: permission and budget to send to the providers' own services.
+        contracts: loaded contracts, or folders of your own.
+        suite: id of a bundled suite of texts, or a YAML file.
+        languages: languages of the texts to use; by default all languages of the suite.
+        categories: categories of the texts to use; by default all categories of the suite.
+        max_texts: number of texts to use of each language, from the start of the suite; by default all.
+        sessions: number of passes over the suite, each with new connections.
+        repetitions: number of requests for each text per session.
+        warmup: number of unmeasured requests per target at the start of a session.
+        concurrency: maximum number of requests in flight; there is never more than one per target.
+        prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
+        voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
+        faults: ids of faults to inject into the emulator.
+        asr: ASR engine; see `score` for the values.
+        text_length: number of characters of the text for which prices per million characters are stated.
+        out: folder in which the run's folder is created.
+        html: whether to write the HTML report into the run's folder.
+        seed: seed of the order of texts and targets, and of the emulator.
+        retry_ambiguous: whether to continue the last live run with the same arguments and pay again for the requests
+            that it sent without receiving a result. Otherwise such requests are listed in `ambiguous_requests` and
+            never repeated.
+        max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents. A job that
+            takes longer stays open, and the same call polls it again.
+        on_result: called with the result before a complete run is marked as finished. Until it returns, the same call
+            continues the run and sends nothing again, even if the process is killed.
+        progress: receives progress and notices.
+
+    Returns:
+        A summary of every target. `stop_reason` tells whether the benchmark was ended early by Ctrl-C, by the budget,
+        or because the status of jobs could not be fetched; the same call continues it. After Ctrl-C, the samples are
+        saved, but nothing is scored and no HTML report is written.
+
+    Raises:
+        UsageError: arguments contradict each other, or a name is not known.
+        DataError: an interrupted live run of the same plan cannot be continued.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        TransportError: no provider could be reached.
+        NothingMeasuredError: in the first round of requests, no service could be reached.
+    """
+    if live is not None and faults:
+        raise UsageError("--fault is for the emulator: leave out --live")
+    if retry_ambiguous and live is None:
+        raise UsageError("--retry-ambiguous is for live runs: add --live")
+    if live is not None and live.ledger is not None:
+        raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
+    planned = plan_requests(
+        catalogue=adapt_to_own_servers(
+            to_catalogue(contracts, live), targets, live, ask=True, listener=progress or ProgressListener()
+        ),
+        target_names=to_names(targets),
+        live_options=live,
+        suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
+        settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+        prices=prices or {},
+        voice_sample=voice_sample,
+        listener=progress or ProgressListener(),
+    )
+    if live is not None:
+        planned.plan.check_budget(live.max_cost_usd)
+        build_live_access(collect_contracts(planned.targets.values()), live.base_urls, live.account_plans)
+        delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
+    unscored_reason = find_reason_not_to_transcribe(asr, planned)
+    found = choose_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
+    stop = StopSignal()
+    announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
+    with open_services(planned, faults, concurrency) as config:
+        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
+        folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
+        outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
+    return finish_benchmark(
+        planned,
+        config,
+        folder,
+        outcome,
+        stop,
+        asr_spec=asr,
+        unscored_reason=unscored_reason,
+        text_length=text_length,
+        html=html,
+        on_result=on_result,
+    )

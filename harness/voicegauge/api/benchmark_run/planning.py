@@ -1,0 +1,171 @@
+"""Plans and prices the requests of a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import (
+    ContractsOrFolders,
+    adapt_to_own_servers,
+    collect_contracts,
+    resolve_prices,
+    select_targets,
+    to_catalogue,
+    to_names,
+)
+from voicegauge.bench import BenchPlanResult, summarize_bench_plan
+from voicegauge.bench.planning import (
+    BenchPlan,
+    BenchPlanSettings,
+    Suite,
+    load_suite,
+    plan_benchmark_requests,
+    read_voice_sample,
+    validate_requests_can_be_built,
+)
+from voicegauge.bench.scoring import choose_scoring_asr
+from voicegauge.contract import BaseTarget, Catalogue
+from voicegauge.model import Provenance, VoiceSample
+from voicegauge.speech.asr import SpokenText
+
+
+@dataclass(frozen=True)
+class PlannedBenchmark:
+    """A benchmark plan with everything that is needed to carry it out."""
+
+    plan: BenchPlan
+    targets: Mapping[str, BaseTarget]
+    voice_sample: VoiceSample | None
+    prices: Mapping[str, float]
+    live_options: LiveOptions | None
+    listener: ProgressListener
+
+    @property
+    def provenance(self) -> Provenance:
+        """The provenance of the responses that the run will receive."""
+        return self.plan.provenance
+
+
+def plan_benchmark(
+    targets: str | Sequence[str] = (),
+    *,
+    live: LiveOptions | None = None,
+    contracts: ContractsOrFolders = (),
+    suite: str = "smoke",
+    languages: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    max_texts: int | None = None,
+    sessions: int = 1,
+    repetitions: int = 1,
+    warmup: int = 1,
+    prices: Mapping[str, float] | None = None,
+    voice_sample: PathLike | None = None,
+    seed: int = 0,
+    progress: ProgressListener | None = None,
+) -> BenchPlanResult:
+    """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=2, warmup=0)
+    >>> plan.requests
+    2
+
+    Args:
+        targets: see `benchmark`.
+        live: plan for the live services; the budget in this argument is ignored.
+        contracts: see `benchmark`.
+        suite: see `benchmark`.
+        languages: see `benchmark`.
+        categories: see `benchmark`.
+        max_texts: see `benchmark`.
+        sessions: see `benchmark`.
+        repetitions: see `benchmark`.
+        warmup: see `benchmark`.
+        prices: see `benchmark`.
+        voice_sample: see `benchmark`.
+        seed: see `benchmark`.
+        progress: receives notices, such as where keys would be sent.
+
+    Returns:
+        The number of requests and characters and the cost, for each target.
+
+    Raises:
+        UsageError: a name is not known, a target needs something that is missing, or a key would be sent unencrypted
+            to another machine.
+    """
+    planned = plan_requests(
+        catalogue=adapt_to_own_servers(
+            to_catalogue(contracts, live), targets, live, ask=False, listener=progress or ProgressListener()
+        ),
+        target_names=to_names(targets),
+        live_options=live,
+        suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
+        settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+        prices=prices or {},
+        voice_sample=voice_sample,
+        listener=progress or ProgressListener(),
+    )
+    return summarize_bench_plan(planned.plan)
+
+
+def plan_requests(
+    *,
+    catalogue: Catalogue,
+    target_names: Sequence[str],
+    live_options: LiveOptions | None,
+    suite: Suite,
+    settings: BenchPlanSettings,
+    prices: Mapping[str, float],
+    voice_sample: PathLike | None,
+    listener: ProgressListener,
+) -> PlannedBenchmark:
+    """Select the targets and plan their requests; nothing is sent.
+
+    Args:
+        catalogue: the known contracts.
+        target_names: as in `benchmark`.
+        live_options: `None` for the emulator.
+        suite: the texts to use.
+        settings: how often and in what order they are used.
+        prices: as in `benchmark`.
+        voice_sample: as in `benchmark`.
+        listener: receives notices.
+
+    Raises:
+        UsageError: as in `plan_benchmark`.
+    """
+    chosen = select_targets(catalogue, target_names, live_options)
+    prices = resolve_prices(catalogue, prices)
+    voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
+    plan = plan_benchmark_requests(
+        suite,
+        chosen,
+        settings,
+        provenance=Provenance.EMULATED if live_options is None else Provenance.LIVE,
+        prices=prices,
+        base_urls={} if live_options is None else live_options.base_urls,
+        voice_sample=voice,
+    )
+    for target_id in plan.unsupported_target_ids:
+        listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
+    targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
+    validate_requests_can_be_built(plan, targets, voice)
+    if live_options is not None:
+        announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
+        announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
+    return PlannedBenchmark(plan, targets, voice, prices, live_options, listener)
+
+
+def find_reason_not_to_transcribe(asr_spec: str, planned_benchmark: PlannedBenchmark) -> str | None:
+    """Return why nothing will be transcribed, or `None` if the run will be transcribed.
+
+    An engine that cannot be used is rejected here, before anything is paid for.
+    """
+    if planned_benchmark.plan.kind == "transcription":
+        return None  # the targets are the recognizers
+    spoken = {SpokenText(one.text.language, one.text.text) for row in planned_benchmark.plan.rounds for one in row}
+    choice = choose_scoring_asr(asr_spec, planned_benchmark.provenance, spoken)
+    return None if choice.asr else choice.reason

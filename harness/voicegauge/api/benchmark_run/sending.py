@@ -1,0 +1,178 @@
+"""Sends the requests of a benchmark, and continues an interrupted live run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from voicegauge.api.benchmark_run.planning import PlannedBenchmark
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.plan_sending import announce_rate_limits
+from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.target_selection import collect_contracts
+from voicegauge.bench.running import (
+    JournalState,
+    ProviderAccess,
+    RunConfig,
+    RunOutcome,
+    RunToContinue,
+    StopSignal,
+    build_emulated_access,
+    build_live_access,
+    find_run_to_continue,
+    find_runs_of_other_plans,
+    run_plan,
+)
+from voicegauge.emulator import EmulatorSettings, running_emulator
+from voicegauge.errors import UsageError
+from voicegauge.model import Sample
+
+EMULATED_ACCOUNT_CREDITS = 1e9
+"""Balance of emulated accounts, larger than what any benchmark spends.
+
+If an account ran out of credits, its requests would fail for a reason that has nothing to do with the target.
+"""
+
+
+@contextmanager
+def open_services(planned_benchmark: PlannedBenchmark, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
+    """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
+    contracts = collect_contracts(planned_benchmark.targets.values())
+    if planned_benchmark.live_options is None:
+        settings = EmulatorSettings(
+            seed=planned_benchmark.plan.settings.seed,
+            faults=tuple(faults),
+            credits=EMULATED_ACCOUNT_CREDITS,
+            rate_limits=False,
+        )
+        with running_emulator(contracts, settings) as emulator:
+            access = build_emulated_access(contracts, emulator)
+            yield _build_run_config(planned_benchmark, access, concurrency, None)
+        return
+    live_options = planned_benchmark.live_options
+    access = build_live_access(contracts, live_options.base_urls, live_options.account_plans)
+    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
+    yield _build_run_config(planned_benchmark, access, concurrency, live_options.max_cost_usd)
+
+
+def _build_run_config(
+    planned_benchmark: PlannedBenchmark,
+    access: Mapping[str, ProviderAccess],
+    concurrency: int,
+    max_cost_usd: float | None,
+) -> RunConfig:
+    """Return the configuration of a run; `max_cost_usd` is `None` for an emulator, which costs nothing."""
+    return RunConfig(
+        planned_benchmark.plan,
+        planned_benchmark.targets,
+        access,
+        concurrency,
+        max_cost_usd,
+        planned_benchmark.prices,
+        planned_benchmark.voice_sample,
+    )
+
+
+def announce_cost(
+    planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None, *, retry_ambiguous: bool
+) -> None:
+    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
+    if planned_benchmark.live_options is None:
+        return
+    plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
+    providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
+    if run_to_continue is None or run_to_continue.journal_state.is_empty:
+        planned_benchmark.listener.notice(f"LIVE: {plan.requests} requests to {providers}, ${plan.usd:.4f} {limit}")
+        return
+    unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
+    left_usd = sum(one.price.usd or 0.0 for one in unpaid)
+    planned_benchmark.listener.notice(
+        f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${left_usd:.4f}; "
+        f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
+    )
+
+
+def choose_run_to_continue(
+    runs_folder: Path, planned_benchmark: PlannedBenchmark, *, retry_ambiguous: bool
+) -> RunToContinue | None:
+    """Return the interrupted live run to continue; `None` if a new run begins.
+
+    Raises:
+        DataError: a run was interrupted after something was paid for, but it cannot be continued.
+        UsageError: `retry_ambiguous` is true, but no run has ambiguous requests.
+    """
+    if planned_benchmark.live_options is None:
+        return None
+    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous)
+    if found is None and retry_ambiguous:
+        raise UsageError(
+            f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
+        )
+    for folder in () if found else find_runs_of_other_plans(runs_folder, planned_benchmark.plan):
+        planned_benchmark.listener.notice(
+            f"{folder} is an interrupted run with other options or contracts: it is not continued"
+        )
+    return found
+
+
+def send_requests(
+    config: RunConfig,
+    run_folder: Path,
+    journal_state: JournalState | None,
+    stop_signal: StopSignal,
+    listener: ProgressListener,
+) -> RunOutcome:
+    """Send the planned requests and return the samples.
+
+    Args:
+        config: the plan, and how to send it.
+        run_folder: the folder of the run, which gets journal and audio.
+        journal_state: what an interrupted run has sent; `None` for a new run.
+        stop_signal: ends the run early.
+        listener: receives progress and notices.
+    """
+    done = 0
+    if journal_state is not None and not journal_state.is_empty:
+        done = len(journal_state.finished_samples)
+        listener.notice(f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open")
+    with report_phase(listener, "sending requests", config.plan.requests, done) as sending:
+        return run_coroutine(
+            _run_until_interrupted(
+                config, run_folder, journal_state, stop_signal, lambda _: sending.advance(), listener
+            )
+        )
+
+
+async def _run_until_interrupted(
+    config: RunConfig,
+    run_folder: Path,
+    journal_state: JournalState | None,
+    stop_signal: StopSignal,
+    on_sample: Callable[[Sample], None],
+    listener: ProgressListener,
+) -> RunOutcome:
+    """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def on_interrupt() -> None:
+        if stop_signal.requested:
+            task.cancel()
+        else:
+            stop_signal.request_stop()
+            listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
+
+    handles_signals = threading.current_thread() is threading.main_thread()
+    if handles_signals:
+        loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    try:
+        return await run_plan(
+            config, run_folder, earlier_journal_state=journal_state, stop_signal=stop_signal, on_sample=on_sample
+        )
+    finally:
+        if handles_signals:
+            loop.remove_signal_handler(signal.SIGINT)
