@@ -14,7 +14,13 @@ from voicegauge.api.benchmark_run.sending import announce_cost, choose_run_to_co
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import delete_leftover_resources
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, to_catalogue, to_names
+from voicegauge.api.target_selection import (
+    ContractsOrFolders,
+    adapt_to_own_servers,
+    collect_contracts,
+    to_catalogue,
+    to_names,
+)
 from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.planning import BenchPlanSettings, load_suite
