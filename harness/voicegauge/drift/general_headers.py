@@ -8,7 +8,8 @@ STANDARD_HEADERS = frozenset(
     (
         *("accept-ranges", "access-control-allow-origin", "age", "allow", "alt-svc", "cache-control", "connection"),
         *("content-disposition", "content-encoding", "content-language", "content-length", "content-type", "date"),
-        *("etag", "expires", "keep-alive", "last-modified", "location", "pragma", "retry-after", "server"),
+        *("content-location", "content-range", "etag", "expires", "keep-alive", "last-modified", "link", "location"),
+        *("pragma", "preference-applied", "retry-after", "server", "trailer", "upgrade"),
         *("strict-transport-security", "transfer-encoding", "vary", "via", "www-authenticate"),
     )
 )

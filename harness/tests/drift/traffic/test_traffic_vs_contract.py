@@ -109,6 +109,14 @@ def test_a_header_in_another_case_is_the_same_header(contract: Contract, exchang
     assert locations == ["200 header.X-Cost"]
 
 
+def test_many_values_of_one_other_type_are_one_change(contract: Contract, exchanges: Exchanges) -> None:
+    numbers = iter(range(1000))
+    changed = _edited(exchanges, STATUS, lambda v: v.update(credits_used=f"{next(numbers)} credits"))
+    report = compare_traffic_with_contract(traffic(contract, changed))
+    found = [change for change in report.changes if change.rule == "observed-type-undocumented"]
+    assert [change.location for change in found] == ["200 body#/credits_used"]
+
+
 def test_redacted_values_are_compared_by_type_only(contract: Contract, exchanges: Exchanges) -> None:
     masked = _edited(exchanges, STATUS, lambda v: v.update(status="[redacted]"))
     assert not {found for found in _found(contract, masked) if found[0] == "observed-value-undocumented"}

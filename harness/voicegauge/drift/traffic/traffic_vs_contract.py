@@ -31,9 +31,12 @@ def _remove_repeated_changes(changes: Iterator[DriftChange]) -> Iterator[DriftCh
     reported = set[tuple[Any, ...]]()
     for change in changes:
         # Names of headers have no case, and a header of one name has one description.
-        is_header = change.rule == "observed-header-undocumented"
-        shown = (change.location.lower(), None) if is_header else (change.location, change.new_value)
-        key = (change.rule, change.operation, change.old_position, *shown)
+        location, shown = change.location, change.new_value
+        if change.rule == "observed-header-undocumented":
+            location, shown = change.location.lower(), None
+        elif change.rule == "observed-type-undocumented":
+            shown = (change.new_value or "")[:1]  # the first character of JSON tells its type
+        key = (change.rule, change.operation, location, change.old_position, shown)
         if key not in reported:
             reported.add(key)
             yield change
