@@ -17,7 +17,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from voicegauge import api
-from voicegauge.api import conformance_check
+from voicegauge.api.conformance_check import services
 from voicegauge.cli import run
 from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, create_app
@@ -110,7 +110,7 @@ def _run_command(job: Job, arguments: Sequence[str]) -> CommandResult:
 def _serving_in_this_process() -> Iterator[None]:
     """Let commands start the emulator in a thread of this process, so that an error in it is raised."""
     with (
-        patch.object(conformance_check, "running_emulator", _running_emulator),
+        patch.object(services, "running_emulator", _running_emulator),
         patch.object(api, "serve_emulator", _serve_emulator, create=True),
     ):
         yield
