@@ -94,7 +94,9 @@ def listed() -> dict[tuple[str, str], dict]:
 
 
 def test_exactly_the_documented_operations_are_listed(listed) -> None:
-    assert {(provider, operation) for _, _, provider, operation, _, _ in DOCUMENTED} == listed.keys()
+    transcribed = {(provider, operation) for _, _, provider, operation, _, _ in DOCUMENTED}
+    providers = {provider for provider, _ in transcribed}
+    assert transcribed == {(provider, operation) for provider, operation in listed if provider in providers}
 
 
 @pytest.mark.parametrize(("document", "section", "provider", "operation", "method", "path"), DOCUMENTED)

@@ -168,7 +168,7 @@ def _set_words(texts: str) -> Callable[[Any], object]:
     [
         ("formats", _set_format("pcm_16000", codec="pcm_s16le"), "needs its sample_rate_hz"),
         ("formats", _set_format("ulaw_8000", codec="flac", bitrate_kbps=64), "only checked of mp3, not of flac"),
-        ("formats", _set_format("x", codec="mp5"), "Invalid enum value 'mp5'"),
+        ("formats", _set_format("x", codec="mp5"), "'mp5' is not one of the possible values"),
         ("formats", lambda operation: operation["x-speech"]["request"].pop("format"), "needs a location for format"),
         ("timestamps", _set_words("body#/words"), r"'body#/words' must have one /\*, for the items of a list"),
         ("timestamps", _set_words("body#/words/*/x"), "'body#/words/\\*/x' is not in the documented response"),
