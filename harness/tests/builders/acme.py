@@ -22,18 +22,37 @@ def _error(when: str, **headers: Any) -> dict[str, Any]:
     }
 
 
+JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+JOB_LOCATIONS = {
+    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
+    "id": "body#/id",
+    "state": "body#/state",
+    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
+    "reason": "body#/reason",
+    "charged": "body#/cost",
+}
+"""Where the responses to a submit and a poll report a job."""
+
+
+def build_preamble(server_url: str, **provider: Any) -> dict[str, Any]:
+    """Return the parts of a document before its paths; `provider` adds to `x-provider`."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Acme speech", "version": "1"},
+        "servers": [{"url": server_url, "x-name": "api"}],
+        "security": [{"key": []}],
+        "x-provider": {
+            "id": "acme",
+            "title": "Acme",
+            "key_env": "ACME_KEY",
+            "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
+            **provider,
+        },
+    }
+
+
 DOCUMENT: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "Acme speech", "version": "1"},
-    "servers": [{"url": "https://api.acme.test/base", "x-name": "api"}],
-    "security": [{"key": []}],
-    "x-provider": {
-        "id": "acme",
-        "title": "Acme",
-        "key_env": "ACME_KEY",
-        "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
-        "credits": {"name": "coins", "free": 100},
-    },
+    **build_preamble("https://api.acme.test/base", credits={"name": "coins", "free": 100}),
     "x-limits": {
         "plans": {
             "free": {"requests_per_minute": 5, "text_characters": 40},
@@ -127,11 +146,9 @@ DOCUMENT: dict[str, Any] = {
         "/jobs/{job_id}": {
             "get": {
                 "operationId": "status",
-                "parameters": [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "parameters": [{**JOB_ID}],
                 "x-job": {
-                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
-                    "id": "body#/id",
-                    "state": "body#/state",
+                    **JOB_LOCATIONS,
                     "states": {
                         "queued": {"next": ["working", "void"]},
                         "working": {"next": ["done", "failed", "void"]},
@@ -139,12 +156,9 @@ DOCUMENT: dict[str, Any] = {
                         "failed": {"end": "failure"},
                         "void": {"end": "failure", "charged": False},
                     },
-                    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
                     "model": "body#/model",
-                    "reason": "body#/reason",
                     "created": "body#/created",
                     "completed": "body#/finished",
-                    "charged": "body#/cost",
                     "cancel": {"operation": "cancel", "state": "void"},
                     "expires_s": 3600,
                 },
@@ -196,7 +210,7 @@ DOCUMENT: dict[str, Any] = {
             },
             "delete": {
                 "operationId": "cancel",
-                "parameters": [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "parameters": [{**JOB_ID}],
                 "responses": {"204": {"description": "gone"}, "404": _error("not-found")},
             },
         },

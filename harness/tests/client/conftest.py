@@ -13,27 +13,20 @@ from voicegauge.client import Client
 from voicegauge.contract import Contract
 from voicegauge.transport import Transport, VirtualClock
 
+from ..builders.acme import JOB_ID, JOB_LOCATIONS, build_preamble
 from ..builders.contracts import load_trusted
 from ..builders.scripted_provider import HELLO, KEY, Script, job
 
 Edit = Callable[[dict[str, Any]], None]
 
 ANY_JSON = {"application/json": {"schema": {"type": "object"}}}
-JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 DOCUMENT: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "Acme speech", "version": "1"},
-    "servers": [{"url": "https://api.acme.test", "x-name": "api"}],
-    "security": [{"key": []}],
-    "x-provider": {
-        "id": "acme",
-        "title": "Acme",
-        "key_env": "ACME_KEY",
-        "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
-        "headers": {"X-Client": "tests"},
-        "retry": {"statuses": [429, 503], "initial_delay_s": 2, "factor": 2, "max_delay_s": 30, "max_attempts": 3},
-    },
+    **build_preamble(
+        "https://api.acme.test",
+        headers={"X-Client": "tests"},
+        retry={"statuses": [429, 503], "initial_delay_s": 2, "factor": 2, "max_delay_s": 30, "max_attempts": 3},
+    ),
     "paths": {
         "/speech": {
             "post": {
@@ -75,9 +68,7 @@ DOCUMENT: dict[str, Any] = {
                 "operationId": "status",
                 "parameters": [JOB_ID],
                 "x-job": {
-                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
-                    "id": "body#/id",
-                    "state": "body#/state",
+                    **JOB_LOCATIONS,
                     "states": {
                         "queued": {"next": ["working", "failed", "void"]},
                         "working": {"next": ["done", "failed", "void"]},
@@ -85,9 +76,6 @@ DOCUMENT: dict[str, Any] = {
                         "failed": {"end": "failure"},
                         "void": {"end": "failure", "charged": False},
                     },
-                    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
-                    "reason": "body#/reason",
-                    "charged": "body#/cost",
                     "poll": {"min_s": 1, "max_s": 4, "factor": 2, "timeout_s": 60},
                 },
                 "responses": {"200": {"description": "state", "content": ANY_JSON}},
