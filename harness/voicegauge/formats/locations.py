@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, cast, final
 
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
+from voicegauge.formats.type_errors import describe_type
 from voicegauge.model import Headers, header
 
 LocationKind = Literal["body", "query", "path", "header"]
@@ -281,15 +282,13 @@ def decode_location(location_class: type[_LocationT], value: Any) -> _LocationT:
     parsed: Any
     if location_class is LocationValues:
         if not isinstance(value, dict):
-            raise ValueError(f"expected an object, got {type(value).__name__}")
+            raise ValueError(f"must be a mapping, not {describe_type(value)}")
         parsed = LocationValues({parse_location(text): item for text, item in value.items()})
         return cast("_LocationT", parsed)
     if location_class is not Location and location_class is not EventLocation:
         raise NotImplementedError(f"{location_class} is not a location")  # how a msgspec hook declines a type
     if not isinstance(value, str):
-        raise ValueError(  # noqa: TRY004
-            f"expected a location such as body#/text, got {type(value).__name__}"
-        )
+        raise ValueError(f"must be a location such as body#/text, not {describe_type(value)}")  # noqa: TRY004
     parsed = parse_location(value) if location_class is Location else parse_event_location(value)
     return cast("_LocationT", parsed)
 
