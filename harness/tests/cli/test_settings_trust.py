@@ -34,9 +34,9 @@ HARMLESS = {
     "all", "alpha", "case", "category", "clips", "clock", "concurrency", "count", "credits", "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "host", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
-    "no-report", "operation", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
+    "model", "no-report", "operation", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
     "session-drift", "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
-    "timeout", "to", "warmup", "webhook-http", "workers",
+    "timeout", "to", "voice", "warmup", "webhook-http", "workers",
 }
 # fmt: on
 """Options that any settings file may set: none sends a key elsewhere, runs code, or names a file."""

@@ -114,6 +114,9 @@ def test_the_webhooks_of_the_bundled_contracts() -> None:
         "pixazo/generateChatterbox": ["header.X-Webhook-URL"],
         "pixazo/generateVibevoice": ["header.X-Webhook-URL"],
         "pixazo/generateVibevoiceRealtime": ["header.X-Webhook-URL"],
+        "replicate/createPrediction": ["body#/webhook"],
+        "replicate/createSpeech02Hd": ["body#/webhook"],
+        "replicate/createSpeech02Turbo": ["body#/webhook"],
         "ttsai/separateAudio": ["body#/webhook_url"],
         "ttsai/submitBatch": ["body#/webhook_url"],
     }
