@@ -27,14 +27,14 @@ LOST = Failure(kind="network", message="connection reset")
 
 
 def started(name: str, usd: float | None = 0.01, at: str = "2026-11-21T00:00:00Z") -> SubmitStarted:
-    return SubmitStarted(id=name, at=at, usd=usd)
+    return SubmitStarted(id=name, submitted_at=at, price_usd=usd)
 
 
 def completed(
     name: str, billing: BillingStatus = ACCEPTED, job: str | None = None, charged_usd: float | None = None
 ) -> SubmitCompleted:
     status = {ACCEPTED: 202, REJECTED: 429, AMBIGUOUS: 500}[billing]
-    return SubmitCompleted(id=name, status=status, billing=billing, job=job, charged_usd=charged_usd)
+    return SubmitCompleted(id=name, status=status, billing=billing, job_id=job, charged_usd=charged_usd)
 
 
 def named(name: str, failure: Failure | None = None, charged_usd: float | None = None) -> Sample:
@@ -148,7 +148,7 @@ def test_a_reported_charge_replaces_the_price(
 def test_a_job_whose_status_could_not_be_fetched_stays_open(state) -> None:
     past = state(started("a"), completed("a", job="j1"), JobLeftOpen(sample=named("a", LOST)))
     assert past.finished_samples == {}
-    assert (past.open_jobs["a"].job, past.open_jobs["a"].reason) == ("j1", "connection reset")
+    assert (past.open_jobs["a"].job_id, past.open_jobs["a"].reason) == ("j1", "connection reset")
     assert state(finished("a")).open_jobs == {}
 
 

@@ -32,7 +32,7 @@ from ..builders.runs import FAILED, SUITE, TARGET, build_run, build_sample, buil
 
 
 def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
-    return SubmitStarted(id=name, at="2026-11-21T00:00:00Z", usd=usd)
+    return SubmitStarted(id=name, submitted_at="2026-11-21T00:00:00Z", price_usd=usd)
 
 
 def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     "event",
     [
         submitting("a", usd=-1.0),
-        SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job=None, charged_usd=-1.0),
+        SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0),
         SampleFinished(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
     ],
 )
@@ -180,8 +180,8 @@ def continued(folder: Path, **options: bool) -> Path | None:
     return found.run_folder if found else None
 
 
-PAID = (submitting("a"), SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job=None))
-REJECTED = (submitting("a"), SubmitCompleted(id="a", status=401, billing=BillingStatus.REJECTED, job=None))
+PAID = (submitting("a"), SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None))
+REJECTED = (submitting("a"), SubmitCompleted(id="a", status=401, billing=BillingStatus.REJECTED, job_id=None))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
-    job = SubmitCompleted(id="b", status=202, billing=BillingStatus.ACCEPTED, job="j1")
+    job = SubmitCompleted(id="b", status=202, billing=BillingStatus.ACCEPTED, job_id="j1")
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
     assert [(one.id, one.usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]

@@ -23,7 +23,9 @@ STATES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "ERROR"]
 
 def _received(value: Any, at_s: float = 0.0) -> ReceivedCallback:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return ReceivedCallback(at=1e9 + at_s, at_ms=at_s * 1000, request=Request(method="POST", url="u", body=body))
+    return ReceivedCallback(
+        received_at=1e9 + at_s, received_at_ms=at_s * 1000, request=Request(method="POST", url="u", body=body)
+    )
 
 
 def _status(state: str, **more: Any) -> dict[str, Any]:

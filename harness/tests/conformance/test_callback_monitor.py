@@ -30,7 +30,7 @@ CALLBACK = {
 
 def _callback(value: Any, at_s: float = 0.0) -> ReceivedCallback:
     request = Request(method="POST", url="https://t.example/x", body=json.dumps(value).encode())
-    return ReceivedCallback(at=1e9 + at_s, at_ms=at_s * 1000, request=request)
+    return ReceivedCallback(received_at=1e9 + at_s, received_at_ms=at_s * 1000, request=request)
 
 
 @st.composite

@@ -94,14 +94,17 @@ class CaseHistory(PurchaseHistory):
         """Yield the events from which the last request follows."""
         last = self.purchases[-1]
         yield SubmitStarted(
-            id=self.sample_or_case_id, at=last.submitted_at, usd=last.price_usd, idempotency_key=last.idempotency_key
+            id=self.sample_or_case_id,
+            submitted_at=last.submitted_at,
+            price_usd=last.price_usd,
+            idempotency_key=last.idempotency_key,
         )
         if last.status is not None:
             yield SubmitCompleted(
                 id=self.sample_or_case_id,
                 status=last.status,
                 billing=last.billing,
-                job=last.job_id,
+                job_id=last.job_id,
                 charged_usd=last.charged_usd,
             )
         if self.is_finished:

@@ -9,9 +9,9 @@ from voicegauge.model.exchange import Request
 class ReceivedCallback(Record, frozen=True, kw_only=True):
     """One POST request to the receiver's webhook URL."""
 
-    at: float
+    received_at: float
     """Unix time, in seconds, at which the request had been received completely."""
-    at_ms: float
+    received_at_ms: float
     """The same moment on the monotonic clock that `Timing.started_ms` uses, in milliseconds."""
     request: Request
     """The request, with the public URL. Each request to a provider should name a webhook URL of its own, so that

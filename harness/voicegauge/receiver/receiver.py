@@ -146,8 +146,8 @@ class Receiver:
         _, _, rest = str(scope["path"]).partition(f"/{token}")
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         return ReceivedCallback(
-            at=time.time(),
-            at_ms=time.perf_counter() * 1000,
+            received_at=time.time(),
+            received_at_ms=time.perf_counter() * 1000,
             request=Request(method="POST", url=f"{self.base_url}/{token}{rest}", headers=headers, body=body),
         )
 

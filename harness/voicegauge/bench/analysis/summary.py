@@ -325,29 +325,29 @@ def _compute_characters_per_s(sample: Sample) -> float | None:
     return len(sample.text) * 1000 / latency_ms if latency_ms else None
 
 
-def compute_error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
+def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
     """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
-    corpus = estimate_ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored), seed=seed)
-    rates = [(s.text_id, score.error_rate) for s, score in scored]
+    corpus = estimate_ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored_samples), seed=seed)
+    rates = [(s.text_id, score.error_rate) for s, score in scored_samples]
     median_rate, mean_rate = estimate_median(rates, seed=seed), estimate_mean(rates, seed=seed)
     if not (corpus and median_rate and mean_rate):
         return None
     return ErrorRate(
-        unit=scored[0][1].unit,
+        unit=scored_samples[0][1].unit,
         corpus=corpus,
         mean=mean_rate,
         median=median_rate,
-        units=sum(score.units for _, score in scored),
-        substitutions=sum(score.substitutions for _, score in scored),
-        deletions=sum(score.deletions for _, score in scored),
-        insertions=sum(score.insertions for _, score in scored),
-        texts=len({sample.text_id for sample, _ in scored}),
-        samples_by_audio_content=dict(Counter(score.audio_content for _, score in scored)),
+        units=sum(score.units for _, score in scored_samples),
+        substitutions=sum(score.substitutions for _, score in scored_samples),
+        deletions=sum(score.deletions for _, score in scored_samples),
+        insertions=sum(score.insertions for _, score in scored_samples),
+        texts=len({sample.text_id for sample, _ in scored_samples}),
+        samples_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
     )
 
 
-def _compute_rates_by_category(scored: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
-    groups = _group_scored_samples(scored, lambda sample: (sample.language, sample.category))
+def _compute_rates_by_category(scored_samples: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
+    groups = _group_scored_samples(scored_samples, lambda sample: (sample.language, sample.category))
     return tuple(
         CategoryErrorRate(language=language, category=category, rate=rate)
         for (language, category), group in groups.items()
@@ -355,10 +355,10 @@ def _compute_rates_by_category(scored: ScoredSamples, seed: int) -> tuple[Catego
     )
 
 
-def _compute_rates_by_language(scored: ScoredSamples, seed: int) -> tuple[LanguageErrorRate, ...]:
+def _compute_rates_by_language(scored_samples: ScoredSamples, seed: int) -> tuple[LanguageErrorRate, ...]:
     return tuple(
         LanguageErrorRate(language=language, rate=rate)
-        for language, group in _group_scored_samples(scored, lambda sample: sample.language).items()
+        for language, group in _group_scored_samples(scored_samples, lambda sample: sample.language).items()
         if (rate := compute_error_rate(group, seed=seed))
     )
 
@@ -367,9 +367,9 @@ GroupKeyT = TypeVar("GroupKeyT")
 
 
 def _group_scored_samples(
-    scored: ScoredSamples, get_key: Callable[[Sample], GroupKeyT]
+    scored_samples: ScoredSamples, get_key: Callable[[Sample], GroupKeyT]
 ) -> dict[GroupKeyT, list[tuple[Sample, Score]]]:
     groups: dict[GroupKeyT, list[tuple[Sample, Score]]] = {}
-    for sample, score in scored:
+    for sample, score in scored_samples:
         groups.setdefault(get_key(sample), []).append((sample, score))
     return groups

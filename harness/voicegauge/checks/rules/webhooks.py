@@ -55,7 +55,7 @@ def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
         elif callbacks.read_phase(body) in ("success", "failure"):
             for poll, state, phase in callbacks.iterate_polled_states():
                 timing = poll.exchange.timing
-                if phase == "going" and timing is not None and timing.started_ms > received.at_ms:
+                if phase == "going" and timing is not None and timing.started_ms > received.received_at_ms:
                     message = f"callback about the end, but polled afterwards the job was {state}"
                     yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
                     break
@@ -106,7 +106,7 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     timing = callbacks.submit.exchange.timing if callbacks.submit is not None else None
     moments = [timing.started_ms] if timing is not None else []
     for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
-        moments.append(received.at_ms)
+        moments.append(received.received_at_ms)
         if callbacks.read_phase(body) in ("success", "failure"):
             break  # repetitions after the end may come at any time
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
@@ -181,7 +181,7 @@ def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, parts in zip(callbacks.received_callbacks, callbacks.signed_parts, strict=False):
         if not parts.timestamp.isdecimal():
             continue
-        age_s, tolerance_s = received.at - int(parts.timestamp), _get_signature(callbacks).tolerance_s
+        age_s, tolerance_s = received.received_at - int(parts.timestamp), _get_signature(callbacks).tolerance_s
         if abs(age_s) > tolerance_s:
             message = f"a callback was signed {age_s:.0f} s before it arrived; at most {tolerance_s:g} s are tolerated"
             yield Violation(message, f"{_build_signature_pointer(callbacks)}/tolerance_s")

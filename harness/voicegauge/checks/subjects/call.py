@@ -48,7 +48,7 @@ class Call(CheckSubject):
 
     @property
     def can_be_sent_again(self) -> bool:
-        """Whether the request is known."""
+        """Whether a user could send the request again, which needs the whole request, not only the response."""
         return self.request_origin != "unknown"
 
     # The response

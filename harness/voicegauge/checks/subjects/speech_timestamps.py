@@ -20,7 +20,7 @@ class TimestampLists(NamedTuple):
     texts: list[Any]
     starts: list[Any]
     ends: list[Any]
-    """Empty if no ends are documented."""
+    """When each character or word ends; empty if the contract documents no ends."""
 
     @property
     def starts_s(self) -> list[float]:

@@ -36,16 +36,16 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
 
     id: str
     """Id of the sample or case that the submit is for."""
-    at: str
+    submitted_at: str = msgspec.field(name="at")
     """Time of the submit: UTC, ISO 8601."""
-    usd: _NonNegativeUsd | None
+    price_usd: _NonNegativeUsd | None = msgspec.field(name="usd")
     """The user's own price in dollars, or else the price according to the contract; `None` if it is not known."""
     idempotency_key: str | None = None
     """The key in the request; `None` without one. Submits with the same key are charged once."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.note_submit(self.at, self.usd, self.idempotency_key)
+        history.note_submit(self.submitted_at, self.price_usd, self.idempotency_key)
 
 
 class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
@@ -67,14 +67,14 @@ class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag=
     status: int
     billing: BillingStatus
     """Whether the request is charged, according to the response."""
-    job: str | None
+    job_id: str | None = msgspec.field(name="job")
     """Id with which the job can be polled again; `None` if the response did not accept such a job."""
     charged_usd: _NonNegativeUsd | None = None
     """The charge in dollars that the response reported; `None` if it reported none."""
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.note_response(self.status, self.billing, self.job, self.charged_usd)
+        history.note_response(self.status, self.billing, self.job_id, self.charged_usd)
 
 
 SubmitEvent = SubmitStarted | SubmitNotSent | SubmitCompleted
@@ -83,20 +83,24 @@ SubmitEvent = SubmitStarted | SubmitNotSent | SubmitCompleted
 class SubmitRecorder:
     """A `PaymentObserver` that records each submit for one sample or case."""
 
-    def __init__(self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, usd: float | None) -> None:
+    def __init__(
+        self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, price_usd: float | None
+    ) -> None:
         """Record the submits with the function `record_event`.
 
         Args:
             record_event: called with each event, such as `Journal.write`.
             sample_or_case_id: id of the sample or case.
-            usd: price of each submit in dollars; `None` if it is not known.
+            price_usd: price of each submit in dollars; `None` if it is not known.
         """
-        self._record, self._name, self._usd = record_event, sample_or_case_id, usd
+        self._record, self._name, self._usd = record_event, sample_or_case_id, price_usd
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
         """Record that the submit may cost money from now on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._record(SubmitStarted(id=self._name, at=at, usd=self._usd, idempotency_key=idempotency_key))
+        self._record(
+            SubmitStarted(id=self._name, submitted_at=at, price_usd=self._usd, idempotency_key=idempotency_key)
+        )
 
     def submit_not_sent(self) -> None:
         """Record that the submit cost nothing."""
@@ -109,7 +113,7 @@ class SubmitRecorder:
                 id=self._name,
                 status=http_status,
                 billing=settlement.status,
-                job=job_id,
+                job_id=job_id,
                 charged_usd=settlement.charged_usd,
             )
         )

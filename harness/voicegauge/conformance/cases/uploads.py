@@ -58,7 +58,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     limit_key: str | None = None
     """The key of `x-limits.uploads` that the recording tests; `None` if no limit is documented."""
     is_valid: bool = False
-    """Whether the recording is within that limit."""
+    """Whether the recording is within the limit that it tests."""
     padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
     is_ambiguous: bool = False

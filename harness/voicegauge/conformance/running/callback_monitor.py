@@ -89,7 +89,7 @@ class CallbackMonitor:
         provenance = _determine_provenance(received_callback)
         single = self._match_operation(received_callback)
         if single is None:
-            return JudgedCallback(at=received_callback.at, provenance=provenance, verdict="unknown")
+            return JudgedCallback(at=received_callback.received_at, provenance=provenance, verdict="unknown")
         value = single.callback_bodies[0]
         job_id = single.read_job_id(value)
         known_id = job_id if isinstance(job_id, str) else None
@@ -109,7 +109,7 @@ class CallbackMonitor:
             *self._remove_reported_findings(checker.iterate_findings(together), key),
         )
         return JudgedCallback(
-            at=received_callback.at,
+            at=received_callback.received_at,
             provenance=provenance,
             provider=single.contract.id,
             operation=single.operation.id,
@@ -144,7 +144,9 @@ def _is_sender_verified(callbacks: RequestCallbacks) -> bool:
     if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_right(-1):
         return False
     if parts[-1].timestamp:
-        is_in_time = abs(callbacks.received_callbacks[-1].at - int(parts[-1].timestamp)) <= signature.tolerance_s
+        is_in_time = (
+            abs(callbacks.received_callbacks[-1].received_at - int(parts[-1].timestamp)) <= signature.tolerance_s
+        )
         return is_in_time and parts[-1] not in parts[:-1]
     return parts[-1] not in parts[:-1]
 

@@ -13,7 +13,8 @@ from voicegauge.formats import Document
 _COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
 _SCHEMA_POINTER_PATTERN = re.compile(r"/schema(?:/|$)|^/components/schemas/")
 _COMBINING_KEYWORDS = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
-"""Official documents have defaults that fit none or two of the alternatives beside them. They do no harm."""
+"""Keywords beside which a default is not checked: in official documents it may fit none or two of the alternatives,
+which does no harm."""
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
 
 

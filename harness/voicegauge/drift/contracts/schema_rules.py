@@ -202,9 +202,9 @@ _LEVEL_EXCEPTIONS = (
 """Exceptions from `_LEVEL_BY_EFFECT`, for rules of oasdiff and similar rules. A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
 """Ids of oasdiff that do not follow the pattern of its other ids, by the id that the pattern would give."""
-KINDS_WITH_SUNSET = ("request-property", "response-property")
+SCHEMA_KINDS_WITH_SUNSET_RULE = ("request-property", "response-property")
 """Kinds for which a deprecation with a date of removal (`x-sunset`) has a rule of its own."""
-_KINDS_WITHOUT_TYPE_SPECIALIZED = ("request-body", "request-property", "request-parameter")
+_SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
 """Kinds for which oasdiff reports fewer allowed types as type-changed."""
 
 
@@ -231,11 +231,11 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
 def _is_distinguished(kind: SchemaKind, action_suffix: str) -> bool:
     """Whether the change has a rule of its own for this kind, because oasdiff distinguishes it there."""
     if action_suffix == "type-specialized":
-        return kind.id_prefix not in _KINDS_WITHOUT_TYPE_SPECIALIZED
+        return kind.id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
     if action_suffix == "type-compatible":
         return not kind.id_prefix.startswith("request-parameter")
     if action_suffix == "deprecated-with-sunset":
-        return kind.id_prefix in KINDS_WITH_SUNSET
+        return kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE
     return action_suffix != "pattern-generalized" or kind.is_sent_by_client
 
 

@@ -29,7 +29,7 @@ STEM_NAMES = {
 _NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _MAJOR_KEY_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR_KEY_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-"""Key profiles of Krumhansl and Kessler (Psychological Review 89, 1982)."""
+"""How strongly each pitch class occurs in a minor key (Krumhansl and Kessler, Psychological Review 89, 1982)."""
 _TEMPO_RANGE_BPM = (60.0, 180.0)  # other tempos are reported at half or double speed
 
 

@@ -67,7 +67,7 @@ class SpeechEndpoint:
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.data, charge)
-            time_text = self._build_time_text(request, speech, audio.audio_s)
+            time_text = self._build_text_timer(request, speech, audio.audio_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
                     response.body = write_timings(response.body, spec, time_text(spec.unit))
@@ -163,7 +163,7 @@ class SpeechEndpoint:
         context.response_builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
-    def _build_time_text(self, request: ParsedRequest, speech: PlannedSpeech, audio_s: float) -> TimeText:
+    def _build_text_timer(self, request: ParsedRequest, speech: PlannedSpeech, audio_s: float) -> TimeText:
         """Return a function that times the text of the request, and that faults change."""
         text = read_speech_field(request, speech.target, "text")
         text = speech.target.speech.request["text"].remove_template(text) if isinstance(text, str) else ""

@@ -77,7 +77,7 @@ class _Spelling(NamedTuple):
 
 
 class _Separators(NamedTuple):
-    """What may stand between the digits of one spelling."""
+    """The separators that may stand between the digits of a secret in one spelling, such as line breaks in base64."""
 
     description: str
     """Description of the spelling."""

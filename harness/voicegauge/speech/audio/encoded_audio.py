@@ -29,7 +29,7 @@ class EncodedAudio:
 
     @classmethod
     def from_facts(cls, data: bytes, facts: AudioFacts) -> EncodedAudio:
-        """Wrap audio of a saved run. The media type and the raw format are taken from `measure_facts`."""
+        """Wrap audio of a saved run. The media type and the raw format are taken from `facts`."""
         raw = None
         if facts.raw_format and facts.sample_rate_hz:
             raw = RawAudioFormat(

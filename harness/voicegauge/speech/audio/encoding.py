@@ -66,13 +66,13 @@ _OPUS_DECODING_RATE_HZ = 48_000
 DEFAULT_BITRATE_KBPS = 128
 
 
-def find_media_type(name: str) -> str:
+def find_media_type(format_name: str) -> str:
     """The media type of a format that `encode` or `encode_at_bitrate` can write.
 
     Raises:
         KeyError: the format is unknown.
     """
-    return _FFMPEG_MEDIA_TYPES.get(name) or AUDIO_FORMATS[name].media_type
+    return _FFMPEG_MEDIA_TYPES.get(format_name) or AUDIO_FORMATS[format_name].media_type
 
 
 def find_container_of_format(name: str) -> str | None:
@@ -92,26 +92,26 @@ def find_codec_of_format(name: str) -> str | None:
 
 
 @defer_keyboard_interrupt()
-def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
+def encode(samples: Samples, sample_rate_hz: int, format_name: str) -> tuple[bytes, str]:
     """Encode samples with libsndfile. Equal samples give equal bytes.
 
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
         sample_rate_hz: sample rate of `samples`. If the codec does not support it, the samples are resampled to the
             next higher rate that it supports.
-        name: name of a format in `AUDIO_FORMATS`.
+        format_name: name of a format in `AUDIO_FORMATS`.
 
     Returns:
         The encoded file and its media type.
 
     Raises:
-        ValueError: `name` is not in `AUDIO_FORMATS`.
+        ValueError: `format_name` is not in `AUDIO_FORMATS`.
     """
     import soundfile
 
-    audio_format = AUDIO_FORMATS.get(name)
+    audio_format = AUDIO_FORMATS.get(format_name)
     if audio_format is None:
-        raise ValueError(f"unknown audio format {name!r}: known: {', '.join(AUDIO_FORMATS)}")
+        raise ValueError(f"unknown audio format {format_name!r}: known: {', '.join(AUDIO_FORMATS)}")
     if audio_format.rates_hz and sample_rate_hz not in audio_format.rates_hz:
         rates = audio_format.rates_hz
         rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
@@ -125,7 +125,7 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         format=audio_format.container,
         subtype=audio_format.subtype,
         endian=audio_format.endian,
-        **(_MP3_OPTIONS if name == "mp3" else {}),
+        **(_MP3_OPTIONS if format_name == "mp3" else {}),
     ) as file:
         for start in range(0, len(samples), _FRAMES_PER_BLOCK):
             file.write(samples[start : start + _FRAMES_PER_BLOCK])
@@ -135,23 +135,25 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
     ) if audio_format.container == "OGG" else data, audio_format.media_type
 
 
-def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_kbps: int | None = None) -> bytes:
+def encode_at_bitrate(
+    samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None = None
+) -> bytes:
     """Encode samples in any supported format. The bit rate can be chosen for MP3, AAC, and Opus in WebM.
 
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
         sample_rate_hz: sample rate of `samples`. The samples are resampled to 48 kHz for "webm", and to a rate that the
             codec supports for formats in `AUDIO_FORMATS` other than "mp3".
-        name: "mp3", "m4a", "aac", "webm" or another name in `AUDIO_FORMATS`.
+        format_name: "mp3", "m4a", "aac", "webm" or another name in `AUDIO_FORMATS`.
         bitrate_kbps: bit rate for "mp3", "m4a", "aac" and "webm"; `DEFAULT_BITRATE_KBPS` if `None`. Ignored for other
             formats.
 
     Raises:
         ValueError: the format is unknown.
     """
-    if name not in _FFMPEG_FORMATS:
-        return encode(samples, sample_rate_hz, name)[0]
-    if name == "webm":
+    if format_name not in _FFMPEG_FORMATS:
+        return encode(samples, sample_rate_hz, format_name)[0]
+    if format_name == "webm":
         samples = resample(samples, sample_rate_hz, _OPUS_DECODING_RATE_HZ)
         sample_rate_hz = _OPUS_DECODING_RATE_HZ
-    return encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[name], bitrate_kbps or DEFAULT_BITRATE_KBPS)
+    return encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[format_name], bitrate_kbps or DEFAULT_BITRATE_KBPS)

@@ -9,9 +9,9 @@ from typing import Any
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import (
-    KINDS_WITH_SUNSET,
     RULE_NAME_BY_ASSERTION_KEYWORD,
     RULE_NAME_BY_BOUND_KEYWORD,
+    SCHEMA_KINDS_WITH_SUNSET_RULE,
     SchemaKind,
 )
 from voicegauge.drift.contracts.schemas.types import KeywordChange, compare_types
@@ -54,7 +54,7 @@ def compare_keywords(
     for key in dict.fromkeys((*old.keywords, *new.keywords)):
         if key not in _KEYWORDS_COMPARED_TOGETHER:
             yield from _compare_keyword(key, old.get_keyword(key), new.get_keyword(key))
-    has_sunset = kind.id_prefix in KINDS_WITH_SUNSET and new.get_keyword("x-sunset").exists
+    has_sunset = kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new.get_keyword("x-sunset").exists
     deprecated = "deprecated-with-sunset" if has_sunset else "deprecated"
     yield from compare_flags(deprecated, "reactivated", old.get_keyword("deprecated"), new.get_keyword("deprecated"))
     yield from _compare_patterns(kind, old.get_keyword("pattern"), new.get_keyword("pattern"))
