@@ -20,6 +20,7 @@ WITHOUT = {
     "apply_baseline": "shown by write_baseline, which writes the file that it reads",
     "compare_targets": "needs a run of several targets; called like compare",
     "convert": "needs a recording of another tool",
+    "convert_all": "needs recordings of another tool",
     "list_asr_engines": "depends on the weights that are installed",
     "listen": "waits for webhooks",
     "propose_contract_patch": "needs traffic that differs from a contract",
