@@ -41,6 +41,7 @@ TESTS = (
     f"{_TESTS}/client",
     f"{_TESTS}/conformance/test_case_journal.py",
     f"{_TESTS}/conformance/test_settlement.py",
+    f"{_TESTS}/conformance/test_usage_prices.py",
     f"{_TESTS}/conformance/test_workers.py",
     f"{_TESTS}/contract/test_pricing.py",
     f"{_TESTS}/speech/test_audio.py",

@@ -169,6 +169,7 @@ FORMATS = """
         formats:
           PCM: {codec: pcm_s16le, sample_rate_hz: 8000}
           wide: {codec: pcm_s16le, sample_rate_hz: 16000, channels: 2}
+          law: {codec: mulaw, sample_rate_hz: 16000}
           mp3: {codec: mp3}
         request: {text: body#/text, format: {at: body#/format, map: {raw: PCM}}}"""
 
@@ -196,6 +197,7 @@ def test_raw_audio_is_read_as_the_default_format_of_the_targets_media_type(tmp_p
     [
         ("raw", "wide", 8_000, 1),  # as the contract translates it
         ("wide", "PCM", 16_000, 2),
+        ("law", "PCM", 16_000, 1),
         (None, "PCM", 8_000, 1),
         (None, None, 32_000, 1),  # as responses are documented
         ("mp3", "PCM", 32_000, 1),
@@ -221,7 +223,43 @@ def test_raw_audio_is_read_as_the_format_of_the_target_or_the_default_is_documen
         tmp_path, [msgspec.structs.replace(build_sample(), audio=facts, target=target.id)], {target.id: target}
     )
     assert found.audio is not None
-    assert (found.audio.sample_rate_hz, found.audio.channels) == (rate_hz, channels)
+    codec = "mulaw" if target_format == "law" else "pcm_s16le"
+    assert (found.audio.sample_rate_hz, found.audio.channels, found.audio.raw_format) == (rate_hz, channels, codec)
+
+
+CONVERSION = """
+  /convert:
+    post:
+      operationId: convert
+      x-conversion:
+        purpose: voice
+        request: {audio: body#/file}
+        response: {audio: {at: body, delivered: bytes, format: mulaw, sample_rate_hz: 8000}}
+        targets: {clean: {title: Clean}}
+      requestBody:
+        required: true
+        content:
+          multipart/form-data:
+            schema:
+              type: object
+              required: [file]
+              properties: {file: {type: string, contentMediaType: application/octet-stream}}
+      responses:
+        "200": {description: audio, content: {audio/basic: {}}}
+        "401": {description: no key}
+components:"""
+
+
+def test_raw_audio_of_a_conversion_is_read_as_the_contract_documents(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(ACME.replace("\ncomponents:", CONVERSION))
+    targets = {one.id: one for one in load_trusted(path).audio_input_targets.values()}
+    digest, file = save_audio(tmp_path, SAMPLES)
+    facts = AudioFacts(sha256=digest, file=file, bytes=len(SAMPLES), media_type="audio/basic", container=None)
+    sample = msgspec.structs.replace(build_sample(), audio=facts, target="acme/clean")
+    (found,) = measure_audio(tmp_path, [sample], targets)
+    assert found.audio is not None
+    assert (found.audio.raw_format, found.audio.sample_rate_hz, found.audio.audio_s) == ("mulaw", 8_000, 2.0)
 
 
 def test_a_missing_audio_file_is_one_line(tmp_path: Path) -> None:

@@ -323,6 +323,31 @@ def test_a_polling_url_may_percent_encode_the_id(submit, rules_of, job_id, url, 
     assert found == (set() if right else {"job-polling-url"})
 
 
+WAITING = (
+    DOCUMENT.replace(
+        'response: {job: status, charged: "body#/used"}',
+        'response: {job: status, charged: "body#/used", wait: {at: header.Prefer, max_s: 60}}',
+    )
+    .replace("used: {type: number}}", "used: {type: number}, audio: {type: string}, type: {type: string}}")
+    .replace(
+        "      x-pricing:\n",
+        "      parameters: [{name: Prefer, in: header, schema: {type: string}}]\n      x-pricing:\n",
+        1,
+    )
+)
+
+
+def test_the_response_to_a_submit_that_may_wait_is_a_status_response(submit, judge, tmp_path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(WAITING)
+    contract = load_trusted(path)
+    sent = submit({"id": "j1", "state": "sleeping"})
+    call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
+    message = "the state is 'sleeping'; documented: new, busy, done, broken"
+    assert [said(finding) for finding in judge(call)] == [Said("job-state-unknown", message, "/states", "/state")]
+    assert judge(sent) == []
+
+
 @pytest.mark.parametrize("url", [None, "https://evil.example/jobs/j1"])
 def test_a_polling_url_is_judged_only_in_accepted_submits(submit, poll, rules_of, url) -> None:
     assert rules_of(submit({"id": "j1", "state": "new", "url": None})) <= {"response-schema"}

@@ -77,6 +77,11 @@ def test_the_highest_alternative_keeps_its_unit(priced, characters, usd) -> None
 def test_the_highest_alternative_in_credits_keeps_its_unit(priced, characters, credits) -> None:
     target = priced("{per: request, alternatives: [{per: request, credits: 2}, {per: 1k_characters, credits: 10}]}")
     assert compute_unit_prices(target, characters) == (None, credits)
+    target = priced(
+        "{per: request, alternatives: [{per: request, credits: 2}, {per: 1k_characters, credits: 10}]}",
+        "credits: {usd: 0.5}",
+    )
+    assert compute_unit_prices(target, characters) == (UnitPrice(credits.amount / 2, credits.unit), credits)
 
 
 def test_dollars_and_credits_each_have_their_unit(priced) -> None:
@@ -107,6 +112,7 @@ def test_credits_are_converted_with_the_documented_price(priced) -> None:
 def test_the_price_of_the_user_takes_precedence(priced) -> None:
     disputed = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: request, usd: 0.03}]}")
     assert quote_price(disputed, 1, user_price_usd=0.02) == (0.02, None, False)
+    assert quote_price(priced("{per: request, credits: 50}"), 1, user_price_usd=0.02) == (0.02, 50, False)
 
 
 def test_an_undocumented_price_is_described_as_such(priced) -> None:
