@@ -42,6 +42,9 @@ async def test_the_response_to_a_submit_can_be_audio(speak, script):
     script.on("POST /speech", Response(WAV, media_type="audio/wav"))
     delivery, _ = await speak()
     assert (delivery.audio, delivery.audio_exchange, delivery.job) == (WAV, 0, None)
+    script.on("POST /speech", Response(b"", media_type="audio/wav"))
+    delivery, _ = await speak()
+    assert (delivery.failure.kind, delivery.failure.message) == ("protocol", "the audio of submit is empty")
 
 
 async def test_audio_is_the_body_of_a_synchronous_response(speak, script):

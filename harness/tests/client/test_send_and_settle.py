@@ -130,6 +130,19 @@ async def test_the_usage_that_an_accepted_request_reports_is_spent(
     assert settled.spent_usd == spent_usd
 
 
+async def test_the_characters_of_the_text_are_charged_with_the_usage(
+    contract: Callable[..., Contract], settled: Settled
+) -> None:
+    def price_by_token_and_character(document: dict[str, Any]) -> None:
+        price_by_token(document)
+        document["paths"]["/say"]["post"]["x-pricing"]["plus"] = [{"per": "1k_characters", "usd": 2}]
+
+    loaded = contract(price_by_token_and_character)
+    priced = PricedRequest(loaded.find_target_by_name("sync"), 5)
+    await settled.settle(loaded, exchange_of(200, headers=(("X-Charged", "40"),)), priced_request=priced)
+    assert settled.spent_usd == 0.05
+
+
 async def test_usage_is_not_charged_if_the_user_named_the_price(
     contract: Callable[..., Contract], settled: Settled
 ) -> None:

@@ -53,6 +53,7 @@ def test_the_price_of_500_characters(priced, price, usd, text) -> None:
 
 
 def test_a_price_per_minute_applies_to_known_audio(priced) -> None:
+    assert quote_price(priced("{per: second, usd: 0.01}"), 500, audio_s=120).usd == pytest.approx(1.2)
     assert quote_price(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).usd == pytest.approx(0.6)
 
 
@@ -288,6 +289,14 @@ def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> 
     quote = compute_reported_cost(target, characters, lambda usage: 1000 if usage.reported else None)
     assert quote == (None if cost is None else PriceQuote(pytest.approx(cost[0]), cost[1], is_disputed=False))
     assert compute_reported_cost(target, characters, lambda _: None) is None
+
+
+@pytest.mark.parametrize(("characters", "unit"), [(10, "request"), (1000, "estimated_character")])
+def test_the_highest_alternative_may_be_an_upper_bound(priced, characters, unit) -> None:
+    tokens = "{per: 1m_tokens, usd: 1000, usage: {max_per_character: 1}}"
+    target = priced(f"{{per: request, alternatives: [{tokens}, {{per: request, usd: 0.1}}]}}")
+    dollars, _ = compute_unit_prices(target, characters)
+    assert dollars == UnitPrice(pytest.approx(0.1 if unit == "request" else 0.001), unit)
 
 
 def test_a_price_of_several_parts_is_described_in_each_currency(priced) -> None:

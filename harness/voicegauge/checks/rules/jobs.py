@@ -469,7 +469,7 @@ def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | N
         return None
     for base in filter(None, (status.server.url, call.base_url)):
         known = urlsplit(base)
-        prefix = known.path.rstrip("/")
+        prefix = known.path
         same_host = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())
         if same_host and parts.path.startswith(f"{prefix}/"):
             return parts.path[len(prefix) :]
