@@ -76,6 +76,7 @@ BASE: dict[str, Any] = {
                     "body": {"id": "body#/task", "state": "body#/state", "states": {"ok": "success"}},
                 },
                 "x-idempotency": {"header": "Idempotency-Key", "valid_s": 3600},
+                "x-submit": {"job": "job"},
                 "x-limits": {"plans": {"pro": {"concurrent": 20}}},
                 "x-speech": {
                     "request": {

@@ -204,6 +204,8 @@ EXTENSION_EDITS = [
     *_value(f"{WEBHOOK}/body/id", "webhook-id-location", "--B"),
     *_value(f"{WEBHOOK}/body/state", "webhook-state-location", "--B"),
     *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
+    *_value(f"{SPEAK}/x-submit", "submit", "CB-"),
+    *_value(f"{SPEAK}/x-submit/job", "submit-job-call", "--B", "status"),
     *_value(IDEMPOTENCY, "idempotency", "CB-"),
     *_value(f"{IDEMPOTENCY}/header", "idempotency-header", "--B", "X-Request-Key"),
     *_optional_number(f"{IDEMPOTENCY}/valid_s", "idempotency-time", "CPCP"),

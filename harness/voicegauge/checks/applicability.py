@@ -75,7 +75,7 @@ def _is_stated(operation: Operation, key: str, statement_path: str) -> bool:
 def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
     """Return the values of an `x-` key that concern an operation."""
     contract, use = operation.contract, operation.audio_input
-    status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
+    status = operation.started_job_operation
     found: dict[str, Iterable[Any]] = {
         "x-provider": [contract.provider],
         "x-limits": [operation.limits],

@@ -77,7 +77,8 @@ def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
     job = status_operation.job
     if job is None:
         return
-    names = (job.result, job.audio.download, job.cancel.operation if job.cancel is not None else None)
+    names = [job.result, job.cancel.operation if job.cancel is not None else None]
+    names += [job.audio.download] if job.audio is not None else []
     yield from (status_operation.contract.find_operation(name) for name in names if name is not None)
 
 

@@ -36,6 +36,7 @@ from voicegauge.contract.extension import (
     SpeechResponse,
     SpeechSpec,
     StreamSpec,
+    SubmitSpec,
     TargetSpec,
     TranscriptionSpec,
     WebhookSpec,
@@ -109,6 +110,7 @@ class Operation(ContractPart):
     chat: ChatSpec | None = None
     webhook: WebhookSpec | None = None
     idempotency: IdempotencySpec | None = None
+    submit: SubmitSpec | None = None
     audio_input: AudioInputSpec | None = None
     """`x-transcription` or `x-conversion`, for an operation that audio is sent to."""
 
@@ -116,6 +118,20 @@ class Operation(ContractPart):
     def needs_key(self) -> bool:
         """Whether every documented security alternative requires a key."""
         return bool(self.security) and all(self.security)
+
+    @functools.cached_property
+    def job_target(self) -> JobTarget | None:
+        """The target of the job without audio that the operation starts; `None` if it starts no such job."""
+        if self.submit is None:
+            return None
+        spec = TargetSpec(title=self.id, emulation=self.submit.emulation)
+        return JobTarget(self.id, self, spec, f"{self.pointer}/x-submit")
+
+    @property
+    def started_job_operation(self) -> Operation | None:
+        """The status operation of the jobs that the operation starts, with audio or not; `None` if it starts none."""
+        name = self.speech.response.job if self.speech is not None else self.submit.job if self.submit else None
+        return self.contract.operations.get(name) if name is not None else None
 
     @property
     def needs_existing_id(self) -> bool:
@@ -331,6 +347,17 @@ class Target(BaseTarget):
     def needs_key(self) -> bool:
         """Whether a request to the target needs a key. Some targets need none although their operation does."""
         return super().needs_key and not self.spec.keyless
+
+
+@dataclass(frozen=True, eq=False)
+class JobTarget(Target):
+    """Stands for the target of a job whose result is not audio. It has no fields of speech and is not benchmarked."""
+
+    @functools.cached_property
+    def speech(self) -> SpeechSpec:
+        """A response with the job, to a request without fields."""
+        assert self.operation.submit is not None, "only an operation with x-submit has a job without audio"
+        return SpeechSpec(request={}, response=SpeechResponse(job=self.operation.submit.job), targets={})
 
 
 @dataclass(frozen=True, eq=False)

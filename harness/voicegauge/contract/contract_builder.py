@@ -24,6 +24,7 @@ from voicegauge.contract.extension import (
     ResourceSpec,
     SpeechSpec,
     StreamSpec,
+    SubmitSpec,
     TranscriptionSpec,
     WebhookSpec,
 )
@@ -168,6 +169,7 @@ def _read_operation(contract: Contract, path_item: _PathItem, method: str, serve
         chat=read_extension("x-chat", ChatSpec),
         webhook=read_extension("x-webhook", WebhookSpec),
         idempotency=read_extension("x-idempotency", IdempotencySpec),
+        submit=read_extension("x-submit", SubmitSpec),
         audio_input=read_extension("x-transcription", TranscriptionSpec)
         or read_extension("x-conversion", ConversionSpec),
     )

@@ -11,7 +11,7 @@ EXTENSION_KEYS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
         *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
-        "x-idempotency",
+        *("x-idempotency", "x-submit"),
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""

@@ -32,11 +32,12 @@ def _check_job_id_reused(job_set: JobSet) -> Iterator[Violation]:
     basis="x-job.audio",
 )
 def _check_job_crosstalk(job_set: JobSet) -> Iterator[Violation]:
-    for one, other in combinations(job_set.jobs, 2):
+    audio = job_set.latest_job.job_spec.audio
+    for one, other in combinations(job_set.jobs, 2) if audio is not None else ():
         both = _collect_audio_values(one) & _collect_audio_values(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{job_set.operation.pointer}/x-job/audio"
-            pointer = job_set.latest_job.job_spec.audio.at.pointer or None
+            pointer = audio.at.pointer or None if audio is not None else None
             yield Violation("two jobs with different requests have the same audio", at, pointer, min(both))
 
 
@@ -45,7 +46,7 @@ def _collect_audio_values(job_history: JobHistory) -> set[str]:
     job = job_history.job_spec
     found = (
         [poll.read_response(job.audio.at) for poll in job_history.polls if poll.is_accepted]
-        if job.result is None
+        if job.result is None and job.audio is not None
         else []
     )
     return {value for value in found if isinstance(value, str) and value}

@@ -122,7 +122,7 @@ def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
-    if job is None or job.result is not None:
+    if job is None or job.result is not None or job.audio is None:
         return
     if call.operation.speech is not None and call.target is None:
         return  # a job of another model, such as one for images, whose output the contract does not describe
@@ -477,5 +477,4 @@ def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | N
 
 
 def _find_status_operation(call: Call) -> Operation | None:
-    speech = call.operation.speech
-    return call.contract.find_operation(speech.response.job) if speech and speech.response.job else None
+    return call.operation.started_job_operation

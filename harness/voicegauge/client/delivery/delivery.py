@@ -229,7 +229,7 @@ class DeliveryTask:
 
     async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
         if job_tracker.job_spec.result is None:
-            return await self._fetch_audio(final_poll, job_tracker.job_spec.audio, job_tracker.status_operation)
+            return await self._fetch_audio(final_poll, job_tracker.job_spec.speech_audio, job_tracker.status_operation)
         operation = self._target.contract.find_operation(job_tracker.job_spec.result)
         result = await self._log.send_with_retries(
             job_tracker.build_result_request(final_poll, operation), operation.id
@@ -238,7 +238,7 @@ class DeliveryTask:
             raise self._log.build_rejection_error(result, "fetching the result")
         self._settlement.note_usage(result)
         self._note_reported_charge(result, job_tracker.job_spec.charged)
-        return await self._fetch_audio(result, job_tracker.job_spec.audio, operation)
+        return await self._fetch_audio(result, job_tracker.job_spec.speech_audio, operation)
 
     async def _cancel_job(self) -> None:
         """Cancel the job, if the provider documents how, because nobody is waiting for the result any more."""

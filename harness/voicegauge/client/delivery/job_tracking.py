@@ -151,7 +151,7 @@ class JobTracker:
         known = self.job_spec.states.get(state)
         if known is None or known.end != "success":
             return False
-        return bool(self.job_spec.result or submit_exchange.read_text(self.job_spec.audio.at))
+        return bool(self.job_spec.result or submit_exchange.read_text(self.job_spec.speech_audio.at))
 
     def observe_poll(
         self, poll_exchange: ParsedExchange, *, requested_ms: float, received_ms: float, exchange_index: int

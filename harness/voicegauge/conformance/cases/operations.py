@@ -104,9 +104,9 @@ def _iterate_valid_and_invalid_cases(
 
 
 def _build_lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> ConformanceCase | None:
-    """Return the case that follows the resource that `operation` creates.
+    """Return the case that follows the resource that `operation` creates, or the job without audio that it starts.
 
-    The result is `None` if the operation creates no resource, or if no valid request to it is known. Only the first
+    The result is `None` if the operation does neither, or if no valid request to it is known. Only the first
     request is planned, because the later requests need the id that the service returns.
 
     Args:
@@ -114,6 +114,9 @@ def _build_lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> C
         vary_other_fields: value of `ConformanceCase.vary_other_fields`.
     """
     resource, request = operation.resource, build_minimal_request(operation)
+    if request is not None and operation.submit is not None:
+        expected = expect_accepted("a job, polled to its end", f"{operation.pointer}/x-submit")
+        return build_case(operation, expected, request=request, is_lifecycle=True)
     if resource is None or request is None:
         return None
     expected = expect_accepted(f"the lifecycle of a {resource.name}", f"{operation.pointer}/x-resource")

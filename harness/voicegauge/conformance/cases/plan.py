@@ -44,6 +44,7 @@ from voicegauge.conformance.cases.valid_requests import (
 )
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
 from voicegauge.conformance.needed_operations import find_left_out_operations, find_partial_contracts
+from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
@@ -134,6 +135,8 @@ def plan_cases(
             and (item.provider, item.target_name) not in chosen
         ):
             continue  # such as a documented request to another target of the operation
+        elif item.provider in partial and _addresses_other_target(item, targets):
+            continue  # such as a value of a field that selects another target
         elif not allows_large and item.padding is not None and item.padding.size_bytes > LARGE_UPLOAD_BYTES:
             continue
         elif include_all_billable or not item.is_billable or item.speech_request is not None or item.is_representative:
@@ -151,6 +154,15 @@ def plan_cases(
         ),
         left_out_operations=left_out,
     )
+
+
+def _addresses_other_target(case: ConformanceCase, targets: Sequence[BaseTarget]) -> bool:
+    """Whether the request of a case addresses a target that is not among `targets`."""
+    target = next((one for one in targets if one.contract.id == case.provider), None)
+    if target is None or case.request is None:
+        return False
+    addressed = find_request_target(target.contract.find_operation(case.operation), case.request)
+    return addressed is not None and addressed not in targets
 
 
 def _iterate_all_cases(

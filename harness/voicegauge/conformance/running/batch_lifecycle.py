@@ -1,4 +1,4 @@
-"""Follows a batch until all of its items have ended, and then polls each item as a job."""
+"""Follows a job without audio, or a batch whose items are then polled as jobs, to its end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ async def follow_batch(
 ) -> AsyncIterator[CheckSubject]:
     """Submit a batch, poll it to its end or timeout and a little beyond, then poll each of its items.
 
-    A state that the contract does not document ends the polling.
-
     Args:
         target: the target of the batch.
         request: the submit request.
@@ -31,14 +29,41 @@ async def follow_batch(
     Yields:
         The subjects of the checks, as soon as each can be judged.
     """
-    operation, status = target.operation, target.job_operation
     # The loader of contracts has checked that an operation with x-batch has a status operation.
-    assert operation.batch is not None, "only planned for operations with x-batch"
-    assert status is not None, "x-batch has a status operation"
+    assert target.operation.batch is not None, "only planned for operations with x-batch"
+    last_poll: Call | None = None
+    async for subject in follow_job(target.operation, request, send_step, client, f"a batch of {BATCH_ITEM_COUNT}"):
+        yield subject
+        if isinstance(subject, JobHistory) and subject.polls and _has_ended(subject.polls[-1]):
+            last_poll = subject.polls[-1]
+    for item in _list_batch_items(target.operation.batch, last_poll) if last_poll is not None else ():
+        async for item_subject in _follow_item(target.operation, item, send_step):
+            yield item_subject
+
+
+async def follow_job(
+    operation: Operation, request: RequestParts, send_step: SendStep, client: Client, description: str
+) -> AsyncIterator[CheckSubject]:
+    """Submit a job, and poll it to its end or timeout and a little beyond. No audio is downloaded.
+
+    A state that the contract does not document ends the polling.
+
+    Args:
+        operation: the operation that starts the job.
+        request: the submit request.
+        send_step: function that sends one request.
+        client: has the clock for pauses, and the maximum time to wait.
+        description: the job in words, for outcomes.
+
+    Yields:
+        The subjects of the checks, as soon as each can be judged.
+    """
+    status = operation.started_job_operation
+    assert status is not None, "the loader has checked that the status operation exists"
     assert status.job is not None, "a status operation has x-job"
     submit = Call(operation, await send_step(operation, request, "own", None))
     yield submit
-    yield _expect_accepted_outcome(submit, f"a batch of {BATCH_ITEM_COUNT}")
+    yield _expect_accepted_outcome(submit, description)
     polls: list[Call] = []
     ended, polls_left, is_documented = False, POLLS_AFTER_END, True
     limit_s = status.job.poll.timeout_s
@@ -51,7 +76,7 @@ async def follow_batch(
         polls.append(poll)
         yield poll
         if not poll.is_accepted:
-            yield _expect_accepted_outcome(poll, f"{status.id} for a batch that was accepted")
+            yield _expect_accepted_outcome(poll, f"{status.id} for {description} that was accepted")
             break
         state = status.job.states.get(str(poll.read_response(status.job.state)))
         is_documented = state is not None
@@ -60,9 +85,12 @@ async def follow_batch(
         has_waited = client.clock.monotonic() - started_s >= limit_s
         timed_out = has_waited and bool(polls) and polls[-1].is_accepted and not ended
         yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out)
-    for item in _list_batch_items(operation.batch, polls[-1]) if ended else ():
-        async for subject in _follow_item(operation, item, send_step):
-            yield subject
+
+
+def _has_ended(poll: Call) -> bool:
+    job = poll.operation.job
+    state = job.states.get(str(poll.read_response(job.state))) if job is not None and poll.is_accepted else None
+    return state is not None and state.end is not None
 
 
 def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:

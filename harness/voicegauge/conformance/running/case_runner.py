@@ -46,7 +46,7 @@ from voicegauge.conformance.cases import (
 )
 from voicegauge.conformance.reporting import BillableLimit, count_spending
 from voicegauge.conformance.running.audio_input_call import fetch_audio_input_call
-from voicegauge.conformance.running.batch_lifecycle import follow_batch
+from voicegauge.conformance.running.batch_lifecycle import follow_batch, follow_job
 from voicegauge.conformance.running.call_prices import (
     compute_case_price_usd,
     compute_step_price_usd,
@@ -436,6 +436,8 @@ class CaseRunner:
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         if target is not None:
             steps = follow_batch(target, case.request, send, self._client)
+        elif operation.submit is not None:
+            steps = follow_job(operation, case.request, send, self._client, "a job")
         else:
             if self.service.ledger is not None:
                 require_use_prices(operation, self.service.prices)

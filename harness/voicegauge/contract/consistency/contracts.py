@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.contract.consistency.audio_input import check_audio_input
-from voicegauge.contract.consistency.jobs import check_job
+from voicegauge.contract.consistency.jobs import check_job, check_submit
 from voicegauge.contract.consistency.operations import check_responses, check_security, check_server_lists
 from voicegauge.contract.consistency.resources import check_batch, check_chat, check_resource
 from voicegauge.contract.consistency.sources import check_price, check_sources, check_usage_locations
@@ -43,6 +43,8 @@ def _check_operation(operation: Operation) -> None:
         check_speech(operation, operation.speech)
     if operation.audio_input is not None:
         check_audio_input(operation, operation.audio_input)
+    if operation.submit is not None:
+        check_submit(operation, f"{operation.pointer}/x-submit/job", operation.submit.job)
     if operation.job is not None:
         check_job(operation, operation.job)
     check_price(operation.contract, f"{operation.pointer}/x-pricing", operation.pricing)

@@ -39,11 +39,33 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
         raise document.build_error(f"{pointer}/expires_s", f"expires_s must be more than 0, not {job_spec.expires_s:g}")
     # If a second operation fetches the result, the audio is in the responses of that operation.
     result = operation.contract.find_operation(job_spec.result) if job_spec.result else operation
-    check_response_audio(result, f"{pointer}/audio", job_spec.audio)
+    if job_spec.audio is not None:
+        check_response_audio(result, f"{pointer}/audio", job_spec.audio)
     if job_spec.poll.min_s > job_spec.poll.max_s:
         raise document.build_error(
             f"{pointer}/poll", f"poll.min_s ({job_spec.poll.min_s:g}) is more than max_s ({job_spec.poll.max_s:g})"
         )
+
+
+def check_submit(operation: Operation, pointer: str, status_operation_id: str) -> JobSpec:
+    """Check that the status operation of the started jobs exists, and that its `x-job.submit` fits the responses.
+
+    Args:
+        operation: the operation that starts the jobs.
+        pointer: JSON pointer to the id of the status operation.
+        status_operation_id: the id of the status operation.
+
+    Raises:
+        ContractError: the operation does not exist or has no `x-job`, or a location is not documented.
+    """
+    status = operation.contract.operations.get(status_operation_id)
+    if status is None or status.job is None:
+        reason = f"{status_operation_id!r} is not an operation with x-job"
+        raise operation.contract.document.build_error(pointer, reason)
+    submit = status.job.submit
+    for key, location in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
+        check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", location)
+    return status.job
 
 
 def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:

@@ -19,7 +19,14 @@ from voicegauge.contract.extension.audio_input import (
 )
 from voicegauge.contract.extension.grammar_schema import build_json_schema
 from voicegauge.contract.extension.idempotency import IdempotencySpec
-from voicegauge.contract.extension.job import JobCancellation, JobSpec, JobState, PollSchedule, SubmitResponse
+from voicegauge.contract.extension.job import (
+    JobCancellation,
+    JobSpec,
+    JobState,
+    PollSchedule,
+    SubmitResponse,
+    SubmitSpec,
+)
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
 from voicegauge.contract.extension.pricing import PlanPrice, PriceSpec, PriceUnit, PriceUsage
 from voicegauge.contract.extension.provider import (
@@ -127,6 +134,7 @@ __all__ = [
     "StemList",
     "StreamSpec",
     "SubmitResponse",
+    "SubmitSpec",
     "TargetSpec",
     "TranscriptResponse",
     "TranscriptSegment",

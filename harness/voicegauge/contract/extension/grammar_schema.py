@@ -8,7 +8,7 @@ import msgspec
 
 from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField, ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.idempotency import IdempotencySpec
-from voicegauge.contract.extension.job import JobSpec
+from voicegauge.contract.extension.job import JobSpec, SubmitSpec
 from voicegauge.contract.extension.limits import LimitsSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.provider import ProviderSpec
@@ -40,7 +40,7 @@ def build_json_schema() -> dict[str, Any]:
     """
     records = (
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
-        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec, KeySpec),
+        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec, IdempotencySpec, KeySpec, SubmitSpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_build_location_schema)
     for name, fields in (
@@ -72,6 +72,7 @@ def build_json_schema() -> dict[str, Any]:
         chat=ChatSpec,
         webhook=WebhookSpec,
         idempotency=IdempotencySpec,
+        submit=SubmitSpec,
         source=SourceReference,
     )
     root = build_key_schemas(provider=ProviderSpec, limits=LimitsSpec)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from voicegauge.contract.extension.response_audio import ResponseAudio
 from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
+from voicegauge.contract.extension.speech import SpeechEmulation
 from voicegauge.formats import Location
 from voicegauge.model import Record
 
@@ -69,7 +70,9 @@ class JobSpec(Record, frozen=True, kw_only=True):
     state: Location
     states: dict[str, JobState]
     """The states by name, in chronological order. A job starts in the first one."""
-    audio: ResponseAudio
+    audio: ResponseAudio | None = None
+    """Where a successful job has its audio; `None` for a job whose result is not audio, such as the training of a
+    voice."""
     result: str | None = None
     """Id of the operation that fetches the result; `None` if the status response has the result."""
     reason: Location | None = None
@@ -83,3 +86,18 @@ class JobSpec(Record, frozen=True, kw_only=True):
     expires_s: float | None = None
     """How long an ended job can be polled, in seconds. After that the response is the example with the rejection reason
     `expired`, or the one with `not-found` if there is no such example."""
+
+    @property
+    def speech_audio(self) -> ResponseAudio:
+        """Where the job of a speech request has its audio."""
+        assert self.audio is not None, "the job of x-speech has audio"
+        return self.audio
+
+
+class SubmitSpec(Record, frozen=True, kw_only=True):
+    """`x-submit` on an operation that starts a job whose result is not audio."""
+
+    job: str
+    """Id of the status operation."""
+    emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
+    """How the emulator simulates the job: `id_format`, `queue_ms` and `base_ms`. The numbers are invented."""

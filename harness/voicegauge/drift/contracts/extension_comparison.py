@@ -20,6 +20,7 @@ from voicegauge.contract.extension import (
     ResourceSpec,
     SpeechSpec,
     StreamSpec,
+    SubmitSpec,
     TranscriptionSpec,
     WebhookSpec,
 )
@@ -36,6 +37,7 @@ from voicegauge.drift.contracts.extension_rules import (
     RESOURCE_FACTS,
     SPEECH_FACTS,
     STREAM_FACTS,
+    SUBMIT_FACTS,
     TRANSCRIPTION_FACTS,
     WEBHOOK_FACTS,
     ExtensionFact,
@@ -55,6 +57,7 @@ _OPERATION_EXTENSIONS: _FactsByExtensionKey = {
     "x-stream": (StreamSpec, STREAM_FACTS),
     "x-webhook": (WebhookSpec, WEBHOOK_FACTS),
     "x-idempotency": (IdempotencySpec, IDEMPOTENCY_FACTS),
+    "x-submit": (SubmitSpec, SUBMIT_FACTS),
     "x-resource": (ResourceSpec, RESOURCE_FACTS),
     "x-batch": (BatchSpec, BATCH_FACTS),
     "x-chat": (ChatSpec, CHAT_FACTS),

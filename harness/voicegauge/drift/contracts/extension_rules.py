@@ -410,6 +410,10 @@ WEBHOOK_FACTS = (
     ),
     _build_names_fact("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
 )
+SUBMIT_FACTS = (
+    _build_presence_fact("", "submit", "The start of a job without audio (x-submit)", (C, B)),
+    _build_required_value_fact("job", "submit-job-call", "The operation that returns the status of the job", B),
+)
 IDEMPOTENCY_FACTS = (
     _build_presence_fact("", "idempotency", "Idempotency keys in requests (x-idempotency)", (C, B)),
     _build_required_value_fact("header", "idempotency-header", "The header of the idempotency key", B),
@@ -545,6 +549,7 @@ _FACT_TABLES = (
     STREAM_FACTS,
     WEBHOOK_FACTS,
     IDEMPOTENCY_FACTS,
+    SUBMIT_FACTS,
     RESOURCE_FACTS,
     BATCH_FACTS,
     CHAT_FACTS,

@@ -22,6 +22,7 @@ from voicegauge.emulator.endpoints.job_store import JobStore
 from voicegauge.emulator.endpoints.jobs import JobEndpoint
 from voicegauge.emulator.endpoints.resources import ResourceStore
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
+from voicegauge.emulator.endpoints.submits import SubmitEndpoint
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import IncomingRequest, ParsedRequest, Rejection, iterate_uploaded_files, parse_request
 from voicegauge.emulator.responses import (
@@ -73,6 +74,7 @@ class EmulatedProvider:
         self._speech = SpeechEndpoint(context)
         self._batches = BatchEndpoint(context, self._speech)
         self._chats = ChatEndpoint(context)
+        self._submits = SubmitEndpoint(context)
         self._jobs = JobEndpoint(context, self._batches)
         self._audio_inputs = AudioInputEndpoint(context)
         self.webhooks = WebhookNotifier(
@@ -204,6 +206,8 @@ class EmulatedProvider:
             return await self._batches.respond(request, operation.batch, account, strict=strict)
         if operation.speech is not None:
             return await self._speech.respond(request, account, strict=strict)
+        if operation.job_target is not None:
+            return await self._submits.respond(request, account, operation.job_target)
         if self._jobs.handles(operation):
             return await self._jobs.respond(request, account)
         return self._builder.build_documented_response(

@@ -63,4 +63,4 @@ def find_audio_location(target: Target) -> ResponseAudio:
         return target.response.audio
     assert target.job_operation is not None
     assert target.job_operation.job is not None
-    return target.job_operation.job.audio
+    return target.job_operation.job.speech_audio

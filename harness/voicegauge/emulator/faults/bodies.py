@@ -87,7 +87,8 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
     if spec is None:
         return frozenset()
-    locations = [spec.id, spec.state, spec.audio.at, spec.submit.id, spec.submit.state, spec.submit.url]
+    locations = [spec.id, spec.state, spec.submit.id, spec.submit.state, spec.submit.url]
+    locations += [spec.audio.at] if spec.audio is not None else []
     return frozenset(location.tokens for location in locations if location is not None and location.is_in_body)
 
 

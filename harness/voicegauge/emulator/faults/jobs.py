@@ -85,7 +85,8 @@ def remove_output(response: EmulatedResponse) -> None:
     state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
         return
-    for location in {spec.audio.at, *state.required} - {spec.completed}:
+    audio = {spec.audio.at} if spec.audio is not None else set()
+    for location in {*audio, *state.required} - {spec.completed}:
         if read_at(response.body, location) is not MISSING:
             response.body = write_at(response.body, location, None)
 

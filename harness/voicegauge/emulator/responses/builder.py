@@ -195,7 +195,7 @@ class ResponseBuilder:
         """Write the state of a job, and its audio if the job has succeeded, into a status response."""
         self._write_job(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state})
-        if _has_succeeded(job_spec, job) and job_spec.result is None:
+        if _has_succeeded(job_spec, job) and job_spec.result is None and job_spec.audio is not None:
             url = self.build_audio_url(request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.format)
             write_audio(response, job_spec.audio, job.synthesis.format, url, None)
         if _has_succeeded(job_spec, job):
@@ -249,7 +249,7 @@ class ResponseBuilder:
         poll, audio = job_spec.submit.url, job_spec.audio
         if poll is not None and status is not None and read_at(response.body, poll) in made_up:
             write_values(response, {poll: self.build_status_url(request, status, job.id)})
-        if audio.delivered == "url" and read_at(response.body, audio.at) == PLACEHOLDER_URL:
+        if audio is not None and audio.delivered == "url" and read_at(response.body, audio.at) == PLACEHOLDER_URL:
             url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
             write_values(response, {audio.at: url})
 
@@ -287,7 +287,7 @@ class ResponseBuilder:
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
-        location = status.job.audio
+        location = status.job.speech_audio
         url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.format)
         response = build_success_response(request.operation, "result", build_default_body)
         if response.is_json:

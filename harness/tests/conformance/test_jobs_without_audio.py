@@ -1,0 +1,94 @@
+"""Jobs whose result is not audio, such as the training of a voice: the example of the docs."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.conformance import (
+    CheckReport,
+    Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    check_service,
+    plan_cases,
+    run_check,
+)
+from voicegauge.contract import Contract, load_contract
+from voicegauge.emulator import RunningEmulator, create_app
+from voicegauge.errors import ContractError
+
+GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def load(tmp_path) -> Callable[..., Contract]:
+    """Load the complete example with the operations of the training."""
+    acme = yaml.safe_load(re.search(r"<!-- example: acme -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)[1])
+    acme["paths"] |= yaml.safe_load(re.search(r"<!-- jobs: training -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)[1])
+
+    def load_edited(edit: Callable[[dict[str, Any]], object] = lambda _: None) -> Contract:
+        edit(acme["paths"])
+        path = tmp_path / "openapi.yaml"
+        path.write_text(yaml.safe_dump(acme, sort_keys=False))
+        return load_contract(path)
+
+    return load_edited
+
+
+def _check(acme: Contract, *faults: str) -> CheckReport:
+    targets = list(acme.targets.values())
+    plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
+    settings = build_emulator_check_settings(
+        RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
+    )
+    app = create_app([acme], build_emulator_settings(faults=faults))
+    settings = dataclasses.replace(settings, emulator_app=app)
+    collector = Collector([target.id for target in targets], 0)
+    run_check(collector, check_service(targets, plan, settings, collector))
+    return collector.build_report()
+
+
+def test_a_job_is_followed_to_its_end_without_findings(load) -> None:
+    report = _check(load())
+    assert report.findings == ()
+    verdicts = {case.id: case.verdict for case in report.cases}
+    assert verdicts["acme/createTraining: a job, polled to its end"] == "passed"
+    assert verdicts["acme/createTraining: name left out"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("unknown-status", "job-state-unknown"),
+        ("terminal-flip", "job-terminal-changed"),
+        ("stuck-job", "job-stuck"),
+        ("id-changed", "job-id-changed"),
+        ("completed-without-output", "job-completed-without-output"),
+    ],
+)
+def test_the_states_of_the_job_are_judged(load, fault, rule) -> None:
+    report = _check(load(), f"{fault}@acme/getTraining")
+    assert {finding.rule for finding in report.findings} - {"response-schema"} == {rule}
+    assert {finding.where.operation for finding in report.findings} == {"getTraining"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda paths: paths["/v1/trainings"]["post"]["x-submit"].update(job="getVoices"), "is not an operation with"),
+        (
+            lambda paths: paths["/v1/speech"]["post"]["x-speech"]["response"].update(job="getTraining"),
+            "has no audio, so it cannot be the job of x-speech",
+        ),
+    ],
+)
+def test_a_contract_that_contradicts_itself_is_rejected(load, edit, message) -> None:
+    with pytest.raises(ContractError, match=message):
+        load(edit)
