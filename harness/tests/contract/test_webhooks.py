@@ -110,9 +110,6 @@ def test_the_webhooks_of_the_bundled_contracts() -> None:
         if operation.webhook is not None
     }
     assert found == {
-        "replicate/createPrediction": ["body#/webhook"],
-        "replicate/createSpeech02Hd": ["body#/webhook"],
-        "replicate/createSpeech02Turbo": ["body#/webhook"],
         "pixazo/generateXtts": ["header.X-Webhook-URL", "body#/webhook"],
         "pixazo/generateChatterbox": ["header.X-Webhook-URL"],
         "pixazo/generateVibevoice": ["header.X-Webhook-URL"],
