@@ -311,3 +311,41 @@ def test_states_and_audio_that_a_document_does_not_state_are_marked(
     text = document.with_name("overlay.yaml").read_text()
     assert "TODO: {next: [TODO]}" in text
     assert "audio: {at: TODO, delivered: url}" in text
+
+
+VOICES = """
+  /v1/voices:
+    get:
+      operationId: listVoices
+      responses: {"200": {description: all, content: {application/json: {schema: {type: array, items: {
+        $ref: "#/components/schemas/Voice"}}}}}}
+    post:
+      operationId: createVoice
+      requestBody: {content: {application/json: {schema: {type: object, properties: {name: {type: string}}}}}}
+      responses: {"200": {description: new, content: {application/json: {schema: {
+        $ref: "#/components/schemas/Voice"}}}}}
+  /v1/voices/{voice_id}:
+    delete:
+      operationId: deleteVoice
+      parameters: [{name: voice_id, in: path, required: true, schema: {type: string}}]
+      responses: {"204": {description: deleted}}
+"""
+
+
+def test_stored_voices_are_proposed_as_a_comment(document: Path) -> None:
+    schema = "components:\n  schemas:\n    Voice: {type: object, properties: {voice_id: {type: string}}}\n"
+    text = JOBS.replace("components:\n", f"{VOICES.lstrip(chr(10))}components:\n")
+    document.write_text(text.replace("  schemas:\n", schema.partition("\n")[2], 1))
+    assert run(["init", str(document)]) == 0
+    overlay = document.with_name("overlay.yaml")
+    assert list(voicegauge.load_contracts([overlay]).find_provider("acme").operations) == ["createSpeech", "getSpeech"]
+    overlay.write_text(overlay.read_text().replace("  # - target", "  - target").replace("  #   ", "    "))
+    resource = voicegauge.load_contracts([overlay]).find_provider("acme").operations["createVoice"].resource
+    assert resource is not None
+    assert (str(resource.id), resource.delete.operation, str(resource.delete.id)) == (
+        "body#/voice_id",
+        "deleteVoice",
+        "path.voice_id",
+    )
+    assert resource.list is not None
+    assert resource.list.operation == "listVoices"

@@ -24,6 +24,7 @@ from voicegauge.contract.documents.proposed_fields import (
     merge_branches,
     quote_yaml,
 )
+from voicegauge.contract.documents.resource_proposal import find_resources
 from voicegauge.contract.documents.selection import read_operations, select_operations
 from voicegauge.contract.documents.unfinished import TODO, TODO_URL
 from voicegauge.contract.schemas import Schemas
@@ -294,6 +295,7 @@ class _OverlayWriter:
                     targets=tuple(name for name, _ in targets),
                 )
             )
+        lines += self._iterate_resource_lines()
         self._todo.append("prices, if you want costs: x-pricing beside x-speech")
         return OverlayProposal(
             provider=self._provider,
@@ -301,6 +303,14 @@ class _OverlayWriter:
             operations=tuple(operations),
             todo=tuple(dict.fromkeys(self._todo)),
         )
+
+    def _iterate_resource_lines(self) -> Iterator[str]:
+        """Yield comments that describe stored voices, because a check of them creates and deletes voices."""
+        for resource in find_resources(self._document):
+            self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
+            yield f"  # - target: {_write_target(resource.path, 'post')}"
+            yield "  #   update:"
+            yield f"  #     x-resource: {resource.value}  # TODO"
 
     def _build_head_lines(self) -> list[str]:
         return [
