@@ -31,11 +31,12 @@ paths:
 """
 # fmt: off
 HARMLESS = {
-    "all", "alpha", "case", "category", "clips", "clock", "concurrency", "count", "credits", "dry-run", "emulated",
+    "against", "all", "alpha", "case", "category", "clips", "clock", "concurrency", "count", "credits", "drift",
+    "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "host", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
     "model", "no-report", "operation", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
-    "session-drift", "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
+    "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
     "timeout", "to", "voice", "warmup", "webhook-http", "workers",
 }
 # fmt: on

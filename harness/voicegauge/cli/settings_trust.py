@@ -28,7 +28,7 @@ UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
 """Options that only a trusted file may set, each with the reason."""
 SETTINGS_ONLY_LOWERED = frozenset({"max-cost"})
 """Numeric options that an untrusted file may set to at most their default."""
-PATHS_INSIDE_FOLDER_ONLY = frozenset({"failures", "suite", "voice-sample"})
+PATHS_INSIDE_FOLDER_ONLY = frozenset({"failures", "suite", "uses", "voice-sample"})
 """Options whose value may be a path although their type is text."""
 
 
