@@ -50,7 +50,16 @@ def with_json(exchange: Exchange, value: Any) -> Exchange:
 
 
 def _json_responses(exchanges: Exchanges) -> list[Exchange]:
-    return [e for e in exchanges if is_json(e.response.media_type) and e.response.body]
+    return [e for e in exchanges if is_json(e.response.media_type) and _is_one_value(e.response.body)]
+
+
+def _is_one_value(body: bytes) -> bool:
+    """Whether a body is one JSON value, rather than empty or a stream of lines of JSON."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _choose(options: Sequence[Any], rng: random.Random) -> Any:
