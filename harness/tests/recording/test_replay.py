@@ -259,7 +259,7 @@ async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
         delivery = await client.resume_job(target, "job-1")
         assert delivery.audio == b"RIFF....", delivery.failure
         spoken = await client.speak(target, SpeechRequest(text="never recorded"))
-    assert spoken.failure.status_operation == 501
+    assert spoken.failure.status == 501
     assert "nearest" in played.unmatched[0]
 
 
