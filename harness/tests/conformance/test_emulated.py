@@ -6,8 +6,10 @@ import pytest
 
 from voicegauge.conformance import CheckReport
 
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ttsai", "replicate", "elevenlabs", "deepgram")]
 
-@pytest.mark.parametrize("provider", ["pixazo", "pixelapi", pytest.param("ttsai", marks=pytest.mark.slow)])
+
+@pytest.mark.parametrize("provider", ["pixazo", "pixelapi", *SLOW])
 def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogue, provider) -> None:
     report: CheckReport = check([provider])
     assert report.findings == ()
