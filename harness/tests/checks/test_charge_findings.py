@@ -149,6 +149,19 @@ WITH_USAGE = DOCUMENT.replace("per: 1k_characters\n        credits: 1000\n", BY_
     [
         (20, "1.5", []),
         (20.00001, "1.500001", []),
+        (20 * (1 + 1e-6), "1", []),
+        (
+            None,
+            "2",
+            [
+                (
+                    "2 s reported for 5 characters; at most 1.5 s documented",
+                    f"{SPEAK}/x-pricing/plus/0/usage",
+                    None,
+                    "2 s",
+                )
+            ],
+        ),
         (
             21,
             "1",
@@ -181,6 +194,13 @@ def test_usage_beyond_the_documented_bound_is_found(contract_of, submit, judge, 
     sent = submit({"id": "j1", "state": "new", "used": used}, asked={"text": "Hello"}, headers={"X-Limit": seconds})
     call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
     assert [parts(finding) for finding in judge(call) if finding.rule == "usage-above-bound"] == findings
+
+
+@pytest.mark.parametrize(("used", "right"), [(5, True), (0.5, True), (3, False)])
+def test_a_charge_may_be_that_of_any_plan(charged, used, right) -> None:
+    document = DOCUMENT.replace(HALF, "").replace("paths:\n", "x-limits: {plans: {pro: {}}}\npaths:\n", 1)
+    document = document.replace("credits: 1000\n", "credits: 1000\n        plans: {pro: {credits: 100}}\n")
+    assert (charged(used, document=document) == []) is right
 
 
 def test_usage_is_not_judged_without_a_price(contract_of, submit, judge) -> None:

@@ -136,6 +136,9 @@ async def test_a_result_is_requested_as_documented(speak, script, status, name):
     assert delivery.failure is None
     assert (delivery.audio, delivery.charged_usd) == (WAV, 0.5)
     assert script.requests[-1][1].url.query == query_string
+    script.on(f"GET {path}", Response(b"", media_type="audio/wav"))
+    delivery, _ = await speak(edit=edit)
+    assert delivery.failure.message == "the audio of result is empty"
 
 
 async def test_a_result_whose_id_is_not_known_is_not_requested(speak, script, status):

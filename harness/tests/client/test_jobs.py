@@ -129,9 +129,10 @@ async def test_an_id_that_cannot_be_saved_leaves_no_open_job(speak, script, job_
     assert delivery.failure.kind == ("server_error" if KEY in job_id else "protocol")
 
 
-async def test_a_failed_job_may_have_no_reason(speak, script, status):
+@pytest.mark.parametrize("reason", [{}, {"reason": None}, {"reason": " "}])
+async def test_a_failed_job_may_have_no_reason(speak, script, status, reason):
     job_script(script, speak.base, status)
-    script.on("GET /jobs/j1", status("failed", reason=" "))
+    script.on("GET /jobs/j1", status("failed", **reason))
     delivery, _ = await speak()
     assert delivery.failure.message == "failed: no reason given"
 
