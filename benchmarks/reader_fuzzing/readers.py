@@ -29,6 +29,7 @@ from reader_fuzzing.document import (
     to_yaml,
     yaml_document,
 )
+from voicegauge import api
 from voicegauge.bench.planning import load_suite
 from voicegauge.bench.running import load_run
 from voicegauge.cli import COMMANDS
@@ -280,6 +281,15 @@ def _read_official_document(data: bytes, folder: Path) -> None:
     plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
 
 
+def _read_proposed_document(data: bytes, folder: Path) -> None:
+    voicegauge.propose_overlay(_write(folder, "official.json", data))
+
+
+def _read_proposed_recording(data: bytes, folder: Path) -> None:
+    path = _write(folder, "foreign.json" if data[:1] in (b"{", b"[") else "foreign.yaml", data)
+    api.propose_contract(path)
+
+
 RECORDINGS = [
     ROOT / "fixtures" / name
     for name in ("pixelapi/getSpeechStatus.har", "ttsai/downloadResult.har", "ttsai/stt-sensevoice.har")
@@ -517,6 +527,13 @@ READERS = (
     Reader("overlay", _overlay_documents, _read_overlay, YAML_TOKENS),
     Reader("official-document", _official_documents, _read_official_document, JSON_TOKENS),
     Reader("recording", _har_documents, _read_har, JSON_TOKENS),
+    Reader("proposed-document", _official_documents, _read_proposed_document, JSON_TOKENS),
+    Reader(
+        "proposed-recording",
+        functools.partial(_foreign_documents, "har", "vcrpy", "ruby"),
+        _read_proposed_recording,
+        JSON_TOKENS,
+    ),
     Reader("foreign-har", functools.partial(_foreign_documents, "har"), _read_foreign, JSON_TOKENS),
     Reader("vcr", functools.partial(_foreign_documents, "vcr", "ruby"), _read_foreign, (*YAML_TOKENS, *JSON_TOKENS)),
     Reader("tape", functools.partial(_foreign_documents, "tape", "betamax"), _read_foreign, JSON_TOKENS),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import voicegauge
+from voicegauge import api
 from voicegauge.cli import run
 from voicegauge.data import find_bundled_folder
 
@@ -68,7 +69,7 @@ def test_a_request_that_audio_responds_to_is_proposed(tmp_path: Path, monkeypatc
 def test_neither_keys_nor_texts_are_written(tmp_path: Path) -> None:
     leaked = entry("POST", f"{SPEECH}?api_key={KEY}", {"text": TEXT, "token": KEY}, 200, {"audio": KEY})
     write_har(tmp_path / "traffic.har", SYNCHRONOUS, leaked)
-    proposal = voicegauge.api.propose_contract(tmp_path).overlay
+    proposal = api.propose_contract(tmp_path).overlay
     assert KEY not in proposal
     assert TEXT not in proposal
 

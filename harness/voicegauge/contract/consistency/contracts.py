@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from voicegauge.contract.consistency.audio_input import check_audio_input
 from voicegauge.contract.consistency.jobs import check_job, check_submit
-from voicegauge.contract.consistency.operations import check_responses, check_security, check_server_lists
+from voicegauge.contract.consistency.operations import (
+    check_request_examples,
+    check_responses,
+    check_security,
+    check_server_lists,
+)
 from voicegauge.contract.consistency.resources import check_batch, check_chat, check_resource
 from voicegauge.contract.consistency.sources import check_price, check_sources, check_usage_locations
 from voicegauge.contract.consistency.speech import check_speech, check_target
@@ -38,6 +43,7 @@ def check_consistency(contract: Contract) -> None:
 
 def _check_operation(operation: Operation) -> None:
     check_security(operation)
+    check_request_examples(operation)
     check_responses(operation)
     if operation.speech is not None:
         check_speech(operation, operation.speech)

@@ -8,7 +8,7 @@ from voicegauge.contract.consistency.locations import check_request_location
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.document_parts import Example
 from voicegauge.contract.extension import RejectionReason
-from voicegauge.formats import escape_pointer_token
+from voicegauge.formats import describe_type, escape_pointer_token, is_form, is_json
 
 _REJECTION_REASONS = get_args(RejectionReason)
 
@@ -75,6 +75,20 @@ def check_server_lists(contract: Contract) -> None:
         for operation in contract.operations.values():
             if operation.speech is not None:
                 check_request_location(operation, f"{pointer}/sets", server_list.sets)
+
+
+def check_request_examples(operation: Operation) -> None:
+    """Check that the examples of requests can be sent: only JSON and forms can contain objects.
+
+    Raises:
+        ContractError: an example cannot be sent with its media type.
+    """
+    for name, media in operation.request_media.items():
+        if not (is_json(name) or is_form(name)):
+            for example in media.examples:
+                if not isinstance(example.value, str):
+                    reason = f"{describe_type(example.value)} cannot be sent as {name}: an example of it is a text"
+                    raise operation.contract.document.build_error(example.pointer, reason)
 
 
 def check_responses(operation: Operation) -> None:
