@@ -62,9 +62,9 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
             assert shown in command
 
 
-@pytest.mark.parametrize("has_models", [True, False])
-def test_a_base_url_without_its_path_is_recognized(has_models: bool) -> None:
-    with running_own_server(has_models=has_models) as url:
+@pytest.mark.parametrize("server", [{}, {"has_models": False}, {"has_web_page": True}])
+def test_a_base_url_without_its_path_is_recognized(server: dict[str, bool]) -> None:
+    with running_own_server(**server) as url:
         with pytest.raises(UsageError, match=f"has no /audio/speech .404.: use --base-url {url}/v1$"):
             voicegauge.check(NAME, live=options(url))
         with pytest.raises(UsageError, match=f"use --base-url {url}/v1$"):

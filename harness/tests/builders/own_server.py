@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from voicegauge.emulator.server import running_app
@@ -30,7 +30,12 @@ def _speak(text: str) -> bytes:
 
 @contextmanager
 def running_own_server(
-    *, key: str | None = None, voices: list[Any] | None = None, has_models: bool = True, prefix: str = "/v1"
+    *,
+    key: str | None = None,
+    voices: list[Any] | None = None,
+    has_models: bool = True,
+    has_web_page: bool = False,
+    prefix: str = "/v1",
 ) -> Iterator[str]:
     """Run the server; yield its root URL.
 
@@ -38,6 +43,7 @@ def running_own_server(
         key: the key that it requires; `None` if it needs none.
         voices: its list of voices; `None` if it has no such list.
         has_models: whether it lists its models.
+        has_web_page: whether a page is the response to every GET elsewhere.
         prefix: path of the API.
     """
 
@@ -65,9 +71,13 @@ def running_own_server(
     async def list_voices(request: Request) -> Response:
         return JSONResponse({"voices": voices})
 
+    async def show_page(_request: Request) -> Response:
+        return HTMLResponse("<!doctype html>")
+
     routes = [Route("/audio/speech", create_speech, methods=["POST"])]
     routes += [Route("/models", list_models)] if has_models else []
     routes += [Route("/audio/voices", list_voices)] if voices is not None else []
-    app = Starlette(routes=[Mount(prefix, routes=routes)])
+    pages = [Route("/{path:path}", show_page)] if has_web_page else []
+    app = Starlette(routes=[Mount(prefix, routes=routes), *pages])
     with running_app(app) as url:
         yield url

@@ -113,7 +113,7 @@ def check_own_server(own_server, monkeypatch) -> Callable[[str], dict[str, Sever
 
 def test_what_a_server_does_otherwise_is_found(own_server, check_own_server) -> None:
     own_server.ignores_all_but_the_text = True
-    findings = check_own_server("openai-compatible/speech")
+    findings = check_own_server("openai-compatible")
     errors = {rule for rule, severity in findings.items() if severity is Severity.ERROR}
     assert errors == {"audio-format", "speed-ignored", "voice-ignored", "response-kind-ignored"}
 

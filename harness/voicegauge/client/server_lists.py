@@ -54,7 +54,7 @@ async def read_server_names(connection: ProviderConnection) -> ServerNames:
             names_by_operation[server_list.operation] = _read_names(exchange, server_list)
     if statuses & {401, 403}:
         _raise_key_error(connection, min(statuses & {401, 403}))
-    if statuses <= {404, 405}:
+    if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
         await _check_base_url(connection)
     models = names_by_operation.get(spec.models.operation, ()) if spec.models is not None else ()
     voices = [names_by_operation.get(one.operation, ()) for one in spec.voices]
@@ -94,7 +94,7 @@ def _raise_key_error(connection: ProviderConnection, status: int) -> None:
 
 
 async def _check_base_url(connection: ProviderConnection) -> None:
-    """Check that a server without lists has the speech operation, by a request without a body, which costs nothing.
+    """Check that a server of which no list was read has the speech operation, by a request without text.
 
     Raises:
         UsageError: it does not; the message has the base URL under which it does.
