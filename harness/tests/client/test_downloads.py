@@ -59,6 +59,8 @@ async def test_the_audios_url_cannot_lead_into_ones_own_network(speak, script, s
     assert delivery.failure.kind == "protocol"
     assert words in delivery.failure.message
 
+    if not url.isprintable():  # servers refuse to send such a header
+        return
     script.on("GET /jobs/j1", status("done", audio=audio_at(speak.base)))
     script.on("GET /files/a.wav", Response(status_code=302, headers={"Location": url}))
     delivery, _ = await speak()

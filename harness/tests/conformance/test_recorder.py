@@ -261,4 +261,4 @@ def test_an_expired_recording_is_a_warning_and_an_error_in_ci(case, tmp_path, da
     assert [finding.severity for finding in findings] == ([severity] if severity else [])
     for finding in findings:
         assert finding.message == "xtts-v2.har is 91 days old, more than 90: record it again"
-        assert finding.reproduce == f"voicegauge record pixazo/xtts-v2 --live --out {tmp_path}"
+        assert finding.reproduce == f"voicegauge record pixazo/xtts-v2 --live --out {tmp_path} --yes"
