@@ -241,7 +241,7 @@ def test_an_echoed_key_is_never_written_or_printed(contracts, tmp_path, capfd, m
     with serving(SERVICES[service]("~".join(SPELLINGS)), requests) as url:
         status = run([*COMMANDS[command], "--contracts", str(contracts), "--base-url", url])
     printed = "".join(capfd.readouterr())
-    # Audio with the key in its metadata cannot be recorded, and rejections with 401 alone are no recording.
+    # Audio with the key in its metadata cannot be recorded, and rejections with 401 alone are not saveding.
     refusals = ("is not written: exchange 1", "check the key; nothing was recorded")
     assert status in {0, 1, 3} or (command == "record" and any(part in printed for part in refusals)), printed
     assert requests

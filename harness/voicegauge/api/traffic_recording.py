@@ -37,7 +37,7 @@ from voicegauge.conformance import (
     ResourceSummary,
     build_emulator_check_settings,
     build_emulator_settings,
-    find_only_cause,
+    find_common_failure_cause,
     price_plan,
 )
 from voicegauge.conformance.recording import (
@@ -426,7 +426,7 @@ def _find_cause_of_rejections(plan: CasePlan, collector: Collector) -> str | Non
     if not any(case.kind in ("delivery", "valid") for case in plan.cases):
         return None  # requests that are meant to be rejected
     statuses = Counter(collector.coverage.response_count_by_status)
-    cause = find_only_cause(statuses)
+    cause = find_common_failure_cause(statuses)
     if cause is None:
         return None
     listed = " or ".join(map(str, sorted(statuses)))

@@ -26,7 +26,7 @@ from voicegauge.conformance.reporting import (
     build_check_baseline,
     count_coverage_by_kind,
     export_check_report,
-    find_only_cause,
+    find_common_failure_cause,
 )
 from voicegauge.conformance.reproduction import Reproduction, build_live_check_arguments
 from voicegauge.conformance.resources import describe_left_resource
@@ -67,8 +67,8 @@ __all__ = [
     "delete_leftover_resources",
     "describe_left_resource",
     "export_check_report",
+    "find_common_failure_cause",
     "find_left_out_operations",
-    "find_only_cause",
     "judge_documented_examples",
     "plan_cases",
     "price_plan",

@@ -120,5 +120,5 @@ def _open_emulator(
 
 
 def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
-    """Return a receiver of callbacks; without the URL of a tunnel, a context whose value is `None`."""
+    """Return a context manager that yields a receiver of callbacks, or `None` without a `public_url` of a tunnel."""
     return nullcontext() if public_url is None else running_receiver(port=port, public_url=public_url)

@@ -23,7 +23,7 @@ DEFAULT_DRIFT = 0.10
 PRIOR_DEGREES_OF_FREEDOM = 10.0
 """Weight of the assumed spread, and the largest weight of the other targets' spread, in degrees of freedom."""
 MIN_RUNS = 5
-"""Number of runs of the baseline from which their own spread replaces the assumed one."""
+"""Smallest number of baseline runs whose measured spread replaces the assumed one."""
 MIN_COMPARED_TIME_MS = 1e-3
 """Smaller times are replaced by this value before taking the logarithm, which is undefined for 0."""
 

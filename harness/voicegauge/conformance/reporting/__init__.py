@@ -14,7 +14,7 @@ from voicegauge.conformance.reporting.report import (
     CheckReport,
     describe_doubtful_statuses,
     describe_empty_account,
-    find_only_cause,
+    find_common_failure_cause,
     find_targets_not_judged,
     merge_findings,
 )
@@ -47,7 +47,7 @@ __all__ = [
     "describe_doubtful_statuses",
     "describe_empty_account",
     "export_check_report",
-    "find_only_cause",
+    "find_common_failure_cause",
     "find_targets_not_judged",
     "merge_findings",
 ]

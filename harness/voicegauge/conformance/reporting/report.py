@@ -134,9 +134,9 @@ def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
     return f"{sum(doubtful.values())} of {total} responses have status {named}: check {causes} first"
 
 
-def find_only_cause(statuses: Mapping[int, int]) -> str | None:
+def find_common_failure_cause(count_by_status: Mapping[int, int]) -> str | None:
     """Return what is probably wrong ("the key", "the base URL") if all responses have statuses of one such cause."""
-    causes = {_CAUSES_BY_STATUS.get(status) for status in statuses}
+    causes = {_CAUSES_BY_STATUS.get(status) for status in count_by_status}
     return causes.pop() if len(causes) == 1 else None
 
 

@@ -525,7 +525,7 @@ class CaseRunner:
         self._collector.add_result(case, findings, None, skipped)
 
     def _build_related_pair(self, case: ConformanceCase, subjects: Sequence[CheckSubject]) -> list[ResponsePair]:
-        """Return this delivery paired with the one to compare it with; empty if that one has not been made."""
+        """Return the delivery of `case` paired with the earlier one that it is compared with; empty without one."""
         delivered = next((subject for subject in subjects if isinstance(subject, SpeechDelivery)), None)
         if delivered is None or delivered.delivery.failure is not None:
             return []

@@ -24,7 +24,8 @@ class CheckedService(NamedTuple):
     contract: Contract
     client: Client
     ledger: Ledger | None = None
-    """The budget from which single calls are reserved; `None` for no budget. The client reserves for deliveries."""
+    """The ledger in which the cost of a single call is reserved, `None` for no budget. For a whole delivery, the client
+    reserves the cost."""
     prices: Mapping[str, float] = {}
     """Dollars per request by target id, as set by the user."""
     provenance: Provenance = Provenance.EMULATED

@@ -50,7 +50,7 @@ class WebhookSignature(Record, frozen=True, kw_only=True):
     encoding: Literal["hex", "base64"] = "hex"
     """How the signature is written."""
     secret_env: EnvironmentVariable
-    """Variable of the secret that both sides have."""
+    """Environment variable with the secret that the provider and the receiver share."""
     secret_prefix: str = ""
     """Text before the secret that is not part of it."""
     secret_encoding: Literal["text", "base64"] = "text"  # noqa: S105 - not a secret

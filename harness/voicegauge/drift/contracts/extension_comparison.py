@@ -49,7 +49,7 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.formats import MISSING, encode_location
 
 _FactsByExtensionKey = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
-"""The record type and the compared facts of each extension, by the name of the extension."""
+"""For each `x-` key: the class of its record, and the facts that are compared."""
 
 _OPERATION_EXTENSIONS: _FactsByExtensionKey = {
     "x-speech": (SpeechSpec, SPEECH_FACTS),

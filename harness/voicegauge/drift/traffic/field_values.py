@@ -33,7 +33,7 @@ _CaseValues = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
 
 
 class _FieldValues(NamedTuple):
-    """The values of one field in each case, each value with the exchange in which it was found."""
+    """The old and the new values of one field, grouped by case; each with the exchange in which it was found."""
 
     old_values_by_case: _CaseValues
     new_values_by_case: _CaseValues

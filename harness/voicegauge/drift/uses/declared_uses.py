@@ -16,7 +16,7 @@ from voicegauge.drift.uses.client_uses import ClientUses, SentValues
 from voicegauge.drift.uses.recorded_uses import OperationMatcher
 from voicegauge.formats import Document, Location, escape_pointer_token, parse_location
 
-_KEYS = ("sends", "reads")
+_DECLARATION_KEYS = ("sends", "reads")
 
 
 def add_declared_uses(uses: ClientUses, declaration: Document, matcher: OperationMatcher) -> None:
@@ -44,7 +44,7 @@ def add_declared_uses(uses: ClientUses, declaration: Document, matcher: Operatio
         if used is not None and not isinstance(used, dict):
             raise declaration.build_error(pointer, "must be a mapping with the keys sends and reads")
         for key in used or {}:
-            if key not in _KEYS:
+            if key not in _DECLARATION_KEYS:
                 raise declaration.build_error(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )

@@ -36,7 +36,10 @@ class Phrase(NamedTuple):
 
 
 def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
-    """Distribute the words of `transcript` over the voiced intervals of mono `samples`, in proportion to length."""
+    """Return the phrases of `transcript`: one for each voiced interval of mono `samples`.
+
+    Each phrase has a share of the words in proportion to the length of its interval.
+    """
     words = transcript.split()
     intervals = _find_voiced_intervals(samples, rate_hz) if words else []
     total, assigned, elapsed_s = sum(end - start for start, end in intervals), 0, 0.0

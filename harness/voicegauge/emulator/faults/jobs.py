@@ -206,7 +206,7 @@ def _change_last_digits(text: str) -> str:
 
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
-    for usage in _list_usages(response.target) if response.is_json and response.status < 300 else ():
+    for usage in _list_job_usages(response.target) if response.is_json and response.status < 300 else ():
         used = read_at(response.body, usage.reported)
         if usage.reported is not None and isinstance(used, int | float) and not isinstance(used, bool):
             response.body = write_at(response.body, usage.reported, used * 10)
@@ -214,10 +214,10 @@ def report_excess_usage(response: EmulatedResponse) -> None:
 
 def has_reported_usage(target: Target) -> bool:
     """Whether JSON responses report the usage that the price depends on."""
-    return any(usage.reported is not None for usage in _list_usages(target))
+    return any(usage.reported is not None for usage in _list_job_usages(target))
 
 
-def _list_usages(target: Target | None) -> list[PriceUsage]:
+def _list_job_usages(target: Target | None) -> list[PriceUsage]:
     price = target.pricing if target is not None else None
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 

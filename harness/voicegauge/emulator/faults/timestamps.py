@@ -31,7 +31,7 @@ def capitalize_text(timings: list[SpeechTiming]) -> list[SpeechTiming]:
 
 
 def drop_end(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Leave out the last end."""
+    """Leave out the end time of the last timestamp."""
     return [*timings[:-1], *(timing._replace(end_s=None) for timing in timings[-1:])]
 
 

@@ -96,7 +96,7 @@ def list_known_words() -> frozenset[str]:
 
 
 def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
-    """Read the packed weights and restore one embedding row for each token."""
+    """Read the packed weights, and expand the stored rows of the embedding to one row for each token."""
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
     dims = json.loads(str(stored.pop("dims")))
