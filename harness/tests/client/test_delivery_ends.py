@@ -177,3 +177,17 @@ async def test_a_delivery_may_take_as_long_as_its_job_and_its_transfers(contract
         connection = Client(contract(), transport, key=KEY, clock=VirtualClock())
     assert Deadline(connection).limit_s == MAX_TRANSFER_S
     assert Deadline(connection, max_job_s=60).limit_s == MAX_TRANSFER_S + 60
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "shown"),
+    [
+        ("audio/wav", b"RIFF\0\0", "6 bytes of audio/wav"),
+        ("", b"\0", "1 bytes of unknown type"),
+        ("text/plain", b"a\0b", "a b"),
+        ("application/json", b"{}", "{}"),
+    ],
+)
+def test_binary_data_is_counted_and_text_is_quoted(media_type, body, shown):
+    headers = (("Content-Type", media_type),) if media_type else ()
+    assert describe_response(Answer(status=500, headers=headers, body=body), ()) == f"HTTP 500: {shown}"
