@@ -107,6 +107,14 @@ components:
   schemas:
     Error: {type: object, required: [error], properties: {error: {type: string}}}
 """
+WITHOUT_AUDIO = (
+    DOCUMENT[: DOCUMENT.index("      x-speech:")]
+    + "      x-submit: {job: status}\n"
+    + DOCUMENT[DOCUMENT.index("      requestBody:") :]
+    .replace('        audio: {at: "body#/audio", delivered: url, media_type: "body#/type"}\n', "")
+    .replace('{end: success, required: ["body#/audio"]}', "{end: success}")
+)
+"""The same contract, whose jobs have a result that is not audio."""
 BASE = "https://api.acme.example"
 
 

@@ -196,6 +196,39 @@ def test_usage_beyond_the_documented_bound_is_found(contract_of, submit, judge, 
     assert [parts(finding) for finding in judge(call) if finding.rule == "usage-above-bound"] == findings
 
 
+STREAMED = (
+    WITH_USAGE.replace(
+        BY_TOKEN, "{per: 1m_tokens, usd: 1, usage: {max_per_character: 2, reported_in_event: data#/used}}\n"
+    )
+    .replace(
+        'response: {job: status, charged: "body#/used"}',
+        "response: {audio: {at: body, delivered: stream, format: wav}}",
+    )
+    .replace(
+        "      x-pricing:",
+        """\
+      x-stream:
+        event_type: data#/type
+        events: {part: {next: [part, end], schema: {}}, end: {end: success, schema: {}}}
+        audio: {event: part, at: data#/audio}
+      x-pricing:""",
+    )
+    .replace("          content:\n", "          content:\n            text/event-stream: {}\n", 1)
+)
+
+
+@pytest.mark.parametrize(("used", "findings"), [(10, []), (11, ["11 tokens"])])
+def test_usage_that_only_the_last_event_of_a_stream_reports_is_judged(
+    contract_of, submit, judge, used, findings
+) -> None:
+    contract = contract_of(STREAMED)
+    stream = f'data: {{"type": "part", "audio": ""}}\n\ndata: {{"type": "end", "used": {used}}}\n\n'.encode()
+    sent = submit(stream, headers={"Content-Type": "text/event-stream"})
+    call = Call(contract.find_operation("speak"), sent.exchange, contract.find_target_by_name("voice-1"))
+    found = [finding for finding in judge(call) if finding.rule == "usage-above-bound"]
+    assert [(finding.evidence, finding.where.pointer) for finding in found] == [(text, None) for text in findings]
+
+
 @pytest.mark.parametrize(("used", "right"), [(5, True), (0.5, True), (3, False)])
 def test_a_charge_may_be_that_of_any_plan(charged, used, right) -> None:
     document = DOCUMENT.replace(HALF, "").replace("paths:\n", "x-limits: {plans: {pro: {}}}\npaths:\n", 1)

@@ -13,7 +13,7 @@ from voicegauge.contract import Contract
 from voicegauge.model import Finding, StateObservation
 
 from ..builders.contracts import load_trusted
-from .conftest import DOCUMENT
+from .conftest import DOCUMENT, WITHOUT_AUDIO
 
 STATUS = "/paths/~1jobs~1{id}/get/x-job"
 
@@ -96,6 +96,14 @@ def test_a_finding_about_a_status_response(poll, judge, answer, expected) -> Non
 @pytest.mark.parametrize("value", [None, "", [], {}])
 def test_audio_without_content_is_not_early(poll, rules_of, value) -> None:
     assert rules_of(poll({"id": "j1", "state": "busy", "audio": value})) == set()
+
+
+def test_a_job_whose_result_is_not_audio_has_none_too_early(poll, rules_of, tmp_path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(WITHOUT_AUDIO)
+    status = load_trusted(path).find_operation("status")
+    response = poll({"id": "j1", "state": "busy", "audio": "https://cdn/x.wav"})
+    assert rules_of(Call(status, response.exchange)) == set()
 
 
 def test_times_that_a_response_leaves_out_are_not_compared(poll, rules_of) -> None:
@@ -346,6 +354,16 @@ def test_the_response_to_a_submit_that_may_wait_is_a_status_response(submit, jud
     message = "the state is 'sleeping'; documented: new, busy, done, broken"
     assert [said(finding) for finding in judge(call)] == [Said("job-state-unknown", message, "/states", "/state")]
     assert judge(sent) == []
+
+
+def test_audio_in_the_response_to_a_submit_is_early_only_for_a_known_target(submit, rules_of, tmp_path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(WAITING)
+    contract = load_trusted(path)
+    sent = submit({"id": "j1", "state": "busy", "audio": "https://cdn/x.wav"})
+    speak, target = contract.find_operation("speak"), contract.find_target_by_name("voice-1")
+    assert rules_of(Call(speak, sent.exchange, target)) == {"job-output-early"}
+    assert rules_of(Call(speak, sent.exchange)) == set()
 
 
 @pytest.mark.parametrize("url", [None, "https://evil.example/jobs/j1"])

@@ -7,7 +7,7 @@ import pytest
 from voicegauge.checks import Call, JobHistory, JobSet
 
 from ..builders.contracts import load_trusted
-from .conftest import DOCUMENT
+from .conftest import DOCUMENT, WITHOUT_AUDIO
 
 
 @pytest.fixture
@@ -71,3 +71,23 @@ def test_a_status_response_has_no_audio_if_another_operation_fetches_it(jobs, ru
     )
     assert rules_of(confused) == {"job-crosstalk"}
     assert rules_of(JobSet(histories, histories[-1])) == set()
+
+
+def test_jobs_without_audio_are_distinguished_by_their_ids(jobs, rules_of, tmp_path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(WITHOUT_AUDIO)
+    contract = load_trusted(path)
+    start, status = contract.find_operation("speak"), contract.find_operation("status")
+
+    def load_jobs(*ids: str) -> JobSet:
+        with_audio = jobs(*((f"text {index}", job_id, "https://cdn/1") for index, job_id in enumerate(ids)))
+        histories = tuple(
+            JobHistory(
+                Call(start, job.submit.exchange), tuple(Call(status, poll.exchange) for poll in job.polls), status
+            )
+            for job in with_audio.jobs
+        )
+        return JobSet(histories, histories[-1])
+
+    assert rules_of(load_jobs("j1", "j2")) == set()
+    assert rules_of(load_jobs("j1", "j1")) == {"job-id-reused"}

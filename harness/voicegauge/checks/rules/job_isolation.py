@@ -33,12 +33,14 @@ def _check_job_id_reused(job_set: JobSet) -> Iterator[Violation]:
 )
 def _check_job_crosstalk(job_set: JobSet) -> Iterator[Violation]:
     audio = job_set.latest_job.job_spec.audio
-    for one, other in combinations(job_set.jobs, 2) if audio is not None else ():
+    if audio is None:
+        return
+    for one, other in combinations(job_set.jobs, 2):
         both = _collect_audio_values(one) & _collect_audio_values(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{job_set.operation.pointer}/x-job/audio"
-            pointer = audio.at.pointer or None if audio is not None else None
-            yield Violation("two jobs with different requests have the same audio", at, pointer, min(both))
+            message = "two jobs with different requests have the same audio"
+            yield Violation(message, at, audio.at.pointer or None, min(both))
 
 
 def _collect_audio_values(job_history: JobHistory) -> set[str]:
