@@ -422,7 +422,7 @@ def test_compare_takes_several_runs_as_a_baseline(tmp_path: Path, capsys: pytest
     assert "regression" in capsys.readouterr().out
     assert run_command(["compare", *folders, "--fail-on", "never"]) == 0
     assert run_command(["compare", *folders[:3]]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "name five or more runs of different days as BASELINE..." in printed
     assert run_command(["compare", *folders[:3], "--fail-on", "underpowered"]) == 1
 

@@ -30,20 +30,20 @@ def test_each_parameter_of_a_target_is_compared_with_its_plain_delivery(name, pa
     ids = [case.id for case in cases]
     for case in related.values():
         compared_with = " with the seed 12345" if case.relation.parameter == "repetition" else ""
-        assert case.relation.base == f"{name}: a full delivery{compared_with}"
-        assert ids.index(case.relation.base) < ids.index(case.id)
+        assert case.relation.base_case_id == f"{name}: a full delivery{compared_with}"
+        assert ids.index(case.relation.base_case_id) < ids.index(case.id)
 
 
 def test_a_speed_is_compared_with_its_documented_default() -> None:
     _, related = _related("ttsai/kokoro")
-    assert (related["speed"].relation.base_value, related["speed"].relation.value) == (1.0, 2.0)
+    assert (related["speed"].relation.base_value, related["speed"].relation.changed_value) == (1.0, 2.0)
 
 
 def test_a_language_is_compared_only_with_one_that_the_text_cannot_be_taken_for() -> None:
     _, related = _related("ttsai/kokoro")
-    assert related["language"].relation.value == "ja"
+    assert related["language"].relation.changed_value == "ja"
     _, related = _related("ttsai/kokoro", spoken_text="Доброе утро. Это короткая проверка.")
-    assert related["language"].relation.value == "en"
+    assert related["language"].relation.changed_value == "en"
 
 
 def test_a_short_plan_has_comparisons_as_well() -> None:
