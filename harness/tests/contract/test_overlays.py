@@ -195,6 +195,19 @@ def test_an_overlay_that_does_not_fit_is_refused_with_the_reason(load: Load, old
         load(OVERLAY.replace(old, new))
 
 
+def test_a_misspelled_key_of_the_overlay_is_refused_with_its_line(load: Load) -> None:
+    line = line_of(OVERLAY, "      x-speech:")
+    with pytest.raises(ContractError, match=rf"overlay.yaml:{line}: x-speach is .* did you mean x-speech\?"):
+        load(OVERLAY.replace("x-speech", "x-speach"))
+
+
+def test_keys_of_other_vendors_are_left_alone(load: Load) -> None:
+    keys = "x-stainless-const: a\nx-fern-streaming: b\nx-codeSamples: []\nx-webhooks: {}\nx-speach: c\n"
+    assert load(official=OFFICIAL.lstrip() + keys).targets
+    overlay = OVERLAY.replace("      x-speech:", "      x-codeSamples: []\n      x-fern-streaming: {}\n      x-speech:")
+    assert load(overlay).targets
+
+
 def test_a_document_that_an_overlay_extends_is_not_a_contract_by_itself(load: Load, tmp_path: Path) -> None:
     load()
     assert find_contract_files(tmp_path) == [tmp_path / "overlay.yaml"]

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from voicegauge.contract.documents.external_files import embed_external_files
+from voicegauge.contract.documents.misspelled_keys import reject_misspelled_keys
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
 from voicegauge.contract.documents.overlays import apply_overlay, find_base, is_overlay
 from voicegauge.contract.documents.selection import select_described_operations
@@ -30,13 +31,14 @@ def read_openapi_document(path: Path) -> Document:
     References to other files lead into the result.
 
     Raises:
-        ContractError: a file cannot be read, a value is marked TODO, or the overlay is not valid or does not fit the
-            document.
+        ContractError: a file cannot be read, a value is marked TODO, or the overlay is not valid, has a misspelled key
+            or does not fit the document.
     """
     document = read_document(path)
     reject_unfinished_values(document)
     if not is_overlay(document):
         return embed_external_files(document)
+    reject_misspelled_keys(document)
     base = embed_external_files(read_document(find_base(document)))
     if is_overlay(base):
         raise document.build_error("/extends", f"{base.path} is itself an overlay")
@@ -49,9 +51,12 @@ def read_contract_document(path: Path) -> Document:
     """Read the document of a contract like `read_openapi_document`, as one of OpenAPI 3.1 or 3.2.
 
     Raises:
-        ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, or an overlay does not fit.
+        ContractError: a file cannot be read, is not OpenAPI 3.0, 3.1 or 3.2, has a misspelled key, or an overlay does
+            not fit.
     """
     document = read_openapi_document(path)
+    if not is_overlay_file(path):  # the document that an overlay extends is the provider's, with keys of its own
+        reject_misspelled_keys(document)
     normalize_openapi(document)
     return document
 

@@ -1,0 +1,32 @@
+"""Finds keys that were meant to be ours: OpenAPI allows any `x-` key, so that a misspelled one would be ignored."""
+
+from __future__ import annotations
+
+import difflib
+
+from voicegauge.contract.document_walk import EXTENSION_KEYS, walk_objects
+from voicegauge.formats import Document, escape_pointer_token
+
+_OUR_KEYS = sorted(EXTENSION_KEYS | {"x-advice", "x-rejection-reason", "x-request", "x-key", "x-name", "x-files"})
+_SIMILAR_KEYS_OF_OTHERS = frozenset(("x-webhooks",))
+"""Redoc's key for webhooks in OpenAPI 3.0."""
+_MIN_SIMILARITY = 0.87
+"""As `difflib` measures it: one or two letters are missing, added or wrong."""
+
+
+def reject_misspelled_keys(document: Document) -> None:
+    """Check that no `x-` key is almost one of ours. Keys of other vendors are allowed.
+
+    Raises:
+        ContractError: one is; the message has its line.
+    """
+    accepted = {*_OUR_KEYS, *_SIMILAR_KEYS_OF_OTHERS}
+    for pointer, node in walk_objects(document.data):
+        for key in node:
+            if not isinstance(key, str) or not key.startswith("x-") or key in accepted:
+                continue
+            near = difflib.get_close_matches(key, _OUR_KEYS, n=1, cutoff=_MIN_SIMILARITY)
+            if near:
+                reason = f"{key} is not a key of voicegauge: did you mean {near[0]}?"
+                raise document.build_error(f"{pointer}/{escape_pointer_token(key)}", reason)
+            accepted.add(key)
