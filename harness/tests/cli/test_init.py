@@ -349,3 +349,13 @@ def test_stored_voices_are_proposed_as_a_comment(document: Path) -> None:
     )
     assert resource.list is not None
     assert resource.list.operation == "listVoices"
+
+
+def test_the_id_of_a_bundled_contract_is_proposed_only_if_it_is_named(document: Path) -> None:
+    document.write_text(DOCUMENT.replace("api.acme.test", "api.deepgram.test"))
+    overlay = document.with_name("overlay.yaml")
+    assert run(["init", str(document)]) == 0
+    contract = voicegauge.load_contracts([overlay]).find_provider("my-deepgram")
+    assert contract.key_variables == ("MY_DEEPGRAM_API_KEY",)
+    assert voicegauge.check(["my-deepgram"], emulated=True, contracts=[overlay]).findings == ()
+    assert voicegauge.propose_overlay(document, provider="deepgram").provider == "deepgram"

@@ -121,3 +121,10 @@ def test_recordings_without_speech_are_refused_in_one_line(
     error = capsys.readouterr().err
     assert reason in error
     assert error.count("\n") == 1
+
+
+def test_recordings_of_a_bundled_provider_are_proposed_with_an_id_of_their_own(tmp_path: Path) -> None:
+    speech = SPEECH.replace("api.acme.test", "api.elevenlabs.io")
+    recorded = entry("POST", speech, {"text": TEXT, "model_id": "swift"}, 200, b"RIFF", "audio/wav")
+    write_har(tmp_path / "traffic.har", recorded)
+    assert api.propose_contract(tmp_path).provider == "my-elevenlabs"

@@ -32,6 +32,13 @@ def test_a_user_contract_replaces_a_bundled_one(folder) -> None:
     assert list(load_catalogue([folder]).find_provider("pixelapi").targets) == ["swift"]
 
 
+def test_another_server_or_key_of_a_bundled_contract_requires_another_id(folder) -> None:
+    path = folder / "acme" / "openapi.yaml"
+    path.write_text(path.read_text().replace("  id: acme\n", "  id: pixelapi\n"))
+    with pytest.raises(ContractError, match=r"pixelapi is a bundled contract, .*: choose another id$"):
+        load_catalogue([folder])
+
+
 def test_targets_are_selected_by_provider_or_full_id(folder) -> None:
     catalogue = load_catalogue([folder])
     assert [target.id for target in catalogue.select_targets(["acme"])] == ["acme/swift"]

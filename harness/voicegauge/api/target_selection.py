@@ -72,7 +72,8 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
 
     Args:
         document: path of the document.
-        provider: id of the provider; by default derived from the document's first server or title.
+        provider: id of the provider; by default derived from the document's first server or title, with "my-" in front
+            if a bundled contract has that id.
         operations: paths or operation ids to propose; by default all whose request has a text and whose response has
             audio.
 
@@ -84,7 +85,12 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
         ContractError: the document cannot be read.
         UsageError: the document has no such operation.
     """
-    return propose_overlay_of(read_openapi_document(Path(document)), provider=provider, operations=to_names(operations))
+    return propose_overlay_of(
+        read_openapi_document(Path(document)),
+        provider=provider,
+        operations=to_names(operations),
+        reserved_ids=_list_bundled_ids(),
+    )
 
 
 def propose_contract(recordings: PathLike, *, provider: str = "") -> OverlayProposal:
@@ -92,7 +98,8 @@ def propose_contract(recordings: PathLike, *, provider: str = "") -> OverlayProp
 
     Args:
         recordings: a HAR file, a cassette, or a folder of them.
-        provider: id of the provider; by default derived from the host.
+        provider: id of the provider; by default derived from the host, with "my-" in front if a bundled contract has
+            that id.
 
     Returns:
         The text of a whole contract, as `overlay`, and what the recordings do not show.
@@ -104,7 +111,13 @@ def propose_contract(recordings: PathLike, *, provider: str = "") -> OverlayProp
     api = describe_recorded_api(read_recorded_exchanges(path), path.name, datetime.now(UTC).date().isoformat())
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
-    return propose_contract_of(document, provider=provider, operations=api.speech_operations)
+    return propose_contract_of(
+        document, provider=provider, operations=api.speech_operations, reserved_ids=_list_bundled_ids()
+    )
+
+
+def _list_bundled_ids() -> frozenset[str]:
+    return frozenset(contract.id for contract in load_catalogue())
 
 
 def download_document(url: str, folder: PathLike = ".") -> Path:

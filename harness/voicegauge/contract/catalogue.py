@@ -130,7 +130,7 @@ def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contra
         return
     raise user_contract.document.build_error(
         "/x-provider/id",
-        f"{user_contract.id} is a bundled contract, and this document {change}: choose another id, or use --base-url",
+        f"{user_contract.id} is a bundled contract, and this document {change}: choose another id",
     )
 
 

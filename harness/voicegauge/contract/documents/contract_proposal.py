@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 import yaml
@@ -12,18 +12,21 @@ from voicegauge.contract.documents.overlays import apply_overlay
 from voicegauge.formats import YAML_LOADER, Document
 
 
-def propose_contract(document: Document, *, provider: str = "", operations: Sequence[str] = ()) -> OverlayProposal:
+def propose_contract(
+    document: Document, *, provider: str = "", operations: Sequence[str] = (), reserved_ids: Collection[str] = ()
+) -> OverlayProposal:
     """Propose a contract as one document: `document` with the keys of the overlay that `propose_overlay` returns.
 
     Args:
         document: the inferred document; its path names where it comes from.
         provider: id of the provider; by default derived from the server.
         operations: operation ids to propose.
+        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
 
     Raises:
         UsageError: as `propose_overlay` raises it.
     """
-    proposal = propose_overlay(document, provider=provider, operations=operations)
+    proposal = propose_overlay(document, provider=provider, operations=operations, reserved_ids=reserved_ids)
     data = yaml.load(proposal.overlay, Loader=YAML_LOADER)  # noqa: S506 - a safe loader
     overlay = Document(document.path, data, {}, document.sha256)
     whole = apply_overlay(overlay, document).data

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -93,7 +93,9 @@ class _Candidate(NamedTuple):
     """The job that the operation starts; `None` if it responds with audio."""
 
 
-def propose_overlay(document: Document, *, provider: str = "", operations: Sequence[str] = ()) -> OverlayProposal:
+def propose_overlay(
+    document: Document, *, provider: str = "", operations: Sequence[str] = (), reserved_ids: Collection[str] = ()
+) -> OverlayProposal:
     """Propose an overlay for an OpenAPI document.
 
     Args:
@@ -101,6 +103,7 @@ def propose_overlay(document: Document, *, provider: str = "", operations: Seque
         provider: id of the provider; by default derived from the first server.
         operations: paths or operation ids to propose; by default all whose request has a text and whose response has
             audio.
+        reserved_ids: ids that other contracts have; a derived id that is one of them gets "my-" in front.
 
     Raises:
         UsageError: no such operation was found, or `provider` is not an id.
@@ -120,7 +123,7 @@ def propose_overlay(document: Document, *, provider: str = "", operations: Seque
             f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
             f"{hint}write x-speech by hand as docs/contract.md describes"
         )
-    provider = provider or _derive_provider_id(document)
+    provider = provider or _derive_provider_id(document, reserved_ids)
     writer = _OverlayWriter(document, provider)
     return writer.write(found)
 
@@ -228,8 +231,14 @@ def _find_key_header(candidates: Sequence[_Candidate]) -> str | None:
     return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
 
 
-def _derive_provider_id(document: Document) -> str:
-    """Derive an id from the host of the first server, else from the title: api.acme.com becomes acme."""
+def _derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str:
+    """Derive an id that is not reserved: api.acme.com becomes acme, or my-acme if acme is reserved."""
+    name = _derive_provider_name(document)
+    return f"my-{name}" if name in reserved_ids else name
+
+
+def _derive_provider_name(document: Document) -> str:
+    """Derive a name from the host of the first server, else from the title: api.acme.com becomes acme."""
     hosts = [urlsplit(url).hostname for url in _list_server_urls(document.data)]
     parts = (hosts[0] or "").split(".") if hosts else []
     if len(parts) > 1:
