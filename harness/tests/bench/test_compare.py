@@ -89,6 +89,15 @@ def test_ten_nights_as_a_baseline_find_a_slowdown_of_30_percent() -> None:
     assert np.median(detectable) < 0.3
 
 
+def test_a_run_cannot_stand_for_several_nights() -> None:
+    night, other, new = (draw_run(seed) for seed in (0, 1, 2))
+    with pytest.raises(DataError, match="drawn-0 is given twice"):
+        compare_runs([night, other, night], new)
+    with pytest.raises(DataError, match="drawn-2 is given twice"):
+        compare_runs([night, new], new)
+    assert len(compare_runs([night, other], new).baseline) == 2
+
+
 def test_sessions_that_differ_more_than_assumed_widen_the_interval() -> None:
     calm, wild = DriftSource(0.0, 1, 0.001, 9), DriftSource(0.0, 1, 0.09, 9)
     assert estimate_drift(calm, [], 0.1) == DriftSpread(pytest.approx(0.01), 10)

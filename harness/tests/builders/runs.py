@@ -192,4 +192,4 @@ def draw_run(
     )
     draw = random.Random(f"errors {seed}")
     scores = build_score_set(samples, lambda _: sum(draw.random() < wer for _ in range(10)))
-    return build_run(samples, score_sets=(scores,), sessions=sessions, repetitions=repetitions)
+    return build_run(samples, score_sets=(scores,), sessions=sessions, repetitions=repetitions, run_id=f"drawn-{seed}")

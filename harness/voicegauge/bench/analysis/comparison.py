@@ -131,10 +131,11 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
 
     Raises:
         DataError: the runs are not comparable: they differ in suite, provenance, ASR engine, normalizer
-            or concurrency, or have no target in common.
+            or concurrency, have no target in common, or one of several is given twice.
     """
     settings = settings or CompareSettings()
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
+    _check_different(baselines, run)
     for one in baselines:
         _check_comparable(one, run)
     scores = _find_common_scores([*baselines, run])
@@ -281,6 +282,13 @@ def _check_comparable(baseline: Run, run: Run) -> None:
             f"not comparable: the baseline had up to {old.concurrency} requests in flight, "
             f"the run {new.concurrency}: give both the same --concurrency"
         )
+
+
+def _check_different(baselines: Sequence[Run], run: Run) -> None:
+    """Refuse a run that is given twice: as several nights, it would make the spread between nights too small."""
+    ids = [one.manifest.run_id for one in (*baselines, *([run] if len(baselines) > 1 else []))]
+    if repeated := next((one for one in ids if ids.count(one) > 1), None):
+        raise DataError(f"not comparable: the run {repeated} is given twice")
 
 
 def _check_has_samples(run: Run) -> None:
