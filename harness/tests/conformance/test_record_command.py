@@ -13,7 +13,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.model import Provenance
-from voicegauge.recording import find_own_and_bundled_recordings, find_secret, load_har
+from voicegauge.recording import find_provider_recordings, find_secret, load_har
 
 from .conftest import ACME_KEY
 
@@ -134,6 +134,20 @@ def test_a_check_finds_what_was_recorded_in_the_working_directory(acme_contracts
     assert "EMULATED" in capfd.readouterr().out
 
 
+def test_a_contract_that_replaces_a_bundled_one_is_checked_with_own_recordings_only(
+    acme_contracts, monkeypatch, tmp_path, capfd
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = acme_contracts() / "acme" / "openapi.yaml"
+    text = path.read_text().replace("  id: acme\n", "  id: pixelapi\n").replace("ACME_API_KEY", "PIXELAPI_KEY")
+    path.write_text(text.replace("https://api.acme.example", "https://api.pixelapi.dev"))
+    assert cli.run(["check", "pixelapi", "--contracts", str(path)]) == 0
+    assert cli.run(["record", "pixelapi/voice-1", "--emulated", "--contracts", str(path)]) == 0
+    capfd.readouterr()
+    assert cli.run(["check", "pixelapi", "--contracts", str(path)]) == 0
+    assert "EMULATED" in capfd.readouterr().out
+
+
 def test_own_recordings_take_precedence_over_bundled_ones(tmp_path, monkeypatch) -> None:
     bundled, own = tmp_path / "bundled" / "acme", tmp_path / "fixtures" / "acme"
     for folder, names in ((bundled, ("a", "b")), (own, ("b", "c"))):
@@ -141,7 +155,7 @@ def test_own_recordings_take_precedence_over_bundled_ones(tmp_path, monkeypatch)
         for name in names:
             (folder / f"{name}.har").touch()
     monkeypatch.chdir(tmp_path)
-    found = find_own_and_bundled_recordings(tmp_path / "bundled", ["acme"])
+    found = find_provider_recordings("acme", tmp_path / "bundled")
     assert found == [Path("fixtures/acme/b.har"), Path("fixtures/acme/c.har"), bundled / "a.har"]
 
 

@@ -6,7 +6,7 @@ The sub-packages depend on each other in one direction only: `har` uses `redacti
 from voicegauge.recording.age import compute_age_days
 from voicegauge.recording.comparison import RecordingChanges, compare_recordings
 from voicegauge.recording.discovery import (
-    find_own_and_bundled_recordings,
+    find_provider_recordings,
     find_recordings,
     load_recordings,
 )
@@ -36,7 +36,7 @@ __all__ = [
     "collect_exchanges_by_group",
     "compare_recordings",
     "compute_age_days",
-    "find_own_and_bundled_recordings",
+    "find_provider_recordings",
     "find_recordings",
     "find_secret",
     "get_bare_media_type",

@@ -17,14 +17,17 @@ def find_recordings(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
 
 
-def find_own_and_bundled_recordings(bundled_folder: Path, providers: Iterable[str]) -> list[Path]:
-    """Return the recordings of `providers` in `RECORDINGS_FOLDER_NAME`, and those bundled that have no file there."""
-    found: list[Path] = []
-    for provider in providers:
-        own = sorted((Path(RECORDINGS_FOLDER_NAME) / provider).glob("*.har"))
-        names = {path.name for path in own}
-        found += [*own, *(path for path in sorted((bundled_folder / provider).glob("*.har")) if path.name not in names)]
-    return found
+def find_provider_recordings(provider_id: str, bundled_folder: Path | None = None) -> list[Path]:
+    """Return the recordings of a provider in `RECORDINGS_FOLDER_NAME`, and those bundled that have no file there.
+
+    Args:
+        provider_id: id of the provider.
+        bundled_folder: folder that has bundled recordings, by provider; `None` for a contract that is not bundled.
+    """
+    own = sorted((Path(RECORDINGS_FOLDER_NAME) / provider_id).glob("*.har"))
+    names = {path.name for path in own}
+    bundled = sorted((bundled_folder / provider_id).glob("*.har")) if bundled_folder is not None else []
+    return [*own, *(path for path in bundled if path.name not in names)]
 
 
 def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list[Recording]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from voicegauge.checks import Rule
 from voicegauge.conformance import Collector, check_documented_examples, check_recordings
-from voicegauge.contract import Contract
+from voicegauge.contract import Contract, is_bundled
 from voicegauge.data import find_bundled_folder
-from voicegauge.recording import find_own_and_bundled_recordings, find_recordings
+from voicegauge.recording import find_provider_recordings, find_recordings
 
 
 def check_offline(
@@ -20,13 +20,22 @@ def check_offline(
     *,
     stale_recordings_fail: bool,
 ) -> None:
-    """Judge the documented examples and the recordings in `recordings`, or else the own and the bundled ones."""
+    """Judge the documented examples and the recordings in `recordings`, or else the own and the bundled ones.
+
+    The bundled ones fit only the bundled contracts, not those that replace them.
+    """
     check_documented_examples(contracts, rules, collector)
     if recordings:
         files = [path for folder in recordings for path in find_recordings(folder)]
     else:
-        known = [contract.id for contract in contracts]
-        files = find_own_and_bundled_recordings(find_bundled_folder("fixtures"), known)
+        bundled_folder = find_bundled_folder("fixtures")
+        files = [
+            path
+            for contract in contracts
+            for path in find_provider_recordings(
+                contract.id, bundled_folder if is_bundled(contract.document.path) else None
+            )
+        ]
     judged = check_recordings(files, contracts, rules, collector, stale_recordings_fail=stale_recordings_fail)
     providers = " or ".join(contract.id for contract in contracts)
     for folder in recordings:
