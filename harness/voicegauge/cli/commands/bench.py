@@ -216,6 +216,8 @@ def _describe_resumption(result: BenchResult, *, live: bool) -> str:
     saved = f"stopped: {result.stopped}; they are saved in {result.folder}"
     if live:
         return f"{saved}; the same command resumes the run"
+    if not any(target.samples for target in result.targets):
+        return f"{saved}; only warm-up samples were measured, so there is nothing to score"
     return f"{saved}; score them with: voicegauge score {result.folder}"
 
 
