@@ -62,6 +62,12 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
             assert shown in command
 
 
+def test_documented_requests_have_a_model_and_a_voice_of_the_server() -> None:
+    with running_own_server(voices=["zoe"], is_strict=True) as url:
+        report = voicegauge.check(NAME, live=options(f"{url}/v1"))
+    assert "rejects-valid" not in {finding.rule for finding in report.findings}
+
+
 @pytest.mark.parametrize("server", [{}, {"has_models": False}, {"has_web_page": True}])
 def test_a_base_url_without_its_path_is_recognized(server: dict[str, bool]) -> None:
     with running_own_server(**server) as url:

@@ -36,6 +36,7 @@ def running_own_server(
     has_models: bool = True,
     has_web_page: bool = False,
     prefix: str = "/v1",
+    is_strict: bool = False,
 ) -> Iterator[str]:
     """Run the server; yield its root URL.
 
@@ -45,6 +46,7 @@ def running_own_server(
         has_models: whether it lists its models.
         has_web_page: whether a page is the response to every GET elsewhere.
         prefix: path of the API.
+        is_strict: whether models and voices that it does not list are rejected with 400.
     """
 
     def is_allowed(request: Request) -> bool:
@@ -60,6 +62,9 @@ def running_own_server(
             assert isinstance(body.get("voice", ""), str)
         except (ValueError, KeyError, AssertionError, TypeError):
             return JSONResponse({"detail": [{"msg": "not valid"}]}, 422)
+        if is_strict and (body.get("model", "tiny") != "tiny" or body.get("voice") not in (None, *(voices or []))):
+            error = {"message": "no such name", "type": "invalid_request_error", "param": None, "code": None}
+            return JSONResponse({"error": error}, 400)
         return Response(_speak(text), media_type="audio/wav")
 
     async def list_models(request: Request) -> Response:

@@ -72,6 +72,8 @@ def adapt_to_server(
                 _choose_model(target, str(spec.models.sets), models)
             if voices and target.get("voice") not in voices:
                 target["voice"] = voices[0]
+        if spec.models is not None and models:
+            _correct_examples(data, operation, spec.models.sets, models)
         if spec.voices and voices:
             _limit_to_names(data, operation, spec.voices[0].sets, voices)
     for name in missing_operations:
@@ -98,7 +100,7 @@ def _choose_model(target: dict[str, Any], location: str, models: Sequence[str]) 
 
 
 def _limit_to_names(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
-    """Allow only `names` in the field at `location`, and correct the documented requests that have another one."""
+    """Allow only `names` in the field at `location`."""
     schemas, field = operation.schemas, location.tokens[-1]
     for media in operation.request_media.values():
         body_schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), f"{media.pointer}/schema")
@@ -110,6 +112,13 @@ def _limit_to_names(data: dict[str, Any], operation: Operation, location: Locati
         document = next(iter(operation.contract.provider.sources))
         schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
         schema.pop("examples", None)
+    _correct_examples(data, operation, location, names)
+
+
+def _correct_examples(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
+    """Replace what documented requests have in the field at `location` if it is not among `names`."""
+    field = location.tokens[-1]
+    for media in operation.request_media.values():
         for example in _read(data, media.pointer).get("examples", {}).values():
             value = example.get("value")
             if isinstance(value, dict) and value.get(field) not in (None, *names):
