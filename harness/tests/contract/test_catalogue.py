@@ -56,8 +56,16 @@ def test_an_unknown_name_suggests_the_nearest(folder) -> None:
         catalogue.find_provider("acme").find_operation("getSpeach")
 
 
+def test_one_folder_does_not_define_a_provider_twice(folder, acme) -> None:
+    (folder / "another.yaml").write_text(acme)
+    with pytest.raises(ContractError, match=r"acme is defined twice: .*openapi\.yaml, .*another\.yaml"):
+        load_catalogue([folder])
+    both = load_catalogue([folder / "acme", folder / "another.yaml"])
+    assert both.find_provider("acme").document.path == folder / "another.yaml"
+
+
 def test_an_empty_folder_is_an_error(tmp_path) -> None:
-    with pytest.raises(ContractError, match="no contract found"):
+    with pytest.raises(ContractError, match=r"no contract found: expected .*openapi\.yaml.*overlay\.yaml"):
         load_catalogue([tmp_path])
 
 

@@ -11,7 +11,7 @@ from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract,
 from voicegauge.contract.documents import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.data import find_bundled_folder
-from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.errors import ContractError, UnknownNameError, UsageError
 
 
 class Catalogue:
@@ -101,17 +101,35 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     """Load the bundled contracts and those in `folders`, which replace bundled ones with the same id.
 
     Raises:
-        ContractError: a document cannot be used, or would send the key of a bundled contract elsewhere.
+        ContractError: a document cannot be used, or would send the key of a bundled contract elsewhere; or a folder has
+            two contracts with the same id.
     """
     bundled = [
         _load_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(find_bundled_folder("contracts"))
     ]
-    own = [load_contract(path) for folder in folders for path in find_contract_files(folder)]
+    own = [contract for folder in folders for contract in _load_folder(folder)]
     by_id = {contract.id: contract for contract in bundled}
     for contract in own:
         if contract.id in by_id:
             _reject_unsafe_replacement(contract, by_id[contract.id])
     return Catalogue([*bundled, *own])
+
+
+def _load_folder(folder: Path) -> Collection[Contract]:
+    """Load the contracts in a folder.
+
+    Raises:
+        ContractError: two have the same id, so that it is not clear which one counts.
+    """
+    by_id: dict[str, Contract] = {}
+    for contract in map(load_contract, find_contract_files(folder)):
+        other = by_id.setdefault(contract.id, contract)
+        if other is not contract:
+            paths = f"{other.document.path}, {contract.document.path}"
+            raise ContractError(
+                folder, None, f"{contract.id} is defined twice: {paths}: change one id, or name one file"
+            )
+    return by_id.values()
 
 
 def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contract) -> None:

@@ -83,7 +83,9 @@ def find_contract_files(folder: Path) -> list[Path]:
         return [folder]
     found = sorted(path for pattern in _FILE_PATTERNS for path in folder.glob(pattern))
     if not found:
-        raise ContractError(folder, None, "no contract found: expected <provider>/openapi.yaml")
+        raise ContractError(
+            folder, None, "no contract found: expected <provider>/openapi.yaml or <provider>/overlay.yaml"
+        )
     bases = {find_base(read_document(path)).resolve() for path in found if is_overlay_file(path)}
     return [path for path in found if path.resolve() not in bases]
 
