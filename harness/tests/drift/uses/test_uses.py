@@ -90,7 +90,7 @@ def test_without_a_known_use_the_level_stays(judge: Judge, uses: str) -> None:
 @pytest.mark.parametrize(
     ("read", "level"),
     [("body#/words/0/at", "breaking"), ("body#/words/*/at", "breaking"), ("body#/words", "breaking"),
-     ("body", "breaking"), ("body#/word", "compatible"), ("header.X-Cost", "compatible")],
+     ("body", "breaking"), ("body#/status", "compatible"), ("header.X-Cost", "compatible")],
 )  # fmt: skip
 def test_a_read_value_may_be_around_or_inside_the_change(judge: Judge, read: str, level: str) -> None:
     new = {**RESPONSE, "properties": {**RESPONSE["properties"], "words": {"type": "array", "items": {}}}}
@@ -154,12 +154,61 @@ def test_voicegauge_reads_what_the_x_keys_name(tmp_path: Path) -> None:
         ("operations:\n  speak:\n    read: []\n", "0.yaml:3: the key 'read' is not known here"),
         ("operations:\n  talk: {}\n", "0.yaml:2: 'talk' is not an operation of the older document"),
         ("operations: []\n", "0.yaml:1: must be a mapping"),
+        ("operations: {}\n", "0.yaml:1: names no operation"),
+        ("", "0.yaml: is empty"),
+        ("# operations:\n", "0.yaml: is empty"),
+        ("speak: {reads: [body]}\n", "0.yaml: has no key 'operations'"),
+        (
+            "operations:\n  speak:\n    reads:\n      - body#/cost\n      - body#/statis\n",
+            "0.yaml:5: 'body#/statis' is not in a response .* which have body#/status, body#/cost, body#/words",
+        ),
+        (
+            "operations:\n  speak:\n    reads: [body#/words/0/att]\n",
+            "0.yaml:3: 'body#/words/0/att' is not in a response of speak .* which have body#/words/0/at",
+        ),
+        (
+            "operations:\n  speak:\n    reads: [body#/text]\n",
+            "0.yaml:3: 'body#/text' is not in a response of speak",
+        ),
+        (
+            "operations:\n  speak:\n    sends: [body#/nope]\n",
+            "0.yaml:3: 'body#/nope' is not in a request of speak .* which have body#/voice, body#/text",
+        ),
+        ("operations:\n  speak:\n    sends: [query.a]\n", "0.yaml:3: 'query.a' is not in a request of speak"),
+        ("operations:\n  speak:\n    reads: [header.X-Costs]\n", "which have header.X-Cost"),
+        ("operations:\n  GET /voices:\n    reads: [body#/status/a]\n", "'body#/status/a' is not in a response"),
         ("operations: {}\nclient: a\n", "0.yaml:2: the key 'client' is not known here"),
     ],
 )
 def test_a_wrong_declaration_is_refused_with_file_and_line(judge: Judge, text: str, reason: str) -> None:
     with pytest.raises(ContractError, match=reason.replace("[", r"\[")):
         judge(document(), text)
+
+
+def test_a_client_may_use_what_only_the_newer_document_has(judge: Judge) -> None:
+    new = {**RESPONSE, "properties": {**RESPONSE["properties"], "seconds": {"type": "object"}}}
+    used = "operations:\n  speak:\n    sends: [path.model, header.Authorization, body#/voice/id]\n    reads: [{}]\n"
+    (change,) = judge(document(response=new), used.format("body#/seconds/total, header.Retry-After, body#/words/*/at"))
+    assert change.level == "compatible"
+
+
+def test_an_open_body_of_an_error_or_of_audio_does_not_have_every_location(judge: Judge) -> None:
+    new = document()
+    responses = new["paths"]["/speak/{model}"]["post"]["responses"]
+    responses["400"] = {"description": "An error", **content({"type": "object"})}
+    responses["200"]["content"]["audio/mpeg"] = {}
+    with pytest.raises(ContractError, match="'body#/statis' is not in a response"):
+        judge(new, reads("body#/statis"))
+
+
+def test_locations_are_found_behind_references_and_in_branches(judge: Judge) -> None:
+    new = document(response={"anyOf": [{"$ref": "#/components/schemas/Done"}, {"required": ["status"]}]})
+    part = {"allOf": [{"$ref": "#/components/schemas/Done"}, {"properties": {"late": TEXT}}]}
+    labels = {"type": "object", "additionalProperties": TEXT}
+    new["components"] = {"schemas": {"Done": {"type": "object", "properties": {"part": part, "labels": labels}}}}
+    assert judge(new, reads("body#/part/part/late", "body#/labels/any"))
+    with pytest.raises(ContractError, match="which have body#/part/late"):
+        judge(new, reads("body#/part/later"))
 
 
 def test_a_recording_of_another_api_is_refused(judge: Judge) -> None:

@@ -36,7 +36,7 @@ def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> 
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
     if use_sources:
-        changes = judge_changes(changes, load_client_uses(use_sources, old_document))
+        changes = judge_changes(changes, load_client_uses(use_sources, old_document, new_document))
     return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)
 
 

@@ -10,20 +10,35 @@ Without `sends` or `reads`, it is not known what the client sends or reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from voicegauge.drift.uses.client_uses import ClientUses, SentValues
-from voicegauge.drift.uses.recorded_uses import OperationMatcher
+from voicegauge.drift.uses.operation_values import OperationValues
+from voicegauge.drift.uses.recorded_uses import OperationMatcher, OperationTemplate
 from voicegauge.formats import Document, Location, escape_pointer_token, parse_location
 
 _DECLARATION_KEYS = ("sends", "reads")
 
 
-def add_declared_uses(uses: ClientUses, declaration: Document, matcher: OperationMatcher) -> None:
+_MAX_NAMES_SHOWN = 8
+
+
+def add_declared_uses(
+    uses: ClientUses, declaration: Document, matcher: OperationMatcher, new_matcher: OperationMatcher
+) -> None:
     """Add the uses that a document declares.
 
+    Args:
+        uses: where the uses are added.
+        declaration: the document that declares them.
+        matcher: finds the operations of the older document.
+        new_matcher: finds the operations of the newer document.
+
     Raises:
-        ContractError: the declaration has another form, or names an operation that the API does not have.
+        ContractError: the declaration has another form, or names an operation that the API does not have, or a location
+            that neither document has.
     """
     unknown = next((key for key in declaration.data if key != "operations"), None)
     if unknown is not None:
@@ -33,11 +48,13 @@ def add_declared_uses(uses: ClientUses, declaration: Document, matcher: Operatio
         raise declaration.build_error(
             "/operations", "must be a mapping from operations to what the client sends and reads"
         )
+    if not operations:
+        raise declaration.build_error("/operations", "names no operation: list those that the client calls")
     for name, used in operations.items():
         pointer = f"/operations/{escape_pointer_token(name)}"
-        operation = matcher.find_by_name(name)
-        if operation is None:
-            known = ", ".join(sorted(template.operation for template in matcher.templates)[:5])
+        template = matcher.find_by_name(name)
+        if template is None:
+            known = ", ".join(sorted(known.operation for known in matcher.templates)[:5])
             raise declaration.build_error(
                 pointer, f"{name!r} is not an operation of the older document, which has {known}"
             )
@@ -48,13 +65,34 @@ def add_declared_uses(uses: ClientUses, declaration: Document, matcher: Operatio
                 raise declaration.build_error(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )
-        _add_operation(uses, operation, used or {}, pointer, declaration)
+        versions = _list_versions(template, matcher, new_matcher)
+        _add_operation(uses, template.operation, versions, used or {}, pointer, declaration)
 
 
-def _add_operation(uses: ClientUses, operation: str, used: dict[str, Any], pointer: str, declaration: Document) -> None:
+def _list_versions(
+    template: OperationTemplate, matcher: OperationMatcher, new_matcher: OperationMatcher
+) -> list[OperationValues]:
+    """Return the values of an operation in the older document, and in the newer one if that has the operation."""
+    newer = new_matcher.find_by_name(template.operation) or new_matcher.find_by_name(template.method_and_path)
+    versions = [OperationValues(matcher.document, template)]
+    return versions if newer is None else [*versions, OperationValues(new_matcher.document, newer)]
+
+
+def _add_operation(
+    uses: ClientUses,
+    operation: str,
+    versions: Sequence[OperationValues],
+    used: dict[str, Any],
+    pointer: str,
+    declaration: Document,
+) -> None:
     use = uses.get_or_add(operation)
     for key, values in used.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
+        for location, item_pointer in listed.items():
+            if not any(version.has_location(location, is_request=key == "sends") for version in versions):
+                problem = _describe_unknown_location(location, operation, versions, is_request=key == "sends")
+                raise declaration.build_error(item_pointer, problem)
         if key == "sends":
             source = f"{declaration.path}:{declaration.find_line(f'{pointer}/sends')}"
             use.requests.append(SentValues(frozenset(listed), source))
@@ -62,6 +100,17 @@ def _add_operation(uses: ClientUses, operation: str, used: dict[str, Any], point
             use.add_reads((), "")
             for location, item_pointer in listed.items():
                 use.add_reads([location], f"{declaration.path}:{declaration.find_line(item_pointer)}")
+
+
+def _describe_unknown_location(
+    location: Location, operation: str, versions: Sequence[OperationValues], *, is_request: bool
+) -> str:
+    listed = [version.list_locations(location, is_request=is_request) for version in versions]
+    known = list(dict.fromkeys(text for texts in listed for text in texts))
+    shown = ", ".join(get_close_matches(str(location), known, n=_MAX_NAMES_SHOWN, cutoff=0)) or "nothing there"
+    more = ", ..." if len(known) > _MAX_NAMES_SHOWN else ""
+    where = "a request" if is_request else "a response"
+    return f"'{location}' is not in {where} of {operation} in either document, which have {shown}{more}"
 
 
 def _read_locations(values: Any, pointer: str, declaration: Document) -> dict[Location, str]:

@@ -10,23 +10,29 @@ from voicegauge.drift.uses.client_uses import ClientUses
 from voicegauge.drift.uses.declared_uses import add_declared_uses
 from voicegauge.drift.uses.recorded_uses import OperationMatcher, add_recorded_uses
 from voicegauge.errors import ContractError, UsageError
-from voicegauge.formats import Document, Location, parse_location, read_document
+from voicegauge.files import open_file
+from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, Location, parse_location, read_document
 
 OWN_CLIENT = "voicegauge"
 """Stands for the client of voicegauge, which reads the locations that the `x-` keys of the contract name."""
+_DECLARATION_SUFFIXES = (".yaml", ".yml")
+_DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
+_RECORDING_KEYS = {"interactions", "http_interactions", "log"}
+"""Keys of recordings, which declarations do not have."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
-def load_client_uses(sources: Sequence[str], document: Document) -> ClientUses:
+def load_client_uses(sources: Sequence[str], document: Document, new_document: Document) -> ClientUses:
     """Read what a client uses of an API.
 
     Args:
         sources: recordings of the client or folders of them, YAML files that declare uses, or `OWN_CLIENT`.
         document: the OpenAPI document that the client was written for.
+        new_document: the newer document. A client may use what only this document has.
 
     Raises:
         UsageError: a source does not exist, or has no request to the API.
-        ContractError: a file declares something that the document does not have.
+        ContractError: a file declares something that neither document has, or declares nothing.
         DataError: a recording cannot be read.
     """
     uses, matcher = ClientUses(), OperationMatcher(document)
@@ -42,7 +48,7 @@ def load_client_uses(sources: Sequence[str], document: Document) -> ClientUses:
             raise UsageError(f"--uses {source}: contains no recording")
         declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
         if declaration is not None:
-            add_declared_uses(uses, declaration, matcher)
+            add_declared_uses(uses, declaration, matcher, OperationMatcher(new_document))
         elif not sum(add_recorded_uses(uses, file, matcher) for file in files):
             raise UsageError(f"--uses {source}: has no request to an operation of {document.path}")
     return uses
@@ -57,8 +63,21 @@ def _read_declaration(path: Path) -> Document | None:
     try:
         document = read_document(path)
     except ContractError:
+        if _is_empty(path):
+            raise ContractError(path, None, f"is empty: {_DECLARATION_HINT}") from None
         return None  # cassettes may have tags of YAML that declarations cannot have
-    return document if "operations" in document.data else None
+    if "operations" in document.data:
+        return document
+    if path.suffix in _DECLARATION_SUFFIXES and not document.data.keys() & _RECORDING_KEYS:
+        raise ContractError(path, None, f"has no key 'operations': {_DECLARATION_HINT}")
+    return None
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file has nothing but comments and the marks of YAML documents."""
+    with open_file(path) as file:
+        lines = [line.strip() for line in file.read(MAX_DOCUMENT_BYTES).splitlines()]
+    return all(line in (b"", b"---", b"...", b"{}") or line.startswith(b"#") for line in lines)
 
 
 def _add_own_uses(uses: ClientUses, matcher: OperationMatcher, document: Document) -> None:

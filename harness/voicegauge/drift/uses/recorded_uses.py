@@ -36,12 +36,18 @@ class OperationTemplate(NamedTuple):
     path: str
     url_pattern: re.Pattern[str]
 
+    @property
+    def method_and_path(self) -> str:
+        """The method and the path: "GET /voices"."""
+        return f"{self.method.upper()} {self.path}"
+
 
 class OperationMatcher:
     """Finds the operations of a document by URL and by name."""
 
     def __init__(self, document: Document) -> None:
         """List the operations of `document`."""
+        self.document = document
         self.templates = sorted(_iterate_templates(document.data), key=lambda template: template.path.count("{"))
         """The operations, those with the fewest parameters in the path first."""
 
@@ -53,11 +59,11 @@ class OperationMatcher:
                 return template.operation
         return None
 
-    def find_by_name(self, name: str) -> str | None:
+    def find_by_name(self, name: str) -> OperationTemplate | None:
         """Return the operation with this `operationId`, or with this method and path; `None` if there is none."""
         for template in self.templates:
-            if name in (template.operation, f"{template.method.upper()} {template.path}"):
-                return template.operation
+            if name in (template.operation, template.method_and_path):
+                return template
         return None
 
 

@@ -1,0 +1,191 @@
+"""Says which values the requests and responses of an operation have, according to an OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from voicegauge.drift.general_headers import STANDARD_HEADERS
+from voicegauge.drift.uses.recorded_uses import OperationTemplate
+from voicegauge.formats import (
+    EVERY_ITEM,
+    Document,
+    Location,
+    is_form,
+    is_json,
+    read_pointer,
+    unescape_pointer_token,
+)
+
+_UNLISTED_REQUEST_HEADERS = frozenset(("accept", "authorization", "content-type", "cookie", "host", "user-agent"))
+"""Headers of requests that a document does not list as parameters."""
+_CHILD_KEYWORDS = ("properties", "patternProperties", "items", "prefixItems")
+_BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
+_CONDITIONAL_KEYWORDS = ("then", "else")
+
+
+class OperationValues:
+    """The values in the requests and responses of one operation of one document."""
+
+    def __init__(self, document: Document, template: OperationTemplate) -> None:
+        """Find the operation of `template` in `document`."""
+        self._document = document
+        self._path_item = self._resolve(document.data["paths"][template.path])
+        self._operation = self._path_item[template.method]
+        self._path = template.path
+
+    def has_location(self, location: Location, *, is_request: bool) -> bool:
+        """Whether the document has the location, or leaves open what is there, as with an object without properties.
+
+        The bodies of errors are often left open. They do not count as having everything.
+        """
+        if location.is_in_body:
+            schemas = self._list_body_schemas(is_request=is_request)
+            return any(
+                self._has_value(schema, location.tokens, may_be_open=is_request or status.startswith("2"))
+                for status, schema in schemas
+            )
+        if location.kind == "header":
+            unlisted = _UNLISTED_REQUEST_HEADERS if is_request else STANDARD_HEADERS
+            names = {name.lower() for name in self._list_names("header", is_request=is_request)} | unlisted
+            return location.name.lower() in names
+        names = set(self._list_names(location.kind, is_request=is_request))
+        return location.name.partition("[")[0] in names or location.name in names
+
+    def list_locations(self, beside: Location, *, is_request: bool) -> list[str]:
+        """Return the locations that the document has, of those where `beside` could be."""
+        if not beside.is_in_body:
+            return [f"{beside.kind}.{name}" for name in self._list_names(beside.kind, is_request=is_request)]
+        schemas, tokens = [schema for _, schema in self._list_body_schemas(is_request=is_request)], beside.tokens
+        parent = Location("body")
+        for token in tokens[:-1]:
+            children = [child for schema in schemas for child in self._list_children(schema, token)]
+            if not children:
+                break
+            schemas, parent = children, parent.child(token)
+        names = dict.fromkeys(name for schema in schemas for name in self._list_child_names(schema))
+        return [str(parent.child(name)) for name in names]
+
+    def _list_body_schemas(self, *, is_request: bool) -> list[tuple[str, Any]]:
+        """Return the status and the schema of each body; the status of a request is empty."""
+        owners = {"": self._operation.get("requestBody")} if is_request else self._get_responses()
+        return [
+            (str(status), self._resolve(media).get("schema", _build_default_schema(name)))
+            for status, owner in owners.items()
+            for name, media in _get_mapping(self._resolve(owner), "content").items()
+        ]
+
+    def _get_responses(self) -> dict[str, Any]:
+        return _get_mapping(self._operation, "responses")
+
+    def _list_names(self, kind: str, *, is_request: bool) -> list[str]:
+        """Return the names of the parameters or headers of a kind."""
+        if not is_request:
+            responses = (
+                [self._resolve(response) for response in self._get_responses().values()] if kind == "header" else []
+            )
+            return list(dict.fromkeys(name for response in responses for name in _get_mapping(response, "headers")))
+        owners = (self._path_item, self._operation)
+        parameters = [self._resolve(item) for owner in owners for item in _get_list(owner, "parameters")]
+        components = _get_mapping(self._document.data, "components")
+        schemes = [self._resolve(item) for item in _get_mapping(components, "securitySchemes").values()]
+        names = [str(item["name"]) for item in (*parameters, *schemes) if item.get("in") == kind and "name" in item]
+        return list(dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if kind == "path" else ())]))
+
+    def _has_value(self, schema: Any, tokens: Sequence[str], *, may_be_open: bool) -> bool:
+        if not tokens:
+            return True
+        children = self._list_children(schema, tokens[0])
+        if any(self._has_value(child, tokens[1:], may_be_open=True) for child in children):
+            return True
+        return may_be_open and not children and self._is_open(schema)
+
+    def _is_open(self, schema: Any) -> bool:
+        """Whether a schema allows objects or lists, and says nothing about what they contain."""
+        parts = list(self._iterate_parts(schema, set()))
+        if any(key in part for part in parts for key in _CHILD_KEYWORDS):
+            return False
+        stated = [part["type"] for part in parts if "type" in part]
+        types = {name for value in stated for name in (value if isinstance(value, list) else [value])}
+        return not types or bool(types & {"object", "array"})
+
+    def _list_children(self, schema: Any, token: str) -> list[Any]:
+        """Return the schemas of what is below a key or an index."""
+        parts = self._iterate_parts(schema, set())
+        return [child for part in parts for child in _iterate_children(part, token)]
+
+    def _list_child_names(self, schema: Any) -> Iterator[str]:
+        for part in self._iterate_parts(schema, set()):
+            yield from _get_mapping(part, "properties")
+            if "items" in part or "prefixItems" in part:
+                yield EVERY_ITEM
+
+    def _iterate_parts(self, schema: Any, references: set[str]) -> Iterator[dict[str, Any]]:
+        """Yield a schema and all those that may apply to the same value."""
+        if not isinstance(schema, dict):
+            return
+        yield schema
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference not in references:
+            references.add(reference)
+            yield from self._iterate_parts(self._resolve(schema), references)
+        for key in _BRANCH_KEYWORDS:
+            for branch in _get_list(schema, key):
+                yield from self._iterate_parts(branch, references)
+        for key in _CONDITIONAL_KEYWORDS:
+            yield from self._iterate_parts(schema.get(key), references)
+
+    def _resolve(self, value: Any) -> dict[str, Any]:
+        """Follow references, and return the mapping that they lead to; an empty one if there is none."""
+        seen: set[str] = set()
+        while isinstance(value, dict) and isinstance(value.get("$ref"), str):
+            reference = value["$ref"]
+            if reference in seen or not reference.startswith("#/"):
+                return {}
+            seen.add(reference)
+            tokens = [unescape_pointer_token(token) for token in unquote(reference)[2:].split("/")]
+            value = read_pointer(self._document.data, tokens)
+        return value if isinstance(value, dict) else {}
+
+
+def _build_default_schema(media_type: str) -> dict[str, Any]:
+    """Return what applies to a body without a schema: only some media types have values inside."""
+    has_values = media_type == "*/*" or is_json(media_type) or is_form(media_type)
+    return {} if has_values else {"type": "string"}
+
+
+def _iterate_children(schema: dict[str, Any], token: str) -> Iterator[Any]:
+    properties = _get_mapping(schema, "properties")
+    patterns = _get_mapping(schema, "patternProperties")
+    if token == EVERY_ITEM:
+        yield from (*properties.values(), *patterns.values())
+    elif token in properties:
+        yield properties[token]
+    else:
+        yield from (child for pattern, child in patterns.items() if _is_match(pattern, token))
+    if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:
+        yield schema["additionalProperties"]
+    if token == EVERY_ITEM or token.isdecimal():
+        yield from _get_list(schema, "prefixItems")
+        if "items" in schema:
+            yield schema["items"]
+
+
+def _is_match(pattern: str, name: str) -> bool:
+    """Whether a name matches a pattern of the document; also if the pattern is not one of Python."""
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return True
+
+
+def _get_mapping(owner: Any, key: str) -> dict[str, Any]:
+    value = owner.get(key) if isinstance(owner, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _get_list(owner: Any, key: str) -> list[Any]:
+    value = owner.get(key) if isinstance(owner, dict) else None
+    return value if isinstance(value, list) else []
