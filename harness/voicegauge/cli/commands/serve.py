@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -148,7 +149,9 @@ def command(
         webhook_http=webhook_http,
         webhook_hosts=webhook_hosts,
     )
-    api.serve_emulator(chosen, settings, host=host, port=port, on_ready=lambda url: _announce_emulator(chosen, url))
+    api.serve_emulator(
+        chosen, settings, host=host, port=port, on_ready=lambda url: _announce_emulator(chosen, url, contracts)
+    )
 
 
 def _validate_flags(ctx: click.Context, *, serves_recordings: bool) -> None:
@@ -183,12 +186,17 @@ def _print_faults() -> None:
     create_console().print(rows)
 
 
-def _announce_emulator(contracts: Sequence[Contract], url: str) -> None:
+def _announce_emulator(contracts: Sequence[Contract], url: str, folders: Sequence[Path]) -> None:
+    """Print how the emulator is reached; `folders` are those of the user's own contracts."""
+    from voicegauge.contract import is_bundled
+
     out = create_console()
+    own = shlex.join(word for folder in folders for word in ("--contracts", str(folder)))
     out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
-        out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}", soft_wrap=True)
+        options = "" if is_bundled(contract.document.path) else f" {own}"
+        out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}", soft_wrap=True)
         for server in contract.servers.values() if len(contracts) == 1 else ():
             out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}", soft_wrap=True)
         for variable in contract.key_variables:
