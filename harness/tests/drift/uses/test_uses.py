@@ -146,6 +146,38 @@ def test_voicegauge_reads_what_the_x_keys_name(tmp_path: Path) -> None:
     assert any(change.use and location in change.use and change.level == "breaking" for change in report.changes)
 
 
+def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses(tmp_path: Path) -> None:
+    speech = {
+        "request": {"text": "body#/text", "voice": {"at": "body#/voice/id"}},
+        "response": {"charged": "body#/cost", "wait": {"at": "body#/status"}},
+        "targets": {
+            "request": {"constants": {"body#/words": "a"}, "pricing": {"usage": {"reported": "body#/seconds"}}}
+        },
+    }
+    names = ("text", "voice", "words", "cost", "seconds", "status")
+    both = {"type": "object", "properties": dict.fromkeys(names, TEXT)}
+    for name, schema in (("old", both), ("new", {"type": "object"})):
+        data = document(request=schema, response=schema)
+        data["paths"]["/speak/{model}"]["post"]["x-speech"] = speech
+        (tmp_path / f"{name}.json").write_text(json.dumps(data))
+    old = str(tmp_path / "old.json")
+    changes = compare_inputs(old, str(tmp_path / "new.json"), use_sources=["voicegauge"]).changes
+    speak = [change for change in changes if change.operation == "speak"]
+    levels = {change.location: (change.level.value, (change.use or "").partition(":")[0]) for change in speak}
+    unread = ("compatible", "the client does not read it")
+    assert {key: value for key, value in levels.items() if key.startswith("200")} == {
+        **{f"200 body/{name}": unread for name in ("text", "voice", "words", "status")},
+        **{f"200 body/{name}": ("breaking", f"the client reads body#/{name}") for name in ("cost", "seconds")},
+    }
+    sent = {key: value for key, (level, value) in levels.items() if key.startswith("request") and level != "compatible"}
+    assert sent == {
+        **{f"request body/{name}": f"the client sends body#/{name}" for name in ("text", "words", "status")},
+        "request body/voice": "the client sends body#/voice/id",
+        "request body/cost": "",
+        "request body/seconds": "",
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -64,14 +64,14 @@ def _find_effect(change: DriftChange, uses: ClientUses) -> _Effect | None:
     if use is None:
         return _Effect(affects=False, reason="the client does not call this operation")
     part = _parse_changed_part(change.location)
-    is_known = part is not None and (use.knows_requests if part.is_request else use.knows_reads)
-    if part is None or not is_known:
+    if part is None:
         return None
     if not part.is_request:
-        return _find_effect_on_reader(use, part.location)
+        return _find_effect_on_reader(use, part.location) if use.knows_reads else None
     if _ABSENCE_RULE_PATTERN.fullmatch(change.rule):
-        return _find_effect_of_absence(use, part.location)
-    return _find_effect_on_sender(use, part.location)
+        return _find_effect_of_absence(use, part.location) if use.knows_requests else None
+    effect = _find_effect_on_sender(use, part.location)
+    return effect if effect.affects or use.knows_requests else None
 
 
 def _parse_changed_part(location: str) -> _ChangedPart | None:

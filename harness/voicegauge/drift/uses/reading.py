@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from voicegauge.drift.uses.client_uses import ClientUses
 from voicegauge.drift.uses.declared_uses import add_declared_uses
+from voicegauge.drift.uses.own_uses import add_own_uses
 from voicegauge.drift.uses.recorded_uses import OperationMatcher, add_recorded_uses
 from voicegauge.errors import ContractError, UsageError
 from voicegauge.files import open_file
-from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, Location, parse_location, read_document
+from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
 OWN_CLIENT = "voicegauge"
-"""Stands for the client of voicegauge, which reads the locations that the `x-` keys of the contract name."""
+"""Stands for the client of voicegauge, which sends and reads what the `x-` keys of the contract name."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
@@ -38,7 +38,7 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
     uses, matcher = ClientUses(), OperationMatcher(document)
     for source in sources:
         if source == OWN_CLIENT:
-            _add_own_uses(uses, matcher, document)
+            add_own_uses(uses, matcher)
             continue
         path = Path(source)
         if not path.exists():
@@ -78,29 +78,3 @@ def _is_empty(path: Path) -> bool:
     with open_file(path) as file:
         lines = [line.strip() for line in file.read(MAX_DOCUMENT_BYTES).splitlines()]
     return all(line in (b"", b"---", b"...", b"{}") or line.startswith(b"#") for line in lines)
-
-
-def _add_own_uses(uses: ClientUses, matcher: OperationMatcher, document: Document) -> None:
-    """Add what voicegauge reads. As locations of one operation may be stated at another, each counts for all."""
-    paths = document.data.get("paths")
-    locations = set(_iterate_stated_locations(document.data, inside_extension=False))
-    for template in matcher.templates:
-        item: Any = paths.get(template.path) if isinstance(paths, dict) else None
-        operation = item.get(template.method) if isinstance(item, dict) else None
-        if isinstance(operation, dict) and any(key.startswith("x-") for key in operation):
-            uses.get_or_add(template.operation).add_reads(locations, f"the x- keys of {document.path}")
-
-
-def _iterate_stated_locations(value: Any, *, inside_extension: bool) -> Iterator[Location]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if inside_extension or not key.startswith(("example", "schema")):
-                yield from _iterate_stated_locations(item, inside_extension=inside_extension or key.startswith("x-"))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _iterate_stated_locations(item, inside_extension=inside_extension)
-    elif inside_extension and isinstance(value, str) and value.startswith(("body#", "header.")):
-        try:
-            yield parse_location(value)
-        except ValueError:
-            return  # a text that only begins like a location

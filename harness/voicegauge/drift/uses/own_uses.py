@@ -1,0 +1,79 @@
+"""Finds what voicegauge itself sends and reads: the locations that the `x-` keys of a contract name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from voicegauge.drift.uses.client_uses import ClientUses, SentValues
+from voicegauge.drift.uses.recorded_uses import OperationMatcher
+from voicegauge.formats import Location, parse_location
+
+_ANY_KEY = "*"
+_REQUEST_KEYS = (
+    (_ANY_KEY, "request"),
+    (_ANY_KEY, "targets", _ANY_KEY, "request"),
+    (_ANY_KEY, "targets", _ANY_KEY, "constants"),
+    (_ANY_KEY, "targets", _ANY_KEY, "emulation", "constants"),
+    (_ANY_KEY, "response", "wait"),
+    ("x-batch", "items"),
+    ("x-chat", "audio"),
+    ("x-chat", "text"),
+    ("x-chat", "voice"),
+    ("x-provider", "self_hosted", _ANY_KEY, "sets"),
+    ("x-resource", "delete"),
+    ("x-resource", "uses"),
+    ("x-webhook", "url"),
+)
+"""The keys below which a contract names locations in requests, from an `x-` key on. All others are in responses."""
+
+
+class _StatedLocation(NamedTuple):
+    location: Location
+    is_in_request: bool
+
+
+def add_own_uses(uses: ClientUses, matcher: OperationMatcher) -> None:
+    """Add what voicegauge sends and reads. As one operation may state locations of another, each counts for all.
+
+    It also sends values that no `x-` key names, such as required ones, so that it is not known what it does not send.
+    """
+    document = matcher.document
+    stated = set(_iterate_stated_locations(document.data, ()))
+    sent = frozenset(one.location for one in stated if one.is_in_request)
+    read = {one.location for one in stated if not one.is_in_request}
+    source = f"the x- keys of {document.path}"
+    for template in matcher.templates:
+        operation: Any = document.data["paths"][template.path][template.method]
+        if any(key.startswith("x-") for key in operation):
+            use = uses.get_or_add(template.operation)
+            use.add_reads(read, source)
+            use.requests.append(SentValues(sent, source))
+            use.are_requests_complete = False
+
+
+def _iterate_stated_locations(value: Any, keys: tuple[str, ...]) -> Iterator[_StatedLocation]:
+    """Yield the locations in a part of a document. `keys` lead to it from an `x-` key on; outside, they are empty."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inner_keys = (*keys, key) if keys or key.startswith("x-") else ()
+            if keys:
+                yield from _iterate_stated_locations(key, inner_keys)  # constants have their locations as keys
+            if keys or not key.startswith(("example", "schema")):
+                yield from _iterate_stated_locations(item, inner_keys)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _iterate_stated_locations(item, keys)
+    elif keys and isinstance(value, str) and value.startswith(("body#", "header.", "query.")):
+        try:
+            yield _StatedLocation(parse_location(value), _is_in_request(keys))
+        except ValueError:
+            return  # a text that only begins like a location
+
+
+def _is_in_request(keys: tuple[str, ...]) -> bool:
+    return any(
+        len(pattern) <= len(keys)
+        and all(one in (_ANY_KEY, key) for one, key in zip(pattern, keys, strict=False))  # what follows is below
+        for pattern in _REQUEST_KEYS
+    )
