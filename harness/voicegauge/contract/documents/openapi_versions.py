@@ -14,20 +14,28 @@ _VERSIONS = ("3.0.", "3.1.", "3.2.")
 _BOUND_KEYWORD_PAIRS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
+def check_openapi_version(document: Document) -> None:
+    """Check that a document has a version of OpenAPI that can be read.
+
+    Raises:
+        ContractError: it has another version.
+    """
+    version = document.data.get("openapi")
+    if not isinstance(version, str) or not version.startswith(_VERSIONS):
+        at = "/swagger" if "swagger" in document.data else "/openapi"
+        found = document.data.get(at[1:])
+        raise document.build_error(at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {found!r}")
+
+
 def normalize_openapi(document: Document) -> None:
     """Change the data of a document in place, so that it is OpenAPI 3.1 or 3.2 with the same meaning.
 
     Raises:
         ContractError: the document has another version.
     """
+    check_openapi_version(document)
     data = document.data
-    version = data.get("openapi")
-    if not isinstance(version, str) or not version.startswith(_VERSIONS):
-        at = "/swagger" if "swagger" in data else "/openapi"
-        raise document.build_error(
-            at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {data.get(at[1:])!r}"
-        )
-    is_30 = version.startswith("3.0.")
+    is_30 = data["openapi"].startswith("3.0.")
     if is_30:
         data["openapi"] = "3.1.0"
     for _, node in list(walk_objects(data)):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract.consistency import check_schemas
 from voicegauge.contract.documents.job_proposal import JobProposal, find_job, list_response_fields
 from voicegauge.contract.documents.openapi_validation import validate_openapi
-from voicegauge.contract.documents.openapi_versions import normalize_openapi
+from voicegauge.contract.documents.openapi_versions import check_openapi_version, normalize_openapi
 from voicegauge.contract.documents.proposed_fields import (
     ProposedField,
     find_audio_property,
@@ -108,10 +108,11 @@ def propose_overlay(
     Raises:
         UsageError: no such operation was found, or `provider` is not an id.
         UnknownNameError: the document does not have one of `operations`.
-        ContractError: the document is not valid OpenAPI in a part that matters.
+        ContractError: the document has another version of OpenAPI, or is not valid in a part that matters.
     """
     if provider and not _PROVIDER_ID_PATTERN.fullmatch(provider):
         raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
+    check_openapi_version(document)
     candidates = list(_find_candidates(document, operations))
     found = [c for c in candidates if c.audio or c.job] or [
         c for c in candidates if operations or _SPEECH_PATH_PATTERN.search(c.path)
