@@ -201,6 +201,34 @@ def test_a_misspelled_key_of_the_overlay_is_refused_with_its_line(load: Load) ->
         load(OVERLAY.replace("x-speech", "x-speach"))
 
 
+@pytest.mark.parametrize(
+    ("new", "reason"),
+    [
+        ("voice: eve", '"eve" is not a documented value of path.voice: "anna", "ben"'),
+        ("voice: anna, constants: {body#/style: loud}", '"loud" is not a documented value of body#/style: "calm"'),
+    ],
+)
+def test_a_value_that_the_official_document_does_not_allow_is_refused_with_its_line(
+    load: Load, new: str, reason: str
+) -> None:
+    with pytest.raises(ContractError, match=rf"overlay.yaml:{line_of(OVERLAY, 'targets: {one')}: {reason}"):
+        load(OVERLAY.replace("voice: anna", new))
+
+
+@pytest.mark.parametrize(
+    "style",
+    ["anyOf: [{type: string}, {enum: [calm]}]", "oneOf: [{enum: [calm]}, {enum: [loud]}]", "allOf: [{enum: [loud]}]"],
+)
+def test_a_value_that_may_be_allowed_is_accepted(load: Load, style: str) -> None:
+    official = OFFICIAL.replace("type: string, enum: [calm, glad], nullable: true", style)
+    assert load(OVERLAY.replace("voice: anna", "voice: anna, constants: {body#/style: loud}"), official).targets
+
+
+def test_a_voice_that_a_map_translates_is_accepted(load: Load) -> None:
+    mapped = OVERLAY.replace("voice: path.voice", "voice: {at: path.voice, map: {one: anna}}")
+    assert load(mapped.replace("voice: anna", "voice: one")).targets
+
+
 def test_keys_of_other_vendors_are_left_alone(load: Load) -> None:
     keys = "x-stainless-const: a\nx-fern-streaming: b\nx-codeSamples: []\nx-webhooks: {}\nx-speach: c\n"
     assert load(official=OFFICIAL.lstrip() + keys).targets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from voicegauge.contract.schemas import Schemas
@@ -57,23 +57,38 @@ def find_matching_branch(
     schema, pointer = schemas.resolve_reference(schema, pointer)
     for keyword in ("oneOf", "anyOf"):
         for index, branch in enumerate(schema.get(keyword, ()) if isinstance(schema, dict) else ()):
-            choices = [(_list_choices(schemas, branch, tokens), value) for tokens, value in constants.items()]
+            choices = [(list_choices(schemas, branch, tokens), value) for tokens, value in constants.items()]
             listed = [value in values for values, value in choices if values is not None]
             if listed and all(listed):
                 return schemas.resolve_reference(branch, f"{pointer}/{keyword}/{index}")
     return None
 
 
-def _list_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> list[Any] | None:
-    """Return the values of `const` or `enum` at `tokens`; `None` if any value is allowed there."""
-    for token in tokens:
-        schema = schemas.resolve_reference(schema)[0]
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        schema = properties.get(token) if isinstance(properties, dict) else None
+def list_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> list[Any] | None:
+    """Return the values of `const` or `enum` at `tokens`; `None` if any value is allowed there.
+
+    Of several lists, as in `allOf`, the values in all of them are returned. `oneOf` and `anyOf` are not looked into.
+    """
+    common: list[Any] | None = None
+    for choices in _iterate_choices(schemas, schema, tokens):
+        common = choices if common is None else [value for value in common if value in choices]
+    return common
+
+
+def _iterate_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[list[Any]]:
     schema = schemas.resolve_reference(schema)[0]
     if not isinstance(schema, dict):
-        return None
-    return [schema["const"]] if "const" in schema else schema.get("enum")
+        return
+    for branch in schema.get("allOf", ()):
+        yield from _iterate_choices(schemas, branch, tokens)
+    if tokens:
+        properties = schema.get("properties")
+        if isinstance(properties, dict):
+            yield from _iterate_choices(schemas, properties.get(tokens[0]), tokens[1:])
+    elif "const" in schema:
+        yield [schema["const"]]
+    elif isinstance(schema.get("enum"), list):
+        yield schema["enum"]
 
 
 def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:

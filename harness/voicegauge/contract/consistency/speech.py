@@ -13,6 +13,7 @@ from voicegauge.contract.consistency.locations import (
     check_response_audio,
     check_response_location,
 )
+from voicegauge.contract.consistency.request_values import check_request_value
 from voicegauge.contract.contract import Operation, Target
 from voicegauge.contract.extension import HEADERLESS_CODECS, FieldMapping, SpeechField, SpeechResponse, SpeechSpec
 from voicegauge.formats import Location, escape_pointer_token
@@ -101,7 +102,7 @@ def check_target(target: Target) -> None:
 
     Raises:
         ContractError: the target requires, sets or has a default for a field that its operation has no location for,
-            or another part of the target is wrong.
+            sends a value that the document does not allow, or another part of the target is wrong.
     """
     operation, document, spec = target.operation, target.contract.document, target.spec
     fields = target.speech.request
@@ -125,10 +126,22 @@ def check_target(target: Target) -> None:
         if target.speech.response.audio is None:
             raise document.build_error(f"{target.pointer}/audio", "the audio of a job is described by x-job.audio")
         check_response_audio(operation, f"{target.pointer}/audio", spec.audio, may_have_timestamps=True)
-    for location in spec.constants:
-        check_request_location(operation, f"{target.pointer}/constants/{escape_pointer_token(str(location))}", location)
+    for location, value in spec.constants.items():
+        pointer = f"{target.pointer}/constants/{escape_pointer_token(str(location))}"
+        check_request_location(operation, pointer, location)
+        check_request_value(operation, pointer, location, value, spec.media_type)
+    _check_voices(target)
     _check_fields_fit_into_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])
     _check_emulation(target)
+
+
+def _check_voices(target: Target) -> None:
+    """Check that the document allows the voices of a target. What a map or a template makes of one is not checked."""
+    spec, mapping = target.spec, target.speech.request.get("voice")
+    voices = {f"voices/{escape_pointer_token(language)}": voice for language, voice in spec.voices.items()}
+    for key, voice in {"voice": spec.voice, **voices}.items():
+        if mapping is not None and voice is not None and voice not in mapping.map and mapping.template == "{}":
+            check_request_value(target.operation, f"{target.pointer}/{key}", mapping.at, voice, spec.media_type)
 
 
 def _check_emulation(target: Target) -> None:
