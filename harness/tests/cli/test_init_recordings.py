@@ -106,6 +106,26 @@ def test_a_contract_from_bundled_recordings_is_kept_by_its_emulator(tmp_path: Pa
     assert voicegauge.check(["mine"], emulated=True, contracts=[out], max_calls=10).findings == ()
 
 
+def test_what_is_left_out_is_printed_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    voices = entry("GET", "https://api.acme.test/v1/voices", None, 200, {"voices": []})
+    polled = entry("POST", "https://api.acme.test/v1/jobs", {"text": TEXT}, 200, {"state": "queued"})
+    other = entry("POST", "https://api.other.test/say", {"text": TEXT}, 200, b"RIFF", "audio/wav")
+    write_har(tmp_path / "traffic.har", SYNCHRONOUS, voices, polled, polled, other)
+    (tmp_path / "broken.har").write_text("{")
+    assert run(["init", str(tmp_path), "--out", str(tmp_path / "openapi.yaml")]) == 0
+    output = capsys.readouterr().out
+    left_out = output[output.index("left out:") : output.index("next:")]
+    assert str(tmp_path / "broken.har") in left_out
+    assert "https://api.other.test: exchanges: 1; speech: POST /say; only https://api.acme.test, with the" in left_out
+    assert "POST /v1/jobs: exchanges: 2; a text in the request, but no audio" in left_out
+    assert "GET /v1/voices: exchanges: 1; no text and audio" in left_out
+    assert TEXT not in output
+
+
+def test_nothing_is_left_out_of_complete_recordings(tmp_path: Path) -> None:
+    assert api.propose_contract(write_har(tmp_path / "traffic.har", SYNCHRONOUS)).left_out == ()
+
+
 @pytest.mark.parametrize(
     ("entries", "reason"),
     [

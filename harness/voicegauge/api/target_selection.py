@@ -102,18 +102,26 @@ def propose_contract(recordings: PathLike, *, provider: str = "") -> OverlayProp
             that id.
 
     Returns:
-        The text of a whole contract, as `overlay`, and what the recordings do not show.
+        The text of a whole contract, as `overlay`, what the recordings do not show, and what was left out of them.
 
     Raises:
         DataError: there is no recording, or none of a speech request.
     """
     path = Path(recordings).resolve()
-    api = describe_recorded_api(read_recorded_exchanges(path), path.name, datetime.now(UTC).date().isoformat())
+    recorded = read_recorded_exchanges(path)
+    api = describe_recorded_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat())
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
-    return propose_contract_of(
+    proposal = propose_contract_of(
         document, provider=provider, operations=api.speech_operations, reserved_ids=_list_bundled_ids()
     )
+    proposed = {operation.id for operation in proposal.operations}
+    undescribed = [
+        f"{name}: its request or response could not be described"
+        for name in api.speech_operations
+        if name not in proposed
+    ]
+    return msgspec.structs.replace(proposal, left_out=(*recorded.left_out, *api.left_out, *undescribed))
 
 
 def _list_bundled_ids() -> frozenset[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _HEAD_BYTES = 4096
+_MAX_LEFT_OUT = 20
 _RECORDING_MARK = re.compile(
     rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
 )
@@ -112,6 +113,12 @@ def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
     out.print(f"wrote {path}: complete in it", soft_wrap=True)
     for item in proposal.todo:
         out.print(f"  {item}", soft_wrap=True)
+    if proposal.left_out:
+        out.print("left out:", soft_wrap=True)
+    for item in proposal.left_out[:_MAX_LEFT_OUT]:
+        out.print(f"  {item}", soft_wrap=True)
+    if len(proposal.left_out) > _MAX_LEFT_OUT:
+        out.print(f"  and {len(proposal.left_out) - _MAX_LEFT_OUT} more: --json has all", soft_wrap=True)
     try:
         api.load_contracts([path])
     except ContractError as error:

@@ -79,6 +79,8 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
     operations: tuple[ProposedOperation, ...]
     todo: tuple[str, ...]
     """What the document does not state; each is marked in the overlay."""
+    left_out: tuple[str, ...] = ()
+    """The files, hosts and operations of recordings that are not in the proposal, with the reason."""
 
 
 class _Candidate(NamedTuple):

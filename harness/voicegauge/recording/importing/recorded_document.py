@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -33,6 +33,8 @@ class RecordedApi(NamedTuple):
     document: dict[str, Any]
     speech_operations: tuple[str, ...]
     """Ids of the operations that were recorded to produce speech."""
+    left_out: tuple[str, ...]
+    """The recorded hosts and operations that the document does not describe, with the reason."""
 
 
 class _Call(NamedTuple):
@@ -87,7 +89,34 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str)
             path, method, same, {"document": source, "inferred": True}
         )
     names = dict.fromkeys(_operation_id(c.path, c.exchange.request.method) for c in speech if _origin(c) == host)
-    return RecordedApi(document, tuple(names))
+    return RecordedApi(document, tuple(names), tuple(_iterate_left_out(calls, speech, host, kept_paths)))
+
+
+def _iterate_left_out(
+    calls: Sequence[_Call], speech: Sequence[_Call], host: str, kept_paths: set[str]
+) -> Iterator[str]:
+    """Yield the hosts and operations that are not described, with the number of exchanges except audio downloads."""
+    spoken = {id(call) for call in speech}
+    others = [call for call in calls if id(call) in spoken or not _is_audio(call)]
+    for origin, count in Counter(map(_origin, others)).items():
+        if origin != host:
+            operations = ", ".join(dict.fromkeys(map(_name_operation, (c for c in speech if _origin(c) == origin))))
+            reason = f"only {host}, with the first speech request, is proposed"
+            yield f"{origin}: exchanges: {count}; speech: {operations or 'none'}; {reason}"
+    local = [call for call in others if _origin(call) == host]
+    described = {_name_operation(call) for call in speech if _origin(call) == host}
+    texts = {_name_operation(call) for call in local if _has_text(call)} - described
+    unused = {_name_operation(call) for call in local if call.path not in kept_paths} - texts
+    counts = Counter(map(_name_operation, local))
+    for name in filter(texts.__contains__, counts):
+        reason = "no audio in a response, nor in that of a job whose id is in its path"
+        yield f"{name}: exchanges: {counts[name]}; a text in the request, but {reason}"
+    for name in filter(unused.__contains__, counts):
+        yield f"{name}: exchanges: {counts[name]}; no text and audio, and no id of a job in the path"
+
+
+def _name_operation(call: _Call) -> str:
+    return f"{call.exchange.request.method} {call.path}"
 
 
 def _origin(call: _Call) -> str:
@@ -155,8 +184,7 @@ def _is_audio(call: _Call) -> bool:
 
 def _is_speech(call: _Call, calls: Sequence[_Call], audio_urls: set[str]) -> bool:
     """Whether a request has a text, and audio is in its response or in that of the job that it started."""
-    names = {name.lower() for name, value in _iterate_leaves({"": call.request_body, **call.query}) if value}
-    if not names & set(SPEECH_FIELD_NAMES["text"]) or call.exchange.response.status >= 300:
+    if not _has_text(call) or call.exchange.response.status >= 300:
         return False
     if _is_audio(call) or _names_audio(call, audio_urls):
         return True
@@ -164,6 +192,11 @@ def _is_speech(call: _Call, calls: Sequence[_Call], audio_urls: set[str]) -> boo
     ids = {str(value) for name, value in leaves if _ID_NAME.match(name) and isinstance(value, (str, int))}
     later = [other for other in calls if ids & set(urlsplit(other.exchange.request.url).path.split("/"))]
     return any(_is_audio(other) or _names_audio(other, audio_urls) for other in later)
+
+
+def _has_text(call: _Call) -> bool:
+    names = {name.lower() for name, value in _iterate_leaves({"": call.request_body, **call.query}) if value}
+    return bool(names & set(SPEECH_FIELD_NAMES["text"]))
 
 
 def _names_audio(call: _Call, audio_urls: set[str]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange
@@ -16,8 +18,16 @@ MAX_FILES = 1000
 _SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
-def read_recorded_exchanges(path: Path) -> list[Exchange]:
-    """Return the exchanges of a file, or of all recordings below a folder, in order. They are not redacted.
+class RecordedExchanges(NamedTuple):
+    """The exchanges of recordings, in order. They are not redacted."""
+
+    exchanges: list[Exchange]
+    left_out: list[str]
+    """The files and interactions that could not be read, with the reason."""
+
+
+def read_recorded_exchanges(path: Path) -> RecordedExchanges:
+    """Return the exchanges of a file, or of all recordings below a folder.
 
     Interactions that cannot be imported are left out, and in a folder also files that are not recordings.
 
@@ -29,24 +39,29 @@ def read_recorded_exchanges(path: Path) -> list[Exchange]:
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
     if len(files) > MAX_FILES:
         raise DataError(f"{path}: has more than {MAX_FILES} files: name a folder with fewer")
-    exchanges = []
+    exchanges: list[Exchange] = []
+    left_out: list[str] = []
     for file in files:
         try:
-            exchanges += _read_file(file)
-        except DataError:
+            recorded = _read_file(file)
+        except DataError as error:
+            left_out.append(str(error))
             continue
+        exchanges += recorded.exchanges
+        left_out += recorded.left_out
     if not exchanges:
         raise DataError(f"{path}: contains no recording: expected HAR files or cassettes with exchanges")
-    return exchanges
+    return RecordedExchanges(exchanges, left_out)
 
 
-def _read_file(path: Path) -> list[Exchange]:
+def _read_file(path: Path) -> RecordedExchanges:
     if is_recording(path):
-        return list(load_har(path).exchanges)
-    exchanges = []
+        return RecordedExchanges(list(load_har(path).exchanges), [])
+    exchanges: list[Exchange] = []
+    reasons: Counter[str] = Counter()
     for interaction in parse_interaction_file(path).interactions:
         try:
             exchanges.append(to_exchange(interaction.parse()))
-        except NotImportedError:
-            continue
-    return exchanges
+        except NotImportedError as error:
+            reasons[str(error)] += 1
+    return RecordedExchanges(exchanges, [f"{path}: exchanges: {count}; {why}" for why, count in reasons.items()])
