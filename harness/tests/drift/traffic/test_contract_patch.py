@@ -118,6 +118,22 @@ def test_from_the_command_line(patched: tuple[Path, Contract, tuple[Exchange, ..
     assert "`observed-status-undocumented`" in markdown
 
 
+def test_with_nothing_to_add_no_file_is_written(tmp_path: Path) -> None:
+    contract = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
+    har, patch = tmp_path / "same.har", tmp_path / "folder" / "change.patch"
+    exchanges = asyncio.run(record(contract.find_target_by_name("voice-design"), 3))
+    save_har(har, exchanges, provenance=Provenance.EMULATED, contract=contract)
+    arguments = ["drift", str(contract.document.path), str(har), "--propose", str(patch)]
+    output = CliRunner().invoke(cli, arguments).output
+    assert f"the recordings add nothing to the contract: {patch} is not written" in output
+    assert "patch -p0" not in output
+    assert not patch.parent.exists()
+    patch.parent.mkdir()
+    patch.write_text("an earlier patch")
+    CliRunner().invoke(cli, arguments)
+    assert patch.read_text() == "an earlier patch"
+
+
 def test_a_contract_in_json_stays_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
     exchanges = tuple(map(_changed, asyncio.run(record(source.find_target_by_name("voice-design"), 3))))

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_contract
 from voicegauge.drift import ContractPatch
 from voicegauge.drift.contract_patch import build_contract_patch
 from voicegauge.drift.traffic import compare_traffic_with_contract
-from voicegauge.model import Exchange
+from voicegauge.model import Exchange, Provenance
+from voicegauge.recording import save_har
 
 from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
@@ -131,3 +134,7 @@ def test_an_addition_in_a_third_file_is_left_to_a_person(contract: Contract) -> 
     (change,) = patch.unpatched_changes
     assert change.old_position is not None
     assert change.old_position.file == "parts.yaml"
+    save_har(Path("seen.har"), exchanges, provenance=Provenance.EMULATED, contract=contract)
+    output = CliRunner().invoke(cli, ["drift", "overlay.yaml", "seen.har", "--propose", "change.patch"]).output
+    assert output.count("must be made by hand in parts.yaml:1") == 1
+    assert output.rstrip().endswith("; 1 change must be made by hand")

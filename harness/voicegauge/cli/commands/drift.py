@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,11 +89,14 @@ def command(
     from voicegauge.drift import DriftLevel, render_markdown
 
     patch: ContractPatch | None = None
+    diff = ""
     if propose is None:
         report = api.find_drift(old, new, contracts=contracts, uses=uses)
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
-        write_file(propose, patch.build_unified_diff().encode())
+        diff = patch.build_unified_diff()
+        if diff:
+            write_file(propose, diff.encode())
     failed_writes = FailedWrites()
     report = files.apply_baselines(report, failed_writes)
 
@@ -100,9 +104,11 @@ def command(
         if format_name == "markdown":
             print_escaped(render_markdown(report), with_newline=False)
             return
-        _print_drift_report(report)
-        if propose is not None and patch is not None:
-            _print_patch(propose, patch)
+        unpatched = patch.unpatched_changes if patch is not None else ()
+        manual_changes = [change for change in report.changes if change in unpatched]  # without those of the baseline
+        _print_drift_report(report, manual_changes)
+        if propose is not None:
+            _print_patch(propose, len(manual_changes), is_written=bool(diff))
 
     with failed_writes.collect():
         show_record(report, json_path, print_report)
@@ -113,10 +119,13 @@ def command(
         ctx.exit(EXIT_FINDINGS)
 
 
-def _print_drift_report(report: DriftReport) -> None:
+def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChange]) -> None:
     out = create_console()
     for change in report.changes:
         _print_change(out, change)
+        if change in manual_changes:
+            where = f" in {change.old_position}" if change.old_position else ""
+            out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
     for entry in report.unused_baseline:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
@@ -126,10 +135,12 @@ def _print_drift_report(report: DriftReport) -> None:
     out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
 
 
-def _print_patch(file: Path, patch: ContractPatch) -> None:
-    count = len(patch.unpatched_changes)
-    left = f"; {count} changes must be made by hand" if count else ""
-    create_console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True)
+def _print_patch(file: Path, manual_count: int, *, is_written: bool) -> None:
+    written = f"wrote {file}: review it, then patch -p0 < {file}"
+    result = written if is_written else f"the recordings add nothing to the contract: {file} is not written"
+    changes = "1 change" if manual_count == 1 else f"{manual_count} changes"
+    left = f"; {changes} must be made by hand" if manual_count else ""
+    create_console().print(f"{result}{left}", soft_wrap=True)
 
 
 def _print_change(terminal: Console, change: DriftChange) -> None:
