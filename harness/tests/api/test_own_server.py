@@ -68,6 +68,16 @@ def test_documented_requests_have_a_model_and_a_voice_of_the_server() -> None:
     assert "rejects-valid" not in {finding.rule for finding in report.findings}
 
 
+def test_the_emulator_has_only_the_voices_that_it_lists() -> None:
+    listed, unlisted = (
+        f'{NAME}/createSpeech: voice "nova"',
+        f"{NAME}/createSpeech: voice 'no-such-value', not one of its values",
+    )
+    with voicegauge.emulate(NAME, time_scale=0.05) as emulator:
+        report = voicegauge.check(NAME, live=options(emulator.base_url(NAME)), cases=[listed, unlisted])
+    assert list(report.findings) == []
+
+
 @pytest.mark.parametrize("server", [{}, {"has_models": False}, {"has_web_page": True}])
 def test_a_base_url_without_its_path_is_recognized(server: dict[str, bool]) -> None:
     with running_own_server(**server) as url:
@@ -75,6 +85,18 @@ def test_a_base_url_without_its_path_is_recognized(server: dict[str, bool]) -> N
             voicegauge.check(NAME, live=options(url))
         with pytest.raises(UsageError, match=f"use --base-url {url}/v1$"):
             voicegauge.check(NAME, live=options(f"{url}/v2"))
+
+
+def test_a_web_page_at_every_other_path_is_not_the_api() -> None:
+    with running_own_server(has_web_page=True, page_methods=("GET", "POST")) as url:
+        for base in (url, f"{url}/v2"):
+            with pytest.raises(UsageError, match=f"has no /audio/speech .HTML.: use --base-url {url}/v1$"):
+                voicegauge.check(NAME, live=options(base))
+    with (
+        running_own_server(prefix="/elsewhere", has_web_page=True, page_methods=("GET", "POST")) as url,
+        pytest.raises(UsageError, match="answers HTML: is this the base URL"),
+    ):
+        voicegauge.check(NAME, live=options(f"{url}/v1"))
 
 
 def test_another_server_is_said_to_have_no_such_api() -> None:

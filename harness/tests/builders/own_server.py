@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +37,7 @@ def running_own_server(
     has_web_page: bool = False,
     prefix: str = "/v1",
     is_strict: bool = False,
+    page_methods: Sequence[str] = ("GET",),
 ) -> Iterator[str]:
     """Run the server; yield its root URL.
 
@@ -44,9 +45,10 @@ def running_own_server(
         key: the key that it requires; `None` if it needs none.
         voices: its list of voices; `None` if it has no such list.
         has_models: whether it lists its models.
-        has_web_page: whether a page is the response to every GET elsewhere.
+        has_web_page: whether a page is the response to every request elsewhere that has one of `page_methods`.
         prefix: path of the API.
         is_strict: whether models and voices that it does not list are rejected with 400.
+        page_methods: methods of requests for the page.
     """
 
     def is_allowed(request: Request) -> bool:
@@ -82,7 +84,7 @@ def running_own_server(
     routes = [Route("/audio/speech", create_speech, methods=["POST"])]
     routes += [Route("/models", list_models)] if has_models else []
     routes += [Route("/audio/voices", list_voices)] if voices is not None else []
-    pages = [Route("/{path:path}", show_page)] if has_web_page else []
+    pages = [Route("/{path:path}", show_page, methods=list(page_methods))] if has_web_page else []
     app = Starlette(routes=[Mount(prefix, routes=routes), *pages])
     with running_app(app) as url:
         yield url

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,15 +14,10 @@ from voicegauge.contract.extension import ServerList
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.model import Exchange
 
-MAX_NAMES = 1_000
-"""Number of names in a list that are read."""
-MAX_NAME_CHARACTERS = 200
 MAX_LIST_S = 10.0
 """Maximum time of one list in seconds. A server that needs longer is used with the names of the contract."""
 
-
-_USABLE_NAME = re.compile(r"\w[\w .+@/-]*")
-"""A name as it is. Lists also have patterns such as "clone:<id>", which are not names."""
+_HTML = "HTML"
 
 
 class ServerNames(NamedTuple):
@@ -74,16 +68,8 @@ async def _request_list(connection: ProviderConnection, server_list: ServerList)
 
 
 def _read_names(exchange: Exchange, server_list: ServerList) -> tuple[str, ...]:
-    body = parse_exchange(exchange).response_json if 200 <= exchange.response.status < 300 else None
-    items: Any = next((found for at in server_list.items if isinstance(found := at.read_body(body), list)), [])
-    names = (_read_name(item) for item in items[:MAX_NAMES])
-    return tuple(dict.fromkeys(name for name in names if _USABLE_NAME.fullmatch(name)))
-
-
-def _read_name(item: Any) -> str:
-    if isinstance(item, dict):
-        item = next((item[key] for key in ("id", "name") if isinstance(item.get(key), str)), None)
-    return item if isinstance(item, str) and len(item) <= MAX_NAME_CHARACTERS else ""
+    is_success = 200 <= exchange.response.status < 300
+    return server_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
 
 def _raise_key_error(connection: ProviderConnection, status: int) -> None:
@@ -101,25 +87,31 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     """
     operation = _find_speech_operation(connection.contract)
     right = connection.build_request(operation, RequestParts())
-    if not await _is_missing(connection, right.url, operation):
+    reason = await _find_why_missing(connection, right.url, operation)
+    if reason is None:
         return
     base = right.url.removesuffix(operation.path)
     parts = urlsplit(base)
     root = f"{parts.scheme}://{parts.netloc}"
     documented = urlsplit(operation.server.url).path
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
-        if other != base and not await _is_missing(connection, other + operation.path, operation):
-            raise UsageError(f"{base} has no {operation.path} (404): use --base-url {other}")
-    raise UsageError(f"{base} has no {operation.path} (404): name the base URL of the API with --base-url")
+        if other != base and await _find_why_missing(connection, other + operation.path, operation) is None:
+            raise UsageError(f"{base} has no {operation.path} ({reason}): use --base-url {other}")
+    if reason == _HTML:
+        raise UsageError(f"{right.url} answers HTML: is this the base URL of the API? Name it with --base-url")
+    raise UsageError(f"{base} has no {operation.path} ({reason}): name the base URL of the API with --base-url")
 
 
-async def _is_missing(connection: ProviderConnection, url: str, operation: Operation) -> bool:
+async def _find_why_missing(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
+    """Return how a server shows that it has no API at `url`: by a status, or by a web page; `None` if it has one."""
     request = connection.build_request(operation, RequestParts(), url=url)
     request = msgspec.structs.replace(
         request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))
     )
-    exchange = await connection.send(request, operation.id, max_total_s=MAX_LIST_S)
-    return exchange.response.status in (404, 405)
+    response = (await connection.send(request, operation.id, max_total_s=MAX_LIST_S)).response
+    if response.status in (404, 405):
+        return "404"
+    return _HTML if 200 <= response.status < 300 and response.media_type == "text/html" else None
 
 
 def _find_speech_operation(contract: Contract) -> Operation:

@@ -35,7 +35,7 @@ from voicegauge.contract.documents import (
     read_openapi_document,
 )
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
-from voicegauge.contract.loading import adapt_to_server, is_bundled, load_contract
+from voicegauge.contract.loading import adapt_to_server, is_bundled, limit_to_listed_voices, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     ASSUMED_SPEECH_CHARACTERS_PER_S,
@@ -110,6 +110,7 @@ __all__ = [
     "is_billable",
     "is_bundled",
     "is_rounded_amount",
+    "limit_to_listed_voices",
     "list_price_sources",
     "load_catalogue",
     "load_contract",

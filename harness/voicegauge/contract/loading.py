@@ -88,6 +88,25 @@ def adapt_to_server(
     return adapted
 
 
+def limit_to_listed_voices(contract: Contract) -> Contract:
+    """Return the contract of a server that has only the voices in the documented lists of voices.
+
+    A contract without `self_hosted` is returned as it is.
+    """
+    spec = contract.provider.self_hosted
+    if spec is None:
+        return contract
+    voices = [
+        name
+        for server_list in spec.voices
+        for response in contract.operations[server_list.operation].responses.values()
+        for media in response.media_types.values()
+        for example in media.examples
+        for name in server_list.read_names(example.value)
+    ]
+    return adapt_to_server(contract, models=(), voices=tuple(dict.fromkeys(voices))) if voices else contract
+
+
 def _remove_lists_without_operation(data: dict[str, Any], missing_operations: Sequence[str]) -> None:
     lists = data["x-provider"]["self_hosted"]
     lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operations]

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from voicegauge.contract.extension.security import EnvironmentVariable
 from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument, SourceReference
 from voicegauge.formats import Location
 from voicegauge.model import Record
+
+MAX_NAMES = 1_000
+"""Number of names in a server's list that are read."""
+MAX_NAME_CHARACTERS = 200
+_USABLE_NAME = re.compile(r"\w[\w .+@/-]*")
+"""A name as it is. Lists also have patterns such as "clone:<id>", which are not names."""
 
 
 class CreditSpec(Record, frozen=True, kw_only=True):
@@ -49,6 +58,18 @@ class ServerList(Record, frozen=True, kw_only=True):
     the name in `id` or `name`."""
     sets: Location
     """Location, in speech requests, of the field that has one of the names."""
+
+    def read_names(self, body: Any) -> tuple[str, ...]:
+        """Return the names in the body of a response, each once; empty if there is no list."""
+        items: Any = next((found for at in self.items if isinstance(found := at.read_body(body), list)), [])
+        names = (_read_name(item) for item in items[:MAX_NAMES])
+        return tuple(dict.fromkeys(name for name in names if _USABLE_NAME.fullmatch(name)))
+
+
+def _read_name(item: Any) -> str:
+    if isinstance(item, dict):
+        item = next((item[key] for key in ("id", "name") if isinstance(item.get(key), str)), None)
+    return item if isinstance(item, str) and len(item) <= MAX_NAME_CHARACTERS else ""
 
 
 class SelfHostedSpec(Record, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from voicegauge.contract import Contract
+from voicegauge.contract import Contract, limit_to_listed_voices
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def create_app(
     from voicegauge.emulator.server.providers import EmulatedProviders
     from voicegauge.emulator.server.request_bodies import are_headers_too_large
 
-    providers = EmulatedProviders(tuple(contracts), settings or EmulatorSettings(), extra_faults)
+    limited = tuple(limit_to_listed_voices(contract) for contract in contracts)
+    providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults)
     control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), hosts)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
