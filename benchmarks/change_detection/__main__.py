@@ -98,7 +98,7 @@ CASES = [
     Case(
         title="WER +3 points, interleaved",
         compare=compare_interleaved,
-        design=INTERLEAVED,
+        design=replace(INTERLEAVED, sessions=8),
         metric="wer",
         change=0.03,
         minimum=0.90,
