@@ -59,7 +59,9 @@ def correct_responses(operation: Operation, exchanges: list[Exchange]) -> list[C
     found: dict[ResponseKind, CorrectResponse] = {}
     for exchange in exchanges:
         response, kind = exchange.response, response_kind(operation, exchange)
-        body = read_json(response.body) if is_json(response.media_type) else None
+        # Some services send several JSON texts, one after another, as application/json: a stream has no body to edit.
+        is_stream = operation.stream is not None and response.status < 300
+        body = read_json(response.body) if is_json(response.media_type) and not is_stream else None
         headers = tuple(name.lower() for name, _ in response.headers)
         found.setdefault(kind, CorrectResponse(operation, kind, body, headers))
     return list(found.values())
