@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from voicegauge.api import AsrEngines, Conversion, ListenResult, Providers, RecordResult, RuleList, ScoreResult
 from voicegauge.bench.analysis.comparison import RunComparison
+from voicegauge.bench.planning import SuiteFile, TextRow
 from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
 from voicegauge.conformance import CheckReport
@@ -68,6 +69,8 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
+    "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),
+    "docs/texts.schema.json": lambda: as_json(record_schema(TextRow, "a line of a .jsonl file for bench --texts")),
     "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
     "docs/asr.schema.json": lambda: as_json(record_schema(AsrEngines, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),

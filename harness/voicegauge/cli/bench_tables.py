@@ -58,7 +58,7 @@ _COLUMNS = (
     _TOTAL_LATENCY_P95,
     _COMPLETION_TIME,
     _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, digits=2, with_interval=False)),
-    _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer)),
+    _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
     _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
     _PRICE_PER_MINUTE,
     _PRICE_PER_MILLION,
@@ -142,7 +142,9 @@ def _build_legend(
     if scores:
         lines.append(f"WER by {scores.asr} ({scores.asr_reason}); normalizer {scores.normalizer}")
         if scores.closed_vocabulary:
-            lines.append(f"{scores.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts")
+            lines.append(_describe_vocabulary(scores))
+        if scores.left_out:
+            lines.append(f"not scored: {', '.join(scores.left_out)}, which {scores.asr} does not know")
     if hidden_columns:
         names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
@@ -152,6 +154,15 @@ def _build_legend(
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
             lines.append(Text.assemble((one.target, "red"), f": {one.failures} of {one.samples} failed ({kinds})"))
     return lines
+
+
+def _describe_vocabulary(scores: ScoreSet) -> str | Text:
+    from rich.text import Text
+
+    known = scores.known_words
+    if known is None:
+        return f"{scores.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
+    return Text(f"{scores.asr}: small vocabulary; {known}", style="red" if known.unknown else "")
 
 
 def _describe_stream(target: str, stream: StreamSummary) -> str:
@@ -194,9 +205,9 @@ def _format_price_per_million(cost: TargetCost) -> str:
     return _NO_VALUE_TEXT if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
 
 
-def _format_error_rate(rate: ErrorRate | None) -> str:
+def _format_error_rate(rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:
     if rate is None:
-        return _NO_VALUE_TEXT
+        return f"{_NO_VALUE_TEXT}\n({', '.join(unscored_languages)})" if unscored_languages else _NO_VALUE_TEXT
     corpus, unit = rate.corpus, "\n(characters)" if rate.unit == "character" else ""
     if corpus.low is None or corpus.high is None:
         return f"{corpus.value:.1%}{unit}"

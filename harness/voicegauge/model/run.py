@@ -113,6 +113,21 @@ class AsrErrorFloor(Record, frozen=True, kw_only=True):
     texts: int
 
 
+class KnownWords(Record, frozen=True, kw_only=True):
+    """How much of the texts an ASR engine with a closed vocabulary can recognize."""
+
+    words: int
+    """Number of words in the texts, each text once."""
+    unknown: int
+    """Number of these words that the engine does not know, and therefore never recognizes."""
+
+    def __str__(self) -> str:
+        """The count in words, and what follows for error rates."""
+        if self.unknown:
+            return f"{self.unknown} of {self.words} words unknown: do not interpret these error rates"
+        return f"all {self.words} words known: lower error rates than with an ASR engine that knows every word"
+
+
 class ScoreSet(Record, frozen=True, kw_only=True):
     """Scores of one run that were computed with one ASR engine and one normalizer."""
 
@@ -129,6 +144,9 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     closed_vocabulary: bool = False
     """Whether the ASR engine knows only the small vocabulary of the bundled suites. Its error rates are then too low,
     and meaningless for other texts."""
+    known_words: KnownWords | None = None
+    """For a closed vocabulary: how many words of the texts the engine knows. `None` for other engines, and in runs of
+    older versions."""
     scores: tuple[Score, ...] = ()
     floor: tuple[AsrErrorFloor, ...] = ()
 

@@ -158,7 +158,8 @@ def _format_heading(run: RunReport) -> str:
 def _format_scoring(run: RunReport) -> str:
     if run.scoring is None:
         return "Not scored."
-    closed = " (closed vocabulary: made for the bundled suites)" if run.scoring.closed_vocabulary else ""
+    known = run.scoring.known_words or "made for the bundled suites"
+    closed = f" (closed vocabulary: {known})" if run.scoring.closed_vocabulary else ""
     uneven = " The targets were not measured in the same languages." if has_uneven_languages(run) else ""
     return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 

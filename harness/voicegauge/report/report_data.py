@@ -15,6 +15,7 @@ from voicegauge.model import (
     AmbiguousRequest,
     AsrErrorFloor,
     FailureKind,
+    KnownWords,
     Manifest,
     OpenJob,
     Provenance,
@@ -41,6 +42,8 @@ class ScoringInfo(Record, frozen=True, kw_only=True):
     settings: dict[str, str]
     closed_vocabulary: bool
     """Whether the ASR has a small vocabulary made for the bundled suites, so that its error rates are too low."""
+    known_words: KnownWords | None = None
+    """For a closed vocabulary: how many words of the texts the ASR engine knows."""
     floor: tuple[AsrErrorFloor, ...]
     """The ASR engine's own errors on reference speech, by language."""
     left_out: tuple[str, ...]
@@ -138,6 +141,7 @@ def _build_scoring_info(run: Run, scores: ScoreSet) -> ScoringInfo:
         normalizer=scores.normalizer,
         settings=scores.settings,
         closed_vocabulary=scores.closed_vocabulary,
+        known_words=scores.known_words,
         floor=scores.floor,
         left_out=scores.left_out,
         others=tuple(other.asr for other in run.score_sets[:-1]),

@@ -127,7 +127,8 @@ def _describe_vocabulary(run: RunReport) -> str:
     if run.scoring is None:
         return ""
     if run.scoring.closed_vocabulary:
-        return "CLOSED: small-vocabulary ASR made for the bundled suites, so the error rates are too low"
+        known = run.scoring.known_words
+        return f"CLOSED: {known}" if known else "CLOSED: small-vocabulary ASR made for the bundled suites"
     return "open"
 
 

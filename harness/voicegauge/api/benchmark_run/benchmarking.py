@@ -9,7 +9,7 @@ from pathlib import Path
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
-from voicegauge.api.benchmark_run.planning import find_reason_not_to_transcribe, plan_requests
+from voicegauge.api.benchmark_run.planning import choose_texts, find_reason_not_to_transcribe, plan_requests
 from voicegauge.api.benchmark_run.sending import announce_cost, choose_run_to_continue, open_services, send_requests
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import delete_leftover_resources
@@ -23,7 +23,7 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
-from voicegauge.bench.planning import BenchPlanSettings, load_suite
+from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import StopSignal, begin_run, build_live_access
 from voicegauge.errors import UsageError
 
@@ -34,6 +34,7 @@ def benchmark(
     live: LiveOptions | None = None,
     contracts: ContractsOrFolders = (),
     suite: str = "smoke",
+    texts: PathLike | None = None,
     languages: Sequence[str] = (),
     categories: Sequence[str] = (),
     max_texts: int | None = None,
@@ -71,6 +72,9 @@ def benchmark(
         live: permission and budget to send to the providers' own services.
         contracts: loaded contracts, or folders of your own.
         suite: id of a bundled suite of texts, or a YAML file.
+        texts: file with your own texts, which replace the suite: one per line (`.txt`), a table (`.csv`) or one JSON
+            object per line (`.jsonl`), with `text` and optionally `id`, `language` and `category`. Without a language
+            they are in that of `languages` if it has one, else in English.
         languages: languages of the texts to use; by default all languages of the suite.
         categories: categories of the texts to use; by default all categories of the suite.
         max_texts: number of texts to use of each language, from the start of the suite; by default all.
@@ -120,7 +124,7 @@ def benchmark(
         ),
         target_names=to_names(targets),
         live_options=live,
-        suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
+        suite=choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts),
         settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
         prices=prices or {},
         voice_sample=voice_sample,

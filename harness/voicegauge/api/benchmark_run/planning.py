@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
@@ -22,13 +23,15 @@ from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,
     Suite,
+    find_targets_with_own_sample,
+    load_own_texts,
     load_suite,
     plan_benchmark_requests,
     read_voice_sample,
     validate_requests_can_be_built,
 )
 from voicegauge.bench.scoring import choose_scoring_asr
-from voicegauge.contract import BaseTarget, Catalogue
+from voicegauge.contract import BaseTarget, Catalogue, Target
 from voicegauge.model import Provenance, VoiceSample
 from voicegauge.speech.asr import SpokenText
 
@@ -56,6 +59,7 @@ def plan_benchmark(
     live: LiveOptions | None = None,
     contracts: ContractsOrFolders = (),
     suite: str = "smoke",
+    texts: PathLike | None = None,
     languages: Sequence[str] = (),
     categories: Sequence[str] = (),
     max_texts: int | None = None,
@@ -78,6 +82,7 @@ def plan_benchmark(
         live: plan for the live services; the budget in this argument is ignored.
         contracts: see `benchmark`.
         suite: see `benchmark`.
+        texts: see `benchmark`.
         languages: see `benchmark`.
         categories: see `benchmark`.
         max_texts: see `benchmark`.
@@ -102,13 +107,41 @@ def plan_benchmark(
         ),
         target_names=to_names(targets),
         live_options=live,
-        suite=load_suite(suite).select_texts(languages=languages, categories=categories, max_texts=max_texts),
+        suite=choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts),
         settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
         prices=prices or {},
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
     return summarize_bench_plan(planned.plan)
+
+
+def choose_texts(
+    suite: str,
+    texts: PathLike | None,
+    *,
+    languages: Sequence[str],
+    categories: Sequence[str],
+    max_texts: int | None,
+) -> Suite:
+    """Load the texts of a benchmark and select those that are used.
+
+    Args:
+        suite: id of a bundled suite, or a YAML file.
+        texts: a file with the user's own texts, which replace those of `suite`.
+        languages: as in `benchmark`. If there is one, it is also the language of own texts that name none.
+        categories: as in `benchmark`.
+        max_texts: as in `benchmark`.
+
+    Raises:
+        UsageError: no text has that language or category.
+        DataError: a file cannot be read.
+    """
+    if texts is None:
+        loaded = load_suite(suite)
+    else:
+        loaded = load_own_texts(Path(texts), default_language=languages[0] if len(languages) == 1 else "en")
+    return loaded.select_texts(languages=languages, categories=categories, max_texts=max_texts)
 
 
 def plan_requests(
@@ -153,6 +186,11 @@ def plan_requests(
         listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
+    if voice is not None and voice.data is not None:
+        for target_id in find_targets_with_own_sample(one for one in targets.values() if isinstance(one, Target)):
+            listener.notice(
+                f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
+            )
     if live_options is not None:
         announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)

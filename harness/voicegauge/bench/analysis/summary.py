@@ -150,6 +150,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     sample failed."""
     categories: tuple[CategoryErrorRate, ...]
     languages: tuple[LanguageErrorRate, ...]
+    unscored_languages: tuple[str, ...] = ()
+    """Languages of samples that have no error rate because the ASR engine does not support them."""
     cost: TargetCost
     pareto: bool
     """Whether no other target is at least as good in total latency and error rate and better in one of the two."""
@@ -177,9 +179,9 @@ def summarize_targets(
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and s.is_measured]
         scored = pair_samples_with_scores(samples, score_set) if score_set else []
-        summaries.append(
-            _summarize_target(target, samples, scored, run.manifest.provenance, text_length_characters, seed)
-        )
+        summary = _summarize_target(target, samples, scored, run.manifest.provenance, text_length_characters, seed)
+        unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
+        summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
     in_pareto_set = find_pareto_optimal([_get_latency_and_error_rate(summary) for summary in summaries])
     return tuple(msgspec.structs.replace(s, pareto=best) for s, best in zip(summaries, in_pareto_set, strict=True))
 

@@ -1,5 +1,6 @@
 """Plans the texts, requests, order and expected cost of a benchmark before anything is sent."""
 
+from voicegauge.bench.planning.own_texts import TextRow, load_own_texts
 from voicegauge.bench.planning.plan import (
     BenchPlan,
     BenchPlanSettings,
@@ -10,11 +11,11 @@ from voicegauge.bench.planning.plan import (
 )
 from voicegauge.bench.planning.speech_requests import (
     build_speech_request,
-    read_voice_sample,
     validate_requests_can_be_built,
 )
 from voicegauge.bench.planning.spoken_uploads import SpokenUpload, synthesize_texts
-from voicegauge.bench.planning.suite import Suite, SuiteText, load_suite
+from voicegauge.bench.planning.suite import Suite, SuiteFile, SuiteText, load_suite
+from voicegauge.bench.planning.voice_samples import find_targets_with_own_sample, read_voice_sample
 
 __all__ = [
     "BenchPlan",
@@ -23,9 +24,13 @@ __all__ = [
     "Round",
     "SpokenUpload",
     "Suite",
+    "SuiteFile",
     "SuiteText",
     "TargetQuote",
+    "TextRow",
     "build_speech_request",
+    "find_targets_with_own_sample",
+    "load_own_texts",
     "load_suite",
     "plan_benchmark_requests",
     "read_voice_sample",

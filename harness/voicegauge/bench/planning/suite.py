@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -20,6 +21,10 @@ from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError, DataError, UnknownNameError
 from voicegauge.formats import Document, explain_type_error, read_document
 from voicegauge.model import Record, SuiteRef
+
+ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+"""Characters of the ids of suites and texts, which become parts of the names of folders and files."""
+_Identifier = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]
 
 
 class SuiteText(Record, frozen=True, kw_only=True):
@@ -79,26 +84,29 @@ def _reject_unknown_names(value_kind: str, requested_names: Sequence[str], known
             raise UnknownNameError(value_kind, name, known_names)
 
 
-class _TextEntry(Record, frozen=True, kw_only=True):
+class SuiteTextEntry(Record, frozen=True, kw_only=True):
     """One text in a suite file."""
 
-    id: str
+    id: _Identifier
+    """Unique in the file; letters, digits, "-", "_" and "."."""
     text: str
     category: str
+    """What makes the text hard to synthesize, such as "plain", "numbers" or "names"."""
     language: str | None = None
+    """Language of the text, such as "en"; that of the file if absent."""
 
 
-class _SuiteFile(Record, frozen=True, kw_only=True):
-    """The content of a suite file."""
+class SuiteFile(Record, frozen=True, kw_only=True):
+    """A suite of texts for `voicegauge bench --suite FILE`."""
 
-    id: str
+    id: _Identifier
+    """Name of the suite, which is part of the names of its runs; letters, digits, "-", "_" and "."."""
     version: int
+    """Raised whenever a text changes."""
     title: str
     language: str
-    texts: list[_TextEntry]
-
-
-_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+    """Language of the texts that name none, such as "en"."""
+    texts: list[SuiteTextEntry]
 
 
 def list_suite_names() -> list[str]:
@@ -130,7 +138,7 @@ def load_suite(name_or_file: str | Path) -> Suite:
 
 def _parse_suite(document: Document) -> Suite:
     try:
-        file = msgspec.convert(document.data, _SuiteFile)
+        file = msgspec.convert(document.data, SuiteFile)
     except msgspec.ValidationError as error:
         raise _convert_schema_error(document, error) from error
     _check_id(document, "/id", "suite", file.id)  # the id becomes part of a run's folder name
@@ -158,7 +166,7 @@ def _parse_suite(document: Document) -> Suite:
 
 
 def _check_id(document: Document, pointer: str, object_kind: str, id_to_check: str) -> None:
-    if not id_to_check or not set(id_to_check) <= _ID_CHARACTERS:
+    if not id_to_check or not set(id_to_check) <= ID_CHARACTERS:
         raise _build_error_at(
             document, pointer, f"the {object_kind} id {id_to_check!r} may only contain letters, digits, -, _ and ."
         )

@@ -21,7 +21,7 @@ from voicegauge.bench.scoring.transcription import (
 )
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
-from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
+from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr, count_unknown_words
 from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, encode
 from voicegauge.speech.transcripts import choose_normalizer, score_transcript
 
@@ -111,6 +111,7 @@ def score_run(
         settings=_describe_scoring_settings(asr),
         left_out=left_out,
         closed_vocabulary=asr.closed_vocabulary,
+        known_words=count_unknown_words({one.text for one in supported}) if asr.closed_vocabulary else None,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
         floor=_measure_error_floor(references, transcripts),
     )

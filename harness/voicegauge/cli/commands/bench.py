@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @add_contracts_option
 @click.option("--suite", default="smoke", show_default=True, help="A bundled suite of texts, or a YAML file.")
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own texts instead of a suite: one per line (.txt), .csv or .jsonl.",
+)
 @click.option("--language", "languages", multiple=True, help="Only texts in this language. May be repeated.")
 @click.option(
     "--category", "categories", multiple=True, help="Only texts of this category of the suite. May be repeated."
@@ -100,6 +106,7 @@ def command(
     targets: tuple[str, ...],
     contracts: tuple[Path, ...],
     suite: str,
+    texts: Path | None,
     languages: tuple[str, ...],
     categories: tuple[str, ...],
     limit: int | None,
@@ -129,14 +136,16 @@ def command(
 ) -> None:
     """Measure latency, cost and intelligibility.
 
-    Each text of the suite is requested from every TARGET in turn (by default from all targets).
-    Requests go to the emulator unless --live is given. After Ctrl-C, the requests in flight are
+    Each text of the suite, or of --texts, is requested from every TARGET in turn (by default from
+    all targets). Requests go to the emulator unless --live is given. After Ctrl-C, the requests in flight are
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
     require_flags(ctx, ("base_url", "allow_insecure_http", "plans", "models", "voices"), "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
+    if texts is not None and ctx.get_parameter_source("suite") is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("--texts replaces the texts of --suite: leave one of them out")
     from voicegauge import api
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
@@ -157,6 +166,7 @@ def command(
             live=permission,
             contracts=catalogue,
             suite=suite,
+            texts=texts,
             languages=languages,
             categories=categories,
             max_texts=limit,
@@ -175,6 +185,7 @@ def command(
         live=permission,
         contracts=catalogue,
         suite=suite,
+        texts=texts,
         languages=languages,
         categories=categories,
         max_texts=limit,

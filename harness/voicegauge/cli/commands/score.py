@@ -59,8 +59,6 @@ def _print_scores(result: ScoreResult) -> None:
     out = create_console()
     for floor in scores.floor:
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)
-    if scores.left_out:
-        out.print(f"not scored: {', '.join(scores.left_out)}, which {scores.asr} does not know", soft_wrap=True)
 
 
 def _format_error_floor(floor: AsrErrorFloor) -> str:

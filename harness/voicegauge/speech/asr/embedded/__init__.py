@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import numpy as np
 
 from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
+from voicegauge.model import KnownWords
 from voicegauge.speech.asr.base import compute_short_sha256
 from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert_to_ctranslate2
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
@@ -33,6 +35,7 @@ NO_SPEECH_THRESHOLD = 0.6
 MAX_TOKENS_PER_S = 8.0
 """Number of tokens per second, more than the fastest voice speaks. The limit ends the repetitions that a small model
 tends to produce."""
+_WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
 _ASR_OPTIONS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
@@ -93,6 +96,14 @@ def list_known_words() -> frozenset[str]:
     """The words with which the model was trained, in lower case."""
     with np.load(WEIGHTS_PATH) as packed:
         return frozenset(str(packed["words"]).split())
+
+
+def count_unknown_words(texts: Iterable[str]) -> KnownWords:
+    """Count the words of English texts that the model does not know. Numbers count as known."""
+    known = list_known_words()
+    words = [word for text in texts for word in _WORD_PATTERN.findall(text.casefold().replace("\u2019", "'"))]
+    unknown = [word for word in words if word not in known and not any(map(str.isdigit, word))]
+    return KnownWords(words=len(words), unknown=len(unknown))
 
 
 def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:

@@ -1,0 +1,170 @@
+"""Reads the user's own texts from a file without the fields of a suite.
+
+lines.txt     one text per line
+table.csv     a header, then one text per row: the column `text`, and optionally `id`, `language` and `category`
+items.jsonl   one JSON object per line, with the same names
+
+Empty lines are skipped. A text without an id is named after its line ("line-3").
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.bench.planning.suite import ID_CHARACTERS, Suite, SuiteText
+from voicegauge.errors import DataError
+from voicegauge.files import read_file
+from voicegauge.formats import MAX_DOCUMENT_BYTES, explain_type_error
+from voicegauge.model import Record
+
+OWN_CATEGORY = "own"
+"""Category of texts that name none."""
+_CSV_DELIMITERS = (",", ";", "\t")
+"""Delimiters of columns. Spreadsheets write semicolons where the comma is the decimal mark."""
+
+
+class TextRow(Record, frozen=True, kw_only=True):
+    """One text as the file contains it."""
+
+    text: str
+    id: str | None = None
+    language: str | None = None
+    category: str | None = None
+
+
+_COLUMNS = TextRow.__struct_fields__
+_NumberedRows = Iterator[tuple[int, TextRow]]
+"""Rows with the numbers of their lines, which count from 1."""
+
+
+def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
+    """Load texts as a suite that is named after the file.
+
+    Args:
+        file: a file whose name ends in `.txt`, `.csv` or `.jsonl`, in UTF-8.
+        default_language: language of the texts that name none.
+
+    Raises:
+        DataError: the file cannot be read, or a text is empty or not unique; the message gives file, line and reason.
+    """
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        hint = ": pass a suite with --suite" if file.suffix.lower() in {".yaml", ".yml"} else ""
+        raise DataError(f"{file}: the name of a file with texts ends in {', '.join(_READERS)}{hint}")
+    texts: dict[str, SuiteText] = {}
+    for line, row in reader(file, _read_text(file)):
+        text = SuiteText(
+            id=row.id or f"line-{line}",
+            text=row.text.strip(),
+            category=row.category or OWN_CATEGORY,
+            language=row.language or default_language,
+        )
+        if not set(text.id) <= ID_CHARACTERS:
+            raise DataError(f"{file}:{line}: the id {text.id!r} may only contain letters, digits, -, _ and .")
+        if text.id in texts:
+            raise DataError(f"{file}:{line}: the id {text.id!r} is used twice")
+        if not text.text:
+            raise DataError(f"{file}:{line}: the text is empty")
+        texts[text.id] = text
+    if not texts:
+        raise DataError(f"{file}: contains no text")
+    return Suite(
+        id=re.sub(r"[^A-Za-z0-9_.-]+", "-", file.stem),
+        version=1,
+        title=f"Texts of {file.name}",
+        # Of the texts and not of the file: a line of a text file has another language with another --language.
+        sha256=hashlib.sha256(msgspec.json.encode(tuple(texts.values()))).hexdigest(),
+        texts=tuple(texts.values()),
+    )
+
+
+def _read_text(file: Path) -> str:
+    try:
+        content = read_file(file, MAX_DOCUMENT_BYTES)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{file}:{line}: is not UTF-8: save the file in this encoding") from None
+
+
+def _read_lines(_: Path, content: str) -> _NumberedRows:
+    for number, line in enumerate(content.split("\n"), 1):
+        if line.strip():
+            yield number, TextRow(text=line)
+
+
+def _read_json_lines(file: Path, content: str) -> _NumberedRows:
+    for number, line in enumerate(content.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, msgspec.json.decode(line, type=TextRow)
+        except msgspec.ValidationError as error:
+            raise DataError(f"{file}:{number}: {_explain_schema_error(error)}") from None
+        except msgspec.DecodeError as error:
+            raise DataError(f"{file}:{number}: is not JSON: {error}") from None
+
+
+def _explain_schema_error(error: msgspec.ValidationError) -> str:
+    reason, _, path = str(error).partition(" - at `$")
+    key = path.strip("`.")
+    known = f"; known: {', '.join(_COLUMNS)}" if "unknown field" in reason else ""
+    return (f"{key} " if key else "") + explain_type_error(reason) + known
+
+
+def _read_table(file: Path, content: str) -> _NumberedRows:
+    header = content.partition("\n")[0]
+    delimiter = max(_CSV_DELIMITERS, key=header.count)
+    rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    names: list[str] | None = None
+    try:
+        line = 1
+        for cells in rows:
+            if names is None:
+                names = [name.strip() for name in cells]
+                _check_column_names(file, names)
+            elif any(cell.strip() for cell in cells):
+                yield line, _build_table_row(file, line, names, cells)
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{file}:{rows.line_num}: is not CSV: {error}") from None
+
+
+def _check_column_names(file: Path, names: list[str]) -> None:
+    known = f"the columns are text, and optionally {', '.join(name for name in _COLUMNS if name != 'text')}"
+    unknown = [name for name in names if name not in _COLUMNS]
+    if unknown:
+        raise DataError(f"{file}:1: unknown column {unknown[0]!r}: {known}")
+    if "text" not in names:
+        raise DataError(f"{file}:1: there is no column text: {known}")
+    if len(set(names)) < len(names):
+        raise DataError(f"{file}:1: a column occurs twice: {known}")
+
+
+def _build_table_row(file: Path, line: int, names: list[str], cells: list[str]) -> TextRow:
+    if len(cells) != len(names):
+        raise DataError(
+            f"{file}:{line}: the row has {len(cells)} cells, the header {len(names)}: "
+            'write a text that contains the delimiter in "quotes"'
+        )
+    values: Mapping[str, str | None] = {
+        name: cell.strip() or None for name, cell in zip(names, cells, strict=True) if name != "text"
+    }
+    return TextRow(text=cells[names.index("text")], **values)
+
+
+_READERS: Mapping[str, Callable[[Path, str], _NumberedRows]] = {
+    ".txt": _read_lines,
+    ".csv": _read_table,
+    ".jsonl": _read_json_lines,
+}
