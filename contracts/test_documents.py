@@ -17,7 +17,7 @@ from voicegauge.contract.schemas import to_pointer
 from voicegauge.formats import Location
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
-OUR_KEYS = EXTENSION_KEYS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
+OUR_KEYS = EXTENSION_KEYS | {"x-advice", "x-key", "x-name", "x-request", "x-rejection-reason"}
 
 
 @pytest.fixture(params=sorted(CONTRACTS))
