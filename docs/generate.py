@@ -16,7 +16,16 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
-from voicegauge.api import AsrEngines, Conversion, ListenResult, Providers, RecordResult, RuleList, ScoreResult
+from voicegauge.api import (
+    AsrEngines,
+    Conversion,
+    ListenResult,
+    Providers,
+    RecordResult,
+    RuleExplanation,
+    RuleList,
+    ScoreResult,
+)
 from voicegauge.bench.analysis.comparison import RunComparison
 from voicegauge.bench.planning import SuiteFile, TextRow
 from voicegauge.bench.result import BenchPlanResult, BenchResult
@@ -81,6 +90,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/listen.schema.json": lambda: as_json(record_schema(ListenResult, "voicegauge listen --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
+    "docs/explain.schema.json": lambda: as_json(record_schema(RuleExplanation, "voicegauge explain RULE --json")),
     "README.md": readme,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.contract import Catalogue, Contract, Operation, Target, describe_price, is_bundled, walk_objects
+from voicegauge.emulator import FAULTS
 from voicegauge.emulator.endpoints import describe_emulation
+from voicegauge.errors import UsageError
 from voicegauge.model import Record, Severity
 
 
@@ -96,12 +99,40 @@ class DriftRow(Record, frozen=True, kw_only=True):
     comparison: drift.DriftComparison
 
 
+_MEANING_BY_DRIFT_LEVEL = {
+    drift.DriftLevel.BREAKING: "A request that worked may be rejected, or a client may not understand a response.",
+    drift.DriftLevel.POSSIBLY_BREAKING: "Some clients break, or their requests become more expensive or slower.",
+    drift.DriftLevel.COMPATIBLE: "Every client that worked still works.",
+}
+
+
 class RuleList(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge rules --json` writes."""
 
     schema: str = "voicegauge/rules/2"
     rules: tuple[RuleRow, ...]
     drift: tuple[DriftRow, ...]
+
+
+class RuleExplanation(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge explain RULE --json` writes."""
+
+    schema: str = "voicegauge/explain/1"
+    id: str
+    severity: str
+    """Severity of a violation ("error"), or level of a change ("breaking")."""
+    description: str
+    """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed."""
+    why: str
+    """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
+    basis: str | None = None
+    """Parts of a contract that the rule reads; `None` for a rule of `drift`, like the following fields."""
+    keeps: str | None = None
+    """An example that keeps the rule."""
+    breaks: str | None = None
+    """An example that breaks the rule."""
+    command: str | None = None
+    """A command that shows a violation at the emulator; `None` if none of its faults breaks the rule."""
 
 
 class AsrEngineRow(Record, frozen=True, kw_only=True):
@@ -162,6 +193,54 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
         rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
         drift=tuple(row for row in _list_drift_rules() if _contains_words(f"drift {row.id}", words)),
     )
+
+
+def explain_rule(rule_id: str) -> RuleExplanation:
+    """Explain one rule of `check` or `drift`.
+
+    >>> voicegauge.explain_rule("audio-silent").why
+    'The file plays, the request was charged, and nobody hears anything.'
+
+    Raises:
+        UsageError: no rule has this id; the message names the most similar ones.
+    """
+    if rule_id in drift.DRIFT_RULE_BY_ID:
+        change = drift.DRIFT_RULE_BY_ID[rule_id]
+        return RuleExplanation(
+            id=rule_id,
+            severity=change.level.value,
+            description=change.description,
+            why=_MEANING_BY_DRIFT_LEVEL[change.level],
+        )
+    if rule_id not in checks.RULE_BY_ID:
+        near = difflib.get_close_matches(rule_id, [*checks.RULE_BY_ID, *drift.DRIFT_RULE_BY_ID], n=3)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"unknown rule {rule_id!r}: {hint}`voicegauge explain` lists all rules")
+    rule, explanation = checks.RULE_BY_ID[rule_id], checks.load_explanations()[rule_id]
+    return RuleExplanation(
+        id=rule_id,
+        severity=rule.severity.value,
+        description=rule.description,
+        why=explanation.why,
+        basis=rule.basis,
+        keeps=explanation.keeps,
+        breaks=explanation.breaks,
+        command=_build_fault_command(rule_id, explanation),
+    )
+
+
+def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str | None:
+    if explanation.fault is None:
+        return None
+    name = explanation.target or _find_faulty_target(explanation.fault)
+    return f"voicegauge check {name} --emulated --fault {explanation.fault} --select {rule_id}"
+
+
+def _find_faulty_target(fault_id: str) -> str:
+    """Return the first target of the provider with the fewest operations that the fault is visible at."""
+    contracts = sorted(to_catalogue(()), key=lambda contract: len(contract.operations))
+    targets = (target for contract in contracts for target in contract.targets.values())
+    return next(target.id for target in targets if FAULTS[fault_id].applies_to(target))
 
 
 def list_asr_engines() -> AsrEngines:

@@ -3,6 +3,7 @@
 import voicegauge.checks.rules  # noqa: F401 - registers the rules
 from voicegauge.checks.applicability import find_applicable_rules
 from voicegauge.checks.checker import BuildReproductionCommand, Checker, find_dispute
+from voicegauge.checks.explanations import Explanation, load_explanations
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation, register_rule, select_rules
 from voicegauge.checks.subjects import (
     AudioInputCall,
@@ -36,6 +37,7 @@ __all__ = [
     "CheckSubject",
     "Checker",
     "ExpectedResponse",
+    "Explanation",
     "IncompleteResponse",
     "JobHistory",
     "JobSet",
@@ -53,6 +55,7 @@ __all__ = [
     "find_dispute",
     "find_documented_default",
     "find_request_schema",
+    "load_explanations",
     "register_rule",
     "select_rules",
 ]

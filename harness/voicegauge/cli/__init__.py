@@ -36,6 +36,7 @@ COMMANDS = {
     "listen": "Receive webhooks and validate them.",
     "convert": "Convert recordings of other tools, and write VCR cassettes.",
     "rules": "List every rule: what it proves and how severe it is.",
+    "explain": "Explain a rule: why it matters, what keeps and what breaks it.",
 }
 
 

@@ -25,10 +25,11 @@ def command(words: tuple[str, ...], json_path: str | None) -> None:
     from voicegauge import api
 
     result = api.list_rules(words)
-    show_record(result, json_path, lambda: _print_rules(result, with_drift=bool(words)))
+    show_record(result, json_path, lambda: print_rules(result, with_drift=bool(words)))
 
 
-def _print_rules(result: RuleList, *, with_drift: bool) -> None:
+def print_rules(result: RuleList, *, with_drift: bool) -> None:
+    """Print the rules as tables; without `with_drift`, only the number of the rules of `drift`."""
     out = create_console()
     if result.rules:
         rows = create_table("rule", "severity", "what it proves")

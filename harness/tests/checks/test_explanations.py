@@ -1,0 +1,54 @@
+"""`voicegauge explain`: every rule has an explanation, and the named faults are those that break it."""
+
+from __future__ import annotations
+
+import pytest
+
+import voicegauge
+from voicegauge.checks import RULE_BY_ID, load_explanations
+from voicegauge.cli import run
+from voicegauge.emulator import FAULTS
+from voicegauge.errors import UsageError
+
+from ..conformance.test_faults import FOUND_BY
+
+EXPLANATIONS = load_explanations()
+
+
+def test_every_rule_and_only_a_rule_is_explained() -> None:
+    assert EXPLANATIONS.keys() == RULE_BY_ID.keys()
+    assert {one.fault for one in EXPLANATIONS.values() if one.fault} <= FAULTS.keys()
+
+
+@pytest.mark.parametrize("rule", [name for name, one in EXPLANATIONS.items() if one.fault in FOUND_BY])
+def test_the_fault_of_an_explanation_is_found_by_its_rule(rule: str) -> None:
+    fault = EXPLANATIONS[rule].fault
+    assert fault is not None
+    found_by, also = FOUND_BY[fault]
+    assert rule in {found_by, *also}
+
+
+def test_the_explanation_of_a_rule_is_printed_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "audio-silent"]) == 0
+    printed = capsys.readouterr().out
+    for words in ("audio-silent (error)", "The audio is not silent.", "why", "keeps it", "breaks it"):
+        assert words in printed
+    assert "--emulated --fault silent-audio --select audio-silent" in printed
+
+
+def test_a_rule_of_drift_has_the_meaning_of_its_level(capsys: pytest.CaptureFixture[str]) -> None:
+    rule = voicegauge.list_rules(["drift"]).drift[0]
+    assert run(["explain", rule.id]) == 0
+    assert rule.description in capsys.readouterr().out
+
+
+def test_an_unknown_rule_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="did you mean audio-silent or "):
+        voicegauge.explain_rule("audio-silence")
+    assert run(["explain", "zzz"]) == 2
+    assert capsys.readouterr().err == "voicegauge: unknown rule 'zzz': `voicegauge explain` lists all rules\n"
+
+
+def test_without_a_rule_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain"]) == 0
+    assert "webhook-forged" in capsys.readouterr().out
