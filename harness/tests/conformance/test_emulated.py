@@ -6,7 +6,9 @@ import pytest
 
 from voicegauge.conformance import CheckReport
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ttsai", "replicate", "elevenlabs", "deepgram")]
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("ttsai", "replicate", "elevenlabs", "deepgram", "cartesia")
+]
 
 
 @pytest.mark.parametrize("provider", ["pixazo", "pixelapi", *SLOW])

@@ -120,6 +120,13 @@ class Operation(ContractPart):
         return bool(self.security) and all(self.security)
 
     @functools.cached_property
+    def required_headers(self) -> dict[str, str]:
+        """The headers that every request must have and whose value is documented, as an example or a default."""
+        required = [one for one in self.parameters if one.location == "header" and one.is_required]
+        documented = {one.name: one.part_data.get("example", one.schema.get("default")) for one in required}
+        return {name: str(value) for name, value in documented.items() if value is not None}
+
+    @functools.cached_property
     def job_target(self) -> JobTarget | None:
         """The target of the job without audio that the operation starts; `None` if it starts no such job."""
         if self.submit is None:
@@ -324,6 +331,9 @@ class Target(BaseTarget):
 
     def find_audio_format(self, format_value: object) -> AudioFormat | None:
         """Return the documented meaning of a value of the format field; `None` if `x-speech.formats` has none."""
+        mapping = self.speech.request.get("format")
+        if mapping is not None and isinstance(format_value, dict):
+            format_value = mapping.find_neutral_value(format_value)
         return self.speech.formats.get(format_value) if isinstance(format_value, str) else None
 
     def find_request_branch(self, media_type: MediaType) -> tuple[Any, str] | None:

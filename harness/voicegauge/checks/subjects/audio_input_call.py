@@ -48,7 +48,7 @@ class AudioInputCall(Call):
         value = self.read_request(mapping.at) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
             return None
-        return next((neutral for neutral, provider_value in mapping.map.items() if provider_value == value), value)
+        return mapping.find_neutral_value(value)
 
     @property
     def pointer(self) -> str:

@@ -62,7 +62,7 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def _requested_value(self) -> object:
-        """The provider's value of the format field in the request; not a text if the request has none."""
+        """The provider's value of the format field in the request; neither text nor object if the request has none."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
@@ -88,7 +88,7 @@ class SpeechDelivery(CheckSubject):
     @functools.cached_property
     def audio_format(self) -> AudioFormat | None:
         """What the contract states about the requested format, or about the default format if none was requested."""
-        is_requested = isinstance(self._requested_value, str)
+        is_requested = isinstance(self._requested_value, str | dict)
         return self.target.find_audio_format(self._requested_value if is_requested else self._default_value)
 
     @property
@@ -146,7 +146,6 @@ class SpeechDelivery(CheckSubject):
 
 
 def _find_neutral_value(field_mapping: FieldMapping, value: object) -> str | None:
-    """Return the provider-independent name of a value in a request; `None` if it is not text."""
-    if not isinstance(value, str):
-        return None
-    return next((neutral for neutral, native in field_mapping.map.items() if native == value), value)
+    """Return the provider-independent name of a value in a request; `None` if it is neither text nor in the map."""
+    name = field_mapping.find_neutral_value(value)
+    return name if isinstance(name, str) else None

@@ -39,8 +39,8 @@ class RequestParts(Record, frozen=True, kw_only=True):
 def map_speech_request(target: Target, speech_request: SpeechRequest) -> RequestParts:
     """Return the request of `target` for `speech_request`.
 
-    The target's constants come first, then the fields of `speech_request` with the target's defaults, then
-    `speech_request.extra`.
+    The headers that every request must have come first, then the target's constants, the fields of `speech_request`
+    with the target's defaults, and `speech_request.extra`.
 
     Raises:
         UsageError: a required field is missing, the target has no parameter for a given field, or a location in
@@ -49,6 +49,8 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
     fields = _collect_speech_fields(target, speech_request)
     _require_fields(target, fields)
     draft = _RequestDraft(target)
+    for header, value in target.operation.required_headers.items():
+        draft.set_value(parse_location(f"header.{header}"), value)
     for constant, value in target.spec.constants.items():
         draft.set_value(constant, copy.deepcopy(value))
     for name, value in fields.items():

@@ -226,11 +226,12 @@ def _iterate_example_cases(
 ) -> Iterator[ConformanceCase]:
     """Yield the documented request bodies, except those that name a resource that exists only in one account.
 
-    Path parameters, which no example of a body has, are those of `valid_request`.
+    Required parameters, which no example of a body has, are those of `valid_request`.
     """
+    parameters = _keep_required_parameters(operation, valid_request)
     for example in media_type.examples:
         body = _add_sample_files(media_type, example.value)
-        request = RequestParts(path=valid_request.path, body=body, media_type=media_type.name)
+        request = msgspec.structs.replace(parameters, body=body, media_type=media_type.name)
         if (
             not example.is_inferred
             and is_valid_body(operation, request)
@@ -239,6 +240,16 @@ def _iterate_example_cases(
             description = f"the documented request {example.name!r} ({media_type.name})"
             example_target = find_request_target(operation, request) or target
             yield _build_body_case(operation, request, description, example.pointer, example_target, is_valid=True)
+
+
+def _keep_required_parameters(operation: Operation, request: RequestParts) -> RequestParts:
+    """Return a request without its body and optional parameters."""
+    required = {one.name for one in operation.parameters if one.location == "query" and one.is_required}
+    return RequestParts(
+        path=request.path,
+        query={name: value for name, value in request.query.items() if name in required},
+        headers=operation.required_headers,
+    )
 
 
 def _names_account_resource(operation: Operation, request: RequestParts) -> bool:

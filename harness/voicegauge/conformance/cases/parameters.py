@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_by_validity
@@ -105,14 +107,14 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
     query: dict[str, Any] = {}
     all_exist = True
     for parameter in operation.parameters:
-        if not parameter.is_required:
+        if not parameter.is_required or parameter.name in operation.required_headers:
             continue
         value, exists = _find_required_value(operation, parameter)
         if value is MISSING or parameter.location not in ("path", "query"):
             return None, False
         all_exist = all_exist and exists
         (path if parameter.location == "path" else query)[parameter.name] = value
-    return RequestParts(path=path, query=query, body=body.body, media_type=body.media_type), all_exist
+    return msgspec.structs.replace(body, path=path, query=query), all_exist
 
 
 def _find_required_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:

@@ -103,8 +103,8 @@ def load_spoken_sentence(format_name: str = "wav") -> SpokenSentence:
 def build_minimal_request(operation: Operation, media_type: MediaType | None = None) -> RequestParts | None:
     """Return a request with the smallest body that an operation without targets must accept.
 
-    The body has only the required fields; a file field contains the bundled recording. The result is `None` if no such
-    body is known.
+    The body has only the required fields; a file field contains the bundled recording. Required headers have their
+    documented value. The result is `None` if no such body is known.
 
     Args:
         operation: the operation to call.
@@ -112,8 +112,8 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
     """
     media_type = media_type or next(iter(operation.request_media.values()), None)
     if media_type is None:
-        return RequestParts()
-    request = RequestParts(body={}, media_type=media_type.name)
+        return RequestParts(headers=operation.required_headers)
+    request = RequestParts(headers=operation.required_headers, body={}, media_type=media_type.name)
     for name in _iterate_required_fields(operation, media_type.schema):
         inner = media_type.schema.get("properties", {}).get(name, {})
         value = (

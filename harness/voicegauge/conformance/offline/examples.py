@@ -92,7 +92,7 @@ def _iterate_request_examples(operation: Operation, *, include_inferred: bool) -
 def _build_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
     value = _replace_file_names(media_type, example.value) if is_form(media_type.name) else example.value
     content_type, body = encode_body(media_type.name, value)
-    headers = (("Content-Type", content_type),)
+    headers = (("Content-Type", content_type), *operation.required_headers.items())
     return Request(method=operation.method, url=_build_url(operation, None), headers=headers, body=body)
 
 

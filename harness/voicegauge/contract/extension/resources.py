@@ -16,6 +16,8 @@ class ResourceListing(Record, frozen=True, kw_only=True):
     """Location of the number of resources in the response."""
     limit: Location | None = None
     """Location of the maximum number of resources in the response."""
+    has_stock: bool = False
+    """Whether the list also has what the provider offers to every account, such as stock voices."""
 
 
 class ResourceTransition(Record, frozen=True, kw_only=True):

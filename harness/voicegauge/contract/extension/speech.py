@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import xml.sax.saxutils
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import field
 
@@ -38,12 +38,17 @@ class FieldMapping(Record, frozen=True, kw_only=True):
     at: Location
     template: str = "{}"
     """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
-    map: dict[str, str] = {}
-    """The provider's value for each provider-independent value: {en: en-US}. Other values are sent unchanged."""
+    map: dict[str, Any] = {}
+    """The provider's value for each provider-independent value, a text or an object: {en: en-US}. Other values are sent
+    unchanged."""
     reproducible: bool = False
     """For `seed`: whether a document promises the same audio for the same seed and text."""
     markup: Literal["ssml"] | None = None
     """For `text`: the markup language of the field. The characters that are markup in it are escaped."""
+
+    def find_neutral_value(self, provider_value: Any) -> Any:
+        """Return the provider-independent value for a provider's value; the value itself if `map` does not have it."""
+        return next((neutral for neutral, native in self.map.items() if native == provider_value), provider_value)
 
     def fill_template(self, text: str) -> str:
         """Return the text as it is sent: escaped if the field has markup, and in the template."""
@@ -175,5 +180,6 @@ class SpeechSpec(Record, frozen=True, kw_only=True):
     request: dict[SpeechField, FieldMapping]
     response: SpeechResponse
     formats: dict[str, AudioFormat] = {}
-    """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}."""
+    """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}. Values that are
+    objects have the names that the `map` of the field gives them."""
     targets: dict[str, TargetSpec]

@@ -73,9 +73,7 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     value = request.read(slot.at)
     if value is MISSING or value is None:
         value = find_default_value(request, slot.at)
-    if isinstance(value, str):
-        value = next((neutral for neutral, native in slot.map.items() if native == value), value)
-    return value
+    return slot.find_neutral_value(value) if isinstance(value, str | dict) else value
 
 
 def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:

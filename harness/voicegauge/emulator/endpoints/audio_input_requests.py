@@ -36,7 +36,7 @@ def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: Au
     if value is MISSING or value is None:
         value = find_default_value(request, slot.at)
     if isinstance(value, str):
-        value = next((neutral for neutral, native in slot.map.items() if native == value), value)
+        value = slot.find_neutral_value(value)
     return None if value is MISSING else value
 
 

@@ -25,6 +25,7 @@ from voicegauge.emulator.responses import (
     EmulatedResponse,
     build_default_body,
     build_success_response,
+    filter_lists,
 )
 from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
@@ -207,13 +208,16 @@ class ResourceStore:
         shown = list(
             self._list_owned(account, resource_spec, include_deleted=self._skips_check("delisting", request.operation))
         )
-        name = resource_spec.id.tokens[-1]
+        name, listing = resource_spec.id.tokens[-1], resource_spec.list
+        assert listing is not None
         for key, items in response.body.items() if isinstance(response.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
-                response.body[key] = [_write_state_into_body(stored) for stored in shown]
-        assert resource_spec.list is not None
-        if resource_spec.list.count is not None:
-            response.body = write_at(response.body, resource_spec.list.count, len(shown))
+                stock = items if listing.has_stock else []
+                response.body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
+        if listing.count is not None:
+            response.body = write_at(response.body, listing.count, len(shown))
+        if isinstance(response.body, dict) and not self._fault_injector.skips_check("filters", request.operation):
+            filter_lists(response.body, request)
         return response
 
     def _build_change_response(self, request: ParsedRequest, stored_resource: StoredResource) -> EmulatedResponse:

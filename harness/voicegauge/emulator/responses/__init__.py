@@ -8,6 +8,7 @@ from voicegauge.emulator.responses.bodies import (
 )
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.headers import add_documented_headers
+from voicegauge.emulator.responses.list_filters import filter_lists
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
 from voicegauge.emulator.responses.streams import (
     STATE_SCENARIO_PREFIX,
@@ -42,6 +43,7 @@ __all__ = [
     "build_error_response",
     "build_success_response",
     "compute_event_usage",
+    "filter_lists",
     "find_audio_pacing",
     "read_callback_timing",
     "read_requested_end_event",

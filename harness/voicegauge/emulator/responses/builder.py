@@ -51,6 +51,7 @@ from voicegauge.emulator.responses.fields import (
     write_times,
     write_values,
 )
+from voicegauge.emulator.responses.list_filters import filter_lists
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.responses.usage import write_usage
 from voicegauge.emulator.settings import CONTROL_PREFIX
@@ -130,8 +131,7 @@ class ResponseBuilder:
         if isinstance(response.body, dict) and ids:
             response.body = fill_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and is_filtered:
-            documented = {p.name for p in operation.parameters if p.location == "query"}
-            _filter_lists(response.body, {name: value for name, value in request.query.items() if name in documented})
+            filter_lists(response.body, request)
         return response
 
     def build_submit_response(
@@ -383,21 +383,6 @@ class ResponseBuilder:
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
-
-
-def _filter_lists(body: dict[str, Any], field_values: Mapping[str, Any]) -> None:
-    """Remove list items with other values than `field_values`, and update counts that equaled the list's length.
-
-    Items without such a field are kept.
-    """
-    for name, items in list(body.items()):
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            continue
-        left = [i for i in items if all(key not in i or i[key] == value for key, value in field_values.items())]
-        body[name] = left
-        for other, count in body.items():
-            if count == len(items) and isinstance(count, int) and not isinstance(count, bool):
-                body[other] = len(left)
 
 
 def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:

@@ -1,0 +1,96 @@
+"""The official Python client of Cartesia, unmodified, against the emulator over a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import voicegauge
+from voicegauge.emulator import SCENARIO_HEADER
+from voicegauge.speech.audio import decode
+
+if TYPE_CHECKING:  # they take seconds to import: imported by the fixtures that use them
+    from cartesia import Cartesia
+
+TEXT = "Good morning. This is a short test."
+KATIE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
+PCM = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
+
+
+@pytest.fixture(scope="module")
+def base_urls() -> Iterator[Callable[[str], str]]:
+    with voicegauge.emulate(["cartesia"], time_scale=0.05) as emulator:
+        yield emulator.base_url
+
+
+@pytest.fixture(scope="module")
+def open_cartesia(base_urls) -> Iterator[Callable[..., Cartesia]]:
+    from cartesia import Cartesia
+
+    opened: list[Cartesia] = []
+
+    def open_one(api_key: str = "test", **headers: str) -> Cartesia:
+        opened.append(Cartesia(api_key=api_key, base_url=base_urls("cartesia"), default_headers=headers, max_retries=0))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    ("output_format", "container", "sample_rate_hz"),
+    [
+        ({"container": "wav", "encoding": "pcm_s16le", "sample_rate": 16000}, "wav", 16000),
+        ({"container": "mp3", "sample_rate": 22050, "bit_rate": 64000}, "mp3", 22050),
+    ],
+)
+def test_cartesia_generates_a_format_that_is_an_object(
+    open_cartesia, output_format: dict[str, Any], container, sample_rate_hz
+) -> None:
+    response = open_cartesia().tts.generate(
+        model_id="sonic-3.5", transcript=TEXT, voice={"id": KATIE}, output_format=output_format
+    )
+    audio = decode(response.read())
+    assert (audio.container, audio.sample_rate_hz, audio.audio_s > 1) == (container, sample_rate_hz, True)
+
+
+def test_cartesia_streams_events(open_cartesia) -> None:
+    events = list(
+        open_cartesia().tts.generate_sse(
+            model_id="sonic-3", transcript=TEXT, voice={"id": KATIE}, output_format=PCM, language="en"
+        )
+    )
+    assert [event.type for event in events] == ["chunk"] * (len(events) - 1) + ["done"]
+    samples = b"".join(event.audio for event in events if event.type == "chunk")
+    assert len(samples) > 24000 * 2  # a second of 16-bit samples
+
+
+def test_a_voice_is_cloned_at_cartesia_listed_and_deleted(open_cartesia) -> None:
+    voices = open_cartesia("an account of its own").voices
+    stock = {voice.id for voice in voices.list().data}
+    assert KATIE in stock
+    cloned = voices.clone(clip=b"RIFF", name="Anna", language="en")
+    listed = {voice.id: voice.name for voice in voices.list().data}
+    assert listed.keys() - stock == {cloned.id}
+    assert [voice.id for voice in voices.list(is_owner=True).data] == [cloned.id]
+    voices.delete(cloned.id)
+    assert {voice.id for voice in voices.list().data} == stock
+
+
+@pytest.mark.parametrize(
+    ("key", "scenario", "error_name", "code"),
+    [
+        ("invalid-key", "", "AuthenticationError", None),
+        ("test", "rate-limited", "RateLimitError", "concurrency_limited"),
+    ],
+)
+def test_cartesia_shows_the_documented_error(open_cartesia, key, scenario, error_name, code) -> None:
+    import cartesia
+
+    client = open_cartesia(key, **{SCENARIO_HEADER: scenario})
+    with pytest.raises(getattr(cartesia, error_name)) as error:
+        client.tts.generate(model_id="sonic-3.5", transcript=TEXT, voice={"id": KATIE}, output_format=PCM)
+    assert error.value.body["error_code"] == code
