@@ -108,7 +108,7 @@ def test_a_connection_that_stays_open_after_the_end_is_left(streaming, script) -
     assert delivery.audio == SPEECH
     timing = delivery.exchanges[0].timing
     assert timing is not None
-    assert timing.total_ms == pytest.approx(STREAM_LINGER_S * 1000)
+    assert timing.total_ms < STREAM_LINGER_S * 1000, "the wait after the end is not the provider's time"
 
 
 def test_what_comes_after_the_end_is_seen(streaming, script) -> None:

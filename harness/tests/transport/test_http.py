@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import os
 import socket
 import ssl
 import zlib
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
 
 from voicegauge.errors import OversizeError, TransportError, UnreachableError, UsageError
@@ -241,22 +245,74 @@ async def test_a_connection_that_breaks_was_sent(listen):
     assert caught.value.sent
 
 
-async def test_a_record_that_tls_cannot_read_is_a_broken_connection(monkeypatch):
-    def anonymous(side):
-        context = ssl.SSLContext(side)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers("aNULL:@SECLEVEL=0")  # no certificate is needed
-        return context
+def anonymous(side, **_options):
+    context = ssl.SSLContext(side)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")  # no certificate is needed
+    return context
 
+
+@pytest.fixture
+def tls_server_context(monkeypatch):
+    client = functools.partial(anonymous, ssl.PROTOCOL_TLS_CLIENT)
+    monkeypatch.setattr("voicegauge.transport.http._create_ssl_context", client)
+    return anonymous(ssl.PROTOCOL_TLS_SERVER)
+
+
+async def test_a_tls_handshake_is_timed_apart_and_a_warm_connection_has_none(tls_server_context):
+    async def respond(reader, writer):
+        for _ in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer(b"x" * 2**20))
+
+    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=tls_server_context)
+    async with server, Transport() as transport:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        cold, warm = await get(transport, url), await get(transport, url)
+    assert cold.timing.tls_ms > 0
+    assert cold.timing.before_send_ms >= cold.timing.connect_ms + cold.timing.tls_ms
+    assert (warm.timing.connect_ms, warm.timing.tls_ms) == (None, None)
+    assert len(warm.response.body) == 2**20
+
+
+class _Http2Server(asyncio.Protocol):
+    """Responds to every request with its path."""
+
+    def connection_made(self, transport):
+        self.transport, self.http = transport, h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.http.initiate_connection()
+        transport.write(self.http.data_to_send())
+
+    def data_received(self, data):
+        for event in self.http.receive_data(data):
+            if isinstance(event, h2.events.RequestReceived):
+                path = dict(event.headers)[b":path"]
+                self.http.send_headers(event.stream_id, [(":status", "200")])
+                self.http.send_data(event.stream_id, path, end_stream=True)
+        self.transport.write(self.http.data_to_send())
+
+
+async def test_http_2_sends_requests_over_one_connection(tls_server_context):
+    tls_server_context.set_alpn_protocols(["h2"])
+    server = await asyncio.get_running_loop().create_server(_Http2Server, "127.0.0.1", 0, ssl=tls_server_context)
+    async with server, Transport(http2=True) as transport:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        first = await get(transport, f"{url}/a")
+        others = await asyncio.gather(*(get(transport, f"{url}/{name}") for name in "bc"))
+    assert [exchange.response.body for exchange in (first, *others)] == [b"/a", b"/b", b"/c"]
+    assert {exchange.timing.http_version for exchange in (first, *others)} == {"HTTP/2"}
+    assert [exchange.timing.is_new_connection for exchange in (first, *others)] == [True, False, False]
+
+
+async def test_a_record_that_tls_cannot_read_is_a_broken_connection(tls_server_context):
     async def garbled(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
         await reader.read()
         writer.close()
 
-    monkeypatch.setattr("voicegauge.transport.http._create_ssl_context", lambda: anonymous(ssl.PROTOCOL_TLS_CLIENT))
-    server = await asyncio.start_server(garbled, "127.0.0.1", 0, ssl=anonymous(ssl.PROTOCOL_TLS_SERVER))
+    server = await asyncio.start_server(garbled, "127.0.0.1", 0, ssl=tls_server_context)
     async with server, Transport() as transport:
         with pytest.raises(UnreachableError, match=r"waiting for the response: connection lost: .*SSL") as caught:
             await get(transport, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")

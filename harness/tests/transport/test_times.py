@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -41,6 +42,10 @@ async def test_the_split_of_an_exchange_is_what_the_server_did() -> None:
     assert timing.receive_ms == pytest.approx(300, abs=EXACTLY)
     assert timing.connect_ms is not None
     assert timing.tls_ms is None
+    assert timing.dns_ms is None, "the URL has an IP address"
+    assert timing.is_new_connection
+    assert timing.http_version == "HTTP/1.1"
+    assert timing.before_send_ms == pytest.approx(timing.wait_ms + timing.connect_ms, abs=EXACTLY)
     assert [size for _, size in timing.chunks] == [4, 4, 4]
     gaps = [b - a for (a, _), (b, _) in zip(timing.chunks, timing.chunks[1:], strict=False)]
     assert gaps == [pytest.approx(100, abs=EXACTLY)] * 2
@@ -59,6 +64,70 @@ async def test_waiting_for_a_connection_is_not_the_servers_time() -> None:
     waits = sorted(exchange.timing.wait_ms for exchange in exchanges)
     assert waits == pytest.approx([0, 150], abs=EXACTLY)
     assert [exchange.timing.ttfb_ms for exchange in exchanges] == pytest.approx([150, 150], abs=EXACTLY)
+
+
+@in_virtual_time
+async def test_a_stream_ends_when_its_last_byte_arrives() -> None:
+    async def handler(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\n")
+        await asyncio.sleep(0.1)
+        writer.write(b"data: end\n\n")
+        await asyncio.sleep(60)
+
+    async with listening(handler) as url, Transport() as transport:
+        exchange = await transport.send(
+            Request(method="GET", url=url), provider="p", operation="o", ends_stream=lambda chunk: b"end" in chunk
+        )
+    assert exchange.timing is not None
+    assert exchange.timing.receive_ms == pytest.approx(100, abs=EXACTLY), "not the wait for events after the end"
+
+
+@in_virtual_time
+async def test_requests_begin_one_after_the_other_and_are_timed_from_then() -> None:
+    async def handler(reader, writer):
+        await asyncio.sleep(0.05)
+        writer.write(CLOSE)
+
+    async with listening(handler) as url, Transport(send_interval_s=0.004) as transport:
+        exchanges = await asyncio.gather(*(get(transport, url) for _ in range(3)))
+    begun = [exchange.timing.started_ms - exchanges[0].timing.started_ms for exchange in exchanges]
+    assert begun == pytest.approx([0, 4, 8], abs=EXACTLY)
+    assert [exchange.timing.total_ms for exchange in exchanges] == pytest.approx([50, 50, 50], abs=EXACTLY)
+
+
+@in_virtual_time
+async def test_a_name_is_looked_up_once_for_each_connection(monkeypatch) -> None:
+    async def handler(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CLOSE)
+
+    async def look_up(host, port, **_options):
+        assert host == "provider.test"
+        await asyncio.sleep(0.03)
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    async with listening(handler) as url, Transport() as transport:
+        named = url.replace("127.0.0.1", "provider.test")
+        cold, warm = await get(transport, named), await get(transport, named)
+    assert cold.timing is not None
+    assert warm.timing is not None
+    assert (cold.timing.dns_ms, cold.timing.connect_ms) == pytest.approx((30, 0), abs=EXACTLY)
+    assert (warm.timing.dns_ms, warm.timing.is_new_connection) == (None, False)
+
+
+@in_virtual_time
+async def test_a_fast_server_is_not_read_faster_than_the_response_is_used() -> None:
+    size = 2**20
+
+    async def handler(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        writer.write(b"x" * size)
+
+    async with listening(handler) as url, Transport() as transport:
+        exchange = await get(transport, url)
+    assert len(exchange.response.body) == size
 
 
 @in_virtual_time

@@ -79,20 +79,32 @@ class Timing(Record, frozen=True, kw_only=True):
     """The same moment on the monotonic clock, in milliseconds, so that the exchanges of one run can be ordered."""
     wait_ms: float
     """Time spent waiting for a free connection of the pool."""
+    dns_ms: float | None = None
+    """Duration of the name lookup; `None` if an open connection was reused, and for a URL with an IP address."""
     connect_ms: float | None
-    """Duration of the name lookup and the TCP connect; `None` if an open connection was reused."""
+    """Duration of the TCP connect; `None` if an open connection was reused."""
     tls_ms: float | None
     """Duration of the TLS handshake; `None` if an open connection was reused, and with plain HTTP."""
+    before_send_ms: float = 0.0
+    """Time from the call to the first byte of the request: the wait for a connection, and opening it."""
     send_ms: float
     """Time spent writing the request."""
     ttfb_ms: float
-    """Time from sending the request's last byte to receiving the response's first byte."""
+    """Time from sending the request's last byte to receiving the response's first byte, as the operating system passed
+    them on."""
     receive_ms: float
     """Time from the response's first byte to its last byte."""
     total_ms: float
     """Time from the call to the response's last byte, including the wait for a connection."""
     chunks: tuple[tuple[float, int], ...] = ()
     """For each piece of the body, its arrival time in milliseconds after the call and its number of bytes."""
+    http_version: str = ""
+    """The version that the connection used, such as "HTTP/1.1"; empty if it is not known."""
+
+    @property
+    def is_new_connection(self) -> bool:
+        """Whether a connection was opened for the request."""
+        return self.connect_ms is not None
 
 
 class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodies are cached in its `__dict__`

@@ -1,4 +1,4 @@
-"""Sends one request and measures it, with httpx or in process."""
+"""Sends one request and measures it, over the network or in process."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import functools
 import io
-import re
 import ssl
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from voicegauge.errors import (
@@ -21,19 +21,17 @@ from voicegauge.errors import (
     TimedOutError,
     TransportError,
     UnreachableError,
-    UsageError,
 )
 from voicegauge.hosts import is_loopback
-from voicegauge.model import Exchange, Record, Request, Response, Timing
+from voicegauge.model import Exchange, Headers, Record, Request, Response, Timing, header
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.in_process import call_app
+from voicegauge.transport.network import NETWORK_OBSERVER
+from voicegauge.transport.pools import HTTP_ERRORS, describe_reason, open_pool, require_http2
 from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
 """Maximum size of a response body: about six minutes of 16-bit stereo at 48 kHz. No single request returns so much."""
-KEEP_ALIVE_S = 30.0
-"""Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval, so that polls
-reuse the connection and their times include no handshake."""
 STREAM_LINGER_S = 0.5
 """Maximum time for which a stream is read after its last event, in seconds. Events after the end violate the contract
 and must be seen, but some servers leave the connection open."""
@@ -60,7 +58,7 @@ def limit_timeouts(max_total_s: float | None) -> Timeouts:
 
 
 @functools.cache
-def _create_ssl_context() -> ssl.SSLContext:
+def _create_ssl_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - one for each, as httpcore changes it
     """Return the context that all transports share, because loading the certificates takes 30 ms.
 
     httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
@@ -98,6 +96,8 @@ class Transport:
         max_body_bytes: int = MAX_BODY_BYTES,
         app: Any = None,
         max_connections: int = 64,
+        send_interval_s: float = 0.0,
+        http2: bool = False,
     ) -> None:
         """Configure the transport; connections are opened by `send`.
 
@@ -106,35 +106,37 @@ class Transport:
             max_body_bytes: maximum size of a response body, both compressed and decompressed.
             app: ASGI application to call in this process instead of the network. Its exchanges have no timing.
             max_connections: maximum number of connections open at the same time; further requests wait.
+            send_interval_s: minimum time between the starts of two requests in seconds, so that the work of sending one
+                does not delay noticing the response to another. The wait is not part of the timing.
+            http2: whether to use HTTP/2 with servers that support it.
+
+        Raises:
+            MissingExtraError: HTTP/2 is requested and not installed.
         """
+        if http2:
+            require_http2()
         self._timeouts, self._max_body_bytes = timeouts, max_body_bytes
         self.in_process = app is not None
         """Whether requests go to an application in this process, without a socket."""
         self._app, self._max_connections = app, max_connections
-        self._pools: dict[tuple[str | None, str | None], httpx.AsyncBaseTransport] = {}
+        self._http2 = http2
+        self._send_interval_s, self._next_send_s = send_interval_s, 0.0
+        self._pools: dict[tuple[str | None, str | None], httpcore.AsyncConnectionPool] = {}
 
-    def _find_or_open_pool(self, proxy: str | None, pinned_host: str | None) -> httpx.AsyncBaseTransport:
+    def _find_or_open_pool(self, proxy: str | None, pinned_host: str | None) -> httpcore.AsyncConnectionPool:
         """Return the connection pool for a proxy, or for direct connections.
 
-        httpx's pools are used without its client, which would follow redirects and store cookies. A pool looks
-        connections up by address, so a host whose address is pinned gets a pool of its own, because a connection whose
-        certificate was verified for one name must not be used for another name.
+        A pool looks connections up by address, so a host whose address is pinned gets a pool of its own, because a
+        connection whose certificate was verified for one name must not be used for another name.
         """
         if (proxy, pinned_host) not in self._pools:
-            self._pools[proxy, pinned_host] = self._open_pool(proxy)
+            self._pools[proxy, pinned_host] = open_pool(
+                proxy,
+                ssl_context=_create_ssl_context(http2=self._http2),
+                max_connections=self._max_connections,
+                http2=self._http2,
+            )
         return self._pools[proxy, pinned_host]
-
-    def _open_pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        limits = httpx.Limits(
-            max_connections=self._max_connections,
-            max_keepalive_connections=self._max_connections,
-            keepalive_expiry=KEEP_ALIVE_S,
-        )
-        try:
-            return httpx.AsyncHTTPTransport(verify=_create_ssl_context(), limits=limits, proxy=proxy)
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            # The proxy's URL may contain a password, so it is not part of the message.
-            raise UsageError(f"the proxy named by the environment cannot be used: {_describe_reason(error)}") from error
 
     async def __aenter__(self) -> Self:
         """Return this transport."""
@@ -176,6 +178,7 @@ class Transport:
             TimedOutError: a phase exceeded its limit.
             OversizeError: the response exceeds the size limit.
         """
+        await self._wait_for_turn()
         trace = ExchangeTrace()
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
@@ -189,13 +192,23 @@ class Transport:
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
-        except (httpx.HTTPError, ssl.SSLError) as error:  # httpx does not wrap TLS errors after the handshake
+        except HTTP_ERRORS as error:
             raise _to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
+    async def _wait_for_turn(self) -> None:
+        """Wait until `send_interval_s` has passed since the turn of the request before."""
+        if not self._send_interval_s:
+            return
+        loop = asyncio.get_running_loop()
+        turn_s = max(self._next_send_s, loop.time())
+        self._next_send_s = turn_s + self._send_interval_s
+        if turn_s > loop.time():
+            await asyncio.sleep(turn_s - loop.time())
+
     async def _call_app(self, request: Request, host: str) -> Response:
         status, headers, body = await call_app(self._app, request, self._max_body_bytes)
-        return self._build_response(status, headers, body, host)
+        return self._build_response(status, _decode_headers(headers), body, host)
 
     async def _call_host(
         self,
@@ -209,35 +222,37 @@ class Transport:
         outgoing = self._build_httpx_request(request, url, trace, pinned_address)
         proxy = None if pinned_address is not None else find_proxy(request.url)
         pool = self._find_or_open_pool(proxy, host if pinned_address is not None else None)
+        NETWORK_OBSERVER.set(trace)
         response = await pool.handle_async_request(outgoing)
+        headers = _decode_headers(response.headers)
         try:
-            body = await self._read_body(response, trace, host, ends_stream if _is_stream(response) else None)
-        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            body = await self._read_body(response, trace, host, ends_stream if _is_stream(headers) else None)
+        except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
             message = str(_to_transport_error(error, host, trace, self._timeouts))
-            raise IncompleteResponseError(
-                message, response.status_code, _decode_headers(response.headers.raw)
-            ) from error
+            raise IncompleteResponseError(message, response.status, headers) from error
         finally:
             await response.aclose()
-        timing = trace.build_timing()
-        return self._build_response(response.status_code, response.headers.raw, body, host), timing
+        timing = trace.build_timing(_get_http_version(response))
+        return self._build_response(response.status, headers, body, host), timing
 
-    def _build_response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
-        decoded = _decode_headers(headers)
-        encoding = ", ".join(value for name, value in decoded if name.lower() == "content-encoding")
-        return Response(
-            status=status, headers=decoded, body=decode_body(body, encoding, max_bytes=self._max_body_bytes, host=host)
-        )
+    def _build_response(self, status: int, headers: Headers, body: bytes, host: str) -> Response:
+        encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
+        decoded = decode_body(body, encoding, max_bytes=self._max_body_bytes, host=host)
+        return Response(status=status, headers=headers, body=decoded)
 
     async def _read_body(
-        self, response: httpx.Response, trace: ExchangeTrace, host: str, ends_stream: Callable[[bytes], bool] | None
+        self,
+        response: httpcore.Response,
+        trace: ExchangeTrace,
+        host: str,
+        ends_stream: Callable[[bytes], bool] | None,
     ) -> bytes:
         """Read the body without decoding it, and time the chunks of the body."""
         body = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         ended = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None) as linger:
-                async for chunk in response.aiter_raw():
+                async for chunk in response.aiter_stream():
                     trace.record_chunk(len(chunk))
                     if body.tell() + len(chunk) > self._max_body_bytes:
                         raise OversizeError(f"{host}: the response is larger than {self._max_body_bytes} bytes")
@@ -249,7 +264,7 @@ class Transport:
 
     def _build_httpx_request(
         self, request: Request, url: httpx.URL, trace: ExchangeTrace, pinned_address: str | None
-    ) -> httpx.Request:
+    ) -> httpcore.Request:
         timeouts = self._timeouts
         extensions: dict[str, Any] = {
             "trace": trace,
@@ -266,21 +281,32 @@ class Transport:
                 headers.insert(0, ("Host", url.netloc.decode("ascii")))
                 extensions["sni_hostname"] = url.host
                 url = url.copy_with(host=pinned_address)
-            return httpx.Request(
-                request.method, url, headers=headers, content=request.body or None, extensions=extensions
+            built = httpx.Request(request.method, url, headers=headers, content=request.body or None)
+            return httpcore.Request(
+                built.method,
+                httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                headers=built.headers.raw,
+                content=request.body or None,
+                extensions=extensions,
             )
         except (ValueError, httpx.InvalidURL) as error:
-            raise UnreachableError(f"the request cannot be sent: {_describe_reason(error)}", sent=False) from error
+            raise UnreachableError(f"the request cannot be sent: {describe_reason(error)}", sent=False) from error
 
 
-def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
-def _is_stream(response: httpx.Response) -> bool:
+def _get_http_version(response: httpcore.Response) -> str:
+    """Return the version that the connection uses, such as "HTTP/1.1"."""
+    version = response.extensions.get("http_version", b"")
+    return version.decode("latin-1") if isinstance(version, bytes) else ""
+
+
+def _is_stream(headers: Headers) -> bool:
     """Whether the response is an event stream without compression, whose chunks can be read as they arrive."""
-    headers = response.headers
-    return headers.get("content-type", "").lower().startswith("text/event-stream") and "content-encoding" not in headers
+    media_type = header(headers, "content-type") or ""
+    return media_type.lower().startswith("text/event-stream") and header(headers, "content-encoding") is None
 
 
 @functools.lru_cache(maxsize=256)
@@ -289,38 +315,32 @@ def _parse_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise UnreachableError(f"the request cannot be sent: {_describe_reason(error)}", sent=False) from error
+        raise UnreachableError(f"the request cannot be sent: {describe_reason(error)}", sent=False) from error
     if not parsed.host:
         raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
     return parsed
 
 
 def _to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
-    """Return the `TransportError` for an exception of httpx.
+    """Return the `TransportError` for an exception of httpcore.
 
     Its message is one line with the host and the phase, but without the URL, which may contain a key.
     """
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpcore.TimeoutException):
         seconds = {
-            httpx.ConnectTimeout: timeouts.connect_s,
-            httpx.ReadTimeout: timeouts.read_s,
-            httpx.WriteTimeout: timeouts.write_s,
-            httpx.PoolTimeout: timeouts.pool_s,
+            httpcore.ConnectTimeout: timeouts.connect_s,
+            httpcore.ReadTimeout: timeouts.read_s,
+            httpcore.WriteTimeout: timeouts.write_s,
+            httpcore.PoolTimeout: timeouts.pool_s,
         }.get(type(error), timeouts.total_s)
-        sent = trace.is_sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+        sent = trace.is_sent and not isinstance(error, httpcore.ConnectTimeout | httpcore.PoolTimeout)
         return TimedOutError(
             f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", sent=sent
         )
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-        return UnreachableError(f"{host}: the request cannot be sent: {_describe_reason(error)}", sent=False)
-    if isinstance(error, httpx.ConnectError):
-        return UnreachableError(f"{host}: cannot connect: {_describe_reason(error)}", sent=False)
-    if isinstance(error, httpx.ProxyError):  # the request is sent only after the proxy has connected
-        return UnreachableError(f"{host}: the proxy does not connect: {_describe_reason(error)}", sent=False)
-    return UnreachableError(f"{host}: {trace.phase}: connection lost: {_describe_reason(error)}", sent=trace.is_sent)
-
-
-def _describe_reason(error: Exception) -> str:
-    """Return the library's message on one line, without the errno."""
-    message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
-    return message.rstrip(".") or type(error).__name__
+    if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
+        return UnreachableError(f"{host}: the request cannot be sent: {describe_reason(error)}", sent=False)
+    if isinstance(error, httpcore.ConnectError):
+        return UnreachableError(f"{host}: cannot connect: {describe_reason(error)}", sent=False)
+    if isinstance(error, httpcore.ProxyError):  # the request is sent only after the proxy has connected
+        return UnreachableError(f"{host}: the proxy does not connect: {describe_reason(error)}", sent=False)
+    return UnreachableError(f"{host}: {trace.phase}: connection lost: {describe_reason(error)}", sent=trace.is_sent)

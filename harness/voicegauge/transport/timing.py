@@ -1,4 +1,4 @@
-"""Times the phases of one exchange with the trace events of httpcore."""
+"""Times the phases of one exchange."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ _PHASE_DESCRIPTIONS = {
 }
 
 
+_HTTP2 = "http2"
+
+
 class ExchangeTrace:
-    """The `trace` extension of one httpcore request. All times are those of `time.perf_counter`.
+    """Collects the times of one request. All of them are those of `time.perf_counter`.
+
+    The phases are the `trace` events of httpcore. When bytes were sent and received is noted by the connection itself,
+    because httpcore reports it when the task of the request runs, which is late if other requests are in flight. With
+    HTTP/2, requests share a connection, so only the events are known.
 
     A request through a proxy is sent after a CONNECT request. The times of the later request replace those of the
     earlier one.
@@ -32,30 +39,56 @@ class ExchangeTrace:
     def __init__(self) -> None:
         """Start the clock."""
         self._started_at = time.time()
-        self._started = time.perf_counter()
-        self._first: float | None = None
-        self._at: dict[str, float] = {}
+        self._started_s = time.perf_counter()
+        self._first_event_s: float | None = None
+        self._event_times_s: dict[str, float] = {}
+        self._resolved_s = 0.0
+        self._is_resolved = self._is_http2 = False
+        self._first_sent_s: float | None = None
+        self._last_sent_s: float | None = None
+        self._first_received_s: float | None = None
+        self._last_received_s: float | None = None
         self._chunks: list[tuple[float, int]] = []
         self.phase = "waiting for a free connection"
         """The current phase, for error messages."""
 
     async def __call__(self, event: str, _info: dict[str, Any]) -> None:
         """Handle an event such as "http11.send_request_headers.started"."""
-        now = time.perf_counter()
-        name = event.partition(".")[2]
-        if self._first is None:
-            self._first = now
-        self._at[name] = now
+        now_s = time.perf_counter()
+        protocol, _, name = event.partition(".")
+        if self._first_event_s is None:
+            self._first_event_s = now_s
+        self._event_times_s[name] = now_s
         step, _, edge = name.partition(".")
         if edge == "started" and step in _PHASE_DESCRIPTIONS:
             self.phase = _PHASE_DESCRIPTIONS[step]
         elif name == "send_request_body.complete":
             self.phase = _PHASE_DESCRIPTIONS["receive_response_headers"]
+        if name == "send_request_headers.started":
+            self._is_http2 = protocol == _HTTP2
+            self._first_sent_s = self._last_sent_s = self._first_received_s = None
+
+    def note_resolved(self, started_s: float, ended_s: float) -> None:
+        """Note that a host name was resolved."""
+        self._is_resolved = True
+        self._resolved_s += ended_s - started_s
+
+    def note_sent(self, started_s: float, ended_s: float) -> None:
+        """Note that bytes were passed to the operating system."""
+        if self._first_sent_s is None:
+            self._first_sent_s = started_s
+        self._last_sent_s = ended_s
+
+    def note_received(self, arrived_s: float) -> None:
+        """Note that bytes which arrived at `arrived_s` are read now, or that the stream ended then."""
+        if self._first_received_s is None:
+            self._first_received_s = arrived_s
+        self._last_received_s = arrived_s
 
     @property
     def is_sent(self) -> bool:
         """Whether any part of the request may have been sent."""
-        return "send_request_headers.started" in self._at
+        return "send_request_headers.started" in self._event_times_s
 
     @property
     def received_body_description(self) -> str:
@@ -64,33 +97,50 @@ class ExchangeTrace:
         return f", {size} bytes of the body received" if size else ""
 
     def record_chunk(self, size_bytes: int) -> None:
-        """Note the arrival of `size_bytes` bytes of the body."""
-        at = (time.perf_counter() - self._started) * 1000
+        """Note that `size_bytes` bytes of the body were read."""
+        at_ms = (self._get_last_arrival_s() - self._started_s) * 1000
         if len(self._chunks) < MAX_CHUNKS:
-            self._chunks.append((at, size_bytes))
+            self._chunks.append((at_ms, size_bytes))
         else:
-            self._chunks[-1] = (at, self._chunks[-1][1] + size_bytes)
+            self._chunks[-1] = (at_ms, self._chunks[-1][1] + size_bytes)
 
-    def build_timing(self) -> Timing | None:
-        """Return the timing, in which the body ends now; `None` if there were no events."""
-        now = time.perf_counter()
-        if self._first is None or "receive_response_headers.complete" not in self._at:
+    def build_timing(self, http_version: str) -> Timing | None:
+        """Return the timing, in which the body ends with what arrived last; `None` if there were no events."""
+        events, started_s = self._event_times_s, self._started_s
+        headers_s = events.get("receive_response_headers.complete")
+        if self._first_event_s is None or headers_s is None:
             return None
-        first_byte = self._at["receive_response_headers.complete"]
-        sent = self._at.get("send_request_body.complete", first_byte)
+        send_started_s, sent_s, first_byte_s = (
+            events["send_request_headers.started"],
+            events.get("send_request_body.complete", headers_s),
+            headers_s,
+        )
+        if not self._is_http2:
+            send_started_s = self._first_sent_s if self._first_sent_s is not None else send_started_s
+            sent_s = self._last_sent_s if self._last_sent_s is not None else sent_s
+            first_byte_s = self._first_received_s if self._first_received_s is not None else headers_s
+        end_s = max(self._get_last_arrival_s(), first_byte_s)
         return Timing(
             started_at=self._started_at,
-            started_ms=self._started * 1000,
-            wait_ms=(self._first - self._started) * 1000,
-            connect_ms=self._measure_step_ms("connect_tcp"),
+            started_ms=started_s * 1000,
+            wait_ms=(self._first_event_s - started_s) * 1000,
+            dns_ms=self._resolved_s * 1000 if self._is_resolved else None,
+            connect_ms=self._measure_step_ms("connect_tcp", without_s=self._resolved_s),
             tls_ms=self._measure_step_ms("start_tls"),
-            send_ms=max(sent - self._at.get("send_request_headers.started", sent), 0.0) * 1000,
-            ttfb_ms=max(first_byte - sent, 0.0) * 1000,
-            receive_ms=(now - first_byte) * 1000,
-            total_ms=(now - self._started) * 1000,
+            before_send_ms=(send_started_s - started_s) * 1000,
+            send_ms=max(sent_s - send_started_s, 0.0) * 1000,
+            ttfb_ms=max(first_byte_s - sent_s, 0.0) * 1000,
+            receive_ms=(end_s - first_byte_s) * 1000,
+            total_ms=(end_s - started_s) * 1000,
             chunks=tuple(self._chunks),
+            http_version=http_version,
         )
 
-    def _measure_step_ms(self, step_name: str) -> float | None:
-        started, complete = self._at.get(f"{step_name}.started"), self._at.get(f"{step_name}.complete")
-        return None if started is None or complete is None else (complete - started) * 1000
+    def _get_last_arrival_s(self) -> float:
+        if self._is_http2 or self._last_received_s is None:
+            return time.perf_counter()
+        return self._last_received_s
+
+    def _measure_step_ms(self, step_name: str, *, without_s: float = 0.0) -> float | None:
+        started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
+        return None if started_s is None or complete_s is None else (complete_s - started_s - without_s) * 1000

@@ -170,6 +170,7 @@ def to_har_timings(timing: Timing | None) -> HarTimings:
     connect_ms = None if timing.connect_ms is None else timing.connect_ms + (tls_ms or 0.0)
     return HarTimings(
         blocked=timing.wait_ms,
+        dns=-1 if timing.dns_ms is None else timing.dns_ms,
         connect=-1 if connect_ms is None else connect_ms,
         ssl=-1 if tls_ms is None else tls_ms,
         send=timing.send_ms,

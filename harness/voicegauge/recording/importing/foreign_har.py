@@ -107,17 +107,20 @@ def _parse_timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
     )
     if wait is None or receive is None or not wait + receive:
         return None
-    connect_ms = None if dns is None and connect is None else (dns or 0.0) + max((connect or 0.0) - (tls or 0.0), 0.0)
+    connect_ms = None if dns is None and connect is None else max((connect or 0.0) - (tls or 0.0), 0.0)
+    before_send_ms = sum((blocked or 0.0, dns or 0.0, connect_ms or 0.0, tls or 0.0))
     return Timing(
         started_at=started_at.timestamp(),
         started_ms=started_at.timestamp() * 1000,
         wait_ms=blocked or 0.0,
+        dns_ms=dns,
         connect_ms=connect_ms,
         tls_ms=tls,
+        before_send_ms=before_send_ms,
         send_ms=send or 0.0,
         ttfb_ms=wait,
         receive_ms=receive,
-        total_ms=sum((blocked or 0.0, connect_ms or 0.0, tls or 0.0, send or 0.0, wait, receive)),
+        total_ms=before_send_ms + (send or 0.0) + wait + receive,
     )
 
 

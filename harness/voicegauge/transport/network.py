@@ -1,0 +1,262 @@
+"""Network streams for httpcore that note when each byte is sent and received.
+
+httpcore notices a response only when the task of the request runs, which is late by the work of all other tasks that
+are ready: milliseconds with a dozen requests in flight. These streams note the time in the callbacks of the event loop,
+which handle all sockets before any task runs.
+"""
+
+# ruff: noqa: ASYNC109 - httpcore passes time limits to its streams
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Protocol
+
+import aiohappyeyeballs
+import httpcore
+
+HAPPY_EYEBALLS_DELAY_S = 0.25
+"""Wait before another address is tried at the same time, in seconds (RFC 8305, section 5)."""
+MAX_BUFFERED_BYTES = 2**18
+"""Number of unread bytes above which a connection is not read any further, so that a fast server cannot fill memory."""
+
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+
+
+class NetworkObserver(Protocol):
+    """Notes what the connection of a request does. All times are those of `time.perf_counter`."""
+
+    def note_resolved(self, started_s: float, ended_s: float) -> None:
+        """Note that a host name was resolved."""
+        ...
+
+    def note_sent(self, started_s: float, ended_s: float) -> None:
+        """Note that bytes were passed to the operating system."""
+        ...
+
+    def note_received(self, arrived_s: float) -> None:
+        """Note that the request's task reads bytes that arrived at `arrived_s`."""
+        ...
+
+
+NETWORK_OBSERVER: ContextVar[NetworkObserver | None] = ContextVar("network_observer", default=None)
+"""The observer of the request that the current task sends."""
+
+
+class TimedBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections whose streams report to the `NETWORK_OBSERVER` of the task."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002 - always the default
+        socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - always the default
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve `host` and connect; addresses that do not answer quickly are tried in parallel (RFC 8305)."""
+        loop = asyncio.get_running_loop()
+        with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            async with asyncio.timeout(timeout):
+                connected = await aiohappyeyeballs.start_connection(
+                    await _resolve(host, port), happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1, loop=loop
+                )
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                transport, protocol = await loop.create_connection(_StreamProtocol, sock=connected)
+        return _TimedStream(transport, protocol)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for `seconds`."""
+        await asyncio.sleep(seconds)
+
+
+async def _resolve(host: str, port: int) -> Sequence[AddressInfo]:
+    address = host.partition("%")[0]
+    with contextlib.suppress(ValueError):
+        family = socket.AF_INET if ipaddress.ip_address(address).version == 4 else socket.AF_INET6
+        if address == host:
+            end = (host, port) if family == socket.AF_INET else (host, port, 0, 0)
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", end)]
+    started_s = time.perf_counter()
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    observer = NETWORK_OBSERVER.get()
+    if observer is not None:
+        observer.note_resolved(started_s, time.perf_counter())
+    return found
+
+
+class _ReceivedBytes(NamedTuple):
+    data: bytes
+    arrived_s: float
+
+
+class _StreamProtocol(asyncio.Protocol):
+    """Buffers what arrives, with its time."""
+
+    def __init__(self) -> None:
+        self.received: deque[_ReceivedBytes] = deque()
+        self.is_ended = False
+        self.ended_s = 0.0
+        self.error: Exception | None = None
+        self._buffered_bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._is_reading = self._can_write = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received.append(_ReceivedBytes(data, time.perf_counter()))
+        self._buffered_bytes += len(data)
+        if self._buffered_bytes > MAX_BUFFERED_BYTES and self._is_reading and self._transport is not None:
+            self._transport.pause_reading()
+            self._is_reading = False
+        _wake(self._reader)
+
+    def eof_received(self) -> bool:
+        self._end()
+        _wake(self._reader)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end()
+        self.error, self._can_write = error, True
+        _wake(self._reader)
+        _wake(self._writer)
+
+    def _end(self) -> None:
+        if not self.is_ended:
+            self.is_ended, self.ended_s = True, time.perf_counter()
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        _wake(self._writer)
+
+    async def wait_until_readable(self) -> None:
+        while not self.received and not self.is_ended:
+            self._reader = asyncio.get_running_loop().create_future()
+            await self._reader
+
+    async def wait_until_writable(self) -> None:
+        while not self._can_write:
+            self._writer = asyncio.get_running_loop().create_future()
+            await self._writer
+
+    @property
+    def can_write(self) -> bool:
+        return self._can_write
+
+    def take_received(self, max_bytes: int) -> _ReceivedBytes:
+        """Remove and return at most `max_bytes` that arrived together."""
+        first = self.received.popleft()
+        if len(first.data) > max_bytes:
+            self.received.appendleft(_ReceivedBytes(first.data[max_bytes:], first.arrived_s))
+            first = _ReceivedBytes(first.data[:max_bytes], first.arrived_s)
+        self._buffered_bytes -= len(first.data)
+        if not self._is_reading and self._buffered_bytes <= MAX_BUFFERED_BYTES and self._transport is not None:
+            self._is_reading = True
+            self._transport.resume_reading()
+        return first
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)
+
+
+class _TimedStream(httpcore.AsyncNetworkStream):
+    """One connection, of which one task reads at a time."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: _StreamProtocol) -> None:
+        self._transport, self._protocol = transport, protocol
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return bytes that arrived together; no bytes at the end of the stream."""
+        protocol = self._protocol
+        if not protocol.received and not protocol.is_ended:
+            with _translate_errors(httpcore.ReadTimeout, httpcore.ReadError):
+                async with asyncio.timeout(timeout):
+                    await protocol.wait_until_readable()
+        if not protocol.received and protocol.error is not None:
+            raise httpcore.ReadError(str(protocol.error)) from protocol.error
+        data, arrived_s = protocol.take_received(max_bytes) if protocol.received else (b"", protocol.ended_s)
+        observer = NETWORK_OBSERVER.get()
+        if observer is not None:
+            observer.note_received(arrived_s)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send `buffer`, and wait while the operating system takes no more."""
+        if not buffer:
+            return
+        if self._transport.is_closing():
+            raise httpcore.WriteError("the connection is closed")
+        started_s = time.perf_counter()
+        self._transport.write(buffer)
+        if not self._protocol.can_write:
+            with _translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
+                async with asyncio.timeout(timeout):
+                    await self._protocol.wait_until_writable()
+        observer = NETWORK_OBSERVER.get()
+        if observer is not None:
+            observer.note_sent(started_s, time.perf_counter())
+
+    async def aclose(self) -> None:
+        """Close the connection without waiting for the other side."""
+        self._transport.close()
+        await asyncio.sleep(0)
+        self._transport.abort()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """Return a stream over TLS on this connection."""
+        protocol = _StreamProtocol()
+        try:
+            with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+                async with asyncio.timeout(timeout):
+                    transport = await asyncio.get_running_loop().start_tls(
+                        self._transport, protocol, ssl_context, server_hostname=server_hostname
+                    )
+        except BaseException:
+            self._transport.abort()
+            raise
+        if transport is None:
+            raise httpcore.ConnectError("the connection was lost during the TLS handshake")
+        protocol.connection_made(transport)
+        return _TimedStream(transport, protocol)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what httpcore asks about: whether a read would return at once, and the TLS session."""
+        if info == "is_readable":  # an idle connection that can be read was closed by the server
+            return bool(self._protocol.received) or self._protocol.is_ended
+        if info == "client_addr":
+            return self._transport.get_extra_info("sockname")
+        if info == "server_addr":
+            return self._transport.get_extra_info("peername")
+        return self._transport.get_extra_info(info)
+
+
+@contextlib.contextmanager
+def _translate_errors(timeout_error: type[Exception], connection_error: type[Exception]) -> Iterator[None]:
+    """Raise errors of the operating system and of TLS as those of httpcore."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout_error(str(error)) from error
+    except OSError as error:
+        raise connection_error(str(error)) from error

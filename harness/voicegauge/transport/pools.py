@@ -1,0 +1,79 @@
+"""Opens connection pools of httpcore, which httpx is built on, with streams that note times.
+
+The client of httpx is not used, because it would follow redirects and store cookies.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+
+import httpcore
+import httpx
+
+from voicegauge.errors import MissingExtraError, UsageError
+from voicegauge.transport.network import TimedBackend
+
+KEEP_ALIVE_S = 30.0
+"""Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval, so that polls
+reuse the connection and their times include no handshake."""
+HTTP_ERRORS = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    httpcore.UnsupportedProtocol,
+    ssl.SSLError,
+)
+"""The exceptions of a request that fails."""
+
+
+def open_pool(
+    proxy_url: str | None, *, ssl_context: ssl.SSLContext, max_connections: int, http2: bool
+) -> httpcore.AsyncConnectionPool:
+    """Return a pool of connections through a proxy, or of direct connections if `proxy_url` is `None`.
+
+    Raises:
+        UsageError: the proxy cannot be used.
+    """
+    try:
+        return httpcore.AsyncConnectionPool(
+            ssl_context=ssl_context,
+            proxy=None if proxy_url is None else _build_proxy(proxy_url),
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=KEEP_ALIVE_S,
+            http2=http2,
+            network_backend=TimedBackend(),
+        )
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        # The URL may contain a password, so it is not part of the message.
+        raise UsageError(f"the proxy named by the environment cannot be used: {describe_reason(error)}") from error
+
+
+def _build_proxy(proxy_url: str) -> httpcore.Proxy:
+    proxy = httpx.Proxy(proxy_url)  # parses user name and password
+    if proxy.url.scheme.startswith("socks"):
+        import socksio  # noqa: F401 - or the first request would fail
+    url = httpcore.URL(
+        scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path
+    )
+    return httpcore.Proxy(url, auth=proxy.raw_auth)
+
+
+def require_http2() -> None:
+    """Check that HTTP/2 is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    try:
+        import h2  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("HTTP/2", "http2") from None
+
+
+def describe_reason(error: Exception) -> str:
+    """Return the library's message on one line, without the errno."""
+    message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
+    return message.rstrip(".") or type(error).__name__
