@@ -5,6 +5,7 @@ The client of httpx is not used, because it would follow redirects and store coo
 
 from __future__ import annotations
 
+import importlib
 import re
 import ssl
 
@@ -54,7 +55,7 @@ def open_pool(
 def _build_proxy(proxy_url: str) -> httpcore.Proxy:
     proxy = httpx.Proxy(proxy_url)  # parses user name and password
     if proxy.url.scheme.startswith("socks"):
-        import socksio  # noqa: F401 - or the first request would fail
+        importlib.import_module("socksio")  # or the first request would fail
     url = httpcore.URL(
         scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path
     )
