@@ -107,6 +107,32 @@ def _narrowing(name: str, base: dict[str, Any], one: dict[str, Any], other: dict
     ]
 
 
+def _inside_subschemas() -> list[SchemaEdit]:
+    """A shorter text below each keyword whose subschema is compared inside, for the value itself or one in it."""
+    long, short = {"maxLength": 9}, {"maxLength": 8}
+    edits = [("then", TEXT, long, short), ("else", TEXT, long, short)]
+    names = {"a": long}, {"a": short}
+    edits += [("dependentSchemas", TEXT, *names), ("patternProperties", OBJECT, *names)]
+    edits += [(keyword, OBJECT, long, short) for keyword in ("propertyNames", "unevaluatedProperties")]
+    edits += [
+        ("contentSchema", TEXT, long, short),
+        ("contains", LIST, long, short),
+        ("unevaluatedItems", LIST, long, short),
+    ]
+    same_value = ("then", "else", "dependentSchemas")
+    return [
+        SchemaEdit(
+            "max-length-decreased",
+            B,
+            C,
+            {**base, keyword: one},
+            {**base, keyword: other},
+            () if keyword in same_value else tuple(HOLDERS),
+        )
+        for keyword, base, one, other in edits
+    ]
+
+
 def _noted(name: str, base: dict[str, Any], one: dict[str, Any], other: dict[str, Any]) -> list[SchemaEdit]:
     """A keyword that refuses nothing."""
     both = {**base, **one}
@@ -149,15 +175,16 @@ SCHEMA_EDITS = [
     SchemaEdit("contains-added", B, C, LIST, {**LIST, "contains": TEXT, "minContains": 2, "maxContains": 3}),
     *_narrowing("not", TEXT, {"not": {"const": "a"}}, {"not": {"const": "b"}}),
     *_narrowing("if", OBJECT, {"if": {"required": ["a"]}}, {"if": {"required": ["b"]}}),
-    *_narrowing("then", OBJECT, {"then": {"required": ["a"]}}, {"then": {"required": ["b"]}}),
-    *_narrowing("else", OBJECT, {"else": {"required": ["a"]}}, {"else": {"required": ["b"]}}),
-    *_narrowing("contains", LIST, {"contains": {"const": "a"}}, {"contains": {"const": "b"}}),
-    *_narrowing("property-names", OBJECT, {"propertyNames": {"maxLength": 3}}, {"propertyNames": {"maxLength": 4}}),
+    *_narrowing("then", OBJECT, {"then": {"required": ["a"]}}, {"then": False}),
+    *_narrowing("else", OBJECT, {"else": {"required": ["a"]}}, {"else": False}),
+    *_narrowing("contains", LIST, {"contains": TEXT, "maxContains": 1}, {"contains": NUMBER, "maxContains": 1}),
+    *_narrowing("property-names", OBJECT, {"propertyNames": {"maxLength": 3}}, {"propertyNames": False}),
     *_narrowing("unevaluated-items", LIST, {"unevaluatedItems": False}, {"unevaluatedItems": TEXT}),
     *_narrowing("unevaluated-properties", OBJECT, {"unevaluatedProperties": False}, {"unevaluatedProperties": TEXT}),
-    *_narrowing("content-schema", TEXT, {"contentSchema": TEXT}, {"contentSchema": NUMBER}),
-    *_narrowing("pattern-property", OBJECT, {"patternProperties": {"^a": TEXT}}, {"patternProperties": {"^a": NUMBER}}),
-    *_narrowing("dependent-schema", OBJECT, {"dependentSchemas": {"a": CAT}}, {"dependentSchemas": {"a": DOG}}),
+    *_narrowing("content-schema", TEXT, {"contentSchema": TEXT}, {"contentSchema": False}),
+    *_narrowing("pattern-property", OBJECT, {"patternProperties": {"^a": TEXT}}, {"patternProperties": {"^a": False}}),
+    *_narrowing("dependent-schema", OBJECT, {"dependentSchemas": {"a": CAT}}, {"dependentSchemas": {"a": False}}),
+    *_inside_subschemas(),
     *_narrowing("const", TEXT, {"const": "a"}, {"const": "b"}),
     *_narrowing("multiple-of", NUMBER, {"multipleOf": 2}, {"multipleOf": 3}),
     *_narrowing("dependent-required", OBJECT, {"dependentRequired": {"a": ["b"]}}, {"dependentRequired": {"a": ["c"]}}),

@@ -243,6 +243,11 @@ def test_an_invalid_document_raises_only_documented_errors(
             assert old is not new or not report.changes
 
 
+def test_a_type_that_is_no_list_of_names_is_no_list_of_values(drift: Drift) -> None:
+    plain, broken = (document("request-parameter", {"type": types}) for types in ("string", [[]]))
+    assert [change.level for change in drift(plain, broken).changes] == ["breaking"]
+
+
 def test_repeated_branches_are_matched_one_to_one(drift: Drift) -> None:
     older = document("response-body", {"oneOf": [CAT, CAT, TEXT]})
     newer = document("response-body", {"oneOf": [TEXT, CAT, CAT, CAT]})

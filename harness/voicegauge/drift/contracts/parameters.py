@@ -138,7 +138,7 @@ def _accepts_one_value(scope: ComparisonScope, old: _ParameterVersion, new: _Par
     """Whether a single value became a list in which each value is sent as `name=value`, as the single value was."""
     schema = new.schema.resolve_references()
     types = schema.get_value("type")
-    is_list = types == "array" or (isinstance(types, list) and set(types) <= {"array", "null"})
+    is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))
     if not is_list or new.style_and_explode != ("form", True):
         return False
     item_changes = compare_schemas(scope, "request-parameter", old.schema, schema.get_child("items"))

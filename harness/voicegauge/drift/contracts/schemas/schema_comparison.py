@@ -6,15 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.drift.contracts.document_node import DocumentNode
-from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import (
-    RULE_NAME_BY_ASSERTION_KEYWORD,
-    SCHEMA_KIND_BY_ID_PREFIX,
-    build_rule_id,
-)
+from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
+from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_ID_PREFIX, build_rule_id
 from voicegauge.drift.contracts.schemas.branches import compare_branches, compare_wrapping
 from voicegauge.drift.contracts.schemas.keywords import compare_keywords
 from voicegauge.drift.contracts.schemas.properties import compare_properties
+from voicegauge.drift.contracts.schemas.subschemas import compare_subschemas
 from voicegauge.drift.contracts.schemas.types import are_disjoint
 from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
 from voicegauge.drift.report import DriftChange
@@ -80,7 +77,7 @@ def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Ite
     yield from compare_properties(schema_pair, old, new, inner_pairs)
     yield from _compare_additional_properties(schema_pair, old, new)
     inner_pairs.extend(_iterate_item_pairs(schema_pair, old, new))
-    yield from _compare_assertions(schema_pair, old, new)
+    yield from compare_subschemas(schema_pair, old, new, inner_pairs)
     yield from compare_branches(schema_pair, old, new, inner_pairs)
 
 
@@ -113,39 +110,3 @@ def _iterate_item_pairs(schema_pair: SchemaPair, old: NormalizedSchema, new: Nor
 def _forbids_additional_properties(schema: NormalizedSchema) -> bool:
     """Whether `additionalProperties` is false."""
     return any(node.value is False for node in schema.single_schemas.get("additionalProperties", ()))
-
-
-def _compare_assertions(schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[DriftChange]:
-    """Compare subschemas such as `not` as a whole, because a change inside of one may both allow and forbid values."""
-    used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
-    for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
-        for action, before, after in _compare_assertion(schema_pair, keyword, old, new) if keyword in used else ():
-            yield schema_pair.scope.build_change(
-                build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), before, after
-            )
-
-
-def _compare_assertion(
-    schema_pair: SchemaPair, keyword: str, old: NormalizedSchema, new: NormalizedSchema
-) -> Iterator[tuple[str, DocumentNode, DocumentNode]]:
-    before, after = _map_assertion_schemas(keyword, old), _map_assertion_schemas(keyword, new)
-    for name in dict.fromkeys((*before, *after)):
-        nodes = [schema.node.get_child(keyword) for schema in (old, new)]
-        if name:
-            nodes = [node.get_child(name) for node in nodes]
-        if name not in before:
-            yield "added", nodes[0], nodes[1]
-        elif name not in after:
-            yield "removed", nodes[0], nodes[1]
-        elif schema_pair.scope.old_schemas.compute_fingerprint(
-            before[name]
-        ) != schema_pair.scope.new_schemas.compute_fingerprint(after[name]):
-            yield "changed", nodes[0], nodes[1]
-
-
-def _map_assertion_schemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
-    """Return the subschemas of a keyword by name. The name is empty if the value of the keyword is a single schema."""
-    schemas = dict(schema.schema_mappings.get(keyword, {}))
-    if keyword in schema.single_schemas:
-        schemas[""] = schema.single_schemas[keyword]
-    return schemas

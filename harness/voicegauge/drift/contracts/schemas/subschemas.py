@@ -1,0 +1,74 @@
+"""Compares subschemas that restrict a value beside its properties, items and branches, such as `then` and `not`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voicegauge.drift.contracts.document_node import DocumentNode
+from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
+from voicegauge.drift.contracts.schema_rules import (
+    RULE_NAME_BY_ASSERTION_KEYWORD,
+    SCHEMA_KIND_BY_ID_PREFIX,
+    build_rule_id,
+)
+from voicegauge.drift.contracts.scope import SchemaPair
+from voicegauge.drift.report import DriftChange
+
+_KEYWORDS_FOR_THE_SAME_VALUE = ("then", "else", "dependentSchemas")
+"""Keywords whose schemas apply to the value itself."""
+_KEYWORDS_FOR_ITEMS = ("contains", "patternProperties", "unevaluatedItems", "unevaluatedProperties")
+"""Keywords whose schemas apply to items, or to properties that have no name in the document."""
+
+
+def compare_subschemas(
+    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+) -> Iterator[DriftChange]:
+    """Yield a change for each subschema that was added or removed, and append the others to `inner_pairs`.
+
+    `not` and `if` are compared as a whole: below `not`, what allows more values forbids them, and a change below `if`
+    may do either. So may one below `contains` if `maxContains` limits the items that fit. Nothing is inside of `false`.
+    """
+    used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
+    for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
+        before, after = (_map_subschemas(keyword, schema) for schema in (old, new)) if keyword in used else ({}, {})
+        for key in dict.fromkeys((*before, *after)):
+            nodes = [schema.node.get_child(keyword) for schema in (old, new)]
+            if key:
+                nodes = [node.get_child(key) for node in nodes]
+            action = "added" if key not in before else "removed" if key not in after else "changed"
+            if action == "changed" and _can_compare_inside(keyword, old, new, (*before[key], *after[key])):
+                inner_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
+            elif action != "changed" or _is_different(schema_pair, before[key], after[key]):
+                yield schema_pair.scope.build_change(build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes)
+
+
+def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
+    """Return the subschemas of a keyword by name. The name is empty if the value of the keyword is a single schema."""
+    schemas = dict(schema.schema_mappings.get(keyword, {}))
+    if keyword in schema.single_schemas:
+        schemas[""] = schema.single_schemas[keyword]
+    return schemas
+
+
+def _can_compare_inside(keyword: str, old: NormalizedSchema, new: NormalizedSchema, subschemas: AppliedSchemas) -> bool:
+    """Whether what allows more values below a keyword also allows more values for the schema."""
+    is_limited = keyword == "contains" and any("maxContains" in schema.keywords for schema in (old, new))
+    forbids_every_value = any(node.value is False for node in subschemas)
+    return keyword not in ("not", "if") and not is_limited and not forbids_every_value
+
+
+def _build_inner_pair(
+    schema_pair: SchemaPair, keyword: str, schemas: tuple[AppliedSchemas, AppliedSchemas], nodes: list[DocumentNode]
+) -> SchemaPair:
+    """Return the pair of subschemas. Those for values inside of the value are compared like properties."""
+    scope, kind = schema_pair.scope, schema_pair.schema_kind
+    if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
+        kind = SCHEMA_KIND_BY_ID_PREFIX[kind.property_kind]
+    if keyword in _KEYWORDS_FOR_ITEMS:
+        scope = scope.create_nested_scope("/*")
+    return SchemaPair(scope, kind, *schemas, *nodes)
+
+
+def _is_different(schema_pair: SchemaPair, old: AppliedSchemas, new: AppliedSchemas) -> bool:
+    scope = schema_pair.scope
+    return scope.old_schemas.compute_fingerprint(old) != scope.new_schemas.compute_fingerprint(new)
