@@ -49,8 +49,10 @@ lock: $(VENV)/.full     ## newest versions that fit pyproject.toml, with the SHA
 	$(PIP) uv
 	$(LOCK) --all-extras --constraint constraints.in
 	$(WITHOUT_TORCH) >constraints.txt
-	$(LOCK) --extra emulator --constraint constraints.txt
+	$(LOCK) --extra bench --constraint constraints.txt
 	$(WITHOUT_TORCH) >constraints-light.txt
+	$(LOCK) --constraint constraints.txt
+	$(WITHOUT_TORCH) >constraints-slim.txt
 	rm .lock
 
 mutants: $(VENV)/.full  ## mutation tests of our own code: about an hour on two cores; resumable

@@ -29,19 +29,22 @@ def names_of(requirements: list[str]) -> set[str]:
     return names - {"voicegauge"}
 
 
-@pytest.mark.parametrize("name", ["constraints.txt", "constraints-light.txt"])
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-light.txt", "constraints-slim.txt"])
 def test_every_release_has_the_digests_of_its_files(name: str) -> None:
     assert all(locked(name).values())
 
 
 def test_the_lists_contain_every_dependency_and_the_build_backend() -> None:
-    full, light = locked("constraints.txt"), locked("constraints-light.txt")
+    full, light, slim = map(locked, ("constraints.txt", "constraints-light.txt", "constraints-slim.txt"))
     build = {"hatchling", "editables"}
     every = [requirement for extra in EXTRAS.values() for requirement in extra]
     assert names_of([*PROJECT["dependencies"], *every]) | build <= {name for name, _ in full}
-    needed = [*PROJECT["dependencies"], *EXTRAS["emulator"], *EXTRAS["faster-whisper"]]
+    needed = [*PROJECT["dependencies"], *EXTRAS["bench"], *EXTRAS["emulator"], *EXTRAS["faster-whisper"]]
     assert names_of(needed) | build | {"pytest"} <= {name for name, _ in light}
     assert light.items() <= full.items()
+    assert names_of(PROJECT["dependencies"]) <= {name for name, _ in slim}
+    assert slim.items() <= light.items()
+    assert not {"av", "scipy", "faster-whisper", "espeakng-loader"} & {name for name, _ in slim}
 
 
 def test_torch_is_left_to_the_user() -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -40,6 +41,38 @@ RESOURCE_JOURNAL_FOLDER_NAME = "resources"
 """Folder of the journals of created resources, in the state folder."""
 
 
+def require_decoders(contracts: Iterable[Contract]) -> None:
+    """Check that the audio that contracts document can be judged, before anything is paid for.
+
+    Raises:
+        MissingExtraError: a contract documents a format or a bit rate that needs PyAV, which is not installed.
+    """
+    from voicegauge.speech.audio import require_av
+
+    if any(_needs_av(text) for contract in contracts for text in _iterate_texts(contract.document.data)):
+        require_av()
+
+
+def _needs_av(text: str) -> bool:
+    from voicegauge.speech.audio import FFMPEG_CONTAINERS, find_container_of_format, find_container_of_media_type
+
+    containers = (find_container_of_media_type(text), find_container_of_format(text))
+    return text == "bitrate_kbps" or not FFMPEG_CONTAINERS.isdisjoint(containers)
+
+
+def _iterate_texts(value: Any) -> Iterator[str]:
+    """Yield every key and every text in the data of a document."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from map(str, value)
+        for item in value.values():
+            yield from _iterate_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _iterate_texts(item)
+
+
 def build_live_settings(
     contracts: Sequence[Contract],
     live_options: LiveOptions,
@@ -64,11 +97,13 @@ def build_live_settings(
         can_limit_calls: whether the message about a plan over budget can suggest a smaller number of calls.
 
     Raises:
+        MissingExtraError: see `require_decoders`.
         MissingKeyError: the key of a provider is not set.
         UnknownNameError: no document names one of the account plans.
         UsageError: no document states what a target costs, or a key would be sent unencrypted to another machine.
         BudgetError: the plan costs more than the budget.
     """
+    require_decoders(contracts)
     announce_key_hosts(contracts, live_options, listener)
     announce_replaced_prices(contracts, prices, listener)
     plans = find_account_plans(contracts, live_options.account_plans)

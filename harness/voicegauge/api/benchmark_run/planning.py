@@ -34,6 +34,7 @@ from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.contract import BaseTarget, Catalogue, Target
 from voicegauge.model import Provenance, VoiceSample
 from voicegauge.speech.asr import SpokenText
+from voicegauge.speech.audio import require_av
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ def plan_requests(
                 f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
             )
     if live_options is not None:
+        require_av()  # it measures when streamed audio can be played
         announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
     return PlannedBenchmark(plan, targets, voice, prices, live_options, listener)

@@ -18,6 +18,7 @@ import numpy as np
 from voicegauge.bench.analysis.drift_spread import DriftSpread, SessionTimes, combine_variances, compute_text_levels
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, FailureRateChange
 from voicegauge.bench.analysis.resampling import FloatArray, IntegerArray, SampledValues, resample_texts
+from voicegauge.bench.analysis.scipy_library import load_scipy
 from voicegauge.bench.analysis.statistics import MIN_TEXTS
 
 MIN_COMPARED_P95_SAMPLES = 200
@@ -110,8 +111,7 @@ def _compute_design_effect(table: FloatArray) -> float:
     Args:
         table: differences, with one row per session and one column per text; NaN if a session lacks a text.
     """
-    from scipy.stats import rankdata
-
+    rankdata = load_scipy("stats").rankdata
     counts = np.isfinite(table).sum(axis=0)
     size = float(counts.mean())
     if len(table) < 2 or len(counts) < 2 or counts.sum() <= len(counts):
@@ -133,8 +133,7 @@ def _estimate_unshared_drift(deviations: FloatArray) -> tuple[float, float]:
     Args:
         deviations: deviation of each session's difference from the text's mean; one row per session.
     """
-    from scipy.stats import f
-
+    f = load_scipy("stats").f
     session_count, text_count = deviations.shape
     between = float(np.sum(np.nanmean(deviations, axis=1) ** 2)) / (session_count - 1)
     counts = np.isfinite(deviations).sum(axis=1)

@@ -6,6 +6,8 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from voicegauge.bench.analysis.scipy_library import load_scipy
+
 POWER = 0.80
 """Probability with which a change of the smallest detectable size is found."""
 MAX_NORMAL_QUANTILE = 8.0
@@ -82,8 +84,7 @@ class EstimatedChange(MetricChange):
 
     def compute_p_value(self) -> float | None:
         """Return the two-sided p-value of Student's t test."""
-        from scipy.stats import t
-
+        t = load_scipy("stats").t
         if self.standard_error is None:
             return None
         if self.standard_error == 0:
@@ -153,9 +154,7 @@ class FailureRateChange(MetricChange):
 
     def compute_p_value(self) -> float | None:
         """Return the probability for which the interval just reaches 0."""
-        from scipy.optimize import brentq
-        from scipy.stats import norm
-
+        brentq, norm = load_scipy("optimize").brentq, load_scipy("stats").norm
         if self.change == 0:
             return 1.0
 
@@ -204,12 +203,8 @@ def _compute_wilson_interval(rate: float, count: int, normal_quantile: float) ->
 
 def compute_student_quantile(tail: float, degrees_of_freedom: float) -> float:
     """Return the quantile of the Student t distribution that is exceeded with the probability `tail`."""
-    from scipy.stats import t
-
-    return float(t.isf(tail, degrees_of_freedom))
+    return float(load_scipy("stats").t.isf(tail, degrees_of_freedom))
 
 
 def _compute_normal_quantile(tail: float) -> float:
-    from scipy.stats import norm
-
-    return float(norm.isf(tail))
+    return float(load_scipy("stats").norm.isf(tail))

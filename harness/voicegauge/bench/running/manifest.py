@@ -12,7 +12,7 @@ from voicegauge.bench.running.runner import RunConfig
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__
 
-_VERSIONED_LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
+_VERSIONED_LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "soundfile", "jiwer")
 """Libraries whose version can influence a time, an error count or an interval."""
 
 

@@ -21,7 +21,7 @@ from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import JobSpec, ResponseAudio
-from voicegauge.errors import DataError
+from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
 from voicegauge.recording import Recording, compute_age_days, load_har
 
@@ -59,15 +59,19 @@ def check_recordings(
         contract = by_id.get(recording.provider)
         if contract is None:
             continue
-        if contract.id not in cases:
-            cases[contract.id] = plan_cases_by_id(contract)
         checker = Checker(recording.provenance, rules, functools.partial(_build_repeat_command, contract, path))
+        try:
+            if contract.id not in cases:
+                cases[contract.id] = plan_cases_by_id(contract)
+            subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
+            collector.judge_subjects(checker, subjects, case_id=path.name)
+        except MissingExtraError as error:  # audio that only an optional part can decode
+            collector.add_not_judged(f"recordings of {contract.id}", str(error))
+            continue
         collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
-        collector.judge_subjects(checker, subjects, case_id=path.name)
         _report_unmatched_submits(path, contract, subjects, collector)
         collector.add_findings(
             _find_age_violations(

@@ -85,8 +85,14 @@ def running_emulator(
         host: address to listen on.
 
     Raises:
+        MissingExtraError: the extra `emulator` is not installed.
         UsageError: the emulator does not start, for example because the port is in use.
     """
+    from voicegauge.speech.audio import require_av
+    from voicegauge.speech.synthesis import require_synthesizer
+
+    require_synthesizer()
+    require_av()
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
     config = EmulatorProcessConfig(contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port)
     with _run_process(config) as startup:

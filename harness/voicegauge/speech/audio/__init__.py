@@ -1,5 +1,6 @@
 """Decodes, encodes, transcodes and measures audio in memory."""
 
+from voicegauge.speech.audio.av_library import require_av
 from voicegauge.speech.audio.containers import find_container_of_media_type, is_weak_detection, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.encoded_audio import EncodedAudio
@@ -12,7 +13,7 @@ from voicegauge.speech.audio.encoding import (
     find_container_of_format,
     find_media_type,
 )
-from voicegauge.speech.audio.ffmpeg import apply_filters, measure_bitrate_kbps
+from voicegauge.speech.audio.ffmpeg import FFMPEG_CONTAINERS, apply_filters, measure_bitrate_kbps
 from voicegauge.speech.audio.levels import (
     MIN_SPEECH_S,
     SILENCE_DBFS,
@@ -30,6 +31,7 @@ from voicegauge.speech.audio.transcoding import TranscodingSettings, read_channe
 __all__ = [
     "AUDIO_FORMATS",
     "DEFAULT_BITRATE_KBPS",
+    "FFMPEG_CONTAINERS",
     "MIN_SPEECH_S",
     "SILENCE_DBFS",
     "DecodedAudio",
@@ -56,6 +58,7 @@ __all__ = [
     "measure_leading_silence_s",
     "measure_speech_mismatch",
     "read_channels",
+    "require_av",
     "resample",
     "sniff_container",
     "transcode",

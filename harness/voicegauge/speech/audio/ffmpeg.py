@@ -123,8 +123,7 @@ def _is_resampled(frame: Any, resampler: Any) -> bool:
 
 def encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFormat, bitrate_kbps: int) -> bytes:
     """Encode samples of shape (frames,) or (frames, channels), full scale at 1.0."""
-    import av
-
+    av = load_av()
     samples = samples.reshape(len(samples), -1)
     layout = _CHANNEL_LAYOUTS[samples.shape[1]]
     buffer = io.BytesIO()
@@ -149,9 +148,7 @@ def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple
         sample_rate_hz: sample rate of `samples`.
         filters: name and arguments of each filter, such as ("atempo", "1.5").
     """
-    from av.filter import Graph
-
-    graph = Graph()
+    graph = load_av().filter.Graph()
     last = graph.add_abuffer(
         sample_rate=sample_rate_hz, format="fltp", layout="mono", time_base=Fraction(1, sample_rate_hz)
     )
@@ -169,8 +166,7 @@ def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple
 
 
 def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
-    import av
-
+    av = load_av()
     blocks = []
     while True:
         try:
@@ -180,8 +176,7 @@ def _pull_filtered_blocks(filter_graph: Any) -> list[Samples]:
 
 
 def _build_frames(samples: Samples, sample_rate_hz: int, layout: str) -> Iterator[Any]:
-    import av
-
+    av = load_av()
     for start in range(0, len(samples), _AAC_FRAME_SAMPLES):
         block = np.ascontiguousarray(samples[start : start + _AAC_FRAME_SAMPLES].T)
         frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)

@@ -5,6 +5,7 @@ from voicegauge.speech.synthesis.espeak import (
     guess_language,
     has_voice_for,
     list_voice_variants,
+    require_synthesizer,
     synthesize,
 )
 
@@ -13,5 +14,6 @@ __all__ = [
     "guess_language",
     "has_voice_for",
     "list_voice_variants",
+    "require_synthesizer",
     "synthesize",
 ]

@@ -168,9 +168,18 @@ def _add_noise(samples: Samples, seed: int) -> None:
         block += rng.standard_normal(len(block)).astype(np.float32) * factor
 
 
-def _find_data_folder() -> Path:
+def require_synthesizer() -> None:
+    """Check that espeak-ng is installed, before an emulator starts that needs it.
+
+    Raises:
+        MissingExtraError: espeak-ng is not installed.
+    """
     if importlib.util.find_spec("espeakng_loader") is None:
         raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator uses,", "emulator")
+
+
+def _find_data_folder() -> Path:
+    require_synthesizer()
     import espeakng_loader
 
     return Path(espeakng_loader.get_data_path())

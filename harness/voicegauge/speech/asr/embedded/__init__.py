@@ -69,7 +69,7 @@ def create_embedded_asr() -> WhisperAsr | FasterWhisperAsr:
         return create_embedded_whisper()
     if importlib.util.find_spec("faster_whisper"):
         return create_embedded_faster_whisper()
-    raise MissingExtraError("faster-whisper, which the embedded Whisper runs on,", "faster-whisper")
+    raise MissingExtraError("faster-whisper, which the embedded Whisper runs on,", "bench")
 
 
 def create_embedded_whisper() -> WhisperAsr:
