@@ -6,9 +6,8 @@ import pytest
 
 from voicegauge.conformance import CheckReport
 
-SLOW = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("ttsai", "replicate", "elevenlabs", "deepgram", "cartesia")
-]
+SLOW_PROVIDERS = ("ttsai", "replicate", "elevenlabs", "deepgram", "cartesia", "murf")
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SLOW_PROVIDERS]
 
 
 @pytest.mark.parametrize("provider", ["pixazo", "pixelapi", *SLOW])

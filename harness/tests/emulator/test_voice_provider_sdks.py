@@ -1,7 +1,8 @@
-"""The official Python client of Cartesia, unmodified, against the emulator over a real socket."""
+"""The official Python clients of Cartesia and Murf, unmodified, against the emulator over a real socket."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from voicegauge.speech.audio import decode
 
 if TYPE_CHECKING:  # they take seconds to import: imported by the fixtures that use them
     from cartesia import Cartesia
+    from murf import Murf
 
 TEXT = "Good morning. This is a short test."
 KATIE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"
@@ -21,7 +23,7 @@ PCM = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
 
 @pytest.fixture(scope="module")
 def base_urls() -> Iterator[Callable[[str], str]]:
-    with voicegauge.emulate(["cartesia"], time_scale=0.05) as emulator:
+    with voicegauge.emulate(["cartesia", "murf"], time_scale=0.05) as emulator:
         yield emulator.base_url
 
 
@@ -34,6 +36,25 @@ def open_cartesia(base_urls) -> Iterator[Callable[..., Cartesia]]:
     def open_one(api_key: str = "test", **headers: str) -> Cartesia:
         opened.append(Cartesia(api_key=api_key, base_url=base_urls("cartesia"), default_headers=headers, max_retries=0))
         return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def open_murf(base_urls) -> Iterator[Callable[..., Murf]]:
+    import httpx
+    from murf import Murf
+    from murf.environment import MurfEnvironment
+
+    opened: list[httpx.Client] = []
+    url = base_urls("murf")
+    environment = MurfEnvironment(**dict.fromkeys(vars(MurfEnvironment.DEFAULT), url))
+
+    def open_one(api_key: str = "test", **headers: str) -> Murf:
+        opened.append(httpx.Client(headers=headers))
+        return Murf(api_key=api_key, environment=environment, httpx_client=opened[-1])
 
     yield open_one
     for client in opened:
@@ -94,3 +115,44 @@ def test_cartesia_shows_the_documented_error(open_cartesia, key, scenario, error
     with pytest.raises(getattr(cartesia, error_name)) as error:
         client.tts.generate(model_id="sonic-3.5", transcript=TEXT, voice={"id": KATIE}, output_format=PCM)
     assert error.value.body["error_code"] == code
+
+
+def test_murf_generates_a_file_with_the_time_of_each_word(open_murf) -> None:
+    import httpx
+
+    response = open_murf().text_to_speech.generate(text=TEXT, voice_id="en-US-natalie", format="MP3", locale="en-US")
+    audio = decode(httpx.get(response.audio_file).content)
+    assert (audio.container, audio.audio_s > 1) == ("mp3", True)
+    starts = [word.start_ms for word in response.word_durations]
+    assert len(starts) > 1
+    assert starts == sorted(starts)
+
+
+def test_murf_generates_base64(open_murf) -> None:
+    response = open_murf().text_to_speech.generate(text=TEXT, voice_id="en-US-natalie", encode_as_base_64=True)
+    audio = decode(base64.b64decode(response.encoded_audio))
+    assert (audio.container, audio.sample_rate_hz) == ("wav", 44100)
+
+
+@pytest.mark.parametrize(("sample_rate", "expected_hz"), [({}, 24000), ({"sample_rate": 8000}, 8000)])
+def test_murf_streams_at_the_requested_sample_rate(open_murf, sample_rate: dict[str, float], expected_hz) -> None:
+    pieces = list(open_murf().text_to_speech.stream(text=TEXT, voice_id="en-US-natalie", model="FALCON", **sample_rate))
+    assert len(pieces) > 1
+    assert decode(b"".join(pieces)).sample_rate_hz == expected_hz
+
+
+def test_murf_lists_voices(open_murf) -> None:
+    voices = open_murf().text_to_speech.get_voices()
+    assert {voice.voice_id for voice in voices} == {"en-US-natalie", "en-US-matthew"}
+
+
+@pytest.mark.parametrize(
+    ("key", "scenario", "error_name"),
+    [("invalid-key", "", "ForbiddenError"), ("test", "no-credit", "PaymentRequiredError")],
+)
+def test_murf_shows_the_documented_error(open_murf, key, scenario, error_name) -> None:
+    from murf import errors
+
+    client = open_murf(key, **{SCENARIO_HEADER: scenario})
+    with pytest.raises(getattr(errors, error_name)):
+        client.text_to_speech.generate(text=TEXT, voice_id="en-US-natalie")

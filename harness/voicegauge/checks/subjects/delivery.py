@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call
 from voicegauge.checks.subjects.request_schema import find_documented_default
-from voicegauge.contract import Operation, Target
+from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
@@ -89,7 +89,17 @@ class SpeechDelivery(CheckSubject):
     def audio_format(self) -> AudioFormat | None:
         """What the contract states about the requested format, or about the default format if none was requested."""
         is_requested = isinstance(self._requested_value, str | dict)
-        return self.target.find_audio_format(self._requested_value if is_requested else self._default_value)
+        found = self.target.find_audio_format(self._requested_value if is_requested else self._default_value)
+        return None if found is None else found.at_sample_rate(self._sample_rate)
+
+    @property
+    def _sample_rate(self) -> object:
+        """The sample rate in the request or its documented default; no number if there is neither."""
+        mapping = self.target.speech.request.get("sample_rate")
+        if mapping is None:
+            return None
+        requested = self.submit.read_request(mapping.at) if self.submit is not None else None
+        return find_documented_default(self.operation, mapping.at) if requested in (None, MISSING) else requested
 
     @property
     def has_unknown_encoding(self) -> bool:

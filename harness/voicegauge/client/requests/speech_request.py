@@ -18,6 +18,7 @@ _REMEDY_BY_FIELD: dict[SpeechField, str] = {
     "voice_sample_upload": "give a voice sample as a file",
     "language": "name a language",
     "format": "name a format",
+    "sample_rate": "give a sample rate",
     "speed": "give a speed",
     "seed": "give a seed",
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.contract.extension.sources import PositiveInt
 from voicegauge.formats import EventLocation, Location
 from voicegauge.model import Record
@@ -43,6 +45,14 @@ class AudioFormat(Record, frozen=True, kw_only=True):
     """Bit rate of MP3; `None` if no document states it."""
     channels: PositiveInt = 1
     """Number of channels of raw samples."""
+
+    def at_sample_rate(self, value: object) -> AudioFormat:
+        """Return the format at the sample rate that a request names in hertz; unchanged if `value` is not one."""
+        try:
+            sample_rate_hz = int(float(value)) if isinstance(value, str | int | float) else 0
+        except (ValueError, OverflowError):
+            sample_rate_hz = 0
+        return msgspec.structs.replace(self, sample_rate_hz=sample_rate_hz) if sample_rate_hz > 0 else self
 
 
 class TimestampKind(Record, frozen=True, kw_only=True):

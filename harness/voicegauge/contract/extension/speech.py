@@ -23,6 +23,7 @@ SpeechField = Literal[
     "voice_sample_upload",
     "language",
     "format",
+    "sample_rate",
     "speed",
     "seed",
 ]

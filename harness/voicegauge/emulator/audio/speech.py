@@ -30,6 +30,8 @@ ESPEAK_VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
 """Intelligible espeak-ng variants. A hash of the target id selects one of them if the contract sets none."""
 MAX_VOICE_PITCH_OFFSET = 9
 """Largest offset of a named voice from the target's pitch (0 to 99), which makes voices distinguishable."""
+MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
+"""The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
 """Number of cached audio files. They are cached because the audio of a job is often downloaded more than once."""
 MAX_CACHED_RECORDING_FACTS = 64
@@ -135,8 +137,9 @@ def read_synthesis_request(
     requested_format = read_field(request, target, "format")
     documented_format = _find_documented_format(request, target, requested_format)
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
-    if documented_format is not None and documented_format.sample_rate_hz is not None:
-        rate = documented_format.sample_rate_hz
+    if documented_format is not None:
+        documented_format = documented_format.at_sample_rate(read_field(request, target, "sample_rate"))
+        rate = min(max(documented_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
