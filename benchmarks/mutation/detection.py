@@ -114,7 +114,7 @@ class DetectionResult:
 def cases_for(mutant: Mutant, cases: Sequence[ConformanceCase], traffic: CorrectTraffic) -> list[ConformanceCase]:
     """Return the cases of a plan that call the faulty operation, as `traffic` with a correct provider shows."""
     if mutant.target is not None:
-        return [case for case in cases if case.target_name == mutant.target and case.speech_request is not None]
+        return [case for case in cases if case.target_name == mutant.target]
     return [case for case in cases if mutant.operation in traffic.operations_of(case)]
 
 

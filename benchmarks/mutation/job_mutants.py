@@ -12,7 +12,7 @@ from voicegauge.contract import Operation, Target, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import FAULTS, Fault
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults.audio import carries_audio
+from voicegauge.emulator.faults.audio import carries_audio, change_audio_bytes
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import find_shortest_state_path
 from voicegauge.formats import Location
@@ -152,7 +152,8 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
         place = place or target.response.audio
         if place is not None and name != (place.format or target.spec.emulation.format or "wav"):
             yield _of_target(target, "audio re-encoded", description, FORMAT_RULES, speech=_changed(format=name))
-    unread = {"stream-unreadable"} if target.operation.stream is not None else set()
+    is_stream = target.operation.stream is not None
+    unread = {"stream-unreadable", "stream-event-unknown", "stream-audio-missing"} if is_stream else set()
     for description, data, rules in (
         ("an HTML page", b"<!doctype html><html>Bad Gateway</html>", {"audio-not-audio"}),
         ("JSON", b'{"error": "not found"}', {"audio-not-audio"}),
@@ -170,8 +171,10 @@ def parameter_mutants(target: Target) -> Iterator[Mutant]:
         return  # the emulator speaks the items of a batch as those of their own target, whose faults are derived above
     compared = {related.relation for related in plan_related_deliveries(target, build_valid_speech_request(target))}
     for fault, rules in PARAMETER_FAULTS.items():
-        # Without a second documented voice, nobody who reads the contract alone can tell that voices are ignored.
-        if FAULTS[fault].applies_to(target) and (fault != "voice-ignored" or "voice" in compared):
+        # Without a second documented voice, or a range of speeds, nobody who reads the contract alone can tell that
+        # they are ignored.
+        parameter = fault.removesuffix("-ignored")
+        if FAULTS[fault].applies_to(target) and (parameter not in ("voice", "speed") or parameter in compared):
             yield Mutant(
                 kind="parameter ignored",
                 id=f"{target.id}: {fault}",
@@ -188,17 +191,15 @@ def _changed(**changes: object) -> Callable[[SynthesisRequest], SynthesisRequest
 
 
 def _cut(share: float) -> Callable[[EmulatedResponse], None]:
-    def apply(reply: EmulatedResponse) -> None:
-        if carries_audio(reply):
-            reply.body = reply.body[: int(len(reply.body) * share)]
-
-    return apply
+    return lambda reply: change_audio_bytes(reply, lambda data: data[: int(len(data) * share)])
 
 
 def _replaced(data: bytes) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
         if carries_audio(reply):
             reply.replacement_bytes = data
+        else:
+            change_audio_bytes(reply, lambda _data: data)
 
     return apply
 

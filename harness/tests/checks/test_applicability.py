@@ -51,7 +51,7 @@ def test_all_but_a_few_rules_apply_to_a_bundled_contract() -> None:
         for operation in contract.operations.values()
         for rule in find_applicable_rules(operation)
     }
-    assert set(RULE_BY_ID) - applied == {"job-state-too-long", "markup-spoken"}
+    assert set(RULE_BY_ID) - applied == {"job-state-too-long"}
 
 
 def _operation(name: str):

@@ -14,6 +14,7 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import (
+    MAX_COMBINED_VALUES,
     build_covering_rows,
     build_value_rows,
     is_supported_value,
@@ -28,13 +29,13 @@ TARGETS = CATALOGUE.select_targets([])
 FEW_CALLS = 40
 
 
-def _value(wire, name):
-    return repr(wire.body.get(name, MISSING))
+def _value(wire, field):
+    return repr((wire.query if field.location == "query" else wire.body).get(field.name, MISSING))
 
 
 def _met(wires, fields):
     """Every pair of values of two fields in one of the requests."""
-    valued = ([(field.name, _value(wire, field.name)) for field in fields] for wire in wires)
+    valued = ([(field.name, _value(wire, field)) for field in fields] for wire in wires)
     return {pair for values in valued for pair in itertools.combinations(values, 2)}
 
 
@@ -43,8 +44,14 @@ def _valid(target, wire, fields):
     for values in itertools.product(
         *([v for v in field.values if is_supported_value(target, field, v)] for field in fields)
     ):
-        body = {**wire.body, **{field.name: value for field, value in zip(fields, values, strict=True)}}
-        changed = replace(wire, body={name: value for name, value in body.items() if value is not MISSING})
+        parts = {"body": {**wire.body}, "query": {**wire.query}}
+        for field, value in zip(fields, values, strict=True):
+            parts[field.location][field.name] = value
+        sent = {
+            part: {name: value for name, value in values.items() if value is not MISSING}
+            for part, values in parts.items()
+        }
+        changed = replace(wire, **sent)
         if is_valid_body(target.operation, changed):
             yield changed
 
@@ -148,7 +155,7 @@ def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> 
     assert len(paid) == FEW_CALLS
     sent = [case.request for case in paid if case.request is not None]
     for field in list_pairwise_fields([(target, map_speech_request(target, build_valid_speech_request(target)))]):
-        assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
+        assert {_value(wire, field) for wire in sent} >= {repr(value) for value in field.values}, field.name
 
 
 def test_a_free_field_has_the_values_documented_for_the_target() -> None:
@@ -176,3 +183,24 @@ def test_a_nullable_field_has_its_default() -> None:
     }
     assert fields["webhook"].values == (None, MISSING)
     assert fields["webhook_events_filter"].values == (["*"], MISSING)
+
+
+def test_query_parameters_are_combined_with_each_other_and_with_body_fields() -> None:
+    target = CATALOGUE.find_provider("elevenlabs").find_target_by_name("multilingual-v2")
+    start = (target, map_speech_request(target, build_valid_speech_request(target)))
+    fields = {field.name: field for field in list_pairwise_fields([start])}
+    assert fields["enable_logging"].location == "query"
+    assert fields["enable_logging"].values == ("true", "false", MISSING)
+    assert fields["seed"].values == (0, 4294967295, MISSING)  # of a field that may be null
+    assert fields["voice_settings"].values == ({}, MISSING)
+    sent = [case.request for case in plan_combination_cases([start])]
+    assert any(wire.body.get("seed") == 0 and wire.query.get("enable_logging") == "false" for wire in sent)
+
+
+def test_a_long_list_of_values_is_combined_in_part() -> None:
+    target = CATALOGUE.find_provider("deepgram").find_target_by_name("aura-2")
+    start = (target, map_speech_request(target, build_valid_speech_request(target)))
+    fields = {field.name: field for field in list_pairwise_fields([start])}
+    voices = fields["model"].values
+    assert len(voices) == MAX_COMBINED_VALUES + 1
+    assert (voices[0], voices[-1]) == ("aura-angus-en", MISSING)

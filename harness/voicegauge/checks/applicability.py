@@ -79,7 +79,8 @@ def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
     found: dict[str, Iterable[Any]] = {
         "x-provider": [contract.provider],
         "x-limits": [operation.limits],
-        "x-speech": [operation.speech],
+        # A target may have request fields of its own.
+        "x-speech": [operation.speech, *(operation.speech.targets.values() if operation.speech else ())],
         "x-stream": [operation.stream],
         "x-webhook": [operation.webhook],
         "x-job": [operation.job, status.job if status else None],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,9 +17,11 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue
 from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_accepted
+from voicegauge.conformance.cases.parameters import fits_parameter, takes_webhook_url, to_parameter_text
+from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.conformance.target_matching import find_request_target
-from voicegauge.contract import MISSING, MediaType, Target
+from voicegauge.contract import MISSING, Location, MediaType, Target
 from voicegauge.formats import escape_pointer_token, is_form
 from voicegauge.model import UploadedFile
 
@@ -29,11 +31,17 @@ class PairwiseField(NamedTuple):
 
     name: str
     values: tuple[Any, ...]
+    """The values as they are sent: JSON values in a body, text in a query."""
     schema_pointer: str
     """JSON pointer to the schema of the field in the contract."""
+    location: Literal["body", "query"] = "body"
     documented_values_by_target: Mapping[str, Sequence[Any]] | None = None
     """The documented values of each target, by target name; `None` if any value that fits the schema is valid."""
 
+
+MAX_COMBINED_VALUES = 24
+"""Number of values of one field that are combined with the values of others. A long list, such as the voices of a
+service, would multiply the requests; each of its values is still tried on its own."""
 
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
@@ -177,11 +185,12 @@ def _complete_row(
 
 
 def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
-    """Yield the fields of an operation that can have more than one value, with these values.
+    """Yield the body fields and query parameters of an operation that can have more than one value, with these values.
 
-    A field that no normative document states is not varied. An enum has all of its values, a number has its bounds, and
-    an optional field can be left out. A field that names something, or whose valid values no schema states, has the
-    values in the examples, defaults and language lists that are documented for each target.
+    A field that no normative document states is not varied. An enum has its values, up to `MAX_COMBINED_VALUES` spread
+    evenly over it; a number has its bounds; and an optional field can be left out. A field that names something, or
+    whose valid values no schema states, has the values in the examples, defaults and language lists that are documented
+    for each target.
 
     Args:
         requests: every checked target of one operation, with a valid request to it. The first target and its request
@@ -189,8 +198,36 @@ def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[Pairwise
     """
     target, request = requests[0]
     media = target.operation.request_media.get(request.media_type or "")
-    if media is None or not isinstance(media.schema, dict) or not isinstance(request.body, dict):
-        return
+    if media is not None and isinstance(media.schema, dict) and isinstance(request.body, dict):
+        yield from _list_pairwise_body_fields(requests, media)
+    yield from _list_pairwise_parameters(target)
+
+
+def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
+    """Yield the optional query parameters of an operation whose valid values are documented."""
+    operation, request = target.operation, target.speech.request
+    identifying = [*target.spec.constants, *(request[word].at for word in target.spec.required_fields)]
+    fixed = {location.name for location in identifying if location.kind == "query"}
+    for parameter in operation.parameters:
+        pointer = f"{parameter.pointer}/schema"
+        if (
+            parameter.location != "query"
+            or parameter.is_required
+            or parameter.name in fixed
+            or takes_webhook_url(operation, parameter)
+            or not target.contract.has_normative_source(pointer)
+            or not isinstance(parameter.schema, dict)
+        ):
+            continue
+        documented = _list_schema_values(parameter.schema) or [parameter.part_data.get("example")]
+        texts = [text for text in map(to_parameter_text, documented) if text is not None]
+        if texts and all(fits_parameter(parameter, text) for text in texts):
+            yield PairwiseField(parameter.name, (*texts, MISSING), pointer, "query")
+
+
+def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media: MediaType) -> Iterator[PairwiseField]:
+    """Yield the fields of the body that can have more than one value; see `list_pairwise_fields`."""
+    target, _ = requests[0]
     schemas = target.contract.schemas
     root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
     required = _list_identifying_fields(target) | set(media.schema.get("required", ()))
@@ -209,10 +246,12 @@ def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[Pairwise
             values = [next(iter(found)) for found in documented.values() if found]
             # A list of JSON values, which are not hashable, without repetitions.
             values = [value for index, value in enumerate(values) if value not in values[:index]]
+            if not values and find_sample_value(schemas, schema) == {}:
+                values, documented = [{}], None  # an object without required fields may be empty
         if name not in required:
             values = [*values, MISSING]
         if len(values) > 1:
-            yield PairwiseField(name, tuple(values), pointer, documented)
+            yield PairwiseField(name, tuple(values), pointer, documented_values_by_target=documented)
 
 
 def _list_identifying_fields(target: Target) -> set[str]:
@@ -252,18 +291,28 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
 
 def _list_schema_values(schema: dict[str, Any]) -> list[Any]:
     if "enum" in schema:
-        return list(schema["enum"])
-    if schema.get("type") == "boolean":
+        return _spread_evenly(schema["enum"])
+    types = schema.get("type", ())
+    types = {types} if isinstance(types, str) else set(types)
+    if "boolean" in types:
         return [True, False]
-    if schema.get("type") in ("integer", "number"):
+    if types & {"integer", "number"}:
         return [schema[bound] for bound in ("minimum", "maximum") if bound in schema] or [schema.get("default", 1)]
     return []
+
+
+def _spread_evenly(values: Sequence[Any]) -> list[Any]:
+    """Return at most `MAX_COMBINED_VALUES` of `values`, spread evenly from the first to the last one."""
+    if len(values) <= MAX_COMBINED_VALUES:
+        return list(values)
+    step = (len(values) - 1) / (MAX_COMBINED_VALUES - 1)
+    return [values[round(index * step)] for index in range(MAX_COMBINED_VALUES)]
 
 
 def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:
     """Whether a request to `target` may have `value` in `field`. It may if nothing else is documented."""
     if value is MISSING:
-        return field.name not in _list_identifying_fields(target)
+        return field.location == "query" or field.name not in _list_identifying_fields(target)
     if field.documented_values_by_target is not None:
         return value in field.documented_values_by_target.get(target.name, ())
     request = target.speech.request
@@ -271,9 +320,16 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
         (request.get("format"), target.spec.formats),
         (request.get("language"), target.spec.languages),
     ):
-        if mapping is not None and listed and mapping.at.tokens == (field.name,):
+        if mapping is not None and listed and _is_location_of(mapping.at, field):
             return value in [mapping.map.get(neutral, neutral) for neutral in listed]  # a value may be an object
     return True
+
+
+def _is_location_of(location: Location, field: PairwiseField) -> bool:
+    """Whether `location` is that of `field`."""
+    if field.location == "query":
+        return location.kind == "query" and location.name == field.name
+    return location.tokens == (field.name,)
 
 
 def _build_combination_case(
@@ -291,9 +347,16 @@ def _build_combination_case(
 
 
 def _set_field_values(request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]) -> RequestParts:
-    changes = {field.name: value for field, value in zip(fields, values, strict=True)}
-    body = {name: value for name, value in {**request.body, **changes}.items() if value is not MISSING}
-    return msgspec.structs.replace(request, body=body)
+    body = request.body
+    query = dict(request.query)
+    if any(field.location == "body" for field in fields):
+        body = dict(body)
+    for field, value in zip(fields, values, strict=True):
+        container = body if field.location == "body" else query
+        container.pop(field.name, None)
+        if value is not MISSING:
+            container[field.name] = value
+    return msgspec.structs.replace(request, body=body, query=query)
 
 
 def _describe_values(fields: Sequence[PairwiseField], values: Sequence[Any]) -> str:

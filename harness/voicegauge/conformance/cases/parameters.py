@@ -35,13 +35,13 @@ def plan_parameter_cases(
                 continue
             yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary, target)
         example = to_parameter_text(parameter.part_data.get("example"))
-        if example is not None and not parameter.is_required and not _takes_webhook_url(operation, parameter):
+        if example is not None and not parameter.is_required and not takes_webhook_url(operation, parameter):
             description = f"{parameter.name} {example!r}, as documented"
             boundary = BoundaryValue((parameter.name,), example, description, pointer, is_valid=True)
             yield _build_parameter_case(operation, _set_parameter(request, parameter, example), boundary, target)
 
 
-def _takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
+def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     """Whether the parameter takes a webhook URL, whose documented example is not sent because it is not our URL."""
     urls = operation.webhook.url if operation.webhook is not None else ()
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
+from http import HTTPStatus
+
 import msgspec
 
-from voicegauge.contract import Target
+from voicegauge.contract import Target, write_pointer
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.responses import EmulatedResponse
 
@@ -61,8 +65,7 @@ def states_bitrate(target: Target) -> bool:
 
 def truncate_audio(response: EmulatedResponse) -> None:
     """Keep only the beginning of the audio file."""
-    if carries_audio(response):
-        response.body = response.body[: int(len(response.body) * _REMAINING_SHARE)]
+    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _REMAINING_SHARE)])
 
 
 def replace_by_html(response: EmulatedResponse) -> None:
@@ -71,8 +74,23 @@ def replace_by_html(response: EmulatedResponse) -> None:
         response.body = _HTML_ERROR_PAGE
     elif carries_audio(response):
         response.replacement_bytes = _HTML_ERROR_PAGE
+    else:
+        change_audio_bytes(response, lambda _audio_bytes: _HTML_ERROR_PAGE)
 
 
 def carries_audio(response: EmulatedResponse) -> bool:
     """Whether the body is audio."""
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)
+
+
+def change_audio_bytes(response: EmulatedResponse, change: Callable[[bytes], bytes]) -> None:
+    """Change the audio of a response, which is its body or base64 in its JSON body."""
+    if carries_audio(response):
+        response.body = change(response.body)
+    elif isinstance(response.target, Target) and response.is_json and response.status < HTTPStatus.MULTIPLE_CHOICES:
+        audio = response.target.response.audio
+        if audio is not None and audio.delivered == "base64":
+            encoded = audio.at.read_body(response.body)
+            if isinstance(encoded, str):
+                changed = base64.b64encode(change(base64.b64decode(encoded))).decode()
+                response.body = write_pointer(response.body, audio.at.tokens, changed)

@@ -273,7 +273,7 @@ _ALL_FAULTS = (
         id="language-ignored",
         description="The language parameter has no effect.",
         change_field=parameters.ignore_field("language"),
-        applies_to=parameters.has_several_values("language"),
+        applies_to=parameters.offers_several_languages,
     ),
     Fault(
         id="seed-ignored",
@@ -289,15 +289,15 @@ _ALL_FAULTS = (
     ),
     Fault(
         id="format-changes-words",
-        description="Other words of about the same duration are spoken in one of the formats.",
+        description="Other words of about the same duration are spoken in FLAC.",
         change_synthesis=parameters.reverse_words_in_flac,
-        applies_to=parameters.has_several_values("format"),
+        applies_to=parameters.offers_format("flac"),
     ),
     Fault(
         id="format-changes-text",
-        description="The text is spoken twice in one of the formats.",
+        description="The text is spoken twice in FLAC.",
         change_synthesis=parameters.repeat_text_in_flac,
-        applies_to=parameters.has_several_values("format"),
+        applies_to=parameters.offers_format("flac"),
     ),
     Fault(
         id="default-format-changed",

@@ -47,12 +47,18 @@ def has_markup(target: Target) -> bool:
     return target.speech.request["text"].markup is not None
 
 
-def has_several_values(field: SpeechField) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether a target documents several values of `language` or `format`."""
+def offers_several_languages(target: Target) -> bool:
+    """Whether a target documents several languages to choose from."""
+    return "language" in target.speech.request and len(target.spec.languages) > 1
+
+
+def offers_format(codec: str) -> Callable[[Target], bool]:
+    """Return a predicate that tells whether a target documents several formats, one of them with this codec."""
 
     def applies_to(target: Target) -> bool:
-        values = target.spec.languages if field == "language" else target.spec.formats
-        return field in target.speech.request and len(values) > 1
+        known = target.speech.formats
+        codecs = {known[name].codec if name in known else name for name in target.spec.formats}
+        return "format" in target.speech.request and len(target.spec.formats) > 1 and codec in codecs
 
     return applies_to
 
