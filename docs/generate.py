@@ -33,7 +33,7 @@ from voicegauge.cli import cli
 from voicegauge.conformance import CheckReport
 from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import build_json_schema
-from voicegauge.drift import DriftReport
+from voicegauge.drift import DriftReport, OfficialDriftReport
 from voicegauge.model import Run
 from voicegauge.report import BenchReport
 
@@ -89,6 +89,9 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
     "docs/listen.schema.json": lambda: as_json(record_schema(ListenResult, "voicegauge listen --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
+    "docs/official-drift.schema.json": lambda: as_json(
+        record_schema(OfficialDriftReport, "voicegauge drift --official --json")
+    ),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "docs/explain.schema.json": lambda: as_json(record_schema(RuleExplanation, "voicegauge explain RULE --json")),
     "README.md": readme,

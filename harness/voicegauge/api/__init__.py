@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from voicegauge.api.benchmark_run import benchmark, plan_benchmark
     from voicegauge.api.conformance_check import check, check_job_steps, check_request, plan_check
-    from voicegauge.api.drift_detection import find_drift, propose_contract_patch
+    from voicegauge.api.drift_detection import find_drift, find_official_drift, propose_contract_patch
     from voicegauge.api.listings import (
         AsrEngines,
         Providers,
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "benchmark_run": ("benchmark", "plan_benchmark"),
     "conformance_check": ("check", "check_job_steps", "check_request", "plan_check"),
-    "drift_detection": ("find_drift", "propose_contract_patch"),
+    "drift_detection": ("find_drift", "find_official_drift", "propose_contract_patch"),
     "listings": (
         "Providers",
         "AsrEngines",
@@ -147,6 +147,7 @@ __all__ = [
     "emulate",
     "explain_rule",
     "find_drift",
+    "find_official_drift",
     "format_github_annotations",
     "install_weights",
     "list_asr_engines",

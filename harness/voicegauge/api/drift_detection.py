@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from voicegauge import drift
 from voicegauge.api.options import PathLike
-from voicegauge.drift import ContractPatch, DriftReport
+from voicegauge.api.target_selection import download_document, load_contracts
+from voicegauge.contract import Contract
+from voicegauge.drift import (
+    ComparedInput,
+    ContractPatch,
+    DriftReport,
+    OfficialComparison,
+    OfficialDocument,
+    OfficialDriftReport,
+)
+from voicegauge.errors import UsageError, VoicegaugeError
 
 
 def find_drift(
@@ -59,3 +70,59 @@ def propose_contract_patch(
         DataError: the recording cannot be used, or was recorded from another provider.
     """
     return drift.propose_contract_patch(str(contract), str(recordings), [Path(folder) for folder in contracts])
+
+
+def find_official_drift(
+    providers: Sequence[str] = (), *, official: PathLike | None = None, contracts: Sequence[PathLike] = ()
+) -> OfficialDriftReport:
+    """Compare contracts with the official documents that they were written from.
+
+    Args:
+        providers: ids of providers; by default all whose contract names the URL of an official OpenAPI document.
+        official: file or https URL of the official document, instead of the URL that the contract names. Needs exactly
+            one provider.
+        contracts: folders of your own contracts.
+
+    Returns:
+        One comparison for each contract. A document that cannot be read is the `problem` of its comparison.
+
+    Raises:
+        UsageError: a provider is unknown or its contract names no official document, or `official` is given without
+            exactly one provider.
+        ContractError: a contract cannot be used.
+    """
+    if official is not None and len(providers) != 1:
+        raise UsageError("an official document can be given for one provider only: name that provider")
+    catalogue = load_contracts(contracts)
+    selected = [catalogue.find_provider(name) for name in dict.fromkeys(providers)] or list(catalogue)
+    comparisons = []
+    for contract in selected:
+        document = drift.find_official_document(contract)
+        if document is not None:
+            comparisons.append(_compare_with_document(contract, document, official))
+        elif providers:
+            raise UsageError(f"{contract.id}: no source of the contract has an openapi_url")
+    return OfficialDriftReport(comparisons=tuple(comparisons))
+
+
+def _compare_with_document(
+    contract: Contract, document: OfficialDocument, official: PathLike | None
+) -> OfficialComparison:
+    place = str(official) if official is not None else document.url
+    try:
+        with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
+            path = download_document(place, folder) if "://" in place else Path(place)
+            return drift.compare_with_official_document(contract, document, path, place)
+    except VoicegaugeError as error:
+        info = contract.document.data.get("info", {})
+        return OfficialComparison(
+            provider=contract.id,
+            source=document.name,
+            url=place,
+            contract=ComparedInput(
+                file=str(contract.document.path),
+                title=str(info.get("title", "")),
+                version=str(info.get("version", "")),
+            ),
+            problem=str(error),
+        )

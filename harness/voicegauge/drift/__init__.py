@@ -4,6 +4,14 @@ from voicegauge.drift.baseline import apply_baseline, build_drift_baseline
 from voicegauge.drift.comparison import compare_inputs, propose_contract_patch
 from voicegauge.drift.contract_patch import ContractPatch
 from voicegauge.drift.markdown import render_markdown
+from voicegauge.drift.official import (
+    OfficialComparison,
+    OfficialDocument,
+    OfficialDriftReport,
+    compare_with_official_document,
+    find_official_document,
+    render_official_markdown,
+)
 from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel, DriftRule
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition
 from voicegauge.drift.to_results import export_drift_report
@@ -18,10 +26,16 @@ __all__ = [
     "DriftReport",
     "DriftRule",
     "FilePosition",
+    "OfficialComparison",
+    "OfficialDocument",
+    "OfficialDriftReport",
     "apply_baseline",
     "build_drift_baseline",
     "compare_inputs",
+    "compare_with_official_document",
     "export_drift_report",
+    "find_official_document",
     "propose_contract_patch",
     "render_markdown",
+    "render_official_markdown",
 ]

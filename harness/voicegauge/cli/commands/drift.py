@@ -11,20 +11,33 @@ import click
 from voicegauge.cli.console import create_console, print_escaped, show_record
 from voicegauge.cli.options import OutputFile, add_contracts_option, add_json_option
 from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options
-from voicegauge.errors import EXIT_FINDINGS
+from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from voicegauge.drift import ContractPatch, DriftChange, DriftReport
+    from voicegauge.drift import ContractPatch, DriftChange, DriftReport, OfficialComparison
 
+_OFFICIAL_USAGE = (
+    "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
+)
 _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
 
 
 @click.command("drift")
-@click.argument("old")
-@click.argument("new")
+@click.argument("inputs", nargs=-1, metavar="OLD NEW | --official [PROVIDER]...")
+@click.option(
+    "--official",
+    is_flag=True,
+    help="Compare the contracts of the named providers, or of all, with the providers' own OpenAPI documents.",
+)
+@click.option(
+    "--from",
+    "official_document",
+    metavar="FILE|URL",
+    help="With --official and one provider: its document, instead of the https URL that the contract names.",
+)
 @click.option(
     "--fail-on",
     type=click.Choice(list(_STYLE_BY_LEVEL)),
@@ -63,8 +76,9 @@ def command(
     ctx: click.Context,
     /,
     *,
-    old: str,
-    new: str,
+    inputs: tuple[str, ...],
+    official: bool,
+    official_document: str | None,
     fail_on: str,
     format_name: str,
     propose: Path | None,
@@ -80,7 +94,16 @@ def command(
     SARIF and annotations, a breaking change is an error, a possibly breaking one a warning,
     and a compatible one a note. In JUnit XML, changes at the level of --fail-on or above are
     failures.
+
+    With --official, each contract is compared with the document that it was written from,
+    in the operations that it describes: what is new, gone or different there. What a contract
+    has from other sources is listed apart. The exit status is 3 if a document cannot be read.
     """
+    if official or official_document is not None:
+        if not official or propose is not None or uses or any(outputs.values()):
+            raise click.UsageError(_OFFICIAL_USAGE)
+        ctx.exit(_compare_official_documents(inputs, official_document, contracts, json_path, format_name, fail_on))
+    old, new = _require_two(inputs)
     if propose is not None and uses:
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
     files = OutputFlags(json_path=json_path, **outputs)
@@ -117,6 +140,58 @@ def command(
     failed_writes.raise_error()
     if report.has_change_at_least(level):
         ctx.exit(EXIT_FINDINGS)
+
+
+def _require_two(inputs: tuple[str, ...]) -> tuple[str, str]:
+    if len(inputs) != 2:
+        raise click.UsageError("Name two inputs, OLD and NEW, or providers with --official.")
+    return inputs[0], inputs[1]
+
+
+def _compare_official_documents(
+    providers: Sequence[str],
+    document: str | None,
+    contracts: Sequence[Path],
+    json_path: str | None,
+    format_name: str,
+    fail_on: str,
+) -> int:
+    """Compare contracts with official documents, print the result, and return the exit status."""
+    from voicegauge import api
+    from voicegauge.drift import DriftLevel, render_official_markdown
+
+    report = api.find_official_drift(providers, official=document, contracts=contracts)
+
+    def print_report() -> None:
+        if format_name == "markdown":
+            print_escaped(render_official_markdown(report), with_newline=False)
+            return
+        for comparison in report.comparisons:
+            _print_official_comparison(create_console(), comparison)
+
+    show_record(report, json_path, print_report)
+    if report.has_difference_at_least(DriftLevel(fail_on)):
+        return EXIT_FINDINGS
+    return EXIT_NOTHING_MEASURED if report.has_unread_document else EXIT_OK
+
+
+def _print_official_comparison(out: Console, comparison: OfficialComparison) -> None:
+    if comparison.official is None:
+        out.print(f"{comparison.provider}: not compared: {comparison.problem}", style="yellow", soft_wrap=True)
+        return
+    for word, changes in (("gone", comparison.gone), ("different", comparison.different), ("new", comparison.new)):
+        for change in changes:
+            out.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
+            out.print(f"  {change.message}", soft_wrap=True)
+            out.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
+    for name in comparison.undescribed_operations:
+        out.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
+    official = f"{comparison.official.title} {comparison.official.version}".strip()
+    counts = (
+        f"{len(comparison.gone)} gone, {len(comparison.different)} different, {len(comparison.new)} new, "
+        f"{len(comparison.from_other_sources)} from other sources"
+    )
+    out.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}", style="bold", soft_wrap=True)
 
 
 def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChange]) -> None:

@@ -17,6 +17,7 @@ from voicegauge.contract.documents.overlay_proposal import (
     SPEECH_FIELD_NAMES,
     OverlayProposal,
     ProposedOperation,
+    list_likely_speech_operations,
     propose_overlay,
 )
 
@@ -27,6 +28,7 @@ __all__ = [
     "ProposedOperation",
     "find_contract_files",
     "find_overlay_base",
+    "list_likely_speech_operations",
     "propose_contract",
     "propose_overlay",
     "read_contract_document",

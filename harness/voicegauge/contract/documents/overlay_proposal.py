@@ -131,6 +131,11 @@ def propose_overlay(
     return writer.write(found)
 
 
+def list_likely_speech_operations(document: Document) -> tuple[tuple[str, str], ...]:
+    """Return path and method of the operations that may produce speech, judged by their names and media types."""
+    return tuple(_select_likely_operations(document, ()))
+
+
 def _select_likely_operations(document: Document, operations: Sequence[str]) -> list[tuple[str, str]]:
     """Return path and method of the named operations; without names, of those that may produce speech."""
     found = dict(read_operations(document.data))

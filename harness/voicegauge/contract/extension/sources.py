@@ -55,3 +55,6 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
     what only such a document states may be accepted or rejected."""
     url: str | None = None
+    openapi_url: str | None = None
+    """URL of the file itself, if it is an OpenAPI description: `voicegauge drift --official` compares the contract with
+    it."""

@@ -2,9 +2,10 @@
 
 from voicegauge.drift.contracts import extension_rules, operation_rules, schema_rules
 from voicegauge.drift.contracts.document_comparison import compare_contracts
+from voicegauge.drift.contracts.operations import HTTP_METHODS, OperationKey, build_operation_key
 from voicegauge.drift.registry import register_rules
 
-__all__ = ["compare_contracts"]
+__all__ = ["HTTP_METHODS", "OperationKey", "build_operation_key", "compare_contracts"]
 
 for module in (operation_rules, schema_rules, extension_rules):
     register_rules(module.build_rules())

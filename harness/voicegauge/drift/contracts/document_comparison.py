@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from voicegauge.contract import read_openapi_document
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
-from voicegauge.drift.contracts.operations import compare_operations, compare_servers
+from voicegauge.drift.contracts.operations import (
+    OperationKey,
+    compare_operations,
+    compare_servers,
+    select_operations,
+)
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security_schemes
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_report
@@ -16,7 +21,13 @@ from voicegauge.drift.uses import judge_changes, load_client_uses
 from voicegauge.formats import Document
 
 
-def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> DriftReport:
+def compare_contracts(
+    old: Path,
+    new: Path,
+    use_sources: Sequence[str] = (),
+    *,
+    operations: Collection[OperationKey] | None = None,
+) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
     Args:
@@ -24,6 +35,7 @@ def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> 
         new: the path of the newer document.
         use_sources: recordings of a client and files that declare what it uses; the levels of the changes are then
             those that they have for this client.
+        operations: the operations that are compared; by default all.
 
     Raises:
         UsageError: a source of uses does not exist, or has nothing about the API.
@@ -32,6 +44,8 @@ def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> 
             nothing, or contains an extension that is not valid.
     """
     old_document, new_document = _read_document(old), _read_document(new)
+    if operations is not None:
+        old_document, new_document = (select_operations(one, operations) for one in (old_document, new_document))
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )

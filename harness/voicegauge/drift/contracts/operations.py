@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from voicegauge.drift.contracts.requests_and_responses import compare_request_bo
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security
 from voicegauge.drift.report import DriftChange
+from voicegauge.formats import Document
 
 HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -38,8 +39,28 @@ class DocumentOperation(NamedTuple):
         return self.path, self.path_item, self.node
 
 
-_OperationKey = tuple[str, str]
+OperationKey = tuple[str, str]
 """The path, without the names of its parameters, and the method."""
+
+
+def build_operation_key(path: str, method: str) -> OperationKey:
+    """Return what identifies an operation; without names of path parameters, which do not change its URLs."""
+    return re.sub(r"\{[^}]*\}", "{}", path), method
+
+
+def select_operations(document: Document, operations: Collection[OperationKey]) -> Document:
+    """Return the document with only the named operations, and without webhooks."""
+    paths = {
+        path: {
+            name: node
+            for name, node in path_item.items()
+            if name not in HTTP_METHODS or build_operation_key(path, name) in operations
+        }
+        for path, path_item in document.data.get("paths", {}).items()
+        if isinstance(path_item, dict)
+    }
+    kept = {path: item for path, item in paths.items() if any(name in HTTP_METHODS or name == "$ref" for name in item)}
+    return document.with_data({**document.data, "paths": kept, "webhooks": {}})
 
 
 def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
@@ -64,8 +85,8 @@ def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentN
     yield from _compare_webhooks(scope, old, new)
 
 
-def _list_operations_by_key(paths: DocumentNode) -> dict[_OperationKey, DocumentOperation]:
-    operations: dict[_OperationKey, DocumentOperation] = {}
+def _list_operations_by_key(paths: DocumentNode) -> dict[OperationKey, DocumentOperation]:
+    operations: dict[OperationKey, DocumentOperation] = {}
     for path, path_item in paths.iterate_children():
         path_item = path_item.resolve_references()
         if path.startswith("x-"):
@@ -73,9 +94,7 @@ def _list_operations_by_key(paths: DocumentNode) -> dict[_OperationKey, Document
         for method in HTTP_METHODS:
             node = path_item.get_child(method)
             if isinstance(node.value, dict):
-                # Renaming a path parameter does not change the URLs, so names are not part of the key.
-                key = re.sub(r"\{[^}]*\}", "{}", path), method
-                operations[key] = DocumentOperation(path, method, path_item, node)
+                operations[build_operation_key(path, method)] = DocumentOperation(path, method, path_item, node)
     return operations
 
 

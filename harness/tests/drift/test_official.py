@@ -1,0 +1,236 @@
+"""Contracts compared with the official documents that they were written from: `voicegauge drift --official`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+
+import voicegauge
+from voicegauge.cli import run
+from voicegauge.data import find_bundled_folder
+
+from .documents import REMOVED, edited, put
+
+SPEAK = "/paths/~1speak/post"
+BODY = f"{SPEAK}/requestBody/content/application~1json/schema"
+SOURCE = {"document": "openapi.json"}
+OFFICIAL: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme's own description", "version": "7"},
+    "servers": [{"url": "https://api.acme.test"}],
+    "paths": {
+        "/speak": {
+            "post": {
+                "operationId": "speakV7",
+                "tags": ["speech"],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["text"],
+                                "properties": {
+                                    "text": {"type": "string"},
+                                    "format": {"type": "string", "enum": ["mp3", "wav"]},
+                                },
+                            }
+                        }
+                    },
+                },
+                "responses": {"200": {"description": "Audio", "content": {"audio/mpeg": {}}}},
+            }
+        },
+        "/speak-stream": {"post": {"operationId": "speakStream", "responses": {"200": {"description": "Audio"}}}},
+        "/bills": {"get": {"operationId": "bills", "responses": {"200": {"description": "Bills"}}}},
+    },
+}
+CONTRACT: dict[str, Any] = edited(
+    OFFICIAL,
+    put("/paths/~1speak-stream", REMOVED),
+    put("/paths/~1bills", REMOVED),
+    put("/security", [{"key": []}]),
+    put("/components", {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}),
+    put(
+        "/x-provider",
+        {
+            "id": "acme",
+            "title": "Acme",
+            "key_env": "ACME_API_KEY",
+            "sources": {
+                "openapi.json": {"title": "API", "date": "2026-11-22", "openapi_url": "https://acme.test/openapi.json"},
+                "limits.md": {"title": "Limits", "date": "2026-11-22"},
+            },
+        },
+    ),
+    put(f"{SPEAK}/operationId", "speak"),
+    put(f"{SPEAK}/x-source", SOURCE),
+    put(
+        f"{SPEAK}/x-speech",
+        {
+            "request": {"text": "body#/text"},
+            "response": {"audio": {"at": "body", "delivered": "bytes"}},
+            "targets": {"one": {"title": "One"}},
+        },
+    ),
+    put(f"{BODY}/properties/text", {"type": "string", "maxLength": 500, "x-source": {"document": "limits.md"}}),
+    put(f"{SPEAK}/responses/401", {"description": "No key", "x-source": {**SOURCE, "inferred": True}}),
+)
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def contracts(tmp_path: Path) -> str:
+    folder = tmp_path / "contracts" / "acme"
+    folder.mkdir(parents=True)
+    (folder / "openapi.yaml").write_text(json.dumps(CONTRACT, indent=1), encoding="utf-8")
+    return str(folder.parent)
+
+
+@pytest.fixture
+def compare(contracts: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command with an edited official document."""
+
+    def call(*edits: Any, options: tuple[str, ...] = ()) -> tuple[int, str, str]:
+        official = tmp_path / "official.json"
+        official.write_text(json.dumps(edited(OFFICIAL, *edits)), encoding="utf-8")
+        status = run(["drift", "--official", "acme", "--contracts", contracts, "--from", str(official), *options])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def find_differences(compare: Command, *edits: Any) -> dict[str, list[str]]:
+    status, out, err = compare(*edits, options=("--json", "-"))
+    assert status in (0, 1), err
+    (comparison,) = json.loads(out)["comparisons"]
+    kinds = ("gone", "different", "new", "from_other_sources")
+    return {kind: [change["location"] for change in comparison[kind]] for kind in kinds if comparison[kind]}
+
+
+def test_facts_of_other_sources_and_other_operations_are_no_differences(compare: Command) -> None:
+    other = ["request body/text", "401"]
+    assert find_differences(compare) == {"from_other_sources": other}
+    status, out, _ = compare()
+    assert status == 0
+    assert "not in the contract  POST /speak-stream" in out
+    assert "bills" not in out
+
+
+@pytest.mark.parametrize(
+    ("edit", "kind", "location", "statuses"),
+    [
+        (put(f"{BODY}/properties/format/enum", ["mp3"]), "gone", "request body/format", (1, 1)),
+        (put(f"{BODY}/properties/format", REMOVED), "gone", "request body/format", (0, 1)),
+        (put(f"{BODY}/properties/format/type", "integer"), "different", "request body/format", (1, 1)),
+        (put(f"{BODY}/required", ["text", "format"]), "different", "request body/format", (1, 1)),
+        (put(f"{BODY}/properties/speed", {"type": "number"}), "new", "request body/speed", (0, 1)),
+        (put(SPEAK, REMOVED), "gone", "operation", (1, 1)),
+    ],
+    ids=["enum-value", "field", "type", "required", "new-field", "operation"],
+)
+def test_a_change_of_the_document_is_found(compare: Command, edit: Any, kind, location, statuses) -> None:
+    found = find_differences(compare, edit)
+    assert location in found[kind]
+    assert compare(edit, options=("--fail-on", "possibly-breaking"))[0] == (1 if statuses[0] or kind == "gone" else 0)
+    assert compare(edit, options=("--fail-on", "compatible"))[0] == statuses[1]
+
+
+def test_the_markdown_has_no_paths_of_the_machine_and_no_markup_of_the_document(compare: Command, tmp_path) -> None:
+    evil = put("/info/title", "@team <img src=x> | `a`")
+    _, out, _ = compare(evil, put(f"{BODY}/properties/format/enum", ["mp3"]), options=("--format", "markdown"))
+    assert "### Gone: the official document no longer has it" in out
+    assert "acme/openapi.yaml:" in out
+    assert "<img" not in out
+    assert "@team" not in out
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """A server with the official document, and with something else at every other path."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(OFFICIAL).encode() if self.path == "/openapi.json" else b"<!doctype html>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_the_document_is_downloaded(contracts: str, url: str) -> None:
+    report = voicegauge.find_official_drift(["acme"], official=f"{url}/openapi.json", contracts=[contracts])
+    (comparison,) = report.comparisons
+    assert comparison.official is not None
+    assert (comparison.official.version, comparison.official.file) == ("7", f"{url}/openapi.json")
+    assert comparison.differences == ()
+
+
+@pytest.mark.parametrize(
+    ("official", "problem"),
+    [
+        ("{url}/page", "is a web page"),
+        ("http://acme.test/openapi.json", "not encrypted"),
+        ("nowhere.json", "nowhere.json"),
+    ],
+)
+def test_a_document_that_cannot_be_read_is_said(contracts: str, url: str, capsys, official, problem) -> None:
+    place = official.format(url=url)
+    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", place]) == 3
+    out = capsys.readouterr().out
+    assert "acme: not compared: " in out
+    assert problem in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--official", "acm"], "acme"),
+        (["--official", "pixazo"], "no source of the contract has an openapi_url"),
+        (["--official", "--from", "a.json"], "name that provider"),
+        (["acme", "--from", "a.json"], "--from needs it"),
+        (["--official", "--propose", "a.diff"], "--official is combined with"),
+        (["--official", "--junit", "a.xml"], "--official is combined with"),
+        (["acme"], "Name two inputs"),
+    ],
+)
+def test_bad_arguments_are_refused(contracts: str, capsys, arguments, message) -> None:
+    assert run(["drift", *arguments, "--contracts", contracts]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_bundled_contracts_name_their_documents_with_https() -> None:
+    urls = {
+        contract.id: source.openapi_url
+        for contract in voicegauge.load_contracts()
+        for source in contract.provider.sources.values()
+        if source.openapi_url is not None
+    }
+    assert {"deepgram", "elevenlabs", "mistral", "openai", "replicate"} <= set(urls)
+    assert all(url.startswith("https://") for url in urls.values())
+
+
+def test_the_weekly_workflow_runs_the_command() -> None:
+    root = find_bundled_folder("contracts").parent
+    workflow = yaml.safe_load((root / ".github" / "workflows" / "official-documents.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["compare"]["steps"]
+    assert any(
+        "voicegauge drift --official --fail-on compatible --format markdown" in step.get("run", "") for step in steps
+    )
+    assert workflow["permissions"] == {"contents": "read", "issues": "write"}

@@ -1,0 +1,171 @@
+"""Finds what is new, gone or different in an official document, compared with the contract that was written from it.
+
+A contract describes a part of the official document, and has facts from other sources. Only the operations of the
+contract are compared, and facts that the contract takes from elsewhere do not count as differences.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from voicegauge.contract import Contract, list_likely_speech_operations, read_openapi_document
+from voicegauge.drift.contracts import HTTP_METHODS, OperationKey, build_operation_key, compare_contracts
+from voicegauge.drift.registry import DriftLevel
+from voicegauge.drift.report import ComparedInput, DriftChange, FilePosition
+from voicegauge.formats import unescape_pointer_token
+from voicegauge.model import Record
+
+DifferenceKind = Literal["new", "gone", "different"]
+
+_UNCOMPARED_RULE_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
+"""Names that no client sends, and keys: official documents rarely state how a key is sent, and contracts always do."""
+
+
+class OfficialDocument(NamedTuple):
+    """The official document from which a contract was written."""
+
+    name: str
+    """Its name in `x-provider.sources`."""
+    url: str
+
+
+class OfficialComparison(Record, frozen=True, kw_only=True):
+    """What is different between one contract and the official document of its provider."""
+
+    provider: str
+    source: str
+    """Name of the official document in `x-provider.sources`."""
+    url: str
+    """URL or path that the document was read from."""
+    contract: ComparedInput
+    official: ComparedInput | None = None
+    """The official document; `None` if it could not be read."""
+    problem: str | None = None
+    """Why the document could not be read."""
+    undescribed_operations: tuple[str, ...] = ()
+    """Operations of the official document that may produce speech and that the contract does not describe."""
+    new: tuple[DriftChange, ...] = ()
+    """What the official document has and the contract does not, in the operations of the contract."""
+    gone: tuple[DriftChange, ...] = ()
+    """What the contract takes from the official document, which no longer has it."""
+    different: tuple[DriftChange, ...] = ()
+    """What the contract takes from the official document, which now states something else."""
+    from_other_sources: tuple[DriftChange, ...] = ()
+    """What the contract states from other sources or infers, and the official document does not state."""
+
+    @property
+    def differences(self) -> tuple[DriftChange, ...]:
+        """All but what the contract has from other sources."""
+        return (*self.gone, *self.different, *self.new)
+
+
+class OfficialDriftReport(Record, frozen=True, kw_only=True):
+    """The result of `voicegauge drift --official`, as `--json` writes it."""
+
+    schema: str = "voicegauge/official-drift/1"
+    comparisons: tuple[OfficialComparison, ...]
+
+    def has_difference_at_least(self, level: DriftLevel) -> bool:
+        """Whether any difference is as bad as `level` or worse for clients."""
+        return any(change.level.is_at_least(level) for one in self.comparisons for change in one.differences)
+
+    @property
+    def has_unread_document(self) -> bool:
+        """Whether a document could not be read."""
+        return any(one.problem is not None for one in self.comparisons)
+
+
+def find_official_document(contract: Contract) -> OfficialDocument | None:
+    """Return the source of the contract that has the URL of an OpenAPI document; `None` if no source has one."""
+    for name, source in contract.provider.sources.items():
+        if source.openapi_url is not None:
+            return OfficialDocument(name, source.openapi_url)
+    return None
+
+
+def compare_with_official_document(
+    contract: Contract, official: OfficialDocument, path: Path, url: str
+) -> OfficialComparison:
+    """Compare the operations of `contract` with those of its official document.
+
+    Args:
+        contract: the contract.
+        official: the source of the contract that the document is.
+        path: the file that the document was saved in.
+        url: what reports show as the place of the document.
+
+    Raises:
+        ContractError: the document cannot be read, or is not an OpenAPI 3 document.
+    """
+    described = _list_operation_keys(contract.document.data)
+    report = compare_contracts(contract.document.path, path, operations=described)
+    changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
+        "new": [],
+        "gone": [],
+        "different": [],
+        "other": [],
+    }
+    for change in report.changes:
+        if change.rule.startswith(_UNCOMPARED_RULE_PREFIXES):
+            continue
+        kind = _classify(change)
+        taken = kind == "new" or _is_taken_from(contract, change.old_position, official.name)
+        changes[kind if taken else "other"].append(_move_to_url(change, url))
+    undescribed = [
+        f"{method.upper()} {operation_path}"
+        for operation_path, method in list_likely_speech_operations(read_openapi_document(path))
+        if method != "get" and build_operation_key(operation_path, method) not in described
+    ]
+    return OfficialComparison(
+        provider=contract.id,
+        source=official.name,
+        url=url,
+        contract=report.old,
+        official=msgspec.structs.replace(report.new, file=url),
+        undescribed_operations=tuple(undescribed),
+        new=tuple(changes["new"]),
+        gone=tuple(changes["gone"]),
+        different=tuple(changes["different"]),
+        from_other_sources=tuple(changes["other"]),
+    )
+
+
+def _classify(change: DriftChange) -> DifferenceKind:
+    words = change.rule.split("-")
+    if "added" in words or words[0] == "new":
+        return "new"
+    return "gone" if {"removed", "unset"} & set(words) else "different"
+
+
+def _is_taken_from(contract: Contract, position: FilePosition | None, source: str) -> bool:
+    """Whether the nearest `x-source` above the part of the contract names `source`, and does not infer."""
+    node: Any = contract.document.data
+    reference = None
+    for token in (position.pointer if position is not None else "").split("/")[1:]:
+        name = unescape_pointer_token(token)
+        try:
+            node = node[int(name)] if isinstance(node, list) else node[name]
+        except (KeyError, IndexError, ValueError, TypeError):
+            break  # The contract does not have the part itself: what counts is the part that it has.
+        if isinstance(node, dict):
+            reference = node.get("x-source", reference)
+    return isinstance(reference, dict) and reference.get("document") == source and not reference.get("inferred")
+
+
+def _move_to_url(change: DriftChange, url: str) -> DriftChange:
+    """Return the change with the URL of the official document in place of the temporary file."""
+    position = change.new_position
+    moved = None if position is None else msgspec.structs.replace(position, file=url)
+    return msgspec.structs.replace(change, new_position=moved)
+
+
+def _list_operation_keys(document: Any) -> frozenset[OperationKey]:
+    return frozenset(
+        build_operation_key(path, method)
+        for path, path_item in document.get("paths", {}).items()
+        for method in path_item
+        if method in HTTP_METHODS
+    )
