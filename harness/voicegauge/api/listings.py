@@ -232,15 +232,21 @@ def explain_rule(rule_id: str) -> RuleExplanation:
 def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str | None:
     if explanation.fault is None:
         return None
-    name = explanation.target or _find_faulty_target(explanation.fault)
+    name = explanation.target or _find_faulty_target(explanation.fault, rule_id)
     return f"voicegauge check {name} --emulated --fault {explanation.fault} --select {rule_id}"
 
 
-def _find_faulty_target(fault_id: str) -> str:
-    """Return the first target of the provider with the fewest operations that the fault is visible at."""
+def _find_faulty_target(fault_id: str, rule_id: str) -> str:
+    """Return the first target, of the provider with the fewest operations, whose fault the rule can find."""
     contracts = sorted(to_catalogue(()), key=lambda contract: len(contract.operations))
-    targets = (target for contract in contracts for target in contract.targets.values())
-    return next(target.id for target in targets if FAULTS[fault_id].applies_to(target))
+    targets = [target for contract in contracts for target in contract.targets.values()]
+    faulty = [target for target in targets if FAULTS[fault_id].applies_to(target)]
+    return next((target for target in faulty if _is_rule_applied(rule_id, target)), faulty[0]).id
+
+
+def _is_rule_applied(rule_id: str, target: Target) -> bool:
+    operations = [target.operation, *filter(None, [target.job_operation])]
+    return any(rule.id == rule_id for operation in operations for rule in checks.find_applicable_rules(operation))
 
 
 def list_asr_engines() -> AsrEngines:

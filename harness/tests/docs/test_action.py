@@ -1,0 +1,128 @@
+"""The GitHub Action, the pre-commit hook, the workflows and the container: files are valid, and their shell runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.cli import run
+from voicegauge.version import __version__
+
+ROOT = Path(__file__).resolve().parents[3]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+INSTALL, CHECK = ACTION["runs"]["steps"][1:]
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
+BLOCKS = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def _run_check(folder: Path, program: str, **inputs: str) -> tuple[int, str, dict[str, str]]:
+    """Run the shell of the action with `program` in place of voicegauge; return status, output and outputs."""
+    values = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()} | inputs
+    names = {variable: re.search(r"inputs\.([a-z-]+)", text) for variable, text in CHECK["env"].items()}
+    environment = {variable: values[found[1]] for variable, found in names.items() if found}
+    command = folder / "voicegauge" / "bin" / "voicegauge"
+    command.parent.mkdir(parents=True, exist_ok=True)
+    command.write_text(f"#!/bin/bash\n{program}\n")
+    command.chmod(0o755)
+    output = folder / "output"
+    output.touch()
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", CHECK["run"]],
+        cwd=folder,
+        env={**os.environ, **environment, "RUNNER_TEMP": str(folder), "GITHUB_OUTPUT": str(output)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        done.returncode,
+        done.stdout + done.stderr,
+        dict(re.findall(r"^(\w+)=(.*)$", output.read_text(), re.MULTILINE)),
+    )
+
+
+def test_every_input_is_passed_as_an_environment_variable_and_never_into_the_shell() -> None:
+    assert set(re.findall(r"inputs\.([a-z-]+)", str(CHECK["env"]))) == ACTION["inputs"].keys()
+    assert "${{" not in INSTALL["run"] + CHECK["run"]
+
+
+def test_inputs_become_arguments(tmp_path: Path) -> None:
+    inputs = {"provider": "pixelapi ttsai/kokoro", "live": "true", "max-calls": "5", "fail-on": "warning"}
+    status, printed, outputs = _run_check(tmp_path, 'printf "%s\\n" "$@"', **inputs)
+    words = printed.splitlines()
+    assert status == 0
+    assert words[:4] == ["check", "pixelapi", "ttsai/kokoro", "--github"]
+    assert words[-6:] == ["--live", "--max-cost", "1", "--max-calls", "5", "--strict"]
+    assert outputs == {"status": "0", "json": f"{tmp_path}/voicegauge.json"}
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "exit_status", "expected"),
+    [("error", 1, 1), ("never", 1, 0), ("never", 2, 2), ("never", 4, 4), ("sometimes", 0, 2)],
+)
+def test_the_step_fails_as_asked(tmp_path: Path, fail_on: str, exit_status: int, expected: int) -> None:
+    assert _run_check(tmp_path, f"exit {exit_status}", **{"fail-on": fail_on})[0] == expected
+
+
+@pytest.mark.slow
+def test_the_action_checks(tmp_path: Path) -> None:
+    program = f'PYTHONPATH={shlex.quote(str(ROOT / "harness"))} exec {sys.executable} -m voicegauge "$@"'
+    status, printed, _ = _run_check(tmp_path, program, provider="pixazo")
+    assert status == 0, printed
+    assert (tmp_path / "voicegauge.json").is_file()
+    assert (tmp_path / "voicegauge.sarif").is_file()
+
+
+def _steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def test_workflows_use_the_inputs_that_the_action_has() -> None:
+    documented = yaml.safe_load(BLOCKS[0])
+    uses = [step for workflow in (documented, *WORKFLOWS.values()) for step in _steps(workflow) if "uses" in step]
+    own = [step for step in uses if step["uses"] == "./" or step["uses"] == f"OWNER/voicegauge@v{__version__}"]
+    assert len(own) >= 4
+    assert set().union(*(step["with"] for step in own)) <= ACTION["inputs"].keys()
+
+
+def test_commands_of_the_workflows_exist() -> None:
+    for step in (step for workflow in WORKFLOWS.values() for step in _steps(workflow) if "run" in step):
+        program, *arguments = shlex.split(step["run"])
+        if program == "make":
+            assert re.search(rf"^{re.escape(arguments[0])}:", (ROOT / "Makefile").read_text(), re.MULTILINE) or (
+                arguments[0] == ".venv/.full"
+            )
+        elif program.startswith(".ci/"):
+            assert os.access(ROOT / program, os.X_OK)
+
+
+def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
+    command = [str(ROOT / ".ci" / "release-notes")]
+    done = subprocess.run([*command, __version__], capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
+    assert "\n## " not in done.stdout
+    assert subprocess.run([*command, "9.9.9"], capture_output=True, check=False).returncode == 1
+
+
+def test_the_hook_checks_own_contracts(capsys: pytest.CaptureFixture[str]) -> None:
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert yaml.safe_load(BLOCKS[1])["repos"][0]["hooks"][0]["id"] == hook["id"]
+    assert re.search(hook["files"], "my-contracts/acme/openapi.yaml")
+    _, *arguments = shlex.split(hook["entry"])
+    assert run([*arguments, "pixazo", "--contracts", str(ROOT / "contracts")]) == 0
+    assert "no findings" in capsys.readouterr().out
+
+
+def test_the_container_runs_without_privileges_and_is_checked() -> None:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    assert any(line.startswith("USER emulator") for line in lines)
+    assert any("/_emulator/health" in line for line in lines)
+    subprocess.run(["sh", "-n", str(ROOT / ".ci" / "serve-in-container")], check=True)
