@@ -17,6 +17,8 @@ AUDIO = {
 
 PIECE = {"type": "object", "properties": {"audio": {"type": "string"}, "index": {"type": "integer"}}}
 
+_WEBHOOK_PLACES = {key: f"body#/{key}" for key in ("submit_id", "result", "charged", "created", "completed")}
+
 BASE: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Acme", "version": "1"},
@@ -29,6 +31,19 @@ BASE: dict[str, Any] = {
         "headers": {"X-Client": "one"},
         "credits": {"name": "coins", "usd": 0.01, "free": 100},
         "retry": {"statuses": [429, 503], "initial_delay_s": 1, "max_delay_s": 30, "factor": 2, "max_attempts": 4},
+        "self_hosted": {
+            "models": {"operation": "models", "items": ["body#/data"], "sets": "body#/model"},
+            "voices": [{"operation": "voices", "items": ["body#/voices"], "sets": "body#/voice"}],
+        },
+    },
+    "components": {
+        "securitySchemes": {
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "x-key": {"env": "ACME_TOKEN", "id_env": "ACME_ID", "aws": {"region": "eu-1", "service": "polly"}},
+            }
+        }
     },
     "x-limits": {
         "plans": {"free": {"requests_per_minute": 10, "concurrent": 2, "text_characters": 1000}},
@@ -73,7 +88,18 @@ BASE: dict[str, Any] = {
                     "url": [{"at": "body#/hook"}],
                     "callback": "done",
                     "progress_max_s": 15,
-                    "body": {"id": "body#/task", "state": "body#/state", "states": {"ok": "success"}},
+                    "body": {
+                        "id": "body#/task",
+                        "state": "body#/state",
+                        "states": {"ok": "success"},
+                        **_WEBHOOK_PLACES,
+                    },
+                    "signature": {
+                        "header": "X-Signature",
+                        "id": "X-Id",
+                        "timestamp": "X-Time",
+                        "secret_env": "ACME_SECRET",
+                    },
                 },
                 "x-idempotency": {"header": "Idempotency-Key", "valid_s": 3600},
                 "x-submit": {"job": "job"},
@@ -93,7 +119,8 @@ BASE: dict[str, Any] = {
                     "formats": {"small": {"codec": "mp3", "sample_rate_hz": 24000, "bitrate_kbps": 32, "channels": 1}},
                     "targets": {
                         "one": {
-                            "request": {"voice": {"at": "body#/own_voice"}},
+                            "request": {"voice": {"at": "body#/own_voice", "map": {"a": "b"}, "markup": "ssml"}},
+                            "voices": {"de": "dora"},
                             "title": "One",
                             "model": "one-v1",
                             "constants": {"body#/model": "one"},

@@ -15,11 +15,14 @@ SPEECH = f"{SPEAK}/x-speech"
 TARGET = f"{SPEECH}/targets/one"
 STREAM = f"{SPEAK}/x-stream"
 WEBHOOK = f"{SPEAK}/x-webhook"
+SIGNATURE = f"{WEBHOOK}/signature"
 IDEMPOTENCY = f"{SPEAK}/x-idempotency"
 TRANSCRIPTION = "/paths/~1transcribe/post/x-transcription"
 CONVERSION = "/paths/~1convert/post/x-conversion"
 RESOURCE = "/paths/~1voices/post/x-resource"
 BATCH = "/paths/~1batch/post/x-batch"
+SERVER = f"{ROOT}/self_hosted"
+KEY = "/components/securitySchemes/token/x-key"
 CHAT = "/paths/~1chat/post/x-chat"
 
 
@@ -122,6 +125,18 @@ EXTENSION_EDITS = [
     *_increased_number(f"{ROOT}/retry/max_delay_s", "retry-longest-wait", "PC"),
     *_increased_number(f"{ROOT}/retry/factor", "retry-factor", "PC"),
     *_increased_number(f"{ROOT}/retry/max_attempts", "retry-attempts", "CP"),
+    *_value(SERVER, "server-lists", "CB-"),
+    *_value(f"{SERVER}/models", "server-models", "CP-"),
+    *_value(f"{SERVER}/models/operation", "server-models-call", "--P", "listModels"),
+    *_names(f"{SERVER}/models/items/-", "server-models-location", "CP", "body#/models"),
+    *_value(f"{SERVER}/models/sets", "server-models-parameter", "--B"),
+    *_names(f"{SERVER}/voices/-", "server-voices", "CP", {"operation": "v", "items": ["body"], "sets": "body#/v"}),
+    *_value(f"{KEY}/env", "key-variable", "PPP", "ACME_SECRET"),
+    *_value(f"{KEY}/prefix", "key-prefix", "--B", "Token "),
+    *_value(f"{KEY}/id_env", "key-id-variable", "PPP", "ACME_USER"),
+    *_value(f"{KEY}/aws", "key-aws-signature", "BB-"),
+    *_value(f"{KEY}/aws/region", "key-aws-region", "--B", "us-1"),
+    *_value(f"{KEY}/aws/service", "key-aws-service", "--B", "other"),
     *_names(f"{LIMITS}/plans/pro", "plan", "CP", {"concurrent": 9}),
     *_optional_number(f"{LIMITS}/plans/free/requests_per_minute", "plan-requests", "CPPC"),
     *_optional_number(f"{LIMITS}/plans/free/concurrent", "plan-concurrent", "CPPC"),
@@ -204,6 +219,23 @@ EXTENSION_EDITS = [
     *_value(f"{WEBHOOK}/body/id", "webhook-id-location", "--B"),
     *_value(f"{WEBHOOK}/body/state", "webhook-state-location", "--B"),
     *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
+    *_value(f"{WEBHOOK}/body/submit_id", "webhook-submit-id-location", "CPP"),
+    *_value(f"{WEBHOOK}/body/result", "webhook-result-location", "CPB"),
+    *_value(f"{WEBHOOK}/body/charged", "webhook-charged-location", "CPP"),
+    *_value(f"{WEBHOOK}/body/created", "webhook-created-location", "CPP"),
+    *_value(f"{WEBHOOK}/body/completed", "webhook-completed-location", "CPP"),
+    *_value(SIGNATURE, "webhook-signature", "CB-"),
+    *_value(f"{SIGNATURE}/header", "webhook-signature-header", "--B", "X-Other"),
+    *_value(f"{SIGNATURE}/format", "webhook-signature-format", "--B", "v1={signature}"),
+    *_value(f"{SIGNATURE}/signed", "webhook-signature-content", "--B", "{timestamp}.{body}"),
+    *_value(f"{SIGNATURE}/digest", "webhook-signature-digest", "--B", "sha512"),
+    *_value(f"{SIGNATURE}/encoding", "webhook-signature-encoding", "--B", "base64"),
+    *_value(f"{SIGNATURE}/secret_prefix", "webhook-signature-secret-prefix", "--B", "whsec_"),
+    *_value(f"{SIGNATURE}/secret_encoding", "webhook-signature-secret-encoding", "--B", "base64"),
+    *_value(f"{SIGNATURE}/id", "webhook-signature-id", "CBB", "X-Other"),
+    *_value(f"{SIGNATURE}/timestamp", "webhook-signature-time", "CBB", "X-Other"),
+    *_value(f"{SIGNATURE}/secret_env", "webhook-secret-variable", "--P", "ACME_OTHER"),
+    *_increased_number(f"{SIGNATURE}/tolerance_s", "webhook-tolerance", "CP"),
     *_value(f"{SPEAK}/x-submit", "submit", "CB-"),
     *_value(f"{SPEAK}/x-submit/job", "submit-job-call", "--B", "status"),
     *_value(IDEMPOTENCY, "idempotency", "CB-"),
@@ -303,6 +335,12 @@ EXTENSION_EDITS = [
     *_names(f"{TARGET}/constants/body#~1fast", "target-constant", "BB", True),
     *_value(f"{TARGET}/constants/body#~1model", "target-constant", "--B", "two"),
     *_value(f"{TARGET}/voice", "target-voice", "CPP", "bea"),
+    *_names(f"{TARGET}/voices/fr", "target-language-voice", "CP", "bea"),
+    *_value(f"{TARGET}/voices/de", "target-language-voice", "--P", "bea"),
+    *_value(f"{TARGET}/request/voice/template", "target-parameter-template", "--P", "my-{}"),
+    *_names(f"{TARGET}/request/voice/map/x", "target-parameter-value", "CP", "y"),
+    *_value(f"{TARGET}/request/voice/map/a", "target-parameter-value", "--P", "y"),
+    *_value(f"{TARGET}/request/voice/markup", "target-markup", "BB-"),
     *_value(f"{TARGET}/voice_description", "target-voice-description", "CPP", "lively"),
     *_value(f"{TARGET}/voice_sample_url", "target-voice-sample", "CPP", "https://acme.test/bea.wav"),
     *_names(f"{TARGET}/required_fields/-", "target-need", "BC", "language"),

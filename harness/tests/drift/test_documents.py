@@ -248,6 +248,14 @@ def test_a_type_that_is_no_list_of_names_is_no_list_of_values(drift: Drift) -> N
     assert [change.level for change in drift(plain, broken).changes] == ["breaking"]
 
 
+def test_a_flag_for_an_exclusive_bound_needs_a_number_beside_it(drift: Drift) -> None:
+    older, newer = (
+        document("request-body", {"type": "number", "minimum": bound, "exclusiveMinimum": True})
+        for bound in (0.5, {"$ref": "query."})
+    )
+    assert [change.rule for change in drift(older, newer).changes] == ["request-body-exclusive-min-unset"]
+
+
 def test_repeated_branches_are_matched_one_to_one(drift: Drift) -> None:
     older = document("response-body", {"oneOf": [CAT, CAT, TEXT]})
     newer = document("response-body", {"oneOf": [TEXT, CAT, CAT, CAT]})

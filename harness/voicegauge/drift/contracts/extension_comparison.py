@@ -14,6 +14,7 @@ from voicegauge.contract.extension import (
     ConversionSpec,
     IdempotencySpec,
     JobSpec,
+    KeySpec,
     LimitsSpec,
     PriceSpec,
     ProviderSpec,
@@ -31,6 +32,7 @@ from voicegauge.drift.contracts.extension_rules import (
     CONVERSION_FACTS,
     IDEMPOTENCY_FACTS,
     JOB_FACTS,
+    KEY_FACTS,
     LIMITS_FACTS,
     PRICING_FACTS,
     PROVIDER_FACTS,
@@ -70,6 +72,9 @@ _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-provider": (ProviderSpec, PROVIDER_FACTS),
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
+_KEYS_WITH_DEFAULT = ("x-limits", "x-key")
+"""Keys that mean the same as an empty one if they are missing: adding a part of one is a change of that part."""
+_SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACTS)}
 
 
 class _FactVersion(NamedTuple):
@@ -105,6 +110,12 @@ def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: 
     """
     if old.get_child("x-provider").exists and new.get_child("x-provider").exists:
         yield from _compare_extensions(scope, old, new, _DOCUMENT_EXTENSIONS)
+        old_schemes, new_schemes = (node.get_child("components").get_child("securitySchemes") for node in (old, new))
+        for name, scheme in old_schemes.iterate_children():
+            schemes = (scheme.resolve_references(), new_schemes.get_child(name).resolve_references())
+            if schemes[1].exists:
+                nested = scope.create_nested_scope(f"security scheme {name} ")
+                yield from _compare_extensions(nested, *schemes, _SECURITY_SCHEME_EXTENSIONS)
 
 
 def _compare_extensions(
@@ -127,10 +138,12 @@ def _compare_extensions(
 
 def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _FactVersion:
     """Read an extension as plain data, with default values filled in."""
-    if not node.exists:
-        # A contract without limits documents none, so that adding or removing single limits is a change.
-        return _FactVersion({} if key == "x-limits" else MISSING, node)
-    record = convert_record(node.document, node.value, node.pointer, record_type)
+    if node.exists:
+        record = convert_record(node.document, node.value, node.pointer, record_type)
+    elif key in _KEYS_WITH_DEFAULT:
+        record = record_type()
+    else:
+        return _FactVersion(MISSING, node)
     return _FactVersion(msgspec.to_builtins(record, enc_hook=encode_location), node)
 
 

@@ -150,6 +150,9 @@ def _build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
         _build_optional_value_fact(
             f"{prefix}usage/reported", "price-usage-location", "The location of the usage", (C, P, P)
         ),
+        _build_optional_value_fact(
+            f"{prefix}usage/reported_in_event", "price-usage-location", "The location of the usage", (C, P, P)
+        ),
         _build_names_fact(f"{prefix}plans", "price-plan", "An account plan with a price of its own", (C, P)),
         _build_optional_number_fact(f"{prefix}plans/*/usd", "price-usd", "The price in US dollars", (P, C, P, P)),
         _build_optional_number_fact(f"{prefix}plans/*/credits", "price-credits", "The price in credits", (P, C, P, P)),
@@ -208,6 +211,55 @@ PROVIDER_FACTS = (
     _build_number_fact("retry/max_delay_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
     _build_number_fact("retry/factor", "retry-factor", "The factor by which waits before retries grow", (P, C)),
     _build_number_fact("retry/max_attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
+    _build_presence_fact("self_hosted", "server-lists", "What servers of users are asked for (self_hosted)", (C, B)),
+    _build_presence_fact("self_hosted/models", "server-models", "The list of a server's models", (C, P)),
+    _build_required_value_fact(
+        "self_hosted/models/operation", "server-models-call", "The operation that lists a server's models", P
+    ),
+    _build_names_fact(
+        "self_hosted/models/items", "server-models-location", "A location of the list of a server's models", (C, P)
+    ),
+    _build_required_value_fact(
+        "self_hosted/models/sets", "server-models-parameter", "The location of a listed model in speech requests", B
+    ),
+    _build_names_fact("self_hosted/voices", "server-voices", "A list of a server's voices", (C, P)),
+)
+KEY_FACTS = (
+    _build_optional_value_fact("env", "key-variable", "The environment variable of a security scheme", (P, P, P)),
+    _build_required_value_fact("prefix", "key-prefix", "The text before the key", B),
+    _build_optional_value_fact(
+        "id_env", "key-id-variable", "The environment variable of the id that belongs to the key", (P, P, P)
+    ),
+    _build_presence_fact("aws", "key-aws-signature", "Signing of requests with AWS Signature Version 4", (B, B)),
+    _build_required_value_fact("aws/region", "key-aws-region", "The region in AWS signatures", B),
+    _build_required_value_fact("aws/service", "key-aws-service", "The service in AWS signatures", B),
+)
+SIGNATURE_FACTS = (
+    _build_presence_fact("signature", "webhook-signature", "The signature of callbacks", (C, B)),
+    *(
+        _build_required_value_fact(f"signature/{key}", f"webhook-signature-{name}", subject, B)
+        for key, name, subject in (
+            ("header", "header", "The header of the signature"),
+            ("format", "format", "The format of the signature's header"),
+            ("signed", "content", "The content that is signed"),
+            ("digest", "digest", "The digest of the signature"),
+            ("encoding", "encoding", "The encoding of the signature"),
+            ("secret_prefix", "secret-prefix", "The text before the secret"),
+            ("secret_encoding", "secret-encoding", "The encoding of the secret"),
+        )
+    ),
+    _build_optional_value_fact(
+        "signature/id", "webhook-signature-id", "The header with the id of a callback", (C, B, B)
+    ),
+    _build_optional_value_fact(
+        "signature/timestamp", "webhook-signature-time", "The header with the time of a callback", (C, B, B)
+    ),
+    _build_required_value_fact(
+        "signature/secret_env", "webhook-secret-variable", "The environment variable of the secret", P
+    ),
+    _build_number_fact(
+        "signature/tolerance_s", "webhook-tolerance", "The maximum age of a callback when it arrives", (C, P)
+    ),
 )
 LIMITS_FACTS = (
     _build_names_fact("plans", "plan", "An account plan", (C, P)),
@@ -330,6 +382,8 @@ SPEECH_FACTS = (
     _build_names_fact("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
     _build_required_value_fact("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
     _build_optional_value_fact("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _build_names_fact("targets/*/voices", "target-language-voice", "The default voice of a language", (C, P)),
+    _build_required_value_fact("targets/*/voices/*", "target-language-voice", "The default voice of a language", P),
     _build_optional_value_fact(
         "targets/*/voice_description",
         "target-voice-description",
@@ -345,6 +399,16 @@ SPEECH_FACTS = (
     _build_required_value_fact(
         "targets/*/request/*/at", "target-parameter-location", "The location of a parameter of a target", B
     ),
+    _build_required_value_fact(
+        "targets/*/request/*/template", "target-parameter-template", "The template of a target's parameter", P
+    ),
+    _build_names_fact(
+        "targets/*/request/*/map", "target-parameter-value", "A target's name for a value of a parameter", (C, P)
+    ),
+    _build_required_value_fact(
+        "targets/*/request/*/map/*", "target-parameter-value", "A target's name for a value of a parameter", P
+    ),
+    _build_presence_fact("targets/*/request/*/markup", "target-markup", "The markup of a target's text", (B, B)),
     _build_names_fact("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
     _build_optional_value_fact(
         "targets/*/language", "target-default-language", "The default language of a target", (C, P, P)
@@ -409,6 +473,22 @@ WEBHOOK_FACTS = (
         "body/state", "webhook-state-location", "The location of the job state in a callback", B
     ),
     _build_names_fact("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
+    _build_optional_value_fact(
+        "body/submit_id", "webhook-submit-id-location", "The location of the callback's id in the submit", (C, P, P)
+    ),
+    _build_optional_value_fact(
+        "body/result", "webhook-result-location", "The location of the result in a callback", (C, P, B)
+    ),
+    _build_optional_value_fact(
+        "body/charged", "webhook-charged-location", "The location of the charge in a callback", (C, P, P)
+    ),
+    _build_optional_value_fact(
+        "body/created", "webhook-created-location", "The location of the creation time in a callback", (C, P, P)
+    ),
+    _build_optional_value_fact(
+        "body/completed", "webhook-completed-location", "The location of the completion time in a callback", (C, P, P)
+    ),
+    *SIGNATURE_FACTS,
 )
 SUBMIT_FACTS = (
     _build_presence_fact("", "submit", "The start of a job without audio (x-submit)", (C, B)),
@@ -543,6 +623,7 @@ PRICING_FACTS = _build_price_facts("")
 
 _FACT_TABLES = (
     PROVIDER_FACTS,
+    KEY_FACTS,
     LIMITS_FACTS,
     JOB_FACTS,
     SPEECH_FACTS,

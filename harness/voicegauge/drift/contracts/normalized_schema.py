@@ -51,7 +51,6 @@ _VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
 """The value that has the same meaning as leaving out the keyword, by keyword."""
 _NUMERIC_KEYWORDS = (*UPPER_BOUNDS, *LOWER_BOUNDS, "multipleOf")
 _VALUE_TYPES_BY_KEYWORD: Mapping[str, Any] = {
-    **dict.fromkeys(_NUMERIC_KEYWORDS, int | float),
     **dict.fromkeys(("enum", "required"), list),
     "type": str | list,
     "discriminator": dict,
@@ -192,16 +191,22 @@ def _read_keyword(node: DocumentNode, key: str) -> DocumentNode | None:
     value = keyword.value
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
     if key in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
-        bound = node.get_child("maximum" if key == "exclusiveMaximum" else "minimum")
-        return replace(keyword, value=bound.value) if value and bound.exists else None
+        bound = node.get_value("maximum" if key == "exclusiveMaximum" else "minimum")
+        return replace(keyword, value=bound) if value and _is_number(bound) else None
     if key in ("maximum", "minimum") and node.get_value(f"exclusive{key.capitalize()}") is True:
         return None
     if not keyword.exists or (
         key in _VALUE_WITHOUT_EFFECT_BY_KEYWORD and value == _VALUE_WITHOUT_EFFECT_BY_KEYWORD[key]
     ):
         return None
-    is_number_as_bool = key in _NUMERIC_KEYWORDS and isinstance(value, bool)
-    return keyword if isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(key, object)) and not is_number_as_bool else None
+    is_usable = (
+        _is_number(value) if key in _NUMERIC_KEYWORDS else isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(key, object))
+    )
+    return keyword if is_usable else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def merge_schemas(
