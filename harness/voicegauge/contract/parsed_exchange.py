@@ -25,6 +25,7 @@ from voicegauge.formats import (
     UnreadableBodyError,
     is_form,
     is_json,
+    is_text,
     read_form,
     read_json,
 )
@@ -142,6 +143,8 @@ class ParsedExchange:
             return MISSING
         if is_json(media_type):
             return self.request_json
+        if is_text(media_type):
+            return self.exchange.request.body.decode(errors="replace")
         return MISSING if self.request_form is None else _build_form_value(self.request_form, media)
 
     @property

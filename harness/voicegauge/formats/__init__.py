@@ -8,9 +8,11 @@ from voicegauge.formats.bodies import (
     decode_base64,
     is_form,
     is_json,
+    is_text,
     is_utf8,
     read_form,
     read_json,
+    read_text,
 )
 from voicegauge.formats.inferred_schema import infer_schema
 from voicegauge.formats.json_excerpts import quote_json
@@ -73,6 +75,7 @@ __all__ = [
     "infer_schema",
     "is_form",
     "is_json",
+    "is_text",
     "is_utf8",
     "parse_event_location",
     "parse_location",
@@ -82,6 +85,7 @@ __all__ = [
     "read_json",
     "read_pointer",
     "read_pointer_values",
+    "read_text",
     "unescape_pointer_token",
     "write_pointer",
 ]

@@ -167,6 +167,23 @@ def is_form(media_type: str) -> bool:
     return media_type in ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
+def is_text(media_type: str) -> bool:
+    """Whether a body of a media type is one text: plain text, or XML such as SSML."""
+    return media_type == "text/plain" or media_type.endswith(("/xml", "+xml"))
+
+
+def read_text(body: bytes) -> str:
+    """Decode a body that is one text.
+
+    Raises:
+        UnreadableBodyError: the body is not UTF-8.
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise UnreadableBodyError("is not UTF-8") from None
+
+
 def read_form(content_type: str, body: bytes) -> Form:
     """Parse a form. If several fields have the same name, the last one counts.
 

@@ -6,7 +6,7 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.contract.schema_values import allows_location
-from voicegauge.formats import EVERY_ITEM, EventLocation, Location, LocationKind, is_form, is_json
+from voicegauge.formats import EVERY_ITEM, EventLocation, Location, LocationKind, is_form, is_json, is_text
 
 _HEADERLESS_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
 """Formats of raw samples, which have no header, so that only the contract can state the sample rate."""
@@ -82,6 +82,8 @@ def _check_location_is_documented(
 ) -> None:
     # One body with the location is enough, because a request may be sent as JSON or as a form, with different fields.
     structured = [m for m in media_types if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
+    if location == Location("body"):
+        structured += [m for m in media_types if is_text(m.name)]
     if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {message_part} of {operation.id}"
         raise operation.contract.document.build_error(pointer, reason)

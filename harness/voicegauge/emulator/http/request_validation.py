@@ -9,7 +9,16 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, parse_text_value
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.schema_values import iterate_schemas_at
-from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape_pointer_token
+from voicegauge.formats import (
+    UnreadableBodyError,
+    is_form,
+    is_json,
+    is_text,
+    read_form,
+    read_json,
+    read_text,
+    unescape_pointer_token,
+)
 from voicegauge.model import UploadedFile
 
 _REQUIRED_ERROR = re.compile(r'^"(.+)" is a required property')
@@ -80,6 +89,8 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
             return media, read_json(incoming_request.body)
         if is_form(media.name):
             return media, _parse_form(media, content_type, incoming_request.body)
+        if is_text(media.name):
+            return media, read_text(incoming_request.body)
     except UnreadableBodyError as error:
         raise Rejection("invalid", None, f"the body {error}") from error
     return media, incoming_request.body
