@@ -142,7 +142,7 @@ def test_after_a_kill_the_same_command_pays_for_nothing_twice(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reset(emulator)
-    words = bench("acme/slow-job", *live(emulator), *QUICK)
+    words = bench("acme/slow-job", *live(emulator), *QUICK, "--concurrency", "1")
     process = start(words)
     folder = wait_for(tmp_path / "runs", '"submit_completed"', 2)
     os.killpg(process.pid, signal.SIGKILL)

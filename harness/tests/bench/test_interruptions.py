@@ -66,7 +66,7 @@ def bench(provider: StandInProvider, out: Path) -> Iterator[Bench]:
 
         def run(*targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> int:
             where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out)]
-            live = ["--live", "--base-url", url, "--warmup", "0"]
+            live = ["--live", "--base-url", url, "--warmup", "0", "--concurrency", "1"]
             return voicegauge(["bench", *(f"acme/{name}" for name in targets), *where, *live, *more]) or 0
 
         yield run

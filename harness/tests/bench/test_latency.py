@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.running.latency import measure_latency
+from voicegauge.bench.running.latency import measure_latency, measure_phases
 from voicegauge.contract import Target
 from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, StateObservation, Timing
 
@@ -68,14 +69,42 @@ def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Targe
     assert (found.download_ms, found.completion_ms, found.queue_ms) == (None, None, None)
 
 
-def test_times_count_from_the_last_submit(targets: dict[str, Target]) -> None:
+def test_times_count_from_the_first_submit_and_from_when_it_was_due(targets: dict[str, Target]) -> None:
     refused, answer = exchange("now", 0.0), exchange("now", 5000.0, total=100.0, media="audio/wav")
     delivery = Delivery(
-        target="acme/now", exchanges=(refused, answer), attempts=2, audio=b"RIFF", audio_exchange=1, submit_exchange=1
+        target="acme/now",
+        exchanges=(refused, answer),
+        attempts=2,
+        audio=b"RIFF",
+        audio_exchange=1,
+        submit_exchange=1,
+        first_sent_ms=1000.0,
     )
     found = measure_latency(delivery, targets["acme/now"])
     assert found is not None
-    assert found.total_latency_ms == 100.0
+    assert (found.total_latency_ms, found.retries_ms, found.delay_ms) == (5100.0, 5000.0, None)
+    late = measure_latency(delivery, targets["acme/now"], due_ms=990.0)
+    assert late is not None
+    assert (late.total_latency_ms, late.retries_ms, late.delay_ms) == (5110.0, 5000.0, 10.0)
+
+
+def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
+    answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
+    assert answer.timing is not None
+    opened = msgspec.structs.replace(answer.timing, wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, before_send_ms=30.0)
+    delivery = Delivery(
+        target="acme/now",
+        exchanges=(msgspec.structs.replace(answer, timing=opened),),
+        attempts=1,
+        audio=b"RIFF",
+        audio_exchange=0,
+        submit_exchange=0,
+    )
+    found, phases = measure_latency(delivery, targets["acme/now"]), measure_phases(delivery)
+    assert found is not None
+    assert (found.ttfb_ms, found.ttfa_ms, found.total_latency_ms) == (10.0, 15.0, 70.0)
+    assert phases is not None
+    assert (phases.wait_ms, phases.connect_ms, phases.tls_ms, phases.is_new_connection) == (2.0, 8.0, 20.0, True)
 
 
 def test_audio_inside_json_arrives_with_the_last_byte(targets: dict[str, Target]) -> None:

@@ -183,7 +183,7 @@ async def test_redirects_do_not_outlast_the_deadline(contract, max_wait_s):
     assert clock.monotonic() < limit_s + SLOW_S
 
 
-async def test_a_state_is_timed_from_the_last_submit(contract):
+async def test_a_state_is_timed_from_the_first_submit(contract):
     """Every response takes `SLOW_S`; the first submit is rejected and sent again."""
     submits = [Response(status_code=429), JSONResponse({"id": "j1", "state": "working"}, 202)]
 
@@ -198,7 +198,9 @@ async def test_a_state_is_timed_from_the_last_submit(contract):
         delivery = await client.speak(contract(patient).find_target_by_name("one"), HELLO)
     assert [seen.state for seen in delivery.job.observations] == ["working", "failed"]
     times_s = [time_ms / 1000 for seen in delivery.job.observations for time_ms in (seen.requested_ms, seen.at_ms)]
-    assert times_s == pytest.approx([0, SLOW_S, SLOW_S + 1, 2 * SLOW_S + 1], rel=1e-6)
+    accepted_s = times_s[1]
+    assert 2 * SLOW_S + 2 <= accepted_s <= 2 * SLOW_S + 2.2, "both submits, and the wait between them"
+    assert times_s == pytest.approx([0, accepted_s, accepted_s + 1, accepted_s + SLOW_S + 1], rel=1e-6)
 
 
 async def test_a_job_whose_submit_took_all_the_time_is_not_polled(contract):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from voicegauge.bench.running.latency import find_origin_ms
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
@@ -49,7 +50,7 @@ def saved(spoken: Delivery, tmp_path: Path) -> Path:
 
 
 def _streaming(delivery: Delivery) -> Streaming:
-    found = measure_streaming(delivery, TARGET)
+    found = measure_streaming(delivery, TARGET, origin_ms=find_origin_ms(delivery) or 0.0)
     assert found is not None
     return found
 

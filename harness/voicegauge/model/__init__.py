@@ -34,7 +34,7 @@ from voicegauge.model.run import (
     TargetPrice,
     TargetRef,
 )
-from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score, Streaming
+from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, Streaming
 from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "ReceivedCallback",
     "Record",
     "Request",
+    "RequestPhases",
     "Response",
     "Run",
     "RunKind",

@@ -36,9 +36,9 @@ class StateObservation(Record, frozen=True, kw_only=True):
 
     state: str
     at_ms: float
-    """Time at which the response was complete, in milliseconds after the start of the submit request."""
+    """Time at which the response began to arrive, in milliseconds after the first submit request was sent."""
     requested_ms: float
-    """Time at which the request was sent, in milliseconds after the start of the submit request."""
+    """Time at which the request was sent, in milliseconds after the first submit request was sent."""
     exchange: int
     """Index of the exchange with this response in `Delivery.exchanges`."""
 
@@ -80,6 +80,9 @@ class Delivery(Record, frozen=True, kw_only=True):
     """Index in `exchanges` of the exchange with the audio or the transcript."""
     submit_exchange: int | None = None
     """Index in `exchanges` of the last submit request."""
+    first_sent_ms: float | None = None
+    """Time at which the first submit request was sent, on the clock of `Timing.started_ms`; `None` if this delivery
+    sent none."""
     charged_usd: float | None = None
     charged_credits: float | None = None
     billing: BillingStatus = BillingStatus.ACCEPTED

@@ -8,7 +8,7 @@ from voicegauge.model.base import Provenance, Record
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.sample import Sample, Score
 
-RUN_SCHEMA_VERSION = 3
+RUN_SCHEMA_VERSION = 4
 """Version of the format of run.json; it is increased when a key is renamed or its meaning changes."""
 
 RunKind = Literal["speech", "transcription", "conversion"]

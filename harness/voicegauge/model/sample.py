@@ -10,11 +10,42 @@ from voicegauge.model.base import Record
 from voicegauge.model.job import Failure, Interval
 
 
+class RequestPhases(Record, frozen=True, kw_only=True):
+    """How long each phase of the last submit took, in milliseconds, and the connection that it used."""
+
+    wait_ms: float
+    """Wait for a free connection."""
+    dns_ms: float | None
+    """Name lookup; `None` on a reused connection, and for a URL with an IP address."""
+    connect_ms: float | None
+    """TCP connect; `None` on a reused connection."""
+    tls_ms: float | None
+    """TLS handshake; `None` on a reused connection, and with plain HTTP."""
+    send_ms: float
+    """Sending the request."""
+    server_ms: float
+    """From the last byte of the request to the first byte of the response."""
+    transfer_ms: float
+    """From the first byte of the response to the last one."""
+    is_new_connection: bool
+    """Whether a connection was opened for the request."""
+    http_version: str
+    """Such as "HTTP/1.1"; empty if it is not known."""
+
+
 class Latency(Record, frozen=True, kw_only=True):
-    """Times of one sample in milliseconds. A time "until" an event is counted from the start of the last submit."""
+    """Times of one sample in milliseconds.
+
+    A time "until" an event is counted from the first byte of the first submit, on an open connection; at a fixed rate,
+    from the moment at which the submit was due. Retries and the waits between them count.
+    """
 
     submit_latency_ms: float
-    """Time until the response to the submit was complete."""
+    """Time until the response to the last submit was complete."""
+    retries_ms: float = 0.0
+    """Time from the first submit to the last one, which was not rejected; 0 without retries."""
+    delay_ms: float | None = None
+    """At a fixed rate, how much later than it was due the first submit was sent; otherwise `None`."""
     queue_ms: Interval | None = None
     """Lower and upper bound of a job's time in the queue, because its end lies between two polls; `None` if the
     contract documents no queue state."""
@@ -38,7 +69,7 @@ class Latency(Record, frozen=True, kw_only=True):
 class Streaming(Record, frozen=True, kw_only=True):
     """Arrival of audio that was streamed in the response to the submit, and its simulated playback.
 
-    Times are milliseconds from the start of the submit.
+    Times are milliseconds from the moment from which the latency of the sample counts.
     """
 
     first_event_ms: float | None = None
@@ -114,6 +145,8 @@ class Sample(Record, frozen=True, kw_only=True):
     request_id: str | None = None
     """The provider's id of the job."""
     latency: Latency | None = None
+    phases: RequestPhases | None = None
+    """Phases of the last submit; `None` if it was not timed."""
     streaming: Streaming | None = None
     """How the streamed audio arrived; `None` if the audio was not streamed or its chunks were not timed."""
     audio: AudioFacts | None = None
@@ -122,6 +155,11 @@ class Sample(Record, frozen=True, kw_only=True):
     """For speech to text, the transcript that the target returned."""
     cost: Cost = Cost()
     failure: Failure | None = None
+    max_lag_ms: float | None = None
+    """Longest time for which voicegauge itself was too busy to notice anything while the sample was in progress;
+    `None` if it was not watched."""
+    is_disturbed: bool = False
+    """Whether that was more than 10 ms and more than 1% of the total latency."""
     is_lost: bool = False
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 

@@ -1,6 +1,7 @@
 """Sends HTTP requests with measured timings and limits, encodes and decodes bodies, and provides clocks."""
 
 from voicegauge.transport.aws_signing import sign_for_aws
+from voicegauge.transport.blocking import run_in_thread
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.download import download
@@ -18,5 +19,6 @@ __all__ = [
     "encode_body",
     "find_proxy",
     "limit_timeouts",
+    "run_in_thread",
     "sign_for_aws",
 ]

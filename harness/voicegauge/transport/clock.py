@@ -12,6 +12,9 @@ from typing import Protocol
 class Clock(Protocol):
     """A monotonic clock that can be waited on."""
 
+    times_exchanges: bool
+    """Whether `Timing` is measured on this clock."""
+
     def monotonic(self) -> float:
         """Return seconds since an arbitrary, fixed moment. The value never decreases."""
         ...
@@ -23,6 +26,8 @@ class Clock(Protocol):
 
 class RealClock:
     """The machine's monotonic clock."""
+
+    times_exchanges = True
 
     def monotonic(self) -> float:
         """Return the seconds of `time.perf_counter`."""
@@ -39,6 +44,8 @@ class VirtualClock:
     Tasks that sleep at the same time wake in the order of their deadlines. `sleeps` lists the duration of every
     sleep in seconds, so that a test can check a schedule of waits.
     """
+
+    times_exchanges = False
 
     def __init__(self, start: float = 0.0) -> None:
         """Start at `start` seconds."""

@@ -15,9 +15,9 @@ import httpx
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.transport.network import TimedBackend
 
-KEEP_ALIVE_S = 30.0
-"""Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval, so that polls
-reuse the connection and their times include no handshake."""
+KEEP_ALIVE_S = 120.0
+"""Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval and most jobs,
+so that polls and the requests after a job reuse the connection. One that the server has closed is not used."""
 HTTP_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,

@@ -5,36 +5,96 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import is_json
-from voicegauge.model import Delivery, Interval, Latency, StateObservation, Timing
+from voicegauge.model import Delivery, Interval, Latency, RequestPhases, StateObservation, Timing
 
 
-def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
-    """Measure the latency of `delivery` from the start of its last submit.
+def find_origin_ms(delivery: Delivery, due_ms: float | None = None) -> float | None:
+    """Return the moment from which the latency of `delivery` counts, on the clock of `Timing.started_ms`.
+
+    Args:
+        delivery: the delivery.
+        due_ms: when its request was due, if requests are sent at a fixed rate.
+
+    Returns:
+        The moment; `None` if no submit was timed.
+    """
+    submit = find_submit_timing(delivery)
+    if due_ms is not None or submit is None:
+        return None if submit is None else due_ms
+    return delivery.first_sent_ms if delivery.first_sent_ms is not None else _get_sent_ms(submit)
+
+
+def find_submit_timing(delivery: Delivery) -> Timing | None:
+    """Return the timing of the last submit.
+
+    Return `None` if it was not timed, because an earlier process sent it or there was no response.
+    """
+    return delivery.exchanges[delivery.submit_exchange].timing if delivery.submit_exchange is not None else None
+
+
+def measure_phases(delivery: Delivery) -> RequestPhases | None:
+    """Return the phases of the last submit; `None` if it was not timed."""
+    timing = find_submit_timing(delivery)
+    if timing is None:
+        return None
+    return RequestPhases(
+        wait_ms=timing.wait_ms,
+        dns_ms=timing.dns_ms,
+        connect_ms=timing.connect_ms,
+        tls_ms=timing.tls_ms,
+        send_ms=timing.send_ms,
+        server_ms=timing.ttfb_ms,
+        transfer_ms=timing.receive_ms,
+        is_new_connection=timing.is_new_connection,
+        http_version=timing.http_version,
+    )
+
+
+def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | None = None) -> Latency | None:
+    """Measure the latency of `delivery` from its first submit, or from the moment at which that was due.
+
+    Args:
+        delivery: the delivery.
+        target: its target.
+        due_ms: when the request was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time.
 
     Returns:
         The latency; `None` if the submit was not timed because an earlier process sent it or there was no response.
     """
-    if delivery.submit_exchange is None:
+    submit, origin_ms = find_submit_timing(delivery), find_origin_ms(delivery, due_ms)
+    if submit is None or origin_ms is None:
         return None
-    submit = delivery.exchanges[delivery.submit_exchange].timing
-    if submit is None:
-        return None
-    job = _measure_job_phases(delivery, target, submit)
+    first_sent_ms = find_origin_ms(delivery)
+    assert first_sent_ms is not None, "the submit is timed"
+    delay_ms = first_sent_ms - origin_ms
+    submit_start_ms = submit.started_ms - origin_ms
+    submit_times = _SubmitTimes(
+        sent_ms=_get_sent_ms(submit) - origin_ms,
+        first_byte_ms=submit_start_ms + _compute_first_byte_ms(submit),
+        complete_ms=submit_start_ms + submit.total_ms,
+        delay_ms=delay_ms,
+    )
+    job = _measure_job_phases(delivery, target, submit_times)
+    submit_only = Latency(
+        submit_latency_ms=submit_times.complete_ms,
+        retries_ms=submit_times.sent_ms - delay_ms if delivery.attempts > 1 else 0.0,
+        delay_ms=None if due_ms is None else delay_ms,
+        queue_ms=job.queue,
+        processing_ms=job.processing,
+        completion_ms=job.completion,
+    )
     audio = delivery.exchanges[delivery.audio_exchange] if delivery.audio_exchange is not None else None
     if audio is None or audio.timing is None:
-        return Latency(
-            submit_latency_ms=submit.total_ms,
-            queue_ms=job.queue,
-            processing_ms=job.processing,
-            completion_ms=job.completion,
-        )
-    timing, start_ms = audio.timing, audio.timing.started_ms - submit.started_ms
+        return submit_only
+    timing, start_ms = audio.timing, audio.timing.started_ms - origin_ms
     last_byte_ms = start_ms + timing.total_ms
-    streaming = measure_streaming(delivery, target)
+    streaming = measure_streaming(delivery, target, origin_ms=origin_ms)
     first_audio_ms: float | None
     if delivery.text is not None:
         first_audio_ms = None
@@ -44,16 +104,17 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
         first_audio_ms = last_byte_ms
     else:
         first_audio_ms = start_ms + _compute_first_chunk_ms(timing)
-    return Latency(
-        submit_latency_ms=submit.total_ms,
-        queue_ms=job.queue,
-        processing_ms=job.processing,
-        completion_ms=job.completion,
+    return msgspec.structs.replace(
+        submit_only,
         download_ms=timing.total_ms if delivery.audio_exchange != delivery.submit_exchange else None,
         ttfb_ms=start_ms + _compute_first_byte_ms(timing),
         ttfa_ms=first_audio_ms,
         total_latency_ms=last_byte_ms,
     )
+
+
+def _get_sent_ms(timing: Timing) -> float:
+    return timing.started_ms + timing.before_send_ms
 
 
 def _compute_first_byte_ms(timing: Timing) -> float:
@@ -70,7 +131,17 @@ class _JobPhaseBounds(NamedTuple):
     completion: Interval | None = None
 
 
-def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_timing: Timing) -> _JobPhaseBounds:
+class _SubmitTimes(NamedTuple):
+    """Times of the last submit, in milliseconds from the moment from which the latency counts."""
+
+    sent_ms: float
+    first_byte_ms: float
+    complete_ms: float
+    delay_ms: float
+    """How much later than that moment the first submit was sent."""
+
+
+def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _SubmitTimes) -> _JobPhaseBounds:
     """Return lower and upper bounds of the phases of a job, because its status is seen only when it is polled.
 
     A service that waits for the end of the job responds when it ends, so that the response begins at the end. How long
@@ -82,15 +153,15 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_timing: T
     if job is None or ended is None:
         return _JobPhaseBounds()
     if ended == 0 and target.response.wait is not None:
-        first_byte_ms = _compute_first_byte_ms(submit_timing)
+        first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
-    completion = _compute_entry_bounds(observations, ended)
+    completion = _compute_entry_bounds(observations, ended, submit_times)
     phases = [name for name, state in job.states.items() if state.end is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
-        processing = Interval(low_ms=max(completion.low_ms - submit_timing.total_ms, 0.0), high_ms=completion.high_ms)
+        processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
     started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
-    queue = _compute_entry_bounds(observations, started)
+    queue = _compute_entry_bounds(observations, started, submit_times)
     processing = Interval(low_ms=max(completion.low_ms - queue.high_ms, 0.0), high_ms=completion.high_ms - queue.low_ms)
     return _JobPhaseBounds(queue, processing, completion)
 
@@ -99,11 +170,15 @@ def _is_terminal(job_spec: JobSpec, state: str) -> bool:
     return state in job_spec.states and job_spec.states[state].end is not None
 
 
-def _compute_entry_bounds(observations: Sequence[StateObservation], observation_index: int) -> Interval:
+def _compute_entry_bounds(
+    observations: Sequence[StateObservation], observation_index: int, submit_times: _SubmitTimes
+) -> Interval:
     """Return the bounds of the time at which the job entered the state of observation `observation_index`.
 
     When the previous poll was sent, the job was still in an earlier state; this gives the lower
     bound. The response that first showed the state gives the upper bound.
     """
-    low_ms = observations[observation_index - 1].requested_ms if observation_index else 0.0
-    return Interval(low_ms=low_ms, high_ms=observations[observation_index].at_ms)
+    delay_ms, earliest_ms = submit_times.delay_ms, submit_times.sent_ms
+    low_ms = observations[observation_index - 1].requested_ms + delay_ms if observation_index else earliest_ms
+    high_ms = observations[observation_index].at_ms + delay_ms
+    return Interval(low_ms=min(max(low_ms, earliest_ms), high_ms), high_ms=high_ms)

@@ -22,11 +22,15 @@ MIN_STALL_MS = 1.0
 """Shortest stall that counts; shorter ones are within the precision of the timestamps."""
 
 
-def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | None:
+def measure_streaming(delivery: Delivery, target: BaseTarget, *, origin_ms: float) -> Streaming | None:
     """Measure the arrival of streamed audio; `add_playback_measurements` later adds the values that require decoding.
 
     A stream is an event stream, or a response of bytes without a Content-Length.
-    Times are milliseconds from the start of the submit.
+
+    Args:
+        delivery: the delivery.
+        target: its target.
+        origin_ms: the moment from which times count, on the clock of `Timing.started_ms`.
 
     Returns:
         The measurements; `None` if the audio was not streamed in the response to the submit, or was not timed.
@@ -36,26 +40,27 @@ def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | Non
         return None
     exchange = delivery.exchanges[index]
     if spec.delivered == "stream" and target.operation.stream is not None:
-        return _measure_event_stream(exchange, target.operation.stream)
+        return _measure_event_stream(exchange, target.operation.stream, origin_ms)
     # A provider that knows the length has finished the audio before it sends the first byte.
     is_streamed = spec.delivered == "bytes" and exchange.response.header("content-length") is None
-    return _merge_chunks(_read_body_arrivals(exchange)) if is_streamed else None
+    return _merge_chunks(_read_body_arrivals(exchange, origin_ms)) if is_streamed else None
 
 
-def _read_body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
+def _read_body_arrivals(exchange: Exchange, origin_ms: float) -> list[tuple[float, int]]:
     """Return the arrivals of the body as (ms, bytes so far).
 
     The list is empty if a content encoding was removed, because the timed chunks are then not chunks of the body.
     """
     chunks = exchange.timing.chunks if exchange.timing is not None else ()
     sizes = list(accumulate(size for _, size in chunks))
-    if not sizes or sizes[-1] != len(exchange.response.body):
+    if exchange.timing is None or not sizes or sizes[-1] != len(exchange.response.body):
         return []
-    return [(at, size) for (at, _), size in zip(chunks, sizes, strict=True)]
+    start_ms = exchange.timing.started_ms - origin_ms
+    return [(start_ms + at_ms, size) for (at_ms, _), size in zip(chunks, sizes, strict=True)]
 
 
-def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec) -> Streaming | None:
-    arrivals = _read_body_arrivals(exchange)
+def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec, origin_ms: float) -> Streaming | None:
+    arrivals = _read_body_arrivals(exchange, origin_ms)
     stream = parse_exchange(exchange).read_stream(stream_spec)
     if not arrivals or not stream.events:
         return None

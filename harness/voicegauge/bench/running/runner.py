@@ -1,4 +1,4 @@
-"""Runs a benchmark plan round by round; in each round, one text is sent to all targets concurrently.
+"""Runs a benchmark plan: the targets take turns with one text after the other.
 
 The runner sends and times the requests, saves the audio and writes the journal. It does not decode
 or score anything, because a busy process would distort the times.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from voicegauge.bench.planning import (
     BenchPlan,
@@ -24,8 +24,10 @@ from voicegauge.bench.planning import (
     synthesize_texts,
 )
 from voicegauge.bench.running.access import ProviderAccess, create_provider_semaphores, open_clients
+from voicegauge.bench.running.dispatch import ArrivalRate, send_closed_loop, send_open_loop
 from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
-from voicegauge.bench.running.latency import measure_latency
+from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
+from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed, quiet_process
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.store import save_audio
@@ -54,7 +56,17 @@ from voicegauge.model import (
     Sample,
     VoiceSample,
 )
-from voicegauge.transport import Clock, Transport
+from voicegauge.transport import Clock, RealClock, Transport, run_in_thread
+
+SEND_INTERVAL_S = 0.002
+"""Minimum time between two requests in seconds: sending one takes a millisecond of work, during which the response to
+another would be noticed late."""
+MAX_IN_FLIGHT_AT_FIXED_RATE = 512
+"""Number of requests in flight above which a run at a fixed rate sends no more until one ends."""
+
+
+def _open_spaced_transport() -> Transport:
+    return Transport(send_interval_s=SEND_INTERVAL_S)
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class RunConfig:
     access_by_provider: Mapping[str, ProviderAccess]
     """Access to the providers by provider id."""
     concurrency: int = 16
-    """Maximum number of requests in flight, with at most one per target. Up to 16 delay a TTFB by a few ms at most."""
+    """Number of requests in flight, of which each target has an equal share."""
     max_cost_usd: float | None = None
     """The budget in dollars; `None` for an emulator, which costs nothing."""
     prices: Mapping[str, float] = field(default_factory=dict)
@@ -78,7 +90,9 @@ class RunConfig:
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     max_wait_s: float | None = None
     """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
-    open_transport: Callable[[], Transport] = Transport
+    rate: ArrivalRate | None = None
+    """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
+    open_transport: Callable[[], Transport] = _open_spaced_transport
     """Function that opens the connections of one session."""
     clock: Clock | None = None
     """Clock for waits between polls and retries; by default the real clock."""
@@ -184,8 +198,11 @@ class _PlanRunner:
             pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
             self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_without(pending))
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
-        self._slots = asyncio.Semaphore(config.concurrency)
-        self._provider_slots = create_provider_semaphores(config.access_by_provider, config.concurrency)
+        in_flight = config.concurrency if config.rate is None else MAX_IN_FLIGHT_AT_FIXED_RATE
+        self._slots = asyncio.Semaphore(in_flight)
+        self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
+        self._clock = config.clock or RealClock()
+        self._loop_lag = LoopLag()
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
     async def run(self) -> RunOutcome:
@@ -200,9 +217,11 @@ class _PlanRunner:
         self._mark_lost_samples()
         task = asyncio.current_task()
         try:
-            for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
-                if not self._stop.requested:
-                    await self._run_session(session)
+            with quiet_process():
+                async with self._loop_lag.watching():
+                    for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
+                        if not self._stop.requested:
+                            await self._run_session(list(session))
         except asyncio.CancelledError:
             if not self._stop.requested or task is None:
                 raise
@@ -239,7 +258,7 @@ class _PlanRunner:
             if is_lost and planned.id not in self._samples:
                 self._finish_sample(_build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
-    async def _run_session(self, rounds: Iterable[Round]) -> None:
+    async def _run_session(self, rounds: Sequence[Round]) -> None:
         async with self._config.open_transport() as transport:
             clients = open_clients(
                 self._contracts.values(),
@@ -250,19 +269,24 @@ class _PlanRunner:
                 clock=self._config.clock,
                 max_wait_s=self._config.max_wait_s,
             )
-            for row in rounds:
-                if not self._stop.requested:
-                    await self._run_round(row, clients)
 
-    async def _run_round(self, round_samples: Round, clients: Mapping[str, Client]) -> None:
-        """Send one text to all its targets; a failure affects only its own target."""
-        is_first = not self._samples
-        async with asyncio.TaskGroup() as tasks:
-            for planned in round_samples:
-                if planned.id not in self._samples:
-                    tasks.create_task(self._measure_or_stop(planned, clients))
-        if is_first:
-            self._stop_if_unreachable()
+            async def send_sample(planned: PlannedSample, due_s: float | None) -> None:
+                await self._measure_or_stop(planned, clients, due_s)
+
+            remaining = [row for row in map(self._leave_out_finished, rounds) if row]
+            if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
+                await send_closed_loop(remaining[:1], self._config.concurrency, send_sample)
+                self._stop_if_unreachable()
+                remaining = remaining[1:]
+            rate = self._config.rate
+            if rate is None:
+                await send_closed_loop(remaining, self._config.concurrency, send_sample)
+            else:
+                seed = self._config.plan.settings.seed
+                await send_open_loop(remaining, rate, send_sample, clock=self._clock, seed=seed)
+
+    def _leave_out_finished(self, round_samples: Round) -> Round:
+        return tuple(planned for planned in round_samples if planned.id not in self._samples)
 
     def _stop_if_unreachable(self) -> None:
         failures = [sample.failure for sample in self._samples.values()]
@@ -270,41 +294,72 @@ class _PlanRunner:
             assert failures[0] is not None
             self._stop.request_stop(NothingMeasuredError(f"no provider responded: {failures[0].message}"))
 
-    async def _measure_or_stop(self, planned_sample: PlannedSample, clients: Mapping[str, Client]) -> None:
-        """Measure one sample. An error of the tool stops the run, but not the requests in flight."""
+    async def _measure_or_stop(
+        self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None
+    ) -> None:
+        """Measure one sample. A failure affects only its own target.
+
+        An error of the tool stops the run, but not the requests in flight.
+        """
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
         async with self._provider_slots[target.contract.id], self._slots:
             if self._stop.requested:
                 return
             try:
-                await self._measure_sample(planned_sample, target, clients[target.contract.id])
+                await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
             except VoicegaugeError as error:
                 self._stop.request_stop(error)
 
-    async def _measure_sample(self, planned_sample: PlannedSample, target: BaseTarget, client: Client) -> None:
-        started = datetime.now(UTC)
+    async def _measure_sample(
+        self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
+    ) -> None:
+        times = _SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._to_due_ms(due_s))
         price = self._quote_sample_price(planned_sample, target)
         try:
             delivery = await self._deliver(planned_sample, target, client, price)
         except DeliveryInterruptedError as error:
             if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
-                self._save_delivery(
-                    self._build_sample(planned_sample, target, error.delivery, price, started), error.delivery
-                )
+                await self._save_delivery(planned_sample, target, error.delivery, price, times)
             raise
-        self._save_delivery(self._build_sample(planned_sample, target, delivery, price, started), delivery)
+        await self._save_delivery(planned_sample, target, delivery, price, times)
 
-    def _save_delivery(self, sample: Sample, delivery: Delivery) -> None:
-        """Write the sample of a delivery to the journal."""
+    def _to_due_ms(self, due_s: float | None) -> float | None:
+        """Return when a request was due on the clock of `Timing.started_ms`; `None` on another clock."""
+        return due_s * 1000 if due_s is not None and self._clock.times_exchanges else None
+
+    async def _save_delivery(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        delivery: Delivery,
+        price_quote: PriceQuote,
+        times: _SampleTimes,
+    ) -> None:
+        """Save the audio of a delivery, and write its sample to the journal, in a thread."""
+        ended_s = asyncio.get_running_loop().time()
+        lag_ms = self._loop_lag.find_max_ms(times.started_s, ended_s)
+        sample = await run_in_thread(self._write_delivery, planned_sample, target, delivery, price_quote, times, lag_ms)
+        self._add_sample(sample)
+
+    def _write_delivery(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        delivery: Delivery,
+        price_quote: PriceQuote,
+        times: _SampleTimes,
+        lag_ms: float,
+    ) -> Sample:
+        sample = self._build_sample(planned_sample, target, delivery, price_quote, times, lag_ms)
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
             self._journal.write(JobLeftOpen(sample=sample, is_emulated=self._emulated))
             self._left_open.add(sample.id)
-            self._add_sample(sample)
         else:
-            self._finish_sample(sample, delivery.billing)
+            self._journal.write(SampleFinished(sample=sample, billing=delivery.billing, is_emulated=self._emulated))
+        return sample
 
     def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
         self._journal.write(SampleFinished(sample=sample, billing=billing, is_emulated=self._emulated))
@@ -364,19 +419,28 @@ class _PlanRunner:
         target: BaseTarget,
         delivery: Delivery,
         price_quote: PriceQuote,
-        started_at: datetime,
+        times: _SampleTimes,
+        lag_ms: float,
     ) -> Sample:
+        latency, origin_ms = (
+            measure_latency(delivery, target, due_ms=times.due_ms),
+            find_origin_ms(delivery, times.due_ms),
+        )
+        total_ms = None if latency is None else latency.total_latency_ms
         is_resumed = planned_sample.id in self._earlier_state.open_jobs
         return Sample(
             **_build_planned_fields(planned_sample),
-            started_at=started_at.isoformat(timespec="milliseconds"),
+            started_at=times.started_at.isoformat(timespec="milliseconds"),
             attempts=self._earlier_state.histories[planned_sample.id].attempt_count
             if is_resumed
             else delivery.attempts,
             polls=_count_polls(delivery),
             request_id=delivery.job.id if delivery.job else None,
-            latency=measure_latency(delivery, target),
-            streaming=measure_streaming(delivery, target),
+            latency=latency,
+            phases=measure_phases(delivery),
+            streaming=None if origin_ms is None else measure_streaming(delivery, target, origin_ms=origin_ms),
+            max_lag_ms=lag_ms,
+            is_disturbed=is_disturbed(lag_ms, total_ms),
             audio=self._save_audio(planned_sample, delivery),
             transcript=delivery.text,
             cost=_build_cost(price_quote, delivery, target),
@@ -402,6 +466,16 @@ class _PlanRunner:
             return planned_sample.price
         usd = self._config.prices.get(target.id)
         return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_s, user_price_usd=usd)
+
+
+class _SampleTimes(NamedTuple):
+    """When a sample was started."""
+
+    started_at: datetime
+    started_s: float
+    """The same moment in the time of the event loop."""
+    due_ms: float | None
+    """When it was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time."""
 
 
 def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:

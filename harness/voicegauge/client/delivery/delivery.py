@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedE
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
-from voicegauge.model import BillingStatus, Delivery, Failure, Request
+from voicegauge.model import BillingStatus, Delivery, Failure, Request, Timing
 from voicegauge.recording import mask_record
+from voicegauge.transport import run_in_thread
 
 MAX_CANCEL_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
@@ -83,6 +85,7 @@ class DeliveryTask:
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0
         self._submit_index: int | None = None
+        self._first_sent_ms: float | None = None
 
     async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
         """Submit `request`, which has the given idempotency key if any, and return its delivery."""
@@ -149,25 +152,28 @@ class DeliveryTask:
         for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
-            if self._observer is not None:
-                self._observer.before_submit(idempotency_key)
+            await self._notify_before_submit(idempotency_key)
             self._attempts += 1
             self._settlement.note_sending()
-            self._started_s = self._clock.monotonic()
+            if self._attempts == 1:
+                self._started_s = self._clock.monotonic()
+            called_ms = time.perf_counter() * 1000
             try:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
+                self._note_first_attempt(called_ms)
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
-                    self._observer.submit_not_sent()
+                    await run_in_thread(self._observer.submit_not_sent)
                 if wait is None or (error.sent and idempotency_key is None):
                     raise self._log.build_transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error
                 await self._log.wait(wait, self._connection.mask_secrets(str(error)))
                 continue
-            if self._note_submit_response(submit):
+            self._note_first_attempt(called_ms, submit.exchange.timing)
+            if await self._note_submit_response(submit):
                 return submit
             rejection = build_rejection_failure(submit.exchange.response, self._connection.secrets)
             if wait is None or not should_send_again(submit.exchange.response.status, retry):
@@ -175,13 +181,31 @@ class DeliveryTask:
             await self._log.wait(self._log.get_requested_wait_s(submit, wait), rejection.message)
         raise AssertionError("the last attempt has no wait")
 
+    async def _notify_before_submit(self, idempotency_key: str | None) -> None:
+        """Notify the observer, whose journal may wait for the disk, without delaying other requests."""
+        if self._observer is None:
+            return
+        try:
+            await run_in_thread(self._observer.before_submit, idempotency_key)
+        except asyncio.CancelledError:
+            await run_in_thread(self._observer.submit_not_sent)
+            raise
+
+    def _note_first_attempt(self, called_ms: float, timing: Timing | None = None) -> None:
+        """Note when the first attempt was sent; without a response, this is when it was called."""
+        if self._first_sent_ms is None:
+            opening_ms = timing.before_send_ms if timing is not None else 0.0
+            self._first_sent_ms = (called_ms if timing is None else timing.started_ms) + opening_ms
+            if self._clock.times_exchanges:
+                self._started_s = self._first_sent_ms / 1000
+
     async def _wait_for_rate_limit(self) -> None:
         """Wait until the account's plan allows a request. That is not the provider's latency, so it is not timed."""
         started_s = self._clock.monotonic()
         await self._connection.wait_for_rate_limit(self._target.operation)
         self._deadline.extend(self._clock.monotonic() - started_s)
 
-    def _note_submit_response(self, submit_exchange: ParsedExchange) -> bool:
+    async def _note_submit_response(self, submit_exchange: ParsedExchange) -> bool:
         """Note the response to a submit; return whether the submit was accepted.
 
         The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
@@ -197,7 +221,7 @@ class DeliveryTask:
             self._job.read_job_id(submit_exchange)
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            self._observer.after_submit(status, self._settlement, job_id)
+            await run_in_thread(self._observer.after_submit, status, self._settlement, job_id)
         return accepted
 
     # Jobs
@@ -300,6 +324,7 @@ class DeliveryTask:
             media_type=media_type,
             audio_exchange=result.exchange_index if result else None,
             submit_exchange=self._submit_index,
+            first_sent_ms=self._first_sent_ms,
             charged_usd=self._settlement.charged_usd,
             charged_credits=self._settlement.charged_credits,
             billing=self._settlement.status,

@@ -69,8 +69,13 @@ class JobPoller:
             self._failed_polls += 1
             return poll, False
         self._failed_polls = 0
+        timing, received_ms = poll.exchange.timing, self._elapsed_ms
+        if timing is not None and self._clock.times_exchanges:
+            # The service states what it knew when it received the request, at the earliest, or began to respond.
+            requested_ms = timing.started_ms + timing.before_send_ms - self._started_s * 1000
+            received_ms = timing.started_ms + timing.total_ms - timing.receive_ms - self._started_s * 1000
         is_done = self._job.observe_poll(
-            poll, requested_ms=requested_ms, received_ms=self._elapsed_ms, exchange_index=self._log.last_index
+            poll, requested_ms=requested_ms, received_ms=received_ms, exchange_index=self._log.last_index
         )
         undocumented = self._job.undocumented_state
         self._last_response = f"state {self._job.last_state!r}"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,6 +136,7 @@ class Journal:
         """
         self.path = path
         self._durable = is_durable
+        self._lock = threading.Lock()
         self._write_error: StorageError | None = None
         check_writable(self.path)
         try:
@@ -164,7 +166,7 @@ class Journal:
         self._file.close()
 
     def write(self, event: Record) -> None:
-        """Append `event`.
+        """Append `event`. Several threads may do so.
 
         A line that could not be written completely is removed, so that the journal never contains
         half a line. Every later call raises the same error.
@@ -172,9 +174,12 @@ class Journal:
         Raises:
             StorageError: the disk is full, or the file cannot be written.
         """
-        if self._write_error is not None:
-            raise self._write_error
-        line = msgspec.json.encode(event) + b"\n"
+        with self._lock:
+            if self._write_error is not None:
+                raise self._write_error
+            self._append(msgspec.json.encode(event) + b"\n")
+
+    def _append(self, line: bytes) -> None:
         before = os.fstat(self._file.fileno()).st_size
         try:
             written = self._file.write(line)

@@ -1,0 +1,89 @@
+"""When each request is sent, with sends that take virtual time and no sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import pytest
+
+from voicegauge.bench.planning.plan import PlannedSample
+from voicegauge.bench.planning.suite import SuiteText
+from voicegauge.bench.running.dispatch import ArrivalRate, schedule_arrivals, send_closed_loop, send_open_loop
+from voicegauge.contract import PriceQuote
+from voicegauge.transport import RealClock
+
+from ..builders.virtual_time import in_virtual_time
+
+
+def rounds(texts: int, *targets: str) -> list[tuple[PlannedSample, ...]]:
+    return [
+        tuple(
+            PlannedSample(
+                target=target,
+                text=SuiteText(id=str(number), category="plain", text="Hello.", language="en"),
+                session=1,
+                repetition=1,
+                price=PriceQuote(None, None, False),
+            )
+            for target in targets
+        )
+        for number in range(texts)
+    ]
+
+
+@in_virtual_time
+async def test_one_target_gets_all_requests_in_flight() -> None:
+    in_flight, most = 0, 0
+
+    async def send(_planned: PlannedSample, due_s: float | None) -> None:
+        nonlocal in_flight, most
+        assert due_s is None
+        in_flight += 1
+        most = max(most, in_flight)
+        await asyncio.sleep(1)
+        in_flight -= 1
+
+    await send_closed_loop(rounds(64, "a"), 16, send)
+    assert most == 16
+    assert asyncio.get_running_loop().time() == pytest.approx(4)
+
+
+@in_virtual_time
+async def test_a_fast_target_stays_near_a_slow_one_which_is_never_kept_waiting() -> None:
+    ended: Counter[str] = Counter()
+    leads: list[int] = []
+
+    async def send(planned: PlannedSample, _due_s: float | None) -> None:
+        if planned.target == "fast":
+            leads.append(int(planned.text.id) - ended["slow"])
+        await asyncio.sleep(60 if planned.target == "slow" else 0.3)
+        ended[planned.target] += 1
+
+    await send_closed_loop(rounds(20, "slow", "fast"), 4, send)
+    assert ended == {"slow": 20, "fast": 20}
+    assert max(leads) <= 4
+    assert asyncio.get_running_loop().time() == pytest.approx(600), "two of 20 at a time, 60 s each"
+
+
+@in_virtual_time
+async def test_at_a_fixed_rate_requests_are_sent_when_they_are_due() -> None:
+    sent: defaultdict[str, list[float]] = defaultdict(list)
+
+    async def send(planned: PlannedSample, due_s: float | None) -> None:
+        now_s = asyncio.get_running_loop().time()
+        assert due_s == pytest.approx(now_s, abs=1e-6)
+        sent[planned.target].append(now_s)
+        await asyncio.sleep(100)
+
+    await send_open_loop(rounds(10, "a", "b"), ArrivalRate(2.0), send, clock=RealClock(), seed=0)
+    assert sent["a"] == pytest.approx([0.5 * n for n in range(10)], abs=1e-6)
+    assert sent["b"] == pytest.approx([0.25 + 0.5 * n for n in range(10)], abs=1e-6)
+
+
+def test_poisson_arrivals_have_exponential_intervals() -> None:
+    due_s = [at_s for at_s, _ in schedule_arrivals(rounds(4000, "a"), ArrivalRate(5.0, "poisson"), seed=1)]
+    gaps_s = sorted(after - before for before, after in pairwise(due_s))
+    assert sum(gaps_s) / len(gaps_s) == pytest.approx(0.2, rel=0.05)
+    assert gaps_s[len(gaps_s) // 2] == pytest.approx(0.1386, rel=0.06), "the median is ln 2 of the mean"

@@ -1,0 +1,78 @@
+"""Watches how late the event loop is, because times that are taken while it is busy are not the provider's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import sys
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Iterator
+
+CHECK_INTERVAL_S = 0.005
+MAX_LAG_MS = 10.0
+"""Lag of the event loop above which a sample is marked as disturbed."""
+MAX_LAG_SHARE = 0.01
+"""The same as a share of the sample's latency, because an hour of a job contains some lag without consequences."""
+MIN_RECORDED_LAG_MS = 1.0
+SWITCH_INTERVAL_S = 0.0005
+"""Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
+
+
+class LoopLag:
+    """The lags of the running event loop, in the order of time."""
+
+    def __init__(self) -> None:
+        self._times_s: list[float] = []
+        self._lags_ms: list[float] = []
+
+    def find_max_ms(self, start_s: float, end_s: float) -> float:
+        """Return the longest lag between two moments of the event loop's time, in milliseconds."""
+        first = bisect_left(self._times_s, start_s)
+        # A lag is noted when it ends, so the one that covers the end is the next one.
+        last = bisect_left(self._times_s, end_s) + 1
+        return max(self._lags_ms[first:last], default=0.0)
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Watch the event loop as long as the context lasts."""
+        watcher = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due_s = loop.time() + CHECK_INTERVAL_S
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            lag_ms = (loop.time() - due_s) * 1000
+            if lag_ms >= MIN_RECORDED_LAG_MS:
+                self._times_s.append(loop.time())
+                self._lags_ms.append(lag_ms)
+
+
+def is_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
+    """Whether a lag is too long for a sample with this latency."""
+    return max_lag_ms > max(MAX_LAG_MS, (latency_ms or 0.0) * MAX_LAG_SHARE)
+
+
+@contextlib.contextmanager
+def quiet_process() -> Iterator[None]:
+    """Keep the garbage collector and other threads from delaying the event loop.
+
+    What exists already, such as the contracts, is left out of collections, each of which would take tens of
+    milliseconds.
+    """
+    switch_interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(switch_interval_s)
