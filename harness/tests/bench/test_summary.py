@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.cost import CostLine
-from voicegauge.bench.analysis.summary import find_pareto_optimal, summarize_targets
+from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
@@ -150,29 +151,40 @@ def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: 
     assert line.compute_request_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
 
 
-POINTS = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 5), st.integers(0, 5))), max_size=8)
-
-
-@given(points=POINTS)
-def test_the_pareto_set_is_what_no_other_point_dominates(points: list[tuple[int, int] | None]) -> None:
-    for point, best in zip(points, find_pareto_optimal(points), strict=True):
-        beaten = point is None or any(
-            other is not None and other[0] <= point[0] and other[1] <= point[1] and other != point for other in points
-        )
-        assert best is not beaten
-    if any(points):
-        assert any(find_pareto_optimal(points))
+def _summarize_pareto(
+    times_ms: Mapping[str, float], errors: Mapping[str, int], *, texts: int = 8
+) -> list[TargetSummary]:
+    samples = tuple(
+        build_sample(number, target=name, total_latency_ms=ms + number)
+        for name, ms in times_ms.items()
+        for number in range(texts)
+    )
+    scores = build_score_set(samples, lambda one: errors[one.target])
+    return list(
+        summarize_targets(build_run(samples, targets=tuple(build_target_ref(name) for name in times_ms)), scores)
+    )
 
 
 def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neither_is_not() -> None:
-    names = ("acme/fast", "acme/clear", "acme/poor")
-    samples = tuple(
-        build_sample(1, target=name, total_latency_ms=ms) for name, ms in zip(names, (100.0, 500.0, 600.0), strict=True)
+    found = _summarize_pareto(
+        {"acme/fast": 100, "acme/clear": 500, "acme/poor": 600}, {"acme/fast": 5, "acme/clear": 1, "acme/poor": 6}
     )
-    errors = {"acme/fast": 5, "acme/clear": 1, "acme/poor": 6}
-    scores = build_score_set(samples, lambda one: errors[one.target])
-    found = summarize_targets(build_run(samples, targets=tuple(build_target_ref(name) for name in names)), scores)
     assert [one.pareto for one in found] == [True, True, False]
+    assert [one.is_among_fastest for one in found] == [True, False, False]
+    assert [one.is_among_most_intelligible for one in found] == [False, True, False]
+
+
+def test_a_target_is_outside_the_pareto_set_only_if_another_is_clearly_better() -> None:
+    """With few texts nothing is clear, however far apart the numbers are."""
+    times, errors = {"acme/fast": 100.0, "acme/slow": 900.0}, {"acme/fast": 1, "acme/slow": 4}
+    assert [one.pareto for one in _summarize_pareto(times, errors, texts=4)] == [True, True]
+    assert [one.pareto for one in _summarize_pareto(times, errors, texts=5)] == [True, False]
+
+
+def test_equal_error_rates_leave_the_choice_to_speed() -> None:
+    found = _summarize_pareto({"acme/fast": 100, "acme/slow": 900}, {"acme/fast": 2, "acme/slow": 2})
+    assert [one.pareto for one in found] == [True, False]
+    assert all(one.is_among_most_intelligible for one in found)
 
 
 def test_a_target_that_streams_has_a_stream_summary() -> None:

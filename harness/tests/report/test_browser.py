@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from voicegauge.bench.analysis import resample_targets, summarize_targets
 from voicegauge.bench.analysis.cost import CostLine
+from voicegauge.bench.running import load_run
 from voicegauge.model import Provenance
 from voicegauge.report import write_report
 from voicegauge.report.text_format import format_usd
+from voicegauge.report.verdict import RankingWeights, rank_targets
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, crowd, hostile_voices, make_run
 
@@ -116,15 +120,15 @@ def test_a_foreign_script_is_blocked(browser: Browser, pages: dict[str, Path], t
         assert sum("Content Security Policy" in line for line in trouble) >= 3
 
 
-def _column(page: Page, index: int) -> list[str]:
-    cells = page.locator(f"#comparison tbody tr > :nth-child({index + 1})")
+def _column(page: Page, key: str) -> list[str]:
+    cells = page.locator(f"#comparison tbody tr:not([hidden]) > [data-key={key}]")
     return [str(value) for value in cells.evaluate_all("cells => cells.map(c => c.dataset.value)")]
 
 
 def test_rows_start_sorted_by_error_rate_and_say_so(browser: Browser, pages: dict[str, Path]) -> None:
     with opened(browser, pages["mixed"], DESK) as (page, _):
-        assert page.locator("#comparison th[aria-sort=ascending]").inner_text().startswith("WER")
-        values = _column(page, 1)
+        assert page.locator("#comparison th[aria-sort=ascending]").inner_text().startswith("Word errors")
+        values = _column(page, "wer")
         rates = [float(value) for value in values if value]
         assert rates == sorted(rates)
         assert values == [*map(str, rates), ""]  # the target that delivered no audio has no error rate
@@ -135,50 +139,139 @@ def test_a_header_sorts_its_column_either_way_with_missing_numbers_last(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
     with opened(browser, pages["emulated"], DESK) as (page, trouble):
-        headers = page.locator("#comparison thead tr:last-child th").all_inner_texts()
-        at = next(i for i, text in enumerate(headers) if text.startswith("p50"))
-        button = page.get_by_role("button", name="p50")
+        button = page.get_by_role("button", name="Total latency")
         for direction, sign in (("ascending", 1), ("descending", -1)):
             button.press("Enter")
             assert page.locator("#comparison th[aria-sort]").get_attribute("aria-sort") == direction
-            values = _column(page, at)
+            values = _column(page, "latency")
             known = [sign * float(value) for value in values if value]
             assert known == sorted(known)
             assert values[-1] == ""  # the target that never answered
-        page.get_by_role("button", name="Rate").click()
-        assert page.locator("#comparison th[aria-sort]").get_attribute("aria-sort") == "descending"
         page.get_by_role("button", name="Target").click()
-        assert _column(page, 0) == sorted(_column(page, 0))
+        assert _column(page, "target") == sorted(_column(page, "target"))
+        assert trouble == []
+
+
+def test_a_link_restores_filter_sorting_columns_and_prices(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+        page.get_by_label("Filter targets").fill("north/")
+        page.get_by_role("button", name="Total latency").click()
+        page.locator("#comparison summary").click()
+        page.get_by_role("checkbox", name="TTFA").check()
+        page.get_by_label("Characters in a text").fill("1000")
+        page.get_by_role("slider", name="Price").fill("4")
+        page.locator("nav a[href='#cost']").click()
+        link = page.evaluate("location.hash")
+        assert link.startswith("#cost&")
+        before = _column(page, "latency"), _column(page, "million"), page.locator(".ranked").inner_text()
+        page.goto("about:blank")
+        page.goto(pages["emulated"].as_uri() + link)
+        assert (_column(page, "latency"), _column(page, "million"), page.locator(".ranked").inner_text()) == before
+        assert len(before[0]) == 3
+        assert page.locator("#comparison th[data-key=ttfa]").is_visible()
+        assert page.get_by_label("Filter targets").input_value() == "north/"
+        assert page.locator("#cost").evaluate("one => Math.abs(one.getBoundingClientRect().top) < 200")
+        assert trouble == []
+
+
+@pytest.mark.parametrize("width", [360, 1024, 1440])
+@pytest.mark.parametrize("name", ["emulated", "mixed", "crowd"])
+def test_the_decision_table_needs_no_horizontal_scrolling(
+    browser: Browser, pages: dict[str, Path], name: str, width: int
+) -> None:
+    for script in (True, False):
+        with opened(browser, pages[name], (width, 900), java_script_enabled=script) as (page, _):
+            table = page.locator("#comparison .scroll")
+            assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+            assert page.locator("#comparison tbody tr").first.locator("td:visible").count() <= 6
+
+
+def test_print_keeps_every_column(browser: Browser, pages: dict[str, Path]) -> None:
+    paper = (1031, 729)  # A4 landscape without margins, in px
+    for script in (True, False):
+        with opened(browser, pages["emulated"], paper, java_script_enabled=script) as (page, _):
+            page.emulate_media(media="print")
+            heads = page.locator("#comparison thead th")
+            assert heads.count() > 12
+            for box in (one.bounding_box() for one in heads.all()):
+                assert box
+                assert box["width"] > 0
+                assert box["x"] + box["width"] <= paper[0]
+            assert len(page.pdf(prefer_css_page_size=True)) > 10_000
+
+
+def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: dict[str, Path]) -> None:
+    run = load_run(pages["emulated"].parent / "a")
+    targets = summarize_targets(run, run.score_sets[-1])
+    resamples = resample_targets(run, run.score_sets[-1])
+    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+        shown = page.locator(".ranked li")
+        for speed, intelligibility, price in ((2, 2, 0), (1, 4, 0), (4, 0, 3), (0, 0, 4)):
+            for label, weight in (("Speed", speed), ("Intelligibility", intelligibility), ("Price", price)):
+                page.get_by_role("slider", name=label).fill(str(weight))
+            weights = RankingWeights(speed=speed, intelligibility=intelligibility, price=price)
+            expected = rank_targets(targets, resamples, weights=weights).targets
+            points = ["not ranked" if one.points is None else f"{one.points:.0f}" for one in expected]
+            assert shown.locator("[data-points]").all_inner_texts() == points
+            shares = [
+                f"first in {math.floor(one.first_share * 100 + 0.5 + 1e-9)}%"
+                for one in expected
+                if one.first_share is not None
+            ]
+            assert shown.locator("[data-share]").all_inner_texts()[: len(shares)] == shares
         assert trouble == []
 
 
 @pytest.mark.parametrize("length", [1, 137, 501, 5_001])
-def test_the_chosen_text_length_sets_the_price_as_the_library_does(
+def test_the_chosen_text_length_sets_every_price_as_the_library_does(
     browser: Browser, pages: dict[str, Path], length: int
 ) -> None:
     with opened(browser, pages["emulated"], DESK) as (page, trouble):
         page.get_by_label("Characters in a text").fill(str(length))
-        lines = 0
-        for row in page.locator("tr[data-fixed]").all():
-            data = row.evaluate("row => ({...row.dataset})")
+        page.get_by_label("Characters per month").fill("2000000")
+        shown = 0
+        for price in page.locator("[data-price]").all():
+            data = price.evaluate("one => ({...(one.closest('[data-fixed]')?.dataset ?? {})})")
+            if not data:
+                continue
             line = CostLine(
                 fixed_usd=float(data["fixed"]),
                 usd_per_character=float(data["character"]),
                 max_characters=int(data["maxCharacters"]) if data["maxCharacters"] else None,
             )
-            assert row.locator("[data-text]").inner_text() == format_usd(line.compute_request_usd(length))
-            assert row.locator("[data-million]").inner_text() == format_usd(line.compute_usd_per_1m_characters(length))
-            lines += 1
-        assert lines == len(VOICES)  # one has no price, one never answers but has one
+            million = line.compute_usd_per_1m_characters(length)
+            expected = {"text": line.compute_request_usd(length), "million": million, "month": 2 * million}
+            assert price.text_content() == format_usd(expected[price.get_attribute("data-price") or ""])
+            shown += 1
+        assert shown == 4 * len(VOICES)  # one has no price, one never answers but has one
+        assert f"in texts of {length:,} characters" in page.locator("[data-price-detail]").inner_text()
         assert trouble == []
 
 
 def test_an_invalid_text_length_is_rejected_with_a_message(browser: Browser, pages: dict[str, Path]) -> None:
     with opened(browser, pages["emulated"], DESK) as (page, trouble):
-        before = page.locator("[data-million]").all_inner_texts()
+        before = page.locator("[data-price]").all_text_contents()
         page.get_by_label("Characters in a text").fill("-3")
-        assert "whole number" in page.get_by_role("status").inner_text()
-        assert page.locator("[data-million]").all_inner_texts() == before
+        assert "whole numbers" in page.locator("[data-problem]").inner_text()
+        assert page.locator("[data-price]").all_text_contents() == before
+        assert trouble == []
+
+
+def test_every_point_has_a_number_at_every_width(browser: Browser, pages: dict[str, Path]) -> None:
+    for size, kind in ((SMALL_PHONE, "narrow"), (DESK, "wide")):
+        with opened(browser, pages["crowd"], size) as (page, _):
+            numbers = page.locator(f".scatter.{kind} .number")
+            assert sorted(map(int, numbers.all_text_contents())) == list(range(1, 21))
+            assert all(number.is_visible() for number in numbers.all())
+
+
+def test_one_player_plays_at_a_time(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["emulated"], DESK) as (page, trouble):
+        playing = page.evaluate(
+            "async () => { const [a, b] = document.querySelectorAll('audio'); a.muted = b.muted = true;"
+            " await a.play(); await b.play(); return [a.paused, b.paused]; }"
+        )
+        assert playing == [True, False]
         assert trouble == []
 
 
@@ -200,12 +293,17 @@ def test_without_javascript_the_page_is_complete_and_offers_no_controls(
 ) -> None:
     with opened(browser, pages["emulated"], PHONE, java_script_enabled=False) as (page, trouble):
         assert page.get_by_text("EMULATED", exact=True).first.is_visible()
-        for section in ("comparison", "tradeoff", "latency", "categories", "cost", "clips", "failures", "run"):
+        for section in ("comparison", "latency", "categories", "cost", "clips", "failures", "run"):
             assert page.locator(f"#{section} h2").is_visible()
+        assert page.locator(".headline").is_visible()
+        assert page.locator(".ranked li").count() == len(VOICES)
         assert page.get_by_role("button").count() == 0
         assert not page.get_by_label("Characters in a text").is_visible()
         assert page.locator("#cost thead").inner_text().count("characters") == 4
         assert page.locator("svg.scatter.narrow").is_visible()
-        page.locator("#tradeoff summary").click()
-        assert page.locator("#tradeoff table").is_visible()
+        page.locator(".plot summary").click()
+        assert page.locator(".plot table").is_visible()
+        assert not page.locator("#comparison td[data-key=ttfa]").first.is_visible()
+        page.get_by_label("Show all columns").check()
+        assert page.locator("#comparison td[data-key=ttfa]").first.is_visible()
         assert trouble == []

@@ -5,15 +5,23 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.report.label_placement import LINE_HEIGHT, Rectangle, estimate_text_width, place_labels
+from voicegauge.report.charts.label_placement import (
+    LINE_HEIGHT,
+    LabeledPoint,
+    Rectangle,
+    estimate_text_width,
+    place_labels,
+)
 
 FRAME = Rectangle(48, 14, 946, 416)
 
 points = st.lists(
-    st.tuples(
+    st.builds(
+        LabeledPoint,
         st.floats(FRAME.left, FRAME.right),
         st.floats(FRAME.top, FRAME.bottom),
         st.text("abcdefghij-/", min_size=1, max_size=30),
+        st.just(5.0),
     ),
     max_size=20,
 )
@@ -22,13 +30,13 @@ points = st.lists(
 @given(points=points, important=st.integers(0, 20))
 @settings(deadline=None)
 def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
-    points: list[tuple[float, float, str]], important: int
+    points: list[LabeledPoint], important: int
 ) -> None:
     labels = [label for label in place_labels(points, FRAME, range(len(points)), important_count=important) if label]
     assert not any(a.box.overlaps(b.box) for a, b in combinations(labels, 2))
     assert all(label.box.is_within(FRAME) for label in labels)
-    for x, y, _ in points:
-        assert not any(label.box.overlaps(Rectangle(x - 5, y - 5, x + 5, y + 5)) for label in labels)
+    for x, y, _, r in points:
+        assert not any(label.box.overlaps(Rectangle(x - r, y - r, x + r, y + r)) for label in labels)
     for label in labels:
         assert label.box.right - label.box.left >= estimate_text_width(label.text) - 1e-6
         assert label.box.bottom - label.box.top >= LINE_HEIGHT - 1e-6
@@ -36,12 +44,12 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
 
 @given(points=points)
 @settings(deadline=None)
-def test_up_to_twenty_important_labels_are_all_placed(points: list[tuple[float, float, str]]) -> None:
+def test_up_to_twenty_important_labels_are_all_placed(points: list[LabeledPoint]) -> None:
     assert None not in place_labels(points, FRAME, range(len(points)), important_count=len(points))
 
 
 def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
-    crowd = [(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
+    crowd = [LabeledPoint(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
     found = place_labels(crowd, FRAME, range(12), important_count=3)
     assert None not in found[:3]
     assert any(label is None for label in found[3:])
@@ -50,7 +58,7 @@ def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
 
 def test_a_single_label_is_next_to_its_point_and_off_a_line_through_it() -> None:
     line = Rectangle(400, 200, 900, 200)
-    (label,) = place_labels([(400.0, 200.0, "name")], FRAME, [0], avoided_lines=[line])
+    (label,) = place_labels([LabeledPoint(400.0, 200.0, "name")], FRAME, [0], avoided_lines=[line])
     assert label is not None
     assert label.leader is None
     assert not label.box.overlaps(line)

@@ -132,7 +132,9 @@ def _build_legend(
 
     lines: list[str | Text] = ["medians, 95% intervals in brackets"]
     if any(one.pareto for one in summaries):
-        lines.append("* no other target of this run is both faster and more intelligible")
+        lines.append(
+            "* no other target is clearly faster or more intelligible without being clearly worse in the other"
+        )
     if summaries and _PRICE_PER_MILLION not in hidden_columns:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
     if any(one.completion_ms for one in summaries) and _COMPLETION_TIME not in hidden_columns:

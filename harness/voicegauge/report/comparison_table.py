@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetSummary
 from voicegauge.report.text_format import (
@@ -16,6 +16,17 @@ from voicegauge.report.text_format import (
     format_percent,
     format_usd,
 )
+
+PriceUnit = Literal["million", "month"]
+"""A price for a million characters, or for the characters of a month."""
+
+DEFAULT_MONTHLY_CHARACTERS = 10_000_000
+"""Number of characters of a month for which prices are stated; the page lets the reader choose another one."""
+
+DECISION_COLUMNS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
+"""Keys of the columns that matter most for a decision, most important first."""
+MAX_DECISION_COLUMNS = 6
+"""Number of columns that the page shows at first; the others are shown on demand, and in print."""
 
 
 class TableCell(NamedTuple):
@@ -31,6 +42,8 @@ class TableCell(NamedTuple):
     low: float | None = None
     """Lower end of the interval."""
     high: float | None = None
+    price_unit: PriceUnit | None = None
+    """Unit of a price that depends on the length of the text, so that the page can recompute it."""
 
 
 EMPTY_CELL = TableCell(MISSING, None)
@@ -49,6 +62,10 @@ class TableColumn(NamedTuple):
     read: Callable[[TargetSummary], TableCell]
     starts_group: bool = False
     """Whether the column is the first one of its group."""
+    title: str = ""
+    """Heading of the column where it has no group above it; by default `label`."""
+    is_for_decision: bool = False
+    """Whether the page shows the column at first."""
 
 
 class TableRow(NamedTuple):
@@ -57,7 +74,7 @@ class TableRow(NamedTuple):
     summary: TargetSummary
     cells: tuple[TableCell, ...]
     best: tuple[bool, ...]
-    """For each cell, whether it is the best of this run or its interval overlaps that of the best."""
+    """For each cell, whether it is the best of this run or is indistinguishable from the best."""
 
 
 def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int) -> tuple[TableColumn, ...]:
@@ -68,10 +85,26 @@ def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int)
         text_length: text length at which prices are stated.
     """
     candidates = (
-        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _build_rate_cell(t.wer)),
-        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _build_rate_cell(t.cer)),
-        TableColumn("latency", "Total latency", "p50", "ms", -1, lambda t: _build_time_cell(t.total_latency_ms)),
-        TableColumn("latency95", "Total latency", "p95", "ms", -1, lambda t: _build_time_cell(t.total_latency_p95_ms)),
+        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _build_rate_cell(t.wer), title="Word errors"),
+        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _build_rate_cell(t.cer), title="Character errors"),
+        TableColumn(
+            "latency",
+            "Total latency",
+            "p50",
+            "ms",
+            -1,
+            lambda t: _build_time_cell(t.total_latency_ms),
+            title="Total latency",
+        ),
+        TableColumn(
+            "latency95",
+            "Total latency",
+            "p95",
+            "ms",
+            -1,
+            lambda t: _build_time_cell(t.total_latency_p95_ms),
+            title="Slow requests",
+        ),
         TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),
         TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _build_time_cell(t.ttfa_ms)),
         TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
@@ -79,20 +112,35 @@ def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int)
         TableColumn(
             "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _read_first_speech_ms)
         ),
-        TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_p50_ms)),
+        TableColumn(
+            "gap", "Streams", "Gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_p50_ms), title="Gap in stream"
+        ),
         TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_max_ms)),
         TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
         TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
-        TableColumn("request", "Price", "per request", "mean", -1, _build_price_per_request_cell),
-        TableColumn("minute", "Price", "per minute", "of audio", -1, _build_price_per_minute_cell),
-        TableColumn("million", "Price", "1M chars", f"at {text_length:,}", -1, _build_price_per_million_cell),
+        TableColumn(
+            "request", "Price", "per request", "mean", -1, _build_price_per_request_cell, title="Price per request"
+        ),
+        TableColumn(
+            "minute", "Price", "per minute", "of audio", -1, _build_price_per_minute_cell, title="Price per minute"
+        ),
+        TableColumn(
+            "million", "Price", "1M chars", f"at {text_length:,}", -1, _build_price_per_million_cell, title="Price"
+        ),
+        TableColumn(
+            "month", "Price", "per month", "10M characters", -1, _build_price_per_month_cell, title="Per month"
+        ),
     )
-    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell)
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, title="Failed")
     columns = [c for c in candidates if any(c.read(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
     previous_groups = ["", *(column.group for column in columns)]
-    return tuple(c._replace(starts_group=c.group != group) for c, group in zip(columns, previous_groups, strict=False))
+    keys = [key for key in DECISION_COLUMNS if key in {column.key for column in columns}][:MAX_DECISION_COLUMNS]
+    return tuple(
+        column._replace(starts_group=column.group != group, is_for_decision=column.key in keys)
+        for column, group in zip(columns, previous_groups, strict=False)
+    )
 
 
 def count_columns_by_group(columns: Sequence[TableColumn]) -> tuple[tuple[str, int], ...]:
@@ -104,7 +152,9 @@ def build_comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[Ta
     """Return one row per target of one run, sorted by `get_row_sort_key`."""
     table = [(target, tuple(column.read(target) for column in columns)) for target in targets]
     best = [
-        _find_best_cells([cells[i] for _, cells in table], column.better_direction) for i, column in enumerate(columns)
+        _find_best_targets(targets, column.key)
+        or _find_best_cells([cells[i] for _, cells in table], column.better_direction)
+        for i, column in enumerate(columns)
     ]
     rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
     return tuple(sorted(rows, key=get_row_sort_key))
@@ -124,6 +174,21 @@ def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
         target.total_latency_ms.value if target.total_latency_ms else last,
         target.target,
     )
+
+
+def _find_best_targets(targets: Sequence[TargetSummary], key: str) -> list[bool]:
+    """Return which targets are best in errors or latency, which were compared text by text; none for other columns.
+
+    If these are all targets, none is marked.
+    """
+    if key == "latency":
+        marked, known = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]
+    elif key in ("wer", "cer"):
+        known = [(t.wer if key == "wer" else t.cer) is not None for t in targets]
+        marked = [t.is_among_most_intelligible and has_rate for t, has_rate in zip(targets, known, strict=True)]
+    else:
+        return []
+    return marked if sum(marked) < sum(known) else [False] * len(targets)
 
 
 def _find_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
@@ -236,7 +301,24 @@ def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
 
 def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_1m_characters
-    return EMPTY_CELL if price is None else TableCell(format_usd(price), price, _format_disputed_label(target))
+    if price is None:
+        return _explain_missing_price(target)
+    return TableCell(format_usd(price), price, _format_disputed_label(target), price_unit="million")
+
+
+def _explain_missing_price(target: TargetSummary) -> TableCell:
+    cost = target.cost
+    if cost.credits_per_request is not None:
+        return TableCell(MISSING, None, "charges credits")
+    return TableCell(MISSING, None, "no price documented") if cost.usd_per_request is None else EMPTY_CELL
+
+
+def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
+    million = target.cost.usd_per_1m_characters
+    if million is None:
+        return EMPTY_CELL
+    price = million * DEFAULT_MONTHLY_CHARACTERS / 1_000_000
+    return TableCell(format_usd(price), price, _format_disputed_label(target), price_unit="month")
 
 
 def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:

@@ -12,7 +12,6 @@ from voicegauge.model import Interval, Record, Run, Sample, Score, describe_unre
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores
-from voicegauge.report.run_facts import has_uneven_languages
 
 CsvValue = str | int | float | None
 
@@ -128,6 +127,11 @@ def _format_run(run: RunReport, characters: int) -> list[str]:
     return [
         f"### {_format_heading(run)}",
         "",
+        f"**{_escape_markdown(run.verdict.headline)}**",
+        "",
+        *(f"- {_escape_markdown(statement.detail)}" for statement in run.verdict.statements),
+        *(f"- {_escape_markdown(caution)}" for caution in run.verdict.cautions),
+        "",
         _escape_markdown(_format_scoring(run)),
         "",
         _format_table_line(heads),
@@ -160,7 +164,7 @@ def _format_scoring(run: RunReport) -> str:
         return "Not scored."
     known = run.scoring.known_words or "made for the bundled suites"
     closed = f" (closed vocabulary: {known})" if run.scoring.closed_vocabulary else ""
-    uneven = " The targets were not measured in the same languages." if has_uneven_languages(run) else ""
+    uneven = " The targets were not measured in the same languages." if run.has_uneven_languages else ""
     return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 
 

@@ -11,43 +11,49 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSummary
+import msgspec
+
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSummary, resample_targets
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
 from voicegauge.printable import escape_unprintable
 from voicegauge.report import text_format
-from voicegauge.report.axis_scale import AxisScale
+from voicegauge.report.charts import (
+    NARROW_PLOT_SIZE,
+    PHASE_LABELS,
+    SHADE_STEPS,
+    WIDE_PLOT_SIZE,
+    AxisScale,
+    HeatTable,
+    LatencyChart,
+    Scatter,
+    ScatterAxes,
+    build_heat_tables,
+    build_latency_chart,
+    build_scatter,
+    choose_shared_axes,
+    choose_shared_time_axis,
+    filter_plottable_targets,
+)
 from voicegauge.report.comparison_table import (
+    DEFAULT_MONTHLY_CHARACTERS,
     SORT_KEYS,
     TableColumn,
     TableRow,
     build_comparison_columns,
     build_comparison_rows,
-    count_columns_by_group,
     format_bounds,
     get_row_sort_key,
 )
-from voicegauge.report.error_heatmap import SHADE_STEPS, HeatTable, build_heat_tables
-from voicegauge.report.latency_bars import PHASE_LABELS, LatencyChart, build_latency_chart, choose_shared_time_axis
-from voicegauge.report.report_data import BenchReport, RunReport, summarize_runs
+from voicegauge.report.ranking_rows import RankedRow, build_anchors, build_ranked_rows, describe_weights, sort_by_number
+from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores, summarize_runs
 from voicegauge.report.run_facts import (
     RunFact,
-    RunHighlight,
-    has_uneven_languages,
     list_environment_facts,
     list_incomparable_facts,
     list_key_facts,
-    select_highlights,
 )
-from voicegauge.report.scatter_plot import (
-    NARROW_PLOT_SIZE,
-    WIDE_PLOT_SIZE,
-    Scatter,
-    ScatterAxes,
-    build_scatter,
-    choose_shared_axes,
-    filter_plottable_targets,
-)
+from voicegauge.report.verdict import ResampledPoints, resample_points
 from voicegauge.report.worst_clips import ClipPlayer, WorstClip, load_players
 
 if TYPE_CHECKING:
@@ -58,6 +64,10 @@ COST_LENGTHS = (100, 1_000, 5_000)
 CLIPS_SHOWN = 6
 """Number of clips that are visible at first; further clips are collapsed."""
 FAILURES_SHOWN = 30
+
+STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "clips.css", "media.css")
+SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
+"""Files of the page's only script, in order; all of them share one scope."""
 
 _LANGUAGE_TAG = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
 
@@ -70,13 +80,31 @@ class RunView(NamedTuple):
     is_mixed: bool
     """Whether the report has both emulated and live runs, so that each row is marked."""
     report: RunReport
-    highlights: tuple[RunHighlight, ...]
     rows: tuple[TableRow, ...]
     scatters: tuple[Scatter, ...]
     """Scatter plots for a wide and a narrow screen; empty if no target has both a latency and an error rate."""
     latency_chart: LatencyChart
     heat_tables: tuple[HeatTable, ...]
     clips: tuple[tuple[WorstClip, ClipPlayer], ...]
+    ranked: tuple[RankedRow, ...]
+    anchors: dict[str, str]
+    """Ids of the sections of the targets in the page."""
+
+    @property
+    def slug(self) -> str:
+        """Suffix of ids in the page that belong to the run; empty if the report has a single run."""
+        return f"-{self.name.lower()}" if self.name else ""
+
+    @property
+    def topic_labels(self) -> dict[str, str]:
+        """Names of the topics of a verdict."""
+        quality = "Accuracy" if self.report.manifest.kind == "transcription" else "Intelligibility"
+        return {"speed": "Speed", "intelligibility": quality, "price": "Price", "reliability": "Reliability"}
+
+    @property
+    def ranking_note(self) -> str:
+        """What the default ranking is by."""
+        return describe_weights(self.report.ranking.weights)
 
     @property
     def is_emulated(self) -> bool:
@@ -86,7 +114,7 @@ class RunView(NamedTuple):
     @property
     def has_uneven_languages(self) -> bool:
         """Whether the targets of the run were measured in different languages."""
-        return has_uneven_languages(self.report)
+        return self.report.has_uneven_languages
 
     @property
     def no_clips_reason(self) -> str:
@@ -143,9 +171,16 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
     views = [
         _build_run_view(
-            run, _format_run_letter(i, len(report.runs)), columns, axes, time_axis, clip_players, is_mixed=is_mixed
+            run,
+            _format_run_letter(i, len(report.runs)),
+            columns,
+            axes,
+            time_axis,
+            clip_players,
+            points=resample_points(run.targets, resample_targets(saved, find_latest_scores(saved))),
+            is_mixed=is_mixed,
         )
-        for i, (run, clip_players) in enumerate(zip(report.runs, players, strict=True))
+        for i, (run, clip_players, (_, saved)) in enumerate(zip(report.runs, players, runs, strict=True))
     ]
     return _render_template(report, views, columns)
 
@@ -172,28 +207,33 @@ def _build_run_view(
     time_axis: AxisScale,
     players: Sequence[ClipPlayer],
     *,
+    points: ResampledPoints,
     is_mixed: bool,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE) if filter_plottable_targets(run.targets) else ()
     rows = build_comparison_rows(run.targets, columns)
+    anchors = build_anchors([target.target for target in run.targets], name)
+    ranked = build_ranked_rows(run.ranking, run.targets, points, anchors)
+    numbered = sort_by_number(run.targets, ranked)
     ordered = [row.summary for row in rows]
     return RunView(
         name=name,
         is_mixed=is_mixed,
         report=run,
-        highlights=select_highlights(run),
         rows=rows,
-        scatters=tuple(build_scatter(run.targets, axes, size) for size in sizes),
+        scatters=tuple(build_scatter(numbered, axes, size) for size in sizes),
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
         clips=tuple(zip(run.worst, players, strict=True)),
+        ranked=ranked,
+        anchors=anchors,
     )
 
 
 def _render_template(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
     from markupsafe import Markup
 
-    style, script = (_read_asset(name) for name in ("style.css", "script.js"))
+    style, script = _read_assets("styles", STYLES), _read_assets("scripts", SCRIPTS)
     rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: get_row_sort_key(pair[1]))
     keys = {column.key for column in columns}
     return (
@@ -205,7 +245,8 @@ def _render_template(report: BenchReport, views: Sequence[RunView], columns: Seq
             table=rows,
             sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
             columns=columns,
-            groups=count_columns_by_group(columns),
+            monthly_characters=DEFAULT_MONTHLY_CHARACTERS,
+            weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
             incomparable=list_incomparable_facts(report),
             facts=_remove_empty_facts(list_key_facts(report)),
             environment=_remove_empty_facts(list_environment_facts(report)),
@@ -255,8 +296,9 @@ def _escape_output(value: Any) -> Any:
     return escape_unprintable(value) if type(value) is str else value
 
 
-def _read_asset(name: str) -> str:
-    return (files("voicegauge.report") / "templates" / name).read_text(encoding="utf-8")
+def _read_assets(folder: str, names: Sequence[str]) -> str:
+    templates = files("voicegauge.report") / "templates" / folder
+    return "\n".join((templates / name).read_text(encoding="utf-8") for name in names)
 
 
 def _build_content_security_policy(style: str, script: str) -> str:

@@ -9,7 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSummary, summarize_targets
+from voicegauge.bench.analysis import (
+    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    TargetSummary,
+    resample_targets,
+    summarize_targets,
+)
 from voicegauge.errors import DataError
 from voicegauge.model import (
     AmbiguousRequest,
@@ -24,6 +29,7 @@ from voicegauge.model import (
     ScoreSet,
 )
 from voicegauge.report.text_format import shorten
+from voicegauge.report.verdict import MeasuredRun, Ranking, RunVerdict, rank_targets, state_verdict
 from voicegauge.report.worst_clips import MAX_CLIPS, WorstClip, select_worst_clips
 from voicegauge.version import __version__
 
@@ -75,6 +81,12 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Groups of failures, most frequent first."""
     worst: tuple[WorstClip, ...]
     """Clips with the highest error rates, worst first, a few per target."""
+    verdict: RunVerdict
+    """What the numbers say, in words."""
+    ranking: Ranking
+    """The targets by weighted points for speed, intelligibility and price."""
+    has_uneven_languages: bool
+    """Whether the scored targets were measured in different languages and therefore with different texts."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
@@ -123,12 +135,18 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 
 def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
     scores = find_latest_scores(run)
+    targets = summarize_targets(run, scores, text_length_characters=characters)
+    resamples = resample_targets(run, scores)
+    measured = MeasuredRun(run.manifest, scores, targets, resamples)
     return RunReport(
         manifest=run.manifest,
         scoring=_build_scoring_info(run, scores) if scores else None,
-        targets=summarize_targets(run, scores, text_length_characters=characters),
+        targets=targets,
         failures=_group_failures(run),
         worst=select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else (),
+        verdict=state_verdict(measured),
+        ranking=rank_targets(targets, resamples, has_comparable_errors=not measured.has_uneven_languages),
+        has_uneven_languages=measured.has_uneven_languages,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
     )

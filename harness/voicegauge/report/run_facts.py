@@ -1,15 +1,14 @@
-"""Collects facts about the runs of a report as table rows, and the highlights at the top of the report."""
+"""Collects facts about the runs of a report as table rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from voicegauge.bench.analysis import Estimate, TargetSummary
 from voicegauge.model import Provenance, RunKind
 from voicegauge.report.report_data import BenchReport, RunReport
-from voicegauge.report.text_format import format_interval, format_ms, format_number, format_percent, format_usd
+from voicegauge.report.text_format import format_usd
 
 
 class RunFact(NamedTuple):
@@ -17,19 +16,6 @@ class RunFact(NamedTuple):
 
     name: str
     values: tuple[str, ...]
-
-
-class RunHighlight(NamedTuple):
-    """One of the figures at the top of the report."""
-
-    label: str
-    value: str
-    unit: str
-    detail: str
-    """The interval, or the condition under which the value holds."""
-    target: str
-    ties: str = ""
-    """Number of other targets that may be equally good."""
 
 
 def _describe_provenance(provenance: Provenance) -> str:
@@ -104,12 +90,6 @@ def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
     return tuple(name for name, value in readers.items() if len({value(run) for run in report.runs}) > 1)
 
 
-def has_uneven_languages(run: RunReport) -> bool:
-    """Whether the scored targets were measured in different languages and therefore with different texts."""
-    languages = (frozenset(rate.language for rate in target.languages) for target in run.targets)
-    return len(set(filter(None, languages))) > 1
-
-
 def _read_facts(report: BenchReport, readers: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
     return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in readers.items())
 
@@ -144,66 +124,3 @@ def _format_spent(run: RunReport) -> str:
         return "nothing: emulated"
     limit = f" of at most {format_usd(manifest.max_cost_usd)}" if manifest.max_cost_usd is not None else ""
     return f"{format_usd(manifest.spent_usd)}{limit}"
-
-
-def select_highlights(run: RunReport) -> tuple[RunHighlight, ...]:
-    """Return the lowest error rate, latency and price of the targets that delivered something, and the failures."""
-    targets = [target for target in run.targets if target.failures < target.samples]
-    return (
-        *_find_lowest_error_rate(targets),
-        *_find_lowest_latency(targets),
-        *_build_lowest_price_highlights(targets),
-        _build_failure_highlight(run),
-    )
-
-
-def _find_lowest_error_rate(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
-    words = [(t, t.wer.corpus) for t in targets if t.wer]
-    rates = words or [(t, t.cer.corpus) for t in targets if t.cer]
-    if not rates:
-        return []
-    target, rate = min(rates, key=lambda pair: pair[1].value)
-    label = "Lowest WER" if words else "Lowest CER"
-    detail = format_interval(rate, 100, 1)
-    return [
-        RunHighlight(label, format_percent(rate.value), "%", detail, target.target, _describe_overlaps(rate, rates))
-    ]
-
-
-def _find_lowest_latency(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
-    times = [(t, t.total_latency_ms) for t in targets if t.total_latency_ms]
-    if not times:
-        return []
-    target, time = min(times, key=lambda pair: pair[1].value)
-    ties = _describe_overlaps(time, times)
-    return [
-        RunHighlight("Lowest total latency", format_ms(time.value), "ms", format_interval(time), target.target, ties)
-    ]
-
-
-def _build_lowest_price_highlights(targets: Sequence[TargetSummary]) -> list[RunHighlight]:
-    prices = [(t, price) for t in targets if (price := t.cost.usd_per_1m_characters) is not None]
-    if not prices:
-        return []
-    target, price = min(prices, key=lambda pair: pair[1])
-    ties = _format_ties(sum(other == price for _, other in prices) - 1, "same price")
-    detail = f"in texts of {target.cost.characters:,} characters"
-    return [RunHighlight("Lowest price, 1M characters", format_usd(price), "", detail, target.target, ties)]
-
-
-def _describe_overlaps(best: Estimate, estimates: Sequence[tuple[TargetSummary, Estimate]]) -> str:
-    """Describe how many other targets have an interval that overlaps that of the best one."""
-    high = best.value if best.high is None else best.high
-    overlapping = (e for _, e in estimates if e is not best and (e.value if e.low is None else e.low) <= high)
-    return _format_ties(sum(1 for _ in overlapping), "intervals overlap")
-
-
-def _format_ties(count: int, reason: str) -> str:
-    return f"tied with {count} other{'' if count == 1 else 's'} ({reason})" if count else ""
-
-
-def _build_failure_highlight(run: RunReport) -> RunHighlight:
-    failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
-    worst = max(run.targets, key=lambda t: t.failures, default=None)
-    name = worst.target if worst and worst.failures else ""
-    return RunHighlight("Failed", format_number(failures), "", f"of {samples:,} requests", name)

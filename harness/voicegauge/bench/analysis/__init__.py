@@ -9,17 +9,30 @@ from voicegauge.bench.analysis.comparison import (
     compare_targets,
 )
 from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetCost
+from voicegauge.bench.analysis.joint_resamples import DifferenceInterval, JointResamples
+from voicegauge.bench.analysis.resampling import FloatArray
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary, summarize_targets
+from voicegauge.bench.analysis.summary import (
+    ErrorRate,
+    StreamSummary,
+    TargetSummary,
+    get_error_rate,
+    get_median_latency_ms,
+    summarize_targets,
+)
+from voicegauge.bench.analysis.target_samples import resample_targets
 
 __all__ = [
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
     "ChangeThreshold",
     "ChangeVerdict",
     "CompareSettings",
+    "DifferenceInterval",
     "ErrorRate",
     "Estimate",
+    "FloatArray",
     "IntervalEstimate",
+    "JointResamples",
     "MetricComparison",
     "RunComparison",
     "StreamSummary",
@@ -27,5 +40,8 @@ __all__ = [
     "TargetSummary",
     "compare_runs",
     "compare_targets",
+    "get_error_rate",
+    "get_median_latency_ms",
+    "resample_targets",
     "summarize_targets",
 ]

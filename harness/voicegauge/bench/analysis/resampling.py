@@ -107,13 +107,13 @@ def resample_texts(
     if text_count < 2:
         return None
     value_count = value_count or text_count
-    resamples = np.concatenate([statistic(weights) for weights in _draw_text_weights(text_count, value_count, seed)])
+    resamples = np.concatenate([statistic(weights) for weights in draw_text_weights(text_count, value_count, seed)])
     tail = (1 - CONFIDENCE_LEVEL) / 2
     low, high = np.quantile(resamples, (tail, 1 - tail))
     return ResampledSpread(float(low), float(high), float(np.std(resamples, ddof=1)))
 
 
-def _draw_text_weights(text_count: int, value_count: int, seed: int) -> Iterator[IntegerArray]:
+def draw_text_weights(text_count: int, value_count: int, seed: int) -> Iterator[IntegerArray]:
     """Yield batches of resamples; the resamples do not depend on the size of the batches."""
     rng = np.random.default_rng(seed)
     remaining = max(MIN_RESAMPLE_COUNT, min(RESAMPLE_COUNT, MAX_RESAMPLED_VALUES // value_count))

@@ -19,6 +19,12 @@ from voicegauge.bench.analysis.cost import (
     compute_target_cost,
     get_sample_audio_s,
 )
+from voicegauge.bench.analysis.joint_resamples import (
+    JointResamples,
+    find_indistinguishable_from_lowest,
+    find_undominated,
+)
+from voicegauge.bench.analysis.scored_samples import ScoredSamples, pair_samples_with_scores
 from voicegauge.bench.analysis.statistics import (
     Estimate,
     IntervalEstimate,
@@ -27,7 +33,7 @@ from voicegauge.bench.analysis.statistics import (
     estimate_quantile,
     estimate_ratio_of_sums,
 )
-from voicegauge.errors import DataError
+from voicegauge.bench.analysis.target_samples import resample_targets
 from voicegauge.model import (
     Interval,
     Latency,
@@ -154,7 +160,14 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Languages of samples that have no error rate because the ASR engine does not support them."""
     cost: TargetCost
     pareto: bool
-    """Whether no other target is at least as good in total latency and error rate and better in one of the two."""
+    """Whether no other target is clearly better in latency or errors without being clearly worse in the other.
+
+    Clearly better: the 95% interval of the difference, computed text by text, excludes 0.
+    """
+    is_among_fastest: bool
+    """Whether the target has the lowest median total latency of the run, or is not clearly slower than that."""
+    is_among_most_intelligible: bool
+    """Whether the target has the lowest error rate of the run, or is not clearly worse than that."""
 
 
 def summarize_targets(
@@ -182,49 +195,37 @@ def summarize_targets(
         summary = _summarize_target(target, samples, scored, run.manifest.provenance, text_length_characters, seed)
         unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
-    in_pareto_set = find_pareto_optimal([_get_latency_and_error_rate(summary) for summary in summaries])
-    return tuple(msgspec.structs.replace(s, pareto=best) for s, best in zip(summaries, in_pareto_set, strict=True))
+    return _compare_summaries(summaries, resample_targets(run, score_set, seed=seed))
 
 
-def _get_latency_and_error_rate(summary: TargetSummary) -> tuple[float, float] | None:
+def _compare_summaries(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
+    """Fill in what depends on all targets of the run."""
+    faster, clearer = (resamples.find_lower(values) for values in (resamples.latency_ms, resamples.error_rate))
+    in_pareto_set = find_undominated([faster, clearer])
+    fastest = find_indistinguishable_from_lowest([get_median_latency_ms(one) for one in summaries], faster)
+    clearest = find_indistinguishable_from_lowest([get_error_rate(one) for one in summaries], clearer)
+    return tuple(
+        msgspec.structs.replace(
+            one,
+            pareto=bool(in_pareto_set[i])
+            and get_median_latency_ms(one) is not None
+            and get_error_rate(one) is not None,
+            is_among_fastest=fastest[i],
+            is_among_most_intelligible=clearest[i],
+        )
+        for i, one in enumerate(summaries)
+    )
+
+
+def get_median_latency_ms(summary: TargetSummary) -> float | None:
+    """Return the median total latency of a target in ms; `None` if it delivered nothing."""
+    return summary.total_latency_ms.value if summary.total_latency_ms else None
+
+
+def get_error_rate(summary: TargetSummary) -> float | None:
+    """Return the word error rate of a target, or else its character error rate; `None` if nothing was scored."""
     rate = summary.wer or summary.cer
-    if summary.total_latency_ms is None or rate is None:
-        return None
-    return summary.total_latency_ms.value, rate.corpus.value
-
-
-def find_pareto_optimal(points: Sequence[tuple[float, float] | None]) -> list[bool]:
-    """Return for each point whether it is Pareto optimal.
-
-    A point is Pareto optimal if no other point is at most as high in both numbers and lower in one of them.
-    """
-
-    def is_dominated(point: tuple[float, float]) -> bool:
-        return any(p is not None and p != point and p[0] <= point[0] and p[1] <= point[1] for p in points)
-
-    return [point is not None and not is_dominated(point) for point in points]
-
-
-ScoredSamples = Sequence[tuple[Sample, Score]]
-
-
-def pair_samples_with_scores(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
-    """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
-
-    Returns:
-        The pairs; none if every sample failed, because an error rate of 100% would not measure any speech.
-
-    Raises:
-        DataError: the score set does not contain every sample in a supported language.
-    """
-    scores = {score.sample_id: score for score in score_set.scores}
-    samples = [sample for sample in samples if sample.language not in score_set.left_out]
-    missing = [sample.id for sample in samples if sample.id not in scores]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(f"no score for the sample {missing[0]}{more}: score the run again with `voicegauge score`")
-    scored = [(sample, scores[sample.id]) for sample in samples]
-    return [] if all(sample.failure is not None for sample, _ in scored) else scored
+    return rate.corpus.value if rate else None
 
 
 def _summarize_target(
@@ -275,7 +276,10 @@ def _summarize_target(
         categories=_compute_rates_by_category(scored, seed),
         languages=_compute_rates_by_language(scored, seed),
         cost=compute_target_cost(target, samples, text_length_characters),
-        pareto=False,  # set by `summarize_targets`, which sees all targets
+        # Set by `summarize_targets`, which sees all targets.
+        pareto=False,
+        is_among_fastest=False,
+        is_among_most_intelligible=False,
     )
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 
 from voicegauge.bench.analysis.change_estimates import ErrorCount
 from voicegauge.bench.analysis.drift_spread import SessionTimes
-from voicegauge.bench.analysis.summary import pair_samples_with_scores
+from voicegauge.bench.analysis.joint_resamples import JointResamples, TargetMeasurements, draw_joint_resamples
+from voicegauge.bench.analysis.scored_samples import pair_samples_with_scores
 from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
 
 
@@ -52,3 +53,32 @@ class TargetSamples:
             if (charge := select_charge(sample)) is not None:
                 charges.setdefault(sample.text_id, []).append(charge)
         return {text: sum(charged) / len(charged) for text, charged in charges.items()}
+
+
+def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> JointResamples:
+    """Resample the texts of a run, for all targets in the order of the manifest.
+
+    Error rates are in words if any target was scored in words, else in characters.
+
+    Args:
+        run: the run; warm-up samples are left out.
+        score_set: one of the run's score sets.
+        seed: seed of the resampling.
+
+    Raises:
+        DataError: the score set does not contain every sample of the run.
+    """
+    targets = [TargetSamples(run, target.id, score_set) for target in run.manifest.targets]
+    unit: Literal["word", "character"] = (
+        "word" if any(target.count_errors("word") for target in targets) else "character"
+    )
+    measurements = [
+        TargetMeasurements(
+            times_ms=[
+                (time.text_id, time.ms) for time in target.collect_times(lambda latency: latency.total_latency_ms)
+            ],
+            errors=[(count.text_id, count.errors, count.units) for count in target.count_errors(unit)],
+        )
+        for target in targets
+    ]
+    return draw_joint_resamples(measurements, seed=seed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.report.axis_scale import AxisScale, build_linear_scale
+from voicegauge.report.charts.axis_scale import AxisScale, build_linear_scale
 from voicegauge.report.text_format import format_duration
 
 LatencyPhase = Literal[

@@ -1,23 +1,27 @@
-"""Computes the geometry of a scatter plot of total latency against error rate; the template prints it as SVG."""
+"""Computes the geometry of a plot of total latency against error rate, with prices as sizes; printed as SVG."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
 from voicegauge.printable import escape_unprintable
-from voicegauge.report.axis_scale import AxisScale, build_linear_scale, build_point_scale
-from voicegauge.report.label_placement import PointLabel, Rectangle, place_labels
+from voicegauge.report.charts.axis_scale import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report.charts.label_placement import LabeledPoint, PointLabel, Rectangle, place_labels
+from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
 from voicegauge.report.text_format import format_duration, format_number, shorten
 
 MAX_LABEL_LENGTH = 30
+MIN_RADIUS, MAX_RADIUS = 9.0, 17.0
+"""Radius of the circle of a target without a price, and of the most expensive one, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
 _TICK_LABEL_WIDTH = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
-WIDE_PLOT_SIZE = (960.0, 460.0)
+WIDE_PLOT_SIZE = (560.0, 470.0)
 NARROW_PLOT_SIZE = (340.0, 400.0)
 """Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
 
@@ -31,10 +35,14 @@ class AxisTick(NamedTuple):
 
 
 class ScatterPoint(NamedTuple):
-    """A target as a point with optional whiskers; coordinates in px."""
+    """A target as a circle with optional whiskers; coordinates in px."""
 
     x: float
     y: float
+    """Center of the circle, which is moved away from `true_x` and `true_y` if circles would overlap."""
+    true_x: float
+    true_y: float
+    has_price: bool
     name: str
     is_pareto_optimal: bool
     """Whether the target is in the Pareto set."""
@@ -44,7 +52,16 @@ class ScatterPoint(NamedTuple):
     """Ends of the interval of the latency; `None` if an end is missing."""
     y_whisker: tuple[float, float] | None
     """Ends of the interval of the error rate; `None` if an end is missing."""
+    radius: float = MIN_RADIUS
+    """The larger, the higher the price."""
+    number: int = 0
+    """Position of the target in the ranking, written in the circle."""
     label: PointLabel | None = None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the circle is visibly away from the true position."""
+        return math.hypot(self.x - self.true_x, self.y - self.true_y) > 3
 
 
 class Scatter(NamedTuple):
@@ -85,14 +102,28 @@ def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
 def build_scatter(
     targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE_PLOT_SIZE
 ) -> Scatter:
-    """Lay out the plot of `targets`; targets in the Pareto set are labeled first."""
+    """Lay out the plot of `targets`; targets in the Pareto set are labeled first.
+
+    Args:
+        targets: the targets of one run, in the order of their numbers.
+        axes: the axes.
+        size: width and height of the plot in px.
+    """
     width, height = size
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
-    points = [_build_point(target, time, rate, frame, axes) for target, time, rate in filter_plottable_targets(targets)]
+    radii = compute_radii([target.cost.usd_per_1m_characters for target in targets])
+    true_points = [
+        _build_point(target, time, rate, frame, axes)._replace(
+            radius=radii[targets.index(target)], number=targets.index(target) + 1
+        )
+        for target, time, rate in filter_plottable_targets(targets)
+    ]
+    circles = separate_circles([PlottedCircle(point.x, point.y, point.radius) for point in true_points], frame)
+    points = [point._replace(x=circle.x, y=circle.y) for point, circle in zip(true_points, circles, strict=True)]
     front = _build_pareto_front(points, frame)
     order = sorted(range(len(points)), key=lambda i: (not points[i].is_pareto_optimal, -points[i].y))
     labels = place_labels(
-        [(point.x, point.y, point.name) for point in points],
+        [LabeledPoint(point.x, point.y, point.name, point.radius) for point in points],
         frame,
         order,
         important_count=sum(point.is_pareto_optimal for point in points),
@@ -111,17 +142,37 @@ def build_scatter(
 
 
 def _build_point(
-    target: TargetSummary, time: Estimate, rate: Estimate, frame: Rectangle, axes: ScatterAxes
+    target: TargetSummary,
+    time: Estimate,
+    rate: Estimate,
+    frame: Rectangle,
+    axes: ScatterAxes,
 ) -> ScatterPoint:
+    x, y = _compute_x_position(frame, axes, time.value), _compute_y_position(frame, axes, rate.value)
     return ScatterPoint(
-        x=_compute_x_position(frame, axes, time.value),
-        y=_compute_y_position(frame, axes, rate.value),
+        x=x,
+        y=y,
+        true_x=x,
+        true_y=y,
+        has_price=target.cost.usd_per_1m_characters is not None,
         name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
         is_pareto_optimal=target.pareto,
         description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
         x_whisker=_build_whisker(time, lambda value: _compute_x_position(frame, axes, value)),
         y_whisker=_build_whisker(rate, lambda value: _compute_y_position(frame, axes, value)),
     )
+
+
+def compute_radii(prices: Sequence[float | None]) -> list[float]:
+    """Return the radius in px of each price; the area above the smallest circle is proportional to the price.
+
+    The page computes the same for another text length.
+    """
+    highest = max((price for price in prices if price is not None), default=0.0)
+    return [
+        MIN_RADIUS if not price or not highest else MIN_RADIUS + (MAX_RADIUS - MIN_RADIUS) * math.sqrt(price / highest)
+        for price in prices
+    ]
 
 
 def _compute_x_position(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
@@ -148,13 +199,12 @@ def _build_whisker(estimate: Estimate, compute_position: Callable[[float], float
 
 def _build_pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
     """Return the corners of the steps through the Pareto set; every point above and right of them is dominated."""
-    best = sorted({(point.x, point.y) for point in points if point.is_pareto_optimal})
-    if len(best) < 2:
-        return []
-    corners = [(best[0][0], frame.top)]
-    for x, y in best:
-        corners += [(x, corners[-1][1]), (x, y)]
-    return [*corners, (frame.right, corners[-1][1])]
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted({(point.true_x, -point.true_y) for point in points if point.is_pareto_optimal}):
+        height = corners[-1][1] if corners else frame.top
+        if -y > height:  # the set also has targets that are a little worse, but not clearly so
+            corners += [(x, height), (x, -y)]
+    return [*corners, (frame.right, corners[-1][1])] if len(corners) > 2 else []
 
 
 def _format_svg_path(corners: Sequence[tuple[float, float]]) -> str:
@@ -164,6 +214,6 @@ def _format_svg_path(corners: Sequence[tuple[float, float]]) -> str:
 def _find_lines_to_avoid(points: Sequence[ScatterPoint], front: Sequence[tuple[float, float]]) -> list[Rectangle]:
     """Return the Pareto front and the whiskers as rectangles without width or height, which labels should not cross."""
     boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
-    boxes += [Rectangle(min(p.x_whisker), p.y, max(p.x_whisker), p.y) for p in points if p.x_whisker]
-    boxes += [Rectangle(p.x, min(p.y_whisker), p.x, max(p.y_whisker)) for p in points if p.y_whisker]
+    boxes += [Rectangle(min(p.x_whisker), p.true_y, max(p.x_whisker), p.true_y) for p in points if p.x_whisker]
+    boxes += [Rectangle(p.true_x, min(p.y_whisker), p.true_x, max(p.y_whisker)) for p in points if p.y_whisker]
     return boxes

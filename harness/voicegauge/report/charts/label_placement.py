@@ -42,6 +42,15 @@ class Rectangle(NamedTuple):
         )
 
 
+class LabeledPoint(NamedTuple):
+    """A point and the text of its label; all in px."""
+
+    x: float
+    y: float
+    text: str
+    radius: float = POINT_RADIUS
+
+
 class PointLabel(NamedTuple):
     """A placed label; `leader` is the line to its point if the label is not next to the point, otherwise `None`."""
 
@@ -60,7 +69,7 @@ def estimate_text_width(text: str) -> float:
 
 
 def place_labels(
-    points: Sequence[tuple[float, float, str]],
+    points: Sequence[LabeledPoint],
     frame: Rectangle,
     placement_order: Sequence[int],
     *,
@@ -70,18 +79,17 @@ def place_labels(
     """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
 
     Args:
-        points: x, y and label text of each point.
+        points: the points with the texts of their labels.
         frame: rectangle that the labels must stay within.
         placement_order: indices of the points, most important first.
         important_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
             a line.
         avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
-    occupied = [_build_point_box(x, y) for x, y, _ in points]
+    occupied = [_build_point_box(point) for point in points]
     labels: list[PointLabel | None] = [None] * len(points)
     for rank, index in enumerate(placement_order):
-        x, y, text = points[index]
-        label = _place_label(x, y, text, frame, occupied, avoided_lines, allow_leader=rank < important_count)
+        label = _place_label(points[index], frame, occupied, avoided_lines, allow_leader=rank < important_count)
         if label:
             occupied.append(label.box)
             labels[index] = label
@@ -89,9 +97,7 @@ def place_labels(
 
 
 def _place_label(
-    point_x: float,
-    point_y: float,
-    text: str,
+    point: LabeledPoint,
     frame: Rectangle,
     occupied_boxes: Sequence[Rectangle],
     avoided_lines: Sequence[Rectangle],
@@ -99,8 +105,8 @@ def _place_label(
     allow_leader: bool,
 ) -> PointLabel | None:
     free = [
-        PointLabel(text, box, _build_leader_line(point_x, point_y, box))
-        for box in _generate_candidate_boxes(point_x, point_y, estimate_text_width(text))
+        PointLabel(point.text, box, _build_leader_line(point, box))
+        for box in _generate_candidate_boxes(point, estimate_text_width(point.text))
         if box.is_within(frame) and not any(box.overlaps(other) for other in occupied_boxes)
     ]
     adjacent = [label for label in free if label.leader is None]
@@ -109,32 +115,31 @@ def _place_label(
     return candidates[0] if candidates else None
 
 
-def _build_point_box(point_x: float, point_y: float) -> Rectangle:
-    return Rectangle(
-        point_x - POINT_RADIUS - 1, point_y - POINT_RADIUS - 1, point_x + POINT_RADIUS + 1, point_y + POINT_RADIUS + 1
-    )
+def _build_point_box(point: LabeledPoint) -> Rectangle:
+    room = point.radius + 1
+    return Rectangle(point.x - room, point.y - room, point.x + room, point.y + room)
 
 
-def _generate_candidate_boxes(point_x: float, point_y: float, width: float) -> list[Rectangle]:
+def _generate_candidate_boxes(point: LabeledPoint, width: float) -> list[Rectangle]:
     """Return possible boxes for a label, around the point in rings of increasing distance, starting on the right."""
     boxes = []
-    near = POINT_RADIUS + _LABEL_GAP
+    near = point.radius + _LABEL_GAP
     for distance in _RING_DISTANCES:
         for direction in range(_DIRECTIONS):
             angle = math.tau * direction / _DIRECTIONS
-            middle_x = point_x + math.cos(angle) * (near + distance + width / 2)
-            middle_y = point_y + math.sin(angle) * (near + distance + LINE_HEIGHT / 2)
+            middle_x = point.x + math.cos(angle) * (near + distance + width / 2)
+            middle_y = point.y + math.sin(angle) * (near + distance + LINE_HEIGHT / 2)
             left, top = middle_x - width / 2, middle_y - LINE_HEIGHT / 2
             boxes.append(Rectangle(left, top, left + width, top + LINE_HEIGHT))
     return boxes
 
 
-def _build_leader_line(point_x: float, point_y: float, box: Rectangle) -> tuple[float, float, float, float] | None:
+def _build_leader_line(point: LabeledPoint, box: Rectangle) -> tuple[float, float, float, float] | None:
     """Return the line from a point to its label; `None` if they are so close that no line is needed."""
-    near_x = min(max(point_x, box.left), box.right)
-    near_y = min(max(point_y, box.top), box.bottom)
-    length = math.hypot(near_x - point_x, near_y - point_y)
-    if length <= POINT_RADIUS + _LABEL_GAP + LINE_HEIGHT / 2:
+    near_x = min(max(point.x, box.left), box.right)
+    near_y = min(max(point.y, box.top), box.bottom)
+    length = math.hypot(near_x - point.x, near_y - point.y)
+    if length <= point.radius + _LABEL_GAP + LINE_HEIGHT / 2:
         return None
-    start = POINT_RADIUS / length
-    return (point_x + (near_x - point_x) * start, point_y + (near_y - point_y) * start, near_x, near_y)
+    start = point.radius / length
+    return (point.x + (near_x - point.x) * start, point.y + (near_y - point.y) * start, near_x, near_y)

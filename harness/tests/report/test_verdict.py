@@ -1,0 +1,142 @@
+"""The verdict says what the numbers say, with their uncertainty, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voicegauge.model import AmountPerUnit, Failure, Provenance, Run, TargetPrice
+from voicegauge.report import summarize_runs
+from voicegauge.report.charts.label_placement import Rectangle
+from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
+from voicegauge.report.verdict import Ranking, RunVerdict
+
+from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
+
+FAST = Voice("acme/fast", "Fast", 500, 0.05, job=False, usd=0.01, max_characters=500)
+SLOW = Voice("acme/slow", "Slow", 1_500, 0.05, job=False, usd=0.02)
+
+
+def summarize(run: tuple[Path, Run]) -> tuple[RunVerdict, Ranking]:
+    report = summarize_runs([run]).runs[0]
+    return report.verdict, report.ranking
+
+
+def details(verdict: RunVerdict) -> dict[str, str]:
+    return {statement.topic: statement.detail for statement in verdict.statements}
+
+
+def test_the_headline_has_speed_with_its_interval_intelligibility_and_price(tmp_path: Path) -> None:
+    verdict, _ = summarize(make_run(tmp_path, (FAST, SLOW), repetitions=4))
+    speed, intelligibility, price = verdict.headline.rstrip(".").split("; ")
+    assert speed.startswith("acme/fast is 2.")
+    assert speed.endswith("times as fast as acme/slow")
+    assert intelligibility == "no clear difference in intelligibility"
+    assert price == "acme/fast is the cheapest"
+    assert "acme/fast costs $20.00 for a million characters in texts of 500 characters" in details(verdict)["price"]
+    assert "All 70 requests succeeded." in details(verdict)["reliability"]
+
+
+def test_indistinguishable_targets_are_named_together(tmp_path: Path) -> None:
+    twin = Voice("acme/twin", "Twin", 485, 0.05, job=False)
+    verdict, _ = summarize(make_run(tmp_path / "a", (FAST, twin, SLOW), repetitions=2))
+    assert " are the fastest" in verdict.headline
+    assert "are indistinguishable" in details(verdict)["speed"]
+    verdict, _ = summarize(make_run(tmp_path / "b", (FAST, twin), repetitions=2))
+    assert verdict.headline.startswith("no clear difference in speed; ")
+
+
+def test_a_difference_below_the_asr_errors_is_not_claimed_without_saying_so(tmp_path: Path) -> None:
+    clear = Voice("acme/clear", "Clear", 500, 0.0)
+    verdict, _ = summarize(make_run(tmp_path, (clear, Voice("acme/poor", "Poor", 500, 0.035)), repetitions=4))
+    assert "acme/clear makes the fewest errors, by less than the ASR's own error" in verdict.headline
+    assert "own error rate on clean speech of these texts is 4.2%" in details(verdict)["intelligibility"]
+    verdict, _ = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
+    assert "acme/clear makes the fewest errors;" in verdict.headline
+    assert "ASR" not in details(verdict)["intelligibility"]
+
+
+def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (VOICES[0], VOICES[5], VOICES[6]), repetitions=2)
+    verdict, ranking = summarize((folder, run))
+    assert "prices not comparable: 1 target has no documented price" in verdict.headline
+    assert "contradict each other: pebble/stone." in details(verdict)["price"]
+    assert ranking.weights.price == 0
+
+    credit_price = TargetPrice(description="7 credits / request", credits=AmountPerUnit(amount=7, unit="request"))
+    last = msgspec.structs.replace(run.manifest.targets[-1], price=credit_price)
+    samples = tuple(
+        msgspec.structs.replace(sample, cost=msgspec.structs.replace(sample.cost, price_usd=None, price_credits=7.0))
+        if sample.target == last.id
+        else sample
+        for sample in run.samples
+    )
+    manifest = msgspec.structs.replace(run.manifest, targets=(*run.manifest.targets[:-1], last))
+    verdict, _ = summarize((folder, msgspec.structs.replace(run, manifest=manifest, samples=samples)))
+    assert "prices not comparable: 1 target charges credits" in verdict.headline
+
+
+def test_a_cheapest_target_with_a_disputed_price_says_so_in_the_headline(tmp_path: Path) -> None:
+    verdict, _ = summarize(make_run(tmp_path, (FAST, VOICES[5]), repetitions=1))
+    assert "acme/fast is the cheapest (a price is disputed)" in verdict.headline
+
+
+def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -> None:
+    folder, failed = make_run(tmp_path, (BROKEN,), repetitions=1)
+    verdict, ranking = summarize((folder, failed))
+    assert verdict.headline.startswith("Nothing was measured: every request failed (")
+    assert ranking.targets == ()
+    unreachable = tuple(
+        msgspec.structs.replace(sample, failure=Failure(kind="network", message="refused")) for sample in failed.samples
+    )
+    verdict, _ = summarize((folder, msgspec.structs.replace(failed, samples=unreachable)))
+    assert verdict.headline == "Nothing was measured: the service could not be reached."
+
+
+def test_too_few_texts_are_not_compared(tmp_path: Path) -> None:
+    verdict, ranking = summarize(make_run(tmp_path, (FAST, SLOW), repetitions=3, texts=4))
+    assert "too few texts to compare speed; too few texts to compare intelligibility" in verdict.headline
+    assert [one.first_share for one in ranking.targets] == [None, None]
+
+
+def test_speech_to_text_is_about_accuracy_and_transcripts(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=2, provenance=Provenance.LIVE)
+    transcription = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, kind="transcription"))
+    verdict, _ = summarize((folder, transcription))
+    assert "no clear difference in accuracy" in verdict.headline
+    assert "until the transcript was complete" in details(verdict)["speed"]
+
+
+def test_different_texts_are_not_compared(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), languages=LANGUAGES_ALL, repetitions=1)
+    english = tuple(s for s in run.samples if s.language == "en" or s.target == FAST.id)
+    verdict, ranking = summarize((folder, msgspec.structs.replace(run, samples=english)))
+    assert "intelligibility not comparable" in verdict.headline
+    assert ranking.weights.intelligibility == 0
+
+
+def test_the_ranking_has_points_and_the_share_of_resamples_in_which_a_target_is_first(tmp_path: Path) -> None:
+    twin = Voice("acme/twin", "Twin", 500, 0.05, job=False, usd=0.01, max_characters=500)
+    _, ranking = summarize(make_run(tmp_path, (SLOW, twin, FAST), repetitions=2))
+    assert [one.target for one in ranking.targets][2] == "acme/slow"
+    slow = ranking.targets[2]
+    assert slow.speed == pytest.approx(100 / 3, abs=3)
+    assert slow.price == pytest.approx(50)
+    shares = [one.first_share or 0.0 for one in ranking.targets]
+    assert sum(shares) == pytest.approx(1)
+    assert slow.first_share == 0
+    assert all(0.02 < share < 0.98 for share in shares[:2])
+
+
+def test_overlapping_circles_are_moved_apart_within_the_frame() -> None:
+    frame = Rectangle(0, 0, 300, 300)
+    circles = [PlottedCircle(150, 150, 9)] * 12 + [PlottedCircle(299, 1, 17), PlottedCircle(20, 280, 9)]
+    moved = separate_circles(circles, frame)
+    for i, one in enumerate(moved):
+        assert one.radius <= one.x <= 300 - one.radius
+        assert one.radius <= one.y <= 300 - one.radius
+        for other in moved[i + 1 :]:
+            assert ((one.x - other.x) ** 2 + (one.y - other.y) ** 2) ** 0.5 >= one.radius + other.radius
+    assert moved[-1] == circles[-1]  # it did not overlap

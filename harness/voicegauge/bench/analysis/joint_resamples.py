@@ -1,0 +1,160 @@
+"""Resamples the texts of a run once for all of its targets, so that differences between targets have intervals.
+
+Targets are measured with the same texts: a text that is slow or hard to recognize is so for all of them. Each resample
+therefore holds the same texts for every target, and differences are computed within a resample (paired bootstrap:
+Koehn 2004, "Statistical significance tests for machine translation evaluation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.bench.analysis.resampling import (
+    CONFIDENCE_LEVEL,
+    FloatArray,
+    IntegerArray,
+    SampledValues,
+    ValuesByText,
+    draw_text_weights,
+)
+
+MIN_SHARED_TEXTS = 5
+"""Smallest number of texts from which differences between targets are estimated."""
+
+ErrorTerms = Sequence[tuple[str, float, float]]
+"""Tuples of a text id, a number of errors and a number of units."""
+
+
+class DifferenceInterval(NamedTuple):
+    """Interval of a difference or a ratio at the usual confidence level."""
+
+    low: float
+    high: float
+
+
+class TargetMeasurements(NamedTuple):
+    """What was measured of one target."""
+
+    times_ms: ValuesByText
+    errors: ErrorTerms
+
+
+class JointResamples(NamedTuple):
+    """Statistics of each resample (rows) and target (columns); not a number where a resample has no sample of it."""
+
+    latency_ms: FloatArray
+    """Median total latency in ms."""
+    error_rate: FloatArray
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there are enough texts to tell targets apart."""
+        return len(self.latency_ms) > 0
+
+    def find_lower(self, values: FloatArray) -> NDArray[np.bool_]:
+        """Return for each pair (i, j) whether target i is clearly lower than target j: the interval excludes 0."""
+        count = values.shape[1]
+        lower = np.zeros((count, count), dtype=np.bool_)
+        if not self.has_intervals:
+            return lower
+        for i in range(count):
+            differences = values[:, [i]] - values
+            known = ~np.isnan(differences).any(axis=0)
+            lower[i, known] = np.quantile(differences[:, known], (1 + CONFIDENCE_LEVEL) / 2, axis=0) < 0
+        return lower
+
+    def estimate_latency_ratio(self, slower: int, faster: int) -> DifferenceInterval | None:
+        """Return the interval of the ratio of two targets' latencies; `None` if there are too few texts."""
+        return _find_interval(self.latency_ms[:, slower] / self.latency_ms[:, faster])
+
+    def estimate_error_difference(self, worse: int, better: int) -> DifferenceInterval | None:
+        """Return the interval of the difference of two error rates; `None` if there are too few texts."""
+        return _find_interval(self.error_rate[:, worse] - self.error_rate[:, better])
+
+
+def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0) -> JointResamples:
+    """Resample the texts of `targets`.
+
+    Args:
+        targets: the measurements of each target.
+        seed: seed of the resampling.
+
+    Returns:
+        The statistics of each resample; no resamples for fewer than `MIN_SHARED_TEXTS` texts.
+    """
+    texts = list(dict.fromkeys(text for target in targets for text in _list_texts(target)))
+    if len(texts) < MIN_SHARED_TEXTS:
+        return JointResamples(*(np.empty((0, len(targets))) for _ in range(2)))
+    times = [SampledValues(target.times_ms, texts) for target in targets]
+    sums = [_sum_errors_by_text(target.errors, texts) for target in targets]
+    latency_ms, error_rate = [], []
+    value_count = max(len(texts), *(len(target.times_ms) for target in targets))
+    for weights in draw_text_weights(len(texts), value_count, seed):
+        latency_ms.append(np.stack([_compute_medians(values, weights) for values in times], axis=1))
+        error_rate.append(np.stack([_compute_error_rates(weights @ table) for table in sums], axis=1))
+    return JointResamples(np.concatenate(latency_ms), np.concatenate(error_rate))
+
+
+def find_undominated(is_lower: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Return which targets are in the Pareto set.
+
+    A target is outside of it if another is clearly better in one of the measures and clearly worse in none.
+
+    Args:
+        is_lower: for each measure, the result of `JointResamples.find_lower`.
+    """
+    is_better = np.any(is_lower, axis=0)
+    undominated: NDArray[np.bool_] = ~(is_better & ~is_better.T).any(axis=0)
+    return undominated
+
+
+def find_indistinguishable_from_lowest(values: Sequence[float | None], is_lower: NDArray[np.bool_]) -> list[bool]:
+    """Return which of `values` is the lowest one or not clearly higher than it; a missing value is neither.
+
+    Args:
+        values: the point estimates.
+        is_lower: the result of `JointResamples.find_lower`.
+    """
+    known = [i for i, value in enumerate(values) if value is not None]
+    if not known:
+        return [False] * len(values)
+    lowest = min(known, key=lambda i: values[i] or 0.0)
+    return [value is not None and not is_lower[lowest, i] for i, value in enumerate(values)]
+
+
+def _list_texts(target: TargetMeasurements) -> list[str]:
+    return [str(text) for text, *_ in (*target.times_ms, *target.errors)]
+
+
+def _sum_errors_by_text(errors: ErrorTerms, texts: Sequence[str]) -> FloatArray:
+    numbers = {text: number for number, text in enumerate(texts)}
+    sums = np.zeros((len(texts), 2))
+    for text, count, units in errors:
+        sums[numbers[text]] += (count, units)
+    return sums
+
+
+def _compute_medians(values: SampledValues, weights: IntegerArray) -> FloatArray:
+    if not len(values.values):
+        return np.full(len(weights), np.nan)
+    medians = values.compute_weighted_quantiles(weights, 0.5)
+    medians[weights[:, values.text_numbers].sum(axis=1) == 0] = np.nan
+    return medians
+
+
+def _compute_error_rates(sums: FloatArray) -> FloatArray:
+    rates: FloatArray = np.divide(sums[:, 0], sums[:, 1], out=np.full(len(sums), np.nan), where=sums[:, 1] > 0)
+    return rates
+
+
+def _find_interval(values: FloatArray) -> DifferenceInterval | None:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    tail = (1 - CONFIDENCE_LEVEL) / 2
+    low, high = np.quantile(known, (tail, 1 - tail))
+    return DifferenceInterval(float(low), float(high))

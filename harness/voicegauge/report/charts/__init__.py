@@ -1,0 +1,41 @@
+"""Computes the geometry of charts, which templates print as SVG."""
+
+from voicegauge.report.charts.axis_scale import AxisScale
+from voicegauge.report.charts.error_heatmap import SHADE_STEPS, HeatTable, build_heat_tables
+from voicegauge.report.charts.latency_bars import (
+    PHASE_LABELS,
+    LatencyChart,
+    build_latency_chart,
+    choose_shared_time_axis,
+)
+from voicegauge.report.charts.scatter_plot import (
+    MAX_RADIUS,
+    MIN_RADIUS,
+    NARROW_PLOT_SIZE,
+    WIDE_PLOT_SIZE,
+    Scatter,
+    ScatterAxes,
+    build_scatter,
+    choose_shared_axes,
+    filter_plottable_targets,
+)
+
+__all__ = [
+    "MAX_RADIUS",
+    "MIN_RADIUS",
+    "NARROW_PLOT_SIZE",
+    "PHASE_LABELS",
+    "SHADE_STEPS",
+    "WIDE_PLOT_SIZE",
+    "AxisScale",
+    "HeatTable",
+    "LatencyChart",
+    "Scatter",
+    "ScatterAxes",
+    "build_heat_tables",
+    "build_latency_chart",
+    "build_scatter",
+    "choose_shared_axes",
+    "choose_shared_time_axis",
+    "filter_plottable_targets",
+]

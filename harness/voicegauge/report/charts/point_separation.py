@@ -1,0 +1,61 @@
+"""Moves overlapping points of a plot apart, as little as needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from voicegauge.report.charts.label_placement import Rectangle
+
+_GAP_PX = 2.0
+_MAX_ROUNDS = 300
+
+
+class PlottedCircle(NamedTuple):
+    """A circle with its center and radius, in px."""
+
+    x: float
+    y: float
+    radius: float
+
+
+def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list[PlottedCircle]:
+    """Return the circles without overlaps and within `frame`, as far as there is room.
+
+    Args:
+        circles: circles at their true positions.
+        frame: rectangle that the circles must stay within.
+    """
+    moved = [_move_inside(circle, frame) for circle in circles]
+    for _ in range(_MAX_ROUNDS):
+        has_overlap = False
+        for i, j in combinations(range(len(moved)), 2):
+            shift = _compute_shift(moved[i], moved[j], i + j)
+            if shift is not None:
+                has_overlap = True
+                moved[i] = _move_inside(moved[i], frame, -shift[0], -shift[1])
+                moved[j] = _move_inside(moved[j], frame, *shift)
+        if not has_overlap:
+            break
+    return moved
+
+
+def _compute_shift(one: PlottedCircle, other: PlottedCircle, number: int) -> tuple[float, float] | None:
+    """Return by how much `other` is moved away from `one`, and `one` the opposite way; `None` if they do not touch."""
+    distance = math.hypot(other.x - one.x, other.y - one.y)
+    missing = one.radius + other.radius + _GAP_PX - distance
+    if missing <= 1e-6:
+        return None
+    # Points at the same place are moved in different directions, so that a crowd spreads evenly.
+    angle = math.atan2(other.y - one.y, other.x - one.x) if distance > 1e-6 else 2.4 * number
+    return math.cos(angle) * missing / 2, math.sin(angle) * missing / 2
+
+
+def _move_inside(circle: PlottedCircle, frame: Rectangle, by_x: float = 0.0, by_y: float = 0.0) -> PlottedCircle:
+    return PlottedCircle(
+        min(max(circle.x + by_x, frame.left + circle.radius), frame.right - circle.radius),
+        min(max(circle.y + by_y, frame.top + circle.radius), frame.bottom - circle.radius),
+        circle.radius,
+    )

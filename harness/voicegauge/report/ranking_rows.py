@@ -1,0 +1,105 @@
+"""Builds the ranking as the page shows it, and the ids of the sections of targets."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import FloatArray, TargetCost, TargetSummary
+from voicegauge.report.verdict import RankedTarget, Ranking, RankingWeights, ResampledPoints
+
+MAX_SLUG_LENGTH = 60
+
+
+class RankedRow(NamedTuple):
+    """One target of the ranking."""
+
+    number: int
+    """Position by the default weights; it identifies the target in the plot."""
+    target: str
+    anchor: str
+    cost: TargetCost
+    points_text: str
+    points_value: float
+    share_text: str
+    speed: str
+    """Points for speed; empty if there are none."""
+    intelligibility: str
+    speed_resamples: str
+    """Points for speed in each resample, joined by spaces."""
+    intelligibility_resamples: str
+
+
+def build_ranked_rows(
+    ranking: Ranking, targets: Sequence[TargetSummary], points: ResampledPoints, anchors: dict[str, str]
+) -> tuple[RankedRow, ...]:
+    """Return the rows of the ranking of one run, best first."""
+    costs = {target.target: target.cost for target in targets}
+    rows = []
+    for number, ranked in enumerate(ranking.targets, 1):
+        column = points.targets.index(ranked.target)
+        rows.append(
+            RankedRow(
+                number=number,
+                target=ranked.target,
+                anchor=anchors[ranked.target],
+                cost=costs[ranked.target],
+                points_text="not ranked" if ranked.points is None else f"{ranked.points:.0f}",
+                points_value=round(ranked.points or 0.0, 1),
+                share_text=_describe_share(ranked),
+                speed=_format_points(ranked.speed),
+                intelligibility=_format_points(ranked.intelligibility),
+                speed_resamples=_join_points(points.speed, column),
+                intelligibility_resamples=_join_points(points.intelligibility, column),
+            )
+        )
+    return tuple(rows)
+
+
+def _describe_share(ranked: RankedTarget) -> str:
+    if ranked.points is None:
+        return "a number that counts is missing"
+    if ranked.first_share is None:
+        return "too few texts"
+    return f"first in {math.floor(ranked.first_share * 100 + 0.5 + 1e-9)}%"
+
+
+def _format_points(points: float | None) -> str:
+    return "" if points is None else f"{points:.4f}"
+
+
+def _join_points(points: FloatArray, column: int) -> str:
+    return " ".join(str(int(value)) for value in points[:, column])
+
+
+def sort_by_number(targets: Sequence[TargetSummary], ranked: Sequence[RankedRow]) -> list[TargetSummary]:
+    """Return the targets that delivered something, in the order of their numbers."""
+    summaries = {target.target: target for target in targets}
+    return [summaries[row.target] for row in ranked]
+
+
+def describe_weights(weights: RankingWeights) -> str:
+    """Say what a ranking is by: "By speed and intelligibility"."""
+    names = ("speed", "intelligibility", "price")
+    used = [name for name in names if getattr(weights, name)]
+    left_out = [name for name in names if not getattr(weights, name)]
+    text = f"By {_join(used)}, equally." if len(used) > 1 else f"By {_join(used)}."
+    return (
+        f"{text} {_join(left_out).capitalize()}: not comparable for all targets, so not counted." if left_out else text
+    )
+
+
+def _join(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def build_anchors(targets: Sequence[str], run_letter: str) -> dict[str, str]:
+    """Return the id in the page of each target's section, made of letters, digits and hyphens."""
+    anchors: dict[str, str] = {}
+    for target in targets:
+        slug = re.sub(r"[^a-z0-9]+", "-", target.lower()).strip("-")[:MAX_SLUG_LENGTH]
+        anchor = "-".join(filter(None, ("target", run_letter.lower(), slug)))
+        anchors[target] = anchor if anchor not in anchors.values() else f"{anchor}-{len(anchors)}"
+    return anchors

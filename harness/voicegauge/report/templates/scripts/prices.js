@@ -1,0 +1,62 @@
+// Every price that depends on the length of a text follows the reader's text length and monthly volume.
+const formatUsd = (value) => {
+  const small = value > 0 && value < 0.001;
+  const decimals = small ? 1 - Math.floor(Math.log10(value)) : value >= 1 ? 2 : 4;
+  return "$" + value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+};
+
+const priceOf = (line, characters) => {
+  if (line?.dataset.fixed === undefined) return null;
+  const limit = Number(line.dataset.maxCharacters);
+  const requests = limit ? Math.max(1, Math.ceil(characters / limit)) : 1;
+  const text = Number(line.dataset.fixed) * requests + Number(line.dataset.character) * characters;
+  return { text, million: (text / characters) * 1e6 };
+};
+
+const describeCheapest = (priced, characters) => {
+  const sorted = [...priced].sort((a, b) => a.usd - b.usd);
+  const next = sorted.find(({ usd }) => usd > sorted[0].usd * 1.000001);
+  const lead = `${sorted[0].name} costs ${formatUsd(sorted[0].usd)} for a million characters in texts of ${characters.toLocaleString("en-US")} characters`;
+  return next ? `${lead}, and the next, ${next.name}, ${formatUsd(next.usd)}.` : `${lead}.`;
+};
+
+const updateVerdicts = (characters) => {
+  const verdicts = all(".verdict"), rankings = all("[data-ranking]");
+  verdicts.forEach((verdict, i) => {
+    const detail = one("[data-price-detail] bdi", verdict), summary = one("[data-price-summary] bdi", verdict);
+    if (!detail || !rankings[i]) return;
+    detail.dataset.usual ??= detail.textContent;
+    if (summary) summary.dataset.usual ??= summary.textContent;
+    const priced = all("[data-fixed]", rankings[i]).map((row) => ({ name: row.dataset.name, usd: priceOf(row, characters).million }));
+    if (characters === usualAmounts.characters || !priced.length) {
+      detail.textContent = detail.dataset.usual;
+      if (summary) summary.textContent = summary.dataset.usual;
+      return;
+    }
+    const remarks = detail.dataset.usual.split(". ").slice(1).join(". ");
+    detail.textContent = [describeCheapest(priced, characters), remarks].filter(Boolean).join(" ");
+    if (summary && / the cheapest/.test(summary.dataset.usual)) {
+      const lowest = Math.min(...priced.map(({ usd }) => usd));
+      const names = priced.filter(({ usd }) => usd <= lowest * 1.000001).map(({ name }) => name);
+      const remark = summary.dataset.usual.split(" the cheapest")[1];
+      summary.textContent = `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} the cheapest${remark}`;
+    }
+  });
+};
+
+const usualAmounts = {};
+
+const updatePrices = (characters, volume) => {
+  for (const element of all("[data-characters]")) element.textContent = characters.toLocaleString("en-US");
+  for (const element of all("[data-volume]")) element.textContent = volume.toLocaleString("en-US");
+  for (const element of all("[data-price]")) {
+    const price = priceOf(element.closest("[data-fixed]"), characters);
+    if (!price) continue;
+    price.month = (price.million * volume) / 1e6;
+    const usd = price[element.dataset.price];
+    element.textContent = formatUsd(usd);
+    const cell = element.closest("[data-value]");
+    if (cell) cell.dataset.value = usd;
+  }
+  updateVerdicts(characters);
+};

@@ -1,0 +1,25 @@
+"""States in words what the numbers of a run say, and ranks its targets."""
+
+from voicegauge.report.verdict.ranking import (
+    RankedTarget,
+    Ranking,
+    RankingWeights,
+    ResampledPoints,
+    rank_targets,
+    resample_points,
+)
+from voicegauge.report.verdict.run_verdict import state_verdict
+from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, VerdictStatement
+
+__all__ = [
+    "MeasuredRun",
+    "RankedTarget",
+    "Ranking",
+    "RankingWeights",
+    "ResampledPoints",
+    "RunVerdict",
+    "VerdictStatement",
+    "rank_targets",
+    "resample_points",
+    "state_verdict",
+]

@@ -1,0 +1,59 @@
+"""Phrases of numbers, intervals and lists of targets, for sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voicegauge.bench.analysis import DifferenceInterval, Estimate
+from voicegauge.report.text_format import format_interval, format_ms, format_percent
+
+MAX_NAMED_TARGETS = 3
+"""Largest number of targets that a sentence names; of more, it names one and counts the others."""
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words as in a sentence: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
+
+
+def name_targets(targets: Sequence[str], first: str) -> str:
+    """Name a few targets, `first` at the start; of many, name only `first` and count the others."""
+    if len(targets) > MAX_NAMED_TARGETS:
+        return f"{first} and {count_things(len(targets) - 1, 'other')}"
+    return join_words([first, *(target for target in targets if target != first)])
+
+
+def count_things(count: int, singular: str) -> str:
+    """Return a number with its noun: "1 target", "3 targets"."""
+    return f"{count:,} {singular}{'' if count == 1 else 's'}"
+
+
+def format_factor(interval: DifferenceInterval) -> str:
+    """Format how many times: "1.8 to 2.1 times"."""
+    low, high = (_format_one_factor(end) for end in interval)
+    if low == "1.00":
+        return f"up to {high} times"
+    return f"{low} times" if low == high else f"{low} to {high} times"
+
+
+def _format_one_factor(value: float) -> str:
+    if value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 1.15 else f"{value:.2f}"
+
+
+def format_error_rate(estimate: Estimate) -> str:
+    """Format an error rate with its interval: "4.5% (1.0 to 7.4)", with a dash."""
+    interval = format_interval(estimate, 100, 1)
+    return f"{format_percent(estimate.value)}%" + (f" ({interval})" if interval else "")
+
+
+def format_time(estimate: Estimate) -> str:
+    """Format a time with its interval: "492 ms (482 to 586)", with a dash."""
+    interval = format_interval(estimate)
+    return f"{format_ms(estimate.value)} ms" + (f" ({interval})" if interval else "")
+
+
+def format_percentage_points(interval: DifferenceInterval) -> str:
+    """Format a difference of two rates: "1.0 to 5.8 percentage points"."""
+    return f"{interval.low * 100:.1f} to {interval.high * 100:.1f} percentage points"

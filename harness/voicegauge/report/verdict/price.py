@@ -1,0 +1,81 @@
+"""States which target is the cheapest, or why the prices are not comparable."""
+
+from __future__ import annotations
+
+from voicegauge.bench.analysis import TargetSummary
+from voicegauge.report.text_format import format_usd
+from voicegauge.report.verdict.phrases import count_things, join_words, name_targets
+from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
+
+
+def state_prices(run: MeasuredRun) -> VerdictStatement | None:
+    """Return the statement on prices; `None` if nothing was delivered."""
+    delivered = run.delivered
+    if not delivered:
+        return None
+    priced = [(target, usd) for target in delivered if (usd := target.cost.usd_per_1m_characters) is not None]
+    priced.sort(key=lambda pair: pair[1])
+    reasons = _describe_missing_prices([target for target in delivered if target.cost.usd_per_1m_characters is None])
+    disputed = _describe_disputes([target for target in delivered if target.cost.disputed])
+    if not priced:
+        return _build("no price in dollars", join_sentences(f"{reasons.capitalize()}", disputed))
+    cheapest = describe_cheapest(priced)
+    if reasons:
+        among = f"Of the {count_things(len(priced), 'target')} with a price in dollars, {cheapest}"
+        return _build(f"prices not comparable: {reasons}", join_sentences(among, disputed))
+    has_dispute = any(target.cost.disputed for target, _ in priced)
+    remark = " (a price is disputed)" if has_dispute else ""
+    if len(priced) == 1:
+        return _build(f"{_describe_price(priced[0][1])}{remark}", join_sentences(cheapest, disputed))
+    lowest = [target.target for target, usd in priced if usd == priced[0][1]]
+    if len(lowest) == len(priced):
+        return _build(f"all cost the same{remark}", join_sentences(cheapest, disputed))
+    verb = "is" if len(lowest) == 1 else "are"
+    return _build(f"{name_targets(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, disputed))
+
+
+def describe_cheapest(priced: list[tuple[TargetSummary, float]]) -> str:
+    """Name the lowest price, and how much more the next one is; the page rewrites it for another text length."""
+    (cheapest, usd), *others = priced
+    text = f"{cheapest.target} costs {_describe_price(usd)} in texts of {cheapest.cost.characters:,} characters"
+    following = next(((target, other) for target, other in others if other > usd), None)
+    if following is None:
+        return text
+    target, other = following
+    return f"{text}, and the next, {target.target}, {format_usd(other)}"
+
+
+def join_sentences(*sentences: str) -> str:
+    """Join texts into sentences with full stops."""
+    return " ".join(f"{text.rstrip('.')}." for text in sentences if text)
+
+
+def _describe_price(usd: float) -> str:
+    return f"{format_usd(usd)} for a million characters"
+
+
+def _describe_missing_prices(targets: list[TargetSummary]) -> str:
+    in_credits = [target for target in targets if target.cost.credits_per_request is not None]
+    unknown = len(targets) - len(in_credits)
+    parts = []
+    if in_credits:
+        parts.append(
+            f"{count_things(len(in_credits), 'target')} {'charges' if len(in_credits) == 1 else 'charge'} credits"
+        )
+    if unknown:
+        parts.append(f"{count_things(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price")
+    return join_words(parts)
+
+
+def _describe_disputes(targets: list[TargetSummary]) -> str:
+    if not targets:
+        return ""
+    names = join_words([target.target for target in targets])
+    return (
+        f"Disputed, because the provider's documents contradict each other: {names}. "
+        "Your own price counts if you gave one, or else the highest documented one"
+    )
+
+
+def _build(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="price", summary=summary, detail=detail)

@@ -1,0 +1,190 @@
+"""Ranks the targets of a run by weighted points for speed, intelligibility and price."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from voicegauge.bench.analysis import (
+    FloatArray,
+    JointResamples,
+    TargetSummary,
+    get_error_rate,
+    get_median_latency_ms,
+)
+from voicegauge.model import Record
+
+MAX_POINTS = 100.0
+POINTS_PER_ERROR_RATE = 500.0
+"""Points lost for each unit of error rate above the lowest one: 5 for each percentage point."""
+RANKED_RESAMPLES = 200
+"""Number of resamples that are ranked. A page contains their points, so that it can rank them by other weights."""
+
+
+class RankingWeights(Record, frozen=True, kw_only=True):
+    """How much each measure counts, relative to the others."""
+
+    speed: float = 1.0
+    intelligibility: float = 1.0
+    price: float = 1.0
+
+
+class RankedTarget(Record, frozen=True, kw_only=True):
+    """Points of one target: 100 is the best of the run; `None` if a number that counts is missing."""
+
+    target: str
+    points: float | None
+    """Weighted mean of the points for speed, intelligibility and price."""
+    first_share: float | None
+    """Share of resamples in which the target is first; `None` if there are too few texts, or it has no points."""
+    speed: float | None
+    """Points for the median total latency: 50 for twice that of the fastest target."""
+    intelligibility: float | None
+    """Points for the error rate: 5 less for each percentage point above the lowest one."""
+    price: float | None
+    """Points for the price in dollars: 50 for twice that of the cheapest target."""
+
+
+class Ranking(Record, frozen=True, kw_only=True):
+    """The targets of a run that delivered something, best first; those without points are last."""
+
+    weights: RankingWeights
+    """The default weights: equal for every measure that all of the targets have, otherwise 0."""
+    targets: tuple[RankedTarget, ...]
+
+
+class ResampledPoints(NamedTuple):
+    """Points in each resample (rows), rounded, of the targets (columns) that delivered something."""
+
+    targets: tuple[str, ...]
+    speed: FloatArray
+    intelligibility: FloatArray
+
+
+def resample_points(targets: Sequence[TargetSummary], resamples: JointResamples) -> ResampledPoints:
+    """Compute the points of each resample; a missing value counts as 0 points.
+
+    Args:
+        targets: all targets of the run, in the order of the columns of `resamples`.
+        resamples: the resampled latencies and error rates.
+    """
+    columns = _find_delivered(targets)
+    return ResampledPoints(
+        targets=tuple(targets[i].target for i in columns),
+        speed=_round_points(_compute_ratio_points_of_rows(resamples.latency_ms[:RANKED_RESAMPLES, columns])),
+        intelligibility=_round_points(_compute_error_points_of_rows(resamples.error_rate[:RANKED_RESAMPLES, columns])),
+    )
+
+
+def _find_delivered(targets: Sequence[TargetSummary]) -> list[int]:
+    return [i for i, target in enumerate(targets) if get_median_latency_ms(target) is not None]
+
+
+def rank_targets(
+    targets: Sequence[TargetSummary],
+    resamples: JointResamples,
+    *,
+    weights: RankingWeights | None = None,
+    has_comparable_errors: bool = True,
+) -> Ranking:
+    """Rank the targets of one run.
+
+    Args:
+        targets: all targets of the run, in the order of the columns of `resamples`.
+        resamples: the resampled latencies and error rates.
+        weights: how much each measure counts; by default those of `Ranking.weights`.
+        has_comparable_errors: whether the error rates of the targets are of the same texts.
+    """
+    ranked = [targets[i] for i in _find_delivered(targets)]
+    latencies = [get_median_latency_ms(target) for target in ranked]
+    errors = [get_error_rate(target) for target in ranked]
+    prices = [target.cost.usd_per_1m_characters for target in ranked]
+    weights = weights or RankingWeights(
+        speed=1.0,
+        intelligibility=float(has_comparable_errors and None not in errors and bool(errors)),
+        price=float(None not in prices and bool(prices)),
+    )
+    points = [_compute_ratio_points(latencies), _compute_error_points(errors), _compute_ratio_points(prices)]
+    shares = _compute_first_shares(points, resample_points(targets, resamples), weights)
+    found = [
+        RankedTarget(
+            target=target.target,
+            points=_compute_weighted_mean([measure[i] for measure in points], weights),
+            first_share=shares[i],
+            speed=points[0][i],
+            intelligibility=points[1][i],
+            price=points[2][i],
+        )
+        for i, target in enumerate(ranked)
+    ]
+    found.sort(key=lambda one: (one.points is None, -(one.points or 0.0), one.target))
+    return Ranking(weights=weights, targets=tuple(found))
+
+
+def _compute_ratio_points(values: Sequence[float | None]) -> list[float | None]:
+    """Return 100 for the lowest value and 50 for twice that; a value of 0 is best, and then all others have none."""
+    lowest = min((value for value in values if value is not None), default=0.0)
+    return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
+
+
+def _compute_error_points(values: Sequence[float | None]) -> list[float | None]:
+    lowest = min((value for value in values if value is not None), default=0.0)
+    return [
+        None if value is None else max(0.0, MAX_POINTS - POINTS_PER_ERROR_RATE * (value - lowest)) for value in values
+    ]
+
+
+def _compute_ratio_points_of_rows(values: FloatArray) -> FloatArray:
+    if not values.size:
+        return values
+    points: FloatArray = MAX_POINTS * np.nanmin(values, axis=1, keepdims=True) / values
+    return points
+
+
+def _compute_error_points_of_rows(values: FloatArray) -> FloatArray:
+    if not values.size or np.isnan(values).all():
+        return values
+    lowest = np.nanmin(values, axis=1, keepdims=True)
+    points: FloatArray = np.maximum(0.0, MAX_POINTS - POINTS_PER_ERROR_RATE * (values - lowest))
+    return points
+
+
+def _round_points(points: FloatArray) -> FloatArray:
+    """Round half up, as the page does; a missing value counts as 0 points."""
+    rounded: FloatArray = np.floor(np.nan_to_num(points) + 0.5)
+    return rounded
+
+
+def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeights) -> float | None:
+    pairs = [(weight, value) for weight, value in zip(_list_weights(weights), points, strict=True) if weight]
+    if not pairs or any(value is None for _, value in pairs):
+        return None
+    return sum(weight * (value or 0.0) for weight, value in pairs) / sum(weight for weight, _ in pairs)
+
+
+def _compute_first_shares(
+    points: Sequence[Sequence[float | None]], resampled: ResampledPoints, weights: RankingWeights
+) -> list[float | None]:
+    """Return for each target the share of resamples in which it is first; equal targets divide a resample."""
+    count = len(points[0])
+    is_ranked = [_compute_weighted_mean([measure[i] for measure in points], weights) is not None for i in range(count)]
+    if not len(resampled.speed) or not any(is_ranked):
+        return [None] * count
+    prices = np.array([_round_price_points(value) for value in points[2]])
+    totals = (
+        weights.speed * resampled.speed + weights.intelligibility * resampled.intelligibility + weights.price * prices
+    )
+    totals[:, [not ranked for ranked in is_ranked]] = -np.inf
+    is_first = totals >= totals.max(axis=1, keepdims=True) - 1e-9
+    shares = (is_first / is_first.sum(axis=1, keepdims=True)).mean(axis=0)
+    return [float(share) if ranked else None for share, ranked in zip(shares, is_ranked, strict=True)]
+
+
+def _round_price_points(points: float | None) -> float:
+    return float(np.floor((points or 0.0) + 0.5))
+
+
+def _list_weights(weights: RankingWeights) -> tuple[float, float, float]:
+    return weights.speed, weights.intelligibility, weights.price

@@ -1,0 +1,53 @@
+"""States how many requests failed, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from voicegauge.bench.analysis import TargetSummary
+from voicegauge.report.verdict.phrases import count_things, join_words
+from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
+
+
+def state_reliability(run: MeasuredRun) -> VerdictStatement:
+    """Return the statement on failed requests."""
+    failing = [target for target in run.targets if target.failures]
+    samples = sum(target.samples for target in run.targets)
+    if not failing:
+        return _build("", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded.")
+    lost = [target.target for target in failing if target.failures == target.samples]
+    partly = [target for target in failing if target.failures < target.samples]
+    parts = [*([f"{join_words(lost)} delivered nothing"] if lost else []), *map(_describe_share, partly)]
+    summary = parts[0] if len(parts) == 1 else f"{count_things(len(failing), 'target')} failed requests"
+    return _build(
+        summary, ". ".join(f"{_describe_share(target)}: {_describe_kinds(target)}" for target in failing) + "."
+    )
+
+
+def describe_total_failure(run: MeasuredRun) -> str:
+    """Return the headline of a run in which no request succeeded."""
+    kinds = Counter[str]()
+    for target in run.targets:
+        kinds.update(target.failure_kinds)
+    if not kinds:
+        return "No request was measured."
+    if set(kinds) == {"network"}:
+        where = "the service" if len({target.target.split("/")[0] for target in run.targets}) == 1 else "the services"
+        return f"Nothing was measured: {where} could not be reached."
+    return f"Nothing was measured: every request failed ({_join_kinds(kinds)})."
+
+
+def _describe_share(target: TargetSummary) -> str:
+    return f"{target.target} failed {target.failures} of {count_things(target.samples, 'request')}"
+
+
+def _describe_kinds(target: TargetSummary) -> str:
+    return _join_kinds(Counter(target.failure_kinds))
+
+
+def _join_kinds(kinds: Counter[str]) -> str:
+    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+
+
+def _build(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="reliability", summary=summary, detail=detail)

@@ -1,0 +1,45 @@
+"""Builds the verdict of a run from the statements on speed, intelligibility, price and reliability."""
+
+from __future__ import annotations
+
+from voicegauge.report.verdict.intelligibility import state_intelligibility
+from voicegauge.report.verdict.price import state_prices
+from voicegauge.report.verdict.reliability import describe_total_failure, state_reliability
+from voicegauge.report.verdict.speed import state_speed
+from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, VerdictStatement
+
+
+def state_verdict(run: MeasuredRun) -> RunVerdict:
+    """Return what the numbers of `run` say, each claim with its uncertainty."""
+    if not run.delivered:
+        return RunVerdict(
+            headline=describe_total_failure(run), statements=(state_reliability(run),), cautions=_list_cautions(run)
+        )
+    found = (state_speed(run), state_intelligibility(run), state_prices(run), state_reliability(run))
+    statements = tuple(statement for statement in found if statement)
+    return RunVerdict(headline=join_headline(statements), statements=statements, cautions=_list_cautions(run))
+
+
+def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
+    """Join the summaries of `statements` into one sentence."""
+    return "; ".join(statement.summary for statement in statements if statement.summary) + "."
+
+
+def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
+    cautions = []
+    if run.scores and run.scores.closed_vocabulary:
+        known = run.scores.known_words or "unusable on your own texts"
+        cautions.append(
+            f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
+            "Compare its error rates with each other, not with published ones."
+        )
+    if not run.manifest.finished:
+        cautions.append(
+            "Interrupted: the run is not complete, because it was stopped or a job is still open. "
+            "The samples so far are shown."
+        )
+    if run.scores and run.scores.left_out:
+        cautions.append(
+            f"Not scored: {', '.join(run.scores.left_out)}. The ASR engine does not support these languages."
+        )
+    return tuple(cautions)

@@ -1,0 +1,47 @@
+"""States which targets are the fastest, and by how much."""
+
+from __future__ import annotations
+
+from voicegauge.bench.analysis import Estimate, TargetSummary
+from voicegauge.report.verdict.phrases import count_things, format_factor, format_time, name_targets
+from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
+
+
+def state_speed(run: MeasuredRun) -> VerdictStatement | None:
+    """Return the statement on total latency; `None` if no target has one."""
+    timed = sorted(
+        ((target, target.total_latency_ms) for target in run.targets if target.total_latency_ms),
+        key=lambda pair: pair[1].value,
+    )
+    if not timed:
+        return None
+    (best, time), *others = timed
+    result = "transcript" if run.manifest.kind == "transcription" else "audio"
+    median = f"Median time until the {result} was complete: {_describe_times(timed)}."
+    if not others:
+        return _build(f"{best.target} takes {format_time(time)}", median)
+    if not run.resamples.has_intervals:
+        return _build("too few texts to compare speed", f"{median} Differences have an interval from 5 texts on.")
+    equal = [target.target for target, _ in timed if target.is_among_fastest]
+    slower = [target for target, _ in timed if not target.is_among_fastest]
+    if not slower:
+        return _build("no clear difference in speed", median)
+    factor = run.resamples.estimate_latency_ratio(run.find_column(slower[0]), run.find_column(best))
+    lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
+    if len(equal) == 1:
+        return _build(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
+    names = name_targets(equal, best.target)
+    return _build(
+        f"{names} are the fastest",
+        f"{names} are indistinguishable. {best.target} is {lead}, the next. {median}",
+    )
+
+
+def _describe_times(timed: list[tuple[TargetSummary, Estimate]]) -> str:
+    shown = timed if len(timed) <= 3 else [timed[0], timed[1], timed[-1]]
+    names = ", ".join(f"{target.target} {format_time(time)}" for target, time in shown)
+    return names if len(shown) == len(timed) else f"{names}; {count_things(len(timed) - len(shown), 'other')} between"
+
+
+def _build(summary: str, detail: str) -> VerdictStatement:
+    return VerdictStatement(topic="speed", summary=summary, detail=detail)

@@ -1,0 +1,54 @@
+"""Records of a verdict, and what it is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.analysis import JointResamples, TargetSummary
+from voicegauge.model import Manifest, Record, ScoreSet
+
+
+class VerdictStatement(Record, frozen=True, kw_only=True):
+    """One part of a verdict."""
+
+    topic: Literal["speed", "intelligibility", "price", "reliability"]
+    summary: str
+    """A few words without a full stop, as part of the headline."""
+    detail: str
+    """One or more sentences with the numbers and their uncertainty."""
+
+
+class RunVerdict(Record, frozen=True, kw_only=True):
+    """What the numbers of a run say, in words."""
+
+    headline: str
+    """One sentence."""
+    statements: tuple[VerdictStatement, ...]
+    cautions: tuple[str, ...]
+    """Sentences that say why the verdict may not hold, or what it does not cover."""
+
+
+class MeasuredRun(NamedTuple):
+    """The numbers of one run."""
+
+    manifest: Manifest
+    scores: ScoreSet | None
+    targets: Sequence[TargetSummary]
+    """All targets, in the order of the columns of `resamples`."""
+    resamples: JointResamples
+
+    @property
+    def has_uneven_languages(self) -> bool:
+        """Whether the scored targets were measured in different languages and therefore with different texts."""
+        languages = (frozenset(rate.language for rate in target.languages) for target in self.targets)
+        return len(set(filter(None, languages))) > 1
+
+    @property
+    def delivered(self) -> list[TargetSummary]:
+        """The targets of which at least one request succeeded."""
+        return [target for target in self.targets if target.failures < target.samples]
+
+    def find_column(self, target: TargetSummary) -> int:
+        """Return the column of a target in `resamples`."""
+        return next(i for i, one in enumerate(self.targets) if one is target)
