@@ -116,10 +116,41 @@ def test_what_is_left_out_is_printed_with_the_reason(tmp_path: Path, capsys: pyt
     output = capsys.readouterr().out
     left_out = output[output.index("left out:") : output.index("next:")]
     assert str(tmp_path / "broken.har") in left_out
-    assert "https://api.other.test: exchanges: 1; speech: POST /say; only https://api.acme.test, with the" in left_out
+    assert (
+        "https://api.other.test: exchanges: 1; speech: POST /say; only https://api.acme.test is proposed; --host"
+        in left_out
+    )
     assert "POST /v1/jobs: exchanges: 2; a text in the request, but no audio" in left_out
     assert "GET /v1/voices: exchanges: 1; no text and audio" in left_out
     assert TEXT not in output
+
+
+def test_a_job_whose_id_is_in_the_query_is_proposed(tmp_path: Path) -> None:
+    status = "https://api.acme.test/v1/results?uuid=job-123456"
+    write_har(
+        tmp_path / "one.har",
+        entry("POST", "https://api.acme.test/v1/say", {"text": TEXT}, 200, {"uuid": "job-123456", "status": "queued"}),
+        entry("GET", status, None, 200, {"uuid": "job-123456", "status": "queued"}),
+        entry("GET", status, None, 200, {"status": "completed", "result_url": "https://cdn.acme.test/a.mp3"}),
+    )
+    out = tmp_path / "openapi.yaml"
+    assert run(["init", str(tmp_path), "--out", str(out), "--provider", "mine"]) == 0
+    contract = voicegauge.load_contracts([out]).find_provider("mine")
+    (status_operation,) = [operation for operation in contract.operations.values() if operation.job is not None]
+    (parameter,) = status_operation.parameters
+    assert (status_operation.path, parameter.name, parameter.is_required) == ("/v1/results", "uuid", True)
+    assert voicegauge.check(["mine"], emulated=True, contracts=[out], max_calls=10).findings == ()
+
+
+def test_another_recorded_host_is_proposed_if_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = entry("POST", "https://api.other.test/say", {"text": TEXT}, 200, b"RIFF", "audio/wav")
+    write_har(tmp_path / "traffic.har", SYNCHRONOUS, other)
+    out = tmp_path / "openapi.yaml"
+    assert run(["init", str(tmp_path), "--host", "api.other.test", "--out", str(out)]) == 0
+    assert voicegauge.load_contracts([out]).find_provider("other").targets
+    assert run(["init", str(tmp_path), "--host", "api.third.test", "--out", str(tmp_path / "third.yaml")]) == 2
+    hosts = "https://api.acme.test, https://api.other.test"
+    assert f"no recorded speech request to api.third.test; there are some to: {hosts}" in capsys.readouterr().err
 
 
 def test_nothing_is_left_out_of_complete_recordings(tmp_path: Path) -> None:

@@ -93,23 +93,24 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
     )
 
 
-def propose_contract(recordings: PathLike, *, provider: str = "") -> OverlayProposal:
+def propose_contract(recordings: PathLike, *, provider: str = "", host: str = "") -> OverlayProposal:
     """Propose a contract for the API that recordings show. Everything in it is inferred.
 
     Args:
         recordings: a HAR file, a cassette, or a folder of them.
         provider: id of the provider; by default derived from the host, with "my-" in front if a bundled contract has
             that id.
+        host: the host whose API is described; by default that of the first recorded speech request.
 
     Returns:
         The text of a whole contract, as `overlay`, what the recordings do not show, and what was left out of them.
 
     Raises:
-        DataError: there is no recording, or none of a speech request.
+        DataError: there is no recording, or none of a speech request to the host.
     """
     path = Path(recordings).resolve()
     recorded = read_recorded_exchanges(path)
-    api = describe_recorded_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat())
+    api = describe_recorded_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
     proposal = propose_contract_of(

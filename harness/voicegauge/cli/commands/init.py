@@ -37,6 +37,12 @@ _RECORDING_MARK = re.compile(
     help="Propose this operation of a document. May be repeated. Default: all that turn a text into audio or a job.",
 )
 @click.option(
+    "--host",
+    metavar="HOST",
+    default="",
+    help="Propose this host of recordings, such as api.acme.test. Default: that of the first speech request.",
+)
+@click.option(
     "--out",
     type=OutputFile(path_type=Path),
     metavar="FILE",
@@ -44,7 +50,7 @@ _RECORDING_MARK = re.compile(
 )
 @add_json_option
 def command(
-    *, source: str, provider: str, operations: tuple[str, ...], out: Path | None, json_path: str | None
+    *, source: str, provider: str, operations: tuple[str, ...], host: str, out: Path | None, json_path: str | None
 ) -> None:
     """Propose a contract for a provider's OpenAPI document, or from recordings.
 
@@ -55,6 +61,8 @@ def command(
 
     RECORDING is a HAR file, a VCR cassette, or a folder of them. The contract that is
     written describes the requests in it that produce speech; everything in it is inferred.
+
+    The exit status is 0 if a proposal was written, whether or not anything has to be completed.
     """
     from voicegauge import api
 
@@ -63,7 +71,9 @@ def command(
             raise UsageError("--operation is for documents: all recorded speech requests are proposed")
         out = out or Path("openapi.yaml")
         _reject_existing(out)
-        proposal = api.propose_contract(source, provider=provider)
+        proposal = api.propose_contract(source, provider=provider, host=host)
+    elif host:
+        raise UsageError("--host is for recordings: a document names its servers itself")
     else:
         document = _find_document(source, out.parent if out else Path())
         out = out or document.with_name("overlay.yaml")
@@ -122,6 +132,9 @@ def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
     try:
         api.load_contracts([path])
     except ContractError as error:
-        out.print(f"it cannot be loaded yet: {error}", soft_wrap=True)
+        out.print(f"it cannot be used before this is completed: {error}", soft_wrap=True)
+        first = "complete it, then "
+    else:
+        first = ""
     file = shlex.quote(str(path))
-    out.print(f"next: voicegauge check {proposal.provider} --emulated --contracts {file}", soft_wrap=True)
+    out.print(f"next: {first}voicegauge check {proposal.provider} --emulated --contracts {file}", soft_wrap=True)

@@ -54,8 +54,8 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
     if not ids:
         return None
     found = []
-    for (status_path, method), _ in read_operations(document.data):
-        parameters = _PATH_PARAMETER.findall(status_path)
+    for (status_path, method), status_operation in read_operations(document.data):
+        parameters = _PATH_PARAMETER.findall(status_path) or _list_required_queries(status_operation)
         shared = _count_shared_parts(path, status_path)
         is_same_id = any(_last(one.location) == parameters[0] != "id" for one in ids) if parameters else False
         if method == "get" and len(parameters) == 1 and (shared or is_same_id):
@@ -84,6 +84,13 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         *([f"  reason: {reason.location}"] if reason and reason.is_text else ()),
     )
     return JobProposal(status_path, operation, lines, tuple(todo))
+
+
+def _list_required_queries(operation: Mapping[str, Any]) -> list[str]:
+    """Return the names of the required query parameters that an operation has itself, without references."""
+    parameters = operation.get("parameters")
+    listed = [one for one in parameters if isinstance(one, dict)] if isinstance(parameters, list) else []
+    return [str(one.get("name")) for one in listed if one.get("in") == "query" and one.get("required") is True]
 
 
 def _read_response(document: Document, path: str) -> tuple[dict[str, ProposedField], Mapping[str, Any]]:

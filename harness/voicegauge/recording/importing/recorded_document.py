@@ -42,22 +42,25 @@ class _Call(NamedTuple):
     """The path, with parameters in braces."""
     exchange: Exchange
     query: dict[str, str]
+    id_queries: tuple[str, ...]
+    """Names of the query parameters whose value was an id in a response."""
     request_body: Any
     """The JSON value or the form's text fields; `None` if there is neither."""
     response_body: Any
     """The JSON value; `None` if the response is not JSON."""
 
 
-def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str) -> RecordedApi:
+def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str, host: str = "") -> RecordedApi:
     """Describe the requests that produced speech, and those that took an id from a response to them.
 
     Args:
         exchanges: all exchanges, in order.
         source: name of the recordings, which the document gives as its source.
         date: the version of the document.
+        host: the host to describe, with its port if it has one; by default that of the first speech request.
 
     Raises:
-        DataError: no exchange has a text in the request and leads to audio.
+        DataError: no exchange has a text in the request and leads to audio, or none with `host`.
     """
     ids = _collect_ids(exchanges)
     calls = [_read_call(exchange, ids) for exchange in exchanges]
@@ -68,17 +71,21 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str)
             f"none of {len(exchanges)} recorded exchanges has a text in the request and audio in the response, or in "
             "that of a job that it started"
         )
-    host = _origin(speech[0])
-    kept_paths = {call.path for call in speech if _origin(call) == host}
-    kept_paths |= {call.path for call in calls if _origin(call) == host and "{" in call.path and not _is_audio(call)}
+    origin = _choose_origin(speech, host)
+    kept_paths = {call.path for call in speech if _origin(call) == origin}
+    kept_paths |= {
+        call.path
+        for call in calls
+        if _origin(call) == origin and ("{" in call.path or call.id_queries) and not _is_audio(call)
+    }
     by_operation: dict[tuple[str, str], list[_Call]] = defaultdict(list)
     for call in calls:
-        if _origin(call) == host and call.path in kept_paths:
+        if _origin(call) == origin and call.path in kept_paths:
             by_operation[call.path, call.exchange.request.method.lower()].append(call)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": urlsplit(host).netloc, "version": date},
-        "servers": [{"url": host}],
+        "info": {"title": urlsplit(origin).netloc, "version": date},
+        "servers": [{"url": origin}],
         "paths": {},
     }
     scheme = next(filter(None, (_find_key_scheme(call.exchange) for call in speech)), None)
@@ -88,31 +95,40 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str)
         document["paths"].setdefault(path, {})[method] = _describe_operation(
             path, method, same, {"document": source, "inferred": True}
         )
-    names = dict.fromkeys(_operation_id(c.path, c.exchange.request.method) for c in speech if _origin(c) == host)
-    return RecordedApi(document, tuple(names), tuple(_iterate_left_out(calls, speech, host, kept_paths)))
+    names = dict.fromkeys(_operation_id(c.path, c.exchange.request.method) for c in speech if _origin(c) == origin)
+    return RecordedApi(document, tuple(names), tuple(_iterate_left_out(calls, speech, origin, kept_paths)))
+
+
+def _choose_origin(speech: Sequence[_Call], host: str) -> str:
+    """Return the origin with the named host; by default that of the first speech request."""
+    origins = dict.fromkeys(map(_origin, speech))
+    for origin in origins:
+        if not host or urlsplit(origin).netloc == host:
+            return origin
+    raise DataError(f"no recorded speech request to {host}; there are some to: {', '.join(origins)}")
 
 
 def _iterate_left_out(
-    calls: Sequence[_Call], speech: Sequence[_Call], host: str, kept_paths: set[str]
+    calls: Sequence[_Call], speech: Sequence[_Call], described_origin: str, kept_paths: set[str]
 ) -> Iterator[str]:
     """Yield the hosts and operations that are not described, with the number of exchanges except audio downloads."""
     spoken = {id(call) for call in speech}
     others = [call for call in calls if id(call) in spoken or not _is_audio(call)]
     for origin, count in Counter(map(_origin, others)).items():
-        if origin != host:
+        if origin != described_origin:
             operations = ", ".join(dict.fromkeys(map(_name_operation, (c for c in speech if _origin(c) == origin))))
-            reason = f"only {host}, with the first speech request, is proposed"
+            reason = f"only {described_origin} is proposed" + ("; --host proposes another" if operations else "")
             yield f"{origin}: exchanges: {count}; speech: {operations or 'none'}; {reason}"
-    local = [call for call in others if _origin(call) == host]
-    described = {_name_operation(call) for call in speech if _origin(call) == host}
+    local = [call for call in others if _origin(call) == described_origin]
+    described = {_name_operation(call) for call in speech if _origin(call) == described_origin}
     texts = {_name_operation(call) for call in local if _has_text(call)} - described
     unused = {_name_operation(call) for call in local if call.path not in kept_paths} - texts
     counts = Counter(map(_name_operation, local))
     for name in filter(texts.__contains__, counts):
-        reason = "no audio in a response, nor in that of a job whose id is in its path"
+        reason = "no audio in a response, nor in that of a job whose id is in its URL"
         yield f"{name}: exchanges: {counts[name]}; a text in the request, but {reason}"
     for name in filter(unused.__contains__, counts):
-        yield f"{name}: exchanges: {counts[name]}; no text and audio, and no id of a job in the path"
+        yield f"{name}: exchanges: {counts[name]}; no text and audio, and no id of a job in the URL"
 
 
 def _name_operation(call: _Call) -> str:
@@ -164,7 +180,8 @@ def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _Call:
         except UnreadableBodyError:
             body = None
     response = _read_json_body(exchange.response.headers, exchange.response.body)
-    return _Call("/".join(segments) or "/", exchange, query, body, response)
+    id_queries = tuple(name for name, value in query.items() if value in ids)
+    return _Call("/".join(segments) or "/", exchange, query, id_queries, body, response)
 
 
 def _read_json_body(headers: Headers, body: bytes) -> Any:
@@ -190,7 +207,9 @@ def _is_speech(call: _Call, calls: Sequence[_Call], audio_urls: set[str]) -> boo
         return True
     leaves = _iterate_leaves(call.response_body)
     ids = {str(value) for name, value in leaves if _ID_NAME.match(name) and isinstance(value, (str, int))}
-    later = [other for other in calls if ids & set(urlsplit(other.exchange.request.url).path.split("/"))]
+    later = [
+        other for other in calls if ids & {*urlsplit(other.exchange.request.url).path.split("/"), *other.query.values()}
+    ]
     return any(_is_audio(other) or _names_audio(other, audio_urls) for other in later)
 
 
@@ -230,10 +249,10 @@ def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: 
         name: [call.query[name] for call in calls if name in call.query] for call in calls for name in call.query
     }
     parameters = [_describe_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
-    parameters += [
-        {"name": name, "in": "query", "schema": _add_recorded_values(name, {"type": "string"}, values)}
-        for name, values in queries.items()
-    ]
+    for name, values in queries.items():
+        parameter = {"name": name, "in": "query", "schema": _add_recorded_values(name, {"type": "string"}, values)}
+        is_id = len(values) == len(calls) and any(name in call.id_queries for call in calls)
+        parameters.append({**parameter, "required": True} if is_id else parameter)
     if parameters:
         operation["parameters"] = parameters
     bodies = [call for call in calls if isinstance(call.request_body, dict) and call.exchange.response.status < 300]
