@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.conformance import CheckReport
 
-SLOW_PROVIDERS = ("ttsai", "replicate", "elevenlabs", "deepgram", "cartesia", "murf")
+SLOW_PROVIDERS = ("ttsai", "replicate", "elevenlabs", "deepgram", "cartesia", "murf", "lmnt")
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SLOW_PROVIDERS]
 
 

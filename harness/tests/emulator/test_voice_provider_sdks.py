@@ -1,4 +1,4 @@
-"""The official Python clients of Cartesia and Murf, unmodified, against the emulator over a real socket."""
+"""The official Python clients of Cartesia, Murf and LMNT, unmodified, against the emulator over a real socket."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import base64
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import voicegauge
 from voicegauge.emulator import SCENARIO_HEADER
-from voicegauge.speech.audio import decode
+from voicegauge.speech.audio import decode, encode
 
 if TYPE_CHECKING:  # they take seconds to import: imported by the fixtures that use them
     from cartesia import Cartesia
+    from lmnt import Lmnt
     from murf import Murf
 
 TEXT = "Good morning. This is a short test."
@@ -23,7 +25,7 @@ PCM = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 24000}
 
 @pytest.fixture(scope="module")
 def base_urls() -> Iterator[Callable[[str], str]]:
-    with voicegauge.emulate(["cartesia", "murf"], time_scale=0.05) as emulator:
+    with voicegauge.emulate(["cartesia", "murf", "lmnt"], time_scale=0.05) as emulator:
         yield emulator.base_url
 
 
@@ -55,6 +57,21 @@ def open_murf(base_urls) -> Iterator[Callable[..., Murf]]:
     def open_one(api_key: str = "test", **headers: str) -> Murf:
         opened.append(httpx.Client(headers=headers))
         return Murf(api_key=api_key, environment=environment, httpx_client=opened[-1])
+
+    yield open_one
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def open_lmnt(base_urls) -> Iterator[Callable[..., Lmnt]]:
+    from lmnt import Lmnt
+
+    opened: list[Lmnt] = []
+
+    def open_one(api_key: str = "test", **headers: str) -> Lmnt:
+        opened.append(Lmnt(api_key=api_key, base_url=base_urls("lmnt"), default_headers=headers, max_retries=0))
+        return opened[-1]
 
     yield open_one
     for client in opened:
@@ -156,3 +173,52 @@ def test_murf_shows_the_documented_error(open_murf, key, scenario, error_name) -
     client = open_murf(key, **{SCENARIO_HEADER: scenario})
     with pytest.raises(getattr(errors, error_name)):
         client.text_to_speech.generate(text=TEXT, voice_id="en-US-natalie")
+
+
+@pytest.mark.parametrize(
+    ("options", "container", "sample_rate_hz"),
+    [({}, "mp3", 24000), ({"format": "wav", "sample_rate": 16000}, "wav", 16000)],
+)
+def test_lmnt_generates(open_lmnt, options: dict[str, Any], container, sample_rate_hz) -> None:
+    audio = decode(open_lmnt().speech.generate(text=TEXT, voice="leah", **options).read())
+    assert (audio.container, audio.sample_rate_hz, audio.audio_s > 1) == (container, sample_rate_hz, True)
+
+
+def test_lmnt_streams(open_lmnt) -> None:
+    with open_lmnt().speech.with_streaming_response.generate(text=TEXT, voice="leah") as response:
+        pieces = list(response.iter_bytes())
+    assert len(pieces) > 1
+    assert decode(b"".join(pieces)).audio_s > 1
+
+
+def test_lmnt_has_the_time_of_each_word(open_lmnt) -> None:
+    response = open_lmnt().speech.generate_detailed(text=TEXT, voice="leah", return_timestamps=True)
+    audio = decode(base64.b64decode(response.audio))
+    last = response.timestamps[-1]
+    assert 0 < last.start + last.duration <= audio.audio_s
+
+
+def test_a_voice_is_cloned_at_lmnt_listed_and_deleted(open_lmnt) -> None:
+    clip, _ = encode(np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32), 8000, "wav")
+    voices = open_lmnt("an account of its own").voices
+    stock = {voice.id for voice in voices.list()}
+    assert "leah" in stock
+    cloned = voices.create(file=("clip.wav", clip), name="Anna")
+    assert {voice.id: voice.name for voice in voices.list() if voice.id not in stock} == {cloned.id: "Anna"}
+    assert voices.delete(cloned.id).success
+    assert {voice.id for voice in voices.list()} == stock
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "error_name", "error_type"),
+    [
+        ("invalid-key", TEXT, "AuthenticationError", "authentication_error"),
+        ("test", "a" * 5001, "BadRequestError", "invalid_request_error"),
+    ],
+)
+def test_lmnt_shows_the_documented_error(open_lmnt, key, text, error_name, error_type) -> None:
+    import lmnt
+
+    with pytest.raises(getattr(lmnt, error_name)) as error:
+        open_lmnt(key).speech.generate(text=text, voice="leah")
+    assert error.value.type == error_type

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.checks.subjects.delivery import SpeechDelivery
@@ -20,7 +20,7 @@ class TimestampLists(NamedTuple):
     texts: list[Any]
     starts: list[Any]
     ends: list[Any]
-    """When each character or word ends; empty if the contract documents no ends."""
+    """When each character or word ends, or how long it lasts; empty if the contract documents neither."""
 
     @property
     def starts_s(self) -> list[float]:
@@ -30,9 +30,12 @@ class TimestampLists(NamedTuple):
     @property
     def ends_s(self) -> list[float]:
         """The ends that are numbers, in seconds."""
-        return self._to_seconds(self.ends)
+        if not self.spec.ends_are_durations:
+            return self._to_seconds(self.ends)
+        starts_and_durations = zip(self.starts, self.ends, strict=False)
+        return [sum(pair) for pair in map(self._to_seconds, starts_and_durations) if len(pair) == 2]
 
-    def _to_seconds(self, values: list[Any]) -> list[float]:
+    def _to_seconds(self, values: Iterable[Any]) -> list[float]:
         scale = 1000 if self.spec.time_unit == "ms" else 1
         return [value / scale for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
 

@@ -62,6 +62,8 @@ class TimestampKind(Record, frozen=True, kw_only=True):
     time_unit: Literal["s", "ms"] = "s"
     spells_text: bool = False
     """Whether the characters or words are those of the text in the request, and not of a normalized text."""
+    ends_are_durations: bool = False
+    """Whether the values of `ends` are how long each character or word lasts, and not the time at which it ends."""
 
 
 class SpeechTimestamps(TimestampKind, frozen=True, kw_only=True):

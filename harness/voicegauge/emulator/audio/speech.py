@@ -216,7 +216,8 @@ def _find_documented_format(request: ParsedRequest, target: Target, requested_fo
     if mapping is None:
         return None
     if not isinstance(requested_format, str) or not requested_format:
-        return target.find_audio_format(find_default_value(request, mapping.at))
+        default = find_default_value(request, mapping.at)
+        return target.find_audio_format(target.spec.emulation.format if default is MISSING else default)
     return target.find_audio_format(mapping.map.get(requested_format, requested_format))
 
 

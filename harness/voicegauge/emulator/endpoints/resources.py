@@ -210,10 +210,12 @@ class ResourceStore:
         )
         name, listing = resource_spec.id.tokens[-1], resource_spec.list
         assert listing is not None
-        for key, items in response.body.items() if isinstance(response.body, dict) else ():
+        body = response.body if isinstance(response.body, dict) else {"": response.body}
+        for key, items in body.items():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 stock = items if listing.has_stock else []
-                response.body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
+                body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
+        response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count is not None:
             response.body = write_at(response.body, listing.count, len(shown))
         if isinstance(response.body, dict) and not self._fault_injector.skips_check("filters", request.operation):

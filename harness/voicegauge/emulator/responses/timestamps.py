@@ -23,7 +23,11 @@ def write_timings(body: Any, spec: SpeechTimestamps | EventTimestamps, timings: 
         body = _write_values(
             body,
             spec.ends.tokens,
-            [_round_time(timing.end_s * scale) for timing in timings if timing.end_s is not None],
+            [
+                _round_time((timing.end_s - (timing.start_s if spec.ends_are_durations else 0)) * scale)
+                for timing in timings
+                if timing.end_s is not None
+            ],
         )
     return body
 
