@@ -12,6 +12,8 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
+from voicegauge.model import TimingError
+
 from .builders import saved_voices as saved_voices_module
 from .builders.contracts import validate_once
 from .builders.servers import serving
@@ -44,6 +46,18 @@ def threads_instead_of_processes() -> Iterator[None]:
 def documents_are_validated_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         validate_once(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def times_are_calibrated_in_one_test_only() -> Iterator[None]:
+    """Benchmarks skip the calibration, which starts a process and takes a third of a second."""
+
+    async def measure(concurrency: int, _open_transport: object) -> TimingError:
+        return TimingError(concurrency=concurrency, requests=96, p50_ms=0.1, p99_ms=1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("voicegauge.api.benchmark_run.sending.measure_timing_error", measure)
         yield
 
 

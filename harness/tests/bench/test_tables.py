@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
-from voicegauge.model import Cost, Provenance
+from voicegauge.model import Cost
 
 from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref
 
@@ -42,7 +42,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             samples, score_sets=(scores,), targets=tuple(build_target_ref(name, usd=1.25) for name in names)
         )
         monkeypatch.setenv("COLUMNS", str(width))
-        print_summaries(summarize_targets(made, scores, text_length_characters=500), scores, Provenance.LIVE)
+        print_summaries(summarize_targets(made, scores, text_length_characters=500), scores, made.manifest)
         table, mark, below = capsys.readouterr().out.partition("medians, ")
         return table, mark + below
 

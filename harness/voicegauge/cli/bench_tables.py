@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
 from voicegauge.cli.console import build_emulated_label, create_console, create_table
-from voicegauge.model import Provenance, ScoreSet
+from voicegauge.model import Manifest, Provenance, ScoreSet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,8 +69,9 @@ _MAX_UNBROKEN_WIDTH = 12
 """Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
 
 
-def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
+def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, manifest: Manifest) -> None:
     """Print the results of a run: medians with 95% confidence intervals."""
+    provenance = manifest.provenance
     terminal = create_console()
     if provenance is Provenance.EMULATED:
         terminal.print(build_emulated_label("the numbers show that the tool works, not how fast a provider is"))
@@ -78,8 +79,22 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE or by_minute]
     rows, hidden = _fit_table(columns, summaries, terminal)
     terminal.print(rows)
-    for line in _build_legend(summaries, scores, hidden):
+    for line in (*_build_legend(summaries, scores, hidden), *_describe_precision(summaries, manifest)):
         terminal.print(line, soft_wrap=True)
+
+
+def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
+    """Return what limits the precision of the times."""
+    lines, error = [], manifest.timing_error
+    if error is not None:
+        lines.append(
+            f"error of times: {error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), "
+            f"at a server on this machine, {error.concurrency} requests in flight"
+        )
+    disturbed, samples = sum(one.disturbed_samples for one in summaries), sum(one.samples for one in summaries)
+    if disturbed:
+        lines.append(f"during {disturbed} of {samples} samples this machine was too busy for precise times")
+    return lines
 
 
 def _fit_table(

@@ -33,6 +33,7 @@ from voicegauge.model.run import (
     SuiteRef,
     TargetPrice,
     TargetRef,
+    TimingError,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, Streaming
 from voicegauge.model.speech import SpeechRequest, VoiceSample
@@ -79,6 +80,7 @@ __all__ = [
     "TargetPrice",
     "TargetRef",
     "Timing",
+    "TimingError",
     "UploadedFile",
     "VoiceSample",
     "describe_ambiguous",

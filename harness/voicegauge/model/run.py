@@ -64,6 +64,21 @@ class TargetRef(Record, frozen=True, kw_only=True):
     """Languages that the target supports; empty if no document lists them."""
 
 
+class TimingError(Record, frozen=True, kw_only=True):
+    """By how much the times to first byte of a run may be wrong, without the provider and the network.
+
+    Measured at the start of the run with requests to a server on this machine that states its own delays.
+    """
+
+    concurrency: int
+    """Number of requests in flight."""
+    requests: int
+    p50_ms: float
+    """Median of the absolute errors in milliseconds."""
+    p99_ms: float
+    """Their 99th percentile."""
+
+
 class Manifest(Record, frozen=True, kw_only=True):
     """Everything needed to interpret a run or to repeat it."""
 
@@ -86,6 +101,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Number of warm-up requests per target and session; they are excluded from every result."""
     concurrency: int
     """Maximum number of requests that are in progress at the same time."""
+    timing_error: TimingError | None = None
+    """The error of the run's times; `None` if it could not be measured."""
     seed: int
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""

@@ -47,6 +47,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Sessions": lambda r: str(r.manifest.sessions),
             "Repetitions": lambda r: f"{r.manifest.repetitions}, after {r.manifest.warmup} for warm-up",
             "Concurrency": lambda r: str(r.manifest.concurrency),
+            "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
             "ASR engine": _format_asr,
             "Reason for this engine": lambda r: r.scoring.reason if r.scoring else "",
@@ -92,6 +93,16 @@ def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
 
 def _read_facts(report: BenchReport, readers: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
     return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in readers.items())
+
+
+def _format_timing_error(run: RunReport) -> str:
+    error = run.manifest.timing_error
+    disturbed = sum(target.disturbed_samples for target in run.targets)
+    note = f"; voicegauge was too busy during {disturbed:,} samples" if disturbed else ""
+    if error is None:
+        return f"not measured{note}"
+    measured = f"{error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), at a server on the same machine"
+    return f"{measured}, {error.concurrency} requests in flight{note}"
 
 
 def _format_suite(run: RunReport) -> str:

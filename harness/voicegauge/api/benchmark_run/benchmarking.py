@@ -10,7 +10,13 @@ from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
 from voicegauge.api.benchmark_run.planning import choose_texts, find_reason_not_to_transcribe, plan_requests
-from voicegauge.api.benchmark_run.sending import announce_cost, choose_run_to_continue, open_services, send_requests
+from voicegauge.api.benchmark_run.sending import (
+    announce_cost,
+    calibrate,
+    choose_run_to_continue,
+    open_services,
+    send_requests,
+)
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import delete_leftover_resources
 from voicegauge.api.progress import ProgressListener
@@ -81,7 +87,7 @@ def benchmark(
         sessions: number of passes over the suite, each with new connections.
         repetitions: number of requests for each text per session.
         warmup: number of unmeasured requests per target at the start of a session.
-        concurrency: maximum number of requests in flight; there is never more than one per target.
+        concurrency: number of requests in flight; each target has an equal share, and at least one.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
@@ -140,6 +146,7 @@ def benchmark(
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
+        config = calibrate(config, planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     return finish_benchmark(

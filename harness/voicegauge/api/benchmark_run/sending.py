@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.plan_sending import announce_rate_limits
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import collect_contracts
+from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.running import (
     JournalState,
     ProviderAccess,
@@ -25,10 +27,11 @@ from voicegauge.bench.running import (
     build_live_access,
     find_run_to_continue,
     find_runs_of_other_plans,
+    quiet_process,
     run_plan,
 )
 from voicegauge.emulator import EmulatorSettings, running_emulator
-from voicegauge.errors import UsageError
+from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Sample
 
 EMULATED_ACCOUNT_CREDITS = 1e9
@@ -117,6 +120,17 @@ def choose_run_to_continue(
             f"{folder} is an interrupted run with other options or contracts: it is not continued"
         )
     return found
+
+
+def calibrate(config: RunConfig, listener: ProgressListener) -> RunConfig:
+    """Return `config` with the error of times at its concurrency, measured against a server on this machine."""
+    try:
+        with quiet_process():
+            error = run_coroutine(measure_timing_error(config.concurrency, config.open_transport))
+    except (OSError, TransportError) as reason:
+        listener.notice(f"the error of times is not known: {reason}")
+        return config
+    return dataclasses.replace(config, timing_error=error)
 
 
 def send_requests(

@@ -115,6 +115,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     provenance: Provenance
     samples: int
     """Number of requested samples, including failures and excluding warm-up."""
+    disturbed_samples: int
+    """Number of samples during which voicegauge itself was too busy to take precise times."""
     failures: int
     failure_kinds: dict[str, int]
     """Number of failures by kind, most frequent first."""
@@ -254,6 +256,7 @@ def _summarize_target(
         title=target.title,
         provenance=provenance,
         samples=len(samples),
+        disturbed_samples=sum(sample.is_disturbed for sample in samples),
         failures=sum(kinds.values()),
         failure_kinds=dict(kinds.most_common()),
         attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,

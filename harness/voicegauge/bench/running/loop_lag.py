@@ -28,10 +28,9 @@ class LoopLag:
 
     def find_max_ms(self, start_s: float, end_s: float) -> float:
         """Return the longest lag between two moments of the event loop's time, in milliseconds."""
-        first = bisect_left(self._times_s, start_s)
-        # A lag is noted when it ends, so the one that covers the end is the next one.
-        last = bisect_left(self._times_s, end_s) + 1
-        return max(self._lags_ms[first:last], default=0.0)
+        first = bisect_left(self._times_s, start_s)  # a lag is noted when it ends
+        lags = zip(self._times_s[first:], self._lags_ms[first:], strict=True)
+        return max((lag_ms for noted_s, lag_ms in lags if noted_s - lag_ms / 1000 <= end_s), default=0.0)
 
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:

@@ -41,6 +41,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         repetitions=settings.repetitions,
         warmup=settings.warmup,
         concurrency=config.concurrency,
+        timing_error=config.timing_error,
         seed=settings.seed,
         base_urls={f"{provider}/{server}".rstrip("/"): url for server, url in base_urls.items()},
         environment=describe_environment(),

@@ -54,6 +54,7 @@ from voicegauge.model import (
     OpenJob,
     Provenance,
     Sample,
+    TimingError,
     VoiceSample,
 )
 from voicegauge.transport import Clock, RealClock, Transport, run_in_thread
@@ -90,6 +91,8 @@ class RunConfig:
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     max_wait_s: float | None = None
     """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
+    timing_error: TimingError | None = None
+    """The measured error of times; `None` if it is not known."""
     rate: ArrivalRate | None = None
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
     open_transport: Callable[[], Transport] = _open_spaced_transport
@@ -338,6 +341,7 @@ class _PlanRunner:
     ) -> None:
         """Save the audio of a delivery, and write its sample to the journal, in a thread."""
         ended_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
         lag_ms = self._loop_lag.find_max_ms(times.started_s, ended_s)
         sample = await run_in_thread(self._write_delivery, planned_sample, target, delivery, price_quote, times, lag_ms)
         self._add_sample(sample)

@@ -24,6 +24,7 @@ from voicegauge.cli.options import (
     require_flags,
 )
 from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError, UsageError
+from voicegauge.model import Provenance
 
 if TYPE_CHECKING:
     from voicegauge.bench import BenchResult
@@ -238,7 +239,7 @@ def _print_result(result: BenchResult) -> None:
     from voicegauge.model import describe_unresolved
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
-    print_summaries(result.targets, score_sets[-1] if score_sets else None, result.provenance)
+    print_summaries(result.targets, score_sets[-1] if score_sets else None, result.manifest)
     out = create_console()
     for line in describe_unresolved(result.ambiguous_requests, result.open_jobs):
         out.print(line, soft_wrap=True, markup=False)
@@ -247,15 +248,35 @@ def _print_result(result: BenchResult) -> None:
         out.print(f"report: {result.report}", soft_wrap=True)
 
 
+MAX_DISTURBED_SHARE = 0.2
+"""Share of disturbed samples above which the times of a run mean nothing."""
+
+
+def _check_precision(result: BenchResult) -> None:
+    """Reject a live run whose times this machine was too busy to take.
+
+    Raises:
+        NothingMeasuredError: too many samples are disturbed.
+    """
+    disturbed = sum(target.disturbed_samples for target in result.targets)
+    samples = sum(target.samples for target in result.targets)
+    if result.provenance is Provenance.LIVE and disturbed > MAX_DISTURBED_SHARE * samples:
+        raise NothingMeasuredError(
+            f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "
+            "(is_disturbed): measure again on an idle machine, or with a lower --concurrency"
+        )
+
+
 def _raise_failure(result: BenchResult) -> None:
     """Raise the error, if any, that makes the command fail although its results were printed.
 
     Raises:
         BudgetError: the budget stopped the run.
-        NothingMeasuredError: every request failed, or jobs are still open.
+        NothingMeasuredError: every request failed, jobs are still open, or the times are not valid.
     """
     if result.stopped is not None:
         raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stopped)
+    _check_precision(result)
     if all(target.failures == target.samples for target in result.targets):
         from voicegauge.api import load_run
 

@@ -55,7 +55,8 @@ def _print_scores(result: ScoreResult) -> None:
     from voicegauge.cli.console import create_console
 
     scores = result.scores
-    print_summaries(summarize_targets(load_run(result.run), scores), scores, result.provenance)
+    run = load_run(result.run)
+    print_summaries(summarize_targets(run, scores), scores, run.manifest)
     out = create_console()
     for floor in scores.floor:
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)

@@ -1,0 +1,64 @@
+"""The error of voicegauge's own times, and samples taken while it was too busy."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from voicegauge.bench.calibration import measure_timing_error
+from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_errors
+from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed
+from voicegauge.cli import run as voicegauge
+from voicegauge.transport import Transport
+
+from ..builders.virtual_time import in_virtual_time
+
+
+async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> None:
+    found = await measure_timing_error(2, lambda: Transport(send_interval_s=0.002))
+    assert (found.concurrency, found.requests) == (2, 32 * len(DELAYS_MS))
+    assert 0 <= found.p50_ms <= found.p99_ms
+
+
+def test_errors_in_both_directions_count() -> None:
+    found = summarize_errors([-3.0, 0.5, 1.0, -0.25], 4)
+    assert (found.p50_ms, found.p99_ms) == (0.5, 3.0)
+
+
+@in_virtual_time
+async def test_a_busy_event_loop_is_noticed_with_its_time() -> None:
+    loop, lag = asyncio.get_running_loop(), LoopLag()
+
+    def work_ms(duration_ms: float) -> None:
+        loop.now_s += duration_ms / 1000  # type: ignore[attr-defined]  # as if a callback took that long
+
+    async with lag.watching():
+        await asyncio.sleep(0.1)
+        loop.call_later(0.0025, work_ms, 40.0)
+        await asyncio.sleep(0.5)
+    assert lag.find_max_ms(0.0, 0.09) == 0.0
+    assert lag.find_max_ms(0.1, 0.2) == pytest.approx(37.5, abs=1e-3)
+    assert lag.find_max_ms(0.2, 0.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "latency_ms", "disturbed"), [(9, 100, False), (11, 100, True), (300, 60_000, False)]
+)
+def test_a_lag_is_judged_by_the_latency(lag_ms: float, latency_ms: float, *, disturbed: bool) -> None:
+    assert is_disturbed(lag_ms, latency_ms) is disturbed
+
+
+def test_the_error_of_times_is_printed_and_saved(
+    contracts_folder: Path, suite_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = tmp_path / "result.json"
+    words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--limit", "1"]
+    assert not voicegauge([*words, "--asr", "none", "--out", str(tmp_path / "runs"), "--json", str(result)])
+    found = json.loads(result.read_bytes())
+    assert found["manifest"]["timing_error"] == {"concurrency": 16, "requests": 96, "p50_ms": 0.1, "p99_ms": 1.0}
+    assert "error of times: 0.10 ms (median), 1.00 ms (p99)" in " ".join(capsys.readouterr().out.split())
+    (page,) = (tmp_path / "runs").glob("*/report.html")
+    assert "0.10 ms (median), 1.00 ms (p99)" in page.read_text()

@@ -1,0 +1,8 @@
+"""Measures the error of voicegauge's own times against a loopback server that knows its delays."""
+
+from __future__ import annotations
+
+from voicegauge.bench.calibration.loopback import LOOPBACK_SERVER_FILE, running_loopback_server
+from voicegauge.bench.calibration.timing_error import measure_timing_error
+
+__all__ = ["LOOPBACK_SERVER_FILE", "measure_timing_error", "running_loopback_server"]

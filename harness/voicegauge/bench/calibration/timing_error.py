@@ -1,0 +1,69 @@
+"""Compares measured times to first byte with the delays that the loopback server states."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+from voicegauge.bench.calibration.loopback import running_loopback_server
+from voicegauge.model import Request, TimingError
+from voicegauge.transport import Transport
+
+DELAYS_MS = (0, 5, 50)
+REQUESTS_PER_DELAY = 32
+REQUESTS_IN_FLIGHT_PER_DELAY = 2
+"""Requests per delay for each request in flight, if that is more than `REQUESTS_PER_DELAY`."""
+_BODY = b'{"text": "The kettle is on the stove."}'
+
+
+async def measure_timing_error(concurrency: int, open_transport: Callable[[], Transport]) -> TimingError:
+    """Send requests to a loopback server, and return by how much their times are wrong. It takes less than a second.
+
+    Args:
+        concurrency: number of requests in flight.
+        open_transport: opens connections as the benchmark does.
+
+    Raises:
+        OSError: the server cannot be started.
+        TransportError: the server does not respond.
+    """
+    with running_loopback_server() as url:
+        async with open_transport() as transport:
+            await _measure_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
+            count = max(REQUESTS_PER_DELAY, REQUESTS_IN_FLIGHT_PER_DELAY * concurrency)
+            delays_ms = list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
+            errors_ms = await _measure_errors_ms(transport, url, delays_ms, concurrency)
+    return summarize_errors(errors_ms, concurrency)
+
+
+async def _measure_errors_ms(transport: Transport, url: str, delays_ms: Sequence[int], concurrency: int) -> list[float]:
+    remaining, errors_ms = iter(delays_ms), list[float]()
+
+    async def send_in_turn() -> None:
+        for delay_ms in remaining:
+            request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_BODY)
+            exchange = await transport.send(request, provider="", operation="")
+            assert exchange.timing is not None
+            errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.header("x-delay-ms") or 0))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(concurrency):
+            tasks.create_task(send_in_turn())
+    return errors_ms
+
+
+def summarize_errors(errors_ms: Sequence[float], concurrency: int) -> TimingError:
+    """Return the median and the 99th percentile of the absolute errors."""
+    ordered = sorted(map(abs, errors_ms))
+
+    def find_percentile(fraction: float) -> float:
+        return ordered[max(math.ceil(len(ordered) * fraction) - 1, 0)]
+
+    return TimingError(
+        concurrency=concurrency,
+        requests=len(ordered),
+        p50_ms=round(find_percentile(0.5), 3),
+        p99_ms=round(find_percentile(0.99), 3),
+    )
