@@ -17,7 +17,7 @@ CODE := harness contracts benchmarks docs
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow lint types layers wheel docs lock mutants sample whisper clean
+.PHONY: bench test slow lint types layers wheel docs site lock mutants sample whisper clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
@@ -45,6 +45,10 @@ wheel: $(VENV)/.full    ## the built wheel, alone in an environment of its own, 
 docs: $(VENV)/.full     ## the generated parts of docs/ and README.md
 	$(BIN)/python docs/generate.py
 
+site: $(VENV)/.full     ## the documentation site, in site/; fails on a broken link
+	$(BIN)/python docs/reference.py
+	$(BIN)/zensical build --clean --strict
+
 lock: $(VENV)/.full     ## newest versions that fit pyproject.toml, with the SHA-256 of every file of each release
 	$(PIP) uv
 	$(LOCK) --all-extras --constraint constraints.in
@@ -58,12 +62,13 @@ lock: $(VENV)/.full     ## newest versions that fit pyproject.toml, with the SHA
 mutants: $(VENV)/.full  ## mutation tests of our own code: about an hour on two cores; resumable
 	PYTHONPATH=benchmarks $(BIN)/python -m own_mutants
 
-sample: $(VENV)/.full   ## reports/sample/report.html: few targets and clips, so that it stays below a megabyte
+sample: $(VENV)/.full   ## reports/sample/report.html (few targets and clips: below a megabyte), and README's picture
 	rm -rf .sample
 	$(BIN)/voicegauge bench --suite smoke --repetitions 2 --out .sample --no-report pixazo/chatterbox pixazo/vibevoice \
 	  pixelapi/voice-design ttsai/kokoro ttsai/kokoro-sync ttsai/melotts-stream
 	$(BIN)/voicegauge report .sample/* --clips 4 --out reports/sample/report.html
 	rm -rf .sample
+	$(BIN)/python docs/picture.py
 
 whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two hours on two cores; resumable
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.corpus .whisper/shards
@@ -72,7 +77,7 @@ whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two ho
 	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.measure
 
 clean:
-	rm -rf $(VENV) dist build .sample reports/20* .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build site docs/reference .sample reports/20* .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -25,6 +25,7 @@ from voicegauge.api import (
     RuleExplanation,
     RuleList,
     ScoreResult,
+    list_providers,
 )
 from voicegauge.bench.analysis.comparison import RunComparison
 from voicegauge.bench.planning import SuiteFile, TextRow
@@ -38,6 +39,7 @@ from voicegauge.model import Run
 from voicegauge.report import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
+PROVIDERS_BLOCK = re.compile(r"(<!-- providers -->).*?(<!-- /providers -->)", re.DOTALL)
 HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
 
 
@@ -65,8 +67,10 @@ def remove_indentation(schema: Any) -> Any:
 
 
 def readme() -> str:
-    """Return README.md with the current help of the command."""
+    """Return README.md with the current providers and the current help of the command."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
+    providers = ", ".join(provider.title for provider in list_providers().providers)
+    text = PROVIDERS_BLOCK.sub(lambda found: found[1] + providers + found[2], text)
     help_text = CliRunner().invoke(cli, ["--help"], prog_name="voicegauge").output
     return HELP_BLOCK.sub(lambda found: found[1] + help_text + found[2], text)
 

@@ -1,0 +1,142 @@
+"""Every command of README.md and of the pages in docs/ is run, page by page, in the order of the page.
+
+Live commands go to the emulator. Emulated benchmarks and checks are limited to few requests; servers are only parsed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+import voicegauge
+from voicegauge.cli import cli
+
+from ..builders.documented_examples import read_example
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.name != "ci.md"]
+PAGES = [path for path in PAGES if path.parent.name != "reference"]  # generated for the site
+SERVERS = {"serve", "listen"}
+"""Commands that run until they are stopped."""
+OTHER_PROGRAMS = ("make ", "docker ", "git ", "pip ", "cd ", "python ", "curl ")
+FEW = {"bench": ["--limit", "1", "--warmup", "0", "--asr", "none"], "check": ["--max-calls", "6"]}
+RUN_ELSEWHERE = {"voicegauge bench"}
+"""Commands that take long and are run by `.ci/run`."""
+OWN_SERVER = "http://127.0.0.1:8880/v1"
+
+
+def read_commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = re.findall(r"^ *\$ (.*)$", "\n".join(blocks), re.MULTILINE)
+    return [line for line in lines if not line.startswith(OTHER_PROGRAMS)]
+
+
+COMMANDS = {page: commands for page in PAGES if (commands := read_commands(page))}
+
+
+def split_command(line: str) -> list[str]:
+    """Return the words after `voicegauge`; none for another program."""
+    words = [word for word in shlex.split(line, comments=True) if not re.match(r"[A-Z_]+=", word)]
+    return words[1:] if words[:1] == ["voicegauge"] else []
+
+
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.name)
+def test_every_option_is_known(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in COMMANDS[page]:
+        if words := split_command(line):
+            command = cli.get_command(click.Context(cli), words[0])
+            assert command is not None, line
+            options = {
+                option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            options |= {"--help", "-h"}
+            subcommands = getattr(command, "commands", {})
+            for word in words[1:]:
+                if word in subcommands:
+                    options |= {option for parameter in subcommands[word].params for option in parameter.opts}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= options, line
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[voicegauge.RunningEmulator]:
+    providers = ["pixazo", "pixelapi", "ttsai", "openai-compatible"]
+    with voicegauge.emulate(providers, time_scale=0, rate_limits=False, credits=1e9) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files that the pages speak of."""
+    acme = read_example("contract.md", "acme")
+    document = yaml.safe_load(acme)
+    for name in ("my-contracts/acme/openapi.yaml", "old.yaml", "new.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(acme)
+    (tmp_path / "openapi.json").write_text(json.dumps(document, default=str))
+    (tmp_path / "lines.txt").write_text("Good morning.\nHow are you?\n")
+    (tmp_path / "table.csv").write_text("category,text\nprompts,Good morning.\n")
+    (tmp_path / "items.jsonl").write_text('{"text": "Good morning."}\n')
+    page = (ROOT / "docs" / "suites.md").read_text(encoding="utf-8")
+    (tmp_path / "support.yaml").write_text(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0])
+    tone = io.BytesIO()
+    soundfile.write(tone, np.sin(np.arange(24_000 * 6) / 20).astype(np.float32) * 0.3, 24_000, format="WAV")
+    (tmp_path / "me.wav").write_bytes(tone.getvalue())
+    return tmp_path
+
+
+def _adapt(line: str, emulator: voicegauge.RunningEmulator) -> str:
+    """Return the command with the emulator in place of services, and with few requests."""
+    line = re.sub(r"([A-Z_]+_(?:KEY|TOKEN))=\.\.\.", r"\1=sk-test-0123456789", line.partition(" #")[0].rstrip())
+    line = line.replace(OWN_SERVER, emulator.base_url("openai-compatible"))
+    words = split_command(line)
+    added: list[str] = []
+    if "--live" in words and "--dry-run" not in words:
+        provider = next(word.partition("/")[0] for word in words[1:] if not word.startswith("-"))
+        added = [] if "--base-url" in words else ["--base-url", emulator.base_url(provider)]
+        added += ["--asr", "none"] if words[0] == "bench" else []
+    elif words[0] == "bench" or (words[0] == "check" and "--emulated" in words):
+        added = FEW[words[0]]
+    return " ".join([line, *map(shlex.quote, added)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.name)
+def test_every_command_succeeds(page: Path, folder: Path, emulator: voicegauge.RunningEmulator) -> None:
+    program = folder / "bin" / "voicegauge"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m voicegauge "$@"\n')
+    program.chmod(0o755)
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (folder / "test_speech.py").write_text("\n\n".join(block for block in blocks if "def test_" in block))
+    environment = {
+        **os.environ,
+        "PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "harness"),
+        "NO_COLOR": "1",
+    }
+    for line in COMMANDS[page]:
+        words = split_command(line)
+        if (words and words[0] in SERVERS) or line.partition("#")[0].strip() in RUN_ELSEWHERE:
+            continue
+        command = _adapt(line, emulator) if words else line
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        # A fault or a change is found, which is the purpose of the command.
+        allowed = {0, 1} if "--fault" in line or words[:1] in (["compare"], ["drift"]) else {0}
+        assert done.returncode in allowed, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        assert "Traceback" not in done.stderr
