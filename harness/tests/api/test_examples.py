@@ -21,6 +21,7 @@ WITHOUT = {
     "compare_targets": "needs a run of several targets; called like compare",
     "convert": "needs a recording of another tool",
     "convert_all": "needs recordings of another tool",
+    "find_official_drift": "downloads documents of providers",
     "list_asr_engines": "depends on the weights that are installed",
     "listen": "waits for webhooks",
     "propose_contract_patch": "needs traffic that differs from a contract",
