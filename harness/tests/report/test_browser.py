@@ -15,7 +15,7 @@ from voicegauge.bench.analysis.cost import CostLine
 from voicegauge.bench.running import load_run
 from voicegauge.model import Provenance
 from voicegauge.report import write_report
-from voicegauge.report.text_format import format_usd
+from voicegauge.report.text_format import MISSING, format_usd
 from voicegauge.report.verdict import RankingWeights, rank_targets
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, crowd, hostile_voices, make_run
@@ -211,7 +211,7 @@ def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: d
                 page.get_by_role("slider", name=label).fill(str(weight))
             weights = RankingWeights(speed=speed, intelligibility=intelligibility, price=price)
             expected = rank_targets(targets, resamples, weights=weights).targets
-            points = ["not ranked" if one.points is None else f"{one.points:.0f}" for one in expected]
+            points = [MISSING if one.points is None else f"{one.points:.0f}" for one in expected]
             assert shown.locator("[data-points]").all_inner_texts() == points
             shares = [
                 f"first in {math.floor(one.first_share * 100 + 0.5 + 1e-9)}%"
@@ -257,6 +257,18 @@ def test_an_invalid_text_length_is_rejected_with_a_message(browser: Browser, pag
         assert trouble == []
 
 
+def test_a_link_to_a_target_opens_its_section(browser: Browser, pages: dict[str, Path]) -> None:
+    for link in ("#target-pebble-stone", "#target-pebble-stone&filter=pebble"):
+        with opened(browser, pages["emulated"], DESK) as (page, trouble):
+            page.goto("about:blank")
+            page.goto(pages["emulated"].as_uri() + link)
+            body = page.locator("#target-pebble-stone")
+            body.wait_for(state="visible", timeout=3_000)
+            assert body.evaluate("one => Math.abs(one.getBoundingClientRect().top) < 400")
+            assert page.locator("#target-north-aurora").is_hidden()
+            assert trouble == []
+
+
 def test_every_point_has_a_number_at_every_width(browser: Browser, pages: dict[str, Path]) -> None:
     for size, kind in ((SMALL_PHONE, "narrow"), (DESK, "wide")):
         with opened(browser, pages["crowd"], size) as (page, _):
@@ -293,7 +305,7 @@ def test_without_javascript_the_page_is_complete_and_offers_no_controls(
 ) -> None:
     with opened(browser, pages["emulated"], PHONE, java_script_enabled=False) as (page, trouble):
         assert page.get_by_text("EMULATED", exact=True).first.is_visible()
-        for section in ("comparison", "latency", "categories", "cost", "clips", "failures", "run"):
+        for section in ("comparison", "latency", "categories", "cost", "targets", "failures", "run"):
             assert page.locator(f"#{section} h2").is_visible()
         assert page.locator(".headline").is_visible()
         assert page.locator(".ranked li").count() == len(VOICES)

@@ -74,7 +74,7 @@ def test_fewer_clips_make_a_smaller_page(folder: Path, tmp_path: Path) -> None:
     whole, small, other = tmp_path / "whole.html", tmp_path / "small.html", tmp_path / "data.json"
     assert voicegauge(["report", str(folder), "--out", str(whole)]) == 0
     assert voicegauge(["report", str(folder), "--out", str(small), "--clips", "2", "--json", str(other)]) == 0
-    assert [page.read_text().count('src="data:audio/') for page in (whole, small)] == [6, 2]
+    assert [page.read_text().count('src="data:audio/') for page in (whole, small)] == [8, 4]  # two are random
     assert len(json.loads(other.read_text())["runs"][0]["worst"]) == 2
 
 

@@ -61,7 +61,7 @@ def test_a_mixed_page_marks_each_emulated_row_and_names_what_must_not_be_compare
     live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
     emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=1)
     page = page_of(live, emulated)
-    comparison = page[page.index('<table class="comparison"') : page.index('<section id="latency"')]
+    comparison = page[page.index('<table class="comparison"') : page.index('<section id="targets"')]
     assert comparison.count("EMULATED") == 2
     assert "differ in ASR engine, provenance" in comparison
 
@@ -107,7 +107,7 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
             "latency",
             "categories",
             "cost",
-            "clips",
+            "targets",
             "failures",
             "run",
             "meaning",
@@ -116,7 +116,7 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
     assert "Nothing was scored" in page_of(kinds["nothing scored"])
     assert "No request succeeded" in page_of(kinds["nothing answered"])
     assert "No request delivered audio" in page_of(kinds["nothing answered"])
-    assert "transcribed without error" in page_of(kinds["no error"])
+    assert "A random clip" in page_of(kinds["no error"])
 
 
 def test_a_run_without_clips_says_why(tmp_path: Path) -> None:
@@ -160,6 +160,18 @@ def test_a_closed_vocabulary_is_pointed_out(tmp_path: Path) -> None:
     assert "Closed vocabulary: a small ASR" in closed
     assert "CLOSED" in closed
     assert "Closed vocabulary: a small ASR" not in open_
+
+
+def test_a_target_has_a_section_of_its_own_with_everything_about_it(typical: str) -> None:
+    start = typical.index('id="target-north-borealis"')
+    section = typical[start : typical.index("</details>", start)]
+    for heading in ("Requests complete after", "States of the jobs over time", "Where the time goes", "Contract"):
+        assert heading in section
+    assert "tongue twisters" in section
+    assert "Worst clips" in section
+    assert "A random clip" in section
+    assert "Pricing page, 2026-11-20" in section
+    assert typical.count('href="#target-north-borealis"') == 3  # in the ranking, the table and the section itself
 
 
 WIRE = st.one_of(

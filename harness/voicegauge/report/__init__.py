@@ -3,7 +3,7 @@
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import BenchReport, summarize_runs
-from voicegauge.report.worst_clips import MAX_CLIPS
+from voicegauge.report.scored_clips import MAX_CLIPS
 
 __all__ = [
     "MAX_CLIPS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSummary, resample_targets
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, Estimate, TargetSummary, resample_targets
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
 from voicegauge.printable import escape_unprintable
 from voicegauge.report import text_format
 from voicegauge.report.charts import (
+    CURVE_HEIGHT,
+    CURVE_WIDTH,
     NARROW_PLOT_SIZE,
     PHASE_LABELS,
     SHADE_STEPS,
@@ -53,19 +55,18 @@ from voicegauge.report.run_facts import (
     list_incomparable_facts,
     list_key_facts,
 )
+from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_players
+from voicegauge.report.target_sections import PlayableClip, TargetSection, build_target_sections
 from voicegauge.report.verdict import ResampledPoints, resample_points
-from voicegauge.report.worst_clips import ClipPlayer, WorstClip, load_players
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 COST_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
-CLIPS_SHOWN = 6
-"""Number of clips that are visible at first; further clips are collapsed."""
 FAILURES_SHOWN = 30
 
-STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "clips.css", "media.css")
+STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
 SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
 """Files of the page's only script, in order; all of them share one scope."""
 
@@ -85,7 +86,7 @@ class RunView(NamedTuple):
     """Scatter plots for a wide and a narrow screen; empty if no target has both a latency and an error rate."""
     latency_chart: LatencyChart
     heat_tables: tuple[HeatTable, ...]
-    clips: tuple[tuple[WorstClip, ClipPlayer], ...]
+    sections: tuple[TargetSection, ...]
     ranked: tuple[RankedRow, ...]
     anchors: dict[str, str]
     """Ids of the sections of the targets in the page."""
@@ -118,17 +119,14 @@ class RunView(NamedTuple):
 
     @property
     def no_clips_reason(self) -> str:
-        """Why the report has no clips of the run; meaningful only for a run without clips."""
+        """Why the report has no clips of the run; empty if it has some."""
+        if self.report.random or self.report.worst:
+            return ""
         if self.report.manifest.kind == "transcription":
             return "Speech to text delivers no audio, so there is nothing to play."
-        rates = [rate.corpus.value for target in self.report.targets for rate in (target.wer, target.cer) if rate]
         if all(target.failures == target.samples for target in self.report.targets):
             return "No request delivered audio, so there is nothing to play."
-        if not rates:
-            return "Nothing was scored, so there are no worst clips."
-        if any(rates):
-            return "Every sample with errors is without audio, so there is nothing to play."
-        return "Every scored clip was transcribed without error."
+        return "Nothing was scored, so there are no clips to listen to."
 
     @property
     def ordered_targets(self) -> tuple[TargetSummary, ...]:
@@ -177,6 +175,7 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
             axes,
             time_axis,
             clip_players,
+            saved=saved,
             points=resample_points(run.targets, resample_targets(saved, find_latest_scores(saved))),
             is_mixed=is_mixed,
         )
@@ -193,10 +192,14 @@ def _format_run_letter(run_index: int, run_count: int) -> str:
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
-    """Return the players of each run; all runs share one size limit."""
-    clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in run.worst]
+    """Return the players of each run, of its worst clips and then its random ones; all runs share one size limit."""
+    clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in _list_clips(run)]
     players = iter(load_players(clips))
-    return [[next(players) for _ in run.worst] for run in report.runs]
+    return [[next(players) for _ in _list_clips(run)] for run in report.runs]
+
+
+def _list_clips(run: RunReport) -> tuple[ScoredClip, ...]:
+    return (*run.worst, *run.random)
 
 
 def _build_run_view(
@@ -207,6 +210,7 @@ def _build_run_view(
     time_axis: AxisScale,
     players: Sequence[ClipPlayer],
     *,
+    saved: Run,
     points: ResampledPoints,
     is_mixed: bool,
 ) -> RunView:
@@ -224,10 +228,15 @@ def _build_run_view(
         scatters=tuple(build_scatter(numbered, axes, size) for size in sizes),
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
-        clips=tuple(zip(run.worst, players, strict=True)),
+        sections=build_target_sections(run, saved, ordered, anchors, _pair_clips(run, players)),
         ranked=ranked,
         anchors=anchors,
     )
+
+
+def _pair_clips(run: RunReport, players: Sequence[ClipPlayer]) -> tuple[Sequence[PlayableClip], Sequence[PlayableClip]]:
+    pairs = list(zip(_list_clips(run), players, strict=True))
+    return pairs[: len(run.worst)], pairs[len(run.worst) :]
 
 
 def _render_template(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
@@ -256,7 +265,7 @@ def _render_template(report: BenchReport, views: Sequence[RunView], columns: Seq
             style=Markup(style),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file
             policy=_build_content_security_policy(style, script),
-            clips_shown=CLIPS_SHOWN,
+            curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
             failures_shown=FAILURES_SHOWN,
         )
     )
@@ -274,15 +283,21 @@ def _create_template_environment() -> Environment:
         lstrip_blocks=True,
         finalize=_escape_output,
     )
-    jinja.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "bounds": format_bounds,
+        "interval": _format_rate_interval,
         "ms": text_format.format_ms,
         "number": text_format.format_number,
         "percent": text_format.format_percent,
         "usd": text_format.format_usd,
     }
+    jinja.filters |= filters
     jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG.fullmatch(value))
     return jinja
+
+
+def _format_rate_interval(estimate: Estimate) -> str:
+    return text_format.format_interval(estimate, 100, 1)
 
 
 def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import FloatArray, TargetCost, TargetSummary
+from voicegauge.report.text_format import MISSING
 from voicegauge.report.verdict import RankedTarget, Ranking, RankingWeights, ResampledPoints
 
 MAX_SLUG_LENGTH = 60
@@ -46,7 +47,7 @@ def build_ranked_rows(
                 target=ranked.target,
                 anchor=anchors[ranked.target],
                 cost=costs[ranked.target],
-                points_text="not ranked" if ranked.points is None else f"{ranked.points:.0f}",
+                points_text=MISSING if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
                 share_text=_describe_share(ranked),
                 speed=_format_points(ranked.speed),
@@ -60,7 +61,7 @@ def build_ranked_rows(
 
 def _describe_share(ranked: RankedTarget) -> str:
     if ranked.points is None:
-        return "a number that counts is missing"
+        return "not ranked: a number is missing"
     if ranked.first_share is None:
         return "too few texts"
     return f"first in {math.floor(ranked.first_share * 100 + 0.5 + 1e-9)}%"

@@ -28,9 +28,9 @@ from voicegauge.model import (
     Run,
     ScoreSet,
 )
+from voicegauge.report.scored_clips import MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
 from voicegauge.report.text_format import shorten
 from voicegauge.report.verdict import MeasuredRun, Ranking, RunVerdict, rank_targets, state_verdict
-from voicegauge.report.worst_clips import MAX_CLIPS, WorstClip, select_worst_clips
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
@@ -79,8 +79,10 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Summaries of the targets in the order of the manifest, without warm-up."""
     failures: tuple[FailureGroup, ...]
     """Groups of failures, most frequent first."""
-    worst: tuple[WorstClip, ...]
+    worst: tuple[ScoredClip, ...]
     """Clips with the highest error rates, worst first, a few per target."""
+    random: tuple[ScoredClip, ...]
+    """One clip of each target that was not chosen for its errors: the same text where possible."""
     verdict: RunVerdict
     """What the numbers say, in words."""
     ranking: Ranking
@@ -135,6 +137,7 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 
 def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
     scores = find_latest_scores(run)
+    worst = select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else ()
     targets = summarize_targets(run, scores, text_length_characters=characters)
     resamples = resample_targets(run, scores)
     measured = MeasuredRun(run.manifest, scores, targets, resamples)
@@ -143,7 +146,12 @@ def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
         scoring=_build_scoring_info(run, scores) if scores else None,
         targets=targets,
         failures=_group_failures(run),
-        worst=select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else (),
+        worst=worst,
+        random=select_random_clips(
+            run.samples, scores.scores, seed=run.manifest.seed, exclude={clip.sample_id for clip in worst}
+        )
+        if scores
+        else (),
         verdict=state_verdict(measured),
         ranking=rank_targets(targets, resamples, has_comparable_errors=not measured.has_uneven_languages),
         has_uneven_languages=measured.has_uneven_languages,

@@ -13,7 +13,9 @@ from voicegauge.bench.analysis.joint_resamples import DifferenceInterval, JointR
 from voicegauge.bench.analysis.resampling import FloatArray
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
 from voicegauge.bench.analysis.summary import (
+    CategoryErrorRate,
     ErrorRate,
+    LanguageErrorRate,
     StreamSummary,
     TargetSummary,
     get_error_rate,
@@ -24,6 +26,7 @@ from voicegauge.bench.analysis.target_samples import resample_targets
 
 __all__ = [
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
+    "CategoryErrorRate",
     "ChangeThreshold",
     "ChangeVerdict",
     "CompareSettings",
@@ -33,6 +36,7 @@ __all__ = [
     "FloatArray",
     "IntervalEstimate",
     "JointResamples",
+    "LanguageErrorRate",
     "MetricComparison",
     "RunComparison",
     "StreamSummary",

@@ -44,7 +44,8 @@ DEFAULT_PAGE_NAME = "report.html"
     "--clips",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Number of the worst clips of each run to include; they make up most of a page's size.  [default: 24]",
+    help="Number of the worst clips of each run to include, besides one at random for each target; they make up most "
+    "of a page's size.  [default: 24]",
 )
 @add_json_option
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")

@@ -8,6 +8,14 @@ from voicegauge.report.charts.latency_bars import (
     build_latency_chart,
     choose_shared_time_axis,
 )
+from voicegauge.report.charts.latency_distribution import (
+    CURVE_HEIGHT,
+    CURVE_WIDTH,
+    JobStateChart,
+    LatencyCurve,
+    build_job_states,
+    build_latency_curve,
+)
 from voicegauge.report.charts.scatter_plot import (
     MAX_RADIUS,
     MIN_RADIUS,
@@ -21,6 +29,8 @@ from voicegauge.report.charts.scatter_plot import (
 )
 
 __all__ = [
+    "CURVE_HEIGHT",
+    "CURVE_WIDTH",
     "MAX_RADIUS",
     "MIN_RADIUS",
     "NARROW_PLOT_SIZE",
@@ -29,11 +39,15 @@ __all__ = [
     "WIDE_PLOT_SIZE",
     "AxisScale",
     "HeatTable",
+    "JobStateChart",
     "LatencyChart",
+    "LatencyCurve",
     "Scatter",
     "ScatterAxes",
     "build_heat_tables",
+    "build_job_states",
     "build_latency_chart",
+    "build_latency_curve",
     "build_scatter",
     "choose_shared_axes",
     "choose_shared_time_axis",

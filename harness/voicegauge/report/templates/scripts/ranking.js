@@ -44,10 +44,10 @@ const rank = (ranking, weights, characters) => {
   shareFirst(targets, weights);
   targets.sort((a, b) => (a.points === null) - (b.points === null) || (b.points ?? 0) - (a.points ?? 0));
   for (const { row, points, first } of targets) {
-    one("[data-points]", row).textContent = points === null ? "not ranked" : points.toFixed(0);
+    one("[data-points]", row).textContent = points === null ? "–" : points.toFixed(0);
     one("meter", row).value = points ?? 0;
     const share = first === null ? "too few texts" : `first in ${Math.floor(first * 100 + 0.5 + 1e-9)}%`;
-    one("[data-share]", row).textContent = points === null ? "a number that counts is missing" : share;
+    one("[data-share]", row).textContent = points === null ? "not ranked: a number is missing" : share;
   }
   one("ol", ranking).append(...targets.map(({ row }) => row));
   resizePoints(ranking.closest("[data-run]"), targets);

@@ -8,7 +8,7 @@ import numpy as np
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import render_page, summarize_runs
-from voicegauge.report.worst_clips import MAX_CLIPS, MAX_CLIPS_PER_TARGET, WorstClip, load_players, select_worst_clips
+from voicegauge.report.scored_clips import MAX_CLIPS, MAX_CLIPS_PER_TARGET, ScoredClip, load_players, select_worst_clips
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
 from ..builders.report_runs import BROKEN, VOICES, crowd, make_run
@@ -16,11 +16,11 @@ from ..builders.report_runs import BROKEN, VOICES, crowd, make_run
 replace = msgspec.structs.replace
 
 
-def worst(run: Run) -> tuple[WorstClip, ...]:
+def worst(run: Run) -> tuple[ScoredClip, ...]:
     return select_worst_clips(run.samples, run.score_sets[0].scores)
 
 
-def clip_with(folder: Path, clip: WorstClip, audio: bytes, media_type: str) -> WorstClip:
+def clip_with(folder: Path, clip: ScoredClip, audio: bytes, media_type: str) -> ScoredClip:
     _, file = save_audio(folder, audio)
     return replace(clip, audio=EncodedAudio(audio, media_type=media_type).measure_facts(file))
 

@@ -1,11 +1,12 @@
-"""Selects the clips with the highest error rates, and loads their audio for the players of the HTML report."""
+"""Selects clips to listen to, the worst ones and random ones, and loads their audio for the players of the page."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -26,8 +27,8 @@ _MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "
 """Media types by container, for containers that browsers play. The provider's own media type may be wrong."""
 
 
-class WorstClip(Record, frozen=True, kw_only=True):
-    """A sample with recognition errors: reference, transcript and audio."""
+class ScoredClip(Record, frozen=True, kw_only=True):
+    """A scored sample with audio: reference, transcript and their differences."""
 
     sample_id: str
     target: str
@@ -58,7 +59,7 @@ class ClipPlayer(NamedTuple):
 
 def select_worst_clips(
     samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = MAX_CLIPS
-) -> tuple[WorstClip, ...]:
+) -> tuple[ScoredClip, ...]:
     """Return up to `max_clips` samples with audio and errors, highest error rates first, a few per target."""
     by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
     ranked = sorted(
@@ -71,13 +72,35 @@ def select_worst_clips(
         sample = by_id[score.sample_id]
         clips_of_target[sample.target] += 1
         if clips_of_target[sample.target] <= MAX_CLIPS_PER_TARGET:
-            clips.append(_build_worst_clip(sample, score))
+            clips.append(_build_clip(sample, score))
     return tuple(clips[:max_clips])
 
 
-def _build_worst_clip(sample: Sample, score: Score) -> WorstClip:
+def select_random_clips(
+    samples: Sequence[Sample], scores: Sequence[Score], *, seed: int, exclude: Collection[str] = ()
+) -> tuple[ScoredClip, ...]:
+    """Return one clip per target: each speaks the same random text, or if it failed for that text another one.
+
+    Args:
+        samples: the samples of a run.
+        scores: their scores.
+        seed: determines the order in which texts are tried.
+        exclude: ids of samples that are shown elsewhere; they are selected only if a target has no others.
+    """
+    by_id = {score.sample_id: score for score in scores}
+    playable = [sample for sample in samples if sample.audio and not sample.warmup and sample.id in by_id]
+    texts = sorted({sample.text_id for sample in playable})
+    random.Random(seed).shuffle(texts)  # noqa: S311 - not for security
+    order = {text: number for number, text in enumerate(texts)}
+    chosen: dict[str, Sample] = {}
+    for sample in sorted(playable, key=lambda one: (one.id in exclude, order[one.text_id], one.id)):
+        chosen.setdefault(sample.target, sample)
+    return tuple(_build_clip(sample, by_id[sample.id]) for _, sample in sorted(chosen.items()))
+
+
+def _build_clip(sample: Sample, score: Score) -> ScoredClip:
     assert sample.audio  # the caller selects samples with audio
-    return WorstClip(
+    return ScoredClip(
         sample_id=sample.id,
         target=sample.target,
         language=sample.language,
@@ -95,7 +118,7 @@ def _build_worst_clip(sample: Sample, score: Score) -> WorstClip:
 
 
 def load_players(
-    clips: Iterable[tuple[Path, WorstClip]], *, limit_bytes: int = MAX_PAGE_AUDIO_BYTES
+    clips: Iterable[tuple[Path, ScoredClip]], *, limit_bytes: int = MAX_PAGE_AUDIO_BYTES
 ) -> list[ClipPlayer]:
     """Read the audio of each clip from its run's folder, until `limit_bytes` of audio are used up.
 
