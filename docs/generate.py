@@ -36,6 +36,7 @@ from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import build_json_schema
 from voicegauge.drift import DriftReport, OfficialDriftReport
 from voicegauge.model import Run
+from voicegauge.profiles import Profile, ProfileReport
 from voicegauge.report import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,6 +79,10 @@ def readme() -> str:
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/contract-extension.schema.json": lambda: as_json(build_json_schema()),
     "docs/check.schema.json": lambda: as_json(record_schema(CheckReport, "voicegauge check --json")),
+    "docs/profile.schema.json": lambda: as_json(record_schema(Profile, "profile.yaml of a published profile")),
+    "docs/profile-check.schema.json": lambda: as_json(
+        record_schema(ProfileReport, "voicegauge check --profile --json")
+    ),
     "docs/check-plan.schema.json": lambda: as_json(record_schema(PricedCheck, "voicegauge check --dry-run --json")),
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),

@@ -24,6 +24,11 @@ def find_bundled_folder(folder_name: str) -> Path:
     return packaged if packaged.is_dir() else _PACKAGE_FOLDER.parents[1] / folder_name
 
 
+def find_profiles_folder() -> Path:
+    """Return the folder of the profiles, each of which is a folder with a contract of its own."""
+    return _PACKAGE_FOLDER / "profiles"
+
+
 def get_state_folder() -> Path:
     """Return the path of the folder for what must survive until the next run, which may not exist yet.
 

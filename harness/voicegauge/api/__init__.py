@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voicegauge.api.benchmark_run import benchmark, plan_benchmark
-    from voicegauge.api.conformance_check import check, check_job_steps, check_request, plan_check
+    from voicegauge.api.conformance_check import check, check_job_steps, check_profile, check_request, plan_check
     from voicegauge.api.drift_detection import find_drift, find_official_drift, propose_contract_patch
     from voicegauge.api.listings import (
         AsrEngines,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 _NAMES_BY_MODULE = {
     "benchmark_run": ("benchmark", "plan_benchmark"),
-    "conformance_check": ("check", "check_job_steps", "check_request", "plan_check"),
+    "conformance_check": ("check", "check_job_steps", "check_profile", "check_request", "plan_check"),
     "drift_detection": ("find_drift", "find_official_drift", "propose_contract_patch"),
     "listings": (
         "Providers",
@@ -136,6 +136,7 @@ __all__ = [
     "build_report",
     "check",
     "check_job_steps",
+    "check_profile",
     "check_request",
     "compare",
     "compare_targets",

@@ -1,7 +1,15 @@
 """Runs conformance checks: applies rules to documented examples, recordings, planned cases and random requests."""
 
 from voicegauge.conformance.case_journal import CaseJournals
-from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases, select_cases
+from voicegauge.conformance.cases import (
+    CasePatterns,
+    CasePlan,
+    ConformanceCase,
+    SkippedCase,
+    matches_case_pattern,
+    plan_cases,
+    select_cases,
+)
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_check_settings, build_emulator_settings
 from voicegauge.conformance.engine import (
     CheckSettings,
@@ -36,6 +44,7 @@ from voicegauge.conformance.single_request import build_modified_request, build_
 __all__ = [
     "EMULATED_KEY",
     "CaseJournals",
+    "CasePatterns",
     "CasePlan",
     "CaseResult",
     "CheckReport",
@@ -70,6 +79,7 @@ __all__ = [
     "find_common_failure_cause",
     "find_left_out_operations",
     "judge_documented_examples",
+    "matches_case_pattern",
     "plan_cases",
     "price_plan",
     "require_prices",

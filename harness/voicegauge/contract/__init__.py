@@ -36,7 +36,13 @@ from voicegauge.contract.documents import (
     read_openapi_document,
 )
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
-from voicegauge.contract.loading import adapt_to_server, is_bundled, limit_to_listed_voices, load_contract
+from voicegauge.contract.loading import (
+    adapt_to_server,
+    is_bundled,
+    limit_to_listed_voices,
+    load_contract,
+    replace_key_variable,
+)
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     ASSUMED_SPEECH_CHARACTERS_PER_S,
@@ -127,6 +133,7 @@ __all__ = [
     "read_openapi_document",
     "read_pointer",
     "read_signed_parts",
+    "replace_key_variable",
     "reports_usage",
     "walk_objects",
     "write_pointer",

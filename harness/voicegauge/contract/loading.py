@@ -12,7 +12,7 @@ from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.documents import read_contract_document, validate_openapi
 from voicegauge.contract.schemas import Schemas
-from voicegauge.data import find_bundled_folder
+from voicegauge.data import find_bundled_folder, find_profiles_folder
 from voicegauge.formats import Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 MAX_CHECKED_VOICES = 4
@@ -39,7 +39,8 @@ def load_contract(path: Path) -> Contract:
 
 def is_bundled(path: Path) -> bool:
     """Whether the document at `path` is part of voicegauge."""
-    return find_bundled_folder("contracts") in path.resolve().parents
+    parents = path.resolve().parents
+    return find_bundled_folder("contracts") in parents or find_profiles_folder() in parents
 
 
 def adapt_to_server(
@@ -86,6 +87,18 @@ def adapt_to_server(
     adapted = build_contract(document, schemas)
     check_consistency(adapted)
     return adapted
+
+
+def replace_key_variable(contract: Contract, name: str) -> Contract:
+    """Return the contract of a server whose key is in the environment variable `name`.
+
+    Raises:
+        ContractError: `name` is not the name of an environment variable.
+    """
+    data = copy.deepcopy(contract.document.data)
+    data["x-provider"]["key_env"] = name
+    document = contract.document.with_data(data)
+    return build_contract(document, Schemas(document))
 
 
 def limit_to_listed_voices(contract: Contract) -> Contract:

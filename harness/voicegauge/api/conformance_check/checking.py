@@ -30,7 +30,7 @@ from voicegauge.api.target_selection import (
     to_names,
 )
 from voicegauge.checks import select_rules
-from voicegauge.conformance import CheckReport, Collector, price_plan
+from voicegauge.conformance import CasePatterns, CheckReport, Collector, price_plan
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
 from voicegauge.files import check_writable
@@ -57,7 +57,7 @@ def check(
     fuzz: int = 0,
     failures: PathLike | None = None,
     faults: Sequence[str] = (),
-    cases: Sequence[str] = (),
+    cases: Sequence[str] | CasePatterns = (),
     prices: Mapping[str, float] | None = None,
     public_url: str | None = None,
     listen_port: int = DEFAULT_LISTEN_PORT,
@@ -99,7 +99,8 @@ def check(
         failures: folder in which failing random requests are saved, so that the next check tries them first; by
             default they are not saved.
         faults: ids of faults to inject into the emulator.
-        cases: ids of the only cases to send, of all that can be planned; by default the whole plan is sent.
+        cases: ids of the only cases to send, of all that can be planned, or patterns of them; by default the whole
+            plan is sent.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
         listen_port: local port that receives callbacks.
@@ -128,7 +129,7 @@ def check(
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live checks: add --live")
     sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
-    sending["cases"] = tuple(cases)
+    sending["cases"] = cases
     _reject_ineffective_arguments(
         emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
     )
@@ -171,7 +172,7 @@ def check(
                 listener=listener,
                 plan=cost,
                 journals=journals,
-                requested_names=to_names(targets),
+                requested_names=None if isinstance(cases, CasePatterns) else to_names(targets),
                 public_url=public_url,
             ) as settings,
             open_receiver(public_url, listen_port) as receiver,

@@ -16,7 +16,7 @@ from voicegauge.api.target_selection import (
     select_targets,
     to_catalogue,
 )
-from voicegauge.conformance import CasePlan, PricedPlan, plan_cases, price_plan, select_cases
+from voicegauge.conformance import CasePatterns, CasePlan, PricedPlan, plan_cases, price_plan, select_cases
 from voicegauge.contract import BaseTarget, quote_price
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance
@@ -98,21 +98,24 @@ def plan_cases_to_send(
     include_large_uploads: bool,
     include_webhooks: bool,
     whole_providers: Collection[str],
-    case_ids: Collection[str],
+    case_ids: Collection[str] | CasePatterns,
 ) -> CasePlan:
     """Plan every case for the emulator; for a live service, every valid request only if the caller asks for it.
 
     Cases whose ids are in `case_ids` are chosen from all that can be planned.
     """
+    are_chosen = isinstance(case_ids, CasePatterns) or bool(case_ids)
     plan = plan_cases(
         targets,
         is_emulated=emulated,
-        include_all_billable=emulated or every_valid_request or max_calls is not None or bool(case_ids),
+        include_all_billable=emulated or every_valid_request or max_calls is not None or are_chosen,
         max_calls=max_calls,
         include_webhooks=emulated or include_webhooks,
-        include_large_uploads=emulated or include_large_uploads or bool(case_ids),
+        include_large_uploads=emulated or include_large_uploads or are_chosen,
         whole_providers=whole_providers,
     )
+    if isinstance(case_ids, CasePatterns):
+        return case_ids.select(plan)
     return select_cases(plan, case_ids) if case_ids else plan
 
 

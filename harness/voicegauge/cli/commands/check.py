@@ -27,6 +27,7 @@ from voicegauge.cli.options import (
     require_flags,
 )
 from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options, add_severity_option
+from voicegauge.cli.profile_check import add_profile_options, run_profile_check
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import write_file
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 @click.command("check")
 @click.argument("names", nargs=-1, metavar="[TARGET...]")
+@add_profile_options
 @click.option("--emulated", is_flag=True, help="Send planned requests to the emulator.")
 @click.option("--live", is_flag=True, help="Send planned requests to the service itself, with your key.")
 @click.option(
@@ -129,6 +131,11 @@ def command(
     /,
     *,
     names: tuple[str, ...],
+    profile: str | None,
+    key_env: str | None,
+    capabilities: tuple[str, ...],
+    html: Path | None,
+    badge: Path | None,
     emulated: bool,
     live: bool,
     full: bool,
@@ -171,6 +178,9 @@ def command(
     and info findings never make it fail. On a terminal, the command offers to record stale
     recordings again.
     """
+    del key_env, capabilities, html, badge  # they go with --profile, and are read there
+    if profile is not None:
+        ctx.exit(run_profile_check(ctx))
     _validate_flags(ctx)
     files = OutputFlags(json_path=json_path, **outputs)
     files.validate()
@@ -260,6 +270,7 @@ def command(
 def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
+    require_flags(ctx, ("key_env", "capabilities", "html", "badge"), "profile")
     require_flags(ctx, ("fuzz", "max_calls", "dry_run", "cases"), "emulated", "live")
     require_flags(
         ctx,

@@ -19,7 +19,14 @@ from voicegauge.conformance.cases.case import (
 )
 from voicegauge.conformance.cases.pairwise import build_value_requests
 from voicegauge.conformance.cases.parameters import build_operation_request
-from voicegauge.conformance.cases.plan import BATCH_ITEM_COUNT, CasePlan, plan_cases, select_cases
+from voicegauge.conformance.cases.plan import (
+    BATCH_ITEM_COUNT,
+    CasePatterns,
+    CasePlan,
+    matches_case_pattern,
+    plan_cases,
+    select_cases,
+)
 from voicegauge.conformance.cases.related_deliveries import plan_related_deliveries
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.uploads import build_padded_request
@@ -38,6 +45,7 @@ __all__ = [
     "BoundaryValue",
     "CaseKeyUse",
     "CaseKind",
+    "CasePatterns",
     "CasePlan",
     "ConformanceCase",
     "SkippedCase",
@@ -59,6 +67,7 @@ __all__ = [
     "find_uploaded_audio",
     "is_valid_body",
     "list_boundary_values",
+    "matches_case_pattern",
     "plan_cases",
     "plan_related_deliveries",
     "select_cases",

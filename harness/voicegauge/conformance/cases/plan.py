@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Collection, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
@@ -87,6 +88,22 @@ def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
     relations = (cases[name].relation for name in case_ids)
     chosen = {*case_ids, *(relation.base_case_id for relation in relations if relation is not None)}
     return msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id in chosen))
+
+
+class CasePatterns(Record, frozen=True, kw_only=True):
+    """Ids of cases, in which `*` stands for any text."""
+
+    patterns: tuple[str, ...]
+
+    def select(self, plan: CasePlan) -> CasePlan:
+        """Return `plan` with only the cases that match a pattern; a pattern may match none."""
+        chosen = [case for case in plan.cases if any(matches_case_pattern(case.id, one) for one in self.patterns)]
+        return msgspec.structs.replace(plan, cases=tuple(chosen))
+
+
+def matches_case_pattern(case_id: str, pattern: str) -> bool:
+    """Whether a case has the id `pattern`, in which `*` stands for any text."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), case_id) is not None
 
 
 def plan_cases(

@@ -30,6 +30,8 @@ class CaseResult(Record, frozen=True, kw_only=True):
     """Why the case was skipped or not completely judged, such as the error that ended a delivery early."""
     is_delivery: bool = False
     """Whether the case is a delivery, which should end with downloaded audio."""
+    violations: dict[str, str] = {}
+    """The first message of each rule with an error or a warning in the case, by rule id."""
 
 
 class CheckReport(Record, frozen=True, kw_only=True):

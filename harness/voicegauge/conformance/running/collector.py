@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from voicegauge.checks import Checker, CheckSubject, Rule
 from voicegauge.conformance.cases import ConformanceCase
@@ -97,9 +98,12 @@ class Collector:
             reason: why not everything could be judged; `None` if everything was. If there is a reason but no error and
                 no warning, the case has no verdict.
         """
-        has_failed = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
-        verdict = "failed" if has_failed else "passed" if reason is None else "skipped"
-        self._cases.append(_build_case_result(case, verdict, status, reason))
+        violations: dict[str, str] = {}
+        for finding in findings:
+            if finding.severity in (Severity.ERROR, Severity.WARNING):
+                violations.setdefault(finding.rule, finding.message)
+        verdict = "failed" if violations else "passed" if reason is None else "skipped"
+        self._cases.append(_build_case_result(case, verdict, status, reason, violations))
 
     def add_not_judged(self, recording_or_folder: str, reason: str) -> None:
         """Add a recording or a folder that should have been judged but was not."""
@@ -160,7 +164,11 @@ class Collector:
 
 
 def _build_case_result(
-    case: ConformanceCase, verdict: str, status: int | None, reason: str | None = None
+    case: ConformanceCase,
+    verdict: str,
+    status: int | None,
+    reason: str | None = None,
+    violations: Mapping[str, str] = MappingProxyType({}),
 ) -> CaseResult:
     return CaseResult(
         id=case.id,
@@ -170,4 +178,5 @@ def _build_case_result(
         status=status,
         reason=reason,
         is_delivery=case.speech_request is not None and not case.expects_failure,
+        violations=dict(violations),
     )

@@ -1,0 +1,109 @@
+"""Requirements are judged by the results of their cases, and what was not judged never counts as passed."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.conformance import CaseResult, CheckReport
+from voicegauge.errors import UnknownNameError
+from voicegauge.profiles import ProfileReport, compute_profile_digest, judge_profile, list_profiles, load_profile
+
+ID = "openai-speech@2026-11"
+PROFILE = load_profile(ID)
+DELIVERY = "speech: a full delivery"
+
+
+def judge(*, claimed: tuple[str, ...] = (), missing: str = "", **changes: dict[str, str]) -> ProfileReport:
+    """Judge a check in which every case passed, but for those in `changes`, which have violations or were skipped."""
+    cases = []
+    for pattern in PROFILE.case_patterns:
+        name = pattern.replace("*", "nova")
+        violations = changes.get(name.partition("/")[2], {})
+        reason = violations.pop("skipped", None) if violations else None
+        if name.partition("/")[2] != missing:
+            verdict = "failed" if violations else "skipped" if reason else "passed"
+            case = CaseResult(id=name, operation="", verdict=verdict, reason=reason, violations=violations)  # type: ignore[arg-type]
+            cases.append(case)
+    report = CheckReport(voicegauge="1", created_at="", finished=True, seed=0, targets=(), cases=tuple(cases))
+    return judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1", claimed_capabilities=claimed)
+
+
+def find_ids(report: ProfileReport, verdict: str) -> set[str]:
+    return {one.id for one in report.requirements if one.verdict == verdict}
+
+
+def test_published_profiles_never_change() -> None:
+    """A profile with another checksum would judge servers differently under the same name: publish a new one."""
+    assert {name: compute_profile_digest(name) for name in list_profiles()} == {
+        ID: "4775c28404e455ac16ddf7fba86bc19d0ec80ad932bedcd65012c0430fa064e9",
+    }
+
+
+def test_a_profile_states_where_each_requirement_comes_from() -> None:
+    levels = [one.level for one in PROFILE.requirements]
+    assert levels.count("required") >= 20
+    assert len({one.id for one in PROFILE.requirements}) == len(levels)
+    for one in PROFILE.requirements:
+        assert PROFILE.sources[one.source.document].url.startswith("https://")
+        assert bool(one.reason) == (one.level == "not-scored") == (not one.cases)
+        assert (one.capability in PROFILE.capabilities) == (one.level == "optional")
+
+
+def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(UnknownNameError, match=f"unknown profile 'openai@2020-01': .*known: {ID}"):
+        load_profile("openai@2020-01")
+
+
+def test_everything_passed() -> None:
+    report = judge()
+    assert (report.verdict, report.score.required_passed, report.score.percent) == (
+        "passed",
+        report.score.required,
+        100,
+    )
+
+
+def test_a_violated_rule_fails_its_requirement_with_the_reason() -> None:
+    report = judge(**{f"{DELIVERY} with speed 2": {"speed-ignored": "as long as at speed 1"}})
+    (failed,) = (one for one in report.requirements if one.verdict == "failed")
+    assert (failed.id, failed.reason, failed.rules) == ("speed-changes", "as long as at speed 1", ("speed-ignored",))
+    assert failed.cases == ("openai-speech/speech: a full delivery with speed 2",)
+    assert report.verdict == "failed"
+
+
+def test_what_depends_on_another_requirement_is_not_judged() -> None:
+    report = judge(**{DELIVERY: {"audio-undecodable": "no audio"}})
+    assert "audio-readable" in find_ids(report, "failed")
+    assert {"audio-audible", "audio-length", "text-whole", "format-default"} <= find_ids(report, "not-judged")
+    assert report.score.required_judged + report.score.required_not_judged == report.score.required
+
+
+def test_a_skipped_or_unplanned_case_is_not_judged_and_does_not_count() -> None:
+    skipped = judge(**{"createSpeech: speed 4": {"skipped": "busy (503)"}})
+    unplanned = judge(missing=f"{DELIVERY} with the voice nova")
+    assert find_ids(skipped, "not-judged") == {"speed-fastest"}
+    assert find_ids(unplanned, "not-judged") == {"voice-changes"}
+    for report in (skipped, unplanned):
+        score = report.score
+        assert report.verdict == "not-judged"
+        assert score.required_passed == score.required_judged == score.required - 1
+
+
+def test_one_rejection_is_enough_to_judge_the_shape_of_errors() -> None:
+    accepted = {"accepts-invalid": "accepted with 200"}
+    assert "error-shape" in find_ids(judge(**{"createSpeech: speed 4.01": dict(accepted)}), "passed")
+    both = {"createSpeech: speed 4.01": dict(accepted), "createSpeech: input left out": dict(accepted)}
+    assert "error-shape" in find_ids(judge(**both), "not-judged")
+
+
+def test_a_capability_that_the_server_lacks_counts_only_if_it_is_claimed() -> None:
+    rejected = {"speech-sse: a full delivery": {"rejects-valid": "rejected with 400"}}
+    sse = {"sse-events", "sse-audio", "stream-format-unknown"}
+    report = judge(**rejected)
+    assert find_ids(report, "not-offered") == sse
+    assert report.verdict == "passed"
+    claimed = judge(claimed=("sse",), **rejected)
+    assert find_ids(claimed, "failed") == sse
+    assert claimed.score.required == report.score.required + 3
+    with pytest.raises(UnknownNameError, match="known: instructions, models, pcm, sse"):
+        judge(claimed=("video",))

@@ -1,0 +1,113 @@
+"""`voicegauge check --profile`: by a server on a real socket, and by the emulator with mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+from voicegauge.cli import run as run_cli
+
+from ..builders.own_server import running_own_server
+
+ID = "openai-speech@2026-11"
+REJECTIONS = {
+    *("format-unknown", "voice-unknown", "voice-type", "model-type", "input-missing", "input-type", "input-too-long"),
+    *("speed-too-slow", "speed-too-fast", "speed-type"),
+    *("stream-format-unknown", "instructions-too-long", "instructions-type"),
+}
+FORMATS = {"format-mp3", "format-opus", "format-aac", "format-flac", "format-wav"}
+FAILED_BY_FAULTS = {
+    "": set(),
+    "accepts-invalid": REJECTIONS,
+    # Faults whose requirements differ are injected together, to save time.
+    "server-error-at-boundary speed-ignored voice-ignored long-text-cut wrong-error-shape wrong-type": {
+        *("input-longest", "speed-slowest", "speed-fastest", "instructions-longest"),
+        *("speed-changes", "voice-changes", "text-whole", "error-shape", "models-list"),
+    },
+    "wrong-format": {"media-type", "format-default", *FORMATS, "format-pcm"},
+    "html-as-audio": {"audio-readable", *FORMATS, "stream-format-audio", "sse-audio", "format-pcm"},
+    "silent-audio stream-truncated": {"audio-audible", "sse-events"},
+    "text-ignored stream-unreadable-audio": {"audio-length", "sse-audio"},
+    "undocumented-status": {
+        *("speech-created", "input-longest", "speed-slowest", "speed-fastest", "instructions-longest"),
+    },
+}
+"""The required and optional requirements that fail, by the faults of the emulator."""
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.delenv("OPENAI_SPEECH_API_KEY", raising=False)
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    json_path, html, badge = (tmp_path / name for name in ("result.json", "result.html", "badge.svg"))
+    with running_own_server(voices=["zoe", "max"]) as url:
+        options = ["--json", str(json_path), "--html", str(html), "--badge", str(badge)]
+        status = run_cli(["check", "--profile", ID, "--base-url", f"{url}/v1", *options])
+    assert status == 1
+    result = json.loads(json_path.read_text())
+    assert result["schema"] == "voicegauge/profile-check/1"
+    assert (result["profile"], result["verdict"], result["server"]) == (ID, "failed", f"{url}/v1")
+    verdicts = {one["id"]: one["verdict"] for one in result["requirements"]}
+    assert verdicts["speech-created"] == verdicts["input-missing"] == verdicts["models-list"] == "passed"
+    for failed in ("format-default", "voice-changes", "speed-changes", "format-mp3", "error-shape", "sse-events"):
+        assert verdicts[failed] == "failed"
+    score = result["score"]
+    assert score["required"] == score["required_judged"]
+    assert f"{score['required_passed']} of {score['required_judged']}" in badge.read_text()
+    page = html.read_text()
+    assert "expected mp3, the documented default, got wav" in page
+    assert "<script" not in page
+    assert f"{ID}: {score['required_passed']} of {score['required_judged']} required passed" in capsys.readouterr().out
+
+
+def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setenv("MY_SERVER_KEY", "k-123456")
+    with running_own_server(voices=["zoe"], key="k-123456") as url:
+        arguments = ["check", "--profile", ID, "--base-url", f"{url}/v1"]
+        assert run_cli(arguments) == 2
+        assert "OPENAI_SPEECH_API_KEY" in capsys.readouterr().err
+        assert run_cli([*arguments, "--key-env", "MY_SERVER_KEY"]) == 1
+    assert "k-123456" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--profile", "openai-speech@1999-01"], f"known: {ID}"),
+        (["--profile", ID], "name the server to judge by openai-speech@2026-11 with --base-url"),
+        (["--profile", ID, "acme", "--emulated"], "leave out the targets"),
+        (["--profile", ID, "--emulated", "--fuzz", "3"], "--fuzz has no effect with --profile"),
+        (["--profile", ID, "--emulated", "--capability", "video"], "unknown capability 'video'"),
+        (["--profile", ID, "--base-url", "https://api.openai.com/v1"], "api.openai.com charges for requests"),
+        (["--profile", ID, "--base-url", "http://127.0.0.1:1/v1", "--key-env", "my key"], "--key-env: write the name"),
+        (["--html", "page.html"], "--html goes with --profile"),
+    ],
+)
+def test_mistakes_of_the_user_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["check", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("faults", FAILED_BY_FAULTS)
+def test_each_fault_fails_its_requirements_and_no_others(faults: str) -> None:
+    report = voicegauge.check_profile(ID, emulated=True, faults=faults.split())
+    assert {one.id for one in report.requirements if one.verdict == "failed"} == FAILED_BY_FAULTS[faults]
+    assert report.verdict == ("failed" if faults else "passed")
+
+
+def test_there_is_a_fault_for_every_requirement() -> None:
+    from voicegauge.profiles import load_profile
+
+    judged = {one.id for one in load_profile(ID).requirements if one.level != "not-scored"}
+    assert judged == set().union(*FAILED_BY_FAULTS.values())

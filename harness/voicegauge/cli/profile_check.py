@@ -1,0 +1,160 @@
+"""Adds the options of `check` that judge a server by a profile, runs that check and prints its result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from voicegauge.cli.console import create_console, create_table, print_escaped, show_record
+from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
+from voicegauge.cli.options import CommandT, OutputFile, build_live_options, reject_outputs_to_same_file
+from voicegauge.cli.output_options import FailedWrites
+from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
+from voicegauge.files import write_file
+
+if TYPE_CHECKING:
+    from voicegauge.profiles import ProfileReport, ProfileVerdict, RequirementVerdict
+
+_OPTIONS_WITH_EFFECT = frozenset(
+    {"profile", "key_env", "capabilities", "html", "badge", "json_path", "emulated", "faults", "live", "base_url"}
+    | {"allow_insecure_http", "models", "voices", "max_wait", "seed"}
+)
+_EXIT_STATUS_BY_VERDICT: dict[ProfileVerdict, int] = {
+    "passed": EXIT_OK,
+    "failed": EXIT_FINDINGS,
+    "not-judged": EXIT_NOTHING_MEASURED,
+}
+_STYLE_BY_VERDICT: dict[RequirementVerdict, str] = {
+    "failed": "bold red",
+    "not-judged": "yellow",
+    "not-offered": "cyan",
+    "passed": "green",
+    "not-scored": "dim",
+}
+"""Styles of the verdicts, in the order in which requirements are printed."""
+
+
+def add_profile_options(command: CommandT) -> CommandT:
+    """Add `--profile` and the options that go with it."""
+    for option in (
+        click.option(
+            "--badge",
+            type=OutputFile(path_type=Path),
+            metavar="FILE",
+            help="With --profile: write the score as an SVG badge to FILE.",
+        ),
+        click.option(
+            "--html",
+            type=OutputFile(path_type=Path),
+            metavar="FILE",
+            help="With --profile: write the results as an HTML page to FILE.",
+        ),
+        click.option(
+            "--capability",
+            "capabilities",
+            multiple=True,
+            metavar="NAME",
+            help="With --profile: count the optional requirements of a capability as required. May be repeated.",
+        ),
+        click.option(
+            "--key-env",
+            metavar="NAME",
+            help="With --profile: environment variable with the key of the server.  [default: no key]",
+        ),
+        click.option(
+            "--profile",
+            metavar="ID",
+            help="Judge the server at --base-url by a published list of requirements, such as openai-speech@2026-11.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def run_profile_check(ctx: click.Context) -> int:
+    """Judge a server by the profile that the user named, print and write the result, and return the exit status.
+
+    Raises:
+        UsageError: an option has no effect together with `--profile`.
+    """
+    _reject_ineffective_options(ctx)
+    params: dict[str, Any] = ctx.params
+    outputs = {"json": params["json_path"], "html": params["html"], "badge": params["badge"]}
+    reject_outputs_to_same_file(**outputs)
+    from voicegauge import api
+    from voicegauge.cli.progress import TerminalProgress
+
+    live = build_live_options(
+        live=bool(params["live"] or params["base_url"]),
+        max_cost=0.0,
+        base_url=params["base_url"],
+        plans=(),
+        allow_insecure_http=params["allow_insecure_http"],
+        models=params["models"],
+        voices=params["voices"],
+    )
+    report = api.check_profile(
+        params["profile"],
+        emulated=params["emulated"],
+        live=live,
+        key_env=params["key_env"],
+        capabilities=params["capabilities"],
+        faults=params["faults"],
+        seed=params["seed"],
+        max_wait_s=params["max_wait"],
+        progress=TerminalProgress(),
+    )
+    _write_outputs(report, params["json_path"], params["html"], params["badge"])
+    stop_reason = report.check.stop_reason
+    if stop_reason is not None:
+        return EXIT_STATUS_BY_STOP_REASON[stop_reason]
+    return _EXIT_STATUS_BY_VERDICT[report.verdict]
+
+
+def _reject_ineffective_options(ctx: click.Context) -> None:
+    if ctx.params["names"]:
+        raise UsageError("--profile judges a server by its base URL: leave out the targets")
+    for option in ctx.command.params:
+        is_given = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if is_given and option.name not in _OPTIONS_WITH_EFFECT:
+            raise UsageError(f"{option.opts[0]} has no effect with --profile, whose plan is published: leave it out")
+
+
+def _write_outputs(report: ProfileReport, json_path: str | None, html: Path | None, badge: Path | None) -> None:
+    from voicegauge.profiles import render_profile_badge, render_profile_page
+
+    failed_writes = FailedWrites()
+    with failed_writes.collect():
+        show_record(report, json_path, lambda: _print_report(report))
+    for path, render in ((html, render_profile_page), (badge, render_profile_badge)):
+        if path is not None:
+            with failed_writes.collect():
+                write_file(path, render(report).encode())
+                print_escaped(f"wrote {path}", to_stderr=True)
+    failed_writes.raise_error()
+
+
+def _print_report(report: ProfileReport) -> None:
+    terminal = create_console()
+    if report.check.notice is not None:
+        terminal.print(report.check.notice, style="bold red", soft_wrap=True, markup=False)
+    rows = create_table("result", "level", "requirement", "why")
+    order = list(_STYLE_BY_VERDICT)
+    for one in sorted(report.requirements, key=lambda result: order.index(result.verdict)):
+        if one.verdict != "not-scored":
+            rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.reason or "")
+    terminal.print(rows)
+    verdicts = Counter(one.verdict for one in report.requirements if one.level == "optional")
+    optional = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in order if verdicts[verdict])
+    score = report.score
+    percent = "" if score.percent is None else f" ({score.percent}%)"
+    missing = f", {score.required_not_judged} not judged" if score.required_not_judged else ""
+    line = f"{report.profile}: {score.required_passed} of {score.required_judged} required passed{percent}{missing}"
+    line += f"; optional: {optional}" if optional else ""
+    line += f"; {score.not_scored} not scored"
+    line += f". Stopped early: {report.check.stopped_by}" if report.check.stopped_by else ""
+    terminal.print(line, style="bold", soft_wrap=True, markup=False)

@@ -1,0 +1,165 @@
+"""Judges the requirements of a profile by the results of its planned cases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from voicegauge.conformance import CaseResult, CheckReport, matches_case_pattern
+from voicegauge.errors import UnknownNameError
+from voicegauge.profiles.loading import compute_profile_digest
+from voicegauge.profiles.profile import Profile, Requirement, RequirementLevel
+from voicegauge.profiles.profile_report import (
+    ProfileReport,
+    ProfileScore,
+    ProfileVerdict,
+    RequirementResult,
+    RequirementVerdict,
+)
+
+_REJECTION_RULE = "rejects-valid"
+
+
+def judge_profile(
+    profile: Profile, check_report: CheckReport, *, server: str, claimed_capabilities: Collection[str] = ()
+) -> ProfileReport:
+    """Judge every requirement of `profile`.
+
+    Args:
+        profile: the profile.
+        check_report: the results of the cases of its plan.
+        server: base URL of the server, or "emulator".
+        claimed_capabilities: names of the capabilities whose requirements count as required.
+
+    Raises:
+        UnknownNameError: the profile has no such capability.
+    """
+    for name in claimed_capabilities:
+        if name not in profile.capabilities:
+            raise UnknownNameError("capability", name, profile.capabilities)
+    judgement = _Judgement(profile, check_report.cases, claimed_capabilities)
+    results = tuple(map(judgement.judge, profile.requirements))
+    score = _count(results)
+    return ProfileReport(
+        voicegauge=check_report.voicegauge,
+        profile=profile.id,
+        profile_title=profile.title,
+        profile_sha256=compute_profile_digest(profile.id),
+        server=server,
+        created_at=check_report.created_at,
+        verdict=_find_verdict(score),
+        score=score,
+        requirements=results,
+        check=check_report,
+    )
+
+
+class _Judgement:
+    """The cases of one check, by which requirements are judged one by one."""
+
+    def __init__(self, profile: Profile, cases: Sequence[CaseResult], claimed_capabilities: Collection[str]) -> None:
+        self._profile, self._cases, self._claimed = profile, cases, claimed_capabilities
+
+    def judge(self, requirement: Requirement) -> RequirementResult:
+        """Return the result of one requirement."""
+        if requirement.level == "not-scored":
+            return self._build_result(requirement, "not-scored", reason=requirement.reason)
+        is_claimed = requirement.capability in self._claimed
+        level: RequirementLevel = "required" if is_claimed else requirement.level
+        if requirement.capability is not None:
+            rejected = self._find_rejection(requirement.capability)
+            if rejected is not None:
+                verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
+                reason = rejected.violations[_REJECTION_RULE]
+                return self._build_result(requirement, verdict, level=level, reason=reason, cases=(rejected.id,))
+        cases = [case for pattern in requirement.cases for case in self._find_cases(pattern)]
+        failed = [case for case in cases if _find_broken_rules(case, requirement.rules)]
+        if failed:
+            rules = tuple(
+                dict.fromkeys(rule for case in failed for rule in _find_broken_rules(case, requirement.rules))
+            )
+            reason = failed[0].violations[_find_broken_rules(failed[0], requirement.rules)[0]]
+            names = tuple(case.id for case in failed)
+            return self._build_result(requirement, "failed", level=level, reason=reason, cases=names, rules=rules)
+        reasons = [_explain_missing_verdict(case, requirement) for case in cases]
+        reasons += [
+            f"the plan has no case {pattern!r}: does the server list its voices? Name them with --voice"
+            for pattern in requirement.cases
+            if not self._find_cases(pattern)
+        ]
+        missing = [reason for reason in reasons if reason is not None]
+        is_judged = len(missing) < len(reasons) if requirement.judged_by == "any" else not missing
+        return self._build_result(
+            requirement,
+            "passed" if is_judged else "not-judged",
+            level=level,
+            reason=None if is_judged else missing[0],
+            cases=tuple(case.id for case in cases),
+        )
+
+    def _find_rejection(self, capability: str) -> CaseResult | None:
+        """Return the case that shows that the server does not have a capability; `None` if it may have it."""
+        cases = self._find_cases(self._profile.capabilities[capability].shown_by)
+        return next((case for case in cases if _REJECTION_RULE in case.violations), None)
+
+    def _find_cases(self, pattern: str) -> list[CaseResult]:
+        full = f"{self._profile.provider}/{pattern}"
+        return [case for case in self._cases if matches_case_pattern(case.id, full)]
+
+    def _build_result(
+        self,
+        requirement: Requirement,
+        verdict: RequirementVerdict,
+        *,
+        level: RequirementLevel = "not-scored",
+        reason: str | None = None,
+        cases: tuple[str, ...] = (),
+        rules: tuple[str, ...] = (),
+    ) -> RequirementResult:
+        document = self._profile.sources[requirement.source.document]
+        capability = requirement.capability
+        return RequirementResult(
+            id=requirement.id,
+            sentence=requirement.sentence,
+            level=level,
+            verdict=verdict,
+            capability=self._profile.capabilities[capability].title if capability is not None else None,
+            source_title=document.title,
+            source_url=document.url,
+            source_date=document.date,
+            source_at=requirement.source.at,
+            reason=reason,
+            rules=rules,
+            cases=cases,
+        )
+
+
+def _find_broken_rules(case: CaseResult, rules: Sequence[str]) -> list[str]:
+    return [rule for rule in rules if rule in case.violations]
+
+
+def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str | None:
+    """Return why a case in which the requirement did not fail says nothing about it; `None` if it passed there."""
+    missing = _find_broken_rules(case, requirement.needs)
+    return case.violations[missing[0]] if missing else case.reason
+
+
+def _count(results: Sequence[RequirementResult]) -> ProfileScore:
+    counts = Counter((result.level, result.verdict) for result in results)
+    passed, failed = counts["required", "passed"], counts["required", "failed"]
+    return ProfileScore(
+        required=passed + failed + counts["required", "not-judged"],
+        required_judged=passed + failed,
+        required_passed=passed,
+        optional_passed=counts["optional", "passed"],
+        optional_failed=counts["optional", "failed"],
+        optional_not_offered=counts["optional", "not-offered"],
+        optional_not_judged=counts["optional", "not-judged"],
+        not_scored=counts["not-scored", "not-scored"],
+    )
+
+
+def _find_verdict(score: ProfileScore) -> ProfileVerdict:
+    if score.required_passed < score.required_judged:
+        return "failed"
+    return "passed" if score.required_judged == score.required else "not-judged"

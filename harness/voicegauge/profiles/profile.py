@@ -1,0 +1,81 @@
+"""Defines a profile: what `profile.yaml` of its folder states."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.model import Record
+
+RequirementLevel = Literal["required", "optional", "not-scored"]
+"""`required` counts in the score; `optional` is judged, but counts only if the user says that the server has the
+capability; `not-scored` is not judged, for a stated reason."""
+
+
+class ProfileDocument(Record, frozen=True, kw_only=True):
+    """A public document with requirements."""
+
+    title: str
+    url: str
+    date: str
+    """The day on which it was read, in ISO 8601 format."""
+
+
+class SourceDocumentReference(Record, frozen=True, kw_only=True):
+    """Where a public document states a requirement."""
+
+    document: str
+    """Name in `Profile.sources`."""
+    at: str
+    """The part of the document."""
+
+
+class Capability(Record, frozen=True, kw_only=True):
+    """Something that a server need not have."""
+
+    title: str
+    shown_by: str
+    """The case whose rejection means that the server does not have the capability, without the provider."""
+
+
+class Requirement(Record, frozen=True, kw_only=True):
+    """One sentence by which servers are judged."""
+
+    id: str
+    sentence: str
+    source: SourceDocumentReference
+    level: RequirementLevel
+    capability: str | None = None
+    """Name in `Profile.capabilities`; `None` unless the requirement is optional."""
+    reason: str | None = None
+    """Why the requirement is not scored; `None` if it is judged."""
+    cases: tuple[str, ...] = ()
+    """Ids of the planned cases that try the requirement, without the provider; `*` stands for any text."""
+    rules: tuple[str, ...] = ()
+    """Ids of the rules that the requirement consists of: it fails if one of them has a finding in one of the cases."""
+    needs: tuple[str, ...] = ()
+    """Ids of the rules without which nothing can be said: a case in which one of them has a finding does not judge the
+    requirement."""
+    judged_by: Literal["all", "any"] = "all"
+    """Whether all of the cases must have a verdict for the requirement to pass, or one is enough."""
+
+
+class Profile(Record, frozen=True, kw_only=True):
+    """A published list of requirements."""
+
+    schema: Literal["voicegauge/profile/1"]
+    id: str
+    """<name>@<year>-<month>"""
+    title: str
+    published: str
+    provider: str
+    """Id of the provider in the contract of the profile."""
+    sources: dict[str, ProfileDocument]
+    capabilities: dict[str, Capability] = {}
+    requirements: tuple[Requirement, ...]
+
+    @property
+    def case_patterns(self) -> tuple[str, ...]:
+        """Ids of all cases of the plan, with the provider; `*` stands for any text."""
+        of_requirements = [pattern for requirement in self.requirements for pattern in requirement.cases]
+        shown_by = [capability.shown_by for capability in self.capabilities.values()]
+        return tuple(dict.fromkeys(f"{self.provider}/{pattern}" for pattern in [*of_requirements, *shown_by]))
