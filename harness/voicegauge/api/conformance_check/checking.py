@@ -128,7 +128,13 @@ def check(
     """
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live checks: add --live")
-    sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
+    sending: dict[str, object] = {
+        "max_calls": max_calls,
+        "full": full,
+        "fuzz": fuzz,
+        "faults": faults,
+        "public_url": public_url,
+    }
     sending["cases"] = cases
     _reject_ineffective_arguments(
         emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
