@@ -250,7 +250,11 @@ class Condition(NamedTuple):
 def _pair_mutants(operation: Operation, fields: list[Field]) -> Iterator[Mutant]:
     if operation.speech is None:
         return
-    classes = [list(_conditions(field)) for field in fields if not field.constant and not field.text]
+    classes = [
+        list(_conditions(field, _listed_formats(operation, field)))
+        for field in fields
+        if not field.constant and not field.text
+    ]
     pairs = [pair for one, two in itertools.combinations(classes, 2) for pair in itertools.product(one, two)]
     stride = max(1, len(pairs) // PAIRS)
     for one, two in pairs[::stride]:
@@ -281,9 +285,24 @@ def _both_hold(operation: Operation, one: Condition, two: Condition) -> Callable
     return reject
 
 
-def _conditions(field: Field) -> Iterator[Condition]:
+def _listed_formats(operation: Operation, field: Field) -> set[Any] | None:
+    """Return the formats that targets list if `field` is the format, else `None`.
+
+    Which model offers the other formats of the operation is not documented.
+    """
+    assert operation.speech is not None, "only speech operations have faults of two parameters"
+    mapping = operation.speech.request.get("format")
+    if mapping is None or field.name not in (mapping.at.name, *mapping.at.tokens):
+        return None
+    listed = {name for target in operation.speech.targets.values() for name in target.formats}
+    return {value for name in listed if isinstance(value := mapping.map.get(name, name), str)} or None
+
+
+def _conditions(field: Field, only_values: set[Any] | None) -> Iterator[Condition]:
     schema = field.schema
     for value in schema.get("enum", ()):
+        if only_values is not None and value not in only_values:
+            continue
         yield Condition(field.name, f"{field.name} is {value!r}", functools.partial(operator.eq, value))
     if schema.get("type") == "boolean":
         yield Condition(field.name, f"{field.name} is true", lambda sent: sent is True)
