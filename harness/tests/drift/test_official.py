@@ -199,6 +199,26 @@ def test_a_document_that_cannot_be_read_is_said(contracts: str, url: str, capsys
 
 
 @pytest.mark.parametrize(
+    "hostile",
+    [
+        edited(OFFICIAL, put(f"{BODY}/properties/format", {"$ref": "secret.json#/value"})),
+        edited(OFFICIAL, put("/paths/~1speak", {"$ref": "secret.json"})),
+        {"overlay": "1.0.0", "info": {"title": "A", "version": "1"}, "extends": "secret.json", "actions": []},
+    ],
+    ids=["schema", "path", "overlay"],
+)
+def test_a_document_of_a_stranger_reads_no_files_of_this_machine(contracts: str, tmp_path, capsys, hostile) -> None:
+    secret = {**OFFICIAL, "value": {"type": "string", "enum": ["hunter2"]}}
+    (tmp_path / "secret.json").write_text(json.dumps(secret), encoding="utf-8")
+    (tmp_path / "hostile.json").write_text(json.dumps(hostile), encoding="utf-8")
+    place = str(tmp_path / "hostile.json")
+    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", place, "--json", "-"]) == 3
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    assert json.loads(out)["comparisons"][0]["problem"] is not None
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--official", "acm"], "acme"),

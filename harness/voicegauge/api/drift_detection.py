@@ -101,7 +101,9 @@ def find_official_drift(
         if document is not None:
             comparisons.append(_compare_with_document(contract, document, official))
         elif providers:
-            raise UsageError(f"{contract.id}: no source of the contract has an openapi_url")
+            raise UsageError(
+                f"{contract.id}: no source of the contract has an openapi_url: add it in x-provider.sources"
+            )
     return OfficialDriftReport(comparisons=tuple(comparisons))
 
 

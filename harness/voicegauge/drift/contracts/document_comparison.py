@@ -21,13 +21,7 @@ from voicegauge.drift.uses import judge_changes, load_client_uses
 from voicegauge.formats import Document
 
 
-def compare_contracts(
-    old: Path,
-    new: Path,
-    use_sources: Sequence[str] = (),
-    *,
-    operations: Collection[OperationKey] | None = None,
-) -> DriftReport:
+def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
     Args:
@@ -35,7 +29,6 @@ def compare_contracts(
         new: the path of the newer document.
         use_sources: recordings of a client and files that declare what it uses; the levels of the changes are then
             those that they have for this client.
-        operations: the operations that are compared; by default all.
 
     Raises:
         UsageError: a source of uses does not exist, or has nothing about the API.
@@ -43,9 +36,7 @@ def compare_contracts(
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
     """
-    old_document, new_document = _read_document(old), _read_document(new)
-    if operations is not None:
-        old_document, new_document = (select_operations(one, operations) for one in (old_document, new_document))
+    old_document, new_document = (_require_openapi_3(read_openapi_document(path)) for path in (old, new))
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
@@ -54,8 +45,30 @@ def compare_contracts(
     return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)
 
 
-def _read_document(path: Path) -> Document:
-    document = read_openapi_document(path)
+def compare_described_operations(
+    contract: Path, official: Document, operations: Collection[OperationKey]
+) -> DriftReport:
+    """Compare only some operations of a contract with a document of a stranger.
+
+    Args:
+        contract: the path of the contract.
+        official: the document. References to other files are errors, so that it cannot show files of this machine.
+        operations: the operations that are compared.
+
+    Raises:
+        ContractError: a document is not an OpenAPI 3 document, or contains a reference that points to nothing.
+    """
+    old_document, new_document = (
+        select_operations(_require_openapi_3(document), operations)
+        for document in (read_openapi_document(contract), official)
+    )
+    changes = _compare_documents(
+        DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
+    )
+    return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)
+
+
+def _require_openapi_3(document: Document) -> Document:
     version = str(document.data.get("openapi", ""))
     if not version.startswith("3."):
         found = f"not {version!r}" if version else "and has no key 'openapi'"

@@ -11,11 +11,11 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.contract import Contract, list_likely_speech_operations, read_openapi_document
-from voicegauge.drift.contracts import HTTP_METHODS, OperationKey, build_operation_key, compare_contracts
+from voicegauge.contract import Contract, list_likely_speech_operations
+from voicegauge.drift.contracts import HTTP_METHODS, OperationKey, build_operation_key, compare_described_operations
 from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import ComparedInput, DriftChange, FilePosition
-from voicegauge.formats import unescape_pointer_token
+from voicegauge.formats import read_document, unescape_pointer_token
 from voicegauge.model import Record
 
 DifferenceKind = Literal["new", "gone", "different"]
@@ -101,7 +101,8 @@ def compare_with_official_document(
         ContractError: the document cannot be read, or is not an OpenAPI 3 document.
     """
     described = _list_operation_keys(contract.document.data)
-    report = compare_contracts(contract.document.path, path, operations=described)
+    document = read_document(path)  # without the files that it refers to
+    report = compare_described_operations(contract.document.path, document, described)
     changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
         "new": [],
         "gone": [],
@@ -116,7 +117,7 @@ def compare_with_official_document(
         changes[kind if taken else "other"].append(_move_to_url(change, url))
     undescribed = [
         f"{method.upper()} {operation_path}"
-        for operation_path, method in list_likely_speech_operations(read_openapi_document(path))
+        for operation_path, method in list_likely_speech_operations(document)
         if method != "get" and build_operation_key(operation_path, method) not in described
     ]
     return OfficialComparison(
