@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.cost import CostLine
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
+from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
@@ -86,6 +87,16 @@ def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
     assert found.wer is not None
     assert found.wer.corpus.n == 1
     assert [one.language for one in found.languages] == ["en"]
+    assert found.unscored_languages == ("xx",)
+
+
+def test_a_language_without_a_rate_is_named_next_to_the_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    made, scores = scored((build_sample(1, language="xx"),), ())
+    scores = msgspec.structs.replace(scores, left_out=("xx",))
+    print_summaries(summarize_targets(made, scores), scores, made.manifest.provenance)
+    printed = capsys.readouterr().out
+    assert "- (xx)" in printed
+    assert "not scored: xx, which" in printed
 
 
 def test_words_and_characters_are_never_pooled() -> None:
