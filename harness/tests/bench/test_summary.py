@@ -93,7 +93,7 @@ def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
 def test_a_language_without_a_rate_is_named_next_to_the_dash(capsys: pytest.CaptureFixture[str]) -> None:
     made, scores = scored((build_sample(1, language="xx"),), ())
     scores = msgspec.structs.replace(scores, left_out=("xx",))
-    print_summaries(summarize_targets(made, scores), scores, made.manifest.provenance)
+    print_summaries(summarize_targets(made, scores), scores, made.manifest)
     printed = capsys.readouterr().out
     assert "- (xx)" in printed
     assert "not scored: xx, which" in printed
