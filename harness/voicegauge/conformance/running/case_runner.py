@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -20,38 +20,17 @@ from voicegauge.checks import (
     Rule,
     SpeechDelivery,
 )
-from voicegauge.client import (
-    MAX_RETRY_AFTER_S,
-    USE_CLIENT_KEY,
-    ApiKeyChoice,
-    DeliveryInterruptedError,
-    PaymentObserver,
-    PricedRequest,
-    RequestParts,
-    RequestToRepeat,
-    Reservation,
-    add_idempotency_key,
-    create_idempotency_key,
-    get_retry_after_s,
-    iterate_retry_waits_s,
-    send_and_settle,
-)
+from voicegauge.client import DeliveryInterruptedError, RequestParts
 from voicegauge.conformance.cases import (
-    CaseKeyUse,
     ConformanceCase,
-    build_padded_request,
     explain_inconclusive_status,
     explain_missing_verdict,
-    should_retry,
 )
 from voicegauge.conformance.reporting import BillableLimit, count_spending
 from voicegauge.conformance.running.audio_input_call import fetch_audio_input_call
 from voicegauge.conformance.running.batch_lifecycle import follow_batch, follow_job
-from voicegauge.conformance.running.call_prices import (
-    compute_case_price_usd,
-    compute_step_price_usd,
-    require_use_prices,
-)
+from voicegauge.conformance.running.call_prices import require_use_prices
+from voicegauge.conformance.running.case_sender import CaseSender
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
 from voicegauge.conformance.running.polls_after_end import poll_after_end, poll_without_key
@@ -71,12 +50,7 @@ from voicegauge.errors import (
     UsageError,
 )
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Response, SpeechRequest
-from voicegauge.recording import BAD_KEY
 
-OTHER_ACCOUNT_KEY = "another-emulated-key"
-"""The key of a second account. It is only sent to the emulator, which accepts any key."""
-API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
-"""The key that is sent for each value of `ConformanceCase.key_use`."""
 MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive requests without a connection, or without a response in time, after which the check stops."""
 
@@ -130,6 +104,7 @@ class CaseRunner:
         self.service, self._collector, self._limit = service, collector, billable_limit or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
         self._checker = service.create_checker(rules)
+        self._sender = CaseSender(service)
         self._unreachable_requests = 0
         self._deliveries = {} if delivery_by_case_id is None else delivery_by_case_id
         self._running = _RunningCase()
@@ -180,13 +155,6 @@ class CaseRunner:
         """Note in the journal that the results of all requests of `case` are known."""
         if self.service.case_journal is not None:
             self.service.case_journal.record_case_finished(case.id, no_verdict_reason)
-
-    def _create_observer(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
-        return (
-            self.service.case_journal.create_observer(case.id, price_usd)
-            if self.service.case_journal is not None
-            else None
-        )
 
     def should_give_up(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
@@ -309,40 +277,21 @@ class CaseRunner:
         return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
 
     def _build_incomplete_response(self, case: ConformanceCase, error: IncompleteResponseError) -> IncompleteResponse:
-        operation, request = self._contract.find_operation(case.operation), build_padded_request(case)
-        assert request is not None, "a single call has a request"
+        operation = self._contract.find_operation(case.operation)
         exchange = Exchange(
             provider=case.provider,
             operation=case.operation,
-            request=self._client.build_request(operation, request, key=API_KEY_BY_KEY_USE[case.key_use]),
+            request=self._sender.build_case_request(case),
             response=Response(status=error.status, headers=error.headers),
         )
         # Both attempts may have been charged, so both count among the requests of the case.
         self._running.exchanges += [exchange, exchange]
         return IncompleteResponse(Call(operation, exchange, self._find_target(case)), str(error), attempts=2)
 
-    def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> PricedRequest | None:
-        """Return what the reported usage of a case is charged as; `None` if the user gave the price of a request."""
-        if target is None or target.id in self.service.prices:
-            return None
-        return PricedRequest(target, case.text_characters)
-
     async def _send_call(self, case: ConformanceCase) -> tuple[list[CheckSubject], Exchange, str | None]:
         """Send a single call; return its subjects, the exchange to judge, and why there is no verdict."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
-        has_budget = self.service.ledger is not None
-        price_usd = compute_case_price_usd(self._contract, case, self.service.prices) if has_budget else None
-        earlier_key = self._find_repeatable_key(case)
-        idempotency_key = earlier_key or create_idempotency_key(operation)
-        *retried, exchange = await send_and_settle(
-            self._reserve_price(price_usd),
-            operation,
-            lambda: self._send_with_retries(case, idempotency_key),
-            self._create_observer(case, price_usd),
-            idempotency_key,
-            is_repeated=earlier_key is not None,
-            priced_request=self._build_priced_request(case, target),
-        )
+        *retried, exchange = await self._sender.send_call(case, target)
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
@@ -363,51 +312,11 @@ class CaseRunner:
         subjects += [Call(operations[other.operation], other) for other in fetched if other.operation in operations]
         return subjects, exchange, skipped
 
-    def _reserve_price(self, price_usd: float | None) -> Reservation | None:
-        """Reserve the price of a request. Return `None` if it is free, or if there is no budget, as for the emulator.
-
-        Raises:
-            BudgetError: the price is more than is left in the budget.
-        """
-        ledger = self.service.ledger
-        return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
-
     def _explain_missing_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return why there is no verdict; `None` for the emulator, which always judges the request."""
         if self.service.is_emulated and case.expected.verdict == "rejected":
             return None
         return explain_missing_verdict(case, exchange.response.status)
-
-    def _find_repeatable_key(self, case: ConformanceCase) -> str | None:
-        """Return the idempotency key of the earlier request that `case` repeats; `None` if it repeats none."""
-        return self.service.case_journal.find_repeatable_key(case) if self.service.case_journal is not None else None
-
-    async def _send_with_retries(self, case: ConformanceCase, idempotency_key: str | None) -> list[Exchange]:
-        request = build_padded_request(case)
-        assert request is not None, "a single call has a request"
-        operation = self._contract.find_operation(case.operation)
-        request = add_idempotency_key(operation, request, idempotency_key)
-        return await self._send_until_final(
-            case, lambda: self._client.send_operation(operation, request, key=API_KEY_BY_KEY_USE[case.key_use])
-        )
-
-    async def _send_until_final(
-        self, case: ConformanceCase, send_request: Callable[[], Awaitable[Exchange]]
-    ) -> list[Exchange]:
-        """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
-        waits_s = iterate_retry_waits_s(self._contract.provider.retry, self._client.retry_random)
-        exchanges: list[Exchange] = []
-        max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
-        while True:
-            exchanges.append(await send_request())
-            wait_s = next(waits_s, None)
-            if wait_s is None or not should_retry(case, exchanges[-1].response.status, self._contract):
-                return exchanges
-            requested_s = get_retry_after_s(exchanges[-1].response)
-            wait_s = wait_s if requested_s is None else requested_s
-            if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
-                return exchanges
-            await self._client.clock.sleep(wait_s)
 
     async def _judge_lifecycle(self, case: ConformanceCase) -> JudgedCase:
         exchanges: list[Exchange] = []
@@ -415,20 +324,7 @@ class CaseRunner:
         async def send(
             operation: Operation, request: RequestParts, account: CallingAccount, server: str | None
         ) -> Exchange:
-            key: ApiKeyChoice = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
-            has_budget = self.service.ledger is not None
-            price_usd = compute_step_price_usd(operation, request, self.service.prices) if has_budget else None
-            idempotency_key = create_idempotency_key(operation)
-            parts = add_idempotency_key(operation, request, idempotency_key)
-            attempts = await send_and_settle(
-                self._reserve_price(price_usd),
-                operation,
-                lambda: self._send_until_final(
-                    case, lambda: self._client.send_operation(operation, parts, key=key, server=server)
-                ),
-                self._create_observer(case, price_usd),
-                idempotency_key,
-            )
+            attempts = await self._sender.send_step(case, operation, request, account, server)
             exchanges.extend(attempts)
             return attempts[-1]
 
@@ -485,19 +381,8 @@ class CaseRunner:
         target, speech = self._find_target(case), case.speech_request
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
-        has_budget = self.service.ledger is not None
-        price_usd = compute_case_price_usd(self._contract, case, self.service.prices) if has_budget else None
-        earlier_key = self._find_repeatable_key(case)
         try:
-            delivery = await self._client.speak(
-                target,
-                speech,
-                observer=self._create_observer(case, price_usd),
-                price_usd=self.service.prices.get(target.id),
-                request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
-                # A recording should have the whole job.
-                stop_at_undocumented_state=self.service.save_exchanges is None,
-            )
+            delivery = await self._sender.deliver(case, target, speech)
         except DeliveryInterruptedError as error:
             self._judge_interrupted_delivery(case, target, speech, error.delivery)
             raise

@@ -1,0 +1,183 @@
+"""Sends the requests of cases, and keeps the account of what they may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from voicegauge.client import (
+    MAX_RETRY_AFTER_S,
+    USE_CLIENT_KEY,
+    ApiKeyChoice,
+    PaymentObserver,
+    PricedRequest,
+    RequestParts,
+    RequestToRepeat,
+    Reservation,
+    add_idempotency_key,
+    create_idempotency_key,
+    get_retry_after_s,
+    iterate_retry_waits_s,
+    send_and_settle,
+)
+from voicegauge.conformance.cases import CaseKeyUse, ConformanceCase, build_padded_request, should_retry
+from voicegauge.conformance.running.call_prices import compute_case_price_usd, compute_step_price_usd
+from voicegauge.conformance.running.resource_lifecycle import CallingAccount
+from voicegauge.conformance.running.service import CheckedService
+from voicegauge.contract import Operation, Target
+from voicegauge.model import Delivery, Exchange, Request, SpeechRequest
+from voicegauge.recording import BAD_KEY
+
+OTHER_ACCOUNT_KEY = "another-emulated-key"
+"""The key of a second account. It is only sent to the emulator, which accepts any key."""
+API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
+"""The key that is sent for each value of `ConformanceCase.key_use`."""
+
+
+class CaseSender:
+    """Sends the requests of cases to one service."""
+
+    def __init__(self, service: CheckedService) -> None:
+        """Prepare to send requests to `service`."""
+        self._service, self._client, self._contract = service, service.client, service.contract
+
+    def build_case_request(self, case: ConformanceCase) -> Request:
+        """Return the HTTP request of a case that is a single call."""
+        operation, request = self._contract.find_operation(case.operation), build_padded_request(case)
+        assert request is not None, "a single call has a request"
+        return self._client.build_request(operation, request, key=API_KEY_BY_KEY_USE[case.key_use])
+
+    async def send_call(self, case: ConformanceCase, target: Target | None) -> Sequence[Exchange]:
+        """Send the request of a case until the response does not ask to retry later.
+
+        Args:
+            case: a case that is a single call.
+            target: the target of the request; `None` if it has none.
+
+        Returns:
+            All exchanges. The one to judge is the last.
+
+        Raises:
+            TransportError: the service did not respond.
+            BudgetError: the request costs more than is left in the budget.
+        """
+        operation, request = self._contract.find_operation(case.operation), build_padded_request(case)
+        assert request is not None, "a single call has a request"
+        price_usd = self._compute_price_usd(case)
+        earlier_key = self._find_repeatable_key(case)
+        idempotency_key = earlier_key or create_idempotency_key(operation)
+        parts = add_idempotency_key(operation, request, idempotency_key)
+        key = API_KEY_BY_KEY_USE[case.key_use]
+        return await send_and_settle(
+            self._reserve_price(price_usd),
+            operation,
+            lambda: self._send_until_final(case, lambda: self._client.send_operation(operation, parts, key=key)),
+            self._create_observer(case, price_usd),
+            idempotency_key,
+            is_repeated=earlier_key is not None,
+            priced_request=self._build_priced_request(case, target),
+        )
+
+    async def send_step(
+        self,
+        case: ConformanceCase,
+        operation: Operation,
+        request: RequestParts,
+        account: CallingAccount,
+        server: str | None,
+    ) -> Sequence[Exchange]:
+        """Send one request of a lifecycle until the response does not ask to retry later.
+
+        Args:
+            case: the case of the lifecycle.
+            operation: the operation to call.
+            request: the request to it.
+            account: the account whose key is sent.
+            server: base URL of another server than that of the operation; `None` for that of the operation.
+
+        Returns:
+            All exchanges. The one to judge is the last.
+
+        Raises:
+            TransportError: the service did not respond.
+            BudgetError: the request costs more than is left in the budget.
+        """
+        key: ApiKeyChoice = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
+        has_budget = self._service.ledger is not None
+        price_usd = compute_step_price_usd(operation, request, self._service.prices) if has_budget else None
+        idempotency_key = create_idempotency_key(operation)
+        parts = add_idempotency_key(operation, request, idempotency_key)
+        return await send_and_settle(
+            self._reserve_price(price_usd),
+            operation,
+            lambda: self._send_until_final(
+                case, lambda: self._client.send_operation(operation, parts, key=key, server=server)
+            ),
+            self._create_observer(case, price_usd),
+            idempotency_key,
+        )
+
+    async def deliver(self, case: ConformanceCase, target: Target, speech_request: SpeechRequest) -> Delivery:
+        """Request the speech of a case, and follow it to its end.
+
+        Raises:
+            DeliveryInterruptedError: Ctrl-C, with what was observed until then.
+            TransportError: the service did not respond.
+            BudgetError: the request costs more than is left in the budget.
+        """
+        earlier_key = self._find_repeatable_key(case)
+        return await self._client.speak(
+            target,
+            speech_request,
+            observer=self._create_observer(case, self._compute_price_usd(case)),
+            price_usd=self._service.prices.get(target.id),
+            request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
+            # A recording should have the whole job.
+            stop_at_undocumented_state=self._service.save_exchanges is None,
+        )
+
+    async def _send_until_final(
+        self, case: ConformanceCase, send_request: Callable[[], Awaitable[Exchange]]
+    ) -> Sequence[Exchange]:
+        """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
+        waits_s = iterate_retry_waits_s(self._contract.provider.retry, self._client.retry_random)
+        exchanges: list[Exchange] = []
+        max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
+        while True:
+            exchanges.append(await send_request())
+            wait_s = next(waits_s, None)
+            if wait_s is None or not should_retry(case, exchanges[-1].response.status, self._contract):
+                return exchanges
+            requested_s = get_retry_after_s(exchanges[-1].response)
+            wait_s = wait_s if requested_s is None else requested_s
+            if wait_s > min(MAX_RETRY_AFTER_S, max_wait_s):
+                return exchanges
+            await self._client.clock.sleep(wait_s)
+
+    def _compute_price_usd(self, case: ConformanceCase) -> float | None:
+        """Return the price of a case; `None` if it is free, or if there is no budget, as for the emulator."""
+        has_budget = self._service.ledger is not None
+        return compute_case_price_usd(self._contract, case, self._service.prices) if has_budget else None
+
+    def _reserve_price(self, price_usd: float | None) -> Reservation | None:
+        """Reserve the price of a request. Return `None` if it is free, or if there is no budget, as for the emulator.
+
+        Raises:
+            BudgetError: the price is more than is left in the budget.
+        """
+        ledger = self._service.ledger
+        return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
+
+    def _create_observer(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
+        journal = self._service.case_journal
+        return journal.create_observer(case.id, price_usd) if journal is not None else None
+
+    def _find_repeatable_key(self, case: ConformanceCase) -> str | None:
+        """Return the idempotency key of the earlier request that `case` repeats; `None` if it repeats none."""
+        journal = self._service.case_journal
+        return journal.find_repeatable_key(case) if journal is not None else None
+
+    def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> PricedRequest | None:
+        """Return what the reported usage of a case is charged as; `None` if the user gave the price of a request."""
+        if target is None or target.id in self._service.prices:
+            return None
+        return PricedRequest(target, case.text_characters)
