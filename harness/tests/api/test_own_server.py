@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 import voicegauge
-from voicegauge.errors import MissingKeyError, UsageError
+from voicegauge.errors import MissingKeyError, TimedOutError, UnreachableError, UsageError
 
 from ..builders.own_server import running_own_server
 
@@ -78,10 +80,10 @@ def test_the_emulator_has_only_the_voices_that_it_lists() -> None:
     assert list(report.findings) == []
 
 
-@pytest.mark.parametrize("server", [{}, {"has_models": False}, {"has_web_page": True}])
-def test_a_base_url_without_its_path_is_recognized(server: dict[str, bool]) -> None:
+@pytest.mark.parametrize(("server", "status"), [({}, 404), ({"has_models": False}, 404), ({"has_web_page": True}, 405)])
+def test_a_base_url_without_its_path_is_recognized(server: dict[str, bool], status: int) -> None:
     with running_own_server(**server) as url:
-        with pytest.raises(UsageError, match=f"has no /audio/speech .404.: use --base-url {url}/v1$"):
+        with pytest.raises(UsageError, match=f"has no /audio/speech .{status}.: use --base-url {url}/v1$"):
             voicegauge.check(NAME, live=options(url))
         with pytest.raises(UsageError, match=f"use --base-url {url}/v1$"):
             voicegauge.check(NAME, live=options(f"{url}/v2"))
@@ -117,6 +119,36 @@ def test_a_required_key_is_found_out_by_asking(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
         report = voicegauge.check(NAME, live=options(f"{url}/v1"), cases=[f"{NAME}/speech: a full delivery"])
     assert report.exchanges
+
+
+def test_a_server_that_does_not_respond_is_given_up_after_the_longest_wait() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # its queue of connections accepts them
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        with pytest.raises(TimedOutError, match=r"after 0\.2 s"):
+            voicegauge.check(NAME, live=options(url), max_wait_s=0.2)
+
+
+def test_https_to_a_server_without_tls_says_what_to_write() -> None:
+    with (
+        running_own_server() as url,
+        pytest.raises(UnreachableError, match="write http:// instead of https://"),
+    ):
+        voicegauge.check(NAME, live=options(f"{url.replace('http:', 'https:')}/v1"))
+
+
+@pytest.mark.parametrize(
+    ("named", "notice"),
+    [
+        ({"voices": ["ann"]}, "1 model listed, 1 voice of --voice; uses voice ann"),
+        ({"models": ["big"]}, "1 model of --model, 2 voices listed; uses voice zoe"),
+    ],
+)
+def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]], notice: str) -> None:
+    notices = Notices()
+    with running_own_server(voices=["zoe", "max"]) as url:
+        live = options(f"{url}/v1", **named)
+        voicegauge.check(NAME, live=live, cases=[f"{NAME}/speech: a full delivery"], progress=notices)
+    assert f"{NAME}: {notice}" in notices.lines
 
 
 def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:

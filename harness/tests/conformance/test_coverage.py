@@ -253,7 +253,9 @@ def test_a_wrong_key_or_base_url_is_named_first_and_its_consequences_in_one_line
         ({401: 3, 404: 20, 200: 7}, None),
         ({404: 9}, None),
         ({400: 30}, None),
-        ({500: 30}, None),
+        ({500: 29, 200: 1}, None),
+        ({500: 30}, "every response has status 500: check the server first"),
+        ({307: 30}, "every response has status 307: check the base URL, because redirects are not followed"),
     ],
 )
 def test_nine_of_ten_responses_decide_whether_a_check_is_doubtful(statuses, notice) -> None:

@@ -168,7 +168,13 @@ def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None)
 
 
 def adapt_to_own_servers(
-    catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None, *, ask: bool, listener: ProgressListener
+    catalogue: Catalogue,
+    names: str | Sequence[str],
+    live: LiveOptions | None,
+    *,
+    ask: bool,
+    listener: ProgressListener,
+    max_wait_s: float | None = None,
 ) -> Catalogue:
     """Return the contracts with the models and voices of servers that users run themselves.
 
@@ -178,6 +184,7 @@ def adapt_to_own_servers(
         live: options with the base URL, and names of models and voices; `None` if nothing is sent to a live service.
         ask: whether the servers are asked for names that `live` does not have.
         listener: gets a notice about the names that are used.
+        max_wait_s: maximum time of each request for names in seconds, if it is shorter than the usual one.
 
     Raises:
         MissingKeyError: a server requires a key, and none is set.
@@ -194,7 +201,7 @@ def adapt_to_own_servers(
         if ask:
             if not live.allow_insecure_http:
                 find_key_destinations(contract, live.base_urls).check_encryption()
-            found = run_coroutine(_ask_server(contract, live))
+            found = run_coroutine(_ask_server(contract, live, max_wait_s))
         models, voices = tuple(live.models) or found.models, tuple(live.voices) or found.voices
         adapted[contract.id] = adapt_to_server(
             contract, models=models, voices=voices, missing_operations=found.missing_operations
@@ -202,14 +209,26 @@ def adapt_to_own_servers(
         if ask:
             target = next(iter(adapted[contract.id].targets.values()))
             voice = f"voice {target.spec.voice}" if target.spec.voice else "no voice"
-            listener.notice(f"{contract.id}: {_count(models, 'model')}, {_count(voices, 'voice')} listed; uses {voice}")
+            listener.notice(f"{contract.id}: {_describe_names(found, live)}; uses {voice}")
     return Catalogue(adapted.values())
 
 
-async def _ask_server(contract: Contract, live: LiveOptions) -> ServerNames:
+async def _ask_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ServerNames:
     async with Transport() as transport:
         key = read_client_key(contract)
-        return await read_server_names(Client(contract, transport, base_urls=live.base_urls, key=key))
+        client = Client(contract, transport, base_urls=live.base_urls, key=key, max_wait_s=max_wait_s)
+        return await read_server_names(client)
+
+
+def _describe_names(found: ServerNames, live: LiveOptions) -> str:
+    """Return how many models and voices there are, and whether the server lists them or the user has named them."""
+    named = ((live.models, found.models, "model"), (live.voices, found.voices, "voice"))
+    if not live.models and not live.voices:
+        return ", ".join(_count(listed, noun) for _, listed, noun in named) + " listed"
+    return ", ".join(
+        f"{_count(chosen, noun)} of --{noun}" if chosen else f"{_count(listed, noun)} listed"
+        for chosen, listed, noun in named
+    )
 
 
 def _count(names: Sequence[str], noun: str) -> str:

@@ -102,8 +102,10 @@ def format_summary(report: CheckReport) -> str:
     parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchanges.values()))}"]
     if report.cases:
         skipped = sum(case.verdict == "skipped" for case in report.cases)
-        parts.append(f"{len(report.cases)} cases{f' ({skipped} without a verdict)' if skipped else ''}")
-    parts.append(f"{len(report.operations)} operations: {findings}")
+        cases = f"{len(report.cases)} case{_choose_plural_ending(len(report.cases))}"
+        parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
+    operations = len(report.operations)
+    parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
     if report.not_judged:
         parts.append(f"not judged: {', '.join(report.not_judged)}")
     if report.accepted:

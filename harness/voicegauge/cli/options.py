@@ -217,6 +217,10 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
     for value in values:
         head, mark, tail = value.partition("=")
         server, url = (head, tail) if mark and "/" not in head else ("", value)
+        if "://" not in url:
+            raise click.BadParameter(
+                "the URL has no http:// or https:// in front: write [SERVER=]http://HOST[:PORT][/PATH]"
+            )
         if not _is_base_url(url):
             # The message does not repeat the value, because it may contain a password.
             raise click.BadParameter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,7 +14,7 @@ from voicegauge.client.requests import RequestParts
 from voicegauge.contract import Contract, Operation, parse_exchange
 from voicegauge.contract.extension import ServerList
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
-from voicegauge.model import Exchange
+from voicegauge.model import Exchange, Request
 
 MAX_LIST_S = 10.0
 """Maximum time of one list in seconds. A server that needs longer is used with the names of the contract."""
@@ -35,14 +37,14 @@ async def read_server_names(connection: ProviderConnection) -> ServerNames:
     Raises:
         MissingKeyError: the server requires a key, and none is set.
         UsageError: the server rejects the key, or the base URL is not that of the API; the message names the right one.
-        UnreachableError: there is no server.
+        TransportError: there is no server, or it does not respond.
     """
     spec = connection.contract.provider.self_hosted
     assert spec is not None, "only called for contracts with self_hosted"
     statuses: set[int] = set()
     names_by_operation: dict[str, tuple[str, ...]] = {}
-    for server_list in (*([spec.models] if spec.models is not None else []), *spec.voices):
-        exchange = await _request_list(connection, server_list)
+    lists = (*([spec.models] if spec.models is not None else []), *spec.voices)
+    for server_list, exchange in zip(lists, await _request_lists(connection, lists), strict=True):
         if exchange is not None:
             statuses.add(exchange.response.status)
             names_by_operation[server_list.operation] = _read_names(exchange, server_list)
@@ -56,15 +58,28 @@ async def read_server_names(connection: ProviderConnection) -> ServerNames:
     return ServerNames(models, next(filter(None, voices), ()), tuple(missing))
 
 
-async def _request_list(connection: ProviderConnection, server_list: ServerList) -> Exchange | None:
+async def _request_lists(connection: ProviderConnection, lists: Sequence[ServerList]) -> list[Exchange | None]:
+    """Request all lists at once; the result has `None` for each without a response.
+
+    Raises:
+        TransportError: there is no server, or it responds to none of the requests in time.
+    """
+    results = await asyncio.gather(*(_request_list(connection, one) for one in lists), return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    for error in errors:
+        if not isinstance(error, TransportError) or not error.sent or len(errors) == len(lists):
+            raise error
+    return [None if isinstance(result, BaseException) else result for result in results]
+
+
+async def _request_list(connection: ProviderConnection, server_list: ServerList) -> Exchange:
     operation = connection.contract.find_operation(server_list.operation)
-    request = connection.build_request(operation, RequestParts())
-    try:
-        return await connection.send(request, operation.id, max_total_s=MAX_LIST_S)
-    except TransportError as error:
-        if not error.sent:
-            raise
-        return None
+    return await _send(connection, connection.build_request(operation, RequestParts()), operation)
+
+
+async def _send(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:
+    max_total_s = MAX_LIST_S if connection.max_wait_s is None else min(MAX_LIST_S, connection.max_wait_s)
+    return await connection.send(request, operation.id, max_total_s=max_total_s)
 
 
 def _read_names(exchange: Exchange, server_list: ServerList) -> tuple[str, ...]:
@@ -108,9 +123,9 @@ async def _find_why_missing(connection: ProviderConnection, url: str, operation:
     request = msgspec.structs.replace(
         request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))
     )
-    response = (await connection.send(request, operation.id, max_total_s=MAX_LIST_S)).response
+    response = (await _send(connection, request, operation)).response
     if response.status in (404, 405):
-        return "404"
+        return str(response.status)
     return _HTML if 200 <= response.status < 300 and response.media_type == "text/html" else None
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Protocol
 import aiohappyeyeballs
 import httpcore
 
+_NO_TLS = "the server does not speak TLS, or ends it: if it has none, write http:// instead of https://"
 HAPPY_EYEBALLS_DELAY_S = 0.25
 """Wait before another address is tried at the same time, in seconds (RFC 8305, section 5)."""
 MAX_BUFFERED_BYTES = 2**18
@@ -232,11 +233,13 @@ class _TimedStream(httpcore.AsyncNetworkStream):
                     transport = await asyncio.get_running_loop().start_tls(
                         self._transport, protocol, ssl_context, server_hostname=server_hostname
                     )
-        except BaseException:
+        except BaseException as error:
             self._transport.abort()
+            if _shows_no_tls(error):
+                raise httpcore.ConnectError(_NO_TLS) from error
             raise
         if transport is None:
-            raise httpcore.ConnectError("the connection was lost during the TLS handshake")
+            raise httpcore.ConnectError(_NO_TLS)
         protocol.connection_made(transport)
         return _TimedStream(transport, protocol)
 
@@ -249,6 +252,14 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         if info == "server_addr":
             return self._transport.get_extra_info("peername")
         return self._transport.get_extra_info(info)
+
+
+def _shows_no_tls(error: BaseException) -> bool:
+    """Whether an error of a TLS handshake means that the server does not speak TLS."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        return cause.reason in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING")
+    return isinstance(cause, ConnectionError)
 
 
 @contextlib.contextmanager

@@ -126,7 +126,12 @@ def benchmark(
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     planned = plan_requests(
         catalogue=adapt_to_own_servers(
-            to_catalogue(contracts, live), targets, live, ask=True, listener=progress or ProgressListener()
+            to_catalogue(contracts, live),
+            targets,
+            live,
+            ask=True,
+            listener=progress or ProgressListener(),
+            max_wait_s=max_wait_s,
         ),
         target_names=to_names(targets),
         live_options=live,

@@ -140,7 +140,9 @@ def check(
         emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
     )
     listener = progress or ProgressListener()
-    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), targets, live, ask=True, listener=listener)
+    catalogue = adapt_to_own_servers(
+        to_catalogue(contracts, live), targets, live, ask=True, listener=listener, max_wait_s=max_wait_s
+    )
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     rules = select_rules(tuple(select), tuple(ignore), severities)

@@ -119,15 +119,19 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
 
 def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
-    """Return a notice if nine of ten responses have a status of a wrong key or a wrong base URL, otherwise `None`.
+    """Return a notice if the responses have hardly any status but that of one cause, otherwise `None`.
 
-    Hardly anything of the contract was tried then, and the findings are consequences. The result is always `None` for
-    fewer than ten responses.
+    Nine of ten have a status of a wrong key or a wrong base URL, or all have one status of a redirect or an error of
+    the server. Hardly anything of the contract was tried then, and the findings are consequences. The result is always
+    `None` for fewer than ten responses.
 
     Args:
         statuses: number of responses by HTTP status.
     """
-    total = sum(statuses.values())
+    total, first = sum(statuses.values()), next(iter(statuses), 0)
+    if total >= 10 and len(statuses) == 1 and first not in _CAUSES_BY_STATUS and (300 <= first < 400 or first >= 500):
+        cause = "the base URL, because redirects are not followed" if first < 400 else "the server first"
+        return f"every response has status {first}: check {cause}"
     doubtful = {status: count for status, count in sorted(statuses.items()) if status in _CAUSES_BY_STATUS}
     if total < 10 or sum(doubtful.values()) < 0.9 * total:
         return None
