@@ -30,7 +30,7 @@ from reader_fuzzing.document import (
     yaml_document,
 )
 from voicegauge import api
-from voicegauge.bench.planning import load_suite
+from voicegauge.bench.planning import load_own_texts, load_suite
 from voicegauge.bench.running import load_run
 from voicegauge.cli import COMMANDS
 from voicegauge.cli.settings import collect_command_defaults, load_settings
@@ -337,6 +337,22 @@ def _read_suite(data: bytes, folder: Path) -> None:
     load_suite(str(_write(folder, "smoke.yaml", data)))
 
 
+def _own_text_documents() -> list[Document]:
+    table = 'id,language,category,text\na,en,plain,"Good, really\ngood."\n,,,Yes\n'
+    return [
+        json_lines_document(
+            b'{"text": "Good morning.", "id": "a"}\n{"text": "Yes", "language": "de", "category": "x"}\n'
+        ),
+        Document(table.encode()),
+        Document("Good morning.\nÇa va ?\n".encode()),
+    ]
+
+
+def _read_own_texts(data: bytes, folder: Path) -> None:
+    ending = "jsonl" if data[:1] == b"{" else "csv" if b"," in data else "txt"
+    load_own_texts(_write(folder, f"own.{ending}", data))
+
+
 @functools.cache
 def _saved_run() -> tuple[bytes, bytes]:
     """Return the run.json and the journal of a run against a stand-in provider."""
@@ -538,6 +554,7 @@ READERS = (
     Reader("vcr", functools.partial(_foreign_documents, "vcr", "ruby"), _read_foreign, (*YAML_TOKENS, *JSON_TOKENS)),
     Reader("tape", functools.partial(_foreign_documents, "tape", "betamax"), _read_foreign, JSON_TOKENS),
     Reader("suite", _suite_documents, _read_suite, YAML_TOKENS),
+    Reader("own-texts", _own_text_documents, _read_own_texts, (*JSON_TOKENS, b",", b";", b"\t", b'"', b"\r")),
     Reader("run", lambda: [json_document(_saved_run()[0])], _read_run, JSON_TOKENS),
     Reader("journal", lambda: [json_lines_document(_saved_run()[1])], _read_journal, JSON_TOKENS),
     Reader("case-journal", _case_journal_documents, _read_case_journal, JSON_TOKENS),
