@@ -6,7 +6,18 @@ import pytest
 
 from voicegauge.conformance import CheckReport
 
-SLOW_PROVIDERS = ("ttsai", "replicate", "elevenlabs", "deepgram", "cartesia", "murf", "lmnt", "inworld", "azure")
+SLOW_PROVIDERS = (
+    "ttsai",
+    "replicate",
+    "elevenlabs",
+    "deepgram",
+    "cartesia",
+    "murf",
+    "lmnt",
+    "rime",
+    "inworld",
+    "azure",
+)
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SLOW_PROVIDERS]
 
 

@@ -96,3 +96,8 @@ def test_tempo_changes_the_length_and_not_the_pitch(factor) -> None:
     made = apply_filters(tone, RATE_HZ, [("atempo", str(factor))])
     assert len(made) / RATE_HZ == pytest.approx(2.0 / factor, abs=0.1)
     assert peak_hz(made, RATE_HZ) == pytest.approx(300, abs=10)
+
+
+def test_mp3_has_the_next_rate_that_mp3_supports() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 4001).astype(np.float32)
+    assert decode(encode_at_bitrate(noise, 4001, "mp3", 64)).sample_rate_hz == 8000

@@ -164,12 +164,16 @@ def _get_format_pointer(speech_delivery: SpeechDelivery) -> str:
     basis="x-speech.formats.*.sample_rate_hz",
 )
 def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
+    from voicegauge.speech.audio import MP3_RATES_HZ
+
     decoded, documented = speech_delivery.decoded_audio, speech_delivery.audio_format
     if decoded is None or documented is None or documented.sample_rate_hz is None:
         return
     # Opus always decodes at 48 kHz, whatever the rate of its input was (RFC 7845, section 5.1).
     if decoded.container == "pcm" or decoded.codec == "opus" or documented.codec in ("opus", "webm"):
         return
+    if documented.codec == "mp3" and documented.sample_rate_hz not in MP3_RATES_HZ:
+        return  # a request may ask for a rate that MP3 does not have
     if decoded.sample_rate_hz != documented.sample_rate_hz:
         yield Violation(
             f"expected {documented.sample_rate_hz} Hz{_describe_format(speech_delivery)}, "

@@ -39,6 +39,8 @@ MAX_CACHED_RECORDING_FACTS = 64
 
 _SYMBOL_PATTERN = re.compile(r"[<>/=\"]")
 """Characters of tags, which a voice does not speak."""
+_ANY_MEDIA_TYPE = "*/*"
+"""The Accept header that HTTP clients send if the caller names none."""
 AUTOMATIC_LANGUAGE = "auto"
 """Value of language fields that asks the provider to detect the language."""
 FALLBACK_LANGUAGE = "en"
@@ -73,7 +75,7 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     if slot is None:
         return MISSING
     value = request.read(slot.at)
-    if value is MISSING or value is None:
+    if value is MISSING or value is None or (slot.at.kind == "header" and value == _ANY_MEDIA_TYPE):
         value = find_default_value(request, slot.at)
     return slot.find_neutral_value(value) if isinstance(value, str | dict) else value
 
@@ -217,7 +219,9 @@ def _find_documented_format(request: ParsedRequest, target: Target, requested_fo
         return None
     if not isinstance(requested_format, str) or not requested_format:
         default = find_default_value(request, mapping.at)
-        return target.find_audio_format(target.spec.emulation.format if default is MISSING else default)
+        if default is MISSING:
+            default = mapping.map.get(target.spec.emulation.format or "", target.spec.emulation.format)
+        return target.find_audio_format(default)
     return target.find_audio_format(mapping.map.get(requested_format, requested_format))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from voicegauge.contract import MediaType, Operation, ResponseSpec, Target
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.state import EmulatedJob
+from voicegauge.formats import is_json
 
 ResponseKind = Literal["submit", "speech", "status", "result", "audio", "audio-input", "other", "error"]
 """What a response does: it accepts a job ("submit"), returns speech at once ("speech"), reports a job's state
@@ -43,7 +44,7 @@ class EmulatedResponse:
     kind: ResponseKind
     status: int
     body: Any = b""
-    """The body: a JSON value if `media_type` is JSON, else bytes."""
+    """The body: a JSON value if `media_type` is JSON, else bytes or, such as for "text/plain", a text."""
     media_type: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     spec: ResponseSpec | None = None
@@ -70,7 +71,7 @@ class EmulatedResponse:
 
     @property
     def is_json(self) -> bool:
-        """Whether `body` is a JSON value."""
+        """Whether `body` is a JSON value, or a text."""
         return not isinstance(self.body, bytes)
 
     def encode_payload(self) -> bytes:
@@ -79,4 +80,6 @@ class EmulatedResponse:
             return self.replacement_bytes
         if isinstance(self.body, bytes):
             return self.body
+        if isinstance(self.body, str) and self.media_type is not None and not is_json(self.media_type):
+            return self.body.encode()
         return json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -7,6 +7,7 @@ from voicegauge.speech.audio.encoded_audio import EncodedAudio
 from voicegauge.speech.audio.encoding import (
     AUDIO_FORMATS,
     DEFAULT_BITRATE_KBPS,
+    MP3_RATES_HZ,
     encode,
     encode_at_bitrate,
     find_codec_of_format,
@@ -33,6 +34,7 @@ __all__ = [
     "DEFAULT_BITRATE_KBPS",
     "FFMPEG_CONTAINERS",
     "MIN_SPEECH_S",
+    "MP3_RATES_HZ",
     "SILENCE_DBFS",
     "DecodedAudio",
     "EncodedAudio",

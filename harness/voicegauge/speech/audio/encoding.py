@@ -28,6 +28,8 @@ class SndfileFormat(NamedTuple):
 _MPEG_1_RATES_HZ = (32000, 44100, 48000)
 """Sample rates at which libsndfile writes valid MP3 files. Lower rates are MPEG-2, whose frames libsndfile's encoder
 overfills, so that decoders report errors and skip audio."""
+MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, *_MPEG_1_RATES_HZ)
+"""The sample rates that MP3 has: those of MPEG-1, MPEG-2 and MPEG-2.5."""
 _MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
 """Options for about 100 kbit/s. A variable bit rate produces broken frames at every sample rate."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
@@ -142,8 +144,8 @@ def encode_at_bitrate(
 
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
-        sample_rate_hz: sample rate of `samples`. The samples are resampled to 48 kHz for "webm", and to a rate that the
-            codec supports for formats in `AUDIO_FORMATS` other than "mp3".
+        sample_rate_hz: sample rate of `samples`. The samples are resampled to 48 kHz for "webm", and to the next higher
+            rate that the codec supports for "mp3" and the formats in `AUDIO_FORMATS`.
         format_name: "mp3", "m4a", "aac", "webm" or another name in `AUDIO_FORMATS`.
         bitrate_kbps: bit rate for "mp3", "m4a", "aac" and "webm"; `DEFAULT_BITRATE_KBPS` if `None`. Ignored for other
             formats.
@@ -153,7 +155,8 @@ def encode_at_bitrate(
     """
     if format_name not in _FFMPEG_FORMATS:
         return encode(samples, sample_rate_hz, format_name)[0]
-    if format_name == "webm":
-        samples = resample(samples, sample_rate_hz, _OPUS_DECODING_RATE_HZ)
-        sample_rate_hz = _OPUS_DECODING_RATE_HZ
+    supported_hz = {"webm": (_OPUS_DECODING_RATE_HZ,), "mp3": MP3_RATES_HZ}.get(format_name, (sample_rate_hz,))
+    if sample_rate_hz not in supported_hz:
+        rate = next((known for known in supported_hz if known > sample_rate_hz), supported_hz[-1])
+        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
     return encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[format_name], bitrate_kbps or DEFAULT_BITRATE_KBPS)
