@@ -79,6 +79,8 @@ def print_report(report: CheckReport) -> None:
             terminal.print(_describe_findings_of_rule(list(group)), soft_wrap=True)
     if report.notice is not None and report.findings:
         terminal.print("without details, because these may all be consequences (--json has all)\n", style="dim")
+    if ordered:
+        terminal.print(f"why a rule matters: voicegauge explain {ordered[0].rule}", style="dim", soft_wrap=True)
     if report.emulator_notice is not None:
         terminal.print(report.emulator_notice, soft_wrap=True)
     _print_skipped_cases(terminal, report)
