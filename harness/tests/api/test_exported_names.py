@@ -77,6 +77,7 @@ NAMES = [
     "write_baseline",
     "write_junit",
     "write_report",
+    "write_findings_page",
     "write_sarif",
 ]
 HEAVY = {

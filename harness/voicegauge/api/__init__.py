@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         format_github_annotations,
         to_exported_report,
         write_baseline,
+        write_findings_page,
         write_junit,
         write_sarif,
     )
@@ -88,6 +89,8 @@ _NAMES_BY_MODULE = {
         "to_exported_report",
         "write_baseline",
         "write_junit",
+        "write_findings_page",
+        "write_findings_page",
         "write_sarif",
     ),
     "saved_runs": (
@@ -171,6 +174,7 @@ __all__ = [
     "serve_replay",
     "to_exported_report",
     "write_baseline",
+    "write_findings_page",
     "write_junit",
     "write_report",
     "write_sarif",

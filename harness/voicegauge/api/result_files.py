@@ -62,6 +62,33 @@ def write_junit(
     write_file(Path(file), format_junit_xml(to_exported_report(report, strict=strict, fail_on=fail_on)).encode())
 
 
+def write_findings_page(
+    report: CheckReport | DriftReport,
+    file: PathLike,
+    *,
+    strict: bool = False,
+    fail_on: DriftLevel = DriftLevel.BREAKING,
+) -> None:
+    """Write a report as one self-contained HTML page, which needs no other file and no network.
+
+    Args:
+        report: the report returned by `check` or `find_drift`.
+        file: the file to write.
+        strict: whether warnings of a check are failures.
+        fail_on: the mildest drift that is a failure.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from voicegauge.report.findings import build_check_page, build_drift_page, render_findings_page
+
+    if isinstance(report, CheckReport):
+        page = build_check_page(report, strict=strict)
+    else:
+        page = build_drift_page(report, fail_on=fail_on)
+    write_file(Path(file), render_findings_page(page).encode())
+
+
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, repository_folder: PathLike = ".") -> None:
     """Write a report as SARIF 2.1.0, the format that GitHub code scanning reads.
 

@@ -61,6 +61,7 @@ class OutputFlags:
     json_path: str | None
     junit: Path | None
     sarif: Path | None
+    html: Path | None
     github: bool
     baseline: Path | None
     write_baseline: Path | None
@@ -77,7 +78,12 @@ class OutputFlags:
         if self.github and self.json_path == "-":
             raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
         reject_outputs_to_same_file(
-            json=self.json_path, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
+            json=self.json_path,
+            junit=self.junit,
+            sarif=self.sarif,
+            html=self.html,
+            write_baseline=self.write_baseline,
+            **more,
         )
 
     def apply_baselines(self, report: ReportT, failed_writes: FailedWrites) -> ReportT:
@@ -100,7 +106,7 @@ class OutputFlags:
         strict: bool = False,
         fail_on: DriftLevel | None = None,
     ) -> None:
-        """Write JUnit XML, SARIF and GitHub's annotations, each if its option was given.
+        """Write JUnit XML, SARIF, a page and GitHub's annotations, each if its option was given.
 
         Args:
             report: the report of `check` or `drift`.
@@ -120,6 +126,9 @@ class OutputFlags:
         if self.sarif is not None:
             with failed_writes.collect():
                 api.write_sarif(report, self.sarif, repository_folder=root)
+        if self.html is not None:
+            with failed_writes.collect():
+                api.write_findings_page(report, self.html, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
         if self.github:
             print_escaped(api.format_github_annotations(report, repository_folder=root), with_newline=False)
             step = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -144,6 +153,9 @@ def add_output_options(command: CommandT) -> CommandT:
         ),
         click.option("--github", is_flag=True, help="Print annotations and a step summary for GitHub Actions."),
         click.option("--sarif", type=file, metavar="FILE", help="Write the findings as SARIF 2.1.0 to FILE."),
+        click.option(
+            "--html", type=file, metavar="FILE", help="Write the findings as one self-contained page to FILE."
+        ),
         click.option("--junit", type=file, metavar="FILE", help="Write the findings as JUnit XML to FILE."),
     ):
         option(command)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, Estimate, TargetSummary, resample_targets
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
-from voicegauge.printable import escape_unprintable
 from voicegauge.report import text_format
 from voicegauge.report.charts import (
     CURVE_HEIGHT,
@@ -47,6 +42,7 @@ from voicegauge.report.comparison_table import (
     format_bounds,
     get_row_sort_key,
 )
+from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.ranking_rows import RankedRow, build_anchors, build_ranked_rows, describe_weights, sort_by_number
 from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores, summarize_runs
 from voicegauge.report.run_facts import (
@@ -69,8 +65,6 @@ FAILURES_SHOWN = 30
 STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
 SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
 """Files of the page's only script, in order; all of them share one scope."""
-
-_LANGUAGE_TAG = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
 
 
 class RunView(NamedTuple):
@@ -240,13 +234,11 @@ def _pair_clips(run: RunReport, players: Sequence[ClipPlayer]) -> tuple[Sequence
 
 
 def _render_template(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
-    from markupsafe import Markup
-
-    style, script = _read_assets("styles", STYLES), _read_assets("scripts", SCRIPTS)
+    assets = load_assets(STYLES, SCRIPTS)
     rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: get_row_sort_key(pair[1]))
     keys = {column.key for column in columns}
     return (
-        _create_template_environment()
+        _create_report_environment()
         .get_template("page.html.j2")
         .render(
             report=report,
@@ -262,9 +254,9 @@ def _render_template(report: BenchReport, views: Sequence[RunView], columns: Seq
             lengths=[length for length in COST_LENGTHS if length != report.characters],
             phase_labels=PHASE_LABELS,
             shade_steps=SHADE_STEPS,
-            style=Markup(style),  # noqa: S704 - our own file
-            script=Markup(script),  # noqa: S704 - our own file
-            policy=_build_content_security_policy(style, script),
+            style=assets.style,
+            script=assets.script,
+            policy=assets.policy,
             curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
             failures_shown=FAILURES_SHOWN,
         )
@@ -272,17 +264,8 @@ def _render_template(report: BenchReport, views: Sequence[RunView], columns: Seq
 
 
 @cache
-def _create_template_environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    jinja = Environment(
-        loader=PackageLoader("voicegauge.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_escape_output,
-    )
+def _create_report_environment() -> Environment:
+    jinja = create_template_environment().overlay()
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_bounds,
         "interval": _format_rate_interval,
@@ -292,7 +275,6 @@ def _create_template_environment() -> Environment:
         "usd": text_format.format_usd,
     }
     jinja.filters |= filters
-    jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG.fullmatch(value))
     return jinja
 
 
@@ -303,26 +285,3 @@ def _format_rate_interval(estimate: Estimate) -> str:
 def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
     """Return the facts that have a value for at least one run."""
     return [fact for fact in facts if any(fact.values)]
-
-
-def _escape_output(value: Any) -> Any:
-    """Escape unprintable characters in everything that the template prints."""
-    # Not subclasses: `Markup` is our own style and script, whose digest must not change.
-    return escape_unprintable(value) if type(value) is str else value
-
-
-def _read_assets(folder: str, names: Sequence[str]) -> str:
-    templates = files("voicegauge.report") / "templates" / folder
-    return "\n".join((templates / name).read_text(encoding="utf-8") for name in names)
-
-
-def _build_content_security_policy(style: str, script: str) -> str:
-    """Return a policy that allows our own style and script by their digest, audio in the page, and nothing else."""
-    return (
-        f"default-src 'none'; style-src '{_compute_csp_digest(style)}'; script-src '{_compute_csp_digest(script)}'; "
-        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _compute_csp_digest(content: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -1,0 +1,115 @@
+"""Builds the page of findings of a check."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from voicegauge.conformance import CheckReport, CoverageEntry, export_check_report
+from voicegauge.model import Provenance
+from voicegauge.outputs import ReportedFinding, ResultLevel, RuleDescription
+from voicegauge.report.findings.findings_page import (
+    CoverageRow,
+    FindingsPage,
+    PageFinding,
+    build_anchor,
+    format_location,
+    read_source_lines,
+)
+
+_URGENCY_BY_SEVERITY = {
+    "error": "Fix first: the contract is broken",
+    "warning": "Then look at: probably wrong",
+    "disputed": "Decide: the documents contradict each other",
+    "info": "Good to know",
+}
+"""Groups of findings by severity, in the order of what to do first."""
+_MAX_MISSING = 12
+"""Number of statements that are listed as not tried for each operation."""
+
+
+def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPage:
+    """Return the page of a check.
+
+    Args:
+        report: the report of the check.
+        strict: whether warnings are failures.
+    """
+    exported = export_check_report(report, strict=strict)
+    rules = {rule.id: rule for rule in exported.rules}
+    order = list(_URGENCY_BY_SEVERITY)
+    findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrences))
+    return FindingsPage(
+        title=f"Check of {', '.join(report.targets[:3])}{' and others' if len(report.targets) > 3 else ''}",
+        headline=_describe_result(report, findings),
+        eyebrow=f"{sum(report.exchanges.values()):,} exchanges · {report.created_at[:10]}",
+        is_emulated=Provenance.EMULATED in report.exchanges and Provenance.LIVE not in report.exchanges,
+        cautions=tuple(
+            filter(None, (report.stopped_by, report.notice, report.no_verdict_reason, report.emulator_notice))
+        ),
+        findings=tuple(_build_finding(one, rules[one.rule], number) for number, one in enumerate(findings)),
+        accepted=len(report.accepted),
+        coverage=_summarize_coverage(report.coverage),
+        skipped=(
+            *report.not_judged.items(),
+            *((case.id, case.reason or "no verdict") for case in report.cases if case.verdict == "skipped"),
+        ),
+    )
+
+
+def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> str:
+    counts = {level: sum(one.level is level for one in findings) for level in ResultLevel}
+    operations = f"{len(report.operations):,} operation{'' if len(report.operations) == 1 else 's'}"
+    tried = "" if report.coverage_percent is None else f" {report.coverage_percent:.0f}% of the contracts was tried."
+    if not findings:
+        return f"No finding in {operations}.{tried}"
+    parts = [
+        f"{count} {name}{'' if count == 1 else 's'}"
+        for name, count in (
+            ("error", counts[ResultLevel.ERROR]),
+            ("warning", counts[ResultLevel.WARNING]),
+            ("note", counts[ResultLevel.NOTE]),
+        )
+        if count
+    ]
+    return f"{', '.join(parts)} in {operations}.{tried}"
+
+
+def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
+    seen = finding.properties
+    summary, _, basis = rule.help.partition("\n\nBased on: ")
+    facts = (
+        ("Expected and received", finding.message),
+        ("Received", seen.get("evidence")),
+        ("Where in the traffic", seen.get("pointer")),
+        ("The other reading", seen.get("reading")),
+        ("Case", seen.get("case")),
+    )
+    return PageFinding(
+        anchor=build_anchor(finding, number),
+        finding=finding,
+        urgency=_URGENCY_BY_SEVERITY[finding.severity],
+        requirement=summary,
+        basis=basis,
+        facts=tuple((label, str(text)) for label, text in facts if text),
+        location=format_location(finding.location),
+        lines=read_source_lines(finding.location),
+        command=str(seen.get("reproduce") or ""),
+    )
+
+
+def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow, ...]:
+    by_operation: dict[str, list[CoverageEntry]] = defaultdict(list)
+    for entry in entries:
+        if entry.applies and entry.kind != "rule":
+            by_operation[entry.operation].append(entry)
+    return tuple(
+        CoverageRow(
+            operation=operation,
+            tried=sum(entry.tried_side_count for entry in group),
+            total=sum(2 if entry.kind == "constraint" else 1 for entry in group),
+            missing=tuple(f"{entry.kind} {entry.name}: {entry.reason}" for entry in group if entry.reason)[
+                :_MAX_MISSING
+            ],
+        )
+        for operation, group in sorted(by_operation.items())
+    )

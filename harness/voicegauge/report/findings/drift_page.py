@@ -1,0 +1,72 @@
+"""Builds the page of changes of a comparison with `drift`."""
+
+from __future__ import annotations
+
+from voicegauge.drift import DriftLevel, DriftReport, export_drift_report
+from voicegauge.outputs import ReportedFinding, RuleDescription
+from voicegauge.report.findings.findings_page import (
+    FindingsPage,
+    PageFinding,
+    build_anchor,
+    format_location,
+    read_source_lines,
+)
+
+_URGENCY_BY_LEVEL = {
+    DriftLevel.BREAKING.value: "Adapt first: breaks clients",
+    DriftLevel.POSSIBLY_BREAKING.value: "Then look at: may break clients",
+    DriftLevel.COMPATIBLE.value: "Good to know: clients keep working",
+}
+
+
+def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BREAKING) -> FindingsPage:
+    """Return the page of a comparison.
+
+    Args:
+        report: the report of the comparison.
+        fail_on: the mildest level that is a failure.
+    """
+    exported = export_drift_report(report, fail_on)
+    rules = {rule.id: rule for rule in exported.rules}
+    return FindingsPage(
+        title=f"Changes of {report.name}",
+        headline=_describe_result(report),
+        eyebrow=f"{report.old.file} ({report.old.version}) → {report.new.file} ({report.new.version})",
+        is_emulated=False,
+        cautions=(),
+        findings=tuple(_build_change(one, rules[one.rule], number) for number, one in enumerate(exported.findings)),
+        accepted=len(report.accepted),
+        coverage=(),
+        skipped=(),
+    )
+
+
+def _describe_result(report: DriftReport) -> str:
+    counts = [
+        f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in report.counts.items() if count
+    ]
+    if not counts:
+        return "Nothing has changed."
+    total = sum(report.counts.values())
+    return f"{', '.join(counts)} change{'' if total == 1 else 's'}."
+
+
+def _build_change(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
+    facts = (
+        ("Change", finding.message),
+        ("Before", finding.properties.get("oldValue")),
+        ("Now", finding.properties.get("newValue")),
+        ("Before, in", finding.related_location and str(finding.related_location)),
+        *(("Note", line) for line in finding.extra_lines if line != finding.message and "->" not in line),
+    )
+    return PageFinding(
+        anchor=build_anchor(finding, number),
+        finding=finding,
+        urgency=_URGENCY_BY_LEVEL[finding.severity],
+        requirement=rule.summary,
+        basis="",
+        facts=tuple((label, str(text)) for label, text in facts if text),
+        location=format_location(finding.location),
+        lines=read_source_lines(finding.location),
+        command="",
+    )

@@ -1,0 +1,131 @@
+"""The page of findings: what to do first, each finding with its requirement and evidence, and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from voicegauge.errors import UsageError
+from voicegauge.files import read_file
+from voicegauge.outputs import FileLocation, ReportedFinding
+from voicegauge.report.page_assets import create_template_environment, load_assets
+from voicegauge.report.text_format import shorten
+
+STYLES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
+SCRIPTS = ("start.js", "fragment.js", "findings.js")
+MAX_SHOWN_CHARACTERS = 700
+"""Number of characters shown of each text of a finding, so that 500 findings are less than a megabyte."""
+CONTEXT_LINES = 1
+"""Number of lines shown before and after the violated line of a contract."""
+
+
+class SourceLine(NamedTuple):
+    """One line of a contract."""
+
+    number: int
+    text: str
+    is_violated: bool
+
+
+class PageFinding(NamedTuple):
+    """One finding as the page shows it."""
+
+    anchor: str
+    finding: ReportedFinding
+    urgency: str
+    """Group of the finding, such as "Fix first"."""
+    requirement: str
+    """The sentence that the rule requires."""
+    basis: str
+    """The document or standard on which the rule is based; empty if the requirement says it."""
+    facts: tuple[tuple[str, str], ...]
+    """Labels and texts, such as expected and received, or the older and the newer value."""
+    location: str
+    """File and line of the violated statement; empty if there is none."""
+    lines: tuple[SourceLine, ...]
+    """The violated line of the contract with its neighbours; empty if the file cannot be read."""
+    command: str
+    """Shell command that shows the finding again; empty if there is none."""
+
+
+class CoverageRow(NamedTuple):
+    """What was tried of one operation."""
+
+    operation: str
+    tried: int
+    total: int
+    missing: tuple[str, ...]
+    """What was not tried, with the reason."""
+
+
+class FindingsPage(NamedTuple):
+    """Everything that the page shows."""
+
+    title: str
+    headline: str
+    """The result in a sentence."""
+    eyebrow: str
+    is_emulated: bool
+    cautions: tuple[str, ...]
+    findings: tuple[PageFinding, ...]
+    accepted: int
+    """Number of findings that a baseline accepts."""
+    coverage: tuple[CoverageRow, ...]
+    skipped: tuple[tuple[str, str], ...]
+    """Cases and inputs that were not judged, each with its reason."""
+
+
+def render_findings_page(page: FindingsPage) -> str:
+    """Render the page; it needs no other file and no network."""
+    assets = load_assets(STYLES, SCRIPTS)
+    groups: dict[str, list[PageFinding]] = {}
+    for finding in page.findings:
+        groups.setdefault(finding.urgency, []).append(finding)
+    template = create_template_environment().get_template("findings.html.j2")
+    return template.render(
+        page=page, groups=groups, style=assets.style, script=assets.script, policy=assets.policy, cut=_cut
+    )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS].rstrip()} …"
+
+
+def format_location(location: FileLocation | None) -> str:
+    """Return a file and its line as compilers print them; relative if the file is below the working folder."""
+    if location is None:
+        return ""
+    return str(FileLocation(file=location.relative_to(Path.cwd()) or location.file, line=location.line))
+
+
+def build_anchor(finding: ReportedFinding, number: int) -> str:
+    """Return the id of a finding's block, which stays the same from run to run."""
+    return f"finding-{finding.fingerprint or number}"
+
+
+def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
+    """Return the violated line of a file and its neighbours; none if the file cannot be read."""
+    if location is None or location.line is None:
+        return ()
+    lines = _read_lines(location.file)
+    first = max(location.line - 1 - CONTEXT_LINES, 0)
+    return tuple(
+        SourceLine(number, shorten_line(lines[number - 1]), number == location.line)
+        for number in range(first + 1, min(location.line + CONTEXT_LINES, len(lines)) + 1)
+    )
+
+
+def shorten_line(text: str) -> str:
+    """Cut a line of a file but keep its indentation."""
+    indentation = text[: len(text) - len(text.lstrip())].expandtabs(2)
+    return indentation + shorten(text, 160)
+
+
+@cache
+def _read_lines(file: str) -> Sequence[str]:
+    try:
+        return read_file(Path(file)).decode("utf-8", errors="replace").splitlines()
+    except (OSError, UsageError):
+        return ()

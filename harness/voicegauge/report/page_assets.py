@@ -1,0 +1,84 @@
+"""Templates, styles and scripts of pages, and the policy that allows nothing else in them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from voicegauge.printable import escape_unprintable
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_LANGUAGE_TAG = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
+
+
+class PageAssets(NamedTuple):
+    """The style and the script of a page, and the Content Security Policy that allows them by their digests."""
+
+    style: Markup
+    script: Markup
+    policy: str
+
+
+def load_assets(styles: Sequence[str], scripts: Sequence[str]) -> PageAssets:
+    """Join style sheets and scripts, each into one.
+
+    Args:
+        styles: names of files in `templates/styles`, in order.
+        scripts: names of files in `templates/scripts`, in order; all of them share one scope.
+    """
+    from markupsafe import Markup
+
+    style, script = _read_assets("styles", styles), _read_assets("scripts", scripts)
+    return PageAssets(
+        Markup(style),  # noqa: S704 - our own file
+        Markup(script),  # noqa: S704 - our own file
+        _build_content_security_policy(style, script),
+    )
+
+
+@cache
+def create_template_environment() -> Environment:
+    """Return the environment of the templates, which escapes everything that it prints."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    jinja = Environment(
+        loader=PackageLoader("voicegauge.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_escape_output,
+    )
+    jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG.fullmatch(value))
+    return jinja
+
+
+def _escape_output(value: Any) -> Any:
+    """Escape unprintable characters in everything that the template prints."""
+    # Not subclasses: `Markup` is our own style and script, whose digest must not change.
+    return escape_unprintable(value) if type(value) is str else value
+
+
+def _read_assets(folder: str, names: Sequence[str]) -> str:
+    templates = files("voicegauge.report") / "templates" / folder
+    return "\n".join((templates / name).read_text(encoding="utf-8") for name in names)
+
+
+def _build_content_security_policy(style: str, script: str) -> str:
+    """Return a policy that allows our own style and script by their digest, audio in the page, and nothing else."""
+    return (
+        f"default-src 'none'; style-src '{_compute_csp_digest(style)}'; script-src '{_compute_csp_digest(script)}'; "
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _compute_csp_digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
