@@ -75,9 +75,9 @@ NAMES = [
     "replay",
     "score",
     "write_baseline",
+    "write_findings_page",
     "write_junit",
     "write_report",
-    "write_findings_page",
     "write_sarif",
 ]
 HEAVY = {

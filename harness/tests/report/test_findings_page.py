@@ -121,8 +121,8 @@ def test_changes_are_ordered_by_what_breaks_clients() -> None:
         new=ComparedInput(file="new.yaml", title="Acme", version="2"),
         counts={DriftLevel.BREAKING: 1, DriftLevel.POSSIBLY_BREAKING: 0, DriftLevel.COMPATIBLE: 1},
         changes=(
-            change("operation-removed", DriftLevel.BREAKING, "was removed"),
-            change("operation-added", DriftLevel.COMPATIBLE, "was added"),
+            change("request-body-removed", DriftLevel.BREAKING, "was removed"),
+            change("request-body-media-type-schema-added", DriftLevel.COMPATIBLE, "was added"),
         ),
     )
     page = render_findings_page(build_drift_page(report))

@@ -39,19 +39,13 @@ _STYLE_BY_VERDICT: dict[RequirementVerdict, str] = {
 
 
 def add_profile_options(command: CommandT) -> CommandT:
-    """Add `--profile` and the options that go with it."""
+    """Add `--profile` and the options that go with it, without `--html`, which every check has."""
     for option in (
         click.option(
             "--badge",
             type=OutputFile(path_type=Path),
             metavar="FILE",
             help="With --profile: write the score as an SVG badge to FILE.",
-        ),
-        click.option(
-            "--html",
-            type=OutputFile(path_type=Path),
-            metavar="FILE",
-            help="With --profile: write the results as an HTML page to FILE.",
         ),
         click.option(
             "--capability",

@@ -134,7 +134,6 @@ def command(
     profile: str | None,
     key_env: str | None,
     capabilities: tuple[str, ...],
-    html: Path | None,
     badge: Path | None,
     emulated: bool,
     live: bool,
@@ -178,7 +177,7 @@ def command(
     and info findings never make it fail. On a terminal, the command offers to record stale
     recordings again.
     """
-    del key_env, capabilities, html, badge  # they go with --profile, and are read there
+    del key_env, capabilities, badge  # they go with --profile, and are read there
     if profile is not None:
         ctx.exit(run_profile_check(ctx))
     _validate_flags(ctx)
@@ -270,7 +269,7 @@ def command(
 def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
-    require_flags(ctx, ("key_env", "capabilities", "html", "badge"), "profile")
+    require_flags(ctx, ("key_env", "capabilities", "badge"), "profile")
     require_flags(ctx, ("fuzz", "max_calls", "dry_run", "cases"), "emulated", "live")
     require_flags(
         ctx,
