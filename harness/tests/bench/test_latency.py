@@ -6,8 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.running.latency import measure_latency, measure_phases
-from voicegauge.contract import Target
+from voicegauge.contract import Target, load_contract
 from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, StateObservation, Timing
+
+from .conftest import ACME
+
+STATED = "        created: body#/created\n        completed: body#/completed\n"
+PROPERTIES = "                  created: {}\n                  completed: {}"
+
+
+@pytest.fixture(scope="module")
+def timestamped(tmp_path_factory: pytest.TempPathFactory) -> Target:
+    path = tmp_path_factory.mktemp("timestamped") / "openapi.yaml"
+    state = "        state: body#/state\n"
+    stated = ACME.replace(f"{state}        states:", f"{state}{STATED}        states:")
+    path.write_text(stated.replace("audio: {type: string, format: uri}", "audio: {type: string}\n" + PROPERTIES))
+    return load_contract(path).find_target_by_name("job")
 
 
 def exchange(
@@ -182,3 +196,29 @@ def test_without_a_timed_submit_there_are_no_times(targets: dict[str, Target], s
         target="acme/job", exchanges=(untimed,), attempts=0, audio=b"x", audio_exchange=0, submit_exchange=submit
     )
     assert measure_latency(delivery, targets["acme/job"]) is None
+
+
+@pytest.mark.parametrize(
+    ("created", "completed", "bounds"),
+    [
+        ("2026-01-01T00:00:00.100Z", "2026-01-01T00:00:00.350Z", (249.0, 281.0)),  # 30 ms until the submit is answered
+        (1767225600, 1767225600, (200.0, 310.0)),  # whole seconds
+        ("2026-01-01T00:00:00.100Z", "2026-01-01T00:00:09.350Z", (200.0, 310.0)),  # contradicts the polls
+        ("soon", None, (200.0, 310.0)),
+    ],
+)
+def test_timestamps_of_the_provider_narrow_the_bounds_if_they_agree(
+    timestamped: Target, created: object, completed: object, bounds: tuple[float, float]
+) -> None:
+    delivery = polled(("queued", 0, 30), ("working", 200, 210), ("done", 300, 310))
+    body = msgspec.json.encode({"state": "done", "created": created, "completed": completed})
+    poll = exchange("status", 300.0)
+    poll = msgspec.structs.replace(poll, response=msgspec.structs.replace(poll.response, body=body))
+    assert delivery.job is not None
+    last = msgspec.structs.replace(delivery.job.observations[-1], exchange=2)
+    job = msgspec.structs.replace(delivery.job, observations=(*delivery.job.observations[:-1], last))
+    found = measure_latency(
+        msgspec.structs.replace(delivery, exchanges=(*delivery.exchanges, poll), job=job), timestamped
+    )
+    assert found is not None
+    assert found.completion_ms == Interval(low_ms=bounds[0], high_ms=bounds[1])

@@ -1,10 +1,10 @@
 """Checks the exchanges of a provider against its contract, with rules that never open a connection."""
 
-import voicegauge.checks.rules  # noqa: F401 - registers the rules
 from voicegauge.checks.applicability import find_applicable_rules
 from voicegauge.checks.checker import BuildReproductionCommand, Checker, find_dispute
 from voicegauge.checks.explanations import Explanation, load_explanations
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation, register_rule, select_rules
+from voicegauge.checks.rules import read_timestamp  # and registers the rules
 from voicegauge.checks.subjects import (
     AudioInputCall,
     Call,
@@ -56,6 +56,7 @@ __all__ = [
     "find_documented_default",
     "find_request_schema",
     "load_explanations",
+    "read_timestamp",
     "register_rule",
     "select_rules",
 ]

@@ -58,6 +58,7 @@ class Client(ProviderConnection):
         seed: int = 0,
         max_wait_s: float | None = None,
         traffic_observer: TrafficObserver | None = None,
+        spreads_polls: bool = False,
     ) -> None:
         """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
 
@@ -72,6 +73,8 @@ class Client(ProviderConnection):
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
+            spreads_polls: whether the first wait of each job is longer by a random part of itself, so that polls of
+                many equal jobs together tell precisely when these end.
         """
         super().__init__(
             contract,
@@ -83,6 +86,7 @@ class Client(ProviderConnection):
             seed=seed,
             max_wait_s=max_wait_s,
             traffic_observer=traffic_observer,
+            spreads_polls=spreads_polls,
         )
         self._ledger = ledger
 

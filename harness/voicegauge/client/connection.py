@@ -45,6 +45,7 @@ class ProviderConnection:
         seed: int = 0,
         max_wait_s: float | None = None,
         traffic_observer: TrafficObserver | None = None,
+        spreads_polls: bool = False,
     ) -> None:
         """Configure the connection; nothing is sent yet.
 
@@ -58,6 +59,7 @@ class ProviderConnection:
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
+            spreads_polls: whether the first wait of each job is longer by a random part of itself.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -69,7 +71,7 @@ class ProviderConnection:
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
         self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_server)
-        self.max_wait_s = max_wait_s
+        self.max_wait_s, self.spreads_polls = max_wait_s, spreads_polls
         self._traffic_observer = traffic_observer
 
     @property

@@ -19,6 +19,7 @@ from voicegauge.bench.analysis.cost import (
     compute_target_cost,
     get_sample_audio_s,
 )
+from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.joint_resamples import (
     JointResamples,
     find_indistinguishable_from_lowest,
@@ -33,7 +34,7 @@ from voicegauge.bench.analysis.statistics import (
     estimate_quantile,
     estimate_ratio_of_sums,
 )
-from voicegauge.bench.analysis.target_samples import resample_targets
+from voicegauge.bench.analysis.target_samples import find_ready_bounds, resample_targets
 from voicegauge.model import (
     Interval,
     Latency,
@@ -130,6 +131,15 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Lower and upper bounds of the processing time of a job."""
     completion_ms: IntervalEstimate | None
     """Lower and upper bounds of the time from the submit to the completion of a job."""
+    completion_p50_ms: Estimate | None
+    """Median of that time, by the nonparametric maximum-likelihood estimator for times between two polls (Turnbull)."""
+    completion_p90_ms: Estimate | None
+    """Its 90th percentile, by the same estimator."""
+    ready_ms: Estimate | None
+    """Time until the last byte of audio without waiting for a poll: like `total_latency_ms`, but for a job estimated
+    from its completion and download."""
+    ready_p95_ms: Estimate | None
+    """95th percentile of that time."""
     download_ms: Estimate | None
     """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: Estimate | None
@@ -140,14 +150,12 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Time to first audible speech."""
     total_latency_ms: Estimate | None
     """Total latency: time until the last byte of audio, including polling and download."""
-    total_latency_p95_ms: Estimate | None
-    """95th percentile of the total latency."""
     streaming: StreamSummary | None
     """Arrival and playback of streamed audio; `None` if no audio was streamed."""
     audio_s: Estimate | None
     """Duration of the audio."""
     rtf: Estimate | None
-    """Real-time factor: total latency divided by audio duration; below 1 is faster than speech."""
+    """Real-time factor: `ready_ms` of a sample divided by the duration of its audio; below 1 is faster than speech."""
     characters_per_s: Estimate | None
     """Number of characters of text per second of total latency."""
     wer: ErrorRate | None
@@ -220,8 +228,8 @@ def _compare_summaries(summaries: Sequence[TargetSummary], resamples: JointResam
 
 
 def get_median_latency_ms(summary: TargetSummary) -> float | None:
-    """Return the median total latency of a target in ms; `None` if it delivered nothing."""
-    return summary.total_latency_ms.value if summary.total_latency_ms else None
+    """Return the median time until the audio of a target is ready, in ms; `None` if it delivered nothing."""
+    return summary.ready_ms.value if summary.ready_ms else None
 
 
 def get_error_rate(summary: TargetSummary) -> float | None:
@@ -239,6 +247,12 @@ def _summarize_target(
     seed: int,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
+    ready = [(sample, time) for sample in samples if (time := _find_ready_time(sample)) is not None]
+    completions = [
+        CensoredTime(sample.text_id, interval.low_ms, interval.high_ms)
+        for sample in samples
+        if not sample.failure and sample.latency and (interval := sample.latency.completion_ms) is not None
+    ]
 
     def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
         return estimate_median(_select_values_by_text(samples, select_value), seed=seed)
@@ -264,15 +278,18 @@ def _summarize_target(
         queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
         processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),
         completion_ms=estimate_median_bounds(lambda latency: latency.completion_ms),
+        completion_p50_ms=estimate_censored_quantile(completions, 0.5),
+        completion_p90_ms=estimate_censored_quantile(completions, 0.9),
+        ready_ms=_estimate_quantile_of_times([time for _, time in ready], 0.5, seed),
+        ready_p95_ms=_estimate_quantile_of_times([time for _, time in ready], 0.95, seed),
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
         ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=estimate_median_time(lambda latency: latency.total_latency_ms),
-        total_latency_p95_ms=estimate_quantile(_select_values_by_text(samples, get_total_latency_ms), 0.95, seed=seed),
         streaming=_summarize_streaming(samples, seed),
         audio_s=estimate_median_value(get_sample_audio_s),
-        rtf=estimate_median_value(compute_real_time_factor),
+        rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
         characters_per_s=estimate_median_value(_compute_characters_per_s),
         wer=compute_error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
         cer=compute_error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
@@ -323,10 +340,26 @@ def get_total_latency_ms(sample: Sample) -> float | None:
     return _select_time(sample, lambda latency: latency.total_latency_ms)
 
 
-def compute_real_time_factor(sample: Sample) -> float | None:
-    """Return the total latency divided by the audio duration."""
-    latency_ms, audio_s = get_total_latency_ms(sample), get_sample_audio_s(sample)
-    return latency_ms / 1000 / audio_s if latency_ms is not None and audio_s else None
+def _find_ready_time(sample: Sample) -> CensoredTime | None:
+    """Return the bounds of the time until the audio of a successful sample could be complete."""
+    bounds = find_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
+    return CensoredTime(sample.text_id, bounds.low_ms, bounds.high_ms) if bounds is not None else None
+
+
+def _collect_real_time_factors(ready_times: Iterable[tuple[Sample, CensoredTime]]) -> list[CensoredTime]:
+    """Return the bounds of the real-time factor of each sample with audio."""
+    return [
+        CensoredTime(time.text_id, time.low_ms / 1000 / audio_s, time.high_ms / 1000 / audio_s)
+        for sample, time in ready_times
+        if (audio_s := get_sample_audio_s(sample))
+    ]
+
+
+def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float, seed: int) -> Estimate | None:
+    """Estimate a quantile, by resampling if all times are known exactly."""
+    if all(time.low_ms == time.high_ms for time in times):
+        return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction, seed=seed)
+    return estimate_censored_quantile(times, fraction)
 
 
 def _compute_characters_per_s(sample: Sample) -> float | None:

@@ -12,6 +12,23 @@ from voicegauge.bench.analysis.scored_samples import pair_samples_with_scores
 from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
 
 
+def find_ready_bounds(latency: Latency) -> Interval | None:
+    """Return the bounds of the time until the audio could be complete; `None` without audio.
+
+    For a job, this is its completion and the download, without the wait for the poll that noticed the completion.
+    """
+    total_ms, completion, download_ms = latency.total_latency_ms, latency.completion_ms, latency.download_ms or 0.0
+    if total_ms is None or completion is None:
+        return None if total_ms is None else Interval(low_ms=total_ms, high_ms=total_ms)
+    low_ms, high_ms = (min(bound_ms + download_ms, total_ms) for bound_ms in (completion.low_ms, completion.high_ms))
+    return Interval(low_ms=low_ms, high_ms=high_ms)
+
+
+def _get_ready_midpoint(latency: Latency) -> float | None:
+    bounds = find_ready_bounds(latency)
+    return None if bounds is None else (bounds.low_ms + bounds.high_ms) / 2
+
+
 class TargetSamples:
     """The samples of one target in one run, without warm-up."""
 
@@ -33,9 +50,15 @@ class TargetSamples:
         ]
 
     def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTimes]:
-        """Return the bound that `select_bound` selects of the completion time of each job."""
+        """Return the bound that `select_bound` selects of the completion time of each job.
+
+        No job is complete before its submit is answered, as far as a client can know. Without this bound, the lower
+        bound of a job that is complete at the first poll would be 0, of which there is no logarithm.
+        """
         return self.collect_times(
-            lambda latency: select_bound(latency.completion_ms) if latency.completion_ms else None
+            lambda latency: (
+                max(select_bound(latency.completion_ms), latency.submit_latency_ms) if latency.completion_ms else None
+            )
         )
 
     def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
@@ -74,9 +97,7 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
     )
     measurements = [
         TargetMeasurements(
-            times_ms=[
-                (time.text_id, time.ms) for time in target.collect_times(lambda latency: latency.total_latency_ms)
-            ],
+            times_ms=[(time.text_id, time.ms) for time in target.collect_times(_get_ready_midpoint)],
             errors=[(count.text_id, count.errors, count.units) for count in target.count_errors(unit)],
         )
         for target in targets

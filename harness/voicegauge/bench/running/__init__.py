@@ -12,7 +12,7 @@ from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import quiet_process
 from voicegauge.bench.running.manifest import build_manifest
 from voicegauge.bench.running.purchases import JournalState
-from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
+from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, open_spaced_transport, run_plan
 from voicegauge.bench.running.store import (
     create_run_folder,
     find_run_folder,
@@ -38,6 +38,7 @@ __all__ = [
     "find_runs_of_other_plans",
     "load_run",
     "measure_audio",
+    "open_spaced_transport",
     "quiet_process",
     "read_journal",
     "run_plan",

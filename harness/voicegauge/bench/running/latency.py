@@ -8,10 +8,11 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.running.playback import measure_streaming
-from voicegauge.contract import BaseTarget
+from voicegauge.checks import read_timestamp
+from voicegauge.contract import BaseTarget, parse_exchange
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import is_json
-from voicegauge.model import Delivery, Interval, Latency, RequestPhases, StateObservation, Timing
+from voicegauge.model import Delivery, Exchange, Interval, Latency, RequestPhases, StateObservation, Timing
 
 
 def find_origin_ms(delivery: Delivery, due_ms: float | None = None) -> float | None:
@@ -156,6 +157,8 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
         first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
     completion = _compute_entry_bounds(observations, ended, submit_times)
+    stated = read_stated_duration(delivery.exchanges[observations[ended].exchange], job)
+    completion = _narrow_bounds(completion, stated, submit_times) if stated is not None else completion
     phases = [name for name, state in job.states.items() if state.end is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
@@ -164,6 +167,35 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     queue = _compute_entry_bounds(observations, started, submit_times)
     processing = Interval(low_ms=max(completion.low_ms - queue.high_ms, 0.0), high_ms=completion.high_ms - queue.low_ms)
     return _JobPhaseBounds(queue, processing, completion)
+
+
+class StatedDuration(NamedTuple):
+    """How long a job took according to the provider's timestamps, in milliseconds."""
+
+    duration_ms: float
+    resolution_ms: float
+
+
+def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> StatedDuration | None:
+    """Return the time from `created` to `completed`; `None` if the contract or the response does not have both."""
+    if job_spec.created is None or job_spec.completed is None:
+        return None
+    poll = parse_exchange(final_poll)
+    created, completed = (read_timestamp(poll.read_response(at)) for at in (job_spec.created, job_spec.completed))
+    if created is None or completed is None or completed < created:
+        return None
+    is_whole_seconds = created.microsecond == completed.microsecond == 0
+    return StatedDuration((completed - created).total_seconds() * 1000, 1000.0 if is_whole_seconds else 1.0)
+
+
+def _narrow_bounds(observed: Interval, stated: StatedDuration, submit_times: _SubmitTimes) -> Interval:
+    """Return the bounds that agree with the provider's timestamps, or `observed` if these contradict it.
+
+    The job was created between the start of its submit and the end of the response.
+    """
+    low_ms = max(observed.low_ms, submit_times.sent_ms + stated.duration_ms - stated.resolution_ms)
+    high_ms = min(observed.high_ms, submit_times.complete_ms + stated.duration_ms + stated.resolution_ms)
+    return Interval(low_ms=low_ms, high_ms=high_ms) if low_ms <= high_ms else observed
 
 
 def _is_terminal(job_spec: JobSpec, state: str) -> bool:

@@ -66,7 +66,8 @@ MAX_IN_FLIGHT_AT_FIXED_RATE = 512
 """Number of requests in flight above which a run at a fixed rate sends no more until one ends."""
 
 
-def _open_spaced_transport() -> Transport:
+def open_spaced_transport() -> Transport:
+    """Open the connections of a benchmark, whose requests begin at least `SEND_INTERVAL_S` apart."""
     return Transport(send_interval_s=SEND_INTERVAL_S)
 
 
@@ -95,7 +96,7 @@ class RunConfig:
     """The measured error of times; `None` if it is not known."""
     rate: ArrivalRate | None = None
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
-    open_transport: Callable[[], Transport] = _open_spaced_transport
+    open_transport: Callable[[], Transport] = open_spaced_transport
     """Function that opens the connections of one session."""
     clock: Clock | None = None
     """Clock for waits between polls and retries; by default the real clock."""
@@ -271,6 +272,8 @@ class _PlanRunner:
                 self._config.plan.settings.seed,
                 clock=self._config.clock,
                 max_wait_s=self._config.max_wait_s,
+                # The emulator's jobs last as long as it says, and waiting for longer only takes time.
+                spreads_polls=self._config.plan.provenance is not Provenance.EMULATED,
             )
 
             async def send_sample(planned: PlannedSample, due_s: float | None) -> None:

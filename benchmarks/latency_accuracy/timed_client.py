@@ -1,0 +1,121 @@
+"""Measures the error of one HTTP client. It runs as a script, in the environment of that client.
+
+`timed_client.py CLIENT URL IN_FLIGHT REQUESTS PATH...` prints a JSON object with the errors for each path in
+milliseconds: the measured time to first byte, from the last byte of the request, less the delay that the server states.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+BODY = b'{"text": "The kettle is on the stove."}'
+HEADERS = {"Content-Type": "application/json"}
+Measure = Callable[[str], Awaitable[tuple[float, float]]]
+"""Sends a request to a URL and returns the measured time and the stated delay, both in milliseconds."""
+
+
+@asynccontextmanager
+async def open_voicegauge() -> AsyncIterator[Measure]:
+    """Yield a function that measures as `voicegauge bench` does."""
+    from voicegauge.bench.running import open_spaced_transport, quiet_process
+    from voicegauge.model import Request
+
+    with quiet_process():
+        async with open_spaced_transport() as transport:
+
+            async def measure(url: str) -> tuple[float, float]:
+                request = Request(method="POST", url=url, headers=tuple(HEADERS.items()), body=BODY)
+                exchange = await transport.send(request, provider="", operation="")
+                assert exchange.timing is not None
+                return exchange.timing.ttfb_ms, float(exchange.response.header("x-delay-ms") or 0)
+
+            yield measure
+
+
+@asynccontextmanager
+async def open_httpx() -> AsyncIterator[Measure]:
+    """Yield a function that measures with the trace events of httpx."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+    async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
+
+        async def measure(url: str) -> tuple[float, float]:
+            times_s: dict[str, float] = {}
+
+            async def trace(event: str, _info: Any) -> None:
+                times_s[event] = time.perf_counter()
+
+            async with client.stream("POST", url, content=BODY, headers=HEADERS, extensions={"trace": trace}) as found:
+                async for _ in found.aiter_raw():
+                    pass
+            sent_s = times_s["http11.send_request_body.complete"]
+            first_byte_s = times_s["http11.receive_response_headers.complete"]
+            return (first_byte_s - sent_s) * 1000, float(found.headers["x-delay-ms"])
+
+        yield measure
+
+
+@asynccontextmanager
+async def open_aiohttp() -> AsyncIterator[Measure]:
+    """Yield a function that measures with the trace events of aiohttp, and around the call for the first byte."""
+    import aiohttp
+
+    sent_s: ContextVar[list[float]] = ContextVar("sent_s")
+
+    async def note_sent(*_event: Any) -> None:
+        sent_s.get()[:] = [time.perf_counter()]
+
+    events = aiohttp.TraceConfig()
+    events.on_request_headers_sent.append(note_sent)
+    events.on_request_chunk_sent.append(note_sent)
+    connector = aiohttp.TCPConnector(limit=64)
+    async with aiohttp.ClientSession(connector=connector, trace_configs=[events], auto_decompress=False) as session:
+
+        async def measure(url: str) -> tuple[float, float]:
+            sent_s.set([])
+            async with session.post(url, data=BODY, headers=HEADERS) as found:
+                first_byte_s = time.perf_counter()
+                async for _ in found.content.iter_any():
+                    pass
+            return (first_byte_s - sent_s.get()[0]) * 1000, float(found.headers["x-delay-ms"])
+
+        yield measure
+
+
+CLIENTS = {"voicegauge": open_voicegauge, "httpx": open_httpx, "aiohttp": open_aiohttp}
+
+
+async def measure_errors(client: str, url: str, in_flight: int, requests: int, paths: list[str]) -> dict[str, Any]:
+    """Return the errors by path, after a request on each connection."""
+    errors: dict[str, list[float]] = {}
+
+    async def send_in_turn(remaining: Any, path: str, measure: Measure) -> None:
+        for _ in remaining:
+            measured_ms, stated_ms = await measure(url + path)
+            errors[path].append(measured_ms - stated_ms)
+
+    async with CLIENTS[client]() as measure:
+        for path, count in (("warm-up", in_flight), *((path, requests) for path in paths)):
+            errors[path] = []
+            remaining = iter(range(count))
+            where = "/bytes/5" if path == "warm-up" else path
+            errors.setdefault(where, [])
+            await asyncio.gather(*(send_in_turn(remaining, where, measure) for _ in range(in_flight)))
+            if path == "warm-up":
+                errors.clear()
+    return errors
+
+
+if __name__ == "__main__":
+    name, base_url, in_flight_text, requests_text, *wanted = sys.argv[1:]
+    gc.collect()
+    print(json.dumps(asyncio.run(measure_errors(name, base_url, int(in_flight_text), int(requests_text), wanted))))

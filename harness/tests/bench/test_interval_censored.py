@@ -1,0 +1,73 @@
+"""Quantiles of times that are known only between two polls."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+
+from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.analysis.summary import summarize_targets
+
+from ..builders.runs import build_run, build_sample
+
+POLL_MS = 5_000.0
+
+
+def polled(truths_ms: list[float], phases_ms: list[float]) -> list[CensoredTime]:
+    """The bounds that polls every 5 s find."""
+    times = []
+    for number, (truth_ms, phase_ms) in enumerate(zip(truths_ms, phases_ms, strict=True)):
+        low_ms = (truth_ms - phase_ms) // POLL_MS * POLL_MS + phase_ms
+        times.append(CensoredTime(number, max(low_ms, 0.0), low_ms + POLL_MS))
+    return times
+
+
+def test_the_estimate_is_the_one_worked_out_by_hand() -> None:
+    """The likelihood p1 (p2+p3)^2 (p1+p2) p3 of these intervals is largest for 1/3, 1/6 and 1/2."""
+    times = [CensoredTime(n, low, high) for n, (low, high) in enumerate([(0, 1), (1, 3), (1, 3), (0, 2), (2, 3)])]
+    for fraction, value in ((1 / 3, 1.0), (5 / 12, 1.5), (0.5, 2.0), (0.75, 2.5)):
+        found = estimate_censored_quantile([*times, *times, *times], fraction)
+        assert found is not None
+        assert found.value == pytest.approx(value, abs=0.01)
+
+
+def test_known_times_give_their_quantile() -> None:
+    found = estimate_censored_quantile([CensoredTime(n, float(n), float(n)) for n in range(1, 100)], 0.9)
+    assert found is not None
+    assert found.value == 90.0
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 90.0 < found.high
+
+
+def test_the_median_of_jobs_of_a_minute_is_found_within_a_percent_by_polls_every_5_s() -> None:
+    errors = []
+    for seed in range(20):
+        rng = random.Random(seed)
+        truths_ms = [60_000 * rng.lognormvariate(0, 0.02) for _ in range(100)]
+        found = estimate_censored_quantile(polled(truths_ms, [rng.uniform(0, POLL_MS) for _ in truths_ms]), 0.5)
+        assert found is not None
+        errors.append(abs(found.value / statistics.median(truths_ms) - 1))
+    assert statistics.median(errors) < 0.005
+    assert sorted(errors)[-4] < 0.01
+
+
+def test_few_times_have_no_upper_percentile() -> None:
+    times = [CensoredTime(n, 0.0, float(n)) for n in range(9)]
+    assert estimate_censored_quantile(times, 0.9) is None
+    assert estimate_censored_quantile([], 0.5) is None
+
+
+def test_rtf_and_slow_requests_leave_out_the_wait_for_the_poll() -> None:
+    """Jobs that end between 2.0 and 2.1 s, noticed after 7 s."""
+    samples = tuple(build_sample(n, total_latency_ms=7_000.0, done=(2_000.0, 2_100.0), audio_s=2.0) for n in range(30))
+    (summary,) = summarize_targets(build_run(samples))
+    assert summary.total_latency_ms is not None
+    assert summary.total_latency_ms.value == 7_000.0
+    for found in (summary.completion_p50_ms, summary.completion_p90_ms, summary.ready_ms, summary.ready_p95_ms):
+        assert found is not None
+        assert 2_000.0 <= found.value <= 2_100.0
+    assert summary.rtf is not None
+    assert summary.rtf.value == pytest.approx(1.025, abs=0.025)
