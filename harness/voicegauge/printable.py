@@ -1,4 +1,4 @@
-"""Makes text of strangers (files, responses, names) safe to print on a terminal or to put in a report."""
+"""Makes text fit to print on a terminal or to put in a report: text of strangers (files, responses, names), counts."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ _UNPRINTABLE_CHARACTERS = re.compile(
 def escape_unprintable(text: str) -> str:
     """Replace each character that hides, reorders or breaks other text by its escaped code point."""
     return _UNPRINTABLE_CHARACTERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a number with its noun in the singular or plural: "1 operation", "2 operations"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -179,6 +179,11 @@ def test_actions_remove_copy_extend_and_replace(load: Load) -> None:
             "the key 'updates' is not known here",
         ),
         ("  - target: $.components\n", "  - target: $.components\n    remove: true\n", "exactly one of"),
+        (
+            "actions:\n",
+            "actions:\n  - {target: $, copy: $}\n",
+            "copy is an action of Overlay 1.1: write overlay: 1.1.0",
+        ),
         ("title: Acme\n", "title: TODO\n", "overlay.yaml:10: is marked TODO"),
         ("{title: One, ", "{title: One, constants: {body#/style: TODO}, ", "is marked TODO: replace it"),
         (

@@ -128,7 +128,7 @@ def test_ctrl_c_ends_serve_without_a_traceback(plain_acme: Contract) -> None:
         out, err = process.stdout.read(), process.stderr.read()  # communicate() loses what readline() had taken in
     assert (process.returncode, err) == (0, "")
     assert "export ACME_KEY" in out
-    assert f"voicegauge check acme --live --base-url {url}/acme --contracts {folder}\n" in out
+    assert f"voicegauge check acme --live --base-url {url}/acme --contracts {folder} --price acme=0\n" in out
 
 
 def test_unsupported_emulation_settings_name_their_line(tmp_path: Any, acme: Any) -> None:

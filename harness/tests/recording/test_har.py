@@ -201,11 +201,22 @@ def test_an_invalid_recording_is_reported_in_one_line(tmp_path, edit, words):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"null"])
-def test_invalid_json_is_reported_in_one_line(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", r"a\.har:1: is not valid JSON: it ends early"),
+        (b"\xff\xfe", r"a\.har:1: is not valid JSON"),
+        (b"{\n  'log'", r"a\.har:2: is not valid JSON: .*, column 3$"),
+        (b"[" * 100_000, "is not a recording of voicegauge|is not valid JSON"),
+        (b"{}", "is not a recording of voicegauge: .*; voicegauge convert"),
+        (b"null", "is not a recording of voicegauge"),
+    ],
+    ids=["empty", "binary", "quotes", "deep", "object", "null"],
+)
+def test_invalid_json_is_reported_in_one_line(tmp_path, content, words):
     path = tmp_path / "a.har"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="is not a recording of voicegauge"):
+    with pytest.raises(DataError, match=words):
         load_har(path)
     with pytest.raises(DataError, match="cannot be read"):
         load_har(tmp_path / "none.har")

@@ -36,6 +36,7 @@ from voicegauge.contract import BaseTarget, Contract
 from voicegauge.data import cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous
+from voicegauge.printable import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
 """Folder of the journals of created resources, in the state folder."""
@@ -200,7 +201,9 @@ def describe_plan(plan: PricedPlan) -> str:
     """Describe the number of requests of a plan and their price in one line."""
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
-    requests = f"{'emulated' if emulated else 'live'}: {total.requests} requests, {total.billable} billable"
+    requests = (
+        f"{'emulated' if emulated else 'live'}: {format_count(total.requests, 'request')}, {total.billable} billable"
+    )
     free = " (nothing is charged)" if emulated else ""
     return f"{requests}, {_format_price(plan)}{free}"
 

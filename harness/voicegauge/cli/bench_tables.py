@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
 from voicegauge.cli.console import build_emulated_label, create_console, create_table
 from voicegauge.model import Manifest, Provenance, ScoreSet
+from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,9 @@ def print_plan(plan: BenchPlanResult) -> None:
         rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
     terminal.print(rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
-    terminal.print(f"{plan.requests} requests of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}")
+    terminal.print(
+        f"{format_count(plan.requests, 'request')} of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}"
+    )
 
 
 class _ResultColumn(NamedTuple):

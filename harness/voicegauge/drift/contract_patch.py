@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from voicegauge.contract import MISSING, find_overlay_base
+from voicegauge.contract.extension import STATUS_CODES_BY_REASON
 from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
 from voicegauge.drift.observed_values import (
     list_body_values,
@@ -34,6 +35,9 @@ _PATCHABLE_RULES = {
 """Ids of the rules whose changes can be documented by an addition to the contract."""
 _RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
 """Ids of the rules whose changes do not belong into the contract."""
+_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
+_MAX_EXAMPLE_BYTES = 2_000
+"""Maximum size of a recorded error that becomes an example."""
 _EXCHANGE_POINTER = re.compile(r"/log/entries/(\d+)")
 
 
@@ -184,7 +188,17 @@ class ContractPatch:
         media_types = dict.fromkeys(one.media_type for one in responses if one.body and one.media_type)
         if media_types:
             documented["content"] = {name: _build_media_type(exchanges, name) for name in media_types}
+            self._add_error_example(documented["content"], exchanges)
         return documented
+
+    def _add_error_example(self, content: dict[str, Any], exchanges: Sequence[RecordedExchange]) -> None:
+        """Add the first recorded error whose status tells why the request was rejected, so that it is emulated."""
+        for one in exchanges:
+            response, reason = one.exchange.response, _REASON_BY_STATUS.get(one.status)
+            if reason and one.json_body is not MISSING and len(response.body) <= _MAX_EXAMPLE_BYTES:
+                example = {"x-rejection-reason": reason, "value": one.json_body}
+                content[response.media_type]["examples"] = {"recorded": example}
+                return
 
     def _build_source_reference(self) -> dict[str, Any]:
         return {"document": self._source_name, "inferred": True}

@@ -15,6 +15,7 @@ from voicegauge.formats.bodies import (
     read_text,
 )
 from voicegauge.formats.inferred_schema import infer_schema
+from voicegauge.formats.json_errors import describe_json_error
 from voicegauge.formats.json_excerpts import quote_json
 from voicegauge.formats.json_lines import JSON_LINES_MEDIA_TYPE, JsonLinesParser
 from voicegauge.formats.located_yaml import (
@@ -68,6 +69,7 @@ __all__ = [
     "count_json_nodes",
     "decode_base64",
     "decode_location",
+    "describe_json_error",
     "describe_type",
     "encode_location",
     "escape_pointer_token",

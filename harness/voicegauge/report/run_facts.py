@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from voicegauge.model import Provenance, RunKind
+from voicegauge.printable import format_count
 from voicegauge.report.report_data import BenchReport, RunReport
 from voicegauge.report.text_format import format_usd
 
@@ -107,7 +108,7 @@ def _format_timing_error(run: RunReport) -> str:
 
 def _format_suite(run: RunReport) -> str:
     suite = run.manifest.suite
-    return f"{suite.id}, version {suite.version}, {suite.texts} texts"
+    return f"{suite.id}, version {suite.version}, {format_count(suite.texts, 'text')}"
 
 
 def _format_asr(run: RunReport) -> str:

@@ -118,6 +118,18 @@ def test_from_the_command_line(patched: tuple[Path, Contract, tuple[Exchange, ..
     assert "`observed-status-undocumented`" in markdown
 
 
+def test_an_added_error_can_be_emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
+    (submit, *_) = asyncio.run(record(source.find_target_by_name("voice-design"), 1))
+    expired = with_response(with_json(submit, {"detail": "It has expired."}), status=410)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(source.document.path, "openapi.yaml")
+    _apply(_propose(load_contract(Path("openapi.yaml")), (expired,)).build_unified_diff(), tmp_path)
+    (operation,) = [one for one in load_contract(Path("openapi.yaml")).operations.values() if "410" in one.responses]
+    (example,) = operation.responses["410"].media_types["application/json"].examples
+    assert (example.rejection_reason, example.value) == ("expired", {"detail": "It has expired."})
+
+
 def test_with_nothing_to_add_no_file_is_written(tmp_path: Path) -> None:
     contract = load_contract(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
     har, patch = tmp_path / "same.har", tmp_path / "folder" / "change.patch"
@@ -130,7 +142,8 @@ def test_with_nothing_to_add_no_file_is_written(tmp_path: Path) -> None:
     assert not patch.parent.exists()
     patch.parent.mkdir()
     patch.write_text("an earlier patch")
-    CliRunner().invoke(cli, arguments)
+    refused = CliRunner().invoke(cli, arguments)
+    assert f"--propose: {patch} exists: name another file, or delete it" in str(refused.exception)
     assert patch.read_text() == "an earlier patch"
 
 

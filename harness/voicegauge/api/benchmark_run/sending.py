@@ -33,6 +33,7 @@ from voicegauge.bench.running import (
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Sample
+from voicegauge.printable import format_count
 
 EMULATED_ACCOUNT_CREDITS = 1e9
 """Balance of emulated accounts, larger than what any benchmark spends.
@@ -89,7 +90,9 @@ def announce_cost(
     plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
     if run_to_continue is None or run_to_continue.journal_state.is_empty:
-        planned_benchmark.listener.notice(f"LIVE: {plan.requests} requests to {providers}, ${plan.usd:.4f} {limit}")
+        planned_benchmark.listener.notice(
+            f"LIVE: {format_count(plan.requests, 'request')} to {providers}, ${plan.usd:.4f} {limit}"
+        )
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
     left_usd = sum(one.price.usd or 0.0 for one in unpaid)

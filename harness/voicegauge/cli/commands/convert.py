@@ -11,6 +11,7 @@ import click
 from voicegauge.cli.console import create_console, write_json
 from voicegauge.cli.options import OutputFolder, add_base_url_option, add_contracts_option, add_json_option
 from voicegauge.errors import DataError
+from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
     from voicegauge.api import Conversion, ConvertedFile
@@ -80,7 +81,7 @@ def command(
     named = {str(file) for file in files}
     failed = [one for one in conversion.unconverted if one.file in named or not conversion.files]
     if failed:
-        raise DataError(f"{len(failed)} files were not converted; {failed[0].file}: {failed[0].reason}")
+        raise DataError(f"{format_count(len(failed), 'file')} not converted; {failed[0].file}: {failed[0].reason}")
 
 
 def _print_converted_file(converted: ConvertedFile) -> None:
@@ -95,7 +96,7 @@ def _print_converted_file(converted: ConvertedFile) -> None:
         out.print(f"{converted.file}: {position}{more}: left out: {group.reason}", soft_wrap=True)
     masked = ", ".join(f"{location} ({count})" for location, count in converted.redactions.items())
     lost = f", {converted.left_out} left out" if converted.left_out else ""
-    counts = f"{converted.exchanges} exchanges{lost}"
+    counts = f"{format_count(converted.exchanges, 'exchange')}{lost}"
     out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True)
     if masked:
         out.print(f"{converted.file}: masked: {masked}", soft_wrap=True)
@@ -115,5 +116,6 @@ def _print_summary(conversion: Conversion) -> None:
     exchanges = sum(file.exchanges for file in conversion.files)
     left_out = sum(group.count for group in conversion.rejected)
     unconverted = f", {len(conversion.unconverted)} not" if conversion.unconverted else ""
-    summary = f"{len(conversion.files)} files converted{unconverted}: {exchanges} exchanges, {left_out} left out"
+    files = format_count(len(conversion.files), "file")
+    summary = f"{files} converted{unconverted}: {format_count(exchanges, 'exchange')}, {left_out} left out"
     out.print(summary, style="bold", soft_wrap=True)

@@ -11,7 +11,7 @@ import click
 from voicegauge.cli.console import create_console, print_escaped, show_record
 from voicegauge.cli.options import OutputFile, add_contracts_option, add_json_option
 from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options
-from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK
+from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def command(
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
     files = OutputFlags(json_path=json_path, **outputs)
     files.validate(propose=propose)
+    _reject_existing_patch(propose)
     from voicegauge import api
     from voicegauge.drift import DriftLevel, render_markdown
 
@@ -140,6 +141,11 @@ def command(
     failed_writes.raise_error()
     if report.has_change_at_least(level):
         ctx.exit(EXIT_FINDINGS)
+
+
+def _reject_existing_patch(file: Path | None) -> None:
+    if file is not None and file.exists():
+        raise UsageError(f"--propose: {file} exists: name another file, or delete it")
 
 
 def _require_two(inputs: tuple[str, ...]) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from voicegauge.cli.options import (
 )
 from voicegauge.data import RECORDINGS_FOLDER_NAME
 from voicegauge.model import describe_unresolved
+from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
     from voicegauge.api import Overwrite, RecordResult
@@ -156,7 +157,8 @@ def _print_record_result(result: RecordResult) -> None:
     for file in result.files:
         verb = "wrote" if file.written else "left"
         provenance = file.provenance.value.upper()
-        line = f"{verb} {file.path}  {provenance}  {file.exchanges} exchanges: {_describe_changes(file.changes)}"
+        exchanges = format_count(file.exchanges, "exchange")
+        line = f"{verb} {file.path}  {provenance}  {exchanges}: {_describe_changes(file.changes)}"
         out.print(line, soft_wrap=True)
     for case, reason in result.skipped.items():
         out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)
@@ -167,7 +169,10 @@ def _print_record_result(result: RecordResult) -> None:
         out.print("masked: nothing")
     print_resources(out, result.resources)
     if result.findings:
-        out.print(f"{result.findings} findings in what was recorded: voicegauge check shows them", style="yellow")
+        out.print(
+            f"{format_count(result.findings, 'finding')} in what was recorded: voicegauge check shows them",
+            style="yellow",
+        )
     if result.spent_usd:
         out.print(f"${result.spent_usd:.4g} spent")
     if result.spent_before_usd:

@@ -188,7 +188,7 @@ def _print_faults() -> None:
 
 def _announce_emulator(contracts: Sequence[Contract], url: str, folders: Sequence[Path]) -> None:
     """Print how the emulator is reached; `folders` are those of the user's own contracts."""
-    from voicegauge.contract import is_bundled
+    from voicegauge.contract import is_bundled, quote_price
 
     out = create_console()
     own = shlex.join(word for folder in folders for word in ("--contracts", str(folder)))
@@ -196,6 +196,9 @@ def _announce_emulator(contracts: Sequence[Contract], url: str, folders: Sequenc
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
         options = "" if is_bundled(contract.document.path) else f" {own}"
+        targets = (*contract.targets.values(), *contract.audio_input_targets.values())
+        if any(quote_price(target, 1).usd is None for target in targets):
+            options += f" --price {contract.id}=0"
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}", soft_wrap=True)
         for server in contract.servers.values() if len(contracts) == 1 else ():
             out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}", soft_wrap=True)

@@ -22,9 +22,9 @@ def check_openapi_version(document: Document) -> None:
     """
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith(_VERSIONS):
-        at = "/swagger" if "swagger" in document.data else "/openapi"
-        found = document.data.get(at[1:])
-        raise document.build_error(at, f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, not {found!r}")
+        key = "swagger" if "swagger" in document.data else "openapi"
+        found = f"not {document.data[key]!r}" if key in document.data else "but has no key 'openapi'"
+        raise document.build_error(f"/{key}", f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, {found}")
 
 
 def normalize_openapi(document: Document) -> None:

@@ -104,6 +104,9 @@ class _ComposedDocument:
         self.parts: dict[str, tuple[Document, str]] = {"": (base, "")}
 
     def apply(self, action: _Action, pointer: str) -> None:
+        if action.copy is not None and self._overlay.data["overlay"].startswith(_VERSIONS[0]):
+            reason = "copy is an action of Overlay 1.1: write overlay: 1.1.0 at the top of the document"
+            raise self._overlay.build_error(f"{pointer}/{_COPY}", reason)
         is_update = action.update is not msgspec.UNSET
         if is_update + action.remove + (action.copy is not None) != 1:
             raise self._overlay.build_error(pointer, "an action needs exactly one of update, copy and remove: true")

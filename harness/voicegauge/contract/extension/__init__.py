@@ -37,7 +37,7 @@ from voicegauge.contract.extension.provider import (
     SelfHostedSpec,
     ServerList,
 )
-from voicegauge.contract.extension.rejections import RejectionReason
+from voicegauge.contract.extension.rejections import STATUS_CODES_BY_REASON, RejectionReason
 from voicegauge.contract.extension.resources import (
     BatchSpec,
     ChatSpec,
@@ -79,6 +79,7 @@ from voicegauge.contract.extension.webhooks import (
 
 __all__ = [
     "HEADERLESS_CODECS",
+    "STATUS_CODES_BY_REASON",
     "AudioCodec",
     "AudioFact",
     "AudioFormat",

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from urllib.parse import unquote
 
 from voicegauge.contract import Contract, Operation
+from voicegauge.contract.extension import STATUS_CODES_BY_REASON
 from voicegauge.emulator.audio import SpeechSynthesizer
 from voicegauge.emulator.endpoints.audio_input import AudioInputEndpoint
 from voicegauge.emulator.endpoints.audio_input_requests import check_audio_uploads
@@ -26,7 +27,6 @@ from voicegauge.emulator.endpoints.submits import SubmitEndpoint
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import IncomingRequest, ParsedRequest, Rejection, iterate_uploaded_files, parse_request
 from voicegauge.emulator.responses import (
-    STATUS_CODES_BY_REASON,
     EmulatedResponse,
     ResponseBuilder,
     add_documented_headers,

@@ -1,7 +1,6 @@
 """Builds the emulator's responses from the contract: bodies, headers, streams and callback payloads."""
 
 from voicegauge.emulator.responses.bodies import (
-    STATUS_CODES_BY_REASON,
     build_default_body,
     build_error_response,
     build_success_response,
@@ -29,7 +28,6 @@ from voicegauge.emulator.responses.webhook_payloads import (
 
 __all__ = [
     "STATE_SCENARIO_PREFIX",
-    "STATUS_CODES_BY_REASON",
     "EmulatedCallback",
     "EmulatedResponse",
     "ResponseBuilder",

@@ -8,23 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from voicegauge.contract import Example, MediaType, Operation, ResponseSpec
+from voicegauge.contract.extension import STATUS_CODES_BY_REASON
 from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.formats import Location, is_json
-
-STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
-    "invalid": (400, 422),
-    "unauthorized": (401,),
-    "no-credit": (402,),
-    "forbidden": (403,),
-    "not-found": (404,),
-    "expired": (410, 404),
-    "too-large": (413, 400, 422),
-    "rate-limited": (429,),
-    "internal": (500,),
-    "busy": (503,),
-}
-"""Common status codes for each rejection reason, most likely first; the first one that is documented is used."""
 
 
 class BodyTemplate(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.errors import DataError
+from voicegauge.formats import describe_json_error
 from voicegauge.model import Exchange, Headers, Request, Response, UploadedFile
 from voicegauge.recording.har import har_structs as har
 from voicegauge.recording.har.recording import Recording
@@ -26,8 +27,11 @@ def load_har(path: Path) -> Recording:
     raw = read_limited(path, MAX_HAR_BYTES)
     try:
         log = msgspec.json.decode(raw, type=har.HarFile).log
+    except msgspec.ValidationError as error:
+        hint = "voicegauge convert makes one of a HAR file or cassette of another tool"
+        raise DataError(f"{path}: is not a recording of voicegauge: {error}; {hint}") from error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not a recording of voicegauge: {error}") from error
+        raise DataError(f"{path}{describe_json_error(error, raw)}") from error
     if log.version != "1.2":
         raise DataError(f"{path}: has HAR version {log.version[:20]!r}; only 1.2 can be read")
     if log.metadata.schema_version != har.SCHEMA_VERSION:

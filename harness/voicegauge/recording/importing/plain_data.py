@@ -13,7 +13,7 @@ import yaml
 
 from voicegauge.errors import DataError
 from voicegauge.files import open_file
-from voicegauge.formats import YAML_LOADER
+from voicegauge.formats import YAML_LOADER, describe_json_error
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_NESTING_DEPTH = 60
@@ -42,7 +42,7 @@ def read_plain_data(path: Path) -> Any:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         if path.suffix.lower() in (".json", ".har"):
-            raise DataError(f"{path}: is not valid JSON: {error}") from error
+            raise DataError(f"{path}{describe_json_error(error, raw)}") from error
     return _read_yaml(path, raw)
 
 
