@@ -27,7 +27,6 @@ KNOWN_FINDINGS = {
     # Speed and formats have narrower limits, an unknown voice is replaced, stream_format is ignored, raw samples have
     # another media type, models have no time, and a text of white space ends in an exception after the head.
     "supertonic-server": {
-        "disputed error-shape": 1,
         "disputed status-undocumented": 1,
         "error accepts-invalid": 5,
         "error content-type": 1,
@@ -41,7 +40,6 @@ KNOWN_FINDINGS = {
     "local-tts-studio": {
         "error accepts-invalid": 7,
         "error audio-format": 1,
-        "error audio-length": 1,
         "error content-type": 1,
         "error rejects-valid": 3,
         "error response-kind-ignored": 1,

@@ -102,6 +102,12 @@ def test_the_duration_is_compared_with_both_bounds(delivered, rules_of, bound, o
     assert rules_of(delivered(_wav(seconds), language="en")) == rules
 
 
+def test_the_length_of_speech_whose_speed_is_ignored_is_left_to_the_rule_about_speed(delivered, rules_of) -> None:
+    usual_s = compute_plausible_duration_range_s(TEXT, "en")[1] - 0.01
+    assert rules_of(delivered(_wav(usual_s), language="en", speed=4.0)) == set()
+    assert rules_of(delivered(_wav(usual_s + 0.02), language="en", speed=4.0)) == {"audio-length"}
+
+
 @pytest.mark.parametrize(("spaces", "rules"), [(511, {"audio-not-audio"}), (512, {"audio-undecodable"})])
 def test_text_is_detected_within_the_first_512_bytes(delivered, rules_of, spaces, rules) -> None:
     assert rules_of(delivered(b" " * spaces + b'{"error": "gone"}')) == rules

@@ -111,6 +111,18 @@ def check_own_server(own_server, monkeypatch) -> Callable[[str], dict[str, Sever
     return check
 
 
+def test_one_cause_is_one_finding(own_server, monkeypatch) -> None:
+    monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
+    live = voicegauge.LiveOptions(base_urls={"": own_server.url})
+    report = voicegauge.check("openai-compatible", live=live, max_calls=20)
+    rejections = [finding for finding in report.findings if finding.rule == "rejects-valid"]
+    of_streams = [finding for finding in rejections if '"sse"' in " ".join(finding.messages or [finding.message])]
+    assert [finding.case for finding in of_streams] == ["openai-compatible/speech-sse: a full delivery"]
+    assert len(of_streams[0].messages) >= 3
+    (disputed,) = (one for one in report.findings if one.severity is Severity.DISPUTED and "422" in one.message)
+    assert disputed.rule == "status-undocumented"
+
+
 def test_what_a_server_does_otherwise_is_found(own_server, check_own_server) -> None:
     own_server.ignores_all_but_the_text = True
     findings = check_own_server("openai-compatible")

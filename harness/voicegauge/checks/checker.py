@@ -21,6 +21,11 @@ MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
+_CAUSE_BY_RULE = {"error-shape": "status-undocumented"}
+"""Rules whose disputed findings about a response follow from a disputed finding of another rule about it: another
+document has the status with a body of its own."""
+
+
 BuildReproductionCommand = Callable[[Exchange], str | None]
 """Returns the shell command that sends the request of an exchange again; `None` if no command can."""
 
@@ -50,11 +55,17 @@ class Checker:
             case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
             build_reproduction_command: replaces the checker's own function.
         """
+        disputed_rules: set[str] = set()
         for rule in self._find_rules_for_class(type(subject)):
             for violation in rule.check(subject):
-                yield self._build_finding(
+                finding = self._build_finding(
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
                 )
+                if finding.severity is Severity.DISPUTED:
+                    if _CAUSE_BY_RULE.get(rule.id) in disputed_rules:
+                        continue
+                    disputed_rules.add(rule.id)
+                yield finding
 
     @functools.cached_property
     def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:

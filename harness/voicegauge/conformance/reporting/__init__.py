@@ -16,6 +16,7 @@ from voicegauge.conformance.reporting.report import (
     describe_empty_account,
     find_common_failure_cause,
     find_targets_not_judged,
+    group_rejections,
     merge_findings,
 )
 from voicegauge.conformance.reporting.resources import LeftResource, ResourceSummary
@@ -49,5 +50,6 @@ __all__ = [
     "export_check_report",
     "find_common_failure_cause",
     "find_targets_not_judged",
+    "group_rejections",
     "merge_findings",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from voicegauge.conformance.reporting.coverage import CoverageEntry
 from voicegauge.conformance.reporting.resources import ResourceSummary
 from voicegauge.conformance.reporting.spending import Spending
-from voicegauge.model import AmbiguousRequest, Finding, Provenance, Record, Severity, StopReason
+from voicegauge.model import AmbiguousRequest, Finding, FindingLocation, Provenance, Record, Severity, StopReason
 
 MAX_MESSAGES_PER_FINDING = 100
 """Maximum number of different messages of one finding, because a hostile service can send any number of values."""
@@ -184,6 +184,39 @@ def describe_empty_account(rejected: int) -> str | None:
         f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
         "for example voicegauge serve --credits 1000000"
     )
+
+
+def group_rejections(
+    findings: Iterable[Finding], cases: Iterable[CaseResult], target_by_case_id: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield `findings`, with the rejections of a target that the service does not have at one place in the contract.
+
+    A target is one that the service does not have if all of its deliveries are rejected. Other requests that address
+    it are then rejected for the same cause, whatever statement of the contract they try.
+
+    Args:
+        findings: findings in the order in which they were found.
+        cases: results of the cases.
+        target_by_case_id: ids of the targets that the requests of the cases address.
+    """
+    deliveries: dict[str, list[bool]] = {}
+    for case in cases:
+        if case.is_delivery and case.target is not None:
+            deliveries.setdefault(case.target, []).append(_REJECTION_RULE in case.violations)
+    missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
+    if len(missing) == len(deliveries):  # then nothing works, and the cause may be any
+        missing = set()
+    where_by_target: dict[str, FindingLocation] = {}
+    for finding in findings:
+        target = target_by_case_id.get(finding.case or "")
+        if finding.rule == _REJECTION_RULE and target in missing:
+            where = where_by_target.setdefault(target, finding.where)
+            yield msgspec.structs.replace(finding, where=where)
+        else:
+            yield finding
+
+
+_REJECTION_RULE = "rejects-valid"
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

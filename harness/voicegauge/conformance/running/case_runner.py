@@ -38,6 +38,7 @@ from voicegauge.conformance.running.resource_lifecycle import CallingAccount, Re
 from voicegauge.conformance.running.response_audio import read_response_delivery
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.running.webhook_session import WebhookSession
+from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import Operation, Target
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import (
@@ -141,7 +142,9 @@ class CaseRunner:
                 self._collector.add_skipped(case, str(error))
                 continue
             self._note_case_finished(case, judged.no_verdict_reason)
-            self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason)
+            addressed = self._find_addressed_target(case)
+            target_id = addressed.id if addressed is not None else None
+            self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason, target_id)
             if judged.error is None:
                 self._unreachable_requests = 0
             elif self.should_give_up(judged.error):
@@ -247,6 +250,12 @@ class CaseRunner:
 
     def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target_name) if case.target_name else None
+
+    def _find_addressed_target(self, case: ConformanceCase) -> Target | None:
+        """Return the target that the request of a case addresses, which may be another one than that of the case."""
+        if case.request is None:
+            return self._find_target(case)
+        return find_request_target(self._contract.find_operation(case.operation), case.request)
 
     async def _judge_call(self, case: ConformanceCase) -> JudgedCase:
         try:

@@ -20,6 +20,7 @@ from voicegauge.conformance.reporting import (
     describe_doubtful_statuses,
     describe_empty_account,
     find_targets_not_judged,
+    group_rejections,
     merge_findings,
 )
 from voicegauge.model import Finding, Provenance, Severity
@@ -36,6 +37,7 @@ class Collector:
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
         self._cases: list[CaseResult] = []
+        self._target_by_case_id: dict[str, str] = {}
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
@@ -87,7 +89,12 @@ class Collector:
         self._account.add_case(case, case_spending, subject_classes)
 
     def add_result(
-        self, case: ConformanceCase, findings: Iterable[Finding], status: int | None, reason: str | None = None
+        self,
+        case: ConformanceCase,
+        findings: Iterable[Finding],
+        status: int | None,
+        reason: str | None = None,
+        target_id: str | None = None,
     ) -> None:
         """Add the result of a case.
 
@@ -97,7 +104,10 @@ class Collector:
             status: HTTP status of the response that was judged.
             reason: why not everything could be judged; `None` if everything was. If there is a reason but no error and
                 no warning, the case has no verdict.
+            target_id: id of the target that the request addresses; `None` if it addresses none.
         """
+        if target_id is not None:
+            self._target_by_case_id[case.id] = target_id
         violations: dict[str, str] = {}
         for finding in findings:
             if finding.severity in (Severity.ERROR, Severity.WARNING):
@@ -154,7 +164,7 @@ class Collector:
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
-            findings=merge_findings(self._findings),
+            findings=merge_findings(group_rejections(self._findings, self._cases, self._target_by_case_id)),
             resources=self._resources,
             spent_usd=spending.total.usd,
             spending=spending,
