@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -172,6 +173,29 @@ def test_a_target_has_a_section_of_its_own_with_everything_about_it(typical: str
     assert "A random clip" in section
     assert "Pricing page, 2026-11-20" in section
     assert typical.count('href="#target-north-borealis"') == 3  # in the ranking, the table and the section itself
+
+
+def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: Path) -> None:
+    """The order of the page is: what changed between the runs, then each run."""
+    before = make_run(tmp_path / "a", VOICES[:3], provenance=Provenance.LIVE, closed=False)
+    slower = dataclasses.replace(VOICES[0], took_ms=14_000)
+    folder, after = make_run(tmp_path / "b", (slower, *VOICES[1:3]), provenance=Provenance.LIVE, closed=False, seed=4)
+    environment = {**after.manifest.environment, "python": "3.14.0"}
+    moved = msgspec.structs.replace(after, manifest=msgspec.structs.replace(after.manifest, environment=environment))
+    page = page_of(before, (folder, moved))
+    comparison = page[page.index('class="verdict runs"') : page.index("</section>")]
+    text = Skeleton(comparison).text
+    assert "Run B against run A: north/aurora worse in" in text
+    assert re.search(r"total latency.*\+1[0-9]{2}%", text, re.DOTALL)
+    assert "3.14.0" in text
+    assert "Texts that differ most in latency" in text
+
+
+def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:
+    live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
+    emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=1)
+    page = page_of(live, emulated)
+    assert "Run B and run A: not comparable: the baseline is live, the run is emulated." in page
 
 
 WIRE = st.one_of(

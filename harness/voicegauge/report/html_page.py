@@ -45,6 +45,7 @@ from voicegauge.report.comparison_table import (
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.ranking_rows import RankedRow, build_anchors, build_ranked_rows, describe_weights, sort_by_number
 from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores, summarize_runs
+from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts
 from voicegauge.report.run_facts import (
     RunFact,
     list_environment_facts,
@@ -175,7 +176,8 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
         )
         for i, (run, clip_players, (_, saved)) in enumerate(zip(report.runs, players, runs, strict=True))
     ]
-    return _render_template(report, views, columns)
+    differences = compare_with_first_run([run for _, run in runs], [view.name for view in views])
+    return _render_template(report, views, columns, differences)
 
 
 def _format_run_letter(run_index: int, run_count: int) -> str:
@@ -233,7 +235,12 @@ def _pair_clips(run: RunReport, players: Sequence[ClipPlayer]) -> tuple[Sequence
     return pairs[: len(run.worst)], pairs[len(run.worst) :]
 
 
-def _render_template(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
+def _render_template(
+    report: BenchReport,
+    views: Sequence[RunView],
+    columns: Sequence[TableColumn],
+    differences: Sequence[RunDifference],
+) -> str:
     assets = load_assets(STYLES, SCRIPTS)
     rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: get_row_sort_key(pair[1]))
     keys = {column.key for column in columns}
@@ -248,6 +255,8 @@ def _render_template(report: BenchReport, views: Sequence[RunView], columns: Seq
             columns=columns,
             monthly_characters=DEFAULT_MONTHLY_CHARACTERS,
             weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
+            differences=differences,
+            differing_facts=list_differing_facts(report) if differences else (),
             incomparable=list_incomparable_facts(report),
             facts=_remove_empty_facts(list_key_facts(report)),
             environment=_remove_empty_facts(list_environment_facts(report)),

@@ -1,0 +1,168 @@
+"""Compares the runs of a report with the first one: verdicts, differences per text, and what else differed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import ChangeVerdict, MetricComparison, RunComparison, compare_runs
+from voicegauge.errors import DataError
+from voicegauge.model import Run
+from voicegauge.report.report_data import BenchReport
+from voicegauge.report.run_facts import RunFact, list_environment_facts, list_key_facts
+from voicegauge.report.text_format import DASH, format_ms, format_percent, format_usd, shorten
+
+MAX_TEXTS_SHOWN = 10
+"""Number of texts with the largest differences that are shown for two runs."""
+_METRIC_NAMES = {
+    "submit_latency_ms": "submit latency",
+    "ttfa_ms": "time to first audio",
+    "completion_ms": "job completion",
+    "total_latency_ms": "total latency",
+    "total_latency_p95_ms": "95th percentile of latency",
+    "wer": "word errors",
+    "cer": "character errors",
+    "failures": "failures",
+    "price": "price",
+    "charged": "charge",
+}
+_VERDICT_ORDER: tuple[ChangeVerdict, ...] = ("regression", "improvement", "underpowered", "no evidence")
+_UNCHANGED_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-256", "Requests", "Seed"})
+"""Facts that differ between any two runs, or that say nothing about their numbers."""
+
+
+class MetricRow(NamedTuple):
+    """One metric of one target in two runs."""
+
+    comparison: MetricComparison
+    metric: str
+    before: str
+    after: str
+    change: str
+    """The change with its interval."""
+
+
+class TextDifference(NamedTuple):
+    """One text of one target: the ratio of its median latencies, and its error rates, in both runs."""
+
+    target: str
+    text: str
+    before_ms: float
+    after_ms: float
+
+    @property
+    def change(self) -> str:
+        """The relative change, such as "+12%"."""
+        return f"{(self.after_ms / self.before_ms - 1) * 100:+.0f}%"
+
+
+class RunDifference(NamedTuple):
+    """One run compared with the first run of the report."""
+
+    name: str
+    headline: str
+    """What changed, in a sentence; or why the runs are not comparable."""
+    rows: tuple[MetricRow, ...]
+    """Metrics with a verdict other than "no evidence" first."""
+    texts: tuple[TextDifference, ...]
+    """The texts with the largest relative differences in latency."""
+
+
+def compare_with_first_run(runs: Sequence[Run], names: Sequence[str]) -> tuple[RunDifference, ...]:
+    """Compare each run but the first with the first one.
+
+    Args:
+        runs: the runs of a report.
+        names: their letters.
+    """
+    return tuple(_compare(runs[0], run, names[0], name) for run, name in zip(runs[1:], names[1:], strict=True))
+
+
+def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
+    """Return the facts that differ between the runs and may explain why their numbers do."""
+    facts = (*list_key_facts(report), *list_environment_facts(report))
+    return tuple(fact for fact in facts if fact.name not in _UNCHANGED_NAMES and len(set(fact.values)) > 1)
+
+
+def _compare(first: Run, run: Run, first_name: str, name: str) -> RunDifference:
+    try:
+        comparison = compare_runs(first, run)
+    except DataError as error:
+        return RunDifference(name, f"Run {name} and run {first_name}: {error}.", (), ())
+    ordered = sorted(comparison.metrics, key=lambda one: _VERDICT_ORDER.index(one.verdict))
+    return RunDifference(
+        name,
+        _describe(comparison, first_name, name),
+        tuple(_build_row(metric) for metric in ordered),
+        _compare_texts(first, run),
+    )
+
+
+def _describe(comparison: RunComparison, first_name: str, name: str) -> str:
+    found = {
+        verdict: [one for one in comparison.metrics if one.verdict == verdict]
+        for verdict in ("regression", "improvement")
+    }
+    lead = f"Run {name} against run {first_name}"
+    if not any(found.values()):
+        return f"{lead}: no clear change in {len(comparison.metrics)} metrics."
+    parts = [_describe_change(one) for many in found.values() for one in many[:3]]
+    more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
+    return f"{lead}: {'; '.join(parts)}{f'; and {more} more changes' if more else ''}."
+
+
+def _describe_change(one: MetricComparison) -> str:
+    direction = "worse" if one.verdict == "regression" else "better"
+    return f"{one.target} {direction} in {_METRIC_NAMES[one.metric]} ({_format_change(one)})"
+
+
+def _build_row(one: MetricComparison) -> MetricRow:
+    return MetricRow(
+        one,
+        _METRIC_NAMES[one.metric],
+        _format_value(one, one.baseline),
+        _format_value(one, one.run),
+        _format_change(one),
+    )
+
+
+def _format_value(one: MetricComparison, value: float) -> str:
+    if one.unit == "ms":
+        return f"{format_ms(value)} ms"
+    if one.unit == "rate":
+        return f"{format_percent(value)}%"
+    return format_usd(value) if one.unit == "usd" else f"{value:,.1f} credits"
+
+
+def _format_change(one: MetricComparison) -> str:
+    unit = " points" if one.unit == "rate" else "%"
+    decimals = 1 if one.unit == "rate" else 0
+    change = f"{one.change * 100:+.{decimals}f}{unit}"
+    if one.low is None or one.high is None:
+        return change
+    return f"{change}, {one.low * 100:+.{decimals}f}{DASH}{one.high * 100:+.{decimals}f}"
+
+
+def _compare_texts(first: Run, run: Run) -> tuple[TextDifference, ...]:
+    before, after = _collect_latencies(first), _collect_latencies(run)
+    texts = {sample.text_id: sample.text for sample in run.samples}
+    found = [
+        TextDifference(target, shorten(texts[text], 80), before[target, text], after[target, text])
+        for target, text in before.keys() & after.keys()
+        if before[target, text] > 0 and after[target, text] > 0
+    ]
+    found.sort(key=lambda one: (-abs(math.log(one.after_ms / one.before_ms)), one.target, one.text))
+    return tuple(found[:MAX_TEXTS_SHOWN])
+
+
+def _collect_latencies(run: Run) -> dict[tuple[str, str], float]:
+    """Return the median total latency of each target and text."""
+    times: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for sample in run.samples:
+        latency = sample.latency
+        if sample.is_measured and sample.failure is None and latency and latency.total_latency_ms is not None:
+            times[sample.target, sample.text_id].append(latency.total_latency_ms)
+    return {key: statistics.median(values) for key, values in times.items()}
