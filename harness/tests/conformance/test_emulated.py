@@ -5,23 +5,19 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.conformance import CheckReport
+from voicegauge.contract import load_catalogue
 
-SLOW_PROVIDERS = (
-    "ttsai",
-    "replicate",
-    "elevenlabs",
-    "deepgram",
-    "cartesia",
-    "murf",
-    "lmnt",
-    "rime",
-    "inworld",
-    "azure",
-)
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in SLOW_PROVIDERS]
+FAST = ("pixazo", "pixelapi")
+ELSEWHERE = ("openai", "openai-compatible")  # in test_openai_compatible.py and the tests of the emulator
+PROVIDERS = [
+    pytest.param(contract.id, marks=() if contract.id in FAST else pytest.mark.slow)
+    for contract in load_catalogue()
+    if contract.id not in ELSEWHERE
+]
+"""A new provider is covered by being bundled."""
 
 
-@pytest.mark.parametrize("provider", ["pixazo", "pixelapi", *SLOW])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogue, provider) -> None:
     report: CheckReport = check([provider])
     assert report.findings == ()
